@@ -1,0 +1,73 @@
+"""One exception per cause. Each message stands alone: what is wrong, where, and what is valid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class SdSpeedError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class TableError(SdSpeedError):
+    """A table file is malformed or contradicts itself.
+
+    Args:
+        path: the file.
+        key: the key at fault, as a dotted path (``rows[2].speedup``), or "" for the file as a whole.
+        problem: what is wrong and what would be valid.
+    """
+
+    def __init__(self, path: Path | str, key: str, problem: str) -> None:
+        self.path, self.key, self.problem = str(path), key, problem
+        where = f"{path}: {key}" if key else str(path)
+        super().__init__(f"{where}: {problem}")
+
+
+class UnknownNameError(SdSpeedError):
+    """A name that nothing here answers to.
+
+    Args:
+        kind: what was looked for ("table", "setup", "optimization", ...).
+        name: the name given.
+        valid: the names that would have been found.
+        where: who asked, put in front ("marker sd_latency of test_a.py::test_b").
+    """
+
+    def __init__(self, kind: str, name: str, valid: Iterable[str], where: str = "") -> None:
+        self.kind, self.name = kind, name
+        prefix = f"{where}: " if where else ""
+        super().__init__(f"{prefix}unknown {kind} {name!r}; valid: {', '.join(sorted(valid)) or 'none'}")
+
+
+class MarkerError(SdSpeedError):
+    """The ``sd_latency`` marker carries an argument that cannot be."""
+
+
+class UsageMistakeError(SdSpeedError):
+    """The ``sd_latency`` fixture was called in a way that has no meaning."""
+
+
+class UnsupportedError(SdSpeedError):
+    """This machine cannot run a setup; the message is the reason and what would help."""
+
+
+class ModelUnavailableError(SdSpeedError):
+    """Weights or configuration of a model cannot be had: no cache, no network, a broken or incomplete folder."""
+
+
+class GenerationError(SdSpeedError):
+    """An arm raised while generating."""
+
+
+class OutOfMemoryError(SdSpeedError):
+    """An arm did not fit in the device's memory."""
+
+
+class LeakedFlagError(SdSpeedError):
+    """An optimization left a process-global flag changed after its slot."""
+
+
+class PictureError(SdSpeedError):
+    """What an arm returned is not a picture this project can judge."""

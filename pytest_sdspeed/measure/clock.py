@@ -1,0 +1,42 @@
+"""Time, and the wait for a device to finish."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What a campaign reads time from."""
+
+    def now(self) -> float:
+        """Seconds since any fixed point."""
+        ...
+
+    def synchronize(self) -> None:
+        """Return when the device has finished everything asked of it."""
+        ...
+
+
+def _nothing() -> None:
+    """The CPU is synchronous."""
+
+
+class WallClock:
+    """``time.perf_counter`` and a device's synchronization.
+
+    Args:
+        synchronize: waits for the device (``torch.cuda.synchronize``); nothing on the CPU.
+    """
+
+    def __init__(self, synchronize: Callable[[], None] = _nothing) -> None:
+        self._synchronize = synchronize
+
+    def now(self) -> float:
+        """Seconds of the monotonic performance counter."""
+        return time.perf_counter()
+
+    def synchronize(self) -> None:
+        """Wait for the device."""
+        self._synchronize()

@@ -1,0 +1,226 @@
+"""The facts that travel between the rooms: frozen, free of behaviour that needs more than the standard library.
+
+Units: latencies are seconds, tolerances are fractions (0.05 is 5%), PSNR is decibels, memory is bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Verdict = Literal["pass", "fail", "inconclusive", "invalid"]
+ImageVerdict = Literal["pass", "fail", "powerless"]
+Relation = Literal["same_weights", "other_weights", "other_autoencoder"]
+
+BASELINE = "baseline"
+CONTROL = "control"
+DEFAULT_TOLERANCE = 0.05
+MINIATURE = "miniature"
+SCHEDULERS = ("ddim", "pndm")
+DTYPES = ("float32", "float16", "bfloat16")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What is generated.
+
+    Attributes:
+        model: hub id, local folder, or ``miniature``.
+        prompt: the text to draw.
+        height, width: of the picture, in pixels.
+        steps: denoising steps asked of the scheduler.
+        scheduler: one of ``SCHEDULERS``.
+        images: pictures per call.
+        guidance: classifier-free guidance scale.
+        dtype: floating-point type of the weights before any optimization, one of ``DTYPES``.
+        repeats: calls that a documented latency sums up; 1 where it is the latency of one call.
+        student: hub id or folder whose UNet ``distilled_unet`` takes, or None.
+        tiny_vae: hub id or folder of the autoencoder ``tiny_vae`` takes, or None.
+        seed: of the initial latents.
+    """
+
+    model: str
+    prompt: str
+    height: int
+    width: int
+    steps: int
+    scheduler: str
+    images: int = 1
+    guidance: float = 7.5
+    dtype: str = "float32"
+    repeats: int = 1
+    student: str | None = None
+    tiny_vae: str | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageGate:
+    """Bounds on a candidate's pictures against the baseline's at the same seeds; None is no bound.
+
+    Attributes:
+        psnr: least peak signal-to-noise ratio, dB.
+        ssim: least structural similarity, in [-1, 1].
+        mae: greatest mean absolute difference, in units of the full range [0, 1].
+    """
+
+    psnr: float | None = None
+    ssim: float | None = None
+    mae: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One setup of a table: what it stacks, and what it is documented to deliver.
+
+    Attributes:
+        setup: its name, unique within the table.
+        optimizations: names of the stack, in the order they are applied.
+        baseline: name of the row it is compared with; its own name on a baseline row.
+        recipe: what is generated, always the recipe of its baseline.
+        latency_s: documented latency, seconds, or None where only the ratio is documented.
+        speedup: documented latency ratio, baseline over this row.
+        tolerance: fraction of the speed-up that may be missing.
+        image: picture gate with the documented weights, or None.
+        image_random: picture gate with random weights, or None.
+        notes: what the source leaves unclear.
+    """
+
+    setup: str
+    optimizations: tuple[str, ...]
+    baseline: str
+    recipe: Recipe
+    speedup: float
+    latency_s: float | None = None
+    tolerance: float = DEFAULT_TOLERANCE
+    image: ImageGate | None = None
+    image_random: ImageGate | None = None
+    notes: str = ""
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether other rows are measured against this one."""
+        return self.setup == self.baseline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A published set of setups with latencies and speed-ups.
+
+    Attributes:
+        name: what the marker calls it.
+        title: one line for people.
+        source: address of the publication.
+        device: the device it was published for; ``cpu`` for any CPU.
+        rows: at least one baseline and one row compared with it.
+        notes: what the source leaves unclear.
+        recorded: where and with what a recorded table was measured; empty for a documented one.
+        path: the file it was read from.
+    """
+
+    name: str
+    title: str
+    source: str
+    device: str
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+    recorded: Mapping[str, str] = field(default_factory=dict)
+    path: str = ""
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether the table is meant for a CPU, so that it runs without ``--sd-gpu``."""
+        return self.device == "cpu" or self.recorded.get("kind") == "cpu"
+
+    def row(self, setup: str) -> Row | None:
+        """The row of that name, or None."""
+        return next((row for row in self.rows if row.setup == setup), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A speed-up with its confidence interval, all as ratios (1.0 is no change)."""
+
+    speedup: float
+    low: float
+    high: float
+
+    @property
+    def excludes_one(self) -> bool:
+        """Whether "no change" lies outside."""
+        return self.low > 1.0 or self.high < 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """Where things are measured.
+
+    Attributes:
+        kind: ``cpu`` or ``cuda``.
+        device: the device's own name (``NVIDIA H200``, ``AMD EPYC``).
+        versions: package or driver -> version.
+        capability: CUDA compute capability (major, minor), or None on a CPU.
+        features: instruction-set flags of the CPU as its operating system names them.
+    """
+
+    kind: Literal["cpu", "cuda"]
+    device: str
+    versions: Mapping[str, str]
+    capability: tuple[int, int] | None = None
+    features: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What one ``sd_latency`` call found.
+
+    Attributes:
+        table, setup, baseline: names; ``table`` is None when callables were measured.
+        device: where it was measured; documented_on: where the expectation comes from, or None.
+        speedup, low, high: baseline latency over candidate latency, with its interval.
+        expected: the documented (or marked) speed-up; tolerance: the fraction that may be missing; floor: expected x (1 - tolerance).
+        verdict: of speed and pictures together; image_verdict: of the pictures alone, None when not judged.
+        blocks: blocks measured for this row.
+        latency_s, baseline_latency_s: medians over the slots, seconds.
+        samples_s: arm -> [first, second] slot of every block, seconds.
+        image: picture metric -> value; images: the candidate's pictures, float32 (N, H, W, 3) in [0, 1], or None.
+        reasons: why the verdict is what it is, in words.
+        control: the A/A control's interval, or None where it could not be formed.
+        recipe: what was generated, or None for callables.
+        weights: ``pretrained``, ``random`` or ``embedded``, or None for callables.
+        peak_memory_bytes: of one generation, or None where the platform does not tell.
+    """
+
+    table: str | None
+    setup: str
+    baseline: str
+    device: str
+    documented_on: str | None
+    speedup: float
+    low: float
+    high: float
+    expected: float
+    tolerance: float
+    floor: float
+    verdict: Verdict
+    image_verdict: ImageVerdict | None
+    blocks: int
+    latency_s: float
+    baseline_latency_s: float
+    samples_s: Mapping[str, Sequence[Sequence[float]]]
+    image: Mapping[str, float]
+    images: Any
+    reasons: tuple[str, ...]
+    control: Interval | None
+    recipe: Recipe | None
+    versions: Mapping[str, str]
+    weights: str | None = None
+    peak_memory_bytes: int | None = None
+    stages_s: Mapping[str, float] | None = None
+    telemetry: Mapping[str, Any] | None = None
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether this is the baseline itself, which no gate holds."""
+        return self.setup == self.baseline

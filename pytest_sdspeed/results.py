@@ -1,0 +1,171 @@
+"""From a campaign's record to one row's result: expectation, verdict and reasons put together."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pytest_sdspeed.errors import PictureError, UsageMistakeError
+from pytest_sdspeed.model import CONTROL, ImageGate, Interval, Result, Verdict
+
+if TYPE_CHECKING:
+    from pytest_sdspeed.judge.images import ImageJudgement
+    from pytest_sdspeed.measure.facts import CampaignRecord, Decision
+    from pytest_sdspeed.model import Machine
+    from pytest_sdspeed.options import Expectation, Options
+    from pytest_sdspeed.session import Contestant
+    from pytest_sdspeed.setups.catalog import Choice
+
+
+class Expected(NamedTuple):
+    """What a candidate is held to: ratio, fraction that may be missing, picture gate, and the device the ratio is documented on."""
+
+    speedup: float
+    tolerance: float
+    image: ImageGate | None
+    documented_on: str | None
+
+    @property
+    def floor(self) -> float:
+        """The least speed-up that passes."""
+        return self.speedup * (1 - self.tolerance)
+
+
+def expected_of(name: str, choice: Choice | None, expectation: Expectation, options: Options) -> Expected:
+    """What holds for a candidate: the marker before the table.
+
+    Args:
+        name: of the candidate, for messages.
+        choice: how a setup was found, or None for a callable.
+        expectation: of the marker.
+        options: of the run.
+
+    Raises:
+        UsageMistakeError: neither marker nor table says what to expect.
+    """
+    row = choice.row if choice else None
+    baseline = choice is not None and choice.setup == choice.baseline
+    if row is None and expectation.speedup is None and not baseline:
+        raise UsageMistakeError(f"sd_latency({name}): nothing says what to expect: @pytest.mark.sd_latency(speedup=...)")
+    tolerance = expectation.tolerance_or(options.tolerance, *([row.tolerance] if row else []))
+    image = expectation.image
+    if image is None and row is not None:
+        image = row.image_random if options.gpu and options.weights == "random" else row.image
+    documented = choice.table.device if choice and row and expectation.speedup is None else None
+    return Expected(expectation.speedup or (row.speedup if row else 1.0), tolerance, image, documented)
+
+
+class Judged(NamedTuple):
+    """Everything a verdict is made of."""
+
+    record: CampaignRecord
+    candidate: Contestant
+    base: Contestant
+    choice: Choice | None
+    expected: Expected
+    machine: Machine
+    options: Options
+
+
+def judged(case: Judged) -> Result:
+    """The result of one row of a campaign."""
+    from pytest_sdspeed.judge.verdict import combined
+
+    record, name, base = case.record, case.candidate.name, case.base.name
+    is_baseline = name == base
+    decision = None if is_baseline else record.decisions[name]
+    pictures = _judge_pictures(case)
+    speed: Verdict = decision.verdict if decision else "pass"
+    verdict, reasons = combined(speed, pictures, record.control)
+    interval = decision.interval if decision else Interval(1.0, 1.0, 1.0)
+    blocks = decision.blocks if decision else len(record.samples_s[base])
+    samples = {arm: record.samples_s[arm][:blocks] for arm in dict.fromkeys((base, CONTROL, name))}
+    setup = case.candidate.setup
+    return Result(
+        table=case.choice.table.name if case.choice else None,
+        setup=name,
+        baseline=base,
+        device=case.machine.device,
+        documented_on=case.expected.documented_on,
+        speedup=interval.speedup,
+        low=interval.low,
+        high=interval.high,
+        expected=1.0 if is_baseline else case.expected.speedup,
+        tolerance=case.expected.tolerance,
+        floor=(1.0 if is_baseline else case.expected.speedup) * (1 - case.expected.tolerance),
+        verdict=verdict,
+        image_verdict=pictures.verdict if pictures else None,
+        blocks=blocks,
+        latency_s=_median(samples[name], samples[CONTROL] if is_baseline else ()),
+        baseline_latency_s=_median(samples[base], samples[CONTROL]),
+        samples_s=samples,
+        image=pictures.metrics if pictures else {},
+        images=_pictures(record.pictures[name], case.options.seed),
+        reasons=(*reasons, *(_speed_reasons(decision, case) if decision else ())),
+        control=record.control,
+        recipe=setup.recipe if setup else None,
+        versions=case.machine.versions,
+        weights=_weights(case),
+        peak_memory_bytes=record.peak_bytes.get(name),
+    )
+
+
+def _judge_pictures(case: Judged) -> ImageJudgement | None:
+    """The judgement of the candidate's pictures; None where neither pictures nor a gate exist.
+
+    A callable cannot be asked for another seed: only the pictures of its timed slots are compared, without a negative control.
+    """
+    from pytest_sdspeed.judge.images import ImageJudgement, judge_images
+
+    seeded = case.candidate.setup is not None and case.base.setup is not None
+    ours, theirs = (
+        {seed: value for seed, value in case.record.pictures[arm.name].items() if value is not None and (seeded or seed == case.options.seed)}
+        for arm in (case.candidate, case.base)
+    )
+    gate = case.expected.image
+    if not ours and gate is None:
+        return None
+    relation = case.candidate.setup.relation if case.candidate.setup else "same_weights"
+    if case.candidate.name == case.base.name or (not theirs and gate is None):
+        # Nothing to compare with: only whether they are pictures at all.
+        alone = judge_images(ours, ours, None, "same_weights")
+        return ImageJudgement(alone.verdict, {}, alone.reasons)
+    return judge_images(ours, theirs, gate, relation)
+
+
+def _speed_reasons(decision: Decision, case: Judged) -> Sequence[str]:
+    floor, found = case.expected.floor, decision.interval
+    if decision.verdict == "fail":
+        return (f"slower than its floor: at most x{found.high:.3f}, the floor is x{floor:.3f}",)
+    if decision.verdict != "inconclusive":
+        return ()
+    resolved = f"{decision.blocks} blocks resolve {decision.resolves:.1%} at this noise and leave the floor x{floor:.3f} inside"
+    if decision.more_blocks is None:
+        return (f"{resolved}; no number of blocks decides a ratio this close to its floor",)
+    per_block = case.record.timed_s / max(1, len(case.record.samples_s[case.base.name]))
+    seconds = decision.more_blocks * per_block
+    total = decision.blocks + decision.more_blocks
+    wanted = f"--sd-budget {case.record.timed_s + seconds * 1.2:.0f} --sd-max-blocks {total}"
+    return (f"{resolved}; about {decision.more_blocks} more blocks ({seconds:.0f} s) would decide it: {wanted}",)
+
+
+def _median(*pairs: Sequence[Sequence[float]]) -> float:
+    return statistics.median(slot for group in pairs for pair in group for slot in pair)
+
+
+def _pictures(pictures: Mapping[int, Any], seed: int) -> Any:
+    from pytest_sdspeed.judge.images import as_pictures
+
+    try:
+        return as_pictures(pictures[seed])
+    except (KeyError, PictureError):
+        return None
+
+
+def _weights(case: Judged) -> str | None:
+    if case.candidate.setup is None:
+        return None
+    from pytest_sdspeed.setups.architectures import EMBEDDED
+
+    return "embedded" if case.candidate.setup.recipe.model in EMBEDDED else case.options.weights

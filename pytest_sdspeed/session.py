@@ -1,0 +1,260 @@
+"""One test run: its tables, machine and setups, its campaigns, each measured once and shared by its tests, and its results."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from pytest_sdspeed.errors import UsageMistakeError
+from pytest_sdspeed.model import CONTROL, Result, Table
+from pytest_sdspeed.setups.catalog import Catalog, Choice
+
+if TYPE_CHECKING:
+    from pytest_sdspeed.measure.facts import Arm, CampaignRecord, Progress
+    from pytest_sdspeed.measure.memory import MemoryMeter
+    from pytest_sdspeed.model import Machine
+    from pytest_sdspeed.options import Expectation, Options
+    from pytest_sdspeed.setups.pool import Pool
+    from pytest_sdspeed.setups.registry import Registry
+    from pytest_sdspeed.setups.setup import Setup
+
+Watcher = Callable[[str], AbstractContextManager["Callable[[Progress], None]"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """One side of a comparison: a setup, or a callable with the name it is reported by."""
+
+    name: str
+    setup: Setup | None
+    call: Callable[[], Any] | None
+
+    def arm(self, floor: float | None) -> Arm:
+        """It as an arm of a campaign."""
+        from pytest_sdspeed.measure.facts import Arm
+
+        if self.setup is not None:
+            return Arm(name=self.name, generate=self.setup.draw, slot=self.setup.slot, floor=floor)
+        call = self.call
+        assert call is not None  # noqa: S101 - a contestant is one or the other
+        return Arm(name=self.name, generate=lambda _seed: call(), floor=floor)
+
+
+def _unwatched(_campaign: str) -> AbstractContextManager[Callable[[Progress], None]]:
+    return nullcontext(lambda _progress: None)
+
+
+class Session:
+    """The state of a run.
+
+    Args:
+        options: of the run.
+        registry: what users registered.
+
+    Attributes:
+        results: every result so far, in order.
+        watcher: opens the progress display of a campaign by its name.
+        selected: setups that the collected tests ask for, by the table name they were asked of (None: the default table).
+    """
+
+    def __init__(self, options: Options, registry: Registry) -> None:
+        self.options, self.registry = options, registry
+        self.results: list[Result] = []
+        self.watcher: Watcher = _unwatched
+        self.selected: set[tuple[str | None, str]] = set()
+        self._setups: dict[tuple[str, str, str], Setup] = {}
+        self._campaigns: dict[tuple[str, ...], CampaignRecord] = {}
+        self._open_table: tuple[str, str] | None = None
+
+    @cached_property
+    def tables(self) -> tuple[Table, ...]:
+        """Every table: the built-in ones and those of ``--sd-tables``."""
+        from pytest_sdspeed.tables import load_tables
+
+        return load_tables(self.options.tables)
+
+    @cached_property
+    def machine(self) -> Machine:
+        """This machine, or its GPU under ``--sd-gpu``."""
+        from pytest_sdspeed.setups.machine import cpu_machine, cuda_machine
+
+        return cuda_machine() if self.options.gpu else cpu_machine()
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """Setups by name."""
+        return Catalog(self.tables, self.registry, gpu=self.options.gpu, device=lambda: self.machine.device)
+
+    @cached_property
+    def _pool(self) -> Pool:
+        from pytest_sdspeed.setups.pool import Pool
+        from pytest_sdspeed.setups.sources import EmbeddedFirst, PretrainedSource, RandomSource
+
+        random = RandomSource(self.machine.kind)
+        drawn = self.options.gpu and self.options.weights == "random"
+        return Pool(EmbeddedFirst(random, random if drawn else PretrainedSource(self.machine.kind)))
+
+    def setup(self, choice: Choice) -> Setup:
+        """The setup of a choice; the same object for the same choice, so that its pipeline is built once."""
+        from pytest_sdspeed.setups.quiet import quiet
+        from pytest_sdspeed.setups.registry import with_seed
+        from pytest_sdspeed.setups.setup import Setup
+
+        key = (choice.table.name, choice.table.device, choice.setup)
+        if key not in self._setups:
+            recipe = with_seed(choice.recipe, self.options.seed)
+            with quiet():
+                stack = self.registry.stack(choice.optimizations, f"setup {choice.setup!r} of table {choice.table.name!r}", recipe)
+                self._setups[key] = Setup(choice.setup, recipe, stack, machine=self.machine, pool=self._pool, choice=choice)
+        return self._setups[key]
+
+    def skip_reason(self, choice: Choice, expectation: Expectation, path: str) -> str | None:
+        """Why a setup cannot be measured in this run, with what would help, or None.
+
+        Args:
+            choice: the setup.
+            expectation: of the test's marker.
+            path: of the test's file, for the command that would run it.
+        """
+        table, gpu = choice.table, self.options.gpu
+        if table.on_cpu and gpu:
+            return f"table {table.name!r} is for the CPU: run without --sd-gpu"
+        if not table.on_cpu and not gpu:
+            return f"table {table.name!r} is documented on {table.device}: run pytest {path} --sd-gpu"
+        unsupported = self.setup(choice).unsupported
+        if unsupported is None and choice.setup != choice.baseline:
+            unsupported = self.setup(self.catalog.choose(table.name, choice.baseline, path)).unsupported
+        if unsupported is None and choice.row is None and expectation.speedup is None:
+            help_ = "" if gpu else ", or run with --sd-gpu"
+            return f"table {table.name!r} has no row {choice.setup!r} to hold it to: give the marker a speedup{help_}"
+        return unsupported
+
+    def measure(self, candidate: Contestant, baseline: Contestant | None, expectation: Expectation) -> Result:
+        """Measure, or take what its campaign measured before, and judge.
+
+        Args:
+            candidate: a setup, or a callable.
+            baseline: what it is compared with; None for the baseline of its setup's table.
+            expectation: of the test's marker.
+
+        Raises:
+            SdSpeedError: the arm or its baseline could not be measured; the message says why.
+        """
+        from pytest_sdspeed.results import Judged, expected_of, judged
+
+        choice = candidate.setup.choice if candidate.setup else None
+        expected = expected_of(candidate.name, choice, expectation, self.options)
+        base = baseline or self._documented_baseline(candidate, choice)
+        shared = self._shares(choice, base, expectation)
+        if shared and choice is not None:
+            record = self._shared_campaign(choice)
+        else:
+            floor = expected.floor if candidate.name != base.name else None
+            record = self._run(f"{candidate.name} against {base.name}", base, [candidate.arm(floor)] if floor is not None else [])
+        for name in (base.name, candidate.name):
+            if name in record.errors and name not in record.decisions:
+                raise record.errors[name]
+        result = judged(Judged(record, candidate, base, choice, expected, self.machine, self.options))
+        self.results.append(result)
+        return result
+
+    def _documented_baseline(self, candidate: Contestant, choice: Choice | None) -> Contestant:
+        if choice is None:
+            raise UsageMistakeError(f"sd_latency({candidate.name}): a callable needs a baseline: sd_latency({candidate.name}, baseline=...)")
+        setup = self.setup(self.catalog.choose(choice.table.name, choice.baseline, choice.setup))
+        return Contestant(setup.name, setup, None)
+
+    def _shares(self, choice: Choice | None, base: Contestant, expectation: Expectation) -> bool:
+        """Whether the comparison is the documented one, so that the table's campaign holds it."""
+        if choice is None or choice.row is None or base.setup is None:
+            return False
+        documented = base.setup.choice.table is choice.table and base.name == choice.baseline
+        return documented and expectation.speedup is None and expectation.tolerance is None
+
+    def _shared_campaign(self, choice: Choice) -> CampaignRecord:
+        """The campaign of a row's table. A row that no collected test announced gets one of its own."""
+        key: tuple[str, ...] = (choice.table.name, choice.table.device, choice.baseline)
+        if key in self._campaigns and choice.setup not in self._campaigns[key].samples_s:
+            key = (*key, choice.setup)
+        if key not in self._campaigns:
+            base = self.setup(self.catalog.choose(choice.table.name, choice.baseline, choice.setup))
+            rows = [self.setup(row) for row in ([choice] if key[-1] == choice.setup != choice.baseline else self._campaign_rows(choice))]
+            arms = [Contestant(row.name, row, None).arm(self._floor(row)) for row in rows]
+            self._campaigns[key] = self._run(choice.table.name, Contestant(base.name, base, None), arms)
+        return self._campaigns[key]
+
+    def _campaign_rows(self, asked: Choice) -> list[Choice]:
+        """The rows that tests of this run select from a campaign, in the table's order."""
+        wanted = {asked.setup} if asked.setup != asked.baseline else set()
+        for name, setup in self.selected:
+            choice = self.catalog.choose(name, setup, "")
+            if choice.table is asked.table and choice.row and choice.baseline == asked.baseline and setup != asked.baseline:
+                wanted.add(setup)
+        choices = [self.catalog.choose(asked.table.name, row.setup, "") for row in asked.table.rows if row.setup in wanted]
+        return [choice for choice in choices if self.setup(choice).unsupported is None]
+
+    def _floor(self, setup: Setup) -> float:
+        row = setup.choice.row
+        assert row is not None  # noqa: S101 - campaigns hold rows only
+        tolerance = self.options.tolerance if self.options.tolerance is not None else row.tolerance
+        return row.speedup * (1 - tolerance)
+
+    def _run(self, name: str, base: Contestant, arms: list[Arm]) -> CampaignRecord:
+        from pytest_sdspeed.measure.campaign import run_campaign
+        from pytest_sdspeed.measure.clock import WallClock
+        from pytest_sdspeed.measure.facts import Limits
+        from pytest_sdspeed.setups.quiet import quiet
+
+        self._let_go_of_other_tables(base)
+        limits = Limits(budget_s=self.options.budget_s, max_blocks=self.options.max_blocks, seed=self.options.seed)
+        with quiet(), self.watcher(name) as watch:
+            return run_campaign(base.arm(None), arms, limits, WallClock(_synchronize), memory=self._memory(), watch=watch)
+
+    def _let_go_of_other_tables(self, base: Contestant) -> None:
+        """Full-size weights of a table that is done would take the memory of the next one's."""
+        table = (base.setup.choice.table.name, base.setup.choice.table.device) if base.setup else None
+        if self._open_table not in (None, table) and table is not None:
+            self._pool.clear()
+            for key, setup in self._setups.items():
+                if key[:2] != table:
+                    setup.release()
+        self._open_table = table or self._open_table
+
+    def _memory(self) -> MemoryMeter:
+        from pytest_sdspeed.measure.memory import CudaMemory, ResidentMemory
+
+        if self.machine.kind == "cpu":
+            return ResidentMemory()
+        import torch
+
+        return CudaMemory(torch.cuda)
+
+
+def _synchronize() -> None:
+    """Wait for the CUDA device if this process uses one, whoever started it."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+
+
+def contestant(value: Any, role: str) -> Contestant:
+    """What a test passed to ``sd_latency``, under a name.
+
+    Args:
+        value: a setup, or a callable ``() -> picture, pictures or None``.
+        role: ``candidate`` or ``baseline``: the name of a callable that has none of its own.
+
+    Raises:
+        UsageMistakeError: it is neither.
+    """
+    choice = getattr(value, "choice", None)
+    if isinstance(choice, Choice):
+        return Contestant(value.name, value, None)
+    if not callable(value):
+        raise UsageMistakeError(f"sd_latency: the {role} is {value!r}; valid: a setup fixture (sd_fp16, ...) or a callable () -> pictures or None")
+    name = getattr(value, "__name__", role)
+    return Contestant(role if name in ("<lambda>", CONTROL) else name, None, value)

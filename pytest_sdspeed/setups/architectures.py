@@ -1,0 +1,146 @@
+"""Architectures by model name: the configurations that random weights are put into.
+
+Sources: the ``config.json`` files of the hub repositories named below; BK-SDM (Nota-NetsPresso/BK-SDM) for the students.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_sdspeed.errors import UnknownNameError
+from pytest_sdspeed.model import MINIATURE
+
+Config = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """The configuration of every part of a Stable Diffusion pipeline; None where a repository lacks the part."""
+
+    unet: Config | None = None
+    vae: Config | None = None
+    tiny_vae: Config | None = None
+    text_encoder: Config | None = None
+    scheduler: Config | None = None
+
+
+def _unet(channels: tuple[int, ...], layers: int, *, cross: int, heads: int, sample: int, **extra: Any) -> Config:
+    plain_last = len(channels) - 1
+    return {
+        "sample_size": sample,
+        "in_channels": 4,
+        "out_channels": 4,
+        "block_out_channels": channels,
+        "layers_per_block": layers,
+        "cross_attention_dim": cross,
+        "attention_head_dim": heads,
+        "down_block_types": ("CrossAttnDownBlock2D",) * plain_last + ("DownBlock2D",),
+        "up_block_types": ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * plain_last,
+        "flip_sin_to_cos": True,
+        "freq_shift": 0,
+        "downsample_padding": 1,
+        "norm_eps": 1e-5,
+        **extra,
+    }
+
+
+def _vae(channels: tuple[int, ...], layers: int, sample: int, **extra: Any) -> Config:
+    return {
+        "block_out_channels": channels,
+        "layers_per_block": layers,
+        "latent_channels": 4,
+        "down_block_types": ("DownEncoderBlock2D",) * len(channels),
+        "up_block_types": ("UpDecoderBlock2D",) * len(channels),
+        "sample_size": sample,
+        "scaling_factor": 0.18215,
+        **extra,
+    }
+
+
+_SCHEDULER: Config = {
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "num_train_timesteps": 1000,
+    "skip_prk_steps": True,
+    "steps_offset": 1,
+    "set_alpha_to_one": False,
+    "clip_sample": False,
+}
+
+_SD1_TEXT: Config = {
+    "vocab_size": 49408,
+    "hidden_size": 768,
+    "intermediate_size": 3072,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "max_position_embeddings": 77,
+    "hidden_act": "quick_gelu",
+    "projection_dim": 768,
+    "bos_token_id": 0,
+    "eos_token_id": 2,
+    "pad_token_id": 1,
+}
+
+_SD1_CHANNELS = (320, 640, 1280, 1280)
+_SD1 = Architecture(
+    unet=_unet(_SD1_CHANNELS, 2, cross=768, heads=8, sample=64),
+    vae=_vae((128, 256, 512, 512), 2, 512),
+    text_encoder=_SD1_TEXT,
+    scheduler=_SCHEDULER,
+)
+_BK_TINY = _unet(_SD1_CHANNELS[:3], 1, cross=768, heads=8, sample=64, mid_block_type=None) | {
+    "down_block_types": ("CrossAttnDownBlock2D",) * 3,
+    "up_block_types": ("CrossAttnUpBlock2D",) * 3,
+}
+_MINIATURE_CHANNELS = (64, 128, 128)
+_MINIATURE_PARTS: Config = {"cross": 64, "heads": 4, "sample": 16, "norm_num_groups": 16}
+
+ARCHITECTURES: Mapping[str, Architecture] = {
+    "stable-diffusion-v1-5/stable-diffusion-v1-5": _SD1,
+    "CompVis/stable-diffusion-v1-4": _SD1,
+    "nota-ai/bk-sdm-base": Architecture(unet=_unet(_SD1_CHANNELS, 1, cross=768, heads=8, sample=64)),
+    "nota-ai/bk-sdm-small": Architecture(unet=_unet(_SD1_CHANNELS, 1, cross=768, heads=8, sample=64, mid_block_type=None)),
+    "nota-ai/bk-sdm-tiny": Architecture(unet=_BK_TINY),
+    "sayakpaul/taesd-diffusers": Architecture(tiny_vae={}),
+    MINIATURE: Architecture(
+        unet=_unet(_MINIATURE_CHANNELS, 2, **_MINIATURE_PARTS),
+        vae=_vae((64, 128, 128), 2, 64, norm_num_groups=16),
+        text_encoder={
+            "vocab_size": 514,
+            "hidden_size": 64,
+            "intermediate_size": 128,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "max_position_embeddings": 77,
+            "hidden_act": "quick_gelu",
+            "projection_dim": 64,
+        },
+        scheduler=_SCHEDULER,
+    ),
+    "miniature-student": Architecture(unet=_unet(_MINIATURE_CHANNELS, 1, mid_block_type=None, **_MINIATURE_PARTS)),
+    "miniature-tiny-vae": Architecture(
+        tiny_vae={
+            "encoder_block_out_channels": (32, 32, 32),
+            "decoder_block_out_channels": (32, 32, 32),
+            "num_encoder_blocks": (1, 1, 1),
+            "num_decoder_blocks": (2, 2, 1),
+            "upsampling_scaling_factor": 2,
+        }
+    ),
+}
+
+EMBEDDED = (MINIATURE, "miniature-student", "miniature-tiny-vae")
+
+
+def architecture(model: str) -> Architecture:
+    """The architecture of a model by its hub id or embedded name.
+
+    Raises:
+        UnknownNameError: no configuration of that model is known here.
+    """
+    if model not in ARCHITECTURES:
+        raise UnknownNameError("architecture for random weights", model, ARCHITECTURES)
+    return ARCHITECTURES[model]

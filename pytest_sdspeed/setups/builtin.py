@@ -1,0 +1,151 @@
+"""The built-in optimizations: each name the documented tables use, and what it does to a diffusers pipeline."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import AbstractContextManager
+from importlib.util import find_spec
+from typing import Any
+
+from pytest_sdspeed.model import Machine, Recipe
+from pytest_sdspeed.setups.flags import holding
+from pytest_sdspeed.setups.optimization import Optimization
+
+_AMPERE = (8, 0)
+_BF16_CPU = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
+_FP16_CPU = frozenset({"avx512_fp16", "amx_fp16", "asimdhp"})
+_BOTH = frozenset({"unet", "vae"})
+_GPU_HINT = "run with --sd-gpu"
+
+
+def _cuda(name: str, machine: Machine) -> str | None:
+    return None if machine.kind == "cuda" else f"{name} needs a CUDA GPU: {_GPU_HINT}"
+
+
+def _ampere(name: str, machine: Machine) -> str | None:
+    if machine.capability is None:
+        return f"{name} needs an Ampere or later CUDA GPU: {_GPU_HINT}"
+    if machine.capability < _AMPERE:
+        return f"{name} needs an Ampere or later CUDA GPU: {machine.device} has compute capability {machine.capability[0]}.{machine.capability[1]}"
+    return None
+
+
+def _fp16_supported(machine: Machine) -> str | None:
+    if machine.kind == "cpu" and not machine.features & _FP16_CPU:
+        return f"fp16 needs a CUDA GPU (this CPU has no native float16 and would be about 20 times slower): {_GPU_HINT}"
+    return None
+
+
+def _bf16_supported(machine: Machine) -> str | None:
+    if machine.kind == "cpu":
+        return None if machine.features & _BF16_CPU else f"bf16 needs an Ampere or later CUDA GPU, or a CPU with native bfloat16: {_GPU_HINT}"
+    return _ampere("bf16", machine)
+
+
+def _xformers_supported(machine: Machine) -> str | None:
+    return _cuda("xformers", machine) or (None if find_spec("xformers") else "xformers is not installed: pip install xformers")
+
+
+def _compile_supported(machine: Machine) -> str | None:
+    if machine.kind == "cuda":
+        return None if find_spec("triton") else "compile needs Triton on a CUDA GPU: pip install triton"
+    return None if any(map(shutil.which, ("g++", "clang++", "c++"))) else "compile needs a C++ compiler on the CPU: install g++"
+
+
+def _tf32_slot() -> AbstractContextManager[None]:
+    # Only the legacy setter: once its newer twin is used, torch refuses to read this one.
+    return holding({"torch.backends.cuda.matmul.allow_tf32": True})
+
+
+def _cudnn_benchmark_slot() -> AbstractContextManager[None]:
+    return holding({"torch.backends.cudnn.benchmark": True})
+
+
+def _autocast_slot() -> AbstractContextManager[None]:
+    import torch
+
+    return torch.autocast("cuda", dtype=torch.float16)
+
+
+def _set_processors(pipeline: Any, processor: str) -> None:
+    from diffusers.models import attention_processor
+
+    for part in (pipeline.unet, pipeline.vae):
+        if hasattr(part, "set_attn_processor"):
+            part.set_attn_processor(getattr(attention_processor, processor)())
+
+
+def _sdpa(pipeline: Any, _recipe: Recipe) -> None:
+    _set_processors(pipeline, "AttnProcessor2_0")
+
+
+def _vanilla_attention(pipeline: Any, _recipe: Recipe) -> None:
+    _set_processors(pipeline, "AttnProcessor")
+
+
+def _xformers(pipeline: Any, _recipe: Recipe) -> None:
+    pipeline.enable_xformers_memory_efficient_attention()
+
+
+def _fused_qkv(pipeline: Any, _recipe: Recipe) -> None:
+    for part in (pipeline.unet, pipeline.vae):
+        if hasattr(part, "fuse_qkv_projections"):
+            part.fuse_qkv_projections()
+
+
+def _compile(pipeline: Any, _recipe: Recipe) -> None:
+    import torch
+
+    # Autotuning matrix kernels pays on a GPU; on a CPU it only lengthens the compilation.
+    mode = "max-autotune" if pipeline.device.type == "cuda" else "default"
+    pipeline.unet = torch.compile(pipeline.unet, mode=mode)
+    pipeline.vae.decode = torch.compile(pipeline.vae.decode, mode=mode)
+
+
+def _traced_unet(pipeline: Any, recipe: Recipe) -> None:
+    from pytest_sdspeed.setups.traced import trace_unet
+
+    pipeline.unet = trace_unet(pipeline, recipe)
+
+
+OPTIMIZATIONS: tuple[Optimization, ...] = (
+    Optimization(
+        name="tf32",
+        summary="TensorFloat-32 matrix multiplications (convolutions use it by default)",
+        supported=lambda machine: _ampere("tf32", machine),
+        slot=_tf32_slot,
+    ),
+    Optimization(name="fp16", summary="weights and arithmetic in float16", supported=_fp16_supported, dtype="float16"),
+    Optimization(name="bf16", summary="weights and arithmetic in bfloat16", supported=_bf16_supported, dtype="bfloat16"),
+    Optimization(name="channels_last", summary="UNet and autoencoder in channels-last memory format", memory_format="channels_last"),
+    Optimization(
+        name="cudnn_benchmark",
+        summary="cuDNN picks its fastest convolution by trying",
+        supported=lambda machine: _cuda("cudnn_benchmark", machine),
+        slot=_cudnn_benchmark_slot,
+    ),
+    Optimization(name="sdpa", summary="scaled dot product attention of torch", changes=_BOTH, apply=_sdpa),
+    Optimization(
+        name="vanilla_attention", summary="attention as separate matrix products, as before torch 2", changes=_BOTH, apply=_vanilla_attention
+    ),
+    Optimization(
+        name="xformers", summary="memory-efficient attention of xFormers", supported=_xformers_supported, changes=_BOTH, apply=_xformers
+    ),
+    Optimization(
+        name="autocast",
+        summary="automatic mixed precision in float16 around the whole call",
+        supported=lambda machine: _cuda("autocast", machine),
+        slot=_autocast_slot,
+    ),
+    Optimization(
+        name="compile", summary="torch.compile of UNet and autoencoder", supported=_compile_supported, changes=_BOTH, apply=_compile
+    ),
+    Optimization(name="fused_qkv", summary="query, key and value projections as one", changes=_BOTH, apply=_fused_qkv),
+    Optimization(name="traced_unet", summary="UNet traced to TorchScript", changes=frozenset({"unet"}), apply=_traced_unet),
+    Optimization(
+        name="distilled_unet", summary="the UNet of a distilled student", replaces={"unet": "student"}, relation="other_weights"
+    ),
+    Optimization(
+        name="tiny_vae", summary="a tiny autoencoder in the autoencoder's place", replaces={"vae": "tiny_vae"}, relation="other_autoencoder"
+    ),
+)

@@ -1,0 +1,37 @@
+"""The built-in setups by name, without reading a table: each has the fixture ``sd_<name>``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_GROUPS = {"fp16_b1": "float16, 1 picture", "fp16_b4": "float16, 4 pictures", "fp16_b16": "float16, 16 pictures"} | {
+    "fp32_b1": "float32, 1 picture",
+    "fp32_b4": "float32, 4 pictures",
+}
+_ATTENTION = {
+    "vanilla": "attention as separate matrix products (baseline)",
+    "xformers": "memory-efficient attention of xFormers",
+    "sdpa": "scaled dot product attention",
+    "sdpa_compile": "scaled dot product attention, compiled",
+}
+
+BUILTIN_SETUPS: Mapping[str, str] = {
+    "baseline": "The table's own baseline, which its rows are measured against.",
+    "tf32": "TensorFloat-32 matrix multiplications.",
+    "fp16": "Weights and arithmetic in float16.",
+    "combined": "float16 weights and TensorFloat-32 matrix multiplications.",
+    "distilled": "The UNet of a distilled student.",
+    "distilled_tiny_vae": "The UNet of a distilled student, and a tiny autoencoder.",
+    "bf16": "Weights and arithmetic in bfloat16.",
+    "bf16_sdpa": "bfloat16 and scaled dot product attention.",
+    "bf16_sdpa_compile": "bfloat16, scaled dot product attention, compiled UNet and autoencoder.",
+    "bf16_sdpa_compile_fused_qkv": "bfloat16, scaled dot product attention, compiled, with fused projections.",
+    "cudnn_benchmark": "cuDNN picks its fastest convolution by trying.",
+    "autocast": "Automatic mixed precision in float16.",
+    "channels_last": "Channels-last memory format, with the optimizations of the rows above it in its table.",
+    "traced_unet": "UNet traced to TorchScript, with the optimizations of the rows above it in its table.",
+    "memory_efficient_attention": "Memory-efficient attention of xFormers, with the optimizations of the rows above it in its table.",
+    **{f"{kind}_{group}": f"{how}, {what}." for group, what in _GROUPS.items() for kind, how in _ATTENTION.items()},
+}
+RESERVED = frozenset({"latency", "setup"})
+"""Names whose fixtures ``sd_<name>`` mean something else."""

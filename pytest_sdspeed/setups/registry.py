@@ -1,0 +1,118 @@
+"""Names to optimizations and setups: the built-in ones and those that users add."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from pytest_sdspeed.errors import SdSpeedError, UnknownNameError
+from pytest_sdspeed.model import Recipe
+from pytest_sdspeed.setups.names import BUILTIN_SETUPS, RESERVED
+from pytest_sdspeed.setups.optimization import Optimization
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
+
+
+class RegistrationError(SdSpeedError):
+    """Something registered through ``pytest_sdspeed_register`` cannot be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredSetup:
+    """A setup that is no row of a table.
+
+    Attributes:
+        name: gives the fixture ``sd_<name>``.
+        optimizations: names of the stack.
+        recipe: what is generated; the default table's recipe where None.
+        doc: shown by ``pytest --fixtures``.
+    """
+
+    name: str
+    optimizations: tuple[str, ...]
+    recipe: Recipe | None = None
+    doc: str = ""
+
+
+class Registry:
+    """What ``pytest_sdspeed_register(registry)`` adds to.
+
+    Attributes:
+        setups: the registered setups by name.
+        listener: told of every setup as it is added.
+    """
+
+    def __init__(self) -> None:
+        self.listener: Callable[[RegisteredSetup], object] = lambda _setup: None
+        self._optimizations: dict[str, Optimization] = {}
+        self.setups: dict[str, RegisteredSetup] = {}
+
+    def add_optimization(self, optimization: Optimization) -> None:
+        """Make an optimization available to tables and setups by its name.
+
+        Raises:
+            RegistrationError: the name is malformed or taken.
+        """
+        from pytest_sdspeed.setups.builtin import OPTIMIZATIONS
+
+        taken = {part.name for part in OPTIMIZATIONS} | self._optimizations.keys()
+        _check_name("optimization", optimization.name, taken)
+        self._optimizations[optimization.name] = optimization
+
+    def add_setup(self, name: str, optimizations: Sequence[str], *, recipe: Recipe | None = None, doc: str = "") -> None:
+        """Make a setup, and with it the fixture ``sd_<name>``.
+
+        Args:
+            name: lower case letters, digits and underscores.
+            optimizations: names of the stack, in order; built-in or added before.
+            recipe: what is generated, or None for the recipe of the table in use.
+            doc: one line for ``pytest --fixtures``.
+
+        Raises:
+            RegistrationError: the name is malformed or taken.
+        """
+        _check_name("setup", name, BUILTIN_SETUPS.keys() | self.setups.keys() | RESERVED)
+        self.setups[name] = setup = RegisteredSetup(name=name, optimizations=tuple(optimizations), recipe=recipe, doc=doc)
+        self.listener(setup)
+
+    def optimizations(self) -> dict[str, Optimization]:
+        """Every optimization by name."""
+        from pytest_sdspeed.setups.builtin import OPTIMIZATIONS
+
+        return {part.name: part for part in OPTIMIZATIONS} | self._optimizations
+
+    def stack(self, names: Iterable[str], where: str, recipe: Recipe) -> tuple[Optimization, ...]:
+        """Optimizations by name, in order.
+
+        Args:
+            names: as a row or a registered setup gives them.
+            where: who asked, for messages.
+            recipe: must name the model that a replacement comes from.
+
+        Raises:
+            UnknownNameError: no optimization has that name.
+            RegistrationError: the recipe lacks a model that a part of the stack needs.
+        """
+        known = self.optimizations()
+        found = []
+        for name in names:
+            if name not in known:
+                raise UnknownNameError("optimization", name, known, where)
+            for field in known[name].replaces.values():
+                if getattr(recipe, field) is None:
+                    raise RegistrationError(f"{where}: optimization {name!r} needs a model: the recipe has no {field!r}")
+            found.append(known[name])
+        return tuple(found)
+
+
+def with_seed(recipe: Recipe, seed: int) -> Recipe:
+    """The recipe with the seed of this run."""
+    return replace(recipe, seed=seed)
+
+
+def _check_name(kind: str, name: str, taken: Iterable[str]) -> None:
+    if not _NAME.match(name):
+        raise RegistrationError(f"{kind} name {name!r}: lower case letters, digits and underscores, a letter first")
+    if name in taken:
+        raise RegistrationError(f"{kind} {name!r} exists already: choose another name")

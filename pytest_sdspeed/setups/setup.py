@@ -1,0 +1,128 @@
+"""A setup: a recipe and a stack of optimizations that can draw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from pytest_sdspeed.model import Machine, Recipe, Relation
+from pytest_sdspeed.setups.flags import guarded
+from pytest_sdspeed.setups.optimization import Optimization, relation_of
+from pytest_sdspeed.setups.quiet import quiet
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pytest_sdspeed.setups.catalog import Choice
+    from pytest_sdspeed.setups.pool import Pool
+
+
+class Setup:
+    """What a setup fixture gives to a test.
+
+    Args:
+        name: of the setup.
+        recipe: what is generated.
+        stack: optimizations in order.
+        machine: where.
+        pool: gives the pipeline its modules.
+        choice: how its name was found, which says what it is documented to deliver.
+
+    Attributes:
+        name, recipe, choice: as given.
+        optimizations: names of the stack.
+        relation: what its pictures may be compared with.
+    """
+
+    def __init__(
+        self, name: str, recipe: Recipe, stack: tuple[Optimization, ...], *, machine: Machine, pool: Pool, choice: Choice
+    ) -> None:
+        self.name, self.recipe, self.choice = name, recipe, choice
+        self.optimizations = tuple(part.name for part in stack)
+        self.relation: Relation = relation_of(stack)
+        self._stack, self._machine, self._pool = stack, machine, pool
+        self._pipeline: Any = None
+
+    def __repr__(self) -> str:
+        return f"Setup({self.name!r}, optimizations={list(self.optimizations)}, model={self.recipe.model!r})"
+
+    @property
+    def unsupported(self) -> str | None:
+        """Why this machine cannot run it, or None."""
+        return next(filter(None, (part.supported(self._machine) for part in self._stack)), None)
+
+    @property
+    def pipeline(self) -> Any:
+        """The diffusers pipeline, built on first use.
+
+        Raises:
+            ModelUnavailableError: weights cannot be had.
+        """
+        if self._pipeline is None:
+            self._pipeline = self._pool.build(self.name, self.recipe, self._stack)
+        return self._pipeline
+
+    def release(self) -> None:
+        """Let go of the pipeline; the next use builds it again."""
+        self._pipeline = None
+
+    @contextmanager
+    def slot(self) -> Iterator[None]:
+        """Hold the stack's process-global flags, and see that all are back afterwards.
+
+        Raises:
+            LeakedFlagError: one is not.
+        """
+        with guarded(f"setup {self.name!r}"), ExitStack() as held:
+            for part in self._stack:
+                held.enter_context(part.slot())
+            yield
+
+    def generate(self, seed: int | None = None) -> NDArray[np.float32]:
+        """Draw, holding the stack's flags.
+
+        Args:
+            seed: of the initial latents; the recipe's where None. The same seed gives every setup the same latents.
+
+        Returns:
+            Pictures, float32 (images, height, width, 3) in [0, 1].
+        """
+        with self.slot(), quiet():
+            return self.draw(self.recipe.seed if seed is None else seed)
+
+    def draw(self, seed: int) -> Any:
+        """One pipeline call, nothing around it: the timed work. The caller holds ``slot``.
+
+        Returns:
+            Pictures, float32 (images, height, width, 3) in [0, 1].
+        """
+        pipeline, recipe = self.pipeline, self.recipe
+        return pipeline(
+            recipe.prompt,
+            height=recipe.height,
+            width=recipe.width,
+            num_inference_steps=recipe.steps,
+            guidance_scale=recipe.guidance,
+            num_images_per_prompt=recipe.images,
+            generator=_generator(seed),
+            latents=_latents(pipeline, recipe, seed),
+            output_type="np",
+        ).images
+
+
+def _generator(seed: int) -> Any:
+    """A new generator: a reused one gives other pictures at each call. On the CPU, so that devices agree."""
+    import torch
+
+    return torch.Generator("cpu").manual_seed(seed)
+
+
+def _latents(pipeline: Any, recipe: Recipe, seed: int) -> Any:
+    """Initial latents drawn in float32 and cast, so that every dtype starts from the same noise."""
+    import torch
+
+    scale = pipeline.vae_scale_factor
+    shape = (recipe.images, pipeline.unet.config.in_channels, recipe.height // scale, recipe.width // scale)
+    return torch.randn(shape, generator=_generator(seed)).to(pipeline.device, pipeline.unet.dtype)

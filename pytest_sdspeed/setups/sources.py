@@ -1,0 +1,208 @@
+"""Where a pipeline's modules come from: trained weights by ``from_pretrained``, or seeded random ones."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from pytest_sdspeed.errors import ModelUnavailableError, SdSpeedError
+from pytest_sdspeed.setups.architectures import EMBEDDED, Architecture, architecture
+from pytest_sdspeed.setups.quiet import quiet
+from pytest_sdspeed.setups.tokenizer import clip_tokenizer
+
+_TOKENIZER_FILES = ("tokenizer.json", "vocab.json")
+
+
+class Source(Protocol):
+    """Gives whole pipelines and single replacement parts, in a dtype (``"float32"``, ...), on a device."""
+
+    def pipeline(self, model: str, dtype: str) -> Any:
+        """A new diffusers pipeline."""
+        ...
+
+    def unet(self, model: str, dtype: str) -> Any:
+        """The UNet of a student model."""
+        ...
+
+    def vae(self, model: str, dtype: str) -> Any:
+        """A tiny autoencoder."""
+        ...
+
+
+class PretrainedSource:
+    """Weights from a local folder, the hub's cache or the hub: safetensors only, never pickle, never remote code.
+
+    Args:
+        device: torch device the modules are moved to.
+    """
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+
+    def pipeline(self, model: str, dtype: str) -> Any:
+        """The whole pipeline, without a safety checker, which would run inside the timed call."""
+        from diffusers import DiffusionPipeline
+
+        if Path(model).is_dir():
+            _check_folder(Path(model))
+        with _loading(model):
+            index = DiffusionPipeline.load_config(model)
+            without = {"safety_checker": None, "requires_safety_checker": False} if "safety_checker" in index else {}
+            return DiffusionPipeline.from_pretrained(model, **self._arguments(dtype), **without).to(self.device)
+
+    def unet(self, model: str, dtype: str) -> Any:
+        """The ``unet`` folder of a pipeline."""
+        from diffusers import UNet2DConditionModel
+
+        with _loading(model):
+            return UNet2DConditionModel.from_pretrained(model, subfolder="unet", **self._arguments(dtype)).to(self.device)
+
+    def vae(self, model: str, dtype: str) -> Any:
+        """An ``AutoencoderTiny`` at the root of a model."""
+        from diffusers import AutoencoderTiny
+
+        with _loading(model):
+            return AutoencoderTiny.from_pretrained(model, **self._arguments(dtype)).to(self.device)
+
+    @staticmethod
+    def _arguments(dtype: str) -> dict[str, Any]:
+        import torch
+
+        return {"dtype": getattr(torch, dtype), "use_safetensors": True, "low_cpu_mem_usage": False}
+
+
+class RandomSource:
+    """The same architectures with random weights, the same for the same name whatever was built before.
+
+    Weights are drawn in float32 and cast, so that a float16 module holds the rounded weights of its float32 twin.
+
+    Args:
+        device: torch device the weights are drawn on.
+    """
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+
+    def pipeline(self, model: str, dtype: str) -> Any:
+        """A Stable Diffusion pipeline of the model's architecture."""
+        from diffusers import AutoencoderKL, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+        from transformers import CLIPTextConfig, CLIPTextModel
+
+        parts = architecture(model)
+        text = CLIPTextConfig(**_part(parts, "text_encoder", model))
+        with quiet():
+            return StableDiffusionPipeline(
+                vae=self._draw(f"{model}/vae", dtype, lambda: AutoencoderKL(**_part(parts, "vae", model))),
+                text_encoder=self._draw(f"{model}/text_encoder", dtype, lambda: CLIPTextModel(text)),
+                tokenizer=clip_tokenizer(text.vocab_size),
+                unet=self._draw(f"{model}/unet", dtype, lambda: UNet2DConditionModel(**_part(parts, "unet", model))),
+                scheduler=PNDMScheduler(**{k: v for k, v in _part(parts, "scheduler", model).items() if k != "clip_sample"}),
+                safety_checker=None,
+                feature_extractor=None,
+                requires_safety_checker=False,
+            )
+
+    def unet(self, model: str, dtype: str) -> Any:
+        """A student's UNet."""
+        from diffusers import UNet2DConditionModel
+
+        return self._draw(f"{model}/unet", dtype, lambda: UNet2DConditionModel(**_part(architecture(model), "unet", model)))
+
+    def vae(self, model: str, dtype: str) -> Any:
+        """A tiny autoencoder."""
+        from diffusers import AutoencoderTiny
+
+        return self._draw(f"{model}/vae", dtype, lambda: AutoencoderTiny(**_part(architecture(model), "tiny_vae", model)))
+
+    def _draw(self, name: str, dtype: str, build: Callable[[], Any]) -> Any:
+        import torch
+
+        with quiet(), torch.random.fork_rng(), torch.device(self.device):
+            torch.manual_seed(zlib.crc32(name.encode()))
+            return build().to(getattr(torch, dtype)).eval()
+
+
+class EmbeddedFirst:
+    """Embedded models come with the package; every other model comes from the source given.
+
+    Args:
+        embedded: gives the embedded models.
+        other: gives the rest.
+    """
+
+    def __init__(self, embedded: Source, other: Source) -> None:
+        self._embedded, self._other = embedded, other
+
+    def _of(self, model: str) -> Source:
+        return self._embedded if model in EMBEDDED else self._other
+
+    def pipeline(self, model: str, dtype: str) -> Any:
+        """A whole pipeline."""
+        return self._of(model).pipeline(model, dtype)
+
+    def unet(self, model: str, dtype: str) -> Any:
+        """A student's UNet."""
+        return self._of(model).unet(model, dtype)
+
+    def vae(self, model: str, dtype: str) -> Any:
+        """A tiny autoencoder."""
+        return self._of(model).vae(model, dtype)
+
+
+def _part(parts: Architecture, name: str, model: str) -> dict[str, Any]:
+    config = getattr(parts, name)
+    if config is None:
+        raise ModelUnavailableError(f"{model!r} has no {name.replace('_', ' ')} to give random weights to")
+    return dict(config)
+
+
+def _check_folder(folder: Path) -> None:
+    """Name what a saved pipeline lacks: loading one without its tokenizer succeeds, with another vocabulary."""
+    try:
+        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelUnavailableError(f"{folder}: no saved pipeline: model_index.json is missing") from None
+    except ValueError as error:
+        raise ModelUnavailableError(f"{folder}: model_index.json is not JSON: {error}") from None
+    for part, kind in index.items():
+        if part.startswith("_") or not isinstance(kind, list) or kind[0] is None or part in ("safety_checker", "feature_extractor"):
+            continue
+        if not (folder / part).is_dir():
+            raise ModelUnavailableError(f"{folder}: incomplete pipeline: model_index.json names {part!r}, but that folder is missing")
+        if part.startswith("tokenizer") and not any((folder / part / name).is_file() for name in _TOKENIZER_FILES):
+            raise ModelUnavailableError(f"{folder}: incomplete pipeline: {part} has neither {' nor '.join(_TOKENIZER_FILES)}")
+
+
+@contextmanager
+def _loading(model: str) -> Iterator[None]:
+    """Turn whatever loading raises into one message, without progress bars."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    bars = [library for library in (diffusers_logging, transformers_logging) if library.is_progress_bar_enabled()]
+    for library in bars:
+        library.disable_progress_bar()
+    try:
+        with quiet():
+            yield
+    except SdSpeedError:
+        raise
+    except Exception as error:
+        raise ModelUnavailableError(_why(model, error)) from error
+    finally:
+        for library in bars:
+            library.enable_progress_bar()
+
+
+def _why(model: str, error: Exception) -> str:
+    first = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+    if Path(model).is_dir():
+        return f"{model}: broken or incomplete model folder: {first}"
+    return (
+        f"cannot load {model!r}: {first}. It is no local folder, not in the hub's cache, and the hub did not give it. "
+        "Download it where there is a network (hf download), name a local folder in a table, or use --sd-weights=random."
+    )

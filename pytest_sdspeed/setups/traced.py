@@ -1,0 +1,50 @@
+"""A UNet traced to TorchScript that a diffusers pipeline takes for its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from pytest_sdspeed.model import Recipe
+
+
+class _TensorsOnly(torch.nn.Module):
+    """The UNet with the three tensors Stable Diffusion passes, as tracing needs it."""
+
+    def __init__(self, unet: Any) -> None:
+        super().__init__()
+        self.unet = unet
+
+    def forward(self, sample: torch.Tensor, timestep: torch.Tensor, encoder_hidden_states: torch.Tensor) -> Any:
+        """Predict the noise in ``sample`` (N, C, H, W)."""
+        return self.unet(sample, timestep, encoder_hidden_states=encoder_hidden_states, return_dict=False)
+
+
+class TracedUNet(torch.nn.Module):
+    """A traced UNet with the attributes the pipeline reads from the original."""
+
+    def __init__(self, traced: Any, original: Any) -> None:
+        super().__init__()
+        self.traced = traced
+        self.config = original.config
+        self.dtype = original.dtype
+        self.device = original.device
+
+    def forward(self, sample: torch.Tensor, timestep: torch.Tensor, encoder_hidden_states: torch.Tensor, **_ignored: Any) -> Any:
+        """Predict the noise in ``sample`` (N, C, H, W); a tuple, as with ``return_dict=False``."""
+        return self.traced(sample, timestep, encoder_hidden_states)
+
+
+def trace_unet(pipeline: Any, recipe: Recipe) -> TracedUNet:
+    """Trace a pipeline's UNet at the shapes of its recipe (classifier-free guidance doubles the batch)."""
+    unet = pipeline.unet
+    batch = recipe.images * (2 if recipe.guidance > 1 else 1)
+    scale = pipeline.vae_scale_factor
+    kind = {"dtype": unet.dtype, "device": unet.device}
+    sample = torch.zeros(batch, unet.config.in_channels, recipe.height // scale, recipe.width // scale, **kind)
+    hidden = torch.zeros(batch, pipeline.tokenizer.model_max_length, unet.config.cross_attention_dim, **kind)
+    timestep = torch.ones((), dtype=torch.int64, device=unet.device)
+    with torch.no_grad():
+        traced = torch.jit.trace(_TensorsOnly(unet).eval(), (sample, timestep, hidden), check_trace=False)
+    return TracedUNet(traced, unet)

@@ -1,0 +1,107 @@
+"""From TOML text to a checked Table."""
+
+from __future__ import annotations
+
+import tomllib
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from pytest_sdspeed.errors import TableError
+from pytest_sdspeed.model import DEFAULT_TOLERANCE, ImageGate, Recipe, Row, Table
+from pytest_sdspeed.tables import schema, values
+from pytest_sdspeed.tables.rows import link, speedup_of
+from pytest_sdspeed.tables.schema import Place, read_section, read_value
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def parse_table(text: str, path: str) -> Table:
+    """Read a table from its TOML text.
+
+    Args:
+        text: TOML of schema 1.
+        path: the file it came from, for messages and ``Table.path``.
+
+    Returns:
+        The table.
+
+    Raises:
+        TableError: the text is no TOML, breaks the schema, or contradicts itself.
+    """
+    place = Place(path)
+    raw = _toml(text, path)
+    # A later schema would fail on its new keys; what the reader must hear is that the file is of another schema.
+    if "schema" in raw:
+        read_value(place.at("schema"), raw["schema"], schema.TABLE["schema"])
+    head = read_section(place, raw, schema.TABLE)
+    recorded = _recorded(place.at("recorded"), head.get("recorded"))
+    recipe = read_section(place.at("recipe"), head["recipe"], schema.RECIPE)
+    return Table(
+        name=head["name"],
+        title=head["title"],
+        source=head["source"],
+        device=head["device"],
+        rows=_rows(place.at("rows"), head, recipe, measured=bool(recorded)),
+        notes=head.get("notes", ()),
+        recorded=recorded,
+        path=path,
+    )
+
+
+def _toml(text: str, path: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text, parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
+        raise TableError(path, "", f"is not valid TOML: {error}") from None
+    except RecursionError:
+        raise TableError(path, "", "is not valid TOML here: nested too deeply") from None
+    except (ValueError, ArithmeticError) as error:
+        raise TableError(path, "", f"is not valid TOML here: a number is too large to be read ({error})") from None
+
+
+def _recorded(place: Place, raw: Mapping[str, object] | None) -> dict[str, str]:
+    if raw is None:
+        return {}
+    if not raw:
+        raise place.error("must not be empty; it says where and with what the table was recorded, or is left out")
+    text = schema.Key(values.any_text)
+    return {name: read_value(place.at(name), value, text) for name, value in raw.items()}
+
+
+def _rows(place: Place, head: Mapping[str, Any], recipe: Mapping[str, Any], *, measured: bool) -> tuple[Row, ...]:
+    """Read every row first, because a row may name a baseline further down."""
+    rows = [_row_facts(place.item(index), raw) for index, raw in enumerate(head["rows"])]
+    baselines = link(place, rows)
+    tolerance = head.get("tolerance", Decimal(str(DEFAULT_TOLERANCE)))
+    built = []
+    for index, row in enumerate(rows):
+        baseline = rows[baselines[row["baseline"]]]
+        row.setdefault("tolerance", tolerance)
+        speedup = speedup_of(place.item(index), row, baseline, measured=measured)
+        built.append(_row(row, Recipe(**_floats({**recipe, **baseline.get("recipe", {})})), speedup))
+    return tuple(built)
+
+
+def _row_facts(place: Place, raw: Mapping[str, object]) -> dict[str, Any]:
+    row = read_section(place, raw, schema.ROW)
+    for name in ("image", "image_random"):
+        if name in row:
+            row[name] = _gate(place.at(name), row[name])
+    if "recipe" in row:
+        row["recipe"] = read_section(place.at("recipe"), row["recipe"], schema.ROW_RECIPE)
+    return row
+
+
+def _gate(place: Place, raw: Mapping[str, object]) -> ImageGate:
+    if not raw:
+        raise place.error(f"must not be empty; valid: {', '.join(schema.GATE)}")
+    return ImageGate(**_floats(read_section(place, raw, schema.GATE)))
+
+
+def _row(facts: Mapping[str, Any], recipe: Recipe, speedup: float) -> Row:
+    return Row(**{**_floats(facts), "recipe": recipe, "speedup": speedup})
+
+
+def _floats(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: float(value) if isinstance(value, Decimal) else value for name, value in facts.items()}

@@ -1,0 +1,134 @@
+"""What the rows of one table must be to each other: names, baselines, and speed-ups that their latencies bear out."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from pytest_sdspeed.model import BASELINE, CONTROL, DEFAULT_TOLERANCE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pytest_sdspeed.tables.schema import Place
+
+# Relative; covers the rounding of a quotient of two floats that were written with all their digits.
+_ROUNDING = Decimal("1e-12")
+
+
+def link(place: Place, rows: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """Check how rows refer to each other, and fill in the ``baseline`` of those that name none.
+
+    Args:
+        place: of the array of rows.
+        rows: the rows' own facts.
+
+    Returns:
+        Name -> index of every baseline row.
+
+    Raises:
+        TableError: two rows of one name, a reserved name, a baseline that is missing or compared with another row, a recipe on
+            a row that is compared with another, or nothing to compare.
+    """
+    _check_names(place, rows)
+    for row in rows:
+        row.setdefault("baseline", BASELINE)
+    baselines = {row["setup"]: index for index, row in enumerate(rows) if row["setup"] == row["baseline"]}
+    setups = {row["setup"]: row for row in rows}
+    for index, row in enumerate(rows):
+        if row["baseline"] not in baselines:
+            raise place.item(index).at("baseline").error(_no_baseline(row["baseline"], setups, baselines))
+        if "recipe" in row and row["setup"] not in baselines:
+            problem = f"only a baseline row has a recipe; this row has that of {row['baseline']!r}. Valid here: a recipe on a baseline row of its own"
+            raise place.item(index).at("recipe").error(problem)
+    if len(baselines) == len(rows):
+        raise place.error("no row is compared with a baseline; valid: a baseline row and at least one row that names it")
+    return baselines
+
+
+def _check_names(place: Place, rows: Sequence[Mapping[str, Any]]) -> None:
+    first: dict[str, int] = {}
+    for index, row in enumerate(rows):
+        setup = row["setup"]
+        if setup in first:
+            raise (
+                place.item(index)
+                .at("setup")
+                .error(f"{setup!r} is already the setup of rows[{first[setup]}]; each row needs a name of its own")
+            )
+        first[setup] = index
+        if setup == CONTROL:
+            raise place.item(index).at("setup").error(f"{CONTROL!r} is the name of the A/A control; valid: any other name")
+        if setup == BASELINE and row.get("baseline", BASELINE) != BASELINE:
+            raise (
+                place.item(index)
+                .at("baseline")
+                .error(f"the row {BASELINE!r} is compared with no other; valid: {BASELINE}, or leave it out")
+            )
+
+
+def _no_baseline(name: str, setups: Mapping[str, Mapping[str, Any]], baselines: Mapping[str, int]) -> str:
+    valid = f"valid: {', '.join(baselines) or 'none, since no row is a baseline: a baseline row names itself'}"
+    if name in setups:
+        return f"{name!r} is itself compared with {setups[name]['baseline']!r}, and a baseline is compared with no other row; {valid}"
+    return f"no row has the setup {name!r}; {valid}"
+
+
+def speedup_of(place: Place, row: Mapping[str, Any], baseline: Mapping[str, Any], *, measured: bool) -> float:
+    """The documented speed-up of a row, computed where only latencies are given.
+
+    Args:
+        place: of the row.
+        row: facts of the row; numbers are Decimals.
+        baseline: facts of the row it is compared with.
+        measured: whether the table is a recorded one.
+
+    Returns:
+        Baseline latency over the row's.
+
+    Raises:
+        TableError: there is neither a speed-up nor both latencies, or they contradict each other.
+    """
+    key = place.at("speedup")
+    speedup: Decimal | None = row.get("speedup")
+    if row is baseline:
+        if speedup is not None and speedup != 1:
+            raise key.error(f"{speedup} on a baseline row, which is what the others are compared with; valid: 1, or leave it out")
+        return 1.0
+    ours, theirs = row.get("latency_s"), baseline.get("latency_s")
+    if ours is None or theirs is None:
+        if speedup is None:
+            raise key.error(f"missing; valid: speedup, or latency_s both here and on the baseline row {baseline['setup']!r}")
+        return float(speedup)
+    if speedup is None:
+        return float(theirs) / float(ours)
+    _check_speedup(key, speedup, theirs, ours, _slack(row, measured=measured))
+    return float(speedup)
+
+
+def _slack(row: Mapping[str, Any], *, measured: bool) -> Decimal:
+    """Relative disagreement that is no contradiction.
+
+    A recorded speed-up is estimated from paired blocks, a recorded latency is a median over slots: the quotient of two medians
+    differs from the estimate by noise, for which the row's tolerance is a bound.
+    """
+    return max(row["tolerance"], Decimal(str(DEFAULT_TOLERANCE))) if measured else _ROUNDING
+
+
+def _check_speedup(key: Place, speedup: Decimal, baseline: Decimal, latency: Decimal, slack: Decimal) -> None:
+    """Compare intervals: each figure stands for everything that rounds to it as it was written."""
+    half_baseline, half_latency, half_speedup = map(_half_unit, (baseline, latency, speedup))
+    low = (baseline - half_baseline) / (latency + half_latency) * (1 - slack)
+    # A positive number is at least one unit of its last written place, so that the divisor stays positive.
+    high = (baseline + half_baseline) / (latency - half_latency) * (1 + slack)
+    if speedup + half_speedup < low or speedup - half_speedup > high:
+        places = min(max(2, -int(speedup.as_tuple().exponent)) + 1, 17)
+        raise key.error(
+            f"{speedup} contradicts the latencies: {baseline} s / {latency} s is {baseline / latency:.{places}f}; "
+            f"valid: {low:.{places}f} to {high:.{places}f}, or leave it out"
+        )
+
+
+def _half_unit(number: Decimal) -> Decimal:
+    """Half a unit of the last written place: 0.005 for 1.50."""
+    return Decimal(1).scaleb(int(number.as_tuple().exponent)) / 2

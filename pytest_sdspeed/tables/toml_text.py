@@ -1,0 +1,19 @@
+"""TOML spelling of strings and keys, for the writer and for dotted keys in messages."""
+
+from __future__ import annotations
+
+import re
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_ESCAPES = {"\\": "\\\\", '"': '\\"', "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
+_MUST_ESCAPE = re.compile(r'[\x00-\x1f\x7f"\\]')
+
+
+def quoted(text: str) -> str:
+    """A TOML basic string that reads back as ``text``."""
+    return '"' + _MUST_ESCAPE.sub(lambda match: _ESCAPES.get(match[0], f"\\u{ord(match[0]):04x}"), text) + '"'
+
+
+def key(name: str) -> str:
+    """A TOML key that reads back as ``name``: bare where TOML allows it, quoted otherwise."""
+    return name if _BARE_KEY.fullmatch(name) else quoted(name)

@@ -1,0 +1,124 @@
+"""From a Table to TOML text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import MISSING, asdict, fields, replace
+from typing import Any
+
+from pytest_sdspeed.errors import TableError
+from pytest_sdspeed.model import DEFAULT_TOLERANCE, ImageGate, Recipe, Row, Table
+from pytest_sdspeed.tables import toml_text
+from pytest_sdspeed.tables.parser import parse_table
+from pytest_sdspeed.tables.schema import SCHEMA
+
+_RECIPE_DEFAULTS = {field.name: field.default for field in fields(Recipe)}
+
+
+def dumps_table(table: Table) -> str:
+    """Write a table as TOML of schema 1.
+
+    Args:
+        table: what to write; its ``path`` is left out.
+
+    Returns:
+        Text that reads back as an equal table, apart from ``path``.
+
+    Raises:
+        TableError: the table is one that could not be read back: see ``load_table``.
+    """
+    text = "\n".join(_lines(table)) + "\n"
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise TableError(
+            table.path or table.name, "", f"cannot be written as UTF-8: {error.object[error.start]!a} is no character"
+        ) from None
+    back = parse_table(text, table.path or table.name)
+    if replace(back, path=table.path) != table:
+        raise TableError(
+            table.path or table.name, _difference(table, back), "would not read back as it is: not a table that a file can hold"
+        )
+    return text
+
+
+def _difference(table: Table, back: Table) -> str:
+    index = next((index for index, rows in enumerate(zip(table.rows, back.rows, strict=True)) if rows[0] != rows[1]), None)
+    return "" if index is None else f"rows[{index}]"
+
+
+def _lines(table: Table) -> Iterator[str]:
+    baselines = [row for row in table.rows if row.is_baseline]
+    shared = _shared_recipe([row.recipe for row in baselines])
+    yield f"schema = {SCHEMA}"
+    yield from _pairs({"name": table.name, "title": table.title, "source": table.source, "device": table.device})
+    if table.notes:
+        yield "notes = ["
+        yield from (f"    {_value(note)}," for note in table.notes)
+        yield "]"
+    yield from ("", "[recipe]")
+    yield from _pairs(shared)
+    if table.recorded:
+        yield from ("", "[recorded]")
+        yield from _pairs(table.recorded)
+    for row in table.rows:
+        yield from ("", "[[rows]]")
+        yield from _pairs(_row(row, shared))
+
+
+def _shared_recipe(recipes: Iterable[Recipe]) -> dict[str, Any]:
+    """The keys of ``[recipe]``.
+
+    A row cannot take a key of ``[recipe]`` back, since TOML has no null: what is not required stands there only if all
+    baselines agree on it.
+    """
+    facts = [asdict(recipe) for recipe in recipes]
+    shared = {}
+    for name, default in _RECIPE_DEFAULTS.items():
+        found = [fact[name] for fact in facts]
+        if not found:
+            continue
+        agreed = all(value == found[0] for value in found)
+        if default is MISSING or (agreed and found[0] != default):
+            shared[name] = found[0]
+    return shared
+
+
+def _row(row: Row, shared: Mapping[str, Any]) -> dict[str, Any]:
+    facts: dict[str, Any] = {"setup": row.setup, "optimizations": row.optimizations, "baseline": row.baseline}
+    if row.latency_s is not None:
+        facts["latency_s"] = row.latency_s
+    facts["speedup"] = row.speedup
+    if row.tolerance != DEFAULT_TOLERANCE:
+        facts["tolerance"] = row.tolerance
+    for name, gate in (("image", row.image), ("image_random", row.image_random)):
+        if gate is not None:
+            facts[name] = _set_bounds(gate)
+    if row.is_baseline:
+        own = {name: value for name, value in asdict(row.recipe).items() if value != shared.get(name, _RECIPE_DEFAULTS[name])}
+        if own:
+            facts["recipe"] = own
+    if row.notes:
+        facts["notes"] = row.notes
+    return facts
+
+
+def _set_bounds(gate: ImageGate) -> dict[str, float]:
+    return {name: bound for name, bound in asdict(gate).items() if bound is not None}
+
+
+def _pairs(facts: Mapping[str, Any]) -> Iterator[str]:
+    return (f"{toml_text.key(name)} = {_value(value)}" for name, value in facts.items())
+
+
+def _value(value: object) -> str:
+    if isinstance(value, str):
+        return toml_text.quoted(value)
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(_pairs(value)) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    if isinstance(value, float):
+        # The shortest decimal that reads back as the same float; numpy's subclass would spell its own name.
+        return float.__repr__(value)
+    return str(value)
