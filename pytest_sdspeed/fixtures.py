@@ -10,7 +10,7 @@ import pytest
 
 from pytest_sdspeed.errors import OutOfMemoryError, SdSpeedError, UnsupportedError, UsageMistakeError
 from pytest_sdspeed.options import Expectation, read_marker
-from pytest_sdspeed.session import Session, contestant
+from pytest_sdspeed.session import Session, contestants
 from pytest_sdspeed.setups.names import BUILTIN_SETUPS
 
 if TYPE_CHECKING:
@@ -70,10 +70,7 @@ class Gate:
             raise UsageMistakeError("sd_latency measures once per test: parametrize, or write one test for each candidate")
         self._used = True
         expectation = expectation_of(self._node)
-        ours = contestant(candidate, "candidate")
-        theirs = None if baseline is None else contestant(baseline, "baseline")
-        if theirs is not None and theirs.name == ours.name and theirs.setup is not ours.setup:
-            raise UsageMistakeError(f"sd_latency: candidate and baseline are both called {ours.name!r}; give one another __name__")
+        ours, theirs = contestants(candidate, baseline)
         return self._session.measure(ours, theirs, expectation)
 
     def _inconclusive(self, text: str) -> None:
@@ -98,8 +95,8 @@ def setups_of(item: Any) -> set[str]:
 
 def _setup(request: pytest.FixtureRequest, name: str) -> Setup:
     session = request.config.stash[SESSION]
-    expectation = expectation_of(request.node)
     try:
+        expectation = expectation_of(request.node)
         choice = session.catalog.choose(expectation.table, name, request.node.nodeid)
         reason = session.skip_reason(choice, expectation, str(request.node.location[0]))
         if reason:
@@ -117,6 +114,10 @@ def sd_latency(request: pytest.FixtureRequest, benchmark: Any) -> Gate:
     """
     from pytest_sdspeed.history import measuring_is_off
 
+    try:
+        expectation_of(request.node)
+    except SdSpeedError as error:
+        pytest.fail(str(error), pytrace=False)
     if hasattr(request.config, "workerinput"):
         pytest.skip("sd_latency does not measure under pytest-xdist, whose workers would disturb each other: run without -n")
     if measuring_is_off(benchmark):

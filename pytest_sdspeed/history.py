@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pytest_sdspeed.model import CONTROL, Machine, Result
 
@@ -94,9 +93,31 @@ def _number(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def machine_facts(machine: Machine) -> Mapping[str, Any]:
-    """What pytest-benchmark's ``machine_info`` does not know: the device that was measured."""
-    return {"kind": machine.kind, "device": machine.device}
+class _Run(Protocol):
+    """What ``MachineInfo`` asks of a run."""
+
+    results: list[Result]
+
+    @property
+    def machine(self) -> Machine:
+        """Where it measures."""
+        ...
+
+
+class MachineInfo:
+    """Tells pytest-benchmark what its ``machine_info`` lacks: the device that was measured.
+
+    Args:
+        run: its machine is asked for only where something was measured.
+    """
+
+    def __init__(self, run: _Run) -> None:
+        self._run = run
+
+    def pytest_benchmark_update_machine_info(self, machine_info: dict[str, Any]) -> None:
+        """Add kind and device under ``sdspeed``."""
+        if self._run.results:
+            machine_info["sdspeed"] = {"kind": self._run.machine.kind, "device": self._run.machine.device}
 
 
 def unwritable_storage(option: Any, root: Path) -> str | None:

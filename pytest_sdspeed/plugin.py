@@ -11,6 +11,7 @@ import pytest
 from pytest_sdspeed import fixtures, hooks, options
 from pytest_sdspeed.errors import SdSpeedError, UnsupportedError
 from pytest_sdspeed.fixtures import CLOCK, GATE, ROW, SESSION, sd_latency, sd_setup
+from pytest_sdspeed.model import BASELINE
 from pytest_sdspeed.session import Session
 from pytest_sdspeed.setups.registry import Registry
 
@@ -50,7 +51,9 @@ def pytest_configure(config: pytest.Config) -> None:
             _register_table_setups(manager, session)
         config.hook.pytest_sdspeed_register.call_historic(kwargs={"registry": registry})
     if manager.hasplugin(_BENCHMARK):
-        manager.register(_MachineInfo(session), "sdspeed-machine-info")
+        from pytest_sdspeed.history import MachineInfo
+
+        manager.register(MachineInfo(session), "sdspeed-machine-info")
         _check_storage(config)
 
 
@@ -71,20 +74,6 @@ def _check_storage(config: pytest.Config) -> None:
         raise pytest.UsageError(problem)
 
 
-class _MachineInfo:
-    """Hooks of pytest-benchmark, registered only where it is."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def pytest_benchmark_update_machine_info(self, machine_info: dict[str, Any]) -> None:
-        """Name the device that was measured."""
-        from pytest_sdspeed.history import machine_facts
-
-        if self._session.results:
-            machine_info["sdspeed"] = machine_facts(self._session.machine)
-
-
 @contextmanager
 def _usage_errors() -> Iterator[None]:
     try:
@@ -98,7 +87,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if ROW not in metafunc.fixturenames:
         return
     session = metafunc.config.stash[SESSION]
-    rows: tuple[str, ...] = ()
+    rows: tuple[str, ...] = (BASELINE,)
     try:
         rows = session.catalog.rows(fixtures.expectation_of(metafunc.definition).table, metafunc.definition.nodeid)
     except SdSpeedError as error:
@@ -122,7 +111,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 session.catalog.choose(expectation.table, setup, item.nodeid)
         except SdSpeedError as error:
             problems.append(str(error))
-    if problems:
+    if problems and not hasattr(config, "workerinput"):
+        # A worker of pytest-xdist cannot end the run: there the fixtures fail their tests with the same words.
         raise pytest.UsageError("\n".join(dict.fromkeys(problems)))
     if gated and not config.pluginmanager.hasplugin(_BENCHMARK):
         raise pytest.UsageError("sd_latency keeps its record through pytest-benchmark, which is off: run without -p no:benchmark")
@@ -136,11 +126,15 @@ def _attach_clocks(items: list[pytest.Item]) -> None:
     for item in items:
         item.stash[CLOCK] = clock = ReplayClock()
         item.add_marker(pytest.mark.benchmark(timer=clock))
+        # A gate that fails before it has samples says so itself.
+        item.add_marker(pytest.mark.filterwarnings("ignore:Benchmark fixture was not used at all"))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Note which setups the tests that will run ask for: they share campaigns."""
     state = session.config.stash[SESSION]
+    if session.config.stash[_PROBLEMS]:
+        return  # pytest calls this hook after a usage error too
     for item in session.items:
         if GATE in getattr(item, "fixturenames", ()) and not item.get_closest_marker("skip"):
             expectation = fixtures.expectation_of(item)

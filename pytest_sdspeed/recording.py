@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pytest_sdspeed.model import Machine, Result, Row, Table
 from pytest_sdspeed.tables import dumps_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from pytest_sdspeed.model import Machine, Result, Row, Table
 
 
 def write_record(path: Path, results: Sequence[Result], tables: Sequence[Table], machine: Machine) -> Iterator[str]:
@@ -26,15 +30,15 @@ def write_record(path: Path, results: Sequence[Result], tables: Sequence[Table],
     Yields:
         A line for the user per file written and per row left out.
     """
-    measured = [table for table in tables if any(result.table == table.name for result in results)]
     recorded = []
-    for table in measured:
-        own = {result.setup: result for result in results if result.table == table.name}
+    for table in _measured(results, tables):
+        own = {result.setup: result for result in results if _documented(result, table)}
         refused = {name: why for name, result in own.items() if (why := _untrusted(result))}
         yield from (f"sd record: {table.name}: {name} left out: {why}" for name, why in refused.items())
-        rows = tuple(_row(row, own) for row in table.rows if _kept(row, own, refused))
-        if any(not row.is_baseline for row in rows):
-            recorded.append(replace(table, device=machine.device, rows=rows, recorded=_provenance(machine, own), path=""))
+        kept = {name: result for name, result in own.items() if name not in refused and result.baseline not in refused}
+        rows = tuple(_recorded(row, kept) for row in table.rows if _is_kept(row, kept))
+        if rows:
+            recorded.append(replace(table, device=machine.device, rows=rows, recorded=_provenance(machine, kept), path=""))
     if not recorded:
         yield f"sd record: nothing to record; {path} was not written"
     for table in recorded:
@@ -43,28 +47,47 @@ def write_record(path: Path, results: Sequence[Result], tables: Sequence[Table],
         yield f"sd record: {target}: {len(table.rows)} rows of {table.name!r} on {table.device}"
 
 
+def _measured(results: Sequence[Result], tables: Sequence[Table]) -> list[Table]:
+    """The tables that results come from, one for each name: of those that share one, the table whose device the results name."""
+    found = {}
+    for name in dict.fromkeys(result.table for result in results):
+        devices = {result.documented_on for result in results if result.table == name}
+        named = [table for table in tables if table.name == name]
+        found[name] = next((table for table in named if table.device in devices), named[0] if named else None)
+    return [table for table in tables if any(table is one for one in found.values())]
+
+
+def _documented(result: Result, table: Table) -> bool:
+    """Whether a result is that of a row of the table, against the baseline that the table gives it."""
+    row = table.row(result.setup)
+    return result.table == table.name and row is not None and row.baseline == result.baseline
+
+
 def _untrusted(result: Result) -> str | None:
     if result.image_verdict == "fail":
         return f"its pictures fail: {'; '.join(result.reasons)}"
     return f"its verdict is {result.verdict}" if result.verdict in ("inconclusive", "invalid") else None
 
 
-def _kept(row: Row, own: dict[str, Result], refused: dict[str, str]) -> bool:
-    """Whether a row belongs in the file: its own result, or for a baseline that of a row measured against it, can be trusted."""
+def _is_kept(row: Row, kept: Mapping[str, Result]) -> bool:
+    """Whether a row belongs in the file: it was measured, or for a baseline a row was measured against it."""
     if row.is_baseline:
-        return any(result.baseline == row.setup and name not in refused for name, result in own.items())
-    return row.setup in own and row.setup not in refused
+        return any(result.baseline == row.setup and not result.is_baseline for result in kept.values())
+    return row.setup in kept
 
 
-def _row(row: Row, own: dict[str, Result]) -> Row:
+def _recorded(row: Row, kept: Mapping[str, Result]) -> Row:
+    # One call is measured, whatever number of calls the documented latency sums up.
+    row = replace(row, recipe=replace(row.recipe, repeats=1))
     if row.is_baseline:
-        against = next(result for result in own.values() if result.baseline == row.setup)
+        against = next(result for result in kept.values() if result.baseline == row.setup)
         return replace(row, latency_s=round(against.baseline_latency_s, 6))
     # The paired ratio is the finding; a median latency beside it would contradict it within noise.
-    return replace(row, speedup=round(own[row.setup].speedup, 4), latency_s=None)
+    return replace(row, speedup=round(kept[row.setup].speedup, 4), latency_s=None)
 
 
-def _provenance(machine: Machine, own: dict[str, Result]) -> dict[str, str]:
-    result = next(iter(own.values()))
-    facts = {"kind": machine.kind, "date": time.strftime("%Y-%m-%d"), "weights": result.weights or "", "blocks": str(result.blocks)}
+def _provenance(machine: Machine, kept: Mapping[str, Result]) -> dict[str, str]:
+    weights = next(iter(kept.values())).weights or ""
+    blocks = str(max(result.blocks for result in kept.values()))
+    facts = {"kind": machine.kind, "date": time.strftime("%Y-%m-%d"), "weights": weights, "blocks": blocks}
     return facts | {f"version_{name}": version for name, version in machine.versions.items()}

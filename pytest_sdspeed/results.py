@@ -140,7 +140,7 @@ def _speed_reasons(decision: Decision, case: Judged) -> Sequence[str]:
         return (f"slower than its floor: at most x{found.high:.3f}, the floor is x{floor:.3f}",)
     if decision.verdict != "inconclusive":
         return ()
-    resolved = f"{decision.blocks} blocks resolve {decision.resolves:.1%} at this noise and leave the floor x{floor:.3f} inside"
+    resolved = f"{decision.blocks} blocks resolve {decision.resolves:.1%} at this noise: the floor x{floor:.3f} is not told apart"
     if decision.more_blocks is None:
         return (f"{resolved}; no number of blocks decides a ratio this close to its floor",)
     per_block = case.record.timed_s / max(1, len(case.record.samples_s[case.base.name]))

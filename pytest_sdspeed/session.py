@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +58,7 @@ class Session:
     Attributes:
         results: every result so far, in order.
         watcher: opens the progress display of a campaign by its name.
+        campaigns: records of the tables' campaigns, by table, device and baseline.
         selected: setups that the collected tests ask for, by the table name they were asked of (None: the default table).
     """
 
@@ -67,7 +68,7 @@ class Session:
         self.watcher: Watcher = _unwatched
         self.selected: set[tuple[str | None, str]] = set()
         self._setups: dict[tuple[str, str, str], Setup] = {}
-        self._campaigns: dict[tuple[str, ...], CampaignRecord] = {}
+        self.campaigns: dict[tuple[str, ...], CampaignRecord] = {}
         self._open_table: tuple[str, str] | None = None
 
     @cached_property
@@ -155,9 +156,10 @@ class Session:
         else:
             floor = expected.floor if candidate.name != base.name else None
             record = self._run(f"{candidate.name} against {base.name}", base, [candidate.arm(floor)] if floor is not None else [])
-        for name in (base.name, candidate.name):
-            if name in record.errors and name not in record.decisions:
-                raise record.errors[name]
+        error = record.errors.get(candidate.name) or record.errors.get(base.name)
+        # A row decided before its baseline broke keeps its verdict.
+        if error is not None and candidate.name not in record.decisions:
+            raise error
         result = judged(Judged(record, candidate, base, choice, expected, self.machine, self.options))
         self.results.append(result)
         return result
@@ -178,14 +180,14 @@ class Session:
     def _shared_campaign(self, choice: Choice) -> CampaignRecord:
         """The campaign of a row's table. A row that no collected test announced gets one of its own."""
         key: tuple[str, ...] = (choice.table.name, choice.table.device, choice.baseline)
-        if key in self._campaigns and choice.setup not in self._campaigns[key].samples_s:
+        if key in self.campaigns and choice.setup not in self.campaigns[key].samples_s:
             key = (*key, choice.setup)
-        if key not in self._campaigns:
+        if key not in self.campaigns:
             base = self.setup(self.catalog.choose(choice.table.name, choice.baseline, choice.setup))
             rows = [self.setup(row) for row in ([choice] if key[-1] == choice.setup != choice.baseline else self._campaign_rows(choice))]
             arms = [Contestant(row.name, row, None).arm(self._floor(row)) for row in rows]
-            self._campaigns[key] = self._run(choice.table.name, Contestant(base.name, base, None), arms)
-        return self._campaigns[key]
+            self.campaigns[key] = self._run(choice.table.name, Contestant(base.name, base, None), arms)
+        return self.campaigns[key]
 
     def _campaign_rows(self, asked: Choice) -> list[Choice]:
         """The rows that tests of this run select from a campaign, in the table's order."""
@@ -241,16 +243,31 @@ def _synchronize() -> None:
         torch.cuda.synchronize()
 
 
-def contestant(value: Any, role: str) -> Contestant:
-    """What a test passed to ``sd_latency``, under a name.
+def contestants(candidate: Any, baseline: Any) -> tuple[Contestant, Contestant | None]:
+    """What a test passed to ``sd_latency``, under distinct names.
 
     Args:
-        value: a setup, or a callable ``() -> picture, pictures or None``.
-        role: ``candidate`` or ``baseline``: the name of a callable that has none of its own.
+        candidate: a setup, or a callable ``() -> picture, pictures or None``.
+        baseline: the same, or None.
 
     Raises:
-        UsageMistakeError: it is neither.
+        UsageMistakeError: one is neither, or two different setups have the same name.
     """
+    ours = _contestant(candidate, "candidate")
+    if baseline is None:
+        return ours, None
+    theirs = _contestant(baseline, "baseline")
+    if ours.name != theirs.name or (ours.setup is not None and ours.setup is theirs.setup):
+        return ours, theirs
+    if ours.setup is not None and theirs.setup is not None:
+        raise UsageMistakeError(f"sd_latency: two setups called {ours.name!r}, of tables {ours.setup.choice.table.name!r} and {theirs.setup.choice.table.name!r}")
+    # Closures of one factory share a name: their roles tell them apart.
+    return (replace(ours, name="candidate") if ours.setup is None else ours), (
+        replace(theirs, name="baseline" if ours.name != "baseline" else "reference") if theirs.setup is None else theirs
+    )
+
+
+def _contestant(value: Any, role: str) -> Contestant:
     choice = getattr(value, "choice", None)
     if isinstance(choice, Choice):
         return Contestant(value.name, value, None)

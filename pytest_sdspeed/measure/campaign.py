@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import gc
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_sdspeed.errors import GenerationError, OutOfMemoryError, SdSpeedError
 from pytest_sdspeed.judge import speed
-from pytest_sdspeed.measure.clock import Clock
 from pytest_sdspeed.measure.facts import Arm, CampaignRecord, Decision, Limits, Progress, Slot
 from pytest_sdspeed.measure.memory import MemoryMeter, UnknownMemory
 from pytest_sdspeed.model import CONTROL
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from types import TracebackType
+
+    from pytest_sdspeed.measure.clock import Clock
+
 Samples = dict[str, list[tuple[float, float]]]
+
+
+class _Timed(NamedTuple):
+    """One timed generation: when it began, by the campaign's clock, and how long it took, in seconds."""
+
+    start_s: float
+    duration_s: float
 
 
 def _unwatched(_progress: Progress) -> None:
@@ -59,7 +71,7 @@ def run_campaign(
         The record. An arm that raises leaves the campaign with its error there; everything measured so far is kept. Where the baseline
         raises, the campaign ends, and every row that was not decided carries that error.
     """
-    return _Campaign(baseline, rows, limits, clock, memory or UnknownMemory(), watch).run()
+    return _Campaign(baseline, rows, limits, clock, memory=memory or UnknownMemory(), watch=watch).run()
 
 
 class _Campaign:
@@ -69,6 +81,7 @@ class _Campaign:
         rows: Sequence[Arm],
         limits: Limits,
         clock: Clock,
+        *,
         memory: MemoryMeter,
         watch: Callable[[Progress], None],
     ) -> None:
@@ -94,7 +107,7 @@ class _Campaign:
             self._plan()
             with _collecting_between_slots():
                 self._timed_part()
-            self._close()
+        self._close()
         pairs = self.samples[self.baseline.name], self.samples[CONTROL]
         return CampaignRecord(
             baseline=self.baseline.name,
@@ -119,7 +132,7 @@ class _Campaign:
                 taken = self._generate(arm, seed)
                 if taken is None:
                     break
-                self.costs[arm.name] = taken
+                self.costs[arm.name] = taken.duration_s
                 self.peaks[arm.name] = self.memory.peak_bytes()
             if self.baseline.name in self.errors:
                 return
@@ -157,11 +170,10 @@ class _Campaign:
             if arm.name in self.errors:
                 continue
             self.watch(Progress(phase="block", arm=arm.name, block=block, blocks=self.looks[-1], left_s=self._left(block)))
-            start = self.clock.now() - self.started
-            duration = self._generate(arm, self.limits.seed)
-            if duration is not None:
-                taken.setdefault(label, []).append(duration)
-                self.slots.append(Slot(label, block, start, duration))
+            timed = self._generate(arm, self.limits.seed)
+            if timed is not None:
+                taken.setdefault(label, []).append(timed.duration_s)
+                self.slots.append(Slot(label, block, timed.start_s - self.started, timed.duration_s))
         if self.baseline.name in self.errors:
             return False
         for label, durations in taken.items():
@@ -170,17 +182,23 @@ class _Campaign:
         return True
 
     def _left(self, block: int) -> float:
-        """Seconds the plan still takes at the pace so far."""
+        """Seconds the plan still takes at the pace of the blocks before this one."""
         spent = self.clock.now() - self.started
-        pace = spent / (block - 1) if block > 1 else self.block_s
-        return min(self.limits.budget_s - spent, pace * (self.looks[-1] - block + 1))
+        pace = self.timed_s / (block - 1) if block > 1 else self.block_s
+        planned = self.timed_s + pace * (self.looks[-1] - block + 1)
+        return max(0.0, min(self.limits.budget_s, planned) - spent)
 
-    def _generate(self, arm: Arm, seed: int) -> float | None:
-        """Generate once and keep the pictures.
+    def _generate(self, arm: Arm, seed: int) -> _Timed | None:
+        """Generate once, keep the pictures, and collect the garbage.
 
         Returns:
-            Seconds, or None where the arm raised; it has then left the campaign.
+            When and how long, or None where the arm raised; it has then left the campaign.
         """
+        timed = self._generate_timed(arm, seed)
+        gc.collect()
+        return timed
+
+    def _generate_timed(self, arm: Arm, seed: int) -> _Timed | None:
         try:
             with arm.slot():
                 self.clock.synchronize()
@@ -189,12 +207,17 @@ class _Campaign:
                 self.clock.synchronize()
                 duration = self.clock.now() - start
         except Exception as error:  # noqa: BLE001 - whatever an arm raises ends that arm, never the others
-            self.errors[arm.name] = explained(arm.name, error)
-            self.active.pop(arm.name, None)
+            self._leave(arm, explained(arm.name, error))
+            return None
+        if duration <= 0:
+            self._leave(arm, GenerationError(f"{arm.name} took no time that the clock can tell: let one call do more work"))
             return None
         self.pictures[arm.name][seed] = pictures
-        gc.collect()
-        return duration
+        return _Timed(start, duration)
+
+    def _leave(self, arm: Arm, error: Exception) -> None:
+        self.errors[arm.name] = error
+        self.active.pop(arm.name, None)
 
     def _look(self, index: int) -> None:
         for name in list(self.active):
@@ -204,9 +227,10 @@ class _Campaign:
                 del self.active[name]
 
     def _decision(self, name: str, critical: float, floor: float | None) -> Decision:
+        # A row that is active has taken part in every block, as the baseline has.
         pairs = self.samples[name]
         both = zip(self.samples[self.baseline.name], self.samples[CONTROL], strict=True)
-        ratios = speed.log_ratios([(*outer, *inner) for outer, inner in both][: len(pairs)], pairs)
+        ratios = speed.log_ratios([(*outer, *inner) for outer, inner in both], pairs)
         found = speed.interval(ratios, critical)
         verdict = "pass" if floor is None else speed.decide(found, floor)
         more = None
@@ -229,28 +253,41 @@ class _Campaign:
                 continue
             blocks = len(self.samples[name])
             critical = next((c for look, c in zip(self.looks, self.critical, strict=True) if look >= blocks), self.critical[-1])
-            self.decisions[name] = _undecided(self._decision(name, critical, self.active[name].floor))
+            decision, floor = self._decision(name, critical, self.active[name].floor), self.active[name].floor
+            self.decisions[name] = decision if floor is None else _undecided(decision)
 
 
 def _undecided(decision: Decision) -> Decision:
-    return Decision(
-        verdict="inconclusive",
-        interval=decision.interval,
-        blocks=decision.blocks,
-        more_blocks=decision.more_blocks or 1,
-        resolves=decision.resolves,
-    )
+    """What the interval says where no look was planned: it needs one more block to be looked at, even where it seems to decide."""
+    more = decision.more_blocks if decision.verdict == "inconclusive" else 1
+    return replace(decision, verdict="inconclusive", more_blocks=more)
 
 
 def explained(arm: str, error: Exception) -> SdSpeedError:
-    """An arm's exception as one of this package's own, with the first line of its text: torch prints whole tensors into some."""
+    """An arm's exception as one of this package's own: its first line, since torch prints whole tensors into some, and where it was raised.
+
+    The traceback is let go: its frames hold what the arm had allocated, which after an out-of-memory error is what the others need.
+
+    Args:
+        arm: the name of what raised.
+        error: what it raised; one of this package's own stays what it is.
+    """
     if isinstance(error, SdSpeedError):
-        return error
-    first = (str(error).strip() or "no message").splitlines()[0][:300]
+        return error.with_traceback(None)
+    first = (str(error).strip() or "no message").splitlines()[0][:300] + _raised_at(error.__traceback__)
     # By name, since this room does not import torch, whose OutOfMemoryError is no MemoryError.
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return OutOfMemoryError(f"{arm} ran out of memory: {first}").with_traceback(error.__traceback__)
-    return GenerationError(f"{arm} raised {type(error).__name__}: {first}").with_traceback(error.__traceback__)
+        return OutOfMemoryError(f"{arm} ran out of memory: {first}")
+    return GenerationError(f"{arm} raised {type(error).__name__}: {first}")
+
+
+def _raised_at(traceback: TracebackType | None) -> str:
+    """File and line of the last frame, or nothing for an exception that was never raised."""
+    if traceback is None:
+        return ""
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return f" ({traceback.tb_frame.f_code.co_filename}:{traceback.tb_lineno})"
 
 
 @contextmanager

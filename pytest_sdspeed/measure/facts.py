@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pytest_sdspeed.model import Interval, Verdict
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pytest_sdspeed.model import Interval, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,7 +57,12 @@ class ResidentMemory:
         """The high-water mark, bytes, or None where it could not be reset or read."""
         if not self._started:
             return None
-        found = re.search(r"^VmHWM:\s+(\d+) kB$", self._status.read_text(encoding="ascii"), re.MULTILINE)
+        try:
+            # The file also holds the process's name, which need not be ASCII.
+            status = self._status.read_text(encoding="ascii", errors="replace")
+        except OSError:
+            return None
+        found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
         return int(found[1]) * 1024 if found else None
 
 

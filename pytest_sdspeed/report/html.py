@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from html import escape
+from typing import TYPE_CHECKING
 
-from pytest_sdspeed.model import Result
 from pytest_sdspeed.report import text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_sdspeed.model import Result
 
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -34,7 +38,7 @@ def page(results: Iterable[Result]) -> str:
 
 
 def _attention(results: list[Result]) -> Iterable[str]:
-    found = [result for result in results if result.verdict != "pass" and not result.is_baseline]
+    found = [result for result in results if result.verdict != "pass"]
     if found:
         items = "".join(f'<li class="{result.verdict}">{escape(text.message(result))}</li>' for result in found)
         yield f"<h2>What needs attention</h2><ul>{items}</ul>"
@@ -44,6 +48,6 @@ def _campaign(results: list[Result]) -> Iterable[str]:
     head = "".join(f'<th scope="col">{escape(column)}</th>' for column in text.COLUMNS)
     rows = "".join(
         f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells[:-1])}<td class='{escape(cells[-1])}'>{escape(cells[-1])}</td></tr>"
-        for cells in map(text.row, results)
+        for cells in text.rows(results)
     )
-    yield f"<h2>{escape(text.title(results[0]))}</h2><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    yield f"<h2>{escape(text.heading(results))}</h2><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from pytest_sdspeed.model import Interval, Result
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pytest_sdspeed.model import Interval, Result
 
 COLUMNS = ("setup", "latency", "speed-up", "documented", "floor", "pictures", "verdict")
 _MILLISECONDS_UNDER_S = 0.1
@@ -38,8 +41,7 @@ def pictures(image: Mapping[str, float]) -> str:
 def row(result: Result) -> tuple[str, ...]:
     """A result as the cells of ``COLUMNS``."""
     if result.is_baseline:
-        verdict = "invalid" if result.verdict == "invalid" else "-"
-        return (result.setup, latency(result.latency_s), ratio(1.0), ratio(1.0), "", "", verdict)
+        return _baseline_row(result.setup, result.latency_s, "-" if result.verdict == "pass" else result.verdict)
     return (
         result.setup,
         latency(result.latency_s),
@@ -51,12 +53,34 @@ def row(result: Result) -> tuple[str, ...]:
     )
 
 
-def title(result: Result) -> str:
-    """The line over a campaign's table, from any of its results."""
+def _baseline_row(name: str, latency_s: float, verdict: str) -> tuple[str, ...]:
+    return (name, latency(latency_s), ratio(1.0), ratio(1.0), "", "", verdict)
+
+
+def rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
+    """A campaign's results as cells, the baseline's first: it was measured even where no test asked for it. Tests of one row share a line."""
+    cells = list(dict.fromkeys(map(row, results)))
+    if results[0].is_baseline:
+        return cells
+    return [_baseline_row(results[0].baseline, results[0].baseline_latency_s, "-"), *cells]
+
+
+def title(result: Result, blocks: int | None = None) -> str:
+    """The line over a campaign's table.
+
+    Args:
+        result: any of the campaign's.
+        blocks: the campaign's; that of the result where None.
+    """
     measured = result.device + (f" ({result.weights} weights)" if result.weights else "")
     where = f"documented on {result.documented_on}, measured on {measured}" if result.documented_on else f"measured on {measured}"
     name = result.table or "callables"
-    return f"sd speed-ups: {name}   {where}, {_control(result.control)}"
+    return f"sd speed-ups: {name}   {where}, {result.blocks if blocks is None else blocks} blocks, {_control(result.control)}"
+
+
+def heading(results: Sequence[Result]) -> str:
+    """The title of a campaign, with the blocks of the row that took most."""
+    return title(results[0], max(result.blocks for result in results))
 
 
 def _control(control: Interval | None) -> str:
@@ -64,28 +88,38 @@ def _control(control: Interval | None) -> str:
 
 
 def campaigns(results: Iterable[Result]) -> list[list[Result]]:
-    """Results grouped by table, device and baseline, baselines first, in order of appearance otherwise."""
-    groups: dict[tuple[str | None, str | None, str], list[Result]] = {}
+    """Results grouped by campaign, baselines first, in order of appearance otherwise.
+
+    A campaign is told by its table, baseline and A/A control: rows of two campaigns under one control would vouch for each other.
+    """
+    groups: dict[tuple[str | None, str | None, str, Interval | None], list[Result]] = {}
     for result in results:
-        groups.setdefault((result.table, result.documented_on, result.baseline), []).append(result)
+        groups.setdefault((result.table, result.documented_on, result.baseline, result.control), []).append(result)
     return [sorted(group, key=lambda result: not result.is_baseline) for group in groups.values()]
 
 
 def table(results: Sequence[Result]) -> list[str]:
     """A campaign's title and table as lines."""
-    rows = [COLUMNS, *(row(result) for result in results)]
-    widths = [max(len(cells[column]) for cells in rows) for column in range(len(COLUMNS))]
-    lines = ["   ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip() for cells in rows]
-    blocks = max(result.blocks for result in results)
-    return [f"{title(results[0])}, {blocks} blocks", *lines]
+    lines = [COLUMNS, *rows(results)]
+    widths = [max(len(cells[column]) for cells in lines) for column in range(len(COLUMNS))]
+    return [heading(results), *("   ".join(map(str.ljust, cells, widths)).rstrip() for cells in lines)]
 
 
 def message(result: Result) -> str:
     """What a test that does not pass says: measured, expected, interval, device, and what to do next."""
-    documented = f"documented {ratio(result.expected)} on {result.documented_on}" if result.documented_on else f"expected {ratio(result.expected)}"
+    lead = [] if result.verdict == "fail" else [f"{result.verdict}:"]
+    why = [f"Reason: {'; '.join(result.reasons)}."] if result.reasons else []
+    return " ".join([*lead, _facts(result), *why, *_next_steps(result)])
+
+
+def _facts(result: Result) -> str:
+    if result.is_baseline:
+        return f"{result.setup} on {result.device}: {latency(result.latency_s)}, {result.blocks} blocks."
+    documented = (
+        f"documented {ratio(result.expected)} on {result.documented_on}" if result.documented_on else f"expected {ratio(result.expected)}"
+    )
     measured = f"{result.setup} on {result.device}: {ratio(result.speedup)} {interval(result.low, result.high)} over {result.baseline}"
-    facts = f"{measured}; {documented}, floor {ratio(result.floor)} (tolerance {result.tolerance:.0%}), {result.blocks} blocks."
-    return " ".join([f"{result.verdict}: {facts}", *(f"{reason[:1].upper()}{reason[1:]}." for reason in result.reasons), *_next_steps(result)])
+    return f"{measured}; {documented}, floor {ratio(result.floor)} (tolerance {100 * result.tolerance:.3g}%), {result.blocks} blocks."
 
 
 def _next_steps(result: Result) -> Iterable[str]:

@@ -91,7 +91,8 @@ _SD1 = Architecture(
     text_encoder=_SD1_TEXT,
     scheduler=_SCHEDULER,
 )
-_BK_TINY = _unet(_SD1_CHANNELS[:3], 1, cross=768, heads=8, sample=64, mid_block_type=None) | {
+_BK_TINY: Config = {
+    **_unet(_SD1_CHANNELS[:3], 1, cross=768, heads=8, sample=64, mid_block_type=None),
     "down_block_types": ("CrossAttnDownBlock2D",) * 3,
     "up_block_types": ("CrossAttnUpBlock2D",) * 3,
 }
@@ -107,7 +108,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "sayakpaul/taesd-diffusers": Architecture(tiny_vae={}),
     MINIATURE: Architecture(
         unet=_unet(_MINIATURE_CHANNELS, 2, **_MINIATURE_PARTS),
-        vae=_vae((64, 128, 128), 2, 64, norm_num_groups=16),
+        vae=_vae((96, 192, 192), 2, 64, norm_num_groups=16),
         text_encoder={
             "vocab_size": 514,
             "hidden_size": 64,
@@ -117,6 +118,9 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             "max_position_embeddings": 77,
             "hidden_act": "quick_gelu",
             "projection_dim": 64,
+            "bos_token_id": 512,
+            "eos_token_id": 513,
+            "pad_token_id": 513,
         },
         scheduler=_SCHEDULER,
     ),

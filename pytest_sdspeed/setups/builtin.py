@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import AbstractContextManager
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pytest_sdspeed.model import Machine, Recipe
 from pytest_sdspeed.setups.flags import holding
 from pytest_sdspeed.setups.optimization import Optimization
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from pytest_sdspeed.model import Machine, Recipe
 
 _AMPERE = (8, 0)
 _BF16_CPU = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
@@ -38,7 +41,9 @@ def _fp16_supported(machine: Machine) -> str | None:
 
 def _bf16_supported(machine: Machine) -> str | None:
     if machine.kind == "cpu":
-        return None if machine.features & _BF16_CPU else f"bf16 needs an Ampere or later CUDA GPU, or a CPU with native bfloat16: {_GPU_HINT}"
+        return (
+            None if machine.features & _BF16_CPU else f"bf16 needs an Ampere or later CUDA GPU, or a CPU with native bfloat16: {_GPU_HINT}"
+        )
     return _ampere("bf16", machine)
 
 
@@ -64,7 +69,8 @@ def _cudnn_benchmark_slot() -> AbstractContextManager[None]:
 def _autocast_slot() -> AbstractContextManager[None]:
     import torch
 
-    return torch.autocast("cuda", dtype=torch.float16)
+    slot: AbstractContextManager[None] = torch.autocast("cuda", dtype=torch.float16)
+    return slot
 
 
 def _set_processors(pipeline: Any, processor: str) -> None:
@@ -126,7 +132,10 @@ OPTIMIZATIONS: tuple[Optimization, ...] = (
     ),
     Optimization(name="sdpa", summary="scaled dot product attention of torch", changes=_BOTH, apply=_sdpa),
     Optimization(
-        name="vanilla_attention", summary="attention as separate matrix products, as before torch 2", changes=_BOTH, apply=_vanilla_attention
+        name="vanilla_attention",
+        summary="attention as separate matrix products, as before torch 2",
+        changes=_BOTH,
+        apply=_vanilla_attention,
     ),
     Optimization(
         name="xformers", summary="memory-efficient attention of xFormers", supported=_xformers_supported, changes=_BOTH, apply=_xformers
@@ -142,9 +151,7 @@ OPTIMIZATIONS: tuple[Optimization, ...] = (
     ),
     Optimization(name="fused_qkv", summary="query, key and value projections as one", changes=_BOTH, apply=_fused_qkv),
     Optimization(name="traced_unet", summary="UNet traced to TorchScript", changes=frozenset({"unet"}), apply=_traced_unet),
-    Optimization(
-        name="distilled_unet", summary="the UNet of a distilled student", replaces={"unet": "student"}, relation="other_weights"
-    ),
+    Optimization(name="distilled_unet", summary="the UNet of a distilled student", replaces={"unet": "student"}, relation="other_weights"),
     Optimization(
         name="tiny_vae", summary="a tiny autoencoder in the autoencoder's place", replaces={"vae": "tiny_vae"}, relation="other_autoencoder"
     ),

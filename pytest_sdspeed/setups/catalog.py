@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pytest_sdspeed.errors import UnknownNameError
 from pytest_sdspeed.model import BASELINE, MINIATURE, Recipe, Row, Table
 from pytest_sdspeed.setups.names import BUILTIN_SETUPS
-from pytest_sdspeed.setups.registry import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pytest_sdspeed.setups.registry import Registry
 
 DEFAULT_ON_GPU = "inference"
 
@@ -98,7 +102,9 @@ class Catalog:
         elif name is None and setup in BUILTIN_SETUPS:
             stack, recipe = self._builtin_stack(setup), base.recipe
         else:
-            raise UnknownNameError(f"setup of table {tables[0].name!r}", setup, {row.setup for table in tables for row in table.rows}, where)
+            raise UnknownNameError(
+                f"setup of table {tables[0].name!r}", setup, {row.setup for table in tables for row in table.rows}, where
+            )
         return Choice(table=tables[0], setup=setup, optimizations=stack, recipe=recipe, row=None, baseline=base.setup)
 
     def _builtin_stack(self, setup: str) -> tuple[str, ...]:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_sdspeed.errors import LeakedFlagError
+from pytest_sdspeed.errors import LeakedFlagError, UsageMistakeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+UNREADABLE = "unreadable"
+"""Value of a switch that torch refuses to read, since its newer twin was set."""
 
 
 class Flag(NamedTuple):
@@ -20,7 +26,7 @@ def _attribute(holder: Any, name: str) -> Flag:
     return Flag(lambda: getattr(holder, name), lambda value: setattr(holder, name, value))
 
 
-def _flags() -> Mapping[str, Flag]:
+def _flags() -> dict[str, Flag]:
     """Every switch an optimization of this field is known to touch, by its public name."""
     import torch
 
@@ -39,17 +45,16 @@ def _flags() -> Mapping[str, Flag]:
         name = f"torch.backends.cuda.{kind}_sdp"
         flags[name] = Flag(getattr(cuda, f"{kind}_sdp_enabled"), getattr(cuda, f"enable_{kind}_sdp"))
     for device in ("cpu", "cuda"):
-        flags[f"torch.autocast({device!r})"] = Flag(
-            lambda device=device: torch.is_autocast_enabled(device), lambda value, device=device: torch.set_autocast_enabled(device, value)
-        )
+        flags[f"torch.autocast({device!r})"] = Flag(partial(torch.is_autocast_enabled, device), partial(torch.set_autocast_enabled, device))
     flags["torch default dtype"] = Flag(torch.get_default_dtype, torch.set_default_dtype)
     flags["torch number of threads"] = Flag(torch.get_num_threads, torch.set_num_threads)
     flags["torch gradients"] = Flag(torch.is_grad_enabled, torch.set_grad_enabled)
-    flags["torch deterministic algorithms"] = Flag(torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms)
+    # The debug mode also tells "warn only" apart, which the plain switch would lose when it is put back.
+    flags["torch deterministic debug mode"] = Flag(torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode)
     return flags | _attention_backend()
 
 
-def _attention_backend() -> Mapping[str, Flag]:
+def _attention_backend() -> dict[str, Flag]:
     """The attention backend that diffusers keeps per process; empty where this diffusers has none.
 
     ``set_attention_backend`` changes it for every later pipeline and offers no public way to read it.
@@ -62,14 +67,21 @@ def _attention_backend() -> Mapping[str, Flag]:
 
 
 def snapshot() -> Mapping[str, Any]:
-    """Every watched switch and its value. One that torch refuses to read (its newer twin was set) reads as ``"unreadable"``."""
-    values = {}
-    for name, flag in _flags().items():
-        try:
-            values[name] = flag.read()
-        except RuntimeError:
-            values[name] = "unreadable"
-    return values
+    """Every watched switch and its value, ``UNREADABLE`` included."""
+    return {name: _value(flag) for name, flag in _flags().items()}
+
+
+def _value(flag: Flag) -> Any:
+    try:
+        return flag.read()
+    except RuntimeError:
+        return UNREADABLE
+
+
+def _put(flag: Flag, value: Any) -> None:
+    # Writing a legacy switch its own value would still undo what its newer twin says.
+    if _value(flag) != value:
+        flag.write(value)
 
 
 @contextmanager
@@ -102,7 +114,7 @@ def _restore(before: Mapping[str, Any]) -> list[str]:
     for name, value in snapshot().items():
         if value != before[name]:
             leaked.append(f"{name} is {value}, was {before[name]}")
-            if before[name] != "unreadable":
+            if before[name] != UNREADABLE:
                 _flags()[name].write(before[name])
     return leaked
 
@@ -113,13 +125,21 @@ def holding(values: Mapping[str, Any]) -> Iterator[None]:
 
     Args:
         values: public name -> value, ``{"torch.backends.cudnn.benchmark": True}``.
+
+    Raises:
+        UsageMistakeError: torch refuses to read one, so that it could not be put back.
     """
-    flags = _flags()
-    before = {name: flags[name].read() for name in values}
+    flags = {name: flag for name, flag in _flags().items() if name in values}
+    before = {name: _value(flag) for name, flag in flags.items()}
+    for name, value in before.items():
+        if value == UNREADABLE:
+            raise UsageMistakeError(
+                f"{name} cannot be held: its newer twin (fp32_precision) was set in this process. Set one of the two, not both."
+            )
     try:
-        for name, value in values.items():
-            flags[name].write(value)
+        for name, flag in flags.items():
+            _put(flag, values[name])
         yield
     finally:
-        for name, value in before.items():
-            flags[name].write(value)
+        for name, flag in flags.items():
+            _put(flag, before[name])

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_sdspeed.errors import UnsupportedError
 from pytest_sdspeed.model import Machine
 from pytest_sdspeed.setups.quiet import quiet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _PACKAGES = ("torch", "diffusers", "transformers", "safetensors", "numpy", "xformers", "triton", "pytest-sdspeed")
 
@@ -34,12 +37,14 @@ def cuda_machine() -> Machine:
         available = torch.cuda.is_available()
     if not available:
         built = torch.version.cuda
-        why = f"torch {torch.__version__} was built for CUDA {built} but sees no device" if built else f"torch {torch.__version__} is a build without CUDA"
+        why = (
+            f"torch {torch.__version__} was built for CUDA {built} but sees no device"
+            if built
+            else f"torch {torch.__version__} is a build without CUDA"
+        )
         raise UnsupportedError(f"--sd-gpu needs a CUDA GPU: {why}. Without --sd-gpu the embedded miniature is measured on the CPU.")
     versions = _versions() | {"cuda": str(torch.version.cuda), "cudnn": str(torch.backends.cudnn.version())}
-    return Machine(
-        kind="cuda", device=torch.cuda.get_device_name(), versions=versions, capability=torch.cuda.get_device_capability()
-    )
+    return Machine(kind="cuda", device=torch.cuda.get_device_name(), versions=versions, capability=torch.cuda.get_device_capability())
 
 
 def _proc_cpuinfo(path: Path) -> tuple[str, Iterable[str]]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _GROUPS = {"fp16_b1": "float16, 1 picture", "fp16_b4": "float16, 4 pictures", "fp16_b16": "float16, 16 pictures"} | {
     "fp32_b1": "float32, 1 picture",

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pytest_sdspeed.model import Recipe
 from pytest_sdspeed.setups.flags import guarded
-from pytest_sdspeed.setups.optimization import Optimization
 from pytest_sdspeed.setups.quiet import quiet
-from pytest_sdspeed.setups.sources import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_sdspeed.model import Recipe
+    from pytest_sdspeed.setups.optimization import Optimization
+    from pytest_sdspeed.setups.sources import Source
 
 # What a memory format is applied to: the parts with convolutions.
 _CONVOLUTIONAL = ("unet", "vae")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from pytest_sdspeed.errors import SdSpeedError, UnknownNameError
-from pytest_sdspeed.model import Recipe
 from pytest_sdspeed.setups.names import BUILTIN_SETUPS, RESERVED
-from pytest_sdspeed.setups.optimization import Optimization
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from pytest_sdspeed.model import Recipe
+    from pytest_sdspeed.setups.optimization import Optimization
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 
@@ -70,8 +74,10 @@ class Registry:
             doc: one line for ``pytest --fixtures``.
 
         Raises:
-            RegistrationError: the name is malformed or taken.
+            RegistrationError: the name is malformed or taken, or the stack is one string.
         """
+        if isinstance(optimizations, str):
+            raise RegistrationError(f"setup {name!r}: optimizations are a list of names, not {optimizations!r}: [{optimizations!r}]")
         _check_name("setup", name, BUILTIN_SETUPS.keys() | self.setups.keys() | RESERVED)
         self.setups[name] = setup = RegisteredSetup(name=name, optimizations=tuple(optimizations), recipe=recipe, doc=doc)
         self.listener(setup)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pytest_sdspeed.model import Machine, Recipe, Relation
 from pytest_sdspeed.setups.flags import guarded
 from pytest_sdspeed.setups.optimization import Optimization, relation_of
 from pytest_sdspeed.setups.quiet import quiet
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
     from numpy.typing import NDArray
 
+    from pytest_sdspeed.model import Machine, Recipe, Relation
     from pytest_sdspeed.setups.catalog import Choice
     from pytest_sdspeed.setups.pool import Pool
 
@@ -36,9 +37,7 @@ class Setup:
         relation: what its pictures may be compared with.
     """
 
-    def __init__(
-        self, name: str, recipe: Recipe, stack: tuple[Optimization, ...], *, machine: Machine, pool: Pool, choice: Choice
-    ) -> None:
+    def __init__(self, name: str, recipe: Recipe, stack: tuple[Optimization, ...], *, machine: Machine, pool: Pool, choice: Choice) -> None:
         self.name, self.recipe, self.choice = name, recipe, choice
         self.optimizations = tuple(part.name for part in stack)
         self.relation: Relation = relation_of(stack)
@@ -90,7 +89,8 @@ class Setup:
             Pictures, float32 (images, height, width, 3) in [0, 1].
         """
         with self.slot(), quiet():
-            return self.draw(self.recipe.seed if seed is None else seed)
+            pictures: NDArray[np.float32] = self.draw(self.recipe.seed if seed is None else seed)
+            return pictures
 
     def draw(self, seed: int) -> Any:
         """One pipeline call, nothing around it: the timed work. The caller holds ``slot``.

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
+import logging
 import zlib
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_sdspeed.errors import ModelUnavailableError, SdSpeedError
 from pytest_sdspeed.setups.architectures import EMBEDDED, Architecture, architecture
+from pytest_sdspeed.setups.folders import check_part, check_pipeline
 from pytest_sdspeed.setups.quiet import quiet
 from pytest_sdspeed.setups.tokenizer import clip_tokenizer
 
-_TOKENIZER_FILES = ("tokenizer.json", "vocab.json")
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 
 class Source(Protocol):
@@ -45,27 +46,31 @@ class PretrainedSource:
 
     def pipeline(self, model: str, dtype: str) -> Any:
         """The whole pipeline, without a safety checker, which would run inside the timed call."""
-        from diffusers import DiffusionPipeline
-
-        if Path(model).is_dir():
-            _check_folder(Path(model))
         with _loading(model):
+            from diffusers import DiffusionPipeline
+
+            if Path(model).is_dir():
+                check_pipeline(Path(model))
             index = DiffusionPipeline.load_config(model)
             without = {"safety_checker": None, "requires_safety_checker": False} if "safety_checker" in index else {}
             return DiffusionPipeline.from_pretrained(model, **self._arguments(dtype), **without).to(self.device)
 
     def unet(self, model: str, dtype: str) -> Any:
         """The ``unet`` folder of a pipeline."""
-        from diffusers import UNet2DConditionModel
-
         with _loading(model):
+            from diffusers import UNet2DConditionModel
+
+            if Path(model).is_dir():
+                check_part(Path(model), "unet")
             return UNet2DConditionModel.from_pretrained(model, subfolder="unet", **self._arguments(dtype)).to(self.device)
 
     def vae(self, model: str, dtype: str) -> Any:
         """An ``AutoencoderTiny`` at the root of a model."""
-        from diffusers import AutoencoderTiny
-
         with _loading(model):
+            from diffusers import AutoencoderTiny
+
+            if Path(model).is_dir():
+                check_part(Path(model), kind="vae")
             return AutoencoderTiny.from_pretrained(model, **self._arguments(dtype)).to(self.device)
 
     @staticmethod
@@ -89,18 +94,18 @@ class RandomSource:
 
     def pipeline(self, model: str, dtype: str) -> Any:
         """A Stable Diffusion pipeline of the model's architecture."""
-        from diffusers import AutoencoderKL, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-        from transformers import CLIPTextConfig, CLIPTextModel
-
         parts = architecture(model)
-        text = CLIPTextConfig(**_part(parts, "text_encoder", model))
         with quiet():
+            from diffusers import AutoencoderKL, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+            from transformers import CLIPTextConfig, CLIPTextModel
+
+            text = CLIPTextConfig(**_part(parts, "text_encoder", model))
             return StableDiffusionPipeline(
                 vae=self._draw(f"{model}/vae", dtype, lambda: AutoencoderKL(**_part(parts, "vae", model))),
                 text_encoder=self._draw(f"{model}/text_encoder", dtype, lambda: CLIPTextModel(text)),
                 tokenizer=clip_tokenizer(text.vocab_size),
                 unet=self._draw(f"{model}/unet", dtype, lambda: UNet2DConditionModel(**_part(parts, "unet", model))),
-                scheduler=PNDMScheduler(**{k: v for k, v in _part(parts, "scheduler", model).items() if k != "clip_sample"}),
+                scheduler=PNDMScheduler.from_config(_part(parts, "scheduler", model)),
                 safety_checker=None,
                 feature_extractor=None,
                 requires_safety_checker=False,
@@ -108,13 +113,15 @@ class RandomSource:
 
     def unet(self, model: str, dtype: str) -> Any:
         """A student's UNet."""
-        from diffusers import UNet2DConditionModel
+        with quiet():
+            from diffusers import UNet2DConditionModel
 
         return self._draw(f"{model}/unet", dtype, lambda: UNet2DConditionModel(**_part(architecture(model), "unet", model)))
 
     def vae(self, model: str, dtype: str) -> Any:
         """A tiny autoencoder."""
-        from diffusers import AutoencoderTiny
+        with quiet():
+            from diffusers import AutoencoderTiny
 
         return self._draw(f"{model}/vae", dtype, lambda: AutoencoderTiny(**_part(architecture(model), "tiny_vae", model)))
 
@@ -160,26 +167,25 @@ def _part(parts: Architecture, name: str, model: str) -> dict[str, Any]:
     return dict(config)
 
 
-def _check_folder(folder: Path) -> None:
-    """Name what a saved pipeline lacks: loading one without its tokenizer succeeds, with another vocabulary."""
-    try:
-        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ModelUnavailableError(f"{folder}: no saved pipeline: model_index.json is missing") from None
-    except ValueError as error:
-        raise ModelUnavailableError(f"{folder}: model_index.json is not JSON: {error}") from None
-    for part, kind in index.items():
-        if part.startswith("_") or not isinstance(kind, list) or kind[0] is None or part in ("safety_checker", "feature_extractor"):
-            continue
-        if not (folder / part).is_dir():
-            raise ModelUnavailableError(f"{folder}: incomplete pipeline: model_index.json names {part!r}, but that folder is missing")
-        if part.startswith("tokenizer") and not any((folder / part / name).is_file() for name in _TOKENIZER_FILES):
-            raise ModelUnavailableError(f"{folder}: incomplete pipeline: {part} has neither {' nor '.join(_TOKENIZER_FILES)}")
+@contextmanager
+def _loading(model: str) -> Iterator[None]:
+    """Turn whatever loading raises into one message, without progress bars and log lines that would say it twice.
+
+    Running out of memory says nothing about the model, and passes.
+    """
+    with quiet(logging.CRITICAL), _without_bars():
+        import torch
+
+        try:
+            yield
+        except (SdSpeedError, MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            raise ModelUnavailableError(_why(model, error)) from error
 
 
 @contextmanager
-def _loading(model: str) -> Iterator[None]:
-    """Turn whatever loading raises into one message, without progress bars."""
+def _without_bars() -> Iterator[None]:
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
 
@@ -187,22 +193,17 @@ def _loading(model: str) -> Iterator[None]:
     for library in bars:
         library.disable_progress_bar()
     try:
-        with quiet():
-            yield
-    except SdSpeedError:
-        raise
-    except Exception as error:
-        raise ModelUnavailableError(_why(model, error)) from error
+        yield
     finally:
         for library in bars:
             library.enable_progress_bar()
 
 
 def _why(model: str, error: Exception) -> str:
-    first = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+    first = (str(error).strip() or type(error).__name__).splitlines()[0].replace(f"{model}/", "")[:160].rstrip(". ")
     if Path(model).is_dir():
         return f"{model}: broken or incomplete model folder: {first}"
     return (
-        f"cannot load {model!r}: {first}. It is no local folder, not in the hub's cache, and the hub did not give it. "
-        "Download it where there is a network (hf download), name a local folder in a table, or use --sd-weights=random."
+        f"cannot load {model!r}: {first}. It is not a local folder, not in the hub's cache, and not to be had from the hub: "
+        "download it where there is a network (hf download), name a local folder in a table, or use --sd-weights=random."
     )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pytest_sdspeed.model import Recipe
+if TYPE_CHECKING:
+    from pytest_sdspeed.model import Recipe
 
 
-class _TensorsOnly(torch.nn.Module):
+class _TensorsOnly(torch.nn.Module):  # type: ignore[misc] # torch is not followed
     """The UNet with the three tensors Stable Diffusion passes, as tracing needs it."""
 
     def __init__(self, unet: Any) -> None:
@@ -21,7 +22,7 @@ class _TensorsOnly(torch.nn.Module):
         return self.unet(sample, timestep, encoder_hidden_states=encoder_hidden_states, return_dict=False)
 
 
-class TracedUNet(torch.nn.Module):
+class TracedUNet(torch.nn.Module):  # type: ignore[misc] # torch is not followed
     """A traced UNet with the attributes the pipeline reads from the original."""
 
     def __init__(self, traced: Any, original: Any) -> None:

@@ -1,0 +1,78 @@
+"""What the plugin costs: milliseconds of start-up, and the measuring loop's share over its slots.
+
+``python benchmarks/overhead.py [--runs N]`` prints both as medians; start-up is paired, with and without the plugin in turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+TEST = "def test_nothing():\n    pass\n"
+
+
+def collect_only(folder: Path, *options: str) -> float:
+    """Seconds of one ``pytest --collect-only`` in a folder with one empty test."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *options]
+    start = time.perf_counter()
+    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def start_up(runs: int) -> list[float]:
+    """Milliseconds that the plugin adds to ``--collect-only`` beside pytest-benchmark, one figure per pair of runs."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "test_nothing.py").write_text(TEST)
+        for _ in range(2):
+            collect_only(folder)
+        differences = []
+        for number in range(runs):
+            arms = [(), ("-p", "no:sdspeed")]
+            order = arms if number % 2 else arms[::-1]
+            taken = {options: collect_only(folder, *options) for options in order}
+            differences.append(1e3 * (taken[()] - taken["-p", "no:sdspeed"]))
+    return differences
+
+
+def loop_overhead(blocks: int) -> float:
+    """Fraction by which a campaign over the miniature table exceeds the sum of its slots."""
+    from pytest_sdspeed.options import Expectation, Options
+    from pytest_sdspeed.session import Contestant, Session
+    from pytest_sdspeed.setups.registry import Registry
+
+    settings = Options(
+        gpu=False,
+        weights="pretrained",
+        tables=(),
+        tolerance=None,
+        budget_s=1e9,
+        max_blocks=blocks,
+        inconclusive="warn",
+        seed=0,
+        report=None,
+        record=None,
+    )
+    session = Session(settings, Registry())
+    rows = session.catalog.rows("miniature", "benchmark")
+    session.selected = {("miniature", row) for row in rows}
+    setup = session.setup(session.catalog.choose("miniature", rows[1], "benchmark"))
+    session.measure(Contestant(setup.name, setup, None), None, Expectation())
+    (record,) = session.campaigns.values()
+    return record.overhead
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=20, help="pairs of collect-only runs (default: 20)")
+    options = parser.parse_args()
+    paired = start_up(options.runs)
+    quartiles = statistics.quantiles(paired, n=4)
+    print(f"start-up: {statistics.median(paired):+.1f} ms (quartiles {quartiles[0]:+.1f}, {quartiles[2]:+.1f}; {len(paired)} pairs)")
+    shares = [loop_overhead(blocks=4) for _ in range(3)]
+    print(f"measuring loop over its slots: {statistics.median(shares):+.2%} (of {', '.join(f'{share:.2%}' for share in shares)})")

@@ -1,0 +1,75 @@
+"""Shared by all tests: pytester, and a clock that only the measured callables move."""
+
+import pkgutil
+from importlib import import_module
+
+import pytest
+import torch
+
+import pytest_sdspeed
+
+# pytester forgets the modules that a run inside imports: extension modules cannot be imported twice, and a patch would hit a stale module.
+for module in pkgutil.walk_packages(pytest_sdspeed.__path__, "pytest_sdspeed."):
+    if module.name != "pytest_sdspeed.setups.traced":
+        import_module(module.name)
+
+# Two processes of tests on two cores would wait for each other's threads far longer than one thread works.
+torch.set_num_threads(1)
+
+pytest_plugins = ["pytester"]
+
+
+class FakeTime:
+    """Stands in for the wall clock: ``spend`` is how long a callable takes."""
+
+    def __init__(self):
+        self.seconds = 0.0
+
+    def now(self):
+        return self.seconds
+
+    def synchronize(self):
+        pass
+
+    def spend(self, seconds):
+        self.seconds += seconds
+
+
+@pytest.fixture
+def fake_time(monkeypatch):
+    clock = FakeTime()
+    monkeypatch.setattr("pytest_sdspeed.measure.clock.WallClock", lambda _synchronize: clock)
+    monkeypatch.setattr("builtins.sd_fake_time", clock, raising=False)
+    return clock
+
+
+@pytest.fixture
+def gated(pytester, fake_time):
+    """Runs a test file on the fake clock: ``engine(seconds, pictures)`` makes a callable that takes that long."""
+
+    def run(source, *arguments, conftest=""):
+        pytester.makeconftest(
+            """
+            import builtins, random
+            import numpy as np
+            import pytest
+
+            NOISE = random.Random(1)
+
+            def engine(seconds, pictures=None, cv=0.003):
+                def generate():
+                    builtins.sd_fake_time.spend(seconds * NOISE.gauss(1, cv))
+                    return pictures
+                return generate
+
+            def picture(seed=0, side=32):
+                return np.random.default_rng(seed).random((1, side, side, 3), dtype=np.float32)
+
+            """
+            + conftest
+        )
+        pytester.makepyfile(f"import numpy as np\nimport pytest\nfrom conftest import engine, picture\n\n{source}")
+        # Warnings stay warnings: the runs inside are users' runs, not this project's own.
+        return pytester.runpytest_inprocess("-p", "no:randomly", "-W", "default", "-rs", *arguments)
+
+    return run

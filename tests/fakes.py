@@ -1,0 +1,137 @@
+"""Stand-ins: a clock that only the measured arms move, a bench that runs campaigns on it, and results made up for the reports."""
+
+from __future__ import annotations
+
+import random
+from contextlib import contextmanager
+
+from pytest_sdspeed.measure.campaign import run_campaign
+from pytest_sdspeed.measure.facts import Arm, Limits
+from pytest_sdspeed.model import CONTROL, Interval, Machine, Recipe, Result
+
+RECIPE = Recipe(model="miniature", prompt="a cat", height=64, width=64, steps=4, scheduler="ddim")
+MACHINE = Machine(kind="cuda", device="NVIDIA H200", versions={"torch": "2.13.0"})
+
+
+class FakeClock:
+    """Seconds that pass when told to. ``submit`` is asynchronous work: it takes its time when somebody synchronizes."""
+
+    def __init__(self, events=None):
+        self.seconds = 0.0
+        self.pending = 0.0
+        self.events = [] if events is None else events
+
+    def now(self):
+        self.events.append("now")
+        return self.seconds
+
+    def synchronize(self):
+        self.events.append("synchronize")
+        self.seconds += self.pending
+        self.pending = 0.0
+
+    def spend(self, seconds):
+        self.seconds += seconds
+
+    def submit(self, seconds):
+        self.pending += seconds
+
+
+class Bench:
+    """Runs a campaign and knows, inside every generation, which slot of which block it is.
+
+    Attributes:
+        events: what happened, in order: ``watch``, ``enter``, ``synchronize``, ``now``, ``generate``, ``exit``, arms after a colon.
+        progress: every ``Progress`` the campaign reported.
+        slot: index within the block, from 0.
+        inside: whether a slot is open.
+    """
+
+    def __init__(self, seed=1):
+        self.events = []
+        self.clock = FakeClock(self.events)
+        self.noise = random.Random(seed)
+        self.progress = []
+        self.slot = -1
+        self.inside = False
+
+    @property
+    def block(self):
+        """Of the running generation; 0 in the warm-up."""
+        return self.progress[-1].block if self.progress else 0
+
+    def arm(self, name, seconds, *, cv=0.0, floor=None, effect=lambda: 1.0, returns=None):
+        """An arm that takes ``seconds`` on average, times whatever ``effect`` says at that moment."""
+
+        def generate(seed):
+            self.events.append(f"generate:{name}:{seed}")
+            self.clock.spend(seconds * max(self.noise.gauss(1, cv), 0.1) * effect())
+            return returns
+
+        return self.calling(name, generate, floor=floor)
+
+    def calling(self, name, generate, *, floor=None, overhead=0.0):
+        """An arm around any callable; its slot costs ``overhead`` seconds to enter and as much to leave."""
+
+        @contextmanager
+        def slot():
+            self.events.append(f"enter:{name}")
+            self.clock.spend(overhead)
+            self.inside = True
+            try:
+                yield
+            finally:
+                self.inside = False
+                self.clock.spend(overhead)
+                self.events.append(f"exit:{name}")
+
+        return Arm(name=name, generate=generate, slot=slot, floor=floor)
+
+    def watch(self, progress):
+        """Note where the campaign stands."""
+        self.slot = self.slot + 1 if progress.block == self.block else 0
+        self.progress.append(progress)
+        self.events.append("watch")
+
+    def run(self, baseline, *rows, memory=None, watch=None, **limits):
+        """Run the campaign; unless told otherwise 20 blocks fit."""
+        spend = Limits(**{"budget_s": 1e6, "max_blocks": 20, **limits})
+        return run_campaign(baseline, rows, spend, self.clock, memory=memory, watch=watch or self.watch)
+
+
+def result(setup="fp16", **facts):
+    """A passing row of the table ``inference``, or what ``facts`` make of it."""
+    samples = {"baseline": [(1.93, 1.93)] * 6, CONTROL: [(1.93, 1.93)] * 6, setup: [(1.47, 1.47)] * 6}
+    known = {
+        "table": "inference",
+        "setup": setup,
+        "baseline": "baseline",
+        "device": "NVIDIA H200",
+        "documented_on": "NVIDIA A100",
+        "speedup": 1.31,
+        "low": 1.29,
+        "high": 1.33,
+        "expected": 1.5,
+        "tolerance": 0.05,
+        "floor": 1.425,
+        "verdict": "pass",
+        "image_verdict": "pass",
+        "blocks": 6,
+        "latency_s": 1.47,
+        "baseline_latency_s": 1.93,
+        "samples_s": samples,
+        "image": {"psnr": 58.2, "ssim": 0.998, "mae": 0.001},
+        "images": None,
+        "reasons": (),
+        "control": Interval(1.0, 0.99, 1.01),
+        "recipe": RECIPE,
+        "versions": {"torch": "2.13.0"},
+        "weights": "random",
+    }
+    return Result(**{**known, **facts})
+
+
+def baseline_result(**facts):
+    """The baseline of the table ``inference``."""
+    unit = {"speedup": 1.0, "low": 1.0, "high": 1.0, "expected": 1.0, "floor": 0.95, "latency_s": 1.93, "image": {}}
+    return result("baseline", **{**unit, **facts})

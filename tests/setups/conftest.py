@@ -1,0 +1,72 @@
+"""Small pipelines that the tests of this folder share: building one takes longer than most tests."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_sdspeed.model import Machine, Recipe
+from pytest_sdspeed.setups.pool import Pool
+from pytest_sdspeed.setups.registry import Registry
+from pytest_sdspeed.setups.setup import Setup
+from pytest_sdspeed.setups.sources import RandomSource
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    import torch
+
+    # Threads that wait for each other on busy cores take seconds where one takes milliseconds.
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def cpu():
+    return Machine(kind="cpu", device="test CPU", versions={})
+
+
+@pytest.fixture(scope="session")
+def recipe():
+    return Recipe(
+        model="miniature",
+        prompt="a photo of an astronaut riding a horse on mars",
+        height=32,
+        width=32,
+        steps=2,
+        scheduler="ddim",
+        student="miniature-student",
+        tiny_vae="miniature-tiny-vae",
+    )
+
+
+@pytest.fixture(scope="session")
+def source():
+    return RandomSource("cpu")
+
+
+@pytest.fixture(scope="session")
+def shared_pool(source):
+    return Pool(source)
+
+
+@pytest.fixture(scope="session")
+def make(shared_pool, recipe, cpu):
+    """``make("sdpa", ...)``: a setup of that stack; of the shared recipe and pool unless others are given."""
+    default = recipe
+
+    def setup(*names, recipe=default, pool=shared_pool, machine=cpu, extra=()):
+        registry = Registry()
+        for optimization in extra:
+            registry.add_optimization(optimization)
+        stack = registry.stack([*names, *(part.name for part in extra)], "test", recipe)
+        return Setup("tested", recipe, stack, machine=machine, pool=pool, choice=None)
+
+    return setup
+
+
+@pytest.fixture(scope="session")
+def drawn(make):
+    """The baseline's pictures at seed 0."""
+    return make().generate(0)

@@ -1,0 +1,106 @@
+"""The architectures have the documented sizes, and the made-up tokenizer reads everything."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from pytest_sdspeed.errors import UnknownNameError
+from pytest_sdspeed.setups.architectures import ARCHITECTURES, EMBEDDED, architecture
+from pytest_sdspeed.setups.tokenizer import byte_alphabet, clip_tokenizer
+
+SD15 = "stable-diffusion-v1-5/stable-diffusion-v1-5"
+TEXTS = ["a photo of an astronaut", "Ünïcödé, 日本語, 😀, \u0000 tab\t newline\n", "x" * 1000, ""]
+
+
+def size(module):
+    return sum(tensor.numel() for tensor in module.parameters())
+
+
+@pytest.mark.parametrize(
+    ("model", "parameters"),
+    [
+        (SD15, 859_520_964),
+        ("CompVis/stable-diffusion-v1-4", 859_520_964),
+        ("nota-ai/bk-sdm-base", 579_384_964),
+        ("nota-ai/bk-sdm-small", 482_346_884),
+        ("nota-ai/bk-sdm-tiny", 323_384_964),
+    ],
+)
+def test_unet_sizes(model, parameters):
+    with torch.device("meta"):
+        assert size(UNet2DConditionModel(**architecture(model).unet)) == parameters
+
+
+def test_autoencoder_sizes():
+    with torch.device("meta"):
+        vae = AutoencoderKL(**architecture(SD15).vae)
+        tiny = AutoencoderTiny(**architecture("sayakpaul/taesd-diffusers").tiny_vae)
+    assert (size(vae.encoder), size(vae.decoder)) == (34_163_592, 49_490_179)
+    assert size(vae) == 34_163_592 + 49_490_179 + size(vae.quant_conv) + size(vae.post_quant_conv)
+    assert (size(tiny.encoder), size(tiny.decoder)) == (1_222_532, 1_222_531)
+
+
+def test_text_encoder_size():
+    with torch.device("meta"):
+        assert size(CLIPTextModel(CLIPTextConfig(**architecture(SD15).text_encoder))) == 123_060_480
+
+
+def test_the_student_is_smaller_than_its_teacher():
+    with torch.device("meta"):
+        sizes = [size(UNet2DConditionModel(**architecture(model).unet)) for model in ("miniature-student", "miniature")]
+    assert sizes[0] < sizes[1] < 20_000_000
+
+
+def test_an_unknown_model_names_the_valid_ones():
+    with pytest.raises(UnknownNameError) as caught:
+        architecture("nobody/nothing")
+    assert "unknown architecture for random weights 'nobody/nothing'" in str(caught.value)
+    assert all(model in str(caught.value) for model in ARCHITECTURES)
+    assert set(EMBEDDED) <= ARCHITECTURES.keys()
+
+
+def test_the_alphabet_is_that_of_byte_level_encoding():
+    assert len(byte_alphabet()) == len(set(byte_alphabet())) == 256
+    assert byte_alphabet()[:3] == ["!", '"', "#"]
+
+
+@pytest.fixture(scope="module", params=[514, 49408])
+def tokenizer(request):
+    return request.param, clip_tokenizer(request.param)
+
+
+def test_tokenizer_entries(tokenizer):
+    entries, made = tokenizer
+    assert len(made) == made.vocab_size == entries
+    assert made.model_max_length == 77
+    assert sorted(made.get_vocab().values()) == list(range(entries))
+    assert {made.bos_token_id, made.eos_token_id, made.pad_token_id} <= set(range(entries))
+    assert made.bos_token_id != made.eos_token_id
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_tokenizer_reads_any_text(tokenizer, text):
+    entries, made = tokenizer
+    tokens = made(text, add_special_tokens=False).input_ids
+    assert made.unk_token_id not in tokens
+    assert all(0 <= token < entries for token in tokens)
+    padded = made(text, padding="max_length", truncation=True).input_ids
+    assert len(padded) == 77
+    assert padded[0] == made.bos_token_id
+    assert made.eos_token_id in padded[1:]
+
+
+def test_tokenizer_tells_texts_apart(tokenizer):
+    made = tokenizer[1]
+    assert len({tuple(made(text, add_special_tokens=False).input_ids) for text in ["ab", "ba", "a b", "日本"]}) == 4
+
+
+@pytest.mark.parametrize("model", ["miniature", SD15])
+def test_the_text_encoder_has_a_row_for_every_token(model):
+    text = architecture(model).text_encoder
+    made = clip_tokenizer(text["vocab_size"])
+    assert len(made) == text["vocab_size"]
+    assert text["max_position_embeddings"] == made.model_max_length

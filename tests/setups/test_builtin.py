@@ -1,0 +1,158 @@
+"""The built-in optimizations: where each runs, and what each leaves of the picture."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from pytest_sdspeed.model import Machine
+from pytest_sdspeed.setups import builtin
+from pytest_sdspeed.setups.builtin import OPTIMIZATIONS
+from pytest_sdspeed.setups.optimization import relation_of
+
+BY_NAME = {part.name: part for part in OPTIMIZATIONS}
+EVERYWHERE = {"channels_last", "sdpa", "vanilla_attention", "fused_qkv", "traced_unet", "distilled_unet", "tiny_vae"}
+CPU = Machine(kind="cpu", device="CPU", versions={})
+CPU_BF16 = Machine(kind="cpu", device="CPU", versions={}, features=frozenset({"avx512_bf16"}))
+CPU_FP16 = Machine(kind="cpu", device="CPU", versions={}, features=frozenset({"avx512_fp16"}))
+TURING = Machine(kind="cuda", device="Tesla T4", versions={}, capability=(7, 5))
+AMPERE = Machine(kind="cuda", device="NVIDIA A100", versions={}, capability=(8, 0))
+
+HINT = "run with --sd-gpu"
+REASONS = {
+    CPU.device: {
+        "tf32": f"tf32 needs an Ampere or later CUDA GPU: {HINT}",
+        "fp16": f"fp16 needs a CUDA GPU (this CPU has no native float16 and would be about 20 times slower): {HINT}",
+        "bf16": f"bf16 needs an Ampere or later CUDA GPU, or a CPU with native bfloat16: {HINT}",
+        "cudnn_benchmark": f"cudnn_benchmark needs a CUDA GPU: {HINT}",
+        "xformers": f"xformers needs a CUDA GPU: {HINT}",
+        "autocast": f"autocast needs a CUDA GPU: {HINT}",
+    },
+    TURING.device: {name: f"{name} needs an Ampere or later CUDA GPU: Tesla T4 has compute capability 7.5" for name in ("tf32", "bf16")},
+    AMPERE.device: {},
+}
+
+
+def psnr(one, other):
+    error = float(((one.astype(np.float64) - other) ** 2).mean())
+    return float("inf") if error == 0 else -10 * np.log10(error)
+
+
+def test_the_documented_names():
+    assert len(OPTIMIZATIONS) == len(BY_NAME) == 14
+    assert set(BY_NAME) == EVERYWHERE | {"tf32", "fp16", "bf16", "cudnn_benchmark", "xformers", "autocast", "compile"}
+    assert all(part.summary for part in OPTIMIZATIONS)
+
+
+@pytest.mark.parametrize("machine", [CPU, TURING, AMPERE], ids=lambda machine: machine.device)
+@pytest.mark.parametrize("name", sorted(BY_NAME))
+def test_support_on(machine, name, monkeypatch):
+    monkeypatch.setattr(builtin, "find_spec", lambda module: module)
+    monkeypatch.setattr(shutil, "which", lambda program: program)
+    assert BY_NAME[name].supported(machine) == REASONS[machine.device].get(name)
+
+
+@pytest.mark.parametrize(("name", "machine"), [("bf16", CPU_BF16), ("fp16", CPU_FP16)])
+def test_a_native_type_of_the_cpu_is_supported(name, machine):
+    assert BY_NAME[name].supported(machine) is None
+
+
+@pytest.mark.parametrize(("name", "machine"), [("bf16", CPU_FP16), ("fp16", CPU_BF16), ("tf32", CPU_BF16)])
+def test_another_native_type_does_not_help(name, machine):
+    assert BY_NAME[name].supported(machine) == REASONS["CPU"][name]
+
+
+@pytest.mark.parametrize(
+    ("name", "machine", "reason"),
+    [
+        ("xformers", AMPERE, "xformers is not installed: pip install xformers"),
+        ("compile", AMPERE, "compile needs Triton on a CUDA GPU: pip install triton"),
+        ("compile", CPU, "compile needs a C++ compiler on the CPU: install g++"),
+    ],
+)
+def test_what_is_not_installed_is_named(name, machine, reason, monkeypatch):
+    monkeypatch.setattr(builtin, "find_spec", lambda _module: None)
+    monkeypatch.setattr(shutil, "which", lambda _program: None)
+    assert BY_NAME[name].supported(machine) == reason
+
+
+def test_a_stack_is_unsupported_for_its_first_reason(make):
+    assert make("sdpa", "fp16", "tf32").unsupported == REASONS["CPU"]["fp16"]
+    assert make("sdpa", "distilled_unet").unsupported is None
+
+
+@pytest.mark.parametrize("name", ["sdpa", "vanilla_attention", "fused_qkv", "channels_last", "traced_unet", "tf32"])
+def test_same_weights_draw_the_same_picture(name, make, drawn):
+    setup = make(name)
+    pictures = setup.generate(0)
+    assert setup.relation == "same_weights"
+    assert pictures.shape == drawn.shape
+    assert psnr(pictures, drawn) >= 45
+
+
+@pytest.mark.parametrize("stack", [("sdpa", "fused_qkv"), ("channels_last", "sdpa"), ("channels_last", "vanilla_attention")])
+def test_stacks_draw_the_same_picture(stack, make, drawn):
+    assert psnr(make(*stack).generate(0), drawn) >= 45
+
+
+def test_another_seed_fails_the_same_measure(make, drawn):
+    assert psnr(make().generate(1), drawn) < 30
+
+
+@pytest.mark.parametrize(
+    ("stack", "relation"),
+    [(("distilled_unet",), "other_weights"), (("tiny_vae",), "other_autoencoder"), (("distilled_unet", "tiny_vae"), "other_weights")],
+)
+def test_other_weights_draw_another_picture(stack, relation, make, drawn):
+    setup = make(*stack)
+    pictures = setup.generate(0)
+    assert setup.relation == relation
+    assert pictures.shape == drawn.shape
+    assert np.isfinite(pictures).all()
+    assert pictures.std() > 0.01
+    assert psnr(pictures, drawn) < 30
+
+
+def test_the_loosest_relation_is_that_of_the_stack():
+    assert relation_of(()) == "same_weights"
+    assert relation_of((BY_NAME["tiny_vae"], BY_NAME["sdpa"])) == "other_autoencoder"
+    assert relation_of((BY_NAME["distilled_unet"], BY_NAME["tiny_vae"])) == "other_weights"
+
+
+def test_bfloat16_is_near(make, drawn):
+    setup = make("bf16")
+    assert setup.pipeline.unet.dtype == setup.pipeline.vae.dtype == setup.pipeline.text_encoder.dtype == torch.bfloat16
+    pictures = setup.generate(0)
+    assert pictures.dtype == np.float32
+    assert 30 <= psnr(pictures, drawn) < 100
+
+
+def test_the_structures_are_what_their_names_say(make):
+    processors = {
+        name: {type(part).__name__ for part in make(name).pipeline.unet.attn_processors.values()}
+        for name in ("sdpa", "vanilla_attention", "fused_qkv")
+    }
+    assert processors == {"sdpa": {"AttnProcessor2_0"}, "vanilla_attention": {"AttnProcessor"}, "fused_qkv": {"FusedAttnProcessor2_0"}}
+    assert type(make("tiny_vae").pipeline.vae).__name__ == "AutoencoderTiny"
+    assert make("distilled_unet").pipeline.unet.config.mid_block_type is None
+
+
+def test_a_traced_unet_draws_without_guidance(make, recipe):
+    unguided = replace(recipe, guidance=1.0, images=2, steps=1)
+    setup = make("traced_unet", recipe=unguided)
+    assert type(setup.pipeline.unet).__name__ == "TracedUNet"
+    assert psnr(setup.generate(0), make(recipe=unguided).generate(0)) >= 45
+
+
+@pytest.mark.skipif("SDSPEED_TEST_COMPILE" not in os.environ, reason="compiling takes minutes: set SDSPEED_TEST_COMPILE=1")
+@pytest.mark.skipif(not any(map(shutil.which, ("g++", "clang++", "c++"))), reason="no C++ compiler")
+@pytest.mark.filterwarnings("ignore")
+def test_a_compiled_pipeline_draws_the_same_picture(make, drawn):
+    setup = make("compile")
+    assert psnr(setup.generate(0), drawn) >= 45
+    assert type(make().pipeline.unet).__name__ == "UNet2DConditionModel"

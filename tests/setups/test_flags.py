@@ -1,0 +1,182 @@
+"""Process-global switches: a leak is caught and undone, whatever ends the block."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from pytest_sdspeed.errors import LeakedFlagError, UsageMistakeError
+from pytest_sdspeed.setups.builtin import OPTIMIZATIONS
+from pytest_sdspeed.setups.flags import _flags, guarded, holding, snapshot
+from pytest_sdspeed.setups.quiet import quiet
+
+with quiet():
+    NAMES = sorted(_flags())
+TF32 = "torch.backends.cuda.matmul.allow_tf32"
+BENCHMARK = "torch.backends.cudnn.benchmark"
+
+
+def other_value(name, value):
+    if isinstance(value, bool):
+        return not value
+    if name == "diffusers attention backend":
+        return next(member for member in type(value) if member != value)
+    return {"torch default dtype": torch.float64}.get(name, value + 1 if isinstance(value, int) else None)
+
+
+def slot_of(name):
+    return next(part for part in OPTIMIZATIONS if part.name == name).slot()
+
+
+def test_the_switches_that_optimizations_touch_are_watched():
+    assert {TF32, BENCHMARK, "torch.autocast('cuda')", "diffusers attention backend", "torch default dtype"} <= set(NAMES)
+
+
+def test_nothing_left_behind_passes():
+    before = snapshot()
+    with guarded("setup 'good'"):
+        pass
+    assert snapshot() == before
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_leak_is_named_and_undone(name):
+    before = snapshot()
+    value = other_value(name, before[name])
+    with pytest.raises(LeakedFlagError) as caught, guarded("setup 'planted'"):
+        _flags()[name].write(value)
+    assert f"setup 'planted' left process-global flags behind: {name} is {value}, was {before[name]}" in str(caught.value)
+    assert snapshot() == before
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_put_back_inside_is_no_leak(name):
+    before = snapshot()
+    with guarded("setup 'good'"), holding({name: other_value(name, before[name])}):
+        assert _flags()[name].read() == other_value(name, before[name])
+    assert snapshot() == before
+
+
+def write(values):
+    for name, value in values.items():
+        _flags()[name].write(value)
+
+
+def write_and_raise(values, error):
+    write(values)
+    raise error
+
+
+def test_every_leak_is_named():
+    with pytest.raises(LeakedFlagError) as caught, guarded("x"):
+        write({BENCHMARK: True, "torch default dtype": torch.float64})
+    assert BENCHMARK in str(caught.value)
+    assert "torch default dtype" in str(caught.value)
+
+
+@pytest.mark.parametrize("error", [ValueError("planted"), KeyboardInterrupt()])
+def test_an_exception_goes_through_and_the_switches_are_back(error):
+    before = snapshot()
+    with pytest.raises(type(error)) as caught, guarded("setup 'planted'"):
+        write_and_raise({BENCHMARK: True, TF32: True}, error)
+    assert caught.value is error
+    assert snapshot() == before
+
+
+def test_holding_restores_after_an_exception():
+    before = snapshot()
+    with pytest.raises(ValueError, match="planted"), holding({TF32: True, "torch default dtype": torch.float32}):
+        write_and_raise({TF32: False, "torch default dtype": torch.float64}, ValueError("planted"))
+    assert snapshot() == before
+
+
+def test_holding_restores_what_the_block_itself_changed():
+    before = snapshot()
+    with holding({BENCHMARK: True}):
+        torch.backends.cudnn.benchmark = False
+    with holding({BENCHMARK: before[BENCHMARK]}):
+        torch.backends.cudnn.benchmark = True
+    assert snapshot() == before
+
+
+def test_holding_restores_the_first_when_the_second_cannot_be_set():
+    before = snapshot()
+    with pytest.raises(TypeError), holding({BENCHMARK: True, "torch default dtype": "no dtype"}):
+        pass
+    assert snapshot() == before
+
+
+def test_warn_only_determinism_survives_a_leak():
+    torch.use_deterministic_algorithms(mode=True, warn_only=True)
+    try:
+        with pytest.raises(LeakedFlagError), guarded("x"):
+            torch.use_deterministic_algorithms(mode=False)
+        assert torch.is_deterministic_algorithms_warn_only_enabled()
+    finally:
+        torch.use_deterministic_algorithms(mode=False)
+
+
+@pytest.mark.parametrize(("name", "flag"), [("tf32", TF32), ("cudnn_benchmark", BENCHMARK)])
+def test_a_slot_sets_its_switch_only_inside(name, flag):
+    before = snapshot()
+    with slot_of(name):
+        assert snapshot() == {**before, flag: True}
+    assert snapshot() == before
+
+
+def test_the_autocast_slot_sets_its_switch_only_inside(monkeypatch):
+    # Without a CUDA device autocast would turn itself off.
+    monkeypatch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
+    before = snapshot()
+    with slot_of("autocast"):
+        assert snapshot() == {**before, "torch.autocast('cuda')": True}
+    assert snapshot() == before
+
+
+NEWER_TWIN = """
+import sys
+sys.modules["diffusers.models.attention_dispatch"] = None
+import torch
+from pytest_sdspeed.errors import LeakedFlagError
+from pytest_sdspeed.setups.flags import guarded, holding, snapshot
+
+def held():
+    try:
+        with holding({"torch.backends.cuda.matmul.allow_tf32": True}):
+            return "held"
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+def leaked():
+    try:
+        with guarded("setup 'planted'"):
+            torch.backends.cuda.matmul.fp32_precision = "tf32"
+    except LeakedFlagError as error:
+        return str(error)
+
+torch.set_float32_matmul_precision("medium")
+print(held(), torch.get_float32_matmul_precision())
+torch.set_float32_matmul_precision("highest")
+print(leaked())
+print(torch.backends.cuda.matmul.allow_tf32)
+torch.backends.cuda.matmul.fp32_precision = "tf32"
+with guarded("setup 'later'"):
+    pass
+print(held())
+"""
+
+
+def test_the_newer_switch_of_tf32_is_no_trap():
+    # In a process of its own: nothing makes torch forget that the newer switch was used. A diffusers without attention backends will do.
+    run = subprocess.run([sys.executable, "-c", NEWER_TWIN], capture_output=True, text=True, check=True)
+    lines = run.stdout.splitlines()
+    assert lines[0] == "held medium"
+    assert f"setup 'planted' left process-global flags behind: {TF32} is unreadable, was False" in lines[1]
+    assert lines[2] == "False"
+    assert lines[3] == (
+        f"{UsageMistakeError.__name__}: {TF32} cannot be held: its newer twin (fp32_precision) was set in this process. "
+        "Set one of the two, not both."
+    )

@@ -1,0 +1,124 @@
+"""Peak memory: told where the platform tells, unknown everywhere else, never invented."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from pytest_sdspeed.measure.memory import CudaMemory, ResidentMemory, UnknownMemory
+
+STATUS = "Name:\tpytest\nVmPeak:\t  999999 kB\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n"
+
+
+@pytest.fixture
+def files(tmp_path):
+    """What /proc would hold: a status file, and a clear_refs that takes the reset."""
+    status, clear = tmp_path / "status", tmp_path / "clear_refs"
+    status.write_text(STATUS)
+    clear.touch()
+    return status, clear
+
+
+def test_resident_memory_resets_the_high_water_mark_and_reads_it(files):
+    status, clear = files
+    meter = ResidentMemory(status, clear)
+    meter.start()
+    assert clear.read_text() == "5"
+    assert meter.peak_bytes() == 2048 * 1024
+    status.write_text(STATUS.replace("2048", "4096"))
+    assert meter.peak_bytes() == 4096 * 1024
+
+
+def test_without_a_reset_there_is_no_peak(files):
+    assert ResidentMemory(*files).peak_bytes() is None
+
+
+def test_a_reset_that_is_refused_makes_the_peak_unknown(files, tmp_path):
+    status, _ = files
+    # A folder refuses to be written, whoever asks.
+    meter = ResidentMemory(status, tmp_path)
+    meter.start()
+    assert meter.peak_bytes() is None
+
+
+def test_a_reset_that_is_refused_later_makes_the_peak_unknown_again(files):
+    status, clear = files
+    meter = ResidentMemory(status, clear)
+    meter.start()
+    assert meter.peak_bytes() is not None
+    clear.unlink()
+    clear.mkdir()
+    meter.start()
+    assert meter.peak_bytes() is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "Name:\tpytest\nVmRSS:\t1024 kB\n", "VmHWM:\tmuch kB\n", "VmHWM:\t2048 MB\n", "Name:\tVmHWM: 1 kB\n", "VmHWM:\t-1 kB\n"]
+)
+def test_a_field_that_is_missing_or_strange_makes_the_peak_unknown(files, text):
+    status, clear = files
+    status.write_text(text)
+    meter = ResidentMemory(status, clear)
+    meter.start()
+    assert meter.peak_bytes() is None
+
+
+def test_a_status_that_is_gone_makes_the_peak_unknown(files):
+    status, clear = files
+    meter = ResidentMemory(status, clear)
+    meter.start()
+    status.unlink()
+    assert meter.peak_bytes() is None
+
+
+def test_a_process_may_have_any_name(files):
+    status, clear = files
+    status.write_bytes(b"Name:\tpyt\xc3\xa9st\xff\n" + STATUS.encode())
+    meter = ResidentMemory(status, clear)
+    meter.start()
+    assert meter.peak_bytes() == 2048 * 1024
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not Path("/proc/self/status").exists(), reason="needs /proc")
+def test_this_process_tells_something_sensible_or_nothing():
+    meter = ResidentMemory()
+    meter.start()
+    peak = meter.peak_bytes()
+    assert peak is None or 2**20 < peak < 2**45
+
+
+def test_a_platform_that_does_not_tell_is_unknown():
+    meter = UnknownMemory()
+    meter.start()
+    assert meter.peak_bytes() is None
+
+
+class FakeCuda:
+    """``torch.cuda`` with an allocator of its own."""
+
+    def __init__(self):
+        self.now = self.peak = 0
+
+    def allocate(self, size):
+        self.now += size
+        self.peak = max(self.peak, self.now)
+
+    def reset_peak_memory_stats(self):
+        self.peak = self.now
+
+    def max_memory_allocated(self):
+        return self.peak
+
+
+def test_cuda_memory_forgets_earlier_peaks_and_keeps_what_is_still_allocated():
+    cuda = FakeCuda()
+    cuda.allocate(300)
+    cuda.allocate(-200)
+    meter = CudaMemory(cuda)
+    meter.start()
+    cuda.allocate(50)
+    cuda.allocate(-50)
+    assert meter.peak_bytes() == 150
+    assert type(meter.peak_bytes()) is int

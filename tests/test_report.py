@@ -1,0 +1,266 @@
+"""What people read: the terminal table, the message of a test that does not pass, the page, the progress line."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from fakes import baseline_result, result
+
+from pytest_sdspeed.model import Interval
+from pytest_sdspeed.report import text
+from pytest_sdspeed.report.html import page
+from pytest_sdspeed.report.progress import line
+
+TABLE = """\
+sd speed-ups: inference   documented on NVIDIA A100, measured on NVIDIA H200 (random weights), 6 blocks, A/A control x1.00 [0.99, 1.01]
+setup      latency   speed-up             documented   floor   pictures             verdict
+baseline   1.93 s    x1.00                x1.00                                     -
+tf32       1.51 s    x1.28 [1.27, 1.29]   x1.27        x1.21   PSNR 61  SSIM .999   pass
+fp16       1.47 s    x1.31 [1.29, 1.33]   x1.50        x1.43   PSNR 58  SSIM .998   fail
+"""
+SLOW = "slower than its floor: at most x1.330, the floor is x1.425"
+
+
+def tf32(**facts):
+    known = {"speedup": 1.28, "low": 1.27, "high": 1.29, "expected": 1.27, "floor": 1.2065, "latency_s": 1.51}
+    return result("tf32", **{**known, "image": {"psnr": 61.0, "ssim": 0.9991}, **facts})
+
+
+def failed(**facts):
+    return result(**{"verdict": "fail", "floor": 1.4251, "reasons": (SLOW,), **facts})
+
+
+# The terminal
+
+
+def test_the_table_has_the_layout_of_the_design():
+    (group,) = text.campaigns([tf32(), failed(), baseline_result()])
+    assert "\n".join(text.table(group)) + "\n" == TABLE
+
+
+def test_columns_are_aligned_whatever_they_hold():
+    names = ["a", "a_setup_with_a_long_name", "ab"]
+    rows = [result(name, image={}, latency_s=seconds) for name, seconds in zip(names, (1e-5, 1234.5, 0.05), strict=True)]
+    _, head, *lines = text.table([baseline_result(), *rows])
+    starts = [head.index(column) for column in text.COLUMNS]
+    for cells, shown in zip(text.rows([baseline_result(), *rows]), lines, strict=True):
+        for start, cell in zip(starts, cells, strict=True):
+            assert shown[start:].startswith(cell)
+            assert start == 0 or shown[start - 1 : start] in (" ", "")
+        assert shown == shown.rstrip()
+
+
+def test_the_baseline_is_shown_even_where_no_test_asked_for_it():
+    assert text.table([failed()])[2].split() == ["baseline", "1.93", "s", "x1.00", "x1.00", "-"]
+    assert [cells[0] for cells in text.rows([baseline_result(), failed()])] == ["baseline", "fp16"]
+
+
+def test_tests_of_one_row_share_a_line_unless_they_judged_it_differently():
+    assert len(text.rows([baseline_result(), failed(), failed()])) == 2
+    assert len(text.rows([baseline_result(), failed(), result(floor=1.2)])) == 3
+
+
+@pytest.mark.parametrize("verdict", ["invalid", "fail"])
+def test_a_baseline_that_does_not_pass_says_so(verdict):
+    assert text.row(baseline_result(verdict=verdict))[-1] == verdict
+    assert text.row(baseline_result())[-1] == "-"
+
+
+def test_blocks_are_those_of_the_row_that_took_most():
+    assert ", 12 blocks, A/A" in text.table([baseline_result(blocks=4), failed(blocks=12), tf32(blocks=8)])[0]
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"documented_on": None}, "sd speed-ups: inference   measured on NVIDIA H200 (random weights), 6 blocks, A/A control"),
+        (
+            {"weights": None, "table": None},
+            "sd speed-ups: callables   documented on NVIDIA A100, measured on NVIDIA H200, 6 blocks, A/A control",
+        ),
+        ({"control": None}, "(random weights), 6 blocks, no A/A control"),
+    ],
+)
+def test_the_title_says_what_is_known_and_no_more(facts, said):
+    assert said in text.title(result(**facts))
+
+
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        ({}, ""),
+        ({"psnr": 61.4, "ssim": 0.9991}, "PSNR 61  SSIM .999"),
+        ({"psnr": 100.0, "ssim": 1.0}, "PSNR 100  SSIM 1.000"),
+        ({"ssim": 0.05}, "SSIM .050"),
+        ({"ssim": -0.25}, "SSIM -.250"),
+        ({"psnr": 9.6}, "PSNR 10"),
+        ({"mae": 0.1}, ""),
+    ],
+)
+def test_picture_metrics_are_short(image, said):
+    assert text.pictures(image) == said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(1.934, "1.93 s"), (0.1, "0.10 s"), (0.0999, "99.90 ms"), (0.00123, "1.23 ms"), (61.0, "61.00 s")]
+)
+def test_latencies_have_a_unit_that_fits(seconds, said):
+    assert text.latency(seconds) == said
+
+
+def test_campaigns_are_kept_apart():
+    other = Interval(1.2, 1.1, 1.3)
+    results = [
+        tf32(),
+        result(control=other),
+        result("engine", table=None, documented_on=None),
+        baseline_result(),
+        result("x", baseline="base2"),
+    ]
+    groups = text.campaigns(results)
+    assert [[one.setup for one in group] for group in groups] == [["baseline", "tf32"], ["fp16"], ["engine"], ["x"]]
+    assert "A/A control x1.20 [1.10, 1.30]" in text.table(groups[1])[0]
+
+
+# The message
+
+
+def test_the_message_states_measured_expected_interval_device_and_the_next_step():
+    assert text.message(failed()) == (
+        "fp16 on NVIDIA H200: x1.31 [1.29, 1.33] over baseline; documented x1.50 on NVIDIA A100, floor x1.43 (tolerance 5%), 6 blocks. "
+        "Reason: slower than its floor: at most x1.330, the floor is x1.425. "
+        'To gate this device on its own ratios: --sd-record nvidia-h200.toml, see README "Recording a reference".'
+    )
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"documented_on": "NVIDIA H200"},
+        {"documented_on": None},
+        {"documented_on": "cpu"},
+        {"verdict": "inconclusive"},
+        {"verdict": "invalid"},
+        {"image_verdict": "fail"},
+    ],
+    ids=str,
+)
+def test_recording_is_advised_only_for_a_slow_row_of_another_device(facts):
+    assert "--sd-record" in text.message(failed())
+    assert "--sd-record" in text.message(failed(image_verdict="powerless"))
+    assert "--sd-record" not in text.message(failed(**facts))
+
+
+def test_other_verdicts_lead_the_message():
+    assert text.message(result(verdict="inconclusive")).startswith("inconclusive: fp16 on NVIDIA H200: x1.31")
+    invalid = text.message(result(verdict="invalid", reasons=("A/A control x1.2 excludes x1",)))
+    assert invalid.startswith("invalid: fp16 on")
+    assert "Reason: A/A control x1.2 excludes x1. Nothing can be said about the code" in invalid
+
+
+def test_without_a_documented_ratio_the_message_says_expected():
+    said = text.message(failed(documented_on=None, expected=1.3, tolerance=0.125, floor=1.1375))
+    assert "; expected x1.30, floor x1.14 (tolerance 12.5%), 6 blocks." in said
+
+
+@pytest.mark.parametrize(("tolerance", "said"), [(0.05, "5%"), (0.0, "0%"), (0.005, "0.5%"), (0.29, "29%"), (0.1 + 0.2, "30%")])
+def test_a_small_tolerance_is_not_rounded_away(tolerance, said):
+    assert f"(tolerance {said})" in text.message(failed(tolerance=tolerance))
+
+
+def test_a_baseline_is_not_compared_with_itself():
+    black = text.message(baseline_result(verdict="fail", image_verdict="fail", reasons=("seed 0: black",)))
+    assert black == "baseline on NVIDIA H200: 1.93 s, 6 blocks. Reason: seed 0: black."
+
+
+# The page
+
+
+class Page(HTMLParser):
+    """Tags, attributes and text of a page."""
+
+    def __init__(self, source):
+        super().__init__()
+        self.tags, self.attributes, self.data = [], [], []
+        self.open = []
+        self.feed(source)
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.attributes += [(tag, *pair) for pair in attributes]
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.data.append(data)
+
+
+HOSTILE = "<script src='http://evil'>&\"'"
+
+
+def test_the_page_is_well_formed_and_escapes_everything():
+    hostile = failed(device=HOSTILE, reasons=(HOSTILE,), setup="fp16<b>", table="t<i>", documented_on="<img src=x>", weights="<u>")
+    parsed = Page(page([baseline_result(), hostile, tf32()]))
+    assert not {"script", "img", "b", "i", "u", "link", "iframe"} & set(parsed.tags)
+    assert HOSTILE in "".join(parsed.data)
+
+
+def test_the_page_needs_nothing_else():
+    source = page([baseline_result(), failed(), tf32()])
+    assert not re.search(r"https?://|//\w", source)
+    assert not [attribute for _, attribute, _ in Page(source).attributes if attribute in ("src", "href", "srcset", "action")]
+    assert "@import" not in source
+    assert "url(" not in source
+    assert source.startswith("<!doctype html>")
+    assert '<meta charset="utf-8">' in source
+
+
+def test_what_needs_attention_comes_first():
+    source = page([baseline_result(), tf32(), failed()])
+    assert (
+        source.index("What needs attention") < source.index("fp16 on NVIDIA H200: x1.31") < source.index("<table>") < source.index("tf32")
+    )
+
+
+def test_a_baseline_with_wrong_pictures_needs_attention_too():
+    assert "seed 0: black" in page([baseline_result(verdict="fail", image_verdict="fail", reasons=("seed 0: black",))])
+
+
+def test_a_page_of_passes_calls_for_nobody():
+    assert "attention" not in page([baseline_result(), tf32()])
+
+
+def test_a_run_without_campaigns_says_so():
+    assert "No campaign was measured in this run." in page([])
+    assert "No campaign" not in page([tf32()])
+
+
+def test_the_page_has_a_table_per_campaign_with_the_cells_of_the_terminal():
+    parsed = Page(page([baseline_result(), tf32(), failed(table="other", baseline="base")]))
+    assert parsed.tags.count("table") == 2
+    assert all(cell in parsed.data for cell in text.row(tf32()) if cell)
+    assert parsed.data.count("speed-up") == 2
+    assert ("td", "class", "fail") in parsed.attributes
+    assert ("td", "class", "pass") in parsed.attributes
+
+
+# Progress
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        (("baseline", 0, 0, None), "inference: warm-up, baseline"),
+        (("fp16", 3, 20, 41.4), "inference: block 3 of at most 20, fp16, 41 s left at most"),
+        (("fp16", 3, 20, -2.0), "inference: block 3 of at most 20, fp16, 0 s left at most"),
+        (("fp16", 3, 20, None), "inference: block 3 of at most 20, fp16"),
+    ],
+)
+def test_the_progress_line(facts, said):
+    assert line("inference", *facts) == said
