@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_sdspeed.model import CONTROL, Machine, Result
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SCHEMA = 1
 PLUGIN = "benchmark"
@@ -128,7 +130,9 @@ def unwritable_storage(option: Any, root: Path) -> str | None:
         root: folder that relative storage paths start from.
     """
     address = getattr(option, "benchmark_storage", "")
-    if not (getattr(option, "benchmark_save", None) or getattr(option, "benchmark_autosave", None)) or "://" in address.removeprefix("file://"):
+    if not (getattr(option, "benchmark_save", None) or getattr(option, "benchmark_autosave", None)) or "://" in address.removeprefix(
+        "file://"
+    ):
         return None
     folder = root / address.removeprefix("file://")
     nearest = next(path for path in (folder, *folder.parents) if path.exists())

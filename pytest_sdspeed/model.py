@@ -5,9 +5,11 @@ Units: latencies are seconds, tolerances are fractions (0.05 is 5%), PSNR is dec
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 Verdict = Literal["pass", "fail", "inconclusive", "invalid"]
 ImageVerdict = Literal["pass", "fail", "powerless"]

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_sdspeed.errors import PictureError, UsageMistakeError
 from pytest_sdspeed.model import CONTROL, ImageGate, Interval, Result, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from pytest_sdspeed.judge.images import ImageJudgement
     from pytest_sdspeed.measure.facts import CampaignRecord, Decision
     from pytest_sdspeed.model import Machine
-    from pytest_sdspeed.options import Expectation, Options
     from pytest_sdspeed.session import Contestant
+    from pytest_sdspeed.settings import Expectation, Options
     from pytest_sdspeed.setups.catalog import Choice
 
 
@@ -120,7 +121,11 @@ def _judge_pictures(case: Judged) -> ImageJudgement | None:
 
     seeded = case.candidate.setup is not None and case.base.setup is not None
     ours, theirs = (
-        {seed: value for seed, value in case.record.pictures[arm.name].items() if value is not None and (seeded or seed == case.options.seed)}
+        {
+            seed: value
+            for seed, value in case.record.pictures[arm.name].items()
+            if value is not None and (seeded or seed == case.options.seed)
+        }
         for arm in (case.candidate, case.base)
     )
     gate = case.expected.image

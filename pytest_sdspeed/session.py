@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 from pytest_sdspeed.errors import UsageMistakeError
 from pytest_sdspeed.model import CONTROL, Result, Table
 from pytest_sdspeed.setups.catalog import Catalog, Choice
+from pytest_sdspeed.setups.names import BUILTIN_SETUPS, RESERVED
 
 if TYPE_CHECKING:
     from pytest_sdspeed.measure.facts import Arm, CampaignRecord, Progress
     from pytest_sdspeed.measure.memory import MemoryMeter
     from pytest_sdspeed.model import Machine
-    from pytest_sdspeed.options import Expectation, Options
+    from pytest_sdspeed.settings import Expectation, Options
     from pytest_sdspeed.setups.pool import Pool
     from pytest_sdspeed.setups.registry import Registry
     from pytest_sdspeed.setups.setup import Setup
@@ -99,15 +100,19 @@ class Session:
         drawn = self.options.gpu and self.options.weights == "random"
         return Pool(EmbeddedFirst(random, random if drawn else PretrainedSource(self.machine.kind)))
 
+    def own_setups(self) -> dict[str, str]:
+        """Setups of the user's own tables that have no built-in fixture, with what ``pytest --fixtures`` says of them."""
+        rows = {row.setup: f"Row {row.setup!r} of table {table.name!r}." for table in self.tables for row in table.rows}
+        return {name: doc for name, doc in rows.items() if name not in BUILTIN_SETUPS and name not in RESERVED}
+
     def setup(self, choice: Choice) -> Setup:
         """The setup of a choice; the same object for the same choice, so that its pipeline is built once."""
         from pytest_sdspeed.setups.quiet import quiet
-        from pytest_sdspeed.setups.registry import with_seed
         from pytest_sdspeed.setups.setup import Setup
 
         key = (choice.table.name, choice.table.device, choice.setup)
         if key not in self._setups:
-            recipe = with_seed(choice.recipe, self.options.seed)
+            recipe = replace(choice.recipe, seed=self.options.seed)
             with quiet():
                 stack = self.registry.stack(choice.optimizations, f"setup {choice.setup!r} of table {choice.table.name!r}", recipe)
                 self._setups[key] = Setup(choice.setup, recipe, stack, machine=self.machine, pool=self._pool, choice=choice)
@@ -166,7 +171,9 @@ class Session:
 
     def _documented_baseline(self, candidate: Contestant, choice: Choice | None) -> Contestant:
         if choice is None:
-            raise UsageMistakeError(f"sd_latency({candidate.name}): a callable needs a baseline: sd_latency({candidate.name}, baseline=...)")
+            raise UsageMistakeError(
+                f"sd_latency({candidate.name}): a callable needs a baseline: sd_latency({candidate.name}, baseline=...)"
+            )
         setup = self.setup(self.catalog.choose(choice.table.name, choice.baseline, choice.setup))
         return Contestant(setup.name, setup, None)
 
@@ -260,7 +267,9 @@ def contestants(candidate: Any, baseline: Any) -> tuple[Contestant, Contestant |
     if ours.name != theirs.name or (ours.setup is not None and ours.setup is theirs.setup):
         return ours, theirs
     if ours.setup is not None and theirs.setup is not None:
-        raise UsageMistakeError(f"sd_latency: two setups called {ours.name!r}, of tables {ours.setup.choice.table.name!r} and {theirs.setup.choice.table.name!r}")
+        raise UsageMistakeError(
+            f"sd_latency: two setups called {ours.name!r}, of tables {ours.setup.choice.table.name!r} and {theirs.setup.choice.table.name!r}"
+        )
     # Closures of one factory share a name: their roles tell them apart.
     return (replace(ours, name="candidate") if ours.setup is None else ours), (
         replace(theirs, name="baseline" if ours.name != "baseline" else "reference") if theirs.setup is None else theirs
@@ -272,6 +281,8 @@ def _contestant(value: Any, role: str) -> Contestant:
     if isinstance(choice, Choice):
         return Contestant(value.name, value, None)
     if not callable(value):
-        raise UsageMistakeError(f"sd_latency: the {role} is {value!r}; valid: a setup fixture (sd_fp16, ...) or a callable () -> pictures or None")
+        raise UsageMistakeError(
+            f"sd_latency: the {role} is {value!r}; valid: a setup fixture (sd_fp16, ...) or a callable () -> pictures or None"
+        )
     name = getattr(value, "__name__", role)
     return Contestant(role if name in ("<lambda>", CONTROL) else name, None, value)

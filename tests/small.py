@@ -32,7 +32,13 @@ def save_small_models(folder):
     with quiet(), torch.random.fork_rng():
         torch.manual_seed(0)
         text = CLIPTextConfig(
-            vocab_size=514, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, bos_token_id=512, eos_token_id=513
+            vocab_size=514,
+            hidden_size=16,
+            intermediate_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            bos_token_id=512,
+            eos_token_id=513,
         )
         pipeline = StableDiffusionPipeline(
             vae=AutoencoderKL(

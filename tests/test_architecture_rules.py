@@ -22,7 +22,20 @@ MODULES = {file: ".".join((PACKAGE, *file.relative_to(ROOT).with_suffix("").part
 GLUE = "plugin"
 """The room of pytest: the modules that stand in no other one."""
 
-GLUE_MODULES = {"options", "plugin", "hooks", "fixtures", "session", "results", "recording"}
+GLUE_MODULES = {
+    "options",
+    "plugin",
+    "hooks",
+    "fixtures",
+    "settings",
+    "gate",
+    "collecting",
+    "watching",
+    "summary",
+    "session",
+    "results",
+    "recording",
+}
 MAY_IMPORT = {
     "model": set(),
     "errors": set(),
@@ -33,7 +46,7 @@ MAY_IMPORT = {
     "history": {"model", "judge"},
     "report": {"model"},
 }
-KNOW_PYTEST = {f"{PACKAGE}.{name}" for name in ("options", "plugin", "hooks", "fixtures")}
+KNOW_PYTEST = {f"{PACKAGE}.{name}" for name in ("options", "plugin", "hooks", "fixtures", "settings", "gate", "collecting", "watching")}
 HEAVY = {"numpy", "torch", "scipy", "matplotlib", "jinja2", "skimage", "diffusers", "transformers"}
 UNKNOWN_TO_RULES = {"torch", "diffusers", "transformers", "pytest", "_pytest"}
 LONGEST = 400

@@ -3,7 +3,7 @@
 import json
 import textwrap
 
-import diffusers  # noqa: F401 - pytester forgets what a run inside imports, and torch cannot be imported twice
+import diffusers
 import pytest
 import torch
 from small import save_small_models
@@ -77,7 +77,9 @@ def test_every_row_is_measured_in_one_campaign_and_stored(run, pytester):
     result = run(EVERY_ROW, "--benchmark-json=out.json", "--sd-report=out.html", "--sd-record=here.toml")
     result.assert_outcomes(passed=4)
     result.stdout.fnmatch_lines(["*sd speed-ups: small   documented on cpu, measured on * (pretrained weights)*", "small_sdpa*PSNR *pass"])
-    records = {bench["extra_info"]["sdspeed"]["setup"]: bench for bench in json.loads((pytester.path / "out.json").read_text())["benchmarks"]}
+    records = {
+        bench["extra_info"]["sdspeed"]["setup"]: bench for bench in json.loads((pytester.path / "out.json").read_text())["benchmarks"]
+    }
     assert records.keys() == {"baseline", "distilled", "distilled_tiny_vae", "small_sdpa"}
     shared = {tuple(map(tuple, bench["extra_info"]["sdspeed"]["samples_s"]["baseline"])) for bench in records.values()}
     assert len(shared) == 1
@@ -89,7 +91,9 @@ def test_every_row_is_measured_in_one_campaign_and_stored(run, pytester):
     compared = pytester.run("pytest-benchmark", "compare", "out.json")
     assert compared.ret == 0
     compared.stdout.fnmatch_lines(["*test_row[[]distilled_tiny_vae[]]*"])
-    again = pytester.runpytest_inprocess("--sd-tables=here.toml", "--sd-inconclusive=warn", "-p", "no:randomly", "--sd-tolerance=0.9", "--co", "-q")
+    again = pytester.runpytest_inprocess(
+        "--sd-tables=here.toml", "--sd-inconclusive=warn", "-p", "no:randomly", "--sd-tolerance=0.9", "--co", "-q"
+    )
     again.stdout.fnmatch_lines(["*test_row[[]small_sdpa[]]"])
 
 

@@ -82,14 +82,16 @@ def test_every_option_has_an_ini_twin(gated, pytester, name):
 
 def test_the_command_line_wins_over_the_ini_file(gated, pytester):
     pytester.makeini("[pytest]\nsdspeed_max_blocks = 5\nsdspeed_seed = 3\n")
-    source = "def test_options(request):\n    from pytest_sdspeed.fixtures import SESSION\n    options = request.config.stash[SESSION].options\n"
+    source = "def test_options(request):\n    from pytest_sdspeed.fixtures import run_of\n    options = run_of(request.config).options\n"
     source += "    assert (options.max_blocks, options.seed, options.budget_s) == (7, 3, 300)\n"
     gated(source, "--sd-max-blocks=7").assert_outcomes(passed=1)
 
 
 def test_a_table_of_ones_own_that_contradicts_itself_names_file_and_key(gated, pytester):
     text = (files("pytest_sdspeed.tables") / "inference.toml").read_text()
-    (pytester.path / "mine.toml").write_text(text.replace('name = "inference"', 'name = "mine"').replace("speedup = 1.50", "speedup = 1.90"))
+    (pytester.path / "mine.toml").write_text(
+        text.replace('name = "inference"', 'name = "mine"').replace("speedup = 1.50", "speedup = 1.90")
+    )
     usage_error(gated(ENGINE, "--sd-tables=mine.toml"), "mine.toml: rows[[]2].speedup: *1.90*")
 
 
@@ -116,7 +118,10 @@ def test_a_callable_without_an_expectation_fails(gated):
 
 
 def test_without_pytest_benchmark_a_gate_is_a_usage_error(gated):
-    usage_error(gated(ENGINE, "-p", "no:benchmark"), "sd_latency keeps its record through pytest-benchmark, which is off: run without -p no:benchmark")
+    usage_error(
+        gated(ENGINE, "-p", "no:benchmark"),
+        "sd_latency keeps its record through pytest-benchmark, which is off: run without -p no:benchmark",
+    )
 
 
 def test_without_pytest_benchmark_other_tests_run(gated):
@@ -143,7 +148,9 @@ def test_benchmark_disable_skips(gated):
     result.assert_outcomes(skipped=1)
 
 
-@pytest.mark.parametrize("options", [("-k", "engine"), ("-x",), ("--strict-markers",), ("-p", "no:cacheprovider"), ("-s",), ("-q",), ("--benchmark-only",)])
+@pytest.mark.parametrize(
+    "options", [("-k", "engine"), ("-x",), ("--strict-markers",), ("-p", "no:cacheprovider"), ("-s",), ("-q",), ("--benchmark-only",)]
+)
 def test_a_gate_runs_with_other_options(gated, options):
     gated(ENGINE, *options).assert_outcomes(passed=1)
 
@@ -156,7 +163,9 @@ def test_collect_only_measures_nothing(gated, fake_time):
 
 def test_fixtures_and_markers_document_themselves(gated):
     result = gated(ENGINE, "--fixtures")
-    result.stdout.fnmatch_lines(["sd_latency*", "*Measure a setup or callable*", "sd_setup*", "sd_fp16*", "*Weights and arithmetic in float16.*"])
+    result.stdout.fnmatch_lines(
+        ["sd_latency*", "*Measure a setup or callable*", "sd_setup*", "sd_fp16*", "*Weights and arithmetic in float16.*"]
+    )
     result = gated(ENGINE, "--markers")
     result.stdout.fnmatch_lines(["@pytest.mark.sd_latency(table=None, [*], speedup=None, tolerance=None, image=None): *"])
 
@@ -205,4 +214,6 @@ def test_a_setup_that_this_machine_cannot_run_is_skipped_with_its_reason(gated, 
 def test_a_setup_without_a_row_in_the_miniature_says_what_it_lacks(gated):
     result = gated(MARKED.format(arguments="", setup="sd_sdpa_fp32_b1"))
     result.assert_outcomes(skipped=1)
-    result.stdout.fnmatch_lines(["*table 'miniature' has no row 'sdpa_fp32_b1' to hold it to: give the marker a speedup, or run with --sd-gpu"])
+    result.stdout.fnmatch_lines(
+        ["*table 'miniature' has no row 'sdpa_fp32_b1' to hold it to: give the marker a speedup, or run with --sd-gpu"]
+    )

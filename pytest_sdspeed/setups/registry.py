@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.errors import SdSpeedError, UnknownNameError
 from pytest_sdspeed.setups.names import BUILTIN_SETUPS, RESERVED
@@ -22,8 +21,7 @@ class RegistrationError(SdSpeedError):
     """Something registered through ``pytest_sdspeed_register`` cannot be."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegisteredSetup:
+class RegisteredSetup(NamedTuple):
     """A setup that is no row of a table.
 
     Attributes:
@@ -110,11 +108,6 @@ class Registry:
                     raise RegistrationError(f"{where}: optimization {name!r} needs a model: the recipe has no {field!r}")
             found.append(known[name])
         return tuple(found)
-
-
-def with_seed(recipe: Recipe, seed: int) -> Recipe:
-    """The recipe with the seed of this run."""
-    return replace(recipe, seed=seed)
 
 
 def _check_name(kind: str, name: str, taken: Iterable[str]) -> None:

@@ -12,7 +12,7 @@ from pytest_sdspeed.setups.builtin import OPTIMIZATIONS
 from pytest_sdspeed.setups.catalog import Catalog
 from pytest_sdspeed.setups.names import BUILTIN_SETUPS, RESERVED
 from pytest_sdspeed.setups.optimization import Optimization
-from pytest_sdspeed.setups.registry import RegisteredSetup, RegistrationError, Registry, with_seed
+from pytest_sdspeed.setups.registry import RegisteredSetup, RegistrationError, Registry
 from pytest_sdspeed.tables import load_tables
 
 TABLES = load_tables()
@@ -98,10 +98,6 @@ def test_what_users_add_is_found_and_announced(recipe):
     assert heard == [RegisteredSetup(name="my_setup", optimizations=("mine", "sdpa"), doc="Mine.")]
     assert registry.stack(["mine"], "test", recipe) == (added,)
     assert "mine" not in Registry().optimizations()
-
-
-def test_a_recipe_takes_the_seed_of_the_run(recipe):
-    assert with_seed(recipe, 7) == replace(recipe, seed=7)
 
 
 def test_the_default_table_on_the_cpu_is_the_miniature():

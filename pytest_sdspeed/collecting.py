@@ -1,0 +1,75 @@
+"""What is checked and noted about the collected tests before any of them runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_sdspeed.errors import SdSpeedError
+from pytest_sdspeed.fixtures import CLOCK, GATE, run_of
+from pytest_sdspeed.gate import expectation_of, setups_of
+from pytest_sdspeed.history import PLUGIN, MachineInfo, ReplayClock, unwritable_storage
+from pytest_sdspeed.model import BASELINE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+def rows_of(metafunc: pytest.Metafunc) -> tuple[Sequence[str], str | None]:
+    """Rows that ``sd_setup`` runs over, and what is wrong with the test's table.
+
+    A problem raised here would be a collection error (exit 2); the caller keeps it until collection is over. The one row returned with it
+    makes a test that fails with the same words where the run cannot be ended.
+    """
+    try:
+        return run_of(metafunc.config).catalog.rows(expectation_of(metafunc.definition).table, metafunc.definition.nodeid), None
+    except SdSpeedError as error:
+        return (BASELINE,), str(error)
+
+
+def problems_of(config: pytest.Config, items: Iterable[pytest.Item]) -> Iterable[str]:
+    """What is wrong with the markers and setups of tests, one line each."""
+    catalog = run_of(config).catalog
+    for item in items:
+        try:
+            expectation = expectation_of(item)
+            if expectation.table is not None:
+                catalog.named(expectation.table, item.nodeid)
+            for setup in sorted(setups_of(item) & catalog.setup_names()):
+                catalog.choose(expectation.table, setup, item.nodeid)
+        except SdSpeedError as error:
+            yield str(error)
+
+
+def prepare(config: pytest.Config, gated: Iterable[pytest.Item]) -> None:
+    """Make the record's way ready for tests that use the gate.
+
+    Raises:
+        pytest.UsageError: pytest-benchmark is off, or cannot store what it was asked to.
+    """
+    if not config.pluginmanager.hasplugin(PLUGIN):
+        raise pytest.UsageError("sd_latency keeps its record through pytest-benchmark, which is off: run without -p no:benchmark")
+    problem = unwritable_storage(config.option, config.rootpath)
+    if problem:
+        raise pytest.UsageError(problem)
+    config.pluginmanager.register(MachineInfo(run_of(config)), "sdspeed-machine-info")
+    for item in gated:
+        item.stash[CLOCK] = clock = ReplayClock()
+        item.add_marker(pytest.mark.benchmark(timer=clock))
+        # A gate that fails before it has samples says so itself.
+        item.add_marker(pytest.mark.filterwarnings("ignore:Benchmark fixture was not used at all"))
+
+
+def select(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
+    """Note which documented rows the tests that will run ask for: they share campaigns."""
+    run = run_of(config)
+    for item in items:
+        expectation = expectation_of(item)
+        if expectation.speedup is None and expectation.tolerance is None and not item.get_closest_marker("skip"):
+            run.selected |= {(expectation.table, name) for name in setups_of(item) & run.catalog.setup_names()}
+
+
+def is_gated(item: pytest.Item) -> bool:
+    """Whether a test uses ``sd_latency``."""
+    return GATE in getattr(item, "fixturenames", ())

@@ -1,0 +1,115 @@
+"""What stands behind the fixtures: the gate a test calls, and the setups it is given."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_sdspeed.errors import OutOfMemoryError, SdSpeedError, UnsupportedError, UsageMistakeError
+from pytest_sdspeed.fixtures import CLOCK, GATE, PREFIX, ROW, run_of
+from pytest_sdspeed.session import contestants
+from pytest_sdspeed.settings import Expectation, read_marker
+
+if TYPE_CHECKING:
+    from pytest_sdspeed.model import Result
+    from pytest_sdspeed.setups.setup import Setup
+
+
+class InconclusiveWarning(pytest.PytestWarning):
+    """A verdict stayed inconclusive, and ``--sd-inconclusive=warn`` lets the test pass."""
+
+
+class Gate:
+    """What ``sd_latency`` gives to a test: call it once with what is to be measured."""
+
+    def __init__(self, request: pytest.FixtureRequest, benchmark: Any) -> None:
+        self._node, self._session, self._benchmark = request.node, run_of(request.config), benchmark
+        self._used = False
+
+    def __call__(self, candidate: Any, baseline: Any = None) -> Result:
+        """Measure, judge and record.
+
+        Args:
+            candidate: a setup fixture's value, or a callable ``() -> picture, pictures or None``.
+            baseline: what it is compared with; for a setup the baseline of its table where None.
+
+        Returns:
+            The result of a passing row.
+        """
+        from pytest_sdspeed.history import store
+        from pytest_sdspeed.report.text import message
+
+        try:
+            result = self._measured(candidate, baseline)
+        except (OutOfMemoryError, UnsupportedError) as error:
+            pytest.skip(str(error))
+        except SdSpeedError as error:
+            pytest.fail(str(error), pytrace=False)
+        store(self._benchmark, self._node.stash[CLOCK], result)
+        self._node.user_properties.append(("sdspeed_verdict", result.verdict))
+        self._node.user_properties.append(("sdspeed_speedup", round(result.speedup, 4)))
+        if result.verdict == "inconclusive":
+            self._inconclusive(message(result))
+        elif result.verdict != "pass":
+            pytest.fail(message(result), pytrace=False)
+        return result
+
+    def _measured(self, candidate: Any, baseline: Any) -> Result:
+        if self._used:
+            raise UsageMistakeError("sd_latency measures once per test: parametrize, or write one test for each candidate")
+        self._used = True
+        expectation = expectation_of(self._node)
+        ours, theirs = contestants(candidate, baseline)
+        return self._session.measure(ours, theirs, expectation)
+
+    def _inconclusive(self, text: str) -> None:
+        if self._session.options.inconclusive == "skip":
+            pytest.skip(text)
+        if self._session.options.inconclusive == "fail":
+            pytest.fail(text, pytrace=False)
+        warnings.warn(InconclusiveWarning(text), stacklevel=3)
+
+
+def expectation_of(node: Any) -> Expectation:
+    """The expectation of a test's closest ``sd_latency`` marker."""
+    return read_marker(node.get_closest_marker(GATE), node.nodeid)
+
+
+def setups_of(item: Any) -> set[str]:
+    """Names of the setups that a test asks for by its fixtures."""
+    chosen = {
+        name.removeprefix(PREFIX) for name in getattr(item, "fixturenames", ()) if name.startswith(PREFIX) and name not in (GATE, ROW)
+    }
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    return chosen | ({parameters[ROW]} if isinstance(parameters.get(ROW), str) else set())
+
+
+def requested_setup(request: pytest.FixtureRequest, name: str) -> Setup:
+    """The setup a fixture stands for, or the test's end where this run cannot measure it."""
+    session = run_of(request.config)
+    try:
+        expectation = expectation_of(request.node)
+        choice = session.catalog.choose(expectation.table, name, request.node.nodeid)
+        reason = session.skip_reason(choice, expectation, str(request.node.location[0]))
+        if reason:
+            pytest.skip(reason)
+        return session.setup(choice)
+    except SdSpeedError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+def gate_of(request: pytest.FixtureRequest, benchmark: Any) -> Gate:
+    """The gate of a test, or the test's end where nothing can be measured."""
+    from pytest_sdspeed.history import measuring_is_off
+
+    try:
+        expectation_of(request.node)
+    except SdSpeedError as error:
+        pytest.fail(str(error), pytrace=False)
+    if hasattr(request.config, "workerinput"):
+        pytest.skip("sd_latency does not measure under pytest-xdist, whose workers would disturb each other: run without -n")
+    if measuring_is_off(benchmark):
+        pytest.skip("sd_latency measures nothing under --benchmark-disable")
+    return Gate(request, benchmark)

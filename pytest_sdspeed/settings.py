@@ -1,0 +1,181 @@
+"""Options and marker, turned into frozen facts; whatever is wrong with them is a usage error that names the valid values."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_sdspeed.errors import MarkerError
+from pytest_sdspeed.model import DEFAULT_TOLERANCE, ImageGate
+from pytest_sdspeed.options import INCONCLUSIVE, MARKER, WEIGHTS
+
+if TYPE_CHECKING:
+    from _pytest.mark import Mark
+
+_IMAGE_KEYS = ("psnr", "ssim", "mae")
+_MARKER_KEYS = ("table", "speedup", "tolerance", "image")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The ``--sd-*`` options; see the README for what each means.
+
+    Attributes:
+        gpu: measure full-size pipelines on the CUDA GPU.
+        weights: ``pretrained`` or ``random``.
+        tables: more table files or folders.
+        tolerance: overrides the tables' tolerance, or None.
+        budget_s: seconds of one campaign's timed part.
+        max_blocks: most blocks of a campaign.
+        inconclusive: ``fail``, ``warn`` or ``skip``.
+        seed: of block order and latents.
+        report: where the HTML report goes, or None.
+        record: where the measured table goes, or None.
+    """
+
+    gpu: bool
+    weights: str
+    tables: tuple[Path, ...]
+    tolerance: float | None
+    budget_s: float
+    max_blocks: int
+    inconclusive: str
+    seed: int
+    report: Path | None
+    record: Path | None
+
+
+def read_options(config: pytest.Config) -> Options:
+    """The options of this run: command line over ini over default.
+
+    Raises:
+        pytest.UsageError: a value that cannot be, naming the valid ones.
+    """
+
+    def value(name: str, default: str | None = None) -> str | None:
+        given = config.getoption(f"sd_{name}")
+        return given if given is not None else config.getini(f"sdspeed_{name}") or default
+
+    tables = [*(config.rootpath / entry for entry in config.getini("sdspeed_tables")), *map(Path, config.getoption("sd_tables") or ())]
+    return Options(
+        gpu=config.getoption("sd_gpu") or config.getini("sdspeed_gpu"),
+        weights=_choice("--sd-weights", value("weights", "pretrained"), WEIGHTS),
+        tables=tuple(tables),
+        tolerance=_number("--sd-tolerance", value("tolerance"), float, "a fraction from 0 to below 1", lambda x: 0 <= x < 1),
+        budget_s=_number("--sd-budget", value("budget", "300"), float, "seconds, more than 0", lambda x: x > 0 and math.isfinite(x)) or 0.0,
+        max_blocks=_number("--sd-max-blocks", value("max_blocks", "20"), int, "a whole number, 2 or more", lambda x: x >= 2) or 0,  # noqa: PLR2004
+        inconclusive=_choice("--sd-inconclusive", value("inconclusive", "fail"), INCONCLUSIVE),
+        seed=_number("--sd-seed", value("seed", "0"), int, "a whole number from 0 to 2**62", lambda x: 0 <= x <= 2**62) or 0,
+        report=_output("--sd-report", value("report")),
+        record=_output("--sd-record", value("record")),
+    )
+
+
+def _choice(option: str, given: str | None, valid: tuple[str, ...]) -> str:
+    if given not in valid:
+        raise pytest.UsageError(f"{option}={given}: valid: {', '.join(valid)}")
+    return given
+
+
+def _number(option: str, given: str | None, kind: Callable[[str], Any], valid: str, holds: Callable[[Any], bool]) -> Any:
+    if given is None:
+        return None
+    try:
+        number = kind(given)
+    except ValueError:
+        number = math.nan
+    if math.isnan(number) or not holds(number):
+        raise pytest.UsageError(f"{option}={given}: valid: {valid}")
+    return number
+
+
+def _output(option: str, given: str | None) -> Path | None:
+    """A file this run will write: refused before anything is measured where it cannot be written."""
+    if given is None:
+        return None
+    path = Path(given)
+    if path.is_dir():
+        raise pytest.UsageError(f"{option}={given}: is a folder; name a file")
+    if not path.absolute().parent.is_dir():
+        raise pytest.UsageError(f"{option}={given}: the folder {path.absolute().parent} does not exist")
+    if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+        raise pytest.UsageError(f"{option}={given}: cannot be written")
+    return path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """What an ``sd_latency`` marker asks for; None where it leaves that to the table.
+
+    Attributes:
+        table: name of the table.
+        speedup: least documented ratio, baseline latency over candidate latency.
+        tolerance: fraction of it that may be missing.
+        image: picture gate.
+    """
+
+    table: str | None = None
+    speedup: float | None = None
+    tolerance: float | None = None
+    image: ImageGate | None = None
+
+    def tolerance_or(self, option: float | None, documented: float = DEFAULT_TOLERANCE) -> float:
+        """The tolerance that holds: the marker's, else ``--sd-tolerance``, else the table's."""
+        return next(value for value in (self.tolerance, option, documented) if value is not None)
+
+
+def read_marker(mark: Mark | None, where: str) -> Expectation:
+    """A marker's arguments, checked.
+
+    Args:
+        mark: the closest ``sd_latency`` marker, or None for a test without one.
+        where: the test, for messages.
+
+    Raises:
+        MarkerError: an unknown argument or a value that cannot be, naming the valid ones.
+    """
+    if mark is None:
+        return Expectation()
+    given = dict(mark.kwargs)
+    if len(mark.args) > 1 or (mark.args and "table" in given):
+        raise MarkerError(f"{where}: marker sd_latency takes one positional argument, the table: {MARKER}")
+    if mark.args:
+        given["table"] = mark.args[0]
+    unknown = given.keys() - set(_MARKER_KEYS)
+    if unknown:
+        raise MarkerError(f"{where}: marker sd_latency has no argument {', '.join(map(repr, sorted(unknown)))}; valid: {MARKER}")
+    if not isinstance(given.get("table"), str | None):
+        raise MarkerError(f"{where}: marker sd_latency: table={given['table']!r}; valid: the name of a table")
+    return Expectation(
+        table=given.get("table"),
+        speedup=_marked(where, "speedup", given.get("speedup"), "a ratio above 0", lambda x: x > 0),
+        tolerance=_marked(where, "tolerance", given.get("tolerance"), "a fraction from 0 to below 1", lambda x: 0 <= x < 1),
+        image=_marked_image(where, given.get("image")),
+    )
+
+
+def _marked(where: str, name: str, given: Any, valid: str, holds: Callable[[float], bool]) -> float | None:
+    if given is None:
+        return None
+    if isinstance(given, bool) or not isinstance(given, int | float) or not math.isfinite(given) or not holds(given):
+        raise MarkerError(f"{where}: marker sd_latency: {name}={given!r}; valid: {valid}")
+    return float(given)
+
+
+def _marked_image(where: str, given: Any) -> ImageGate | None:
+    if given is None:
+        return None
+    if not isinstance(given, Mapping) or not given or given.keys() - set(_IMAGE_KEYS):
+        raise MarkerError(f"{where}: marker sd_latency: image={given!r}; valid: a dict with bounds for {', '.join(_IMAGE_KEYS)}")
+    bounds = {
+        "psnr": ("decibels, more than 0", lambda x: x > 0),
+        "ssim": ("from -1 to 1", lambda x: -1 <= x <= 1),
+        "mae": ("a fraction of the full range, more than 0", lambda x: x > 0),
+    }
+    return ImageGate(**{key: _marked(where, f"image[{key!r}]", value, *bounds[key]) for key, value in given.items()})
