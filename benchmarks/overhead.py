@@ -1,6 +1,6 @@
 """What the plugin costs: milliseconds of start-up, and the measuring loop's share over its slots.
 
-``python benchmarks/overhead.py [--runs N]`` prints both as medians; start-up is paired, with and without the plugin in turn.
+``python benchmarks/overhead.py [--runs N]`` prints both as medians; start-up is measured in rounds of with and without.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ def collect_only(folder: Path, *plugins: str) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def start_up(runs: int) -> list[float]:
-    """Milliseconds that the plugin adds to ``--collect-only`` beside pytest-benchmark, one figure per pair of runs."""
-    without, with_plugin = ("pytest_benchmark.plugin",), ("pytest_benchmark.plugin", "pytest_sdspeed.plugin")
+def start_up(runs: int) -> dict[str, list[float]]:
+    """Milliseconds that pytest-benchmark adds to ``--collect-only``, and that this plugin adds beside it, one figure per round."""
+    stacks = ((), ("pytest_benchmark.plugin",), ("pytest_benchmark.plugin", "pytest_sdspeed.plugin"))
+    added: dict[str, list[float]] = {"pytest-benchmark": [], "pytest-sdspeed": []}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "test_nothing.py").write_text(TEST)
         for _ in range(2):
-            collect_only(folder, *with_plugin)
-        differences = []
+            collect_only(folder, *stacks[-1])
         for number in range(runs):
-            order = (without, with_plugin) if number % 2 else (with_plugin, without)
-            taken = {plugins: collect_only(folder, *plugins) for plugins in order}
-            differences.append(1e3 * (taken[with_plugin] - taken[without]))
-    return differences
+            taken = {stack: collect_only(folder, *stack) for stack in (stacks if number % 2 else stacks[::-1])}
+            added["pytest-benchmark"].append(1e3 * (taken[stacks[1]] - taken[stacks[0]]))
+            added["pytest-sdspeed"].append(1e3 * (taken[stacks[2]] - taken[stacks[1]]))
+    return added
 
 
 def loop_overhead(blocks: int) -> float:
@@ -78,8 +78,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=20, help="pairs of collect-only runs (default: 20)")
     options = parser.parse_args()
-    paired = start_up(options.runs)
-    quartiles = statistics.quantiles(paired, n=4)
-    print(f"start-up: {statistics.median(paired):+.1f} ms (quartiles {quartiles[0]:+.1f}, {quartiles[2]:+.1f}; {len(paired)} pairs)")
+    for plugin, paired in start_up(options.runs).items():
+        low, middle, high = statistics.quantiles(paired, n=4)
+        print(f"start-up of {plugin}: {middle:+.1f} ms (quartiles {low:+.1f}, {high:+.1f}; {len(paired)} rounds)")
     shares = [loop_overhead(blocks=4) for _ in range(3)]
     print(f"measuring loop over its slots: {statistics.median(shares):+.2%} (of {', '.join(f'{share:.2%}' for share in shares)})")

@@ -48,6 +48,10 @@ class MarkerError(SdSpeedError):
     """The ``sd_latency`` marker carries an argument that cannot be."""
 
 
+class RegistrationError(SdSpeedError):
+    """Something registered through ``pytest_sdspeed_register`` cannot be."""
+
+
 class UsageMistakeError(SdSpeedError):
     """The ``sd_latency`` fixture was called in a way that has no meaning."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,8 @@ def setup_fixtures(docs: Mapping[str, str]) -> Any:
     Args:
         docs: setup -> what ``pytest --fixtures`` says.
     """
+    # pytest asks each for its signature, which costs more than all the rest of an unused plugin: they share one, worked out once.
+    signature = inspect.signature(lambda request: request)
 
     def fixture_of(name: str, doc: str) -> Any:
         def setup(request: pytest.FixtureRequest) -> Setup:
@@ -74,6 +77,7 @@ def setup_fixtures(docs: Mapping[str, str]) -> Any:
             return requested_setup(request, name)
 
         setup.__doc__, setup.__name__ = doc, f"{PREFIX}{name}"
+        setup.__signature__ = signature  # type: ignore[attr-defined]
         return pytest.fixture(name=f"{PREFIX}{name}")(setup)
 
     plugin = ModuleType("pytest_sdspeed_setups")

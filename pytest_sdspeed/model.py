@@ -140,6 +140,23 @@ class Table:
         return next((row for row in self.rows if row.setup == setup), None)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredSetup:
+    """A setup that is no row of a table.
+
+    Attributes:
+        name: gives the fixture ``sd_<name>``.
+        optimizations: names of the stack.
+        recipe: what is generated; the default table's recipe where None.
+        doc: shown by ``pytest --fixtures``.
+    """
+
+    name: str
+    optimizations: tuple[str, ...]
+    recipe: Recipe | None = None
+    doc: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Interval:
     """A speed-up with its confidence interval, all as ratios (1.0 is no change)."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_sdspeed import fixtures, hooks, options
-from pytest_sdspeed.errors import SdSpeedError
 from pytest_sdspeed.fixtures import GATE, REGISTRY, ROW, RUN, run_of, sd_latency, sd_setup
 from pytest_sdspeed.setups.registry import Registry
 
@@ -58,8 +57,12 @@ def _open(manager: pytest.PytestPluginManager, session: Session) -> None:
 def _usage_errors() -> Iterator[None]:
     try:
         yield
-    except SdSpeedError as error:
-        raise pytest.UsageError(str(error)) from None
+    except Exception as error:
+        from pytest_sdspeed.errors import SdSpeedError
+
+        if isinstance(error, SdSpeedError):
+            raise pytest.UsageError(str(error)) from None
+        raise
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

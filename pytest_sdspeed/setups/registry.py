@@ -1,40 +1,19 @@
-"""Names to optimizations and setups: the built-in ones and those that users add."""
+"""Names to optimizations and setups: the built-in ones and those that users add.
+
+Every run makes a registry, so what its methods need loads when one is called.
+"""
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from pytest_sdspeed.errors import SdSpeedError, UnknownNameError
 from pytest_sdspeed.setups.names import BUILTIN_SETUPS, RESERVED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from pytest_sdspeed.model import Recipe
+    from pytest_sdspeed.model import Recipe, RegisteredSetup
     from pytest_sdspeed.setups.optimization import Optimization
-
-_NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
-
-
-class RegistrationError(SdSpeedError):
-    """Something registered through ``pytest_sdspeed_register`` cannot be."""
-
-
-class RegisteredSetup(NamedTuple):
-    """A setup that is no row of a table.
-
-    Attributes:
-        name: gives the fixture ``sd_<name>``.
-        optimizations: names of the stack.
-        recipe: what is generated; the default table's recipe where None.
-        doc: shown by ``pytest --fixtures``.
-    """
-
-    name: str
-    optimizations: tuple[str, ...]
-    recipe: Recipe | None = None
-    doc: str = ""
 
 
 class Registry:
@@ -74,6 +53,9 @@ class Registry:
         Raises:
             RegistrationError: the name is malformed or taken, or the stack is one string.
         """
+        from pytest_sdspeed.errors import RegistrationError
+        from pytest_sdspeed.model import RegisteredSetup
+
         if isinstance(optimizations, str):
             raise RegistrationError(f"setup {name!r}: optimizations are a list of names, not {optimizations!r}: [{optimizations!r}]")
         _check_name("setup", name, BUILTIN_SETUPS.keys() | self.setups.keys() | RESERVED)
@@ -98,6 +80,8 @@ class Registry:
             UnknownNameError: no optimization has that name.
             RegistrationError: the recipe lacks a model that a part of the stack needs.
         """
+        from pytest_sdspeed.errors import RegistrationError, UnknownNameError
+
         known = self.optimizations()
         found = []
         for name in names:
@@ -111,7 +95,9 @@ class Registry:
 
 
 def _check_name(kind: str, name: str, taken: Iterable[str]) -> None:
-    if not _NAME.match(name):
+    from pytest_sdspeed.errors import RegistrationError
+
+    if not (name.isascii() and name.isidentifier() and name.islower() and name[0] != "_"):
         raise RegistrationError(f"{kind} name {name!r}: lower case letters, digits and underscores, a letter first")
     if name in taken:
         raise RegistrationError(f"{kind} {name!r} exists already: choose another name")

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_sdspeed.errors import UnknownNameError
-from pytest_sdspeed.model import Row, Table
+from pytest_sdspeed.errors import RegistrationError, UnknownNameError
+from pytest_sdspeed.model import RegisteredSetup, Row, Table
 from pytest_sdspeed.setups.builtin import OPTIMIZATIONS
 from pytest_sdspeed.setups.catalog import Catalog
 from pytest_sdspeed.setups.names import BUILTIN_SETUPS, RESERVED
 from pytest_sdspeed.setups.optimization import Optimization
-from pytest_sdspeed.setups.registry import RegisteredSetup, RegistrationError, Registry
+from pytest_sdspeed.setups.registry import Registry
 from pytest_sdspeed.tables import load_tables
 
 TABLES = load_tables()
