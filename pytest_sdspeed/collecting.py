@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,7 +38,8 @@ def problems_of(config: pytest.Config, items: Iterable[pytest.Item]) -> Iterable
             if expectation.table is not None:
                 catalog.named(expectation.table, item.nodeid)
             for setup in sorted(setups_of(item) & catalog.setup_names()):
-                catalog.choose(expectation.table, setup, item.nodeid)
+                choice = catalog.choose(expectation.table, setup, item.nodeid)
+                run_of(config).registry.stack(choice.optimizations, f"setup {setup!r} of table {choice.table.name!r}", choice.recipe)
         except SdSpeedError as error:
             yield str(error)
 
@@ -50,7 +52,7 @@ def prepare(config: pytest.Config, gated: Iterable[pytest.Item]) -> None:
     """
     if not config.pluginmanager.hasplugin(PLUGIN):
         raise pytest.UsageError("sd_latency keeps its record through pytest-benchmark, which is off: run without -p no:benchmark")
-    problem = unwritable_storage(config.option, config.rootpath)
+    problem = unwritable_storage(config.option, Path.cwd())
     if problem:
         raise pytest.UsageError(problem)
     config.pluginmanager.register(MachineInfo(run_of(config)), "sdspeed-machine-info")

@@ -43,7 +43,10 @@ class Gate:
 
         try:
             result = self._measured(candidate, baseline)
-        except (OutOfMemoryError, UnsupportedError) as error:
+        except OutOfMemoryError as error:
+            # A setup may be too large for this machine; a callable that outgrew it is its author's to mend.
+            (pytest.fail if callable(candidate) else pytest.skip)(str(error))
+        except UnsupportedError as error:
             pytest.skip(str(error))
         except SdSpeedError as error:
             pytest.fail(str(error), pytrace=False)

@@ -66,7 +66,12 @@ def _documented(result: Result, table: Table) -> bool:
 def _untrusted(result: Result) -> str | None:
     if result.image_verdict == "fail":
         return f"its pictures fail: {'; '.join(result.reasons)}"
-    return f"its verdict is {result.verdict}" if result.verdict in ("inconclusive", "invalid") else None
+    if result.verdict in ("inconclusive", "invalid"):
+        return f"its verdict is {result.verdict}"
+    half = result.high / result.speedup - 1
+    if half > result.tolerance / 2:
+        return f"its interval is too wide to hold another run to: {half:.1%} either side, half the tolerance is {result.tolerance / 2:.1%}"
+    return None
 
 
 def _is_kept(row: Row, kept: Mapping[str, Result]) -> bool:

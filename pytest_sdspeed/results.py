@@ -52,7 +52,7 @@ def expected_of(name: str, choice: Choice | None, expectation: Expectation, opti
     tolerance = expectation.tolerance_or(options.tolerance, *([row.tolerance] if row else []))
     image = expectation.image
     if image is None and row is not None:
-        image = row.image_random if options.gpu and options.weights == "random" else row.image
+        image = (row.image_random if options.gpu and options.weights == "random" else None) or row.image
     documented = choice.table.device if choice and row and expectation.speedup is None else None
     return Expected(expectation.speedup or (row.speedup if row else 1.0), tolerance, image, documented)
 
@@ -79,6 +79,10 @@ def judged(case: Judged) -> Result:
     pictures = _judge_pictures(case)
     speed: Verdict = decision.verdict if decision else "pass"
     verdict, reasons = combined(speed, pictures, record.control)
+    error = record.errors.get(name)
+    if error is not None:
+        # It has blocks, which are kept, but it did not hold out.
+        verdict, reasons = "fail", (str(error), *reasons)
     interval = decision.interval if decision else Interval(1.0, 1.0, 1.0)
     blocks = decision.blocks if decision else len(record.samples_s[base])
     samples = {arm: record.samples_s[arm][:blocks] for arm in dict.fromkeys((base, CONTROL, name))}
@@ -102,7 +106,7 @@ def judged(case: Judged) -> Result:
         baseline_latency_s=_median(samples[base], samples[CONTROL]),
         samples_s=samples,
         image=pictures.metrics if pictures else {},
-        images=_pictures(record.pictures[name], case.options.seed),
+        images=_pictures(record.pictures[name], case.record.seed),
         reasons=(*reasons, *(_speed_reasons(decision, case) if decision else ())),
         control=record.control,
         recipe=setup.recipe if setup else None,
@@ -124,7 +128,7 @@ def _judge_pictures(case: Judged) -> ImageJudgement | None:
         {
             seed: value
             for seed, value in case.record.pictures[arm.name].items()
-            if value is not None and (seeded or seed == case.options.seed)
+            if value is not None and (seeded or seed == case.record.seed)
         }
         for arm in (case.candidate, case.base)
     )
@@ -173,4 +177,4 @@ def _weights(case: Judged) -> str | None:
         return None
     from pytest_sdspeed.setups.architectures import EMBEDDED
 
-    return "embedded" if case.candidate.setup.recipe.model in EMBEDDED else case.options.weights
+    return "embedded" if case.candidate.setup.recipe.model in EMBEDDED else (case.options.weights if case.options.gpu else "pretrained")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -39,7 +40,10 @@ class Contestant:
         from pytest_sdspeed.measure.facts import Arm
 
         if self.setup is not None:
-            return Arm(name=self.name, generate=self.setup.draw, slot=self.setup.slot, floor=floor)
+            setup = self.setup
+            return Arm(
+                name=self.name, generate=setup.draw, slot=setup.slot, floor=floor, prepare=setup.build, held_bytes=setup.weight_bytes
+            )
         call = self.call
         assert call is not None  # noqa: S101 - a contestant is one or the other
         return Arm(name=self.name, generate=lambda _seed: call(), floor=floor)
@@ -70,7 +74,7 @@ class Session:
         self.selected: set[tuple[str | None, str]] = set()
         self._setups: dict[tuple[str, str, str], Setup] = {}
         self.campaigns: dict[tuple[str, ...], CampaignRecord] = {}
-        self._open_table: tuple[str, str] | None = None
+        self._open_campaign: tuple[str, str, str] | None = None
 
     @cached_property
     def tables(self) -> tuple[Table, ...]:
@@ -112,7 +116,7 @@ class Session:
 
         key = (choice.table.name, choice.table.device, choice.setup)
         if key not in self._setups:
-            recipe = replace(choice.recipe, seed=self.options.seed)
+            recipe = choice.recipe if self.options.seed is None else replace(choice.recipe, seed=self.options.seed)
             with quiet():
                 stack = self.registry.stack(choice.optimizations, f"setup {choice.setup!r} of table {choice.table.name!r}", recipe)
                 self._setups[key] = Setup(choice.setup, recipe, stack, machine=self.machine, pool=self._pool, choice=choice)
@@ -153,8 +157,13 @@ class Session:
         from pytest_sdspeed.results import Judged, expected_of, judged
 
         choice = candidate.setup.choice if candidate.setup else None
-        expected = expected_of(candidate.name, choice, expectation, self.options)
         base = baseline or self._documented_baseline(candidate, choice)
+        if choice is not None and choice.row is not None and not self._documented(choice, base) and expectation.speedup is None:
+            raise UsageMistakeError(
+                f"sd_latency({candidate.name}, baseline={base.name}): table {choice.table.name!r} documents {candidate.name} over "
+                f"{choice.baseline}, not over {base.name}: give the marker a speedup"
+            )
+        expected = expected_of(candidate.name, choice, expectation, self.options)
         shared = self._shares(choice, base, expectation)
         if shared and choice is not None:
             record = self._shared_campaign(choice)
@@ -178,11 +187,14 @@ class Session:
         return Contestant(setup.name, setup, None)
 
     def _shares(self, choice: Choice | None, base: Contestant, expectation: Expectation) -> bool:
-        """Whether the comparison is the documented one, so that the table's campaign holds it."""
-        if choice is None or choice.row is None or base.setup is None:
-            return False
-        documented = base.setup.choice.table is choice.table and base.name == choice.baseline
+        """Whether the table's campaign holds the comparison."""
+        documented = choice is not None and choice.row is not None and self._documented(choice, base)
         return documented and expectation.speedup is None and expectation.tolerance is None
+
+    @staticmethod
+    def _documented(choice: Choice, base: Contestant) -> bool:
+        """Whether a baseline is the one that a row is documented against."""
+        return base.setup is not None and base.setup.choice.table is choice.table and base.name == choice.baseline
 
     def _shared_campaign(self, choice: Choice) -> CampaignRecord:
         """The campaign of a row's table. A row that no collected test announced gets one of its own."""
@@ -218,20 +230,28 @@ class Session:
         from pytest_sdspeed.measure.facts import Limits
         from pytest_sdspeed.setups.quiet import quiet
 
-        self._let_go_of_other_tables(base)
-        limits = Limits(budget_s=self.options.budget_s, max_blocks=self.options.max_blocks, seed=self.options.seed)
+        self._let_go_of_other_campaigns(base)
+        limits = Limits(
+            budget_s=self.options.budget_s,
+            max_blocks=self.options.max_blocks,
+            seed=base.setup.recipe.seed if base.setup else self.options.seed or 0,
+        )
         with quiet(), self.watcher(name) as watch:
             return run_campaign(base.arm(None), arms, limits, WallClock(_synchronize), memory=self._memory(), watch=watch)
 
-    def _let_go_of_other_tables(self, base: Contestant) -> None:
-        """Full-size weights of a table that is done would take the memory of the next one's."""
-        table = (base.setup.choice.table.name, base.setup.choice.table.device) if base.setup else None
-        if self._open_table not in (None, table) and table is not None:
+    def _let_go_of_other_campaigns(self, base: Contestant) -> None:
+        """Full-size weights and compiled graphs of a campaign that is done would take the memory of the next one's."""
+        if base.setup is None:
+            return
+        choice = base.setup.choice
+        campaign = (choice.table.name, choice.table.device, choice.baseline)
+        if self._open_campaign not in (None, campaign):
             self._pool.clear()
-            for key, setup in self._setups.items():
-                if key[:2] != table:
+            for setup in self._setups.values():
+                if (setup.choice.table.name, setup.choice.table.device, setup.choice.baseline) != campaign:
                     setup.release()
-        self._open_table = table or self._open_table
+            _free_device_memory()
+        self._open_campaign = campaign
 
     def _memory(self) -> MemoryMeter:
         from pytest_sdspeed.measure.memory import CudaMemory, ResidentMemory
@@ -248,6 +268,17 @@ def _synchronize() -> None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.synchronize()
+
+
+def _free_device_memory() -> None:
+    """Collect what compiled pipelines hold in cycles, forget what Dynamo compiled, and give the allocator's cache back."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if "torch._dynamo" in sys.modules and torch is not None:
+        torch.compiler.reset()
+        gc.collect()
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 def contestants(candidate: Any, baseline: Any) -> tuple[Contestant, Contestant | None]:

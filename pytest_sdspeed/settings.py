@@ -34,7 +34,7 @@ class Options:
         budget_s: seconds of one campaign's timed part.
         max_blocks: most blocks of a campaign.
         inconclusive: ``fail``, ``warn`` or ``skip``.
-        seed: of block order and latents.
+        seed: of block order and latents, or None for the recipes' own.
         report: where the HTML report goes, or None.
         record: where the measured table goes, or None.
     """
@@ -46,7 +46,7 @@ class Options:
     budget_s: float
     max_blocks: int
     inconclusive: str
-    seed: int
+    seed: int | None
     report: Path | None
     record: Path | None
 
@@ -71,7 +71,7 @@ def read_options(config: pytest.Config) -> Options:
         budget_s=_number("--sd-budget", value("budget", "300"), float, "seconds, more than 0", lambda x: x > 0 and math.isfinite(x)) or 0.0,
         max_blocks=_number("--sd-max-blocks", value("max_blocks", "20"), int, "a whole number, 2 or more", lambda x: x >= 2) or 0,  # noqa: PLR2004
         inconclusive=_choice("--sd-inconclusive", value("inconclusive", "fail"), INCONCLUSIVE),
-        seed=_number("--sd-seed", value("seed", "0"), int, "a whole number from 0 to 2**62", lambda x: 0 <= x <= 2**62) or 0,
+        seed=_number("--sd-seed", value("seed"), int, "a whole number from 0 to 2**62", lambda x: 0 <= x <= 2**62),
         report=_output("--sd-report", value("report")),
         record=_output("--sd-record", value("record")),
     )

@@ -37,7 +37,9 @@ def watcher(config: pytest.Config) -> Watcher:
 
         show(f"{campaign}: building")
         try:
-            yield lambda progress: show(line(campaign, progress.arm, progress.block, progress.blocks, progress.left_s))
+            yield lambda progress: show(
+                line(campaign, progress.phase, progress.arm, block=progress.block, blocks=progress.blocks, left_s=progress.left_s)
+            )
         finally:
             show("")
 

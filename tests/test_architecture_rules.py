@@ -18,6 +18,8 @@ PACKAGE = "pytest_sdspeed"
 ROOT = Path(pytest_sdspeed.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 MODULES = {file: ".".join((PACKAGE, *file.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__") for file in FILES}
+REPOSITORY = Path(__file__).parents[1]
+OTHERS = sorted(file for folder in ("tests", "benchmarks") for file in (REPOSITORY / folder).rglob("*.py"))
 
 GLUE = "plugin"
 """The room of pytest: the modules that stand in no other one."""
@@ -156,7 +158,7 @@ def test_a_package_resolves_its_own_relative_imports():
     ]
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: MODULES[file])
+@pytest.mark.parametrize("file", [*FILES, *OTHERS], ids=lambda file: MODULES.get(file) or file.relative_to(REPOSITORY).as_posix())
 def test_files_are_short(file):
     assert len(file.read_text(encoding="utf-8").splitlines()) < LONGEST
 

@@ -220,6 +220,32 @@ def test_a_model_that_is_not_there_fails_every_row_with_one_message(run):
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
+def test_a_row_is_not_held_to_its_documented_ratio_over_another_baseline(run):
+    result = run(
+        """
+        @pytest.mark.sd_latency(table="small")
+        def test_other(sd_latency, sd_distilled_tiny_vae, sd_distilled):
+            sd_latency(sd_distilled_tiny_vae, baseline=sd_distilled)
+
+        @pytest.mark.sd_latency(table="small", speedup=1.0)
+        def test_marked(sd_latency, sd_distilled_tiny_vae, sd_distilled):
+            sd_latency(sd_distilled_tiny_vae, baseline=sd_distilled)
+        """,
+        "--sd-tolerance=0.9",
+    )
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*documents distilled_tiny_vae over baseline, not over distilled: give the marker a speedup*"])
+
+
+def test_an_unknown_optimization_in_a_table_is_a_usage_error(run, pytester):
+    run(EVERY_ROW, "--collect-only")
+    table = pytester.path / "small.toml"
+    table.write_text(table.read_text().replace('["sdpa"]', '["spda"]'))
+    result = pytester.runpytest_inprocess("--sd-tables=small.toml", "-p", "no:randomly", "--collect-only")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*setup 'small_sdpa' of table 'small': unknown optimization 'spda'; valid: autocast, bf16, *"])
+
+
 def test_the_fixture_of_a_row_is_what_the_contract_says(run):
     result = run(
         """

@@ -130,7 +130,7 @@ def test_an_exception_fails_its_test_alone_and_names_itself(gated):
     result.stdout.no_fnmatch_line("*many more lines*")
 
 
-def test_out_of_memory_skips_with_its_reason(gated):
+def test_a_callable_that_runs_out_of_memory_fails_with_its_reason(gated):
     source = """
     def greedy():
         raise MemoryError("tried to allocate 80 GiB")
@@ -140,8 +140,28 @@ def test_out_of_memory_skips_with_its_reason(gated):
         sd_latency(greedy, baseline=engine(1.5))
     """
     result = gated(textwrap.dedent(source))
-    result.assert_outcomes(skipped=1)
+    result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*greedy ran out of memory: tried to allocate 80 GiB*"])
+
+
+def test_an_engine_that_breaks_late_fails_and_keeps_what_was_measured(gated, pytester):
+    source = """
+    @pytest.mark.sd_latency(speedup=1.5)
+    def test_engine(sd_latency):
+        calls = iter(range(1000))
+
+        def breaking():
+            if next(calls) == 9:
+                raise RuntimeError("worn out")
+            engine(1.0, cv=0.05)()
+
+        sd_latency(breaking, baseline=engine(1.5, cv=0.05))
+    """
+    result = gated(textwrap.dedent(source), "--benchmark-json=out.json")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*breaking raised RuntimeError: worn out*"])
+    (record,) = stored(pytester)
+    assert (record["verdict"], record["blocks"]) == ("fail", 3)
 
 
 def test_xfail_takes_a_failing_verdict(gated):

@@ -256,11 +256,13 @@ def test_the_page_has_a_table_per_campaign_with_the_cells_of_the_terminal():
 @pytest.mark.parametrize(
     ("facts", "said"),
     [
-        (("baseline", 0, 0, None), "inference: warm-up, baseline"),
-        (("fp16", 3, 20, 41.4), "inference: block 3 of at most 20, fp16, 41 s left at most"),
-        (("fp16", 3, 20, -2.0), "inference: block 3 of at most 20, fp16, 0 s left at most"),
-        (("fp16", 3, 20, None), "inference: block 3 of at most 20, fp16"),
+        (("warm-up", "baseline", 0, 0, None), "inference: warm-up, baseline"),
+        (("build", "baseline", 0, 0, None), "inference: build, baseline"),
+        (("block", "fp16", 3, 20, 41.4), "inference: block 3 of at most 20, fp16, 41 s left at most"),
+        (("block", "fp16", 3, 20, -2.0), "inference: block 3 of at most 20, fp16, 0 s left at most"),
+        (("block", "fp16", 3, 20, None), "inference: block 3 of at most 20, fp16"),
     ],
 )
 def test_the_progress_line(facts, said):
-    assert line("inference", *facts) == said
+    phase, arm, block, blocks, left_s = facts
+    assert line("inference", phase, arm, block=block, blocks=blocks, left_s=left_s) == said

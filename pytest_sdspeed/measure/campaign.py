@@ -121,11 +121,13 @@ class _Campaign:
             looks=self.looks,
             block_s=self.block_s,
             timed_s=self.timed_s,
+            seed=self.limits.seed,
         )
 
     def _warm_up(self) -> None:
         """Two generations of every arm, of two seeds: compilers and caches settle, and the second tells what a slot costs."""
-        for arm in self.arms.values():
+        self._prepare()
+        for arm in [arm for arm in self.arms.values() if arm.name not in self.errors]:
             for seed in self.limits.picture_seeds:
                 self.watch(Progress(phase="warm-up", arm=arm.name))
                 self.memory.start()
@@ -133,7 +135,19 @@ class _Campaign:
                 if taken is None:
                     break
                 self.costs[arm.name] = taken.duration_s
-                self.peaks[arm.name] = self.memory.peak_bytes()
+                extra = self.memory.peak_bytes()
+                self.peaks[arm.name] = None if extra is None else arm.held_bytes() + extra
+            if self.baseline.name in self.errors:
+                return
+
+    def _prepare(self) -> None:
+        """Build every arm before the first warm-up, so that one arm's peak memory does not hold the building of another."""
+        for arm in self.arms.values():
+            self.watch(Progress(phase="build", arm=arm.name))
+            try:
+                arm.prepare()
+            except Exception as error:  # noqa: BLE001 - whatever an arm raises ends that arm, never the others
+                self._leave(arm, explained(arm.name, error))
             if self.baseline.name in self.errors:
                 return
 
@@ -227,9 +241,9 @@ class _Campaign:
                 del self.active[name]
 
     def _decision(self, name: str, critical: float, floor: float | None) -> Decision:
-        # A row that is active has taken part in every block, as the baseline has.
+        # Arms only ever leave: a row took part in the first blocks of the baseline, without a gap.
         pairs = self.samples[name]
-        both = zip(self.samples[self.baseline.name], self.samples[CONTROL], strict=True)
+        both = list(zip(self.samples[self.baseline.name], self.samples[CONTROL], strict=True))[: len(pairs)]
         ratios = speed.log_ratios([(*outer, *inner) for outer, inner in both], pairs)
         found = speed.interval(ratios, critical)
         verdict = "pass" if floor is None else speed.decide(found, floor)
@@ -246,15 +260,21 @@ class _Campaign:
         )
 
     def _close(self) -> None:
-        """Say where the undecided rows stand; no look was planned here, so nothing is decided any more."""
-        for name in self.active:
-            if self.baseline.name in self.errors:
-                self.errors[name] = self.errors[self.baseline.name]
+        """Say where the undecided rows stand; no look was planned here, so nothing is decided any more.
+
+        An arm that raised keeps what its whole blocks say beside its error.
+        """
+        for name, arm in self.arms.items():
+            if name in self.decisions or arm is self.baseline:
                 continue
+            if self.baseline.name in self.errors:
+                self.errors.setdefault(name, self.errors[self.baseline.name])
             blocks = len(self.samples[name])
+            if blocks < speed.LEAST_BLOCKS:
+                continue
             critical = next((c for look, c in zip(self.looks, self.critical, strict=True) if look >= blocks), self.critical[-1])
-            decision, floor = self._decision(name, critical, self.active[name].floor), self.active[name].floor
-            self.decisions[name] = decision if floor is None else _undecided(decision)
+            decision = self._decision(name, critical, arm.floor)
+            self.decisions[name] = decision if arm.floor is None else _undecided(decision)
 
 
 def _undecided(decision: Decision) -> Decision:

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import Interval, Verdict
 
 
+def _ready() -> None:
+    """An arm that needs no preparation."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
     """What is measured.
@@ -21,12 +25,16 @@ class Arm:
         generate: called with the seed of the pictures; returns them, or None.
         slot: context held around every generation, outside the timed region.
         floor: least speed-up that passes, or None for an arm no gate holds.
+        prepare: builds what ``generate`` needs; called once, before any arm's warm-up.
+        held_bytes: memory the prepared arm holds between generations.
     """
 
     name: str
     generate: Callable[[int], Any]
     slot: Callable[[], AbstractContextManager[Any]] = nullcontext
     floor: float | None = None
+    prepare: Callable[[], None] = _ready
+    held_bytes: Callable[[], int] = int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,11 +97,12 @@ class CampaignRecord:
         pictures: arm -> seed -> what the arm returned.
         decisions: arm -> decision, for the arms that were measured.
         errors: arm -> what it raised; such an arm left the campaign.
-        peak_bytes: arm -> peak memory of a warm-up generation, or None.
+        peak_bytes: arm -> what the arm holds and the most a warm-up generation needed beside it, or None where the platform does not tell.
         control: the A/A control, or None with fewer than two blocks.
         looks: the block counts at which rows could be decided.
         block_s: seconds one block was expected to take.
         timed_s: wall-clock seconds of the timed part.
+        seed: of the pictures that the timed slots drew.
     """
 
     baseline: str
@@ -107,6 +116,7 @@ class CampaignRecord:
     looks: tuple[int, ...]
     block_s: float
     timed_s: float
+    seed: int = 0
 
     @property
     def overhead(self) -> float:

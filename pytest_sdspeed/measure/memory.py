@@ -17,7 +17,7 @@ class MemoryMeter(Protocol):
         ...
 
     def peak_bytes(self) -> int | None:
-        """Greatest memory in use since ``start``, bytes; None where the platform does not tell."""
+        """Greatest memory in use since ``start`` beyond what was in use then, bytes; None where the platform does not tell."""
         ...
 
 
@@ -33,36 +33,39 @@ class UnknownMemory:
 
 
 class ResidentMemory:
-    """Peak resident memory of this process, which Linux lets a process reset (proc(5), ``clear_refs``).
+    """Resident memory of this process, whose peak Linux lets a process reset (proc(5), ``clear_refs``).
 
-    Everything the process holds counts, the modules of other setups too.
+    Memory that was freed but not given back to the system is used again unseen, so that a figure is a lower bound.
 
     Args:
         status, clear: the two files.
     """
 
     def __init__(self, status: Path = _STATUS, clear: Path = _CLEAR) -> None:
-        self._status, self._clear, self._started = status, clear, False
+        self._status, self._clear = status, clear
+        self._held: int | None = None
 
     def start(self) -> None:
-        """Reset the high-water mark."""
+        """Reset the high-water mark and note what is in use."""
         try:
             self._clear.write_text("5", encoding="ascii")
         except OSError:
-            self._started = False
+            self._held = None
         else:
-            self._started = True
+            self._held = self._read("VmRSS")
 
     def peak_bytes(self) -> int | None:
-        """The high-water mark, bytes, or None where it could not be reset or read."""
-        if not self._started:
-            return None
+        """The high-water mark over what was in use, bytes, or None where either is unknown."""
+        peak = None if self._held is None else self._read("VmHWM")
+        return None if peak is None or self._held is None else max(0, peak - self._held)
+
+    def _read(self, field: str) -> int | None:
         try:
             # The file also holds the process's name, which need not be ASCII.
             status = self._status.read_text(encoding="ascii", errors="replace")
         except OSError:
             return None
-        found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+        found = re.search(rf"^{field}:\s+(\d+) kB$", status, re.MULTILINE)
         return int(found[1]) * 1024 if found else None
 
 
@@ -74,12 +77,13 @@ class CudaMemory:
     """
 
     def __init__(self, cuda: Any) -> None:
-        self._cuda = cuda
+        self._cuda, self._held = cuda, 0
 
     def start(self) -> None:
-        """Reset the high-water mark."""
+        """Reset the high-water mark and note what is allocated."""
         self._cuda.reset_peak_memory_stats()
+        self._held = int(self._cuda.memory_allocated())
 
     def peak_bytes(self) -> int | None:
-        """The high-water mark, bytes."""
-        return int(self._cuda.max_memory_allocated())
+        """The high-water mark over what was allocated, bytes."""
+        return int(self._cuda.max_memory_allocated()) - self._held

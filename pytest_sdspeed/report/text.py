@@ -125,7 +125,7 @@ def _facts(result: Result) -> str:
 def _next_steps(result: Result) -> Iterable[str]:
     if result.verdict == "invalid":
         yield "Nothing can be said about the code: find what disturbs this machine and run again."
-    elsewhere = result.documented_on not in (None, "cpu", result.device)
+    elsewhere = result.documented_on not in (None, "cpu") and not result.device.startswith(result.documented_on)
     if result.verdict == "fail" and result.image_verdict != "fail" and elsewhere:
         name = "".join(letter if letter.isalnum() else "-" for letter in result.device.lower()).strip("-")
         yield f'To gate this device on its own ratios: --sd-record {name}.toml, see README "Recording a reference".'

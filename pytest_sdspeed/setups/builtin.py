@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -48,13 +49,21 @@ def _bf16_supported(machine: Machine) -> str | None:
 
 
 def _xformers_supported(machine: Machine) -> str | None:
-    return _cuda("xformers", machine) or (None if find_spec("xformers") else "xformers is not installed: pip install xformers")
+    reason = _cuda("xformers", machine)
+    if reason:
+        return reason
+    try:
+        import xformers.ops  # noqa: F401 - one built for another torch is found but fails to load
+    except Exception as error:  # noqa: BLE001 - whatever it raises, it cannot be used
+        return f"xformers cannot be imported: {(str(error) or type(error).__name__).splitlines()[0]}: pip install xformers"
+    return None
 
 
 def _compile_supported(machine: Machine) -> str | None:
-    if machine.kind == "cuda":
-        return None if find_spec("triton") else "compile needs Triton on a CUDA GPU: pip install triton"
-    return None if any(map(shutil.which, ("g++", "clang++", "c++"))) else "compile needs a C++ compiler on the CPU: install g++"
+    if machine.kind == "cuda" and not find_spec("triton"):
+        return "compile needs Triton on a CUDA GPU: pip install triton"
+    names = ("g++", "clang++", "c++") if machine.kind == "cpu" else (os.environ.get("CC", "gcc"), "gcc", "clang", "cc")
+    return None if any(map(shutil.which, names)) else "compile needs a C and C++ compiler: install gcc and g++"
 
 
 def _tf32_slot() -> AbstractContextManager[None]:
@@ -104,8 +113,9 @@ def _compile(pipeline: Any, _recipe: Recipe) -> None:
 
     # Autotuning matrix kernels pays on a GPU; on a CPU it only lengthens the compilation.
     mode = "max-autotune" if pipeline.device.type == "cuda" else "default"
-    pipeline.unet = torch.compile(pipeline.unet, mode=mode)
-    pipeline.vae.decode = torch.compile(pipeline.vae.decode, mode=mode)
+    # Dynamo shares what it learns of shapes between all UNets of a process: another batch size must not make this one dynamic.
+    pipeline.unet = torch.compile(pipeline.unet, mode=mode, dynamic=False)
+    pipeline.vae.decode = torch.compile(pipeline.vae.decode, mode=mode, dynamic=False)
 
 
 def _traced_unet(pipeline: Any, recipe: Recipe) -> None:

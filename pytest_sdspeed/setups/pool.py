@@ -75,14 +75,14 @@ class Pool:
         if key not in self._pipelines:
             pipeline = self._source.pipeline(model, dtype)
             for part in pipeline.components.values():
-                _freeze(part)
+                _settled(part)
             self._pipelines[key] = pipeline
         return self._pipelines[key]
 
     def _replacement(self, component: str, model: str, dtype: str) -> Any:
         key = (component, model, dtype)
         if key not in self._parts:
-            self._parts[key] = _freeze(getattr(self._source, component)(model, dtype))
+            self._parts[key] = _settled(getattr(self._source, component)(model, dtype))
         return self._parts[key]
 
     def _laid_out(self, module: Any, layout: str) -> Any:
@@ -110,16 +110,18 @@ def share_weights(module: Any, *, fresh_parameters: bool = False) -> Any:
     if not fresh_parameters:
         return copy.deepcopy(module, {id(tensor): tensor for tensor in tensors})
     fresh = {
-        id(tensor): torch.nn.Parameter(tensor.data, requires_grad=False) if isinstance(tensor, torch.nn.Parameter) else tensor.detach()
+        id(tensor): torch.nn.Parameter(tensor.data, requires_grad=tensor.requires_grad)
+        if isinstance(tensor, torch.nn.Parameter)
+        else tensor.detach()
         for tensor in tensors
     }
     # deepcopy keeps only the copies alive through the memo; the originals outlive the call through ``module``.
     return copy.deepcopy(module, fresh)
 
 
-def _freeze(part: Any) -> Any:
-    """Inference only: no gradients, no dropout."""
-    return part.requires_grad_(requires_grad=False).eval() if hasattr(part, "requires_grad_") else part
+def _settled(part: Any) -> Any:
+    """Inference only: no dropout. Parameters stay leaves that require gradients: autocast caches the casts of no others."""
+    return part.eval() if hasattr(part, "eval") else part
 
 
 def _scheduler(name: str, config: Any) -> Any:

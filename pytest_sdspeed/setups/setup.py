@@ -63,6 +63,20 @@ class Setup:
             self._pipeline = self._pool.build(self.name, self.recipe, self._stack)
         return self._pipeline
 
+    def build(self) -> None:
+        """Build the pipeline now.
+
+        Raises:
+            ModelUnavailableError: weights cannot be had.
+        """
+        _ = self.pipeline
+
+    def weight_bytes(self) -> int:
+        """Bytes of the distinct weights the pipeline holds, whether or not other setups share them."""
+        modules = [part for part in self.pipeline.components.values() if hasattr(part, "parameters")]
+        storages = {tensor.data_ptr(): tensor.nbytes for module in modules for tensor in (*module.parameters(), *module.buffers())}
+        return sum(storages.values())
+
     def release(self) -> None:
         """Let go of the pipeline; the next use builds it again."""
         self._pipeline = None
@@ -106,23 +120,18 @@ class Setup:
             num_inference_steps=recipe.steps,
             guidance_scale=recipe.guidance,
             num_images_per_prompt=recipe.images,
-            generator=_generator(seed),
             latents=_latents(pipeline, recipe, seed),
             output_type="np",
         ).images
 
 
-def _generator(seed: int) -> Any:
-    """A new generator: a reused one gives other pictures at each call. On the CPU, so that devices agree."""
-    import torch
-
-    return torch.Generator("cpu").manual_seed(seed)
-
-
 def _latents(pipeline: Any, recipe: Recipe, seed: int) -> Any:
-    """Initial latents drawn in float32 and cast, so that every dtype starts from the same noise."""
+    """Initial latents drawn on the CPU in float32 and cast, so that every device and dtype starts from the same noise.
+
+    The generator is new each time: a reused one gives other latents at each call. The schedulers here draw nothing themselves.
+    """
     import torch
 
     scale = pipeline.vae_scale_factor
     shape = (recipe.images, pipeline.unet.config.in_channels, recipe.height // scale, recipe.width // scale)
-    return torch.randn(shape, generator=_generator(seed)).to(pipeline.device, pipeline.unet.dtype)
+    return torch.randn(shape, generator=torch.Generator("cpu").manual_seed(seed)).to(pipeline.device, pipeline.unet.dtype)

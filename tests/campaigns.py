@@ -1,0 +1,29 @@
+"""Shared by the tests of campaigns: the bench, a collector that costs nothing, and what is read off a record."""
+
+from __future__ import annotations
+
+import pytest
+from fakes import Bench
+
+from pytest_sdspeed.measure import campaign
+
+
+@pytest.fixture
+def bench():
+    return Bench()
+
+
+@pytest.fixture(autouse=True)
+def quick_collector(request, monkeypatch):
+    """Thousands of collections of a test process's heap, of which only the tests of the collector ask anything."""
+    if "real_collector" not in request.fixturenames:
+        monkeypatch.setattr(campaign.gc, "collect", lambda: 0)
+
+
+def durations(record, label):
+    return [duration for pair in record.samples_s[label] for duration in pair]
+
+
+def undecidable(bench, **facts):
+    """A row on its floor, exactly, as long as nothing but the clock decides: no look ever does."""
+    return bench.arm("row", 1.0, floor=1.0, **facts)

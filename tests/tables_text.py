@@ -1,0 +1,51 @@
+"""Shared by the tests of tables: the text of a valid table file, and a way to write one."""
+
+from __future__ import annotations
+
+import pytest
+
+VALID = """\
+schema = 1
+name = "mine"
+title = "Mine"
+source = "https://example.org/page"
+device = "NVIDIA A100"
+[recipe]
+model = "org/model"
+prompt = "a prompt"
+height = 512
+width = 768
+steps = 50
+scheduler = "ddim"
+[[rows]]
+setup = "baseline"
+optimizations = []
+latency_s = 5.27
+speedup = 1
+[[rows]]
+setup = "tf32"
+optimizations = ["tf32"]
+latency_s = 4.14
+speedup = 1.27
+image = {psnr = 28, ssim = 0.90}
+[[rows]]
+setup = "fp16"
+optimizations = ["fp16"]
+latency_s = 3.51
+speedup = 1.50
+[[rows]]
+setup = "combined"
+optimizations = ["fp16", "tf32"]
+latency_s = 3.41
+speedup = 1.54
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text, name="mine.toml"):
+        path = tmp_path / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return write
