@@ -5,6 +5,7 @@ from importlib import import_module
 
 import pytest
 import torch
+from hypothesis import settings
 
 import pytest_sdspeed
 
@@ -15,6 +16,10 @@ for module in pkgutil.walk_packages(pytest_sdspeed.__path__, "pytest_sdspeed."):
 
 # Two processes of tests on two cores would wait for each other's threads far longer than one thread works.
 torch.set_num_threads(1)
+
+# The same examples on every run: a gate's own tests must not be a lottery.
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")
 
 pytest_plugins = ["pytester"]
 

@@ -84,7 +84,7 @@ def test_every_row_is_measured_in_one_campaign_and_stored(run, pytester):
     shared = {tuple(map(tuple, bench["extra_info"]["sdspeed"]["samples_s"]["baseline"])) for bench in records.values()}
     assert len(shared) == 1
     record = records["distilled"]["extra_info"]["sdspeed"]
-    assert record["peak_memory_bytes"] is None or record["peak_memory_bytes"] > 10_000_000
+    assert record["peak_memory_bytes"] is None or record["peak_memory_bytes"] > 100_000
     assert record["recipe"]["weights"] == "pretrained"
     assert record["versions"]["diffusers"] == diffusers.__version__
     assert "small_sdpa" in (pytester.path / "out.html").read_text()

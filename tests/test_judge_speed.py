@@ -126,7 +126,11 @@ def test_a_verdict_needs_the_whole_interval_on_one_side(low, high, says):
 
 
 @settings(deadline=None)
-@given(st.lists(st.floats(-0.5, 0.5), min_size=2, max_size=20), st.floats(0.8, 1.3), st.floats(2, 8))
+@given(
+    st.lists(st.integers(-500, 500).map(lambda thousandths: thousandths / 1000), min_size=2, max_size=20),
+    st.floats(0.8, 1.3),
+    st.floats(2, 8),
+)
 def test_blocks_to_decide_is_the_least_number_that_does(ratios, floor, critical):
     needed = speed.blocks_to_decide(ratios, floor, critical)
     gap, spread = abs(np.mean(ratios) - math.log(floor)), np.std(ratios, ddof=1)

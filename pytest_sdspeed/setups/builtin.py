@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -52,8 +53,10 @@ def _xformers_supported(machine: Machine) -> str | None:
     reason = _cuda("xformers", machine)
     if reason:
         return reason
+    if not find_spec("xformers"):
+        return "xformers is not installed: pip install xformers"
     try:
-        import xformers.ops  # noqa: F401 - one built for another torch is found but fails to load
+        import_module("xformers.ops")  # one built for another torch is found, but fails to load
     except Exception as error:  # noqa: BLE001 - whatever it raises, it cannot be used
         return f"xformers cannot be imported: {(str(error) or type(error).__name__).splitlines()[0]}: pip install xformers"
     return None

@@ -53,6 +53,7 @@ def test_the_documented_names():
 @pytest.mark.parametrize("name", sorted(BY_NAME))
 def test_support_on(machine, name, monkeypatch):
     monkeypatch.setattr(builtin, "find_spec", lambda module: module)
+    monkeypatch.setattr(builtin, "import_module", lambda module: module)
     monkeypatch.setattr(shutil, "which", lambda program: program)
     assert BY_NAME[name].supported(machine) == REASONS[machine.device].get(name)
 
@@ -72,13 +73,28 @@ def test_another_native_type_does_not_help(name, machine):
     [
         ("xformers", AMPERE, "xformers is not installed: pip install xformers"),
         ("compile", AMPERE, "compile needs Triton on a CUDA GPU: pip install triton"),
-        ("compile", CPU, "compile needs a C++ compiler on the CPU: install g++"),
+        ("compile", CPU, "compile needs a C and C++ compiler: install gcc and g++"),
     ],
 )
 def test_what_is_not_installed_is_named(name, machine, reason, monkeypatch):
     monkeypatch.setattr(builtin, "find_spec", lambda _module: None)
     monkeypatch.setattr(shutil, "which", lambda _program: None)
     assert BY_NAME[name].supported(machine) == reason
+
+
+def test_a_gpu_needs_a_compiler_for_its_launchers(monkeypatch):
+    monkeypatch.setattr(builtin, "find_spec", lambda module: module)
+    monkeypatch.setattr(shutil, "which", lambda _program: None)
+    assert BY_NAME["compile"].supported(AMPERE) == "compile needs a C and C++ compiler: install gcc and g++"
+
+
+def test_xformers_for_another_torch_is_named(monkeypatch):
+    def fails(_module):
+        raise ImportError("undefined symbol: aten\nand more")
+
+    monkeypatch.setattr(builtin, "find_spec", lambda module: module)
+    monkeypatch.setattr(builtin, "import_module", fails)
+    assert BY_NAME["xformers"].supported(AMPERE) == "xformers cannot be imported: undefined symbol: aten: pip install xformers"
 
 
 def test_a_stack_is_unsupported_for_its_first_reason(make):

@@ -133,10 +133,10 @@ def test_a_source_is_asked_once_for_each_weights(source, make):
     ]
 
 
-def test_modules_are_frozen(make):
+def test_modules_do_not_train_and_keep_the_leaves_that_autocast_caches(make):
     for module in parts(make("distilled_unet", "tiny_vae"), make("channels_last")):
         assert not module.training
-        assert not any(tensor.requires_grad for tensor in module.parameters())
+        assert all(tensor.requires_grad and tensor.is_leaf for tensor in module.parameters())
 
 
 def leak(_pipeline, _recipe):
