@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import sys
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,19 +22,18 @@ def watcher(config: pytest.Config) -> Watcher:
     def watching(campaign: str) -> Iterator[Callable[[Progress], None]]:
         from pytest_sdspeed.report.progress import line
 
-        writer = config.get_terminal_writer()
         capture = config.pluginmanager.getplugin("capturemanager")
-        if not writer.hasmarkup or config.get_verbosity() < 0:
+        uncaptured = capture.global_and_fixture_disabled if capture else nullcontext
+        with uncaptured():
+            watched = config.get_verbosity() >= 0 and sys.stdout.isatty()
+        if not watched:
             yield lambda _progress: None
             return
+        writer = config.get_terminal_writer()
 
         def show(text: str) -> None:
-            text = text[: writer.fullwidth - 1]
-            if capture is None:
-                writer.write(f"\r{text.ljust(writer.fullwidth - 1)}", flush=True)
-                return
-            with capture.global_and_fixture_disabled():
-                writer.write(f"\r{text.ljust(writer.fullwidth - 1)}", flush=True)
+            with uncaptured():
+                writer.write(f"\r{text[: writer.fullwidth - 1].ljust(writer.fullwidth - 1)}", flush=True)
 
         show(f"{campaign}: building")
         try:

@@ -1,6 +1,7 @@
 """Bad input, each with its one clear message and exit code, before anything is measured; and runs mixed with other options and plugins."""
 
 import json
+import sys
 import warnings
 from importlib.resources import files
 
@@ -217,3 +218,22 @@ def test_a_setup_without_a_row_in_the_miniature_says_what_it_lacks(gated):
     result.stdout.fnmatch_lines(
         ["*table 'miniature' has no row 'sdpa_fp32_b1' to hold it to: give the marker a speedup, or run with --sd-gpu"]
     )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize(("options", "seen"), [((), True), (("-q",), False), (("--capture=no",), True)])
+def test_progress_is_shown_on_a_terminal_and_not_under_q(pytester, options, seen):
+    pytester.makepyfile(
+        """
+        import time
+        import pytest
+
+        @pytest.mark.sd_latency(speedup=1.0, tolerance=0.9)
+        def test_engine(sd_latency):
+            sd_latency(lambda: time.sleep(0.002), baseline=lambda: time.sleep(0.002))
+        """
+    )
+    command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:cacheprovider", *options]
+    on_a_terminal = pytester.run(sys.executable, "-c", f"import pty; pty.spawn({command!r})")
+    assert ("block 1 of at most 20, " in on_a_terminal.stdout.str()) is seen
+    assert "block 1 of at most" not in pytester.run(*command).stdout.str()
