@@ -2,10 +2,10 @@
 
 import pkgutil
 from importlib import import_module
+from importlib.util import find_spec
 
 import pytest
 import torch
-from hypothesis import settings
 
 import pytest_sdspeed
 
@@ -17,9 +17,13 @@ for module in pkgutil.walk_packages(pytest_sdspeed.__path__, "pytest_sdspeed."):
 # Two processes of tests on two cores would wait for each other's threads far longer than one thread works.
 torch.set_num_threads(1)
 
-# The same examples on every run: a gate's own tests must not be a lottery.
-settings.register_profile("repeatable", derandomize=True)
-settings.load_profile("repeatable")
+# The command pytest-benchmark reads this file too, also where the tests' own dependencies are not installed.
+if find_spec("hypothesis"):
+    from hypothesis import settings
+
+    # The same examples on every run: a gate's own tests must not be a lottery.
+    settings.register_profile("repeatable", derandomize=True)
+    settings.load_profile("repeatable")
 
 pytest_plugins = ["pytester"]
 
