@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_sdspeed.errors import SdSpeedError
-from pytest_sdspeed.fixtures import CLOCK, GATE, run_of
+from pytest_sdspeed.fixtures import CLOCK, run_of
 from pytest_sdspeed.gate import expectation_of, setups_of
 from pytest_sdspeed.history import PLUGIN, MachineInfo, ReplayClock, unwritable_storage
 from pytest_sdspeed.model import BASELINE
@@ -31,15 +31,15 @@ def rows_of(metafunc: pytest.Metafunc) -> tuple[Sequence[str], str | None]:
 
 def problems_of(config: pytest.Config, items: Iterable[pytest.Item]) -> Iterable[str]:
     """What is wrong with the markers and setups of tests, one line each."""
-    catalog = run_of(config).catalog
+    run = run_of(config)
+    catalog = run.catalog
     for item in items:
         try:
             expectation = expectation_of(item)
             if expectation.table is not None:
                 catalog.named(expectation.table, item.nodeid)
             for setup in sorted(setups_of(item) & catalog.setup_names()):
-                choice = catalog.choose(expectation.table, setup, item.nodeid)
-                run_of(config).registry.stack(choice.optimizations, f"setup {setup!r} of table {choice.table.name!r}", choice.recipe)
+                run.stack_of(catalog.choose(expectation.table, setup, item.nodeid))
         except SdSpeedError as error:
             yield str(error)
 
@@ -70,8 +70,3 @@ def select(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
         expectation = expectation_of(item)
         if expectation.speedup is None and expectation.tolerance is None and not item.get_closest_marker("skip"):
             run.selected |= {(expectation.table, name) for name in setups_of(item) & run.catalog.setup_names()}
-
-
-def is_gated(item: pytest.Item) -> bool:
-    """Whether a test uses ``sd_latency``."""
-    return GATE in getattr(item, "fixturenames", ())

@@ -42,6 +42,11 @@ def run_of(config: pytest.Config) -> Session:
     return config.stash[RUN]
 
 
+def is_gated(item: pytest.Item) -> bool:
+    """Whether a test uses ``sd_latency``."""
+    return GATE in getattr(item, "fixturenames", ())
+
+
 @pytest.fixture
 def sd_latency(request: pytest.FixtureRequest, benchmark: Any) -> Gate:
     """Measure a setup or callable against its baseline, judge speed and pictures, and record both.

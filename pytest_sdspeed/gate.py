@@ -45,7 +45,9 @@ class Gate:
             result = self._measured(candidate, baseline)
         except OutOfMemoryError as error:
             # A setup may be too large for this machine; a callable that outgrew it is its author's to mend.
-            (pytest.fail if callable(candidate) else pytest.skip)(str(error))
+            if callable(candidate):
+                pytest.fail(str(error), pytrace=False)
+            pytest.skip(str(error))
         except UnsupportedError as error:
             pytest.skip(str(error))
         except SdSpeedError as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_sdspeed import fixtures, hooks, options
-from pytest_sdspeed.fixtures import GATE, REGISTRY, ROW, RUN, run_of, sd_latency, sd_setup
+from pytest_sdspeed.fixtures import GATE, REGISTRY, ROW, RUN, is_gated, run_of, sd_latency, sd_setup
 from pytest_sdspeed.setups.registry import Registry
 
 if TYPE_CHECKING:
@@ -78,10 +78,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Check markers and setups before any test runs; give every gate its replay clock."""
-    concerned = [item for item in items if GATE in getattr(item, "fixturenames", ()) or item.get_closest_marker(GATE)]
+    concerned = [item for item in items if is_gated(item) or item.get_closest_marker(GATE)]
     if not concerned:
         return
-    from pytest_sdspeed.collecting import is_gated, prepare, problems_of
+    from pytest_sdspeed.collecting import prepare, problems_of
 
     problems = config.stash[_PROBLEMS]
     problems += problems_of(config, concerned)
@@ -95,7 +95,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Note which setups the tests that will run ask for."""
-    gated = [item for item in session.items if GATE in getattr(item, "fixturenames", ())]
+    gated = [item for item in session.items if is_gated(item)]
     # pytest calls this hook after a usage error too.
     if gated and not session.config.stash[_PROBLEMS]:
         from pytest_sdspeed.collecting import select

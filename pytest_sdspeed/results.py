@@ -52,7 +52,7 @@ def expected_of(name: str, choice: Choice | None, expectation: Expectation, opti
     tolerance = expectation.tolerance_or(options.tolerance, *([row.tolerance] if row else []))
     image = expectation.image
     if image is None and row is not None:
-        image = (row.image_random if options.gpu and options.weights == "random" else None) or row.image
+        image = (row.image_random if options.random_weights else None) or row.image
     documented = choice.table.device if choice and row and expectation.speedup is None else None
     return Expected(expectation.speedup or (row.speedup if row else 1.0), tolerance, image, documented)
 
@@ -177,4 +177,6 @@ def _weights(case: Judged) -> str | None:
         return None
     from pytest_sdspeed.setups.architectures import EMBEDDED
 
-    return "embedded" if case.candidate.setup.recipe.model in EMBEDDED else (case.options.weights if case.options.gpu else "pretrained")
+    if case.candidate.setup.recipe.model in EMBEDDED:
+        return "embedded"
+    return "random" if case.options.random_weights else "pretrained"

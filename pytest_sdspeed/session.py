@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.measure.memory import MemoryMeter
     from pytest_sdspeed.model import Machine
     from pytest_sdspeed.settings import Expectation, Options
+    from pytest_sdspeed.setups.optimization import Optimization
     from pytest_sdspeed.setups.pool import Pool
     from pytest_sdspeed.setups.registry import Registry
     from pytest_sdspeed.setups.setup import Setup
@@ -101,8 +102,7 @@ class Session:
         from pytest_sdspeed.setups.sources import EmbeddedFirst, PretrainedSource, RandomSource
 
         random = RandomSource(self.machine.kind)
-        drawn = self.options.gpu and self.options.weights == "random"
-        return Pool(EmbeddedFirst(random, random if drawn else PretrainedSource(self.machine.kind)))
+        return Pool(EmbeddedFirst(random, random if self.options.random_weights else PretrainedSource(self.machine.kind)))
 
     def own_setups(self) -> dict[str, str]:
         """Setups of the user's own tables that have no built-in fixture, with what ``pytest --fixtures`` says of them."""
@@ -111,16 +111,22 @@ class Session:
 
     def setup(self, choice: Choice) -> Setup:
         """The setup of a choice; the same object for the same choice, so that its pipeline is built once."""
-        from pytest_sdspeed.setups.quiet import quiet
         from pytest_sdspeed.setups.setup import Setup
 
         key = (choice.table.name, choice.table.device, choice.setup)
         if key not in self._setups:
             recipe = choice.recipe if self.options.seed is None else replace(choice.recipe, seed=self.options.seed)
-            with quiet():
-                stack = self.registry.stack(choice.optimizations, f"setup {choice.setup!r} of table {choice.table.name!r}", recipe)
-                self._setups[key] = Setup(choice.setup, recipe, stack, machine=self.machine, pool=self._pool, choice=choice)
+            stack = self.stack_of(choice)
+            self._setups[key] = Setup(choice.setup, recipe, stack, machine=self.machine, pool=self._pool, choice=choice)
         return self._setups[key]
+
+    def stack_of(self, choice: Choice) -> tuple[Optimization, ...]:
+        """The optimizations of a choice, in order.
+
+        Raises:
+            SdSpeedError: one is unknown, or its recipe lacks a model that one needs.
+        """
+        return self.registry.stack(choice.optimizations, f"setup {choice.setup!r} of table {choice.table.name!r}", choice.recipe)
 
     def skip_reason(self, choice: Choice, expectation: Expectation, path: str) -> str | None:
         """Why a setup cannot be measured in this run, with what would help, or None.
@@ -198,7 +204,7 @@ class Session:
 
     def _shared_campaign(self, choice: Choice) -> CampaignRecord:
         """The campaign of a row's table. A row that no collected test announced gets one of its own."""
-        key: tuple[str, ...] = (choice.table.name, choice.table.device, choice.baseline)
+        key: tuple[str, ...] = choice.campaign
         if key in self.campaigns and choice.setup not in self.campaigns[key].samples_s:
             key = (*key, choice.setup)
         if key not in self.campaigns:
@@ -243,12 +249,11 @@ class Session:
         """Full-size weights and compiled graphs of a campaign that is done would take the memory of the next one's."""
         if base.setup is None:
             return
-        choice = base.setup.choice
-        campaign = (choice.table.name, choice.table.device, choice.baseline)
+        campaign = base.setup.choice.campaign
         if self._open_campaign not in (None, campaign):
             self._pool.clear()
             for setup in self._setups.values():
-                if (setup.choice.table.name, setup.choice.table.device, setup.choice.baseline) != campaign:
+                if setup.choice.campaign != campaign:
                     setup.release()
             _free_device_memory()
         self._open_campaign = campaign

@@ -50,6 +50,11 @@ class Options:
     report: Path | None
     record: Path | None
 
+    @property
+    def random_weights(self) -> bool:
+        """Whether models other than the embedded ones get random weights: ``weights`` counts on the GPU alone."""
+        return self.gpu and self.weights == "random"
+
 
 def read_options(config: pytest.Config) -> Options:
     """The options of this run: command line over ini over default.

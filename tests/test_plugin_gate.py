@@ -142,6 +142,8 @@ def test_a_callable_that_runs_out_of_memory_fails_with_its_reason(gated):
     result = gated(textwrap.dedent(source))
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*greedy ran out of memory: tried to allocate 80 GiB*"])
+    result.stdout.no_fnmatch_line("*fixtures.py*")
+    result.stdout.no_fnmatch_line("*gate.py*")
 
 
 def test_an_engine_that_breaks_late_fails_and_keeps_what_was_measured(gated, pytester):

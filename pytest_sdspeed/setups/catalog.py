@@ -37,6 +37,11 @@ class Choice:
     row: Row | None
     baseline: str
 
+    @property
+    def campaign(self) -> tuple[str, str, str]:
+        """What its campaign is known by: table, the device that is for, and baseline."""
+        return (self.table.name, self.table.device, self.baseline)
+
 
 class Catalog:
     """Tables and registered setups, looked up by name.
