@@ -64,9 +64,13 @@ def prepare(config: pytest.Config, gated: Iterable[pytest.Item]) -> None:
 
 
 def select(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
-    """Note which documented rows the tests that will run ask for: they share campaigns."""
+    """Note which documented rows the tests that will run ask for, since they share campaigns, and how many tests bring their own."""
     run = run_of(config)
     for item in items:
-        expectation = expectation_of(item)
-        if expectation.speedup is None and expectation.tolerance is None and not item.get_closest_marker("skip"):
-            run.selected |= {(expectation.table, name) for name in setups_of(item) & run.catalog.setup_names()}
+        if item.get_closest_marker("skip"):
+            continue
+        expectation, setups = expectation_of(item), setups_of(item) & run.catalog.setup_names()
+        if setups and expectation.speedup is None and expectation.tolerance is None:
+            run.selected |= {(expectation.table, name) for name in setups}
+        else:
+            run.own_campaigns += 1

@@ -109,6 +109,8 @@ def judged(case: Judged) -> Result:
         images=_pictures(record.pictures[name], case.record.seed),
         reasons=(*reasons, *(_speed_reasons(decision, case) if decision else ())),
         control=record.control,
+        planned_blocks=record.planned_blocks,
+        resolves=decision.resolves if decision else None,
         recipe=setup.recipe if setup else None,
         versions=case.machine.versions,
         weights=_weights(case),
@@ -149,7 +151,8 @@ def _speed_reasons(decision: Decision, case: Judged) -> Sequence[str]:
         return (f"slower than its floor: at most x{found.high:.3f}, the floor is x{floor:.3f}",)
     if decision.verdict != "inconclusive":
         return ()
-    resolved = f"{decision.blocks} blocks resolve {decision.resolves:.1%} at this noise: the floor x{floor:.3f} is not told apart"
+    planned = case.record.planned_blocks
+    resolved = f"at this noise, {planned} blocks resolve {decision.resolves:.1%}: the floor x{floor:.3f} is not told apart"
     if decision.more_blocks is None:
         return (f"{resolved}; no number of blocks decides a ratio this close to its floor",)
     per_block = case.record.timed_s / max(1, len(case.record.samples_s[case.base.name]))

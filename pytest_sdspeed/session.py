@@ -66,6 +66,7 @@ class Session:
         watcher: opens the progress display of a campaign by its name.
         campaigns: records of the tables' campaigns, by table, device and baseline.
         selected: setups that the collected tests ask for, by the table name they were asked of (None: the default table).
+        own_campaigns: how many collected tests bring a campaign of their own: callables, or a ratio in the marker.
     """
 
     def __init__(self, options: Options, registry: Registry) -> None:
@@ -76,6 +77,8 @@ class Session:
         self._setups: dict[tuple[str, str, str], Setup] = {}
         self.campaigns: dict[tuple[str, ...], CampaignRecord] = {}
         self._open_campaign: tuple[str, str, str] | None = None
+        self.own_campaigns = 0
+        self._failed_rows = 0
 
     @cached_property
     def tables(self) -> tuple[Table, ...]:
@@ -241,9 +244,31 @@ class Session:
             budget_s=self.options.budget_s,
             max_blocks=self.options.max_blocks,
             seed=base.setup.recipe.seed if base.setup else self.options.seed or 0,
+            rows=self._planned_rows() - self._failed_rows,
+            campaigns=self._planned_campaigns(),
         )
         with quiet(), self.watcher(name) as watch:
-            return run_campaign(base.arm(None), arms, limits, WallClock(_synchronize), memory=self._memory(), watch=watch)
+            record = run_campaign(base.arm(None), arms, limits, WallClock(_synchronize), memory=self._memory(), watch=watch)
+        self._failed_rows += sum(decision.verdict == "fail" for decision in record.decisions.values())
+        return record
+
+    def _selected_choices(self) -> list[Choice]:
+        """The documented rows and baselines that collected tests ask for and that this machine can measure."""
+        choices = [self.catalog.choose(name, setup, "") for name, setup in self.selected]
+        return [
+            choice
+            for choice in choices
+            if choice.row and choice.table.on_cpu != self.options.gpu and self.setup(choice).unsupported is None
+        ]
+
+    def _planned_rows(self) -> int:
+        """Rows of the whole run that could fail: the error of "fail" is shared among them."""
+        rows = {(choice.campaign, choice.setup) for choice in self._selected_choices() if choice.setup != choice.baseline}
+        return len(rows) + self.own_campaigns
+
+    def _planned_campaigns(self) -> int:
+        """Campaigns of the whole run: the error of the A/A control is shared among them."""
+        return max(1, len({choice.campaign for choice in self._selected_choices()}) + self.own_campaigns)
 
     def _let_go_of_other_campaigns(self, base: Contestant) -> None:
         """Full-size weights and compiled graphs of a campaign that is done would take the memory of the next one's."""

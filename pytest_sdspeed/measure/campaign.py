@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_sdspeed.errors import GenerationError, OutOfMemoryError, SdSpeedError
-from pytest_sdspeed.judge import speed
+from pytest_sdspeed.judge import speed, stopping
 from pytest_sdspeed.measure.facts import Arm, CampaignRecord, Decision, Limits, Progress, Slot
 from pytest_sdspeed.measure.memory import MemoryMeter, UnknownMemory
 from pytest_sdspeed.model import CONTROL
@@ -97,8 +97,9 @@ class _Campaign:
         self.errors: dict[str, Exception] = {}
         self.decisions: dict[str, Decision] = {}
         self.slots: list[Slot] = []
+        self.blocks = 0
         self.looks: tuple[int, ...] = ()
-        self.critical: tuple[float, ...] = ()
+        self.at_stake = max(limits.rows, sum(row.floor is not None for row in rows), 1)
         self.block_s = self.timed_s = self.started = 0.0
 
     def run(self) -> CampaignRecord:
@@ -108,7 +109,6 @@ class _Campaign:
             with _collecting_between_slots():
                 self._timed_part()
         self._close()
-        pairs = self.samples[self.baseline.name], self.samples[CONTROL]
         return CampaignRecord(
             baseline=self.baseline.name,
             samples_s=self.samples,
@@ -117,8 +117,9 @@ class _Campaign:
             decisions=self.decisions,
             errors=self.errors,
             peak_bytes=self.peaks,
-            control=speed.control_interval(*pairs),
+            control=speed.control_interval(self.samples[self.baseline.name], self.samples[CONTROL], self.limits.campaigns),
             looks=self.looks,
+            planned_blocks=self.blocks,
             block_s=self.block_s,
             timed_s=self.timed_s,
             seed=self.limits.seed,
@@ -154,21 +155,21 @@ class _Campaign:
     def _plan(self) -> None:
         """Fix the looks before the first one."""
         self.block_s = 4 * self.costs[self.baseline.name] + 2 * sum(self.costs[name] for name in self.active)
-        self.looks = speed.affordable_looks(self.limits.max_blocks, self.block_s, self.limits.budget_s)
-        self.critical = speed.boundaries(self.looks)
+        self.blocks = stopping.affordable_blocks(self.limits.max_blocks, self.block_s, self.limits.budget_s)
+        self.looks = stopping.looks(self.blocks)
 
     def _timed_part(self) -> None:
         gated = bool(self.active)
         order = random.Random(self.limits.seed)  # noqa: S311 - an experiment's order, not a secret
         self.started = self.clock.now()
-        for block in range(1, self.looks[-1] + 1):
+        for block in range(1, self.blocks + 1):
             if not self._block(block, palindrome(self.baseline.name, list(self.active), order)):
                 break
             if block in self.looks:
-                self._look(self.looks.index(block))
+                self._look(block)
             self.timed_s = self.clock.now() - self.started
-            done = not self.active if gated else block == self.looks[0]
-            if done or (block >= speed.LEAST_BLOCKS and self.timed_s >= self.limits.budget_s):
+            done = not self.active if gated else block in self.looks
+            if done or (block >= stopping.LEAST_BLOCKS and self.timed_s >= self.limits.budget_s):
                 break
         self.timed_s = self.clock.now() - self.started
 
@@ -183,7 +184,7 @@ class _Campaign:
             arm = self.baseline if label == CONTROL else self.arms[label]
             if arm.name in self.errors:
                 continue
-            self.watch(Progress(phase="block", arm=arm.name, block=block, blocks=self.looks[-1], left_s=self._left(block)))
+            self.watch(Progress(phase="block", arm=arm.name, block=block, blocks=self.blocks, left_s=self._left(block)))
             timed = self._generate(arm, self.limits.seed)
             if timed is not None:
                 taken.setdefault(label, []).append(timed.duration_s)
@@ -199,7 +200,7 @@ class _Campaign:
         """Seconds the plan still takes at the pace of the blocks before this one."""
         spent = self.clock.now() - self.started
         pace = self.timed_s / (block - 1) if block > 1 else self.block_s
-        planned = self.timed_s + pace * (self.looks[-1] - block + 1)
+        planned = self.timed_s + pace * (self.blocks - block + 1)
         return max(0.0, min(self.limits.budget_s, planned) - spent)
 
     def _generate(self, arm: Arm, seed: int) -> _Timed | None:
@@ -233,30 +234,35 @@ class _Campaign:
         self.errors[arm.name] = error
         self.active.pop(arm.name, None)
 
-    def _look(self, index: int) -> None:
-        for name in list(self.active):
-            decision = self._decision(name, self.critical[index], self.active[name].floor)
-            if decision.verdict != "inconclusive":
-                self.decisions[name] = decision
-                del self.active[name]
+    def _look(self, blocks: int) -> None:
+        """Decide what can be decided. A row that fails leaves its share of the error to the others (Holm 1979), which are then asked again."""
+        asked_again = True
+        while asked_again:
+            found = {name: self._decision(name, blocks) for name in self.active}
+            decided = {name: decision for name, decision in found.items() if decision.verdict != "inconclusive"}
+            failed = sum(decision.verdict == "fail" for decision in decided.values())
+            self.decisions |= decided
+            self.active = {name: row for name, row in self.active.items() if name not in decided}
+            self.at_stake = max(1, self.at_stake - failed)
+            asked_again = failed > 0
 
-    def _decision(self, name: str, critical: float, floor: float | None) -> Decision:
+    def _decision(self, name: str, look: int) -> Decision:
         # Arms only ever leave: a row took part in the first blocks of the baseline, without a gap.
-        pairs = self.samples[name]
-        both = list(zip(self.samples[self.baseline.name], self.samples[CONTROL], strict=True))[: len(pairs)]
-        ratios = speed.log_ratios([(*outer, *inner) for outer, inner in both], pairs)
-        found = speed.interval(ratios, critical)
+        pairs, floor = self.samples[name], self.arms[name].floor
+        outer, inner = (self.samples[arm][: len(pairs)] for arm in (self.baseline.name, CONTROL))
+        ratios = speed.log_ratios([outer, inner], [pairs])
+        found = speed.interval(ratios, stopping.critical(look), stopping.critical(look, self.at_stake))
         verdict = "pass" if floor is None else speed.decide(found, floor)
         more = None
         if verdict is None and floor is not None:
-            needed = speed.blocks_to_decide(ratios, floor, critical)
-            more = None if needed is None else max(1, needed - len(pairs))
+            needed = speed.blocks_to_decide(ratios, floor, self.at_stake)
+            more = None if needed is None else needed - len(pairs)
         return Decision(
             verdict=verdict or "inconclusive",
             interval=found,
             blocks=len(pairs),
             more_blocks=more,
-            resolves=found.high / found.speedup - 1,
+            resolves=speed.resolvable(ratios, self.blocks),
         )
 
     def _close(self) -> None:
@@ -270,11 +276,9 @@ class _Campaign:
             if self.baseline.name in self.errors:
                 self.errors.setdefault(name, self.errors[self.baseline.name])
             blocks = len(self.samples[name])
-            if blocks < speed.LEAST_BLOCKS:
-                continue
-            critical = next((c for look, c in zip(self.looks, self.critical, strict=True) if look >= blocks), self.critical[-1])
-            decision = self._decision(name, critical, arm.floor)
-            self.decisions[name] = decision if arm.floor is None else _undecided(decision)
+            if blocks >= stopping.LEAST_BLOCKS:
+                decision = self._decision(name, blocks)
+                self.decisions[name] = decision if arm.floor is None else _undecided(decision)
 
 
 def _undecided(decision: Decision) -> Decision:

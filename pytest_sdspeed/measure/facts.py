@@ -45,11 +45,15 @@ class Limits:
         budget_s: wall-clock seconds of the timed part.
         max_blocks: most blocks.
         seed: of the block order, and first seed of the pictures.
+        rows: how many rows of the whole run could still fail; they share the error of "fail".
+        campaigns: how many campaigns the run has; they share the error of the A/A control.
     """
 
     budget_s: float = 300.0
     max_blocks: int = 20
     seed: int = 0
+    rows: int = 1
+    campaigns: int = 1
 
     @property
     def picture_seeds(self) -> tuple[int, int]:
@@ -76,7 +80,7 @@ class Decision:
         interval: at the deciding look, or the last.
         blocks: blocks measured.
         more_blocks: how many more would decide, None where decided or where no number would.
-        resolves: half-width of the interval as a fraction of the ratio.
+        resolves: what the planned blocks can tell at this noise, as a fraction of the ratio.
     """
 
     verdict: Verdict
@@ -99,7 +103,7 @@ class CampaignRecord:
         errors: arm -> what it raised; such an arm left the campaign.
         peak_bytes: arm -> what the arm holds and the most a warm-up generation needed beside it, or None where the platform does not tell.
         control: the A/A control, or None with fewer than two blocks.
-        looks: the block counts at which rows could be decided.
+        looks: the block counts at which rows could be decided; planned_blocks: how many the budget allowed, fixed before the first.
         block_s: seconds one block was expected to take.
         timed_s: wall-clock seconds of the timed part.
         seed: of the pictures that the timed slots drew.
@@ -116,6 +120,7 @@ class CampaignRecord:
     looks: tuple[int, ...]
     block_s: float
     timed_s: float
+    planned_blocks: int = 0
     seed: int = 0
 
     @property

@@ -75,12 +75,20 @@ def title(result: Result, blocks: int | None = None) -> str:
     measured = result.device + (f" ({result.weights} weights)" if result.weights else "")
     where = f"documented on {result.documented_on}, measured on {measured}" if result.documented_on else f"measured on {measured}"
     name = result.table or "callables"
-    return f"sd speed-ups: {name}   {where}, {result.blocks if blocks is None else blocks} blocks, {_control(result.control)}"
+    return (
+        f"sd speed-ups: {name}   {where}, {result.blocks if blocks is None else blocks} blocks{_budget(result)}, {_control(result.control)}"
+    )
 
 
 def heading(results: Sequence[Result]) -> str:
-    """The title of a campaign, with the blocks of the row that took most."""
-    return title(results[0], max(result.blocks for result in results))
+    """The title of a campaign, with the blocks of the row that took most and the resolution of the row that has least."""
+    least = max(results, key=lambda result: result.resolves or 0.0)
+    return title(least, max(result.blocks for result in results))
+
+
+def _budget(result: Result) -> str:
+    """What the blocks that the budget allows can tell, where a row's noise is known."""
+    return "" if result.resolves is None else f" (at this noise, {result.planned_blocks} resolve {result.resolves:.1%})"
 
 
 def _control(control: Interval | None) -> str:

@@ -1,0 +1,68 @@
+"""How often the gate is wrong, how often it finds what is there, and what it costs, beside its peers on the same noise.
+
+    python benchmarks/gate_power.py                 # the figures in the README, some minutes
+    python benchmarks/gate_power.py --quick         # the same with fewer trials, under 50 s
+    python benchmarks/gate_power.py --traces t.json # also on traces recorded by record_noise.py
+
+Writes gate_power.csv, gate_power.md and gate_power.svg into the output folder and prints the tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+from power import peers, report, studies
+from power.campaigns import slots_per_block
+from power.noise import Noise, replayed
+from tqdm import tqdm
+
+ROOT = Path(__file__).resolve().parents[1]
+TRACES = (ROOT / "benchmarks" / "traces", ROOT.parent / "shared" / "data")
+FULL, QUICK = (40_000, 1_000), (2_000, 60)
+
+
+def traces(given: list[Path] | None) -> list[Noise]:
+    """The traces to replay: those given, else what `record_noise.py` left in the usual places.
+
+    Raises:
+        SystemExit: one cannot be replayed.
+    """
+    paths = given if given is not None else [path for folder in TRACES for path in sorted(folder.glob("noise-*.json"))]
+    try:
+        return [replayed(path, slots_per_block(1)) for path in paths]
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"gate_power: {error}") from None
+
+
+def main() -> None:
+    """Run the studies, write and print them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer trials")
+    parser.add_argument("--traces", nargs="+", type=Path, metavar="PATH", help="replay these trace files instead of the usual ones")
+    parser.add_argument("--output", type=Path, default=Path("gate-power"), metavar="FOLDER", help="default: %(default)s")
+    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    options = parser.parse_args()
+    trials, peer_trials = QUICK if options.quick else FULL
+    known, missing = peers.available()
+    for line in missing:
+        print(line, file=sys.stderr)
+    tasks = studies.tasks(trials, peer_trials, traces(options.traces), known)
+    seeds = np.random.SeedSequence(options.seed).spawn(len(tasks))
+    lines = [line for task, seed in zip(tqdm(tasks, unit="study"), seeds, strict=True) for line in task(np.random.default_rng(seed))]
+    options.output.mkdir(parents=True, exist_ok=True)
+    report.write_csv(lines, options.output / "gate_power.csv")
+    report.plot(lines, options.output / "gate_power.svg")
+    text = report.markdown(lines)
+    (options.output / "gate_power.md").write_text(text, encoding="utf-8")
+    print(text)
+    print(
+        f"{trials} campaigns a line ({peer_trials} for peers), seed {options.seed}; a share p has a standard error of sqrt(p (1 - p) / n)."
+    )
+    print(f"wrote {options.output}/gate_power.csv, .md and .svg")
+
+
+if __name__ == "__main__":
+    main()

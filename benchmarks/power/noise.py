@@ -1,0 +1,128 @@
+"""Noise of slots: simulated, or replayed from recorded traces. All of it is log durations, shape (trials, slots), around any level."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+DRIFT = 0.2
+"""A machine that turns 20% slower, or faster, over the longest campaign."""
+CORRELATION = 0.5
+SPIKE_SHARE, SPIKE = 0.02, math.log(1.3)
+STALL_SHARE, STALL = 0.01, math.log(20)
+STEP_SHARE, STEP = 1 / 40, 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """A kind of noise.
+
+    Attributes:
+        name: for tables.
+        draw: (random generator, trials, slots) -> log durations.
+        candidate: factor on the deviations of the candidate's slots, baseline 1.
+        traced: whether it replays a recorded trace.
+        blocks: most blocks that it has slots for.
+    """
+
+    name: str
+    draw: Callable[[np.random.Generator, int, int], np.ndarray]
+    candidate: float = 1.0
+    traced: bool = False
+    blocks: int = 20
+
+
+def simulated(kind: str, cv: float) -> Noise:
+    """Noise of that kind, whose slots have the coefficient of variation ``cv`` before spikes, stalls, steps and drift come on top.
+
+    Args:
+        kind: one of ``KINDS``.
+        cv: standard deviation of a log duration.
+    """
+    draw = KINDS[kind]
+    candidate = 0.1 if kind == "quiet candidate" else 10.0 if kind == "noisy candidate" else 1.0
+    own = cv / max(1.0, candidate)
+    return Noise(f"{kind}, CV {cv:.1%}", lambda rng, trials, slots: draw(rng, own, trials, slots), candidate)
+
+
+def _iid(rng: np.random.Generator, cv: float, trials: int, slots: int) -> np.ndarray:
+    return cv * rng.standard_normal((trials, slots))
+
+
+def _drift(rng: np.random.Generator, cv: float, trials: int, slots: int) -> np.ndarray:
+    return _iid(rng, cv, trials, slots) + DRIFT * np.linspace(0, 1, slots) * rng.choice([-1, 1], (trials, 1))
+
+
+def _ar1(rng: np.random.Generator, cv: float, trials: int, slots: int) -> np.ndarray:
+    noise = rng.standard_normal((trials, slots))
+    for slot in range(1, slots):
+        noise[:, slot] = CORRELATION * noise[:, slot - 1] + math.sqrt(1 - CORRELATION**2) * noise[:, slot]
+    return cv * noise
+
+
+def _spikes(rng: np.random.Generator, cv: float, trials: int, slots: int) -> np.ndarray:
+    return _iid(rng, cv, trials, slots) + SPIKE * (rng.random((trials, slots)) < SPIKE_SHARE)
+
+
+def _stalls(rng: np.random.Generator, cv: float, trials: int, slots: int) -> np.ndarray:
+    return _iid(rng, cv, trials, slots) + STALL * (rng.random((trials, slots)) < STALL_SHARE)
+
+
+def _steps(rng: np.random.Generator, cv: float, trials: int, slots: int) -> np.ndarray:
+    steps = (rng.random((trials, slots)) < STEP_SHARE) * rng.normal(0, STEP, (trials, slots))
+    return _iid(rng, cv, trials, slots) + np.cumsum(steps, axis=1)
+
+
+def _mixed(rng: np.random.Generator, cv: float, trials: int, slots: int) -> np.ndarray:
+    return _ar1(rng, cv, trials, slots) + _drift(rng, 0, trials, slots) + SPIKE * (rng.random((trials, slots)) < SPIKE_SHARE)
+
+
+KINDS: dict[str, Callable[[np.random.Generator, float, int, int], np.ndarray]] = {
+    "iid": _iid,
+    "drift": _drift,
+    "AR(1)": _ar1,
+    "spikes": _spikes,
+    "stalls": _stalls,
+    "steps": _steps,
+    "mixed": _mixed,
+    "noisy candidate": _iid,
+    "quiet candidate": _iid,
+}
+"""Drift is 20% over the longest campaign; AR(1) has .5; 2% of slots spike to x1.3; 1% stall for x20; the machine's speed steps by 15%
+(standard deviation) every 40 slots; mixed is drift, AR(1) and spikes together; a noisy candidate has the CV, its baseline a tenth of it."""
+
+
+def replayed(path: Path, slots_per_block: int) -> Noise:
+    """A recorded trace: campaigns start anywhere in it and go round at its end.
+
+    Args:
+        path: JSON with ``start_s_duration_s``, a list of [start, duration] in seconds, as ``record_noise.py`` writes.
+        slots_per_block: of the campaigns that will replay it.
+
+    Raises:
+        ValueError: the file is no such trace, or holds fewer than three blocks.
+    """
+    try:
+        durations = np.array([duration for _, duration in json.loads(path.read_text(encoding="utf-8"))["start_s_duration_s"]], dtype=float)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: not a noise trace, wanted JSON with start_s_duration_s: [[start, duration], ...]: {error}") from None
+    if not (np.isfinite(durations).all() and (durations > 0).all()):
+        raise ValueError(f"{path}: a duration is not positive and finite")
+    blocks = min(20, len(durations) // slots_per_block)
+    if blocks < 3:
+        raise ValueError(f"{path}: {len(durations)} durations; three blocks need {3 * slots_per_block}")
+    logs: np.ndarray = np.log(durations)
+
+    def draw(rng: np.random.Generator, trials: int, slots: int) -> np.ndarray:
+        chosen: np.ndarray = logs[(rng.integers(0, len(logs), (trials, 1)) + np.arange(slots)) % len(logs)]
+        return chosen
+
+    return Noise(path.stem, draw, traced=True, blocks=blocks)

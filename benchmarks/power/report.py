@@ -1,0 +1,170 @@
+"""The studies' lines as CSV, as Markdown tables and as a plot."""
+
+from __future__ import annotations
+
+import csv
+import math
+from typing import TYPE_CHECKING
+
+from power.campaigns import FLOOR
+from power.studies import DOCUMENTED, RATIOS, SHORT, Line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+PLOTTED = "mixed, CV 3.0%"
+
+
+def write_csv(lines: Sequence[Line], path: Path) -> None:
+    """One line of the file for each line of the studies; empty where a column does not apply."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(lines[0].cells()))
+        writer.writeheader()
+        writer.writerows(line.cells() for line in lines)
+
+
+def markdown(lines: Sequence[Line]) -> str:
+    """Every study as a table, shares in percent."""
+    parts = [_gate(lines), _rules(lines), _rows(lines), _control(lines), _peers(lines)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _gate(lines: Iterable[Line]) -> str:
+    header = (
+        "noise",
+        "wrong at the floor: `pass`",
+        "`fail`",
+        "false `fail` at documented",
+        "`fail` 10% short",
+        "`pass` at documented",
+        "`pass` at x0.97",
+        "blocks at documented",
+    )
+    cells = []
+    for noise, at in _by_noise(line for line in lines if line.study == "gate"):
+        floor, documented, short = at[FLOOR], at[DOCUMENTED], at[SHORT]
+        cells.append(
+            (
+                noise,
+                share(floor.passed),
+                share(floor.failed),
+                share(documented.failed, 3),
+                share(short.failed, 1),
+                share(documented.passed, 1),
+                share(at[0.97].passed, 1),
+                number(documented.blocks),
+            )
+        )
+    return _titled("The gate", header, cells)
+
+
+def _rules(lines: Iterable[Line]) -> str:
+    header = ("noise", "rule", "wrong at the floor: `pass`", "`fail`", "`fail` 10% short", "`pass` at documented", "blocks at documented")
+    found: dict[tuple[str, str], dict[float, Line]] = {}
+    for line in lines:
+        if line.study == "rules":
+            found.setdefault((line.noise, line.rule), {})[line.ratio] = line
+    cells = [
+        (
+            noise,
+            rule,
+            share(at[FLOOR].passed),
+            share(at[FLOOR].failed),
+            share(at[SHORT].failed, 1),
+            share(at[DOCUMENTED].passed, 1),
+            number(at[DOCUMENTED].blocks),
+        )
+        for (noise, rule), at in found.items()
+    ]
+    return _titled("Rules that were tried", header, cells)
+
+
+def _rows(lines: Iterable[Line]) -> str:
+    header = ("arms", "true speed-up", "`pass`, of rows", "`fail`, of rows", "suites all green", "suites with a red row", "blocks")
+    cells = [
+        (
+            str(line.rows + 1),
+            f"x{line.ratio:.2f}",
+            share(line.passed),
+            share(line.failed),
+            share(line.suite_passed),
+            share(line.suite_failed),
+            number(line.blocks),
+        )
+        for line in lines
+        if line.study == "rows"
+    ]
+    return _titled("Several rows, all of one true speed-up (mixed noise, CV 1%)", header, cells)
+
+
+def _control(lines: Iterable[Line]) -> str:
+    cells = [(line.noise, line.rule, share(line.failed), number(line.blocks)) for line in lines if line.study == "control"]
+    return _titled("The A/A control", ("noise", "planted", "alarms", "blocks"), cells)
+
+
+def _peers(lines: Iterable[Line]) -> str:
+    header = ("noise", "rule", *(f"alarms at x{ratio:.2f}" for ratio in RATIOS), "generations at x1.00")
+    found: dict[tuple[str, str], dict[float, Line]] = {}
+    for line in lines:
+        if line.study == "peers":
+            found.setdefault((line.noise, line.rule), {})[line.ratio] = line
+    cells = [
+        (noise, rule, *(share(at[ratio].failed, 1) for ratio in RATIOS), number(at[DOCUMENTED].generations))
+        for (noise, rule), at in found.items()
+    ]
+    return _titled("Peers, at equal generations", header, cells)
+
+
+def _by_noise(lines: Iterable[Line]) -> Iterable[tuple[str, dict[float, Line]]]:
+    found: dict[str, dict[float, Line]] = {}
+    for line in lines:
+        found.setdefault(line.noise, {})[line.ratio] = line
+    return found.items()
+
+
+def _titled(title: str, header: Sequence[str], cells: Iterable[Sequence[str]]) -> str:
+    rows = [header, ["---"] * len(header), *cells]
+    return f"### {title}\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def share(value: float | None, digits: int = 2) -> str:
+    """``0.45%``, or a dash where there is none."""
+    return "-" if value is None else f"{100 * value:.{digits}f}%"
+
+
+def number(value: float | None) -> str:
+    """``7.6``, or a dash."""
+    return "-" if value is None else f"{value:.1f}"
+
+
+def plot(lines: Sequence[Line], path: Path) -> None:
+    """How often each rule calls a row too slow, over its true speed-up, with two Monte Carlo standard errors."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "pytest-sdspeed"
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    chosen = [line for line in lines if line.study == "peers" and line.noise == PLOTTED]
+    for rule in dict.fromkeys(line.rule for line in chosen):
+        own = sorted((line for line in chosen if line.rule == rule), key=lambda line: line.ratio)
+        errors = [2 * math.sqrt(line.failed * (1 - line.failed) / line.trials) for line in own]
+        ours = rule == "pytest-sdspeed"
+        axes.errorbar(
+            [line.ratio for line in own],
+            [line.failed for line in own],
+            errors,
+            label=rule,
+            linewidth=3 if ours else 1.2,
+            color="black" if ours else None,
+            zorder=3 if ours else 2,
+            capsize=2,
+        )
+    axes.axvspan(FLOOR, max(RATIOS), color="0.93", zorder=0)
+    axes.set(xlabel="true speed-up / documented speed-up", ylabel="share called too slow", ylim=(-0.02, 1.02))
+    axes.set_title(f"An alarm in the shaded range is false ({PLOTTED}, equal generations)", fontsize="medium")
+    axes.legend(fontsize="small", frameon=False)
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)

@@ -1,0 +1,119 @@
+"""When the gate looks, and its critical values: fixed for every budget, and calibrated."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from pytest_sdspeed.judge import speed, stopping
+
+STORED = json.loads(stopping.files("pytest_sdspeed.judge").joinpath(stopping.CONSTANTS).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("most", "blocks"),
+    [(0, 2), (1, 2), (2, 2), (3, 3), (4, 4), (19, 19), (20, 20), (21, 20), (22, 22), (24, 22), (25, 25), (199, 192), (9999, 200)],
+)
+def test_a_campaign_takes_what_is_affordable_and_ends_with_a_look(most, blocks):
+    assert stopping.affordable_blocks(most, 1.0, 1e9) == blocks
+    assert stopping.affordable_blocks(10_000, 2.0, 2.0 * most) == blocks
+    assert stopping.affordable_blocks(most, 1.0, math.inf) == blocks
+
+
+@settings(deadline=None)
+@given(st.integers(0, 3000), st.floats(1e-3, 1e4), st.floats(0, 1e6))
+def test_blocks_keep_to_the_limit_and_the_budget(most, block_s, budget_s):
+    blocks = stopping.affordable_blocks(most, block_s, budget_s)
+    assert blocks == 2 or (blocks <= most and blocks * block_s <= budget_s * (1 + 1e-9) and stopping.looks(blocks)[-1] == blocks)
+
+
+@pytest.mark.parametrize(("block_s", "budget_s"), [(0.0, 1.0), (-1.0, 1.0), (math.nan, 1.0), (math.inf, 1.0), (1.0, -1.0), (1.0, math.nan)])
+def test_impossible_budgets_are_refused(block_s, budget_s):
+    with pytest.raises(ValueError, match="valid"):
+        stopping.affordable_blocks(20, block_s, budget_s)
+
+
+def test_looks_are_after_every_block_from_the_third_then_sparser():
+    assert stopping.looks(2) == ()
+    assert stopping.looks(20) == tuple(range(3, 21))
+    late = stopping.looks(stopping.LAST_LOOK)
+    assert late[-1] == stopping.LAST_LOOK
+    assert all(1 < later / sooner < 1.2 for sooner, later in itertools.pairwise(late[18:]))
+
+
+def decided(ratios, floor, blocks, rows=1):
+    """The verdict of one row's blocks under a budget, and after how many of them."""
+    for look in stopping.looks(blocks):
+        found = speed.interval(ratios[:look], stopping.critical(look), stopping.critical(look, rows))
+        if verdict := speed.decide(found, floor):
+            return verdict, look
+    return None, blocks
+
+
+@settings(deadline=None)
+@given(
+    st.integers(0, 10_000), st.floats(0.002, 0.1), st.floats(-0.1, 0.1), st.lists(st.integers(3, 200), min_size=2, max_size=2).map(sorted)
+)
+def test_a_longer_budget_never_turns_a_decided_row(seed, deviation, mean, budgets):
+    ratios = np.random.default_rng(seed).normal(mean, deviation, 200).tolist()
+    shorter, longer = (decided(ratios, 1.0, stopping.affordable_blocks(budget, 1.0, 1e9)) for budget in budgets)
+    assert shorter[0] is None or shorter == longer
+
+
+def test_a_rule_whose_critical_values_depend_on_the_budget_does_turn_decided_rows():
+    """The property has teeth: spending all of the error by each budget's own end is such a rule."""
+
+    def naive(ratios, blocks):
+        critical = {look: stats.t.isf(0.01 * look / blocks, look - 1) for look in stopping.looks(blocks)}
+        return next((look for look, value in critical.items() if speed.interval(ratios[:look], value).low > 1), None)
+
+    rng = np.random.default_rng(0)
+    rows = [rng.normal(0.02, 0.03, 20).tolist() for _ in range(200)]
+    assert any(naive(row, 6) is not None and naive(row, 20) != naive(row, 6) for row in rows)
+
+
+def test_critical_values_are_what_the_file_holds_and_the_file_says_how_it_was_made():
+    assert stopping.critical(3) == STORED["critical"]["1"][0]
+    assert stopping.critical(20, 8) == STORED["critical"]["8"][17]
+    assert stopping.critical(2) == stopping.critical(3)
+    assert stopping.critical(21) == stopping.critical(22)
+    assert stopping.critical(5000) == stopping.critical(200)
+    assert STORED["error_per_side"] == stopping.ERROR_PER_SIDE
+    assert all(word in STORED["how"] for word in ("simulated campaigns", "seed", "numpy"))
+    for value in (20, 3):
+        written = eval(STORED["spending"], {"__builtins__": {}}, {"exp": math.exp, "sqrt": math.sqrt, "blocks": value})
+        assert stopping.spent(value) == pytest.approx(written)
+
+
+def test_the_first_critical_value_is_close_to_the_t_quantile_it_simulates():
+    for rows, within in ((1, 0.02), (8, 0.06)):
+        exact = stats.t.isf(stopping.ERROR_PER_SIDE / rows * stopping.spent(3), 2)
+        assert stopping.critical(3, rows) == pytest.approx(exact, rel=within)
+
+
+def test_more_rows_ask_for_more():
+    for blocks in (3, 5, 10, 20, 60, 200):
+        values = [stopping.critical(blocks, rows) for rows in (1, 2, 3, 4, 5, 8, 50, 128, 129, 500)]
+        assert values == sorted(values)
+        assert values[-1] > values[0]
+    assert stopping.critical(6, 3) == stopping.critical(6, 4)
+
+
+def test_spending_starts_at_nothing_and_never_exceeds_all():
+    shares = [stopping.spent(blocks) for blocks in range(2, 10_000)]
+    assert shares[0] == pytest.approx(0)
+    assert shares == sorted(shares)
+    assert shares[-1] < 1
+
+
+@pytest.mark.parametrize(("blocks", "rows"), [(1, 1), (0, 1), (3, 0), (3, -1)])
+def test_impossible_looks_are_refused(blocks, rows):
+    with pytest.raises(ValueError, match="valid"):
+        stopping.critical(blocks, rows)
