@@ -64,6 +64,7 @@ def loop_overhead(blocks: int) -> float:
         seed=0,
         report=None,
         record=None,
+        confirm=False,
     )
     session = Session(settings, Registry())
     rows = session.catalog.rows("miniature", "benchmark")

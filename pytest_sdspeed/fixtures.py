@@ -12,6 +12,7 @@ from pytest_sdspeed.setups.names import BUILTIN_SETUPS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from pytest_sdspeed.gate import Gate
     from pytest_sdspeed.history import ReplayClock
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 RUN: pytest.StashKey[Session] = pytest.StashKey()
 REGISTRY: pytest.StashKey[Registry] = pytest.StashKey()
 CLOCK: pytest.StashKey[ReplayClock] = pytest.StashKey()
+ANSWER: pytest.StashKey[Path] = pytest.StashKey()
+"""In a run that confirms another's failure: the file it writes its finding to."""
 PREFIX = "sd_"
 GATE, ROW = "sd_latency", "sd_setup"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_sdspeed.errors import OutOfMemoryError, SdSpeedError, UnsupportedError, UsageMistakeError
-from pytest_sdspeed.fixtures import CLOCK, GATE, PREFIX, ROW, run_of
+from pytest_sdspeed.fixtures import ANSWER, CLOCK, GATE, PREFIX, ROW, run_of
 from pytest_sdspeed.session import contestants
 from pytest_sdspeed.settings import Expectation, read_marker
 
@@ -41,6 +41,11 @@ class Gate:
         from pytest_sdspeed.history import store
         from pytest_sdspeed.report.text import message
 
+        asked = self._node.config.stash.get(ANSWER, None)
+        if asked is not None:
+            from pytest_sdspeed.confirm import answer
+
+            answer(asked, lambda: self._measured(candidate, baseline))
         try:
             result = self._measured(candidate, baseline)
         except OutOfMemoryError as error:
@@ -67,7 +72,14 @@ class Gate:
         self._used = True
         expectation = expectation_of(self._node)
         ours, theirs = contestants(candidate, baseline)
-        return self._session.measure(ours, theirs, expectation)
+        return self._session.measure(ours, theirs, expectation, self._confirmed if self._session.options.confirm else None)
+
+    def _confirmed(self, first: Result) -> Result:
+        from pytest_sdspeed.confirm import confirmed
+
+        # The new process builds pipelines of its own beside what this one holds.
+        self._session.release()
+        return confirmed(first, self._node, self._session.watcher)
 
     def _inconclusive(self, text: str) -> None:
         if self._session.options.inconclusive == "skip":

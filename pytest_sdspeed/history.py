@@ -15,6 +15,16 @@ if TYPE_CHECKING:
 SCHEMA = 1
 PLUGIN = "benchmark"
 EXTRA = "sdspeed"
+_SAVING: dict[str, list[str] | None] = {
+    "json": None,
+    "save": None,
+    "autosave": None,
+    "compare": [],
+    "compare_fail": None,
+    "histogram": [],
+    "cprofile_dump": [],
+}
+"""pytest-benchmark's options that write or read stored runs, with the value that does neither."""
 
 
 class ReplayClock:
@@ -87,12 +97,23 @@ def record(result: Result) -> dict[str, Any]:
         "peak_memory_bytes": result.peak_memory_bytes,
         "stages_s": None if result.stages_s is None else dict(result.stages_s),
         "telemetry": None if result.telemetry is None else dict(result.telemetry),
+        "confirmation": None if result.confirmation is None else dict(result.confirmation),
     }
 
 
 def _number(value: float) -> float | None:
     """A number that strict JSON can hold, or None."""
     return float(value) if math.isfinite(value) else None
+
+
+def save_nothing(option: Any) -> None:
+    """Keep pytest-benchmark from writing and comparing stored runs, whatever the command line asks.
+
+    Args:
+        option: parsed command line, before pytest-benchmark reads it.
+    """
+    for name, value in _SAVING.items():
+        setattr(option, f"benchmark_{name}", value)
 
 
 class _Run(Protocol):

@@ -211,6 +211,8 @@ class Result:
         recipe: what was generated, or None for callables.
         weights: ``pretrained``, ``random`` or ``embedded``, or None for callables.
         peak_memory_bytes: of one generation, or None where the platform does not tell.
+        confirmation: the stored form of the run in the other process: of the first one where the second passed, else of the second; None
+            where there was but one. ``images`` and ``control`` are the first's in any case.
     """
 
     table: str | None
@@ -242,6 +244,7 @@ class Result:
     peak_memory_bytes: int | None = None
     stages_s: Mapping[str, float] | None = None
     telemetry: Mapping[str, Any] | None = None
+    confirmation: Mapping[str, Any] | None = None
 
     @property
     def is_baseline(self) -> bool:

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 MARKER = "sd_latency(table=None, *, speedup=None, tolerance=None, image=None)"
 WEIGHTS = ("pretrained", "random")
 INCONCLUSIVE = ("fail", "warn", "skip")
+CONFIRMATION = "SDSPEED_CONFIRMATION"
+"""The environment variable that makes a run the confirmation of another: ``confirm.Errand`` as JSON."""
 _VALUES = ("weights", "tolerance", "budget", "max_blocks", "inconclusive", "seed", "report", "record")
 
 
@@ -32,15 +34,24 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--sd-budget", metavar="SECONDS", help="wall-clock budget of one campaign's timed part (default: 300)")
     group.addoption("--sd-max-blocks", metavar="N", help="most blocks of a campaign (default: 20)")
     group.addoption("--sd-inconclusive", metavar="|".join(INCONCLUSIVE), help="what an inconclusive verdict does (default: fail)")
+    group.addoption(
+        "--sd-confirm",
+        action="store_true",
+        default=None,
+        help="measure a row that is too slow again in a new process; it fails only if it fails there too",
+    )
     group.addoption("--sd-seed", metavar="N", help="seed of block order and latents (default: 0)")
     group.addoption("--sd-report", metavar="PATH", help="write the HTML report")
     group.addoption("--sd-record", metavar="PATH", help="write what was measured as a table file for this device")
     for name in _VALUES:
         parser.addini(f"sdspeed_{name}", f"default of --sd-{name.replace('_', '-')}", type="string", default=None)
     parser.addini("sdspeed_gpu", "default of --sd-gpu", type="bool", default=False)
+    parser.addini("sdspeed_confirm", "default of --sd-confirm", type="bool", default=False)
     parser.addini("sdspeed_tables", "table files or folders, as --sd-tables", type="linelist", default=[])
 
 
 def any_given(config: pytest.Config) -> bool:
     """Whether the command line or the ini file sets any of them."""
-    return any(config.getoption(f"sd_{name}") is not None or config.getini(f"sdspeed_{name}") for name in (*_VALUES, "gpu", "tables"))
+    return any(
+        config.getoption(f"sd_{name}") is not None or config.getini(f"sdspeed_{name}") for name in (*_VALUES, "gpu", "confirm", "tables")
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     """Add ``pytest_sdspeed_register``."""
     pluginmanager.add_hookspecs(hooks)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Where another run asks for a confirmation, run its test alone and save nothing."""
+    if options.CONFIRMATION in os.environ:
+        from pytest_sdspeed.confirm import run_errand
+
+        run_errand(config)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -86,6 +86,7 @@ def judged(case: Judged) -> Result:
     interval = decision.interval if decision else Interval(1.0, 1.0, 1.0)
     blocks = decision.blocks if decision else len(record.samples_s[base])
     samples = {arm: record.samples_s[arm][:blocks] for arm in dict.fromkeys((base, CONTROL, name))}
+    latency_s, baseline_latency_s = latencies(samples, name, base)
     setup = case.candidate.setup
     return Result(
         table=case.choice.table.name if case.choice else None,
@@ -102,8 +103,8 @@ def judged(case: Judged) -> Result:
         verdict=verdict,
         image_verdict=pictures.verdict if pictures else None,
         blocks=blocks,
-        latency_s=_median(samples[name], samples[CONTROL] if is_baseline else ()),
-        baseline_latency_s=_median(samples[base], samples[CONTROL]),
+        latency_s=latency_s,
+        baseline_latency_s=baseline_latency_s,
         samples_s=samples,
         image=pictures.metrics if pictures else {},
         images=_pictures(record.pictures[name], case.record.seed),
@@ -116,6 +117,17 @@ def judged(case: Judged) -> Result:
         weights=_weights(case),
         peak_memory_bytes=record.peak_bytes.get(name),
     )
+
+
+def latencies(samples_s: Mapping[str, Sequence[Sequence[float]]], name: str, base: str) -> tuple[float, float]:
+    """Median latency of an arm and of its baseline, seconds; the control's slots are the baseline's.
+
+    Args:
+        samples_s: arm -> [first, second] slot of every block, seconds.
+        name: of the arm.
+        base: of its baseline, which may be the arm itself.
+    """
+    return _median(samples_s[name], samples_s[CONTROL] if name == base else ()), _median(samples_s[base], samples_s[CONTROL])
 
 
 def _judge_pictures(case: Judged) -> ImageJudgement | None:

@@ -152,13 +152,20 @@ class Session:
             return f"table {table.name!r} has no row {choice.setup!r} to hold it to: give the marker a speedup{help_}"
         return unsupported
 
-    def measure(self, candidate: Contestant, baseline: Contestant | None, expectation: Expectation) -> Result:
+    def measure(
+        self,
+        candidate: Contestant,
+        baseline: Contestant | None,
+        expectation: Expectation,
+        confirm: Callable[[Result], Result] | None = None,
+    ) -> Result:
         """Measure, or take what its campaign measured before, and judge.
 
         Args:
             candidate: a setup, or a callable.
             baseline: what it is compared with; None for the baseline of its setup's table.
             expectation: of the test's marker.
+            confirm: asked for the last word on a row that fails on its speed alone; None leaves it the failure it is.
 
         Raises:
             SdSpeedError: the arm or its baseline could not be measured; the message says why.
@@ -184,6 +191,9 @@ class Session:
         if error is not None and candidate.name not in record.decisions:
             raise error
         result = judged(Judged(record, candidate, base, choice, expected, self.machine, self.options))
+        too_slow = result.verdict == "fail" and result.image_verdict != "fail" and candidate.name not in record.errors
+        if confirm is not None and too_slow:
+            result = confirm(result)
         self.results.append(result)
         return result
 
@@ -276,12 +286,22 @@ class Session:
             return
         campaign = base.setup.choice.campaign
         if self._open_campaign not in (None, campaign):
-            self._pool.clear()
-            for setup in self._setups.values():
-                if setup.choice.campaign != campaign:
-                    setup.release()
-            _free_device_memory()
+            self.release(keep=campaign)
         self._open_campaign = campaign
+
+    def release(self, keep: tuple[str, str, str] | None = None) -> None:
+        """Give the memory of pipelines back; whoever uses one again builds it again.
+
+        Args:
+            keep: the campaign whose pipelines stay, or None.
+        """
+        if self._open_campaign is None:
+            return
+        self._pool.clear()
+        for setup in self._setups.values():
+            if setup.choice.campaign != keep:
+                setup.release()
+        _free_device_memory()
 
     def _memory(self) -> MemoryMeter:
         from pytest_sdspeed.measure.memory import CudaMemory, ResidentMemory

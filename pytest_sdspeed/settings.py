@@ -37,6 +37,7 @@ class Options:
         seed: of block order and latents, or None for the recipes' own.
         report: where the HTML report goes, or None.
         record: where the measured table goes, or None.
+        confirm: measure a row that is too slow again in a new process.
     """
 
     gpu: bool
@@ -49,6 +50,7 @@ class Options:
     seed: int | None
     report: Path | None
     record: Path | None
+    confirm: bool
 
     @property
     def random_weights(self) -> bool:
@@ -79,6 +81,7 @@ def read_options(config: pytest.Config) -> Options:
         seed=_number("--sd-seed", value("seed"), int, "a whole number from 0 to 2**62", lambda x: 0 <= x <= 2**62),
         report=_output("--sd-report", value("report")),
         record=_output("--sd-record", value("record")),
+        confirm=config.getini("sdspeed_confirm") if config.getoption("sd_confirm") is None else config.getoption("sd_confirm"),
     )
 
 
@@ -101,8 +104,8 @@ def _number(option: str, given: str | None, kind: Callable[[str], Any], valid: s
 
 
 def _output(option: str, given: str | None) -> Path | None:
-    """A file this run will write: refused before anything is measured where it cannot be written."""
-    if given is None:
+    """A file this run will write: refused before anything is measured where it cannot be written. "" is no file, whatever the ini file says."""
+    if not given:
         return None
     path = Path(given)
     if path.is_dir():

@@ -31,6 +31,7 @@ GLUE_MODULES = {
     "fixtures",
     "settings",
     "gate",
+    "confirm",
     "collecting",
     "watching",
     "summary",
@@ -48,7 +49,9 @@ MAY_IMPORT = {
     "history": {"model", "judge"},
     "report": {"model"},
 }
-KNOW_PYTEST = {f"{PACKAGE}.{name}" for name in ("options", "plugin", "hooks", "fixtures", "settings", "gate", "collecting", "watching")}
+KNOW_PYTEST = {
+    f"{PACKAGE}.{name}" for name in ("options", "plugin", "hooks", "fixtures", "settings", "gate", "confirm", "collecting", "watching")
+}
 HEAVY = {"numpy", "torch", "scipy", "matplotlib", "jinja2", "skimage", "diffusers", "transformers"}
 UNKNOWN_TO_RULES = {"torch", "diffusers", "transformers", "pytest", "_pytest"}
 LONGEST = 400

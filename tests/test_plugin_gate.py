@@ -211,6 +211,7 @@ KEYS = [
     "peak_memory_bytes",
     "stages_s",
     "telemetry",
+    "confirmation",
 ]
 
 

@@ -88,6 +88,14 @@ def test_the_command_line_wins_over_the_ini_file(gated, pytester):
     gated(source, "--sd-max-blocks=7").assert_outcomes(passed=1)
 
 
+def test_an_empty_path_takes_the_file_of_the_ini_file_back(gated, pytester):
+    pytester.makeini("[pytest]\nsdspeed_report = report.html\n")
+    gated(ENGINE, "--sd-report=").assert_outcomes(passed=1)
+    assert not (pytester.path / "report.html").exists()
+    gated(ENGINE).assert_outcomes(passed=1)
+    assert (pytester.path / "report.html").exists()
+
+
 def test_a_table_of_ones_own_that_contradicts_itself_names_file_and_key(gated, pytester):
     text = (files("pytest_sdspeed.tables") / "inference.toml").read_text()
     (pytester.path / "mine.toml").write_text(

@@ -135,7 +135,7 @@ class Progress:
     """Where a campaign stands, for whoever watches.
 
     Attributes:
-        phase: ``warm-up`` or ``block``.
+        phase: ``warm-up`` or ``block``, or that another process measures.
         arm: about to run.
         block: number from 1; blocks: how many the plan allows.
         left_s: seconds left of the plan at the expected pace, None while unknown.

@@ -51,3 +51,4 @@ def _campaign(results: list[Result]) -> Iterable[str]:
         for cells in text.rows(results)
     )
     yield f"<h2>{escape(text.heading(results))}</h2><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    yield from (f"<p>{escape(line)}</p>" for line in text.confirmations(results))

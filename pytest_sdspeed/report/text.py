@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
 
     from pytest_sdspeed.model import Interval, Result
 
 COLUMNS = ("setup", "latency", "speed-up", "documented", "floor", "pictures", "verdict")
 _MILLISECONDS_UNDER_S = 0.1
+_ENDED = {"pass": "passed", "fail": "failed again"}
 
 
 def latency(seconds: float) -> str:
@@ -26,6 +28,12 @@ def ratio(value: float) -> str:
 def interval(low: float, high: float) -> str:
     """``[1.27, 1.29]``."""
     return f"[{low:.2f}, {high:.2f}]"
+
+
+def figures(record: Mapping[str, Any]) -> str:
+    """``x1.31 [1.29, 1.33]`` of a stored record, whose figures are None where they are not finite."""
+    speedup, low, high = (float("nan") if record[name] is None else record[name] for name in ("speedup", "low", "high"))
+    return f"{ratio(speedup)} {interval(low, high)}"
 
 
 def pictures(image: Mapping[str, float]) -> str:
@@ -62,7 +70,9 @@ def rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
     cells = list(dict.fromkeys(map(row, results)))
     if results[0].is_baseline:
         return cells
-    return [_baseline_row(results[0].baseline, results[0].baseline_latency_s, "-"), *cells]
+    # A row with the figures of another process has that process's baseline.
+    own = next((result for result in results if result.confirmation is None), results[0])
+    return [_baseline_row(own.baseline, own.baseline_latency_s, "-"), *cells]
 
 
 def title(result: Result, blocks: int | None = None) -> str:
@@ -106,11 +116,24 @@ def campaigns(results: Iterable[Result]) -> list[list[Result]]:
     return [sorted(group, key=lambda result: not result.is_baseline) for group in groups.values()]
 
 
+def confirmations(results: Iterable[Result]) -> list[str]:
+    """What new processes said of the rows that failed in the first one, a line each."""
+    return list(dict.fromkeys(_confirmation(result, result.confirmation) for result in results if result.confirmation is not None))
+
+
+def _confirmation(result: Result, other: Mapping[str, Any]) -> str:
+    own: Mapping[str, Any] = {"speedup": result.speedup, "low": result.low, "high": result.high, "verdict": result.verdict}
+    first, second = (other, own) if result.verdict == "pass" else (own, other)
+    said = _ENDED.get(str(second["verdict"]), second["verdict"])
+    return f"{result.setup}: failed in the first process ({figures(first)}), {said} in a fresh one ({figures(second)})"
+
+
 def table(results: Sequence[Result]) -> list[str]:
-    """A campaign's title and table as lines."""
+    """A campaign's title, table and confirmations as lines."""
     lines = [COLUMNS, *rows(results)]
     widths = [max(len(cells[column]) for cells in lines) for column in range(len(COLUMNS))]
-    return [heading(results), *("   ".join(map(str.ljust, cells, widths)).rstrip() for cells in lines)]
+    shown = ("   ".join(map(str.ljust, cells, widths)).rstrip() for cells in lines)
+    return [heading(results), *shown, *confirmations(results)]
 
 
 def message(result: Result) -> str:
