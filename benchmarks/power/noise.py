@@ -58,7 +58,8 @@ def _iid(rng: np.random.Generator, cv: float, trials: int, slots: int) -> np.nda
 
 
 def _drift(rng: np.random.Generator, cv: float, trials: int, slots: int) -> np.ndarray:
-    return _iid(rng, cv, trials, slots) + DRIFT * np.linspace(0, 1, slots) * rng.choice([-1, 1], (trials, 1))
+    noise: np.ndarray = _iid(rng, cv, trials, slots) + DRIFT * np.linspace(0, 1, slots) * rng.choice([-1, 1], (trials, 1))
+    return noise
 
 
 def _ar1(rng: np.random.Generator, cv: float, trials: int, slots: int) -> np.ndarray:
@@ -69,20 +70,24 @@ def _ar1(rng: np.random.Generator, cv: float, trials: int, slots: int) -> np.nda
 
 
 def _spikes(rng: np.random.Generator, cv: float, trials: int, slots: int) -> np.ndarray:
-    return _iid(rng, cv, trials, slots) + SPIKE * (rng.random((trials, slots)) < SPIKE_SHARE)
+    noise: np.ndarray = _iid(rng, cv, trials, slots) + SPIKE * (rng.random((trials, slots)) < SPIKE_SHARE)
+    return noise
 
 
 def _stalls(rng: np.random.Generator, cv: float, trials: int, slots: int) -> np.ndarray:
-    return _iid(rng, cv, trials, slots) + STALL * (rng.random((trials, slots)) < STALL_SHARE)
+    noise: np.ndarray = _iid(rng, cv, trials, slots) + STALL * (rng.random((trials, slots)) < STALL_SHARE)
+    return noise
 
 
 def _steps(rng: np.random.Generator, cv: float, trials: int, slots: int) -> np.ndarray:
     steps = (rng.random((trials, slots)) < STEP_SHARE) * rng.normal(0, STEP, (trials, slots))
-    return _iid(rng, cv, trials, slots) + np.cumsum(steps, axis=1)
+    noise: np.ndarray = _iid(rng, cv, trials, slots) + np.cumsum(steps, axis=1)
+    return noise
 
 
 def _mixed(rng: np.random.Generator, cv: float, trials: int, slots: int) -> np.ndarray:
-    return _ar1(rng, cv, trials, slots) + _drift(rng, 0, trials, slots) + SPIKE * (rng.random((trials, slots)) < SPIKE_SHARE)
+    noise: np.ndarray = _ar1(rng, cv, trials, slots) + _drift(rng, 0, trials, slots) + SPIKE * (rng.random((trials, slots)) < SPIKE_SHARE)
+    return noise
 
 
 KINDS: dict[str, Callable[[np.random.Generator, float, int, int], np.ndarray]] = {

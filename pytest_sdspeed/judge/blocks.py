@@ -72,4 +72,5 @@ def _slot_deviation(logs: FloatArray) -> FloatArray:
 
 def _locations(logs: FloatArray, limit: FloatArray) -> FloatArray:
     disturbed = np.abs(logs[..., 0] - logs[..., 1]) > limit
-    return np.where(disturbed, logs.min(-1), logs.mean(-1))
+    found: FloatArray = np.where(disturbed, logs.min(-1), logs.mean(-1))
+    return found
