@@ -30,7 +30,8 @@ def traces(given: list[Path] | None) -> list[Noise]:
     Raises:
         SystemExit: one cannot be replayed.
     """
-    paths = given if given is not None else [path for folder in TRACES for path in sorted(folder.glob("noise-*.json"))]
+    usual = {path.name: path for folder in TRACES for path in sorted(folder.glob("noise-*.json"))}
+    paths = given if given is not None else list(usual.values())
     try:
         return [replayed(path, slots_per_block(1)) for path in paths]
     except (OSError, ValueError) as error:
@@ -43,6 +44,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer trials")
     parser.add_argument("--traces", nargs="+", type=Path, metavar="PATH", help="replay these trace files instead of the usual ones")
     parser.add_argument("--output", type=Path, default=Path("gate-power"), metavar="FOLDER", help="default: %(default)s")
+    parser.add_argument("--page", type=Path, metavar="PATH", help="a Markdown page that takes the shorter tables between its two markers")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     options = parser.parse_args()
     trials, peer_trials = QUICK if options.quick else FULL
@@ -57,6 +59,8 @@ def main() -> None:
     report.plot(lines, options.output / "gate_power.svg")
     text = report.markdown(lines)
     (options.output / "gate_power.md").write_text(text, encoding="utf-8")
+    if options.page:
+        options.page.write_text(report.into(options.page.read_text(encoding="utf-8"), report.short(lines)), encoding="utf-8")
     print(text)
     print(
         f"{trials} campaigns a line ({peer_trials} for peers), seed {options.seed}; a share p has a standard error of sqrt(p (1 - p) / n)."

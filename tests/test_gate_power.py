@@ -14,7 +14,7 @@ pytest.importorskip("tqdm")
 pytest.importorskip("matplotlib")
 
 import gate_power
-from power import campaigns, noise, rules, studies
+from power import campaigns, noise, report, rules, studies
 
 from pytest_sdspeed.judge import speed, stopping
 
@@ -141,8 +141,12 @@ def test_a_missing_trace_is_refused_by_name(tmp_path, monkeypatch):
 
 def test_the_command_writes_what_it_found(tmp_path, trace, monkeypatch, capsys):
     monkeypatch.setattr(gate_power, "QUICK", (40, 3))
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
     own = trace(np.random.default_rng(0).lognormal(0, 0.01, 200))
-    monkeypatch.setattr(sys, "argv", ["gate_power.py", "--quick", "--traces", str(own), "--output", str(tmp_path / "out")])
+    monkeypatch.setattr(
+        sys, "argv", ["gate_power.py", "--quick", "--traces", str(own), "--output", str(tmp_path / "out"), "--page", str(page)]
+    )
     gate_power.main()
     lines = list(csv.DictReader((tmp_path / "out/gate_power.csv").read_text().splitlines()))
     assert {line["study"] for line in lines} == {"gate", "rules", "rows", "control", "peers"}
@@ -158,4 +162,14 @@ def test_the_command_writes_what_it_found(tmp_path, trace, monkeypatch, capsys):
         "### Peers, at equal generations",
     ):
         assert title in table
+    written = page.read_text()
+    assert "old" not in written
+    assert written.startswith("before\n")
+    assert written.endswith("after\n")
+    assert "| mixed, CV 3.0% |" in written
     assert "pytest-sdspeed" in (tmp_path / "out/gate_power.svg").read_text()
+
+
+def test_a_page_without_markers_is_refused():
+    with pytest.raises(ValueError, match="gate_power"):
+        report.into("a page", "tables")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PLOTTED = "mixed, CV 3.0%"
+BEGIN, END = "<!-- gate_power -->", "<!-- /gate_power -->"
 
 
 def write_csv(lines: Sequence[Line], path: Path) -> None:
@@ -28,6 +29,31 @@ def markdown(lines: Sequence[Line]) -> str:
     """Every study as a table, shares in percent."""
     parts = [_gate(lines), _rules(lines), _rows(lines), _control(lines), _peers(lines)]
     return "\n\n".join(parts) + "\n"
+
+
+def short(lines: Sequence[Line]) -> str:
+    """The gate and its peers under the noises that tell most, for the README."""
+    gate = [line for line in lines if line.study == "gate" and _tells(line.noise, ("CV 1.0%", "CV 3.0%"))]
+    peers = [line for line in lines if line.study == "peers" and _tells(line.noise, ("CV 3.0%",))]
+    return f"{_gate(gate)}\n\n{_peers(peers)}\n"
+
+
+def _tells(noise: str, cvs: tuple[str, ...]) -> bool:
+    """Whether it is a recorded trace, or simulated with one of those CVs."""
+    return "CV" not in noise or noise.endswith(cvs)
+
+
+def into(text: str, tables: str) -> str:
+    """A page with the tables between its two markers.
+
+    Raises:
+        ValueError: the page has no such markers.
+    """
+    before, found, rest = text.partition(BEGIN)
+    _, also, after = rest.partition(END)
+    if not (found and also):
+        raise ValueError(f"no {BEGIN} ... {END}")
+    return f"{before}{BEGIN}\n{tables}{END}{after}"
 
 
 def _gate(lines: Iterable[Line]) -> str:
