@@ -122,29 +122,26 @@ def control_lines(rng: np.random.Generator, noise: Noise, trials: int) -> Iterat
             )
 
 
-def peer_lines(rng: np.random.Generator, noise: Noise, trials: int, peers: Sequence[Peer]) -> Iterator[Line]:
+def peer_lines(rng: np.random.Generator, noise: Noise, trials: int, peer_trials: int, peers: Sequence[Peer]) -> Iterator[Line]:
     """This gate, and every peer on the same slots: the first half its reference, the second half what it is asked about.
 
     A peer gets as many generations as the gate took on average at the same true speed-up, taken one arm after the other as its users do,
     and a reference that takes what the documented speed-up promises.
     """
-    gate = seen(paired(rng, noise, max(trials, 2000)))
+    gate = seen(paired(rng, noise, trials))
     for ratio in RATIOS:
         shares = judged(gate, ratio)
         half = max(6, round(shares.blocks * slots_per_block(1) / 2))
-        common = {"study": "peers", "noise": noise.name, "ratio": ratio}
-        ours = {
-            "passed": shares.passed,
-            "failed": shares.failed,
-            "blocks": shares.blocks,
-            "generations": shares.blocks * slots_per_block(1),
-        }
-        yield Line(rule="pytest-sdspeed", trials=max(trials, 2000), **common, **ours)  # type: ignore[arg-type]
-        durations = np.exp(noise.draw(rng, trials, noise.blocks * slots_per_block(1))[:, : 2 * half])
+        cell = partial(Line, study="peers", noise=noise.name, ratio=ratio)
+        generations = shares.blocks * slots_per_block(1)
+        yield cell(
+            rule="pytest-sdspeed", trials=trials, passed=shares.passed, failed=shares.failed, blocks=shares.blocks, generations=generations
+        )
+        durations = np.exp(noise.draw(rng, peer_trials, noise.blocks * slots_per_block(1))[:, : 2 * half])
         durations[:, half:] /= ratio
         for peer in peers:
             alarms = sum(peer.alarms(trial[:half], trial[half:]) for trial in durations)
-            yield Line(rule=peer.name, trials=trials, failed=alarms / trials, generations=2.0 * half, **common)  # type: ignore[arg-type]
+            yield cell(rule=peer.name, trials=peer_trials, failed=alarms / peer_trials, generations=2.0 * half)
 
 
 def tasks(
@@ -161,5 +158,5 @@ def tasks(
         *(partial(rule_lines, noise=noise, trials=trials) for noise in telling),
         *(partial(gate_lines, noise=simulated("mixed", 0.01), trials=max(500, trials // 10), rows=rows) for rows in (3, 7)),
         *(partial(control_lines, noise=simulated("iid", cv), trials=trials) for cv in (0.003, 0.01, 0.03)),
-        *(partial(peer_lines, noise=noise, trials=peer_trials, peers=peers) for noise in compared),
+        *(partial(peer_lines, noise=noise, trials=trials, peer_trials=peer_trials, peers=peers) for noise in compared),
     ]
