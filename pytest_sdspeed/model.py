@@ -206,8 +206,8 @@ class Result:
         image: picture metric -> value; images: the candidate's pictures, float32 (N, H, W, 3) in [0, 1], or None.
         reasons: why the verdict is what it is, in words.
         control: the A/A control's interval, or None where it could not be formed.
-        planned_blocks: what the budget allowed, fixed before the first look; resolves: the change that so many can tell at this noise, as a
-            fraction, or None for a baseline.
+        planned_blocks: what the budget allowed, fixed before the first look; resolves: how far from its floor a
+            speed-up must be for them to decide it at this noise, as a fraction; None for a baseline and where they bring no look.
         recipe: what was generated, or None for callables.
         weights: ``pretrained``, ``random`` or ``embedded``, or None for callables.
         peak_memory_bytes: of one generation, or None where the platform does not tell.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -163,15 +164,21 @@ def _speed_reasons(decision: Decision, case: Judged) -> Sequence[str]:
         return (f"slower than its floor: at most x{found.high:.3f}, the floor is x{floor:.3f}",)
     if decision.verdict != "inconclusive":
         return ()
-    planned = case.record.planned_blocks
-    resolved = f"at this noise, {planned} blocks resolve {decision.resolves:.1%}: the floor x{floor:.3f} is not told apart"
+    resolved = f"{_resolution(decision, case.record.planned_blocks)}: the floor x{floor:.3f} is not told apart"
     if decision.more_blocks is None:
-        return (f"{resolved}; no number of blocks decides a ratio this close to its floor",)
-    per_block = case.record.timed_s / max(1, len(case.record.samples_s[case.base.name]))
-    seconds = decision.more_blocks * per_block
-    total = decision.blocks + decision.more_blocks
-    wanted = f"--sd-budget {case.record.timed_s + seconds * 1.2:.0f} --sd-max-blocks {total}"
+        return (f"{resolved}; no number of blocks that a campaign may take decides a ratio this close to its floor",)
+    record, total = case.record, decision.blocks + decision.more_blocks
+    seconds = decision.more_blocks * record.timed_s / max(1, len(record.samples_s[case.base.name]))
+    # The next run plans with what a block of all rows costs, though rows leave.
+    budget_s = max(record.timed_s + 1.2 * seconds, 1.1 * record.block_s * total)
+    wanted = f"--sd-budget {math.ceil(budget_s)} --sd-max-blocks {total}"
     return (f"{resolved}; about {decision.more_blocks} more blocks ({seconds:.0f} s) would decide it: {wanted}",)
+
+
+def _resolution(decision: Decision, planned: int) -> str:
+    if decision.resolves is None:
+        return f"{planned} blocks decide nothing"
+    return f"at this noise, {planned} blocks resolve {decision.resolves:.1%}"
 
 
 def _median(*pairs: Sequence[Sequence[float]]) -> float:

@@ -229,13 +229,9 @@ class Session:
 
     def _campaign_rows(self, asked: Choice) -> list[Choice]:
         """The rows that tests of this run select from a campaign, in the table's order."""
-        wanted = {asked.setup} if asked.setup != asked.baseline else set()
-        for name, setup in self.selected:
-            choice = self.catalog.choose(name, setup, "")
-            if choice.table is asked.table and choice.row and choice.baseline == asked.baseline and setup != asked.baseline:
-                wanted.add(setup)
-        choices = [self.catalog.choose(asked.table.name, row.setup, "") for row in asked.table.rows if row.setup in wanted]
-        return [choice for choice in choices if self.setup(choice).unsupported is None]
+        selected = {choice.setup for choice in self._selected_choices() if choice.campaign == asked.campaign} | {asked.setup}
+        rows = [row.setup for row in asked.table.rows if row.setup in selected - {asked.baseline}]
+        return [self.catalog.choose(asked.table.name, row, "") for row in rows]
 
     def _floor(self, setup: Setup) -> float:
         row = setup.choice.row

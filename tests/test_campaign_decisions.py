@@ -11,7 +11,9 @@ from campaigns import durations, undecidable
 from fakes import Bench
 
 from pytest_sdspeed.judge import speed, stopping
-from pytest_sdspeed.model import CONTROL
+from pytest_sdspeed.measure import campaign
+from pytest_sdspeed.measure.facts import Decision
+from pytest_sdspeed.model import CONTROL, Interval
 
 bench = campaigns.bench
 _quick_collector = campaigns.quick_collector
@@ -108,6 +110,14 @@ def test_looks_are_fixed_by_what_the_warm_up_costs(bench, budget_s, max_blocks, 
     assert record.decisions["row"].verdict == "inconclusive"
 
 
+@pytest.mark.parametrize("stalled", [0, 1])
+def test_a_stall_in_the_warm_up_does_not_shorten_the_plan(bench, stalled):
+    durations = iter([20.0 if index == stalled else 1.0 for index in range(2)])
+    base = bench.arm("base", 1.0, effect=lambda: next(durations, 1.0))
+    record = bench.run(base, undecidable(bench), budget_s=90.0)
+    assert (record.block_s, record.planned_blocks) == (6.0, 15)
+
+
 def test_a_machine_that_turns_faster_gets_no_more_looks(bench):
     faster = lambda: 1.0 if bench.block < 2 else 0.1  # noqa: E731
     record = bench.run(bench.arm("base", 1.0, effect=faster), undecidable(bench, effect=faster), budget_s=45.0)
@@ -154,6 +164,13 @@ def test_an_inconclusive_row_says_how_many_more_blocks_would_decide():
     assert decision.verdict == "inconclusive"
     assert decision.more_blocks == speed.blocks_to_decide(ratios(record, "row"), 1.47) - 4 > 0
     assert decision.resolves == speed.resolvable(ratios(record, "row"), 4)
+
+
+@pytest.mark.parametrize(("blocks", "more"), [(2, 1), (19, 1), (23, 2), (200, None)])
+def test_a_row_that_seems_decided_where_no_look_was_needs_the_next_one(blocks, more):
+    seeming = Decision(verdict="pass", interval=Interval(2.0, 1.9, 2.1), blocks=blocks, more_blocks=None, resolves=0.01)
+    found = campaign._undecided(seeming)
+    assert (found.verdict, found.more_blocks) == ("inconclusive", more)
 
 
 def test_no_number_of_blocks_is_promised_to_a_row_that_sits_on_its_floor(bench):

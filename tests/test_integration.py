@@ -69,7 +69,7 @@ def run(pytester, saved, monkeypatch):
     These runs take real time on a machine that may be busy, and ask nothing of it: one in a hundred A/A controls alarms by design, so
     here it is made to alarm never.
     """
-    monkeypatch.setattr(speed, "CONTROL_CONFIDENCE", 1 - 1e-12)
+    monkeypatch.setattr(speed, "CONTROL_ERROR", 1e-12)
 
     def go(source, *arguments, conftest="", models=None):
         (pytester.path / "small.toml").write_text(TABLE.format(**saved | (models or {})))
@@ -89,7 +89,7 @@ def test_every_row_is_measured_in_one_campaign_and_stored(run, pytester):
         bench["extra_info"]["sdspeed"]["setup"]: bench for bench in json.loads((pytester.path / "out.json").read_text())["benchmarks"]
     }
     assert records.keys() == {"baseline", "distilled", "distilled_tiny_vae", "small_sdpa"}
-    shared = {tuple(map(tuple, bench["extra_info"]["sdspeed"]["samples_s"]["baseline"])) for bench in records.values()}
+    shared = {tuple(map(tuple, bench["extra_info"]["sdspeed"]["samples_s"]["baseline"][:3])) for bench in records.values()}
     assert len(shared) == 1
     record = records["distilled"]["extra_info"]["sdspeed"]
     assert record["peak_memory_bytes"] is None or record["peak_memory_bytes"] > 100_000

@@ -101,7 +101,7 @@ def test_blocks_to_decide_is_the_next_look_that_would(ratios, floor, rows):
     gap, spread = np.mean(ratios) - math.log(floor), np.std(ratios, ddof=1)
 
     def decides(look):
-        return stopping.critical(look, rows if gap < 0 else 1) * spread / math.sqrt(look) < abs(gap)
+        return speed._reach(look, rows if gap < 0 else 1) * spread < abs(gap)
 
     later = [look for look in stopping.looks(200) if look > len(ratios)]
     assert speed.blocks_to_decide(ratios, floor, rows) == next(filter(decides, later), None)
@@ -117,12 +117,21 @@ def test_blocks_to_decide_needs_a_floor():
         speed.blocks_to_decide([0.1, 0.2], 0.0)
 
 
-def test_resolvable_is_the_half_width_as_a_fraction():
+def test_so_many_blocks_resolve_what_their_last_look_decides_nine_times_in_ten():
+    rng = np.random.default_rng(0)
+    for blocks, rows in ((4, 1), (6, 1), (20, 1), (20, 8)):
+        noise = rng.normal(0, 0.03, (5000, blocks))
+        below = -math.log1p(speed.resolvable((noise[0] / noise[0].std(ddof=1) * 0.03).tolist(), blocks, rows))
+        upper = noise.mean(1) + below + stopping.critical(blocks, rows) * noise.std(1, ddof=1) / math.sqrt(blocks)
+        assert 0.87 < (upper < 0).mean() < 0.93
+
+
+def test_more_blocks_resolve_more_and_too_few_nothing():
     ratios = [0.1, 0.2, 0.4, 0.15]
-    spread = np.std(ratios, ddof=1)
-    assert speed.resolvable(ratios, 16) == pytest.approx(math.expm1(stopping.critical(16) * spread / 4))
-    assert speed.resolvable(ratios, 64) < speed.resolvable(ratios, 16)
-    assert speed.resolvable([-300.0, 300.0], 2) < math.inf
+    assert speed.resolvable(ratios, 64) < speed.resolvable(ratios, 16) < speed.resolvable(ratios, 16, 8)
+    assert speed.resolvable([0.1, 0.1], 3) == 0
+    assert speed.resolvable([-300.0, 300.0], 3) < math.inf
+    assert speed.resolvable(ratios, 2) is None
 
 
 # the A/A control

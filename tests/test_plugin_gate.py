@@ -1,6 +1,8 @@
 """The gate from the outside, on a fake clock: it passes what is good and fails what is planted."""
 
+import importlib
 import json
+import re
 import textwrap
 
 import pytest
@@ -93,7 +95,7 @@ def test_a_baseline_that_alternates_breaks_the_control(gated, pytester):
 NOISY = """
 @pytest.mark.sd_latency(speedup=1.5)
 def test_engine(sd_latency):
-    sd_latency(engine(1.0 / 0.96, cv=0.02), baseline=engine(1.5, cv=0.02))
+    sd_latency(engine(1.0 / 0.985, cv=0.02), baseline=engine(1.5, cv=0.02))
 """
 
 
@@ -104,7 +106,45 @@ def test_an_inconclusive_verdict_does_what_was_asked(gated, mode, outcome, code)
     result = gated(NOISY, f"--sd-inconclusive={mode}", "--sd-max-blocks=4")
     result.assert_outcomes(**outcome)
     assert result.ret == code
-    result.stdout.fnmatch_lines(["*inconclusive: *more blocks (* s) would decide it: --sd-budget * --sd-max-blocks *"])
+    result.stdout.fnmatch_lines(
+        [
+            "*inconclusive: *at this noise, 4 blocks resolve *%: the floor * more blocks (* s) would decide it: --sd-budget * --sd-max-blocks *"
+        ]
+    )
+    result.stdout.re_match_lines([r"sd speed-ups: .* 4 blocks, A/A control x\S+ \[\S+ \S+\], at this noise 4 blocks resolve \d+\.\d%$"])
+
+
+def test_the_advice_to_an_inconclusive_row_is_a_run_that_decides(gated):
+    result = gated(NOISY, "--sd-max-blocks=4")
+    advice = re.search(r"would decide it: (--sd-budget \d+) (--sd-max-blocks \d+)", result.stdout.str())
+    again = gated(NOISY, *advice.group(1).split(), *advice.group(2).split())
+    again.assert_outcomes(passed=1)
+
+
+def test_the_rows_and_campaigns_of_a_run_share_their_errors(gated, monkeypatch):
+    """Three callables, one of which fails first, and a skipped test that counts for nothing."""
+    seen = []
+    campaign = importlib.import_module("pytest_sdspeed.measure.campaign")
+    run = campaign.run_campaign
+
+    def watched(baseline, rows, limits, *arguments, **options):
+        seen.append((limits.rows, limits.campaigns))
+        return run(baseline, rows, limits, *arguments, **options)
+
+    monkeypatch.setattr(campaign, "run_campaign", watched)
+    source = """
+    @pytest.mark.sd_latency(speedup=1.5)
+    @pytest.mark.parametrize("seconds", [2.0, 1.0, 1.0])
+    def test_engine(sd_latency, seconds):
+        sd_latency(engine(seconds), baseline=engine(1.5))
+
+    @pytest.mark.skip
+    @pytest.mark.sd_latency(speedup=1.5)
+    def test_skipped(sd_latency):
+        sd_latency(engine(1.0), baseline=engine(1.5))
+    """
+    gated(textwrap.dedent(source), "-p", "no:randomly").assert_outcomes(failed=1, passed=2, skipped=1)
+    assert seen == [(3, 3), (2, 3), (2, 3)]
 
 
 def test_an_exception_fails_its_test_alone_and_names_itself(gated):

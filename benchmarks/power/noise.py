@@ -29,14 +29,12 @@ class Noise:
         name: for tables.
         draw: (random generator, trials, slots) -> log durations.
         candidate: factor on the deviations of the candidate's slots, baseline 1.
-        traced: whether it replays a recorded trace.
         blocks: most blocks that it has slots for.
     """
 
     name: str
     draw: Callable[[np.random.Generator, int, int], np.ndarray]
     candidate: float = 1.0
-    traced: bool = False
     blocks: int = 20
 
 
@@ -102,7 +100,7 @@ KINDS: dict[str, Callable[[np.random.Generator, float, int, int], np.ndarray]] =
     "quiet candidate": _iid,
 }
 """Drift is 20% over the longest campaign; AR(1) has .5; 2% of slots spike to x1.3; 1% stall for x20; the machine's speed steps by 15%
-(standard deviation) every 40 slots; mixed is drift, AR(1) and spikes together; a noisy candidate has the CV, its baseline a tenth of it."""
+(standard deviation) once in 40 slots; mixed is drift, AR(1) and spikes together; a noisy candidate has the CV, its baseline a tenth of it."""
 
 
 def replayed(path: Path, slots_per_block: int) -> Noise:
@@ -130,4 +128,4 @@ def replayed(path: Path, slots_per_block: int) -> Noise:
         chosen: np.ndarray = logs[(rng.integers(0, len(logs), (trials, 1)) + np.arange(slots)) % len(logs)]
         return chosen
 
-    return Noise(path.stem, draw, traced=True, blocks=blocks)
+    return Noise(path.stem, draw, blocks=blocks)

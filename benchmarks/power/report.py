@@ -130,16 +130,27 @@ def _control(lines: Iterable[Line]) -> str:
 
 
 def _peers(lines: Iterable[Line]) -> str:
-    header = ("noise", "rule", *(f"alarms at x{ratio:.2f}" for ratio in RATIOS), "generations at x1.00")
+    header = ("noise", "rule", *(f"alarms at x{ratio:.2f}" for ratio in RATIOS), "undecided at x1.00", "generations at x1.00")
     found: dict[tuple[str, str], dict[float, Line]] = {}
     for line in lines:
         if line.study == "peers":
             found.setdefault((line.noise, line.rule), {})[line.ratio] = line
     cells = [
-        (noise, rule, *(share(at[ratio].failed, 1) for ratio in RATIOS), number(at[DOCUMENTED].generations))
+        (
+            noise,
+            rule,
+            *(share(at[ratio].failed, 1) for ratio in RATIOS),
+            share(_undecided(at[DOCUMENTED]), 1),
+            number(at[DOCUMENTED].generations),
+        )
         for (noise, rule), at in found.items()
     ]
     return _titled("Peers, at equal generations", header, cells)
+
+
+def _undecided(line: Line) -> float | None:
+    """The share without a verdict; None for rules that know none."""
+    return None if line.passed is None else max(0.0, 1 - line.passed - line.failed)
 
 
 def _by_noise(lines: Iterable[Line]) -> Iterable[tuple[str, dict[float, Line]]]:
@@ -188,9 +199,10 @@ def plot(lines: Sequence[Line], path: Path) -> None:
             zorder=3 if ours else 2,
             capsize=2,
         )
-    axes.axvspan(FLOOR, max(RATIOS), color="0.93", zorder=0)
+    axes.axvspan(DOCUMENTED, max(RATIOS), color="0.93", zorder=0)
+    axes.axvline(FLOOR, color="0.6", linewidth=1, linestyle=":", zorder=0)
     axes.set(xlabel="true speed-up / documented speed-up", ylabel="share called too slow", ylim=(-0.02, 1.02))
-    axes.set_title(f"An alarm in the shaded range is false ({PLOTTED}, equal generations)", fontsize="medium")
+    axes.set_title(f"An alarm in the shaded range is false; dotted: 5% below ({PLOTTED}, equal generations)", fontsize="medium")
     axes.legend(fontsize="small", frameon=False)
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)

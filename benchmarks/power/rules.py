@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from power.campaigns import FLOOR, Looks, Shares, judged, seen
+from power.campaigns import FLOOR, Looks, Shares, judged
 from pytest_sdspeed.judge import stopping
 from pytest_sdspeed.judge.blocks import block_ratios
 
@@ -67,5 +67,3 @@ BLOCK_RULES = (
     Rule("faster slot of each pair", _faster_slots, judged),
     Rule("e-process on guarded pairs", block_ratios, _e_process),
 )
-
-__all__ = ["BLOCK_RULES", "Rule", "seen"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -123,12 +123,13 @@ def control_lines(rng: np.random.Generator, noise: Noise, trials: int) -> Iterat
 
 
 def peer_lines(rng: np.random.Generator, noise: Noise, trials: int, peer_trials: int, peers: Sequence[Peer]) -> Iterator[Line]:
-    """This gate, and every peer on the same slots: the first half its reference, the second half what it is asked about.
+    """This gate, and every peer on the same slots in their order: the first half its reference, the second half what it is asked about.
 
     A peer gets as many generations as the gate took on average at the same true speed-up, taken one arm after the other as its users do,
     and a reference that takes what the documented speed-up promises.
     """
-    gate = seen(paired(rng, noise, trials))
+    logs = noise.draw(rng, trials, noise.blocks * slots_per_block(1))
+    gate = seen(paired(rng, replace(noise, draw=lambda *_: logs.copy()), trials))
     for ratio in RATIOS:
         shares = judged(gate, ratio)
         half = max(6, round(shares.blocks * slots_per_block(1) / 2))
@@ -137,7 +138,7 @@ def peer_lines(rng: np.random.Generator, noise: Noise, trials: int, peer_trials:
         yield cell(
             rule="pytest-sdspeed", trials=trials, passed=shares.passed, failed=shares.failed, blocks=shares.blocks, generations=generations
         )
-        durations = np.exp(noise.draw(rng, peer_trials, noise.blocks * slots_per_block(1))[:, : 2 * half])
+        durations = np.exp(logs[:peer_trials, : 2 * half])
         durations[:, half:] /= ratio
         for peer in peers:
             alarms = sum(peer.alarms(trial[:half], trial[half:]) for trial in durations)

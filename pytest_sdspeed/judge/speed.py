@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 CONTROL_ERROR = 0.009
 """Probability that the A/A controls of a run break without cause, over all its campaigns together: 1% less a margin for dependent blocks."""
 
+POWER = 0.9
+"""Share of campaigns that shall decide, wherever it is said what so many blocks can tell or how many are needed."""
+
 _CLOCK_RESOLUTION = 1e-9
 _LARGEST_EXPONENT = 700.0
 
@@ -83,7 +86,7 @@ def decide(measured: Interval, floor: float) -> Literal["pass", "fail"] | None:
 
 
 def blocks_to_decide(ratios: Sequence[float], floor: float, rows: int = 1) -> int | None:
-    """After how many blocks in all a look would decide, if mean and standard deviation stayed what they are.
+    """After how many blocks in all a look would decide, with probability ``POWER`` if mean and standard deviation are what they seem.
 
     A rough figure: mean and standard deviation will not stay.
 
@@ -93,7 +96,7 @@ def blocks_to_decide(ratios: Sequence[float], floor: float, rows: int = 1) -> in
         rows: how many rows share the error of "fail".
 
     Returns:
-        A total, not a number on top, and more than there are; None if the mean sits on the floor, or so close that no look would tell.
+        A total, not a number on top, and more than there are; None where even the last look would not tell.
 
     Raises:
         ValueError: with fewer than two blocks, a ratio that is not finite, or a floor that is not positive.
@@ -103,35 +106,45 @@ def blocks_to_decide(ratios: Sequence[float], floor: float, rows: int = 1) -> in
     mean, spread = _moments(ratios)
     gap = mean - math.log(floor)
     sharing = rows if gap < 0 else 1
-    return next(
-        (
-            look
-            for look in stopping.looks(stopping.LAST_LOOK)
-            if look > len(ratios) and stopping.critical(look, sharing) * spread / math.sqrt(look) < abs(gap)
-        ),
-        None,
-    )
+    later = (look for look in stopping.looks(stopping.LAST_LOOK) if look > len(ratios))
+    return next((look for look in later if _reach(look, sharing) * spread < abs(gap)), None)
 
 
-def resolvable(ratios: Sequence[float], blocks: int) -> float:
-    """The change that so many blocks can tell at this noise, as a fraction: 0.03 means a speed-up known to within 3%.
+def resolvable(ratios: Sequence[float], blocks: int, rows: int = 1) -> float | None:
+    """How far from its floor a speed-up must be for the look at so many blocks to decide it with probability ``POWER``, at this noise.
 
     Args:
         ratios: log speed-ups, one per block, for their noise.
-        blocks: number of blocks, 2 or more.
+        blocks: number of blocks.
+        rows: how many rows share the error of "fail", the side that needs more.
+
+    Returns:
+        A fraction: 0.03 means that a speed-up 3% below the floor fails. None where no look comes with so few blocks.
 
     Raises:
-        ValueError: with fewer than two blocks in either, or a ratio that is not finite.
+        ValueError: with fewer than two ratios, or one that is not finite.
     """
-    _, spread = _moments(ratios)
-    return math.expm1(min(stopping.critical(blocks) * spread / math.sqrt(blocks), _LARGEST_EXPONENT))
+    if not stopping.looks(blocks):
+        return None
+    return math.expm1(min(_reach(blocks, rows) * _moments(ratios)[1], _LARGEST_EXPONENT))
+
+
+def _reach(look: int, rows: int) -> float:
+    """The distance that a look decides with probability ``POWER``, in standard deviations of a block.
+
+    A normal approximation of "mean beyond the critical value times its estimated standard error", whose estimate varies by one over twice
+    the degrees of freedom.
+    """
+    critical, freedom = stopping.critical(look, rows), look - 1
+    deviation = math.sqrt(1 + critical**2 / (2 * freedom))
+    return (critical * (1 - 1 / (4 * freedom)) + float(stats.norm.ppf(POWER)) * deviation) / math.sqrt(look)
 
 
 def control_interval(first: Pairs, second: Pairs, campaigns: int = 1) -> Interval | None:
     """The A/A control: the baseline against itself, with a two-sided t interval. It should hold 1.
 
-    The confidence is that of one look: ask once, after the last block. Blocks are the sample here too: an interval from the spread of single
-    slots sees a 5% effect sooner, and breaks without cause in 20% of campaigns on a busy machine. The interval is widened by 1e-9, a nanosecond in a second, so that
+    The confidence is that of one look: ask once, after the last block. Blocks are the sample here too: the spread of single slots would see an
+    effect sooner, and depends on slots being independent, which on a busy machine they are not. The interval is widened by 1e-9, a nanosecond in a second, so that
     durations that differ by less than any clock resolves do not count as a difference.
 
     Args:

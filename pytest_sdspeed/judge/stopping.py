@@ -27,16 +27,6 @@ CONSTANTS = "critical_values.json"
 """The file beside this module that ``benchmarks/calibrate.py`` writes."""
 
 
-def spent(blocks: int) -> float:
-    """The share of the error that may be spent up to a look, 0 at two blocks.
-
-    ``1 - 0.9 * exp(-(blocks - 2) / 5) - 0.1 * sqrt(2 / blocks)``: spending functions are of Lan and DeMets (1983). This one does not end at a
-    last look, so that the budget need not be known: 18% at three blocks, 53% at six, 94% at twenty, 98% at fifty. It is the one of six that
-    took fewest blocks at the documented speed-up with slots of CV 3%; those that spend more early only save blocks on quieter machines.
-    """
-    return 1.0 - 0.9 * math.exp(-(blocks - 2) / 5) - 0.1 * math.sqrt(2 / blocks)
-
-
 class _Constants(NamedTuple):
     looks: tuple[int, ...]
     critical: dict[int, tuple[float, ...]]
@@ -85,7 +75,8 @@ def critical(blocks: int, rows: int = 1) -> float:
 
     Args:
         blocks: number of blocks, 2 or more; between two looks the later one's value is given.
-        rows: how many rows share ``ERROR_PER_SIDE``. Rounded up to a power of two; above 128 the last nominal levels are divided further.
+        rows: how many rows share ``ERROR_PER_SIDE``. Rounded up to a power of two; above 32 the last nominal levels are divided further, which
+            is a few percent off.
 
     Raises:
         ValueError: if one is too small.

@@ -126,7 +126,7 @@ class _Campaign:
         )
 
     def _warm_up(self) -> None:
-        """Two generations of every arm, of two seeds: compilers and caches settle, and the second tells what a slot costs."""
+        """Two generations of every arm, of two seeds: compilers and caches settle, and the faster one tells what a slot costs."""
         self._prepare()
         for arm in [arm for arm in self.arms.values() if arm.name not in self.errors]:
             for seed in self.limits.picture_seeds:
@@ -135,7 +135,8 @@ class _Campaign:
                 taken = self._generate(arm, seed)
                 if taken is None:
                     break
-                self.costs[arm.name] = taken.duration_s
+                # Compiling and contention only slow.
+                self.costs[arm.name] = min(taken.duration_s, self.costs.get(arm.name, taken.duration_s))
                 extra = self.memory.peak_bytes()
                 self.peaks[arm.name] = None if extra is None else arm.held_bytes() + extra
             if self.baseline.name in self.errors:
@@ -262,7 +263,7 @@ class _Campaign:
             interval=found,
             blocks=len(pairs),
             more_blocks=more,
-            resolves=speed.resolvable(ratios, self.blocks),
+            resolves=speed.resolvable(ratios, self.blocks, self.at_stake),
         )
 
     def _close(self) -> None:
@@ -282,8 +283,11 @@ class _Campaign:
 
 
 def _undecided(decision: Decision) -> Decision:
-    """What the interval says where no look was planned: it needs one more block to be looked at, even where it seems to decide."""
-    more = decision.more_blocks if decision.verdict == "inconclusive" else 1
+    """What the interval says where no look was planned: it needs the next look, even where it seems to decide."""
+    more = decision.more_blocks
+    if decision.verdict != "inconclusive":
+        later = [look for look in stopping.looks(stopping.LAST_LOOK) if look > decision.blocks]
+        more = later[0] - decision.blocks if later else None
     return replace(decision, verdict="inconclusive", more_blocks=more)
 
 

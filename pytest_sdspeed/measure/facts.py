@@ -80,14 +80,15 @@ class Decision:
         interval: at the deciding look, or the last.
         blocks: blocks measured.
         more_blocks: how many more would decide, None where decided or where no number would.
-        resolves: what the planned blocks can tell at this noise, as a fraction of the ratio.
+        resolves: how far from its floor a speed-up must be for the planned blocks to decide it at this noise, as a fraction; None where they
+            bring no look.
     """
 
     verdict: Verdict
     interval: Interval
     blocks: int
     more_blocks: int | None
-    resolves: float
+    resolves: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

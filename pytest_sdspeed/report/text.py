@@ -85,9 +85,8 @@ def title(result: Result, blocks: int | None = None) -> str:
     measured = result.device + (f" ({result.weights} weights)" if result.weights else "")
     where = f"documented on {result.documented_on}, measured on {measured}" if result.documented_on else f"measured on {measured}"
     name = result.table or "callables"
-    return (
-        f"sd speed-ups: {name}   {where}, {result.blocks if blocks is None else blocks} blocks{_budget(result)}, {_control(result.control)}"
-    )
+    measured_blocks = result.blocks if blocks is None else blocks
+    return f"sd speed-ups: {name}   {where}, {measured_blocks} blocks, {_control(result.control)}{_budget(result)}"
 
 
 def heading(results: Sequence[Result]) -> str:
@@ -98,7 +97,7 @@ def heading(results: Sequence[Result]) -> str:
 
 def _budget(result: Result) -> str:
     """What the blocks that the budget allows can tell, where a row's noise is known."""
-    return "" if result.resolves is None else f" (at this noise, {result.planned_blocks} resolve {result.resolves:.1%})"
+    return "" if result.resolves is None else f", at this noise {result.planned_blocks} blocks resolve {result.resolves:.1%}"
 
 
 def _control(control: Interval | None) -> str:
