@@ -63,7 +63,7 @@ def main() -> None:
         options.page.write_text(report.into(options.page.read_text(encoding="utf-8"), report.short(lines)), encoding="utf-8")
     print(text)
     print(
-        f"{trials} campaigns a line ({peer_trials} for peers), seed {options.seed}; a share p has a standard error of sqrt(p (1 - p) / n)."
+        f"{trials} campaigns a line ({peer_trials} for peers), seed {options.seed}; a simulated share p has a standard error of sqrt(p (1 - p) / n), one of a trace more."
     )
     print(f"wrote {options.output}/gate_power.csv, .md and .svg")
 

@@ -259,3 +259,10 @@ def test_public_names_resolve(name):
 def test_other_names_are_denied():
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = pytest_sdspeed.nothing
+
+
+def test_what_the_readme_links_to_is_there():
+    text = (REPOSITORY / "README.md").read_text()
+    targets = [target for target in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in target]
+    assert targets
+    assert [target for target in targets if not (REPOSITORY / target).exists()] == []
