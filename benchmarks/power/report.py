@@ -107,7 +107,7 @@ def _rules(lines: Iterable[Line]) -> str:
 
 
 def _rows(lines: Iterable[Line]) -> str:
-    header = ("arms", "true speed-up", "`pass`, of rows", "`fail`, of rows", "suites all green", "suites with a red row", "blocks")
+    header = ("arms", "true speed-up", "rows that `pass`", "rows that `fail`", "every row `pass`", "some row `fail`", "blocks")
     cells = [
         (
             str(line.rows + 1),
