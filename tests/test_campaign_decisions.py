@@ -110,6 +110,23 @@ def test_looks_are_fixed_by_what_the_warm_up_costs(bench, budget_s, max_blocks, 
     assert record.decisions["row"].verdict == "inconclusive"
 
 
+@pytest.mark.parametrize("budget_s", [5.0, 90.0])
+def test_a_slow_warm_up_does_not_shorten_the_plan(bench, budget_s):
+    """Ten times slower, every arm of it: what the first two blocks cost is known before the first look, and counts."""
+    slower = lambda: 1.0 if bench.block else 10.0  # noqa: E731
+    record = bench.run(bench.arm("base", 0.1, effect=slower), bench.arm("row", 0.1, effect=slower, floor=1.0), budget_s=budget_s)
+    assert record.block_s == pytest.approx(0.6)
+    assert record.planned_blocks == len(record.samples_s["base"]) == min(20, int(budget_s / 0.6))
+    assert record.decisions["row"].verdict == "inconclusive"
+
+
+def test_two_slow_blocks_do_not_shorten_the_plan(bench):
+    slower = lambda: 10.0 if 0 < bench.block < 3 else 1.0  # noqa: E731
+    record = bench.run(bench.arm("base", 0.1, effect=slower), undecidable(bench, effect=lambda: 0.1 * slower()), budget_s=20.0)
+    assert record.planned_blocks == 20
+    assert len(record.samples_s["base"]) == 2 + round((20 - 12) / 0.6 + 0.5)
+
+
 @pytest.mark.parametrize("stalled", [0, 1])
 def test_a_stall_in_the_warm_up_does_not_shorten_the_plan(bench, stalled):
     durations = iter([20.0 if index == stalled else 1.0 for index in range(2)])
@@ -119,7 +136,7 @@ def test_a_stall_in_the_warm_up_does_not_shorten_the_plan(bench, stalled):
 
 
 def test_a_machine_that_turns_faster_gets_no_more_looks(bench):
-    faster = lambda: 1.0 if bench.block < 2 else 0.1  # noqa: E731
+    faster = lambda: 1.0 if bench.block < 3 else 0.1  # noqa: E731
     record = bench.run(bench.arm("base", 1.0, effect=faster), undecidable(bench, effect=faster), budget_s=45.0)
     assert record.looks[-1] == len(record.samples_s["base"]) == 7
 

@@ -105,7 +105,6 @@ class _Campaign:
     def run(self) -> CampaignRecord:
         self._warm_up()
         if self.baseline.name not in self.errors:
-            self._plan()
             with _collecting_between_slots():
                 self._timed_part()
         self._close()
@@ -153,25 +152,30 @@ class _Campaign:
             if self.baseline.name in self.errors:
                 return
 
-    def _plan(self) -> None:
-        """Fix the looks before the first one."""
-        self.block_s = 4 * self.costs[self.baseline.name] + 2 * sum(self.costs[name] for name in self.active)
-        self.blocks = stopping.affordable_blocks(self.limits.max_blocks, self.block_s, self.limits.budget_s)
+    def _plan(self, block_s: float) -> None:
+        """Fix the looks, always before the first one."""
+        self.block_s = block_s
+        self.blocks = stopping.affordable_blocks(self.limits.max_blocks, block_s, self.limits.budget_s)
         self.looks = stopping.looks(self.blocks)
 
     def _timed_part(self) -> None:
         gated = bool(self.active)
+        self._plan(4 * self.costs[self.baseline.name] + 2 * sum(self.costs[name] for name in self.active))
         order = random.Random(self.limits.seed)  # noqa: S311 - an experiment's order, not a secret
         self.started = self.clock.now()
-        for block in range(1, self.blocks + 1):
+        block, done = 0, False
+        while block < self.blocks and not done:
+            block += 1
             if not self._block(block, palindrome(self.baseline.name, list(self.active), order)):
                 break
             if block in self.looks:
                 self._look(block)
             self.timed_s = self.clock.now() - self.started
+            if block == stopping.LEAST_BLOCKS:
+                # Contention and compiling only slow: warm-up may have been slower than what follows.
+                self._plan(min(self.block_s, self.timed_s / block))
             done = not self.active if gated else block in self.looks
-            if done or (block >= stopping.LEAST_BLOCKS and self.timed_s >= self.limits.budget_s):
-                break
+            done = done or (block >= stopping.LEAST_BLOCKS and self.timed_s >= self.limits.budget_s)
         self.timed_s = self.clock.now() - self.started
 
     def _block(self, block: int, order: Iterable[str]) -> bool:
