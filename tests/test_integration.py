@@ -69,7 +69,7 @@ def run(pytester, saved, monkeypatch):
     These runs take real time on a machine that may be busy, and ask nothing of it: one in a hundred A/A controls alarms by design, so
     here it is made to alarm never.
     """
-    monkeypatch.setattr(speed, "CONTROL_CONFIDENCE", 1 - 1e-12)
+    monkeypatch.setattr(speed, "CONTROL_ERROR", 1e-12)
 
     def go(source, *arguments, conftest="", models=None):
         (pytester.path / "small.toml").write_text(TABLE.format(**saved | (models or {})))
