@@ -172,6 +172,7 @@ def test_a_row_that_ran_out_of_budget_between_looks_has_the_interval_of_the_look
     assert (decision.verdict, decision.blocks, record.planned_blocks) == ("inconclusive", 23, 25)
     assert 23 not in record.looks
     assert decision.interval == speed.interval(ratios(record, "row"), stopping.critical(25))
+    assert decision.resolves == speed.resolvable(ratios(record, "row"), 25)
 
 
 def test_an_inconclusive_row_says_how_many_more_blocks_would_decide():

@@ -224,6 +224,21 @@ def test_a_baseline_that_raises_in_a_block_leaves_what_was_decided_and_measured(
     assert record.control is not None
 
 
+def test_a_row_that_raised_is_compared_with_the_baseline_of_its_own_blocks(bench):
+    slower = lambda: 1.0 if bench.block < 4 else 2.0  # noqa: E731
+    row = bench.arm("row", 1.0, floor=1.0, effect=lambda: 1 / (bench.block < 4))
+    record = bench.run(bench.arm("base", 1.0, effect=slower), row, bench.arm("other", 1.0, floor=1.0, effect=slower))
+    assert record.decisions["row"].blocks == 3
+    assert record.decisions["row"].interval.speedup == pytest.approx(1.0)
+
+
+def test_a_row_that_raised_before_its_baseline_keeps_its_own_error(bench):
+    base, row = (failing(bench, name, lambda block=block: bench.block == block, floor=None) for name, block in (("base", 3), ("row", 2)))
+    record = bench.run(base, row, bench.arm("other", 1.0, floor=1.0))
+    assert str(record.errors["row"]).startswith("row raised")
+    assert str(record.errors["base"]).startswith("base raised")
+
+
 @pytest.mark.parametrize("names", [("base", "base"), ("base", "row", "row"), ("base", CONTROL), (CONTROL, "row")])
 def test_arms_need_names_of_their_own(bench, names):
     with pytest.raises(ValueError, match="distinct names other than 'control'"):

@@ -15,8 +15,12 @@ pytest.importorskip("matplotlib")
 
 import gate_power
 from power import campaigns, noise, report, rules, studies
+from power.peers import Peer
 
 from pytest_sdspeed.judge import speed, stopping
+from pytest_sdspeed.measure.campaign import _Campaign
+from pytest_sdspeed.measure.facts import Arm, Limits
+from pytest_sdspeed.model import CONTROL
 
 TRIALS = 6000
 
@@ -43,6 +47,70 @@ def test_the_simulated_rule_is_the_packages_rule():
                 break
         assert {1: "pass", -1: "fail", 0: None}[int(found[trial, 0])] == verdict
         assert taken[trial, 0] == blocks
+
+
+def test_the_simulated_sharing_of_the_error_is_the_packages():
+    """Suites of a row that passes, one near its floor and two that fail, by the looks of a campaign: the same verdicts after the same blocks."""
+    pairs = campaigns.paired(np.random.default_rng(4), noise.simulated("iid", 0.02), 60, 4)
+    pairs *= np.array([1, 1, 0.99, 1.04, 1.08, 1.1])[:, None]
+    found, taken = campaigns.verdicts(campaigns.seen(pairs), 1.0)
+    assert set(found.ravel()) == {-1, 0, 1}
+    arms = [Arm(name=name, generate=str, floor=campaigns.FLOOR) for name in "abcd"]
+    for trial in range(60):
+        own = _Campaign(Arm(name="base", generate=str), arms, Limits(), None, memory=None, watch=None)
+        own.blocks = 20
+        for look in stopping.looks(20):
+            own.samples = dict(zip(("base", CONTROL, *"abcd"), np.moveaxis(pairs[trial, :look], 1, 0).tolist(), strict=True))
+            own._look(look)
+        decided = [own.decisions.get(name) for name in "abcd"]
+        assert [one.verdict if one else None for one in decided] == [
+            {1: "pass", -1: "fail", 0: None}[said] for said in found[trial].tolist()
+        ]
+        assert [one.blocks if one else 20 for one in decided] == taken[trial].tolist()
+
+
+def test_simulated_blocks_are_palindromes_with_the_outer_pair_outside():
+    ramp = noise.Noise("ramp", lambda _rng, trials, slots: np.tile(np.arange(slots) / 1000, (trials, 1)), blocks=5)
+    first, second = 1000 * np.moveaxis(np.log(campaigns.paired(np.random.default_rng(0), ramp, 50, rows=2)), -1, 0)
+    start = 8 * np.arange(5)[:, None]
+    assert first + second == pytest.approx(np.broadcast_to(2 * start + 7, first.shape))
+    assert np.sort(first - start, axis=-1) == pytest.approx(np.broadcast_to(np.arange(4), first.shape))
+    assert (first[..., 0] < first[..., 1]).all()
+    assert len({tuple(order) for order in np.round(first - start).reshape(-1, 4).tolist()}) == 12
+    still = noise.Noise("none", lambda _rng, trials, slots: np.zeros((trials, slots)), blocks=5)
+    edged = campaigns.paired(np.random.default_rng(0), still, 50, rows=2, edge=0.05)
+    assert np.sort(edged.reshape(50, 5, 8)) == pytest.approx(np.broadcast_to([1.0] * 6 + [1.05] * 2, (50, 5, 8)))
+    assert edged[..., 0] == pytest.approx(edged[..., 1])
+
+
+def drawn(kind, cv=0.0):
+    return noise.simulated(kind, cv).draw(np.random.default_rng(7), 4000, 120)
+
+
+def test_every_noise_is_what_it_is_said_to_be():
+    assert drawn("iid", 0.03).std() == pytest.approx(0.03, rel=0.01)
+    assert np.allclose(np.abs(drawn("drift")), 0.2 * np.linspace(0, 1, 120))
+    assert np.sign(drawn("drift")[:, -1]).mean() == pytest.approx(0, abs=0.06)
+    correlated = drawn("AR(1)", 0.03)
+    assert correlated[:, -1].std() == pytest.approx(0.03, rel=0.05)
+    assert np.corrcoef(correlated[:, -2], correlated[:, -1])[0, 1] == pytest.approx(0.5, abs=0.05)
+    for kind, share, slower in (("spikes", 0.02, 1.3), ("stalls", 0.01, 20)):
+        hit = drawn(kind) > 0
+        assert hit.mean() == pytest.approx(share, rel=0.05)
+        assert np.allclose(np.exp(drawn(kind)[hit]), slower)
+    steps = np.diff(drawn("steps"))
+    assert (steps != 0).mean() == pytest.approx(1 / 40, rel=0.05)
+    assert steps[steps != 0].std() == pytest.approx(0.15, rel=0.05)
+    jumps = np.abs(np.diff(drawn("mixed", 1e-6))) > 0.2
+    assert jumps.mean() == pytest.approx(2 * 0.02 * 0.98, rel=0.05)
+    assert np.abs(drawn("mixed", 1e-6)[:, -1]).max() == pytest.approx(0.2 + np.log(1.3), abs=1e-3)
+
+
+@pytest.mark.parametrize(("kind", "baseline", "candidate"), [("noisy candidate", 0.003, 0.03), ("quiet candidate", 0.03, 0.003)])
+def test_unequal_arms_have_their_deviations(kind, baseline, candidate):
+    logs = np.log(campaigns.paired(np.random.default_rng(0), noise.simulated(kind, 0.03), 400))
+    assert logs[:, :, : campaigns.FIRST_ROW].std() == pytest.approx(baseline, rel=0.05)
+    assert logs[:, :, campaigns.FIRST_ROW :].std() == pytest.approx(candidate, rel=0.05)
 
 
 @pytest.mark.parametrize("cv", [0.003, 0.01, 0.03, 0.10])
@@ -96,6 +164,64 @@ def test_the_control_holds_on_clean_data_and_breaks_on_a_slot_order_effect():
         assert lines[f"clean, {when}"].failed < 0.0135
         assert lines[f"outer pair +5%, {when}"].failed > 0.9
         assert lines[f"first and last slot of a block +5%, {when}"].failed > 0.9
+    assert lines["clean, when decided"].blocks < 4
+    assert lines["clean, whole budget"].blocks == 20
+
+
+def test_every_rule_is_asked_on_its_own():
+    def wrong(kind):
+        lines = studies.rule_lines(np.random.default_rng(2), noise.simulated(kind, 0.03), 2000)
+        return {(line.rule, line.ratio): line for line in lines}
+
+    shipped, mean, faster, evidence = (rule.name for rule in rules.BLOCK_RULES)
+    unequal, stalled = wrong("noisy candidate"), wrong("stalls")
+    assert unequal[faster, campaigns.FLOOR].passed > 0.1 > 10 * unequal[shipped, campaigns.FLOOR].passed
+    assert stalled[mean, 1.0].passed < 0.8 < stalled[shipped, 1.0].passed
+    assert stalled[evidence, campaigns.FLOOR].passed + stalled[evidence, campaigns.FLOOR].failed < 0.01
+    assert stalled[evidence, 1.0].passed > 0.9
+    assert stalled[evidence, 1.0].blocks > stalled[shipped, 1.0].blocks
+
+
+def test_a_peer_gets_as_many_generations_as_the_gate_and_a_reference_as_documented():
+    slower = []
+
+    def alarms(reference, current):
+        slower.append(np.log(current).mean() - np.log(reference).mean())
+        return len(reference) == len(current) and slower[-1] > 0.075
+
+    lines = list(studies.peer_lines(np.random.default_rng(2), noise.simulated("iid", 0.03), 500, 40, [Peer("a rule", "", alarms)]))
+    assert [line.rule for line in lines] == ["pytest-sdspeed", "a rule"] * 5
+    for index, (gate, peer) in enumerate(zip(lines[::2], lines[1::2], strict=True)):
+        assert gate.ratio == peer.ratio == studies.RATIOS[index]
+        assert gate.generations == pytest.approx(6 * gate.blocks)
+        assert peer.generations == pytest.approx(max(12, gate.generations), abs=1)
+        assert np.mean(slower[40 * index : 40 * index + 40]) == pytest.approx(-np.log(peer.ratio), abs=0.01)
+    assert lines[1].failed > 0.9
+    assert lines[-1].failed == 0
+
+
+def test_every_figure_stands_in_its_own_column():
+    def made(study, noise, **facts):
+        shares = ({"failed": index / 10 + 0.01, "passed": index / 10 + 0.02, "blocks": float(index)} for index in range(5))
+        cells = zip(studies.RATIOS, shares, strict=True)
+        return [
+            studies.Line(study=study, noise=noise, trials=1, ratio=ratio, **{"rule": "rule", **share, **facts}) for ratio, share in cells
+        ]
+
+    gate, peers = (made(study, "iid, CV 1.0%", generations=7.0) for study in ("gate", "peers"))
+    rows, control = made("rows", "mixed", rows=3, suite_passed=0.5, suite_failed=0.25), made("control", "iid", rule="clean")
+    said = report.markdown([*gate, *made("rules", "iid"), *rows, *control, *peers])
+    for line in (
+        "| iid, CV 1.0% | 12.00% | 11.00% | 31.000% | 1.0% | 32.0% | 22.0% | 3.0 |",
+        "| iid | rule | 12.00% | 11.00% | 1.0% | 32.0% | 3.0 |",
+        "| 4 | x0.90 | 2.00% | 1.00% | 50.00% | 25.00% | 0.0 |",
+        "| iid | clean | 1.00% | 0.0 |",
+        "| iid, CV 1.0% | rule | 1.0% | 11.0% | 21.0% | 31.0% | 41.0% | 7.0 |",
+    ):
+        assert line in said.splitlines()
+    noises = ("iid, CV 0.3%", "iid, CV 1.0%", "iid, CV 3.0%", "noise-own")
+    short = report.short([line for noise in noises for study in ("gate", "peers") for line in made(study, noise)])
+    assert [short.count(f"| {noise} |") for noise in noises] == [0, 1, 2, 2]
 
 
 @pytest.fixture
@@ -114,6 +240,12 @@ def test_a_trace_is_replayed_in_its_own_order(trace):
     logs = replay.draw(np.random.default_rng(0), 5, 36)
     steps = np.diff(logs, axis=1)
     assert np.all(np.isclose(steps, 0.01) | np.isclose(steps, -0.39))
+
+
+def test_a_trace_has_three_blocks_at_least_and_twenty_at_most(trace):
+    assert [noise.replayed(trace(np.ones(slots)), 6).blocks for slots in (18, 119, 120, 600)] == [3, 19, 20, 20]
+    with pytest.raises(ValueError, match="17 durations; three blocks need 18"):
+        noise.replayed(trace(np.ones(17)), 6)
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,12 @@ def test_more_rows_ask_for_more():
     assert stopping.critical(6, 3) == stopping.critical(6, 4)
 
 
+@pytest.mark.parametrize("blocks", [3, 20, 200])
+def test_beyond_the_calibrated_rows_the_nominal_level_is_divided_further(blocks):
+    last, many = (stats.t.sf(stopping.critical(blocks, rows), blocks - 1) for rows in (128, 512))
+    assert many == pytest.approx(last / 4)
+
+
 def test_spending_starts_at_nothing_and_never_exceeds_all():
     shares = [calibrate.spent(blocks) for blocks in range(2, 10_000)]
     assert shares[0] == pytest.approx(0)

@@ -147,6 +147,30 @@ def test_the_rows_and_campaigns_of_a_run_share_their_errors(gated, monkeypatch):
     assert seen == [(3, 3), (2, 3), (2, 3)]
 
 
+def test_an_undecided_row_says_what_was_planned_what_that_resolves_and_what_would_decide(gated):
+    source = """
+    @pytest.mark.sd_latency(speedup=1.0, tolerance=0.03)
+    def test_engine(sd_latency):
+        calls = iter(range(1000))
+        # Four generations of warm-up and two blocks of six, then ten times slower.
+        slowing = lambda: engine(1.0 if next(calls) < 16 else 10.0, cv=0.02)()
+        sd_latency(lambda: slowing(), baseline=slowing)
+    """
+    result = gated(textwrap.dedent(source), "--sd-budget=80")
+    result.assert_outcomes(failed=1)
+    said = (
+        r"4 blocks\. Reason: at this noise, 13 blocks resolve (\d+\.\d)%: the floor x0\.970 is not told apart; about (\d+) more blocks "
+        r"\((\d+) s\) would decide it: --sd-budget (\d+) --sd-max-blocks (\d+)\."
+    )
+    resolved, more, seconds, budget, blocks = map(float, re.search(said, result.stdout.str()).groups())
+    assert 1 < resolved < 10
+    assert blocks == 4 + more
+    # The four blocks took 2 x 6 s and 2 x 60 s.
+    assert seconds == pytest.approx(33 * more, rel=0.05)
+    assert budget == pytest.approx(132 + 1.2 * seconds, rel=0.05)
+    result.stdout.fnmatch_lines([f"*, 4 blocks (at this noise, 13 resolve {resolved}%), A/A control*"])
+
+
 def test_an_exception_fails_its_test_alone_and_names_itself(gated):
     source = """
     def broken():
