@@ -168,7 +168,7 @@ def test_an_undecided_row_says_what_was_planned_what_that_resolves_and_what_woul
     # The four blocks took 2 x 6 s and 2 x 60 s.
     assert seconds == pytest.approx(33 * more, rel=0.05)
     assert budget == pytest.approx(132 + 1.2 * seconds, rel=0.05)
-    result.stdout.fnmatch_lines([f"*, 4 blocks (at this noise, 13 resolve {resolved}%), A/A control*"])
+    result.stdout.fnmatch_lines([f"*, 4 blocks, A/A control *, at this noise 13 blocks resolve {resolved}%"])
 
 
 def test_an_exception_fails_its_test_alone_and_names_itself(gated):

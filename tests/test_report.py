@@ -75,7 +75,7 @@ def test_blocks_are_those_of_the_row_that_took_most():
 def test_the_title_says_what_the_planned_blocks_resolve_for_the_noisiest_row():
     rows = [tf32(planned_blocks=20, resolves=0.011, blocks=12), failed(planned_blocks=20, resolves=0.034)]
     for results in (rows, rows[::-1], [baseline_result(planned_blocks=20), *rows]):
-        assert "(random weights), 12 blocks (at this noise, 20 resolve 3.4%), A/A control" in text.heading(results)
+        assert text.heading(results).endswith("12 blocks, A/A control x1.00 [0.99, 1.01], at this noise 20 blocks resolve 3.4%")
     assert "resolve" not in text.heading([baseline_result(planned_blocks=20)])
 
 
