@@ -50,23 +50,33 @@ def test_the_simulated_rule_is_the_packages_rule():
 
 
 def test_the_simulated_sharing_of_the_error_is_the_packages():
-    """Suites of a row that passes, one near its floor and two that fail, by the looks of a campaign: the same verdicts after the same blocks."""
-    pairs = campaigns.paired(np.random.default_rng(4), noise.simulated("iid", 0.02), 60, 4)
-    pairs *= np.array([1, 1, 0.99, 1.04, 1.08, 1.1])[:, None]
-    found, taken = campaigns.verdicts(campaigns.seen(pairs), 1.0)
+    """Suites of a row that passes, one near its floor and three that fail, by a campaign's looks: the same verdicts after the same blocks."""
+    pairs = campaigns.paired(np.random.default_rng(4), noise.simulated("iid", 0.03), 40, 5)
+    pairs *= np.array([1, 1, 0.99, 1.04, 1.08, 1.1, 1.12])[:, None]
+    seen = campaigns.seen(pairs)
+    found, taken = campaigns.verdicts(seen, 1.0)
     assert set(found.ravel()) == {-1, 0, 1}
-    arms = [Arm(name=name, generate=str, floor=campaigns.FLOOR) for name in "abcd"]
-    for trial in range(60):
+    assert campaigns.judged(seen, 1.0)[3:] == (0, (found < 0).any(1).mean())
+    arms = [Arm(name=name, generate=str, floor=campaigns.FLOOR) for name in "abcde"]
+    for trial in range(40):
         own = _Campaign(Arm(name="base", generate=str), arms, Limits(), None, memory=None, watch=None)
         own.blocks = 20
         for look in stopping.looks(20):
-            own.samples = dict(zip(("base", CONTROL, *"abcd"), np.moveaxis(pairs[trial, :look], 1, 0).tolist(), strict=True))
+            own.samples = dict(zip(("base", CONTROL, *"abcde"), np.moveaxis(pairs[trial, :look], 1, 0).tolist(), strict=True))
             own._look(look)
-        decided = [own.decisions.get(name) for name in "abcd"]
-        assert [one.verdict if one else None for one in decided] == [
-            {1: "pass", -1: "fail", 0: None}[said] for said in found[trial].tolist()
-        ]
+        decided = [own.decisions.get(name) for name in "abcde"]
+        assert [{"pass": 1, "fail": -1}[one.verdict] if one else 0 for one in decided] == found[trial].tolist()
         assert [one.blocks if one else 20 for one in decided] == taken[trial].tolist()
+
+
+def test_the_simulated_control_is_the_packages():
+    pairs = campaigns.paired(np.random.default_rng(4), noise.simulated("iid", 0.02), 90)
+    pairs[:, :, campaigns.OUTER] *= np.repeat([1.0, 1.06, 1 / 1.06], 30)[:, None, None]
+    blocks = np.resize([3, 6, 12], 90)
+    alarms = campaigns.control_alarms(pairs, blocks).tolist()
+    own = [speed.control_interval(*np.moveaxis(trial[:count, :2], 1, 0).tolist()) for trial, count in zip(pairs, blocks, strict=True)]
+    assert alarms == [control.excludes_one for control in own]
+    assert sum(alarms[30:60]) > 10 < sum(alarms[60:])
 
 
 def test_simulated_blocks_are_palindromes_with_the_outer_pair_outside():
@@ -198,6 +208,7 @@ def test_a_peer_gets_as_many_generations_as_the_gate_and_a_reference_as_document
         assert np.mean(slower[40 * index : 40 * index + 40]) == pytest.approx(-np.log(peer.ratio), abs=0.01)
     assert lines[1].failed > 0.9
     assert lines[-1].failed == 0
+    assert lines[2].blocks > 2 * lines[6].blocks
 
 
 def test_every_figure_stands_in_its_own_column():

@@ -103,9 +103,20 @@ def test_critical_values_are_what_the_file_holds_and_the_file_says_how_it_was_ma
 
 
 def test_the_first_critical_value_is_close_to_the_t_quantile_it_simulates():
-    for rows, within in ((1, 0.02), (8, 0.06)):
+    for rows, within in ((1, 0.02), (2, 0.02), (4, 0.02), (8, 0.06), (16, 0.06), (32, 0.06), (64, 0.1)):
         exact = stats.t.isf(stopping.ERROR_PER_SIDE / rows * calibrate.spent(3), 2)
         assert stopping.critical(3, rows) == pytest.approx(exact, rel=within)
+
+
+@pytest.mark.parametrize(("rows", "within"), [(1, 0.15), (2, 0.15), (4, 0.15), (8, 0.35)])
+def test_every_critical_value_has_its_neighbours_beside_it(rows, within):
+    """The nominal level over what a look may spend grows smoothly up to twenty blocks; a look that spends too much or too little bends it."""
+    looks = np.array(STORED["looks"])
+    may = stopping.ERROR_PER_SIDE / rows * np.diff([0.0, *map(calibrate.spent, looks)])
+    over = np.log(stats.t.sf(STORED["critical"][str(rows)], looks - 1) / may)
+    assert np.abs(over[1:17] - (over[:16] + over[2:18]) / 2).max() < within
+    if rows < 8:  # the simulation tells no more of later looks
+        assert 0 < over[18:-1].min() < over[18:-1].max() < np.log(5)
 
 
 def test_more_rows_ask_for_more():
