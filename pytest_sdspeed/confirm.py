@@ -119,6 +119,8 @@ def _passed(first: Result, second: Mapping[str, Any]) -> Result:
         first,
         **{name: second[name] for name in ("blocks", "samples_s", "image_verdict", "peak_memory_bytes", "stages_s", "telemetry")},
         verdict="pass",
+        planned_blocks=None,
+        resolves=None,
         speedup=_number(second["speedup"]),
         low=_number(second["low"]),
         high=_number(second["high"]),

@@ -72,7 +72,9 @@ class Gate:
         self._used = True
         expectation = expectation_of(self._node)
         ours, theirs = contestants(candidate, baseline)
-        return self._session.measure(ours, theirs, expectation, self._confirmed if self._session.options.confirm else None)
+        return self._session.measure(
+            ours, theirs, expectation, self._confirmed if self._session.options.confirm else None, self._node.nodeid
+        )
 
     def _confirmed(self, first: Result) -> Result:
         from pytest_sdspeed.confirm import confirmed

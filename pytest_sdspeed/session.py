@@ -78,7 +78,7 @@ class Session:
         self.campaigns: dict[tuple[str, ...], CampaignRecord] = {}
         self._open_campaign: tuple[str, str, str] | None = None
         self.own_campaigns = 0
-        self._failed_rows = 0
+        self._failed_rows: set[tuple[str, str]] = set()
 
     @cached_property
     def tables(self) -> tuple[Table, ...]:
@@ -158,6 +158,7 @@ class Session:
         baseline: Contestant | None,
         expectation: Expectation,
         confirm: Callable[[Result], Result] | None = None,
+        test: str = "",
     ) -> Result:
         """Measure, or take what its campaign measured before, and judge.
 
@@ -166,6 +167,7 @@ class Session:
             baseline: what it is compared with; None for the baseline of its setup's table.
             expectation: of the test's marker.
             confirm: asked for the last word on a row that fails on its speed alone; None leaves it the failure it is.
+            test: id of the test, by which a failing row is known where a plugin runs tests again.
 
         Raises:
             SdSpeedError: the arm or its baseline could not be measured; the message says why.
@@ -185,7 +187,7 @@ class Session:
             record = self._shared_campaign(choice)
         else:
             floor = expected.floor if candidate.name != base.name else None
-            record = self._run(f"{candidate.name} against {base.name}", base, [candidate.arm(floor)] if floor is not None else [])
+            record = self._run(f"{candidate.name} against {base.name}", base, [candidate.arm(floor)] if floor is not None else [], test)
         error = record.errors.get(candidate.name) or record.errors.get(base.name)
         # A row decided before its baseline broke keeps its verdict.
         if error is not None and candidate.name not in record.decisions:
@@ -239,7 +241,7 @@ class Session:
         tolerance = self.options.tolerance if self.options.tolerance is not None else row.tolerance
         return row.speedup * (1 - tolerance)
 
-    def _run(self, name: str, base: Contestant, arms: list[Arm]) -> CampaignRecord:
+    def _run(self, name: str, base: Contestant, arms: list[Arm], test: str = "") -> CampaignRecord:
         from pytest_sdspeed.measure.campaign import run_campaign
         from pytest_sdspeed.measure.clock import WallClock
         from pytest_sdspeed.measure.facts import Limits
@@ -250,12 +252,13 @@ class Session:
             budget_s=self.options.budget_s,
             max_blocks=self.options.max_blocks,
             seed=base.setup.recipe.seed if base.setup else self.options.seed or 0,
-            rows=self._planned_rows() - self._failed_rows,
+            rows=self._planned_rows() - len(self._failed_rows),
             campaigns=self._planned_campaigns(),
         )
         with quiet(), self.watcher(name) as watch:
             record = run_campaign(base.arm(None), arms, limits, WallClock(_synchronize), memory=self._memory(), watch=watch)
-        self._failed_rows += sum(decision.verdict == "fail" for decision in record.decisions.values())
+        # A set: a test that a plugin runs again leaves its share once.
+        self._failed_rows |= {(test or name, row) for row, decision in record.decisions.items() if decision.verdict == "fail"}
         return record
 
     def _selected_choices(self) -> list[Choice]:
