@@ -103,12 +103,13 @@ def combined(first: Result, second: Mapping[str, Any] | str) -> Result:
     if second["verdict"] != "fail":
         reason = _also(f"{second['verdict']} in a fresh process", second)
         return replace(first, verdict="inconclusive", reasons=(*first.reasons, reason), confirmation=second)
-    if second["image_verdict"] == "fail":
+    pictures_fail = second["image_verdict"] == "fail"
+    if not pictures_fail and _number(second["high"]) < first.floor:
+        reason = f"confirmed in a fresh process: {figures(second)}"
+    else:
         reason = _also("failed in a fresh process too", second)
-        return replace(first, image_verdict="fail", reasons=(*first.reasons, reason), confirmation=second)
-    if _number(second["high"]) < first.floor:
-        return replace(first, reasons=(*first.reasons, f"confirmed in a fresh process: {figures(second)}"), confirmation=second)
-    return replace(first, reasons=(*first.reasons, _also("failed in a fresh process too", second)), confirmation=second)
+    image_verdict = "fail" if pictures_fail else first.image_verdict
+    return replace(first, image_verdict=image_verdict, reasons=(*first.reasons, reason), confirmation=second)
 
 
 def _passed(first: Result, second: Mapping[str, Any]) -> Result:

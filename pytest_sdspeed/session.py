@@ -176,14 +176,14 @@ class Session:
 
         choice = candidate.setup.choice if candidate.setup else None
         base = baseline or self._documented_baseline(candidate, choice)
-        if choice is not None and choice.row is not None and not self._documented(choice, base) and expectation.speedup is None:
+        documented = choice is not None and self._documented(choice, base)
+        if choice is not None and choice.row is not None and not documented and expectation.speedup is None:
             raise UsageMistakeError(
                 f"sd_latency({candidate.name}, baseline={base.name}): table {choice.table.name!r} documents {candidate.name} over "
                 f"{choice.baseline}, not over {base.name}: give the marker a speedup"
             )
         expected = expected_of(candidate.name, choice, expectation, self.options)
-        shared = self._shares(choice, base, expectation)
-        if shared and choice is not None:
+        if choice is not None and documented and expectation.speedup is None and expectation.tolerance is None:
             record = self._shared_campaign(choice)
         else:
             floor = expected.floor if candidate.name != base.name else None
@@ -207,39 +207,34 @@ class Session:
         setup = self.setup(self.catalog.choose(choice.table.name, choice.baseline, choice.setup))
         return Contestant(setup.name, setup, None)
 
-    def _shares(self, choice: Choice | None, base: Contestant, expectation: Expectation) -> bool:
-        """Whether the table's campaign holds the comparison."""
-        documented = choice is not None and choice.row is not None and self._documented(choice, base)
-        return documented and expectation.speedup is None and expectation.tolerance is None
-
     @staticmethod
     def _documented(choice: Choice, base: Contestant) -> bool:
         """Whether a baseline is the one that a row is documented against."""
-        return base.setup is not None and base.setup.choice.table is choice.table and base.name == choice.baseline
+        return (
+            choice.row is not None and base.setup is not None and base.setup.choice.table is choice.table and base.name == choice.baseline
+        )
 
     def _shared_campaign(self, choice: Choice) -> CampaignRecord:
         """The campaign of a row's table. A row that no collected test announced gets one of its own."""
+        from pytest_sdspeed.results import expected_of
+        from pytest_sdspeed.settings import Expectation
+
         key: tuple[str, ...] = choice.campaign
         if key in self.campaigns and choice.setup not in self.campaigns[key].samples_s:
             key = (*key, choice.setup)
         if key not in self.campaigns:
             base = self.setup(self.catalog.choose(choice.table.name, choice.baseline, choice.setup))
             rows = [self.setup(row) for row in ([choice] if key[-1] == choice.setup != choice.baseline else self._campaign_rows(choice))]
-            arms = [Contestant(row.name, row, None).arm(self._floor(row)) for row in rows]
+            unmarked = Expectation()
+            arms = [Contestant(row.name, row, None).arm(expected_of(row.name, row.choice, unmarked, self.options).floor) for row in rows]
             self.campaigns[key] = self._run(choice.table.name, Contestant(base.name, base, None), arms)
         return self.campaigns[key]
 
     def _campaign_rows(self, asked: Choice) -> list[Choice]:
         """The rows that tests of this run select from a campaign, in the table's order."""
-        selected = {choice.setup for choice in self._selected_choices() if choice.campaign == asked.campaign} | {asked.setup}
+        selected = {choice.setup for choice in self._selected_choices if choice.campaign == asked.campaign} | {asked.setup}
         rows = [row.setup for row in asked.table.rows if row.setup in selected - {asked.baseline}]
         return [self.catalog.choose(asked.table.name, row, "") for row in rows]
-
-    def _floor(self, setup: Setup) -> float:
-        row = setup.choice.row
-        assert row is not None  # noqa: S101 - campaigns hold rows only
-        tolerance = self.options.tolerance if self.options.tolerance is not None else row.tolerance
-        return row.speedup * (1 - tolerance)
 
     def _run(self, name: str, base: Contestant, arms: list[Arm], test: str = "") -> CampaignRecord:
         from pytest_sdspeed.measure.campaign import run_campaign
@@ -261,6 +256,7 @@ class Session:
         self._failed_rows |= {(test or name, row) for row, decision in record.decisions.items() if decision.verdict == "fail"}
         return record
 
+    @cached_property
     def _selected_choices(self) -> list[Choice]:
         """The documented rows and baselines that collected tests ask for and that this machine can measure."""
         choices = [self.catalog.choose(name, setup, "") for name, setup in self.selected]
@@ -272,12 +268,12 @@ class Session:
 
     def _planned_rows(self) -> int:
         """Rows of the whole run that could fail: the error of "fail" is shared among them."""
-        rows = {(choice.campaign, choice.setup) for choice in self._selected_choices() if choice.setup != choice.baseline}
+        rows = {(choice.campaign, choice.setup) for choice in self._selected_choices if choice.setup != choice.baseline}
         return len(rows) + self.own_campaigns
 
     def _planned_campaigns(self) -> int:
         """Campaigns of the whole run: the error of the A/A control is shared among them."""
-        return max(1, len({choice.campaign for choice in self._selected_choices()}) + self.own_campaigns)
+        return max(1, len({choice.campaign for choice in self._selected_choices}) + self.own_campaigns)
 
     def _let_go_of_other_campaigns(self, base: Contestant) -> None:
         """Full-size weights and compiled graphs of a campaign that is done would take the memory of the next one's."""

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 
 import pytest
 import torch
+from fakes import FakeClock
 
 import pytest_sdspeed
 
@@ -28,25 +29,9 @@ if find_spec("hypothesis"):
 pytest_plugins = ["pytester"]
 
 
-class FakeTime:
-    """Stands in for the wall clock: ``spend`` is how long a callable takes."""
-
-    def __init__(self):
-        self.seconds = 0.0
-
-    def now(self):
-        return self.seconds
-
-    def synchronize(self):
-        pass
-
-    def spend(self, seconds):
-        self.seconds += seconds
-
-
 @pytest.fixture
 def fake_time(monkeypatch):
-    clock = FakeTime()
+    clock = FakeClock()
     monkeypatch.setattr("pytest_sdspeed.measure.clock.WallClock", lambda _synchronize: clock)
     monkeypatch.setattr("builtins.sd_fake_time", clock, raising=False)
     return clock

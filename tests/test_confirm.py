@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ import time
 from xml.etree import ElementTree as ET
 
 import pytest
-from fakes import baseline_result, result
+from fakes import FakeClock, baseline_result, result
 
 from pytest_sdspeed import history
 from pytest_sdspeed.confirm import combined, last_words
@@ -20,26 +21,18 @@ from pytest_sdspeed.report import text
 from pytest_sdspeed.report.html import page
 
 # Every process notes itself when it loads the tests; the first one moves the clock of the process of this file, a new one its own.
-PROCESSES = """
+PROCESSES = f"""
 import builtins, logging, os
 from pathlib import Path
 from pytest_sdspeed.measure import clock
 
-class FakeTime:
-    seconds = 0.0
-    def now(self):
-        return self.seconds
-    def synchronize(self):
-        pass
-    def spend(self, seconds):
-        self.seconds += seconds
-
+{inspect.getsource(FakeClock)}
 noted = Path(__file__).with_name("processes")
 FIRST = not noted.exists()
 with noted.open("a") as processes:
     print(os.getpid(), file=processes)
 if not hasattr(builtins, "sd_fake_time"):
-    builtins.sd_fake_time = FakeTime()
+    builtins.sd_fake_time = FakeClock()
     clock.WallClock = lambda _synchronize: builtins.sd_fake_time
 """
 TEST = """

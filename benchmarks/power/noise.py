@@ -46,7 +46,7 @@ def simulated(kind: str, cv: float) -> Noise:
         cv: standard deviation of a log duration.
     """
     draw = KINDS[kind]
-    candidate = 0.1 if kind == "quiet candidate" else 10.0 if kind == "noisy candidate" else 1.0
+    candidate = CANDIDATES.get(kind, 1.0)
     own = cv / max(1.0, candidate)
     return Noise(f"{kind}, CV {cv:.1%}", lambda rng, trials, slots: draw(rng, own, trials, slots), candidate)
 
@@ -101,6 +101,9 @@ KINDS: dict[str, Callable[[np.random.Generator, float, int, int], np.ndarray]] =
 }
 """Drift is 20% over the longest campaign; AR(1) has .5; 2% of slots spike to x1.3; 1% stall for x20; the machine's speed steps by 15%
 (standard deviation) once in 40 slots; mixed is drift, AR(1) and spikes together; a noisy candidate has the CV, its baseline a tenth of it."""
+
+CANDIDATES = {"noisy candidate": 10.0, "quiet candidate": 0.1}
+"""The kinds whose arms differ: factor on the deviations of the candidate's slots."""
 
 
 def replayed(path: Path, slots_per_block: int) -> Noise:

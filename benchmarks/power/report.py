@@ -33,8 +33,8 @@ def markdown(lines: Sequence[Line]) -> str:
 
 def short(lines: Sequence[Line]) -> str:
     """The gate and its peers under the noises that tell most, for the README."""
-    gate = [line for line in lines if line.study == "gate" and _tells(line.noise, ("CV 1.0%", "CV 3.0%"))]
-    peers = [line for line in lines if line.study == "peers" and _tells(line.noise, ("CV 3.0%",))]
+    gate = [line for line in lines if _tells(line.noise, ("CV 1.0%", "CV 3.0%"))]
+    peers = [line for line in lines if _tells(line.noise, ("CV 3.0%",))]
     return f"{_gate(gate)}\n\n{_peers(peers)}\n"
 
 
@@ -67,30 +67,24 @@ def _gate(lines: Iterable[Line]) -> str:
         "`pass` at x0.97",
         "blocks at documented",
     )
-    cells = []
-    for noise, at in _by_noise(line for line in lines if line.study == "gate"):
-        floor, documented, short = at[FLOOR], at[DOCUMENTED], at[SHORT]
-        cells.append(
-            (
-                noise,
-                share(floor.passed),
-                share(floor.failed),
-                share(documented.failed, 3),
-                share(short.failed, 1),
-                share(documented.passed, 1),
-                share(at[0.97].passed, 1),
-                number(documented.blocks),
-            )
+    cells = [
+        (
+            noise,
+            share(at[FLOOR].passed),
+            share(at[FLOOR].failed),
+            share(at[DOCUMENTED].failed, 3),
+            share(at[SHORT].failed, 1),
+            share(at[DOCUMENTED].passed, 1),
+            share(at[0.97].passed, 1),
+            number(at[DOCUMENTED].blocks),
         )
+        for (noise, _rule), at in _by_ratio(lines, "gate")
+    ]
     return _titled("The gate", header, cells)
 
 
 def _rules(lines: Iterable[Line]) -> str:
     header = ("noise", "rule", "wrong at the floor: `pass`", "`fail`", "`fail` 10% short", "`pass` at documented", "blocks at documented")
-    found: dict[tuple[str, str], dict[float, Line]] = {}
-    for line in lines:
-        if line.study == "rules":
-            found.setdefault((line.noise, line.rule), {})[line.ratio] = line
     cells = [
         (
             noise,
@@ -101,7 +95,7 @@ def _rules(lines: Iterable[Line]) -> str:
             share(at[DOCUMENTED].passed, 1),
             number(at[DOCUMENTED].blocks),
         )
-        for (noise, rule), at in found.items()
+        for (noise, rule), at in _by_ratio(lines, "rules")
     ]
     return _titled("Rules that were tried", header, cells)
 
@@ -131,10 +125,6 @@ def _control(lines: Iterable[Line]) -> str:
 
 def _peers(lines: Iterable[Line]) -> str:
     header = ("noise", "rule", *(f"alarms at x{ratio:.2f}" for ratio in RATIOS), "undecided at x1.00", "generations at x1.00")
-    found: dict[tuple[str, str], dict[float, Line]] = {}
-    for line in lines:
-        if line.study == "peers":
-            found.setdefault((line.noise, line.rule), {})[line.ratio] = line
     cells = [
         (
             noise,
@@ -143,7 +133,7 @@ def _peers(lines: Iterable[Line]) -> str:
             share(_undecided(at[DOCUMENTED]), 1),
             number(at[DOCUMENTED].generations),
         )
-        for (noise, rule), at in found.items()
+        for (noise, rule), at in _by_ratio(lines, "peers")
     ]
     return _titled("Peers, at equal generations", header, cells)
 
@@ -153,10 +143,12 @@ def _undecided(line: Line) -> float | None:
     return None if line.passed is None else max(0.0, 1 - line.passed - line.failed)
 
 
-def _by_noise(lines: Iterable[Line]) -> Iterable[tuple[str, dict[float, Line]]]:
-    found: dict[str, dict[float, Line]] = {}
+def _by_ratio(lines: Iterable[Line], study: str) -> Iterable[tuple[tuple[str, str], dict[float, Line]]]:
+    """A study's lines by noise and rule, then by true speed-up."""
+    found: dict[tuple[str, str], dict[float, Line]] = {}
     for line in lines:
-        found.setdefault(line.noise, {})[line.ratio] = line
+        if line.study == study:
+            found.setdefault((line.noise, line.rule), {})[line.ratio] = line
     return found.items()
 
 

@@ -15,6 +15,7 @@ from power.rules import BLOCK_RULES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from power.campaigns import Shares
     from power.noise import Noise
     from power.peers import Peer
 
@@ -61,25 +62,30 @@ class Line:
         return asdict(self)
 
 
+def _line(shares: Shares, *, study: str, rule: str, noise: str, ratio: float, trials: int, rows: int = 1) -> Line:
+    """What became of the rows of simulated campaigns."""
+    return Line(
+        study=study,
+        rule=rule,
+        noise=noise,
+        rows=rows,
+        ratio=ratio,
+        trials=trials,
+        passed=shares.passed,
+        failed=shares.failed,
+        blocks=shares.blocks,
+        generations=shares.blocks * slots_per_block(rows),
+    )
+
+
 def gate_lines(rng: np.random.Generator, noise: Noise, trials: int, rows: int = 1) -> Iterator[Line]:
     """The shipped rule at every true speed-up."""
     looks = seen(paired(rng, noise, trials, rows))
+    study, rule = "gate" if rows == 1 else "rows", BLOCK_RULES[0].name
     for ratio in RATIOS:
         shares = judged(looks, ratio)
-        yield Line(
-            study="gate" if rows == 1 else "rows",
-            rule=BLOCK_RULES[0].name,
-            noise=noise.name,
-            rows=rows,
-            ratio=ratio,
-            trials=trials,
-            passed=shares.passed,
-            failed=shares.failed,
-            blocks=shares.blocks,
-            generations=shares.blocks * slots_per_block(rows),
-            suite_passed=shares.suite_passed,
-            suite_failed=shares.suite_failed,
-        )
+        line = _line(shares, study=study, rule=rule, noise=noise.name, ratio=ratio, trials=trials, rows=rows)
+        yield replace(line, suite_passed=shares.suite_passed, suite_failed=shares.suite_failed)
 
 
 def rule_lines(rng: np.random.Generator, noise: Noise, trials: int) -> Iterator[Line]:
@@ -88,18 +94,7 @@ def rule_lines(rng: np.random.Generator, noise: Noise, trials: int) -> Iterator[
     for rule in BLOCK_RULES:
         looks = seen(pairs, rule.ratios)
         for ratio in (SHORT, FLOOR, DOCUMENTED):
-            shares = rule.judge(looks, ratio)
-            yield Line(
-                study="rules",
-                rule=rule.name,
-                noise=noise.name,
-                ratio=ratio,
-                trials=trials,
-                passed=shares.passed,
-                failed=shares.failed,
-                blocks=shares.blocks,
-                generations=shares.blocks * slots_per_block(1),
-            )
+            yield _line(rule.judge(looks, ratio), study="rules", rule=rule.name, noise=noise.name, ratio=ratio, trials=trials)
 
 
 def control_lines(rng: np.random.Generator, noise: Noise, trials: int) -> Iterator[Line]:
@@ -132,17 +127,21 @@ def peer_lines(rng: np.random.Generator, noise: Noise, trials: int, peer_trials:
     gate = seen(paired(rng, replace(noise, draw=lambda *_: logs.copy()), trials))
     for ratio in RATIOS:
         shares = judged(gate, ratio)
+        yield _line(shares, study="peers", rule="pytest-sdspeed", noise=noise.name, ratio=ratio, trials=trials)
         half = max(6, round(shares.blocks * slots_per_block(1) / 2))
-        cell = partial(Line, study="peers", noise=noise.name, ratio=ratio)
-        generations = shares.blocks * slots_per_block(1)
-        yield cell(
-            rule="pytest-sdspeed", trials=trials, passed=shares.passed, failed=shares.failed, blocks=shares.blocks, generations=generations
-        )
         durations = np.exp(logs[:peer_trials, : 2 * half])
         durations[:, half:] /= ratio
         for peer in peers:
             alarms = sum(peer.alarms(trial[:half], trial[half:]) for trial in durations)
-            yield cell(rule=peer.name, trials=peer_trials, failed=alarms / peer_trials, generations=2.0 * half)
+            yield Line(
+                study="peers",
+                rule=peer.name,
+                noise=noise.name,
+                ratio=ratio,
+                trials=peer_trials,
+                failed=alarms / peer_trials,
+                generations=2.0 * half,
+            )
 
 
 def tasks(

@@ -26,6 +26,7 @@ CONTROL_ERROR = 0.009
 POWER = 0.9
 """Share of campaigns that shall decide, wherever it is said what so many blocks can tell or how many are needed."""
 
+_POWER_QUANTILE = statistics.NormalDist().inv_cdf(POWER)
 _CLOCK_RESOLUTION = 1e-9
 _LARGEST_EXPONENT = 700.0
 
@@ -106,8 +107,7 @@ def blocks_to_decide(ratios: Sequence[float], floor: float, rows: int = 1) -> in
     mean, spread = _moments(ratios)
     gap = mean - math.log(floor)
     sharing = rows if gap < 0 else 1
-    later = (look for look in stopping.looks(stopping.LAST_LOOK) if look > len(ratios))
-    return next((look for look in later if _reach(look, sharing) * spread < abs(gap)), None)
+    return next((look for look in stopping.later_looks(len(ratios)) if _reach(look, sharing) * spread < abs(gap)), None)
 
 
 def resolvable(ratios: Sequence[float], blocks: int, rows: int = 1) -> float | None:
@@ -137,7 +137,7 @@ def _reach(look: int, rows: int) -> float:
     """
     critical, freedom = stopping.critical(look, rows), look - 1
     deviation = math.sqrt(1 + critical**2 / (2 * freedom))
-    return (critical * (1 - 1 / (4 * freedom)) + float(stats.norm.ppf(POWER)) * deviation) / math.sqrt(look)
+    return (critical * (1 - 1 / (4 * freedom)) + _POWER_QUANTILE * deviation) / math.sqrt(look)
 
 
 def control_interval(first: Pairs, second: Pairs, campaigns: int = 1) -> Interval | None:

@@ -44,6 +44,11 @@ def looks(blocks: int) -> tuple[int, ...]:
     return tuple(itertools.takewhile(lambda look: look <= blocks, _constants().looks))
 
 
+def later_looks(blocks: int) -> tuple[int, ...]:
+    """The looks that are still to come after so many blocks."""
+    return tuple(look for look in _constants().looks if look > blocks)
+
+
 def affordable_blocks(max_blocks: int, block_s: float, budget_s: float) -> int:
     """How many blocks a campaign may take, fixed before the first look; the last of them is a look.
 
@@ -63,7 +68,7 @@ def affordable_blocks(max_blocks: int, block_s: float, budget_s: float) -> int:
         raise ValueError(f"block_s is {block_s}; valid: a positive number of seconds")
     if not budget_s >= 0:
         raise ValueError(f"budget_s is {budget_s}; valid: a number of seconds, 0 or more")
-    return max(LEAST_BLOCKS, *looks(int(min(max_blocks, budget_s / block_s))), 0)
+    return max((LEAST_BLOCKS, *looks(int(min(max_blocks, budget_s / block_s)))))
 
 
 def critical(blocks: int, rows: int = 1) -> float:

@@ -290,8 +290,7 @@ def _undecided(decision: Decision) -> Decision:
     """What the interval says where no look was planned: it needs the next look, even where it seems to decide."""
     more = decision.more_blocks
     if decision.verdict != "inconclusive":
-        later = [look for look in stopping.looks(stopping.LAST_LOOK) if look > decision.blocks]
-        more = later[0] - decision.blocks if later else None
+        more = next((look - decision.blocks for look in stopping.later_looks(decision.blocks)), None)
     return replace(decision, verdict="inconclusive", more_blocks=more)
 
 
