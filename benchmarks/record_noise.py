@@ -69,9 +69,9 @@ def cpu_work() -> Work:
     import torch
 
     from pytest_sdspeed.model import MINIATURE
-    from pytest_sdspeed.setups.sources import RandomSource
+    from pytest_sdspeed.setups.sources import PretrainedSource
 
-    unet = RandomSource("cpu").unet(MINIATURE, "float32")
+    unet = PretrainedSource("cpu").unet(MINIATURE, "float32")
     generator = torch.Generator().manual_seed(0)
     side = unet.config.sample_size
     latents = torch.randn(1, unet.config.in_channels, side, side, generator=generator)

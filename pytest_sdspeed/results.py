@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pytest_sdspeed.judge.images import ImageJudgement
     from pytest_sdspeed.measure.facts import CampaignRecord, Decision
-    from pytest_sdspeed.model import Machine
+    from pytest_sdspeed.model import Machine, Recipe
     from pytest_sdspeed.session import Contestant
     from pytest_sdspeed.settings import Expectation, Options
     from pytest_sdspeed.setups.catalog import Choice
@@ -53,7 +53,8 @@ def expected_of(name: str, choice: Choice | None, expectation: Expectation, opti
     tolerance = expectation.tolerance_or(options.tolerance, *([row.tolerance] if row else []))
     image = expectation.image
     if image is None and row is not None:
-        image = (row.image_random if options.random_weights else None) or row.image
+        random = choice is not None and _weights_of(choice.recipe, options) == "random"
+        image = (row.image_random if random else None) or row.image
     documented = choice.table.device if choice and row and expectation.speedup is None else None
     return Expected(expectation.speedup or (row.speedup if row else 1.0), tolerance, image, documented)
 
@@ -115,7 +116,7 @@ def judged(case: Judged) -> Result:
         resolves=decision.resolves if decision else None,
         recipe=setup.recipe if setup else None,
         versions=case.machine.versions,
-        weights=_weights(case),
+        weights=_weights_of(case.candidate.setup.recipe, case.options) if case.candidate.setup else None,
         peak_memory_bytes=record.peak_bytes.get(name),
     )
 
@@ -194,11 +195,10 @@ def _pictures(pictures: Mapping[int, Any], seed: int) -> Any:
         return None
 
 
-def _weights(case: Judged) -> str | None:
-    if case.candidate.setup is None:
-        return None
-    from pytest_sdspeed.setups.architectures import EMBEDDED
+def _weights_of(recipe: Recipe, options: Options) -> str:
+    """Where a setup's weights come from, in a word."""
+    from pytest_sdspeed.setups.embedded import EMBEDDED
 
-    if case.candidate.setup.recipe.model in EMBEDDED:
+    if recipe.model in EMBEDDED:
         return "embedded"
-    return "random" if case.options.random_weights else "pretrained"
+    return "random" if options.random_weights else "pretrained"

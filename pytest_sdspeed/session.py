@@ -104,8 +104,8 @@ class Session:
         from pytest_sdspeed.setups.pool import Pool
         from pytest_sdspeed.setups.sources import EmbeddedFirst, PretrainedSource, RandomSource
 
-        random = RandomSource(self.machine.kind)
-        return Pool(EmbeddedFirst(random, random if self.options.random_weights else PretrainedSource(self.machine.kind)))
+        trained = PretrainedSource(self.machine.kind)
+        return Pool(EmbeddedFirst(trained, RandomSource(self.machine.kind)) if self.options.random_weights else trained)
 
     def own_setups(self) -> dict[str, str]:
         """Setups of the user's own tables that have no built-in fixture, with what ``pytest --fixtures`` says of them."""

@@ -3,22 +3,49 @@
 from diffusers import AutoencoderKL, AutoencoderTiny, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from pytest_sdspeed.setups.architectures import Architecture
 from pytest_sdspeed.setups.quiet import quiet
 from pytest_sdspeed.setups.tokenizer import clip_tokenizer
 
-
-def _unet(layers, **extra):
-    return UNet2DConditionModel(
-        sample_size=8,
-        block_out_channels=(16, 32),
-        layers_per_block=layers,
-        cross_attention_dim=16,
-        attention_head_dim=2,
-        norm_num_groups=8,
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        **extra,
-    )
+UNET = {
+    "sample_size": 8,
+    "block_out_channels": (16, 32),
+    "layers_per_block": 2,
+    "cross_attention_dim": 16,
+    "attention_head_dim": 2,
+    "norm_num_groups": 8,
+    "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
+    "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
+}
+STUDENT = {**UNET, "layers_per_block": 1, "mid_block_type": None}
+VAE = {
+    "block_out_channels": (16, 32),
+    "down_block_types": ("DownEncoderBlock2D",) * 2,
+    "up_block_types": ("UpDecoderBlock2D",) * 2,
+    "latent_channels": 4,
+    "norm_num_groups": 8,
+}
+TINY_VAE = {
+    "encoder_block_out_channels": (8, 8),
+    "decoder_block_out_channels": (8, 8),
+    "num_encoder_blocks": (1, 1),
+    "num_decoder_blocks": (1, 1),
+}
+TEXT = {
+    "vocab_size": 514,
+    "hidden_size": 16,
+    "intermediate_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "bos_token_id": 512,
+    "eos_token_id": 513,
+}
+SCHEDULER = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "skip_prk_steps": True, "steps_offset": 1}
+ARCHITECTURES = {
+    "small": Architecture(unet=UNET, vae=VAE, text_encoder=TEXT, scheduler=SCHEDULER),
+    "small-student": Architecture(unet=STUDENT),
+    "small-tiny-vae": Architecture(tiny_vae=TINY_VAE),
+}
 
 
 def save_small_models(folder):
@@ -31,38 +58,17 @@ def save_small_models(folder):
 
     with quiet(), torch.random.fork_rng():
         torch.manual_seed(0)
-        text = CLIPTextConfig(
-            vocab_size=514,
-            hidden_size=16,
-            intermediate_size=16,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            bos_token_id=512,
-            eos_token_id=513,
-        )
         pipeline = StableDiffusionPipeline(
-            vae=AutoencoderKL(
-                block_out_channels=(16, 32),
-                down_block_types=("DownEncoderBlock2D",) * 2,
-                up_block_types=("UpDecoderBlock2D",) * 2,
-                latent_channels=4,
-                norm_num_groups=8,
-            ),
-            text_encoder=CLIPTextModel(text),
-            tokenizer=clip_tokenizer(514),
-            unet=_unet(2),
-            scheduler=PNDMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", skip_prk_steps=True, steps_offset=1),
+            vae=AutoencoderKL(**VAE),
+            text_encoder=CLIPTextModel(CLIPTextConfig(**TEXT)),
+            tokenizer=clip_tokenizer(TEXT["vocab_size"]),
+            unet=UNet2DConditionModel(**UNET),
+            scheduler=PNDMScheduler(**SCHEDULER),
             safety_checker=None,
             feature_extractor=None,
             requires_safety_checker=False,
         )
         pipeline.save_pretrained(folder / "base")
-        _unet(1, mid_block_type=None).save_pretrained(folder / "student" / "unet")
-        tiny = AutoencoderTiny(
-            encoder_block_out_channels=(8, 8),
-            decoder_block_out_channels=(8, 8),
-            num_encoder_blocks=(1, 1),
-            num_decoder_blocks=(1, 1),
-        )
-        tiny.save_pretrained(folder / "taesd")
+        UNet2DConditionModel(**STUDENT).save_pretrained(folder / "student" / "unet")
+        AutoencoderTiny(**TINY_VAE).save_pretrained(folder / "taesd")
     return {"model": str(folder / "base"), "student": str(folder / "student"), "tiny_vae": str(folder / "taesd")}

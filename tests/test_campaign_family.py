@@ -9,7 +9,7 @@ from fakes import Bench
 from pytest_sdspeed.errors import GenerationError
 from pytest_sdspeed.judge import speed, stopping
 from pytest_sdspeed.measure import campaign
-from pytest_sdspeed.model import CONTROL
+from pytest_sdspeed.model import CONTROL, Machine
 
 bench = campaigns.bench
 _quick_collector = campaigns.quick_collector
@@ -219,15 +219,16 @@ def test_own_campaign(sd_latency, sd_distilled):
 
 @pytest.mark.parametrize("own", ["speedup=1.1", "tolerance=0.5"])
 def test_rows_of_tables_count_once_and_their_campaigns_beside_them(gated, pytester, shared, monkeypatch, own):
-    """Three rows of two tables that this machine can run, and one campaign of its own."""
+    """Four rows of two tables that this machine, which has no bfloat16, can run in three campaigns, and one campaign of its own."""
 
     def refuse(_campaign):
         raise GenerationError("measured elsewhere")
 
     monkeypatch.setattr(campaign._Campaign, "run", refuse)
     (pytester.path / "mine.toml").write_text(OWN_TABLE)
-    gated(EVERY_KIND.format(own=own), "--sd-tables=mine.toml").assert_outcomes(failed=6, skipped=2)
-    assert set(shared) == {(4, 3)}
+    monkeypatch.setattr("pytest_sdspeed.setups.machine.cpu_machine", lambda: Machine(kind="cpu", device="test CPU", versions={}))
+    gated(EVERY_KIND.format(own=own), "--sd-tables=mine.toml").assert_outcomes(failed=8, skipped=3)
+    assert set(shared) == {(5, 4)}
 
 
 @pytest.mark.parametrize(("options", "tolerance"), [((), 0.1), (("--sd-tolerance=0.25",), 0.25)])

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_sdspeed.errors import UnknownNameError
-from pytest_sdspeed.model import MINIATURE
 
 Config = Mapping[str, Any]
 
@@ -26,16 +25,16 @@ class Architecture:
     scheduler: Config | None = None
 
 
-def _unet(channels: tuple[int, ...], layers: int, *, cross: int, heads: int, sample: int, **extra: Any) -> Config:
+def _unet(channels: tuple[int, ...], layers: int, **extra: Any) -> Config:
     plain_last = len(channels) - 1
     return {
-        "sample_size": sample,
+        "sample_size": 64,
         "in_channels": 4,
         "out_channels": 4,
         "block_out_channels": channels,
         "layers_per_block": layers,
-        "cross_attention_dim": cross,
-        "attention_head_dim": heads,
+        "cross_attention_dim": 768,
+        "attention_head_dim": 8,
         "down_block_types": ("CrossAttnDownBlock2D",) * plain_last + ("DownBlock2D",),
         "up_block_types": ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * plain_last,
         "flip_sin_to_cos": True,
@@ -46,20 +45,17 @@ def _unet(channels: tuple[int, ...], layers: int, *, cross: int, heads: int, sam
     }
 
 
-def _vae(channels: tuple[int, ...], layers: int, sample: int, **extra: Any) -> Config:
-    return {
-        "block_out_channels": channels,
-        "layers_per_block": layers,
-        "latent_channels": 4,
-        "down_block_types": ("DownEncoderBlock2D",) * len(channels),
-        "up_block_types": ("UpDecoderBlock2D",) * len(channels),
-        "sample_size": sample,
-        "scaling_factor": 0.18215,
-        **extra,
-    }
+_SD1_VAE: Config = {
+    "block_out_channels": (128, 256, 512, 512),
+    "layers_per_block": 2,
+    "latent_channels": 4,
+    "down_block_types": ("DownEncoderBlock2D",) * 4,
+    "up_block_types": ("UpDecoderBlock2D",) * 4,
+    "sample_size": 512,
+    "scaling_factor": 0.18215,
+}
 
-
-_SCHEDULER: Config = {
+SCHEDULER: Config = {
     "beta_start": 0.00085,
     "beta_end": 0.012,
     "beta_schedule": "scaled_linear",
@@ -69,6 +65,7 @@ _SCHEDULER: Config = {
     "set_alpha_to_one": False,
     "clip_sample": False,
 }
+"""Stable Diffusion 1's noise schedule; PNDM and DDIM are both made from it."""
 
 _SD1_TEXT: Config = {
     "vocab_size": 49408,
@@ -86,61 +83,29 @@ _SD1_TEXT: Config = {
 
 _SD1_CHANNELS = (320, 640, 1280, 1280)
 _SD1 = Architecture(
-    unet=_unet(_SD1_CHANNELS, 2, cross=768, heads=8, sample=64),
-    vae=_vae((128, 256, 512, 512), 2, 512),
+    unet=_unet(_SD1_CHANNELS, 2),
+    vae=_SD1_VAE,
     text_encoder=_SD1_TEXT,
-    scheduler=_SCHEDULER,
+    scheduler=SCHEDULER,
 )
 _BK_TINY: Config = {
-    **_unet(_SD1_CHANNELS[:3], 1, cross=768, heads=8, sample=64, mid_block_type=None),
+    **_unet(_SD1_CHANNELS[:3], 1, mid_block_type=None),
     "down_block_types": ("CrossAttnDownBlock2D",) * 3,
     "up_block_types": ("CrossAttnUpBlock2D",) * 3,
 }
-_MINIATURE_CHANNELS = (64, 128, 128)
-_MINIATURE_PARTS: Config = {"cross": 64, "heads": 4, "sample": 16, "norm_num_groups": 16}
 
 ARCHITECTURES: Mapping[str, Architecture] = {
     "stable-diffusion-v1-5/stable-diffusion-v1-5": _SD1,
     "CompVis/stable-diffusion-v1-4": _SD1,
-    "nota-ai/bk-sdm-base": Architecture(unet=_unet(_SD1_CHANNELS, 1, cross=768, heads=8, sample=64)),
-    "nota-ai/bk-sdm-small": Architecture(unet=_unet(_SD1_CHANNELS, 1, cross=768, heads=8, sample=64, mid_block_type=None)),
+    "nota-ai/bk-sdm-base": Architecture(unet=_unet(_SD1_CHANNELS, 1)),
+    "nota-ai/bk-sdm-small": Architecture(unet=_unet(_SD1_CHANNELS, 1, mid_block_type=None)),
     "nota-ai/bk-sdm-tiny": Architecture(unet=_BK_TINY),
     "sayakpaul/taesd-diffusers": Architecture(tiny_vae={}),
-    MINIATURE: Architecture(
-        unet=_unet(_MINIATURE_CHANNELS, 2, **_MINIATURE_PARTS),
-        vae=_vae((96, 192, 192), 2, 64, norm_num_groups=16),
-        text_encoder={
-            "vocab_size": 514,
-            "hidden_size": 64,
-            "intermediate_size": 128,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 4,
-            "max_position_embeddings": 77,
-            "hidden_act": "quick_gelu",
-            "projection_dim": 64,
-            "bos_token_id": 512,
-            "eos_token_id": 513,
-            "pad_token_id": 513,
-        },
-        scheduler=_SCHEDULER,
-    ),
-    "miniature-student": Architecture(unet=_unet(_MINIATURE_CHANNELS, 1, mid_block_type=None, **_MINIATURE_PARTS)),
-    "miniature-tiny-vae": Architecture(
-        tiny_vae={
-            "encoder_block_out_channels": (32, 32, 32),
-            "decoder_block_out_channels": (32, 32, 32),
-            "num_encoder_blocks": (1, 1, 1),
-            "num_decoder_blocks": (2, 2, 1),
-            "upsampling_scaling_factor": 2,
-        }
-    ),
 }
-
-EMBEDDED = (MINIATURE, "miniature-student", "miniature-tiny-vae")
 
 
 def architecture(model: str) -> Architecture:
-    """The architecture of a model by its hub id or embedded name.
+    """The architecture of a model by its hub id.
 
     Raises:
         UnknownNameError: no configuration of that model is known here.

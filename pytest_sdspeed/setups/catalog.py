@@ -73,11 +73,12 @@ class Catalog:
         return 0 if table.device == self._device() else 2
 
     def default_table(self, setup: str) -> str:
-        """The table of a test that names none: the miniature on the CPU, on a GPU the first that has the setup."""
+        """The table of a test that names none: the miniature on the CPU; on a GPU the first that has the setup, one for GPUs if there is."""
         if not self._gpu:
             return MINIATURE
-        holders = [table.name for table in self._tables if not table.on_cpu and table.row(setup)]
-        return DEFAULT_ON_GPU if DEFAULT_ON_GPU in holders or not holders else holders[0]
+        holders = sorted((table for table in self._tables if table.row(setup)), key=lambda table: table.on_cpu)
+        names = [table.name for table in holders]
+        return DEFAULT_ON_GPU if DEFAULT_ON_GPU in names or not names else names[0]
 
     def rows(self, name: str | None, where: str) -> tuple[str, ...]:
         """Setups of a table, baselines included, in its order."""

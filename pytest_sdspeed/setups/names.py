@@ -20,6 +20,7 @@ _ATTENTION = {
 
 BUILTIN_SETUPS: Mapping[str, str] = {
     "baseline": "The table's own baseline, which its rows are measured against.",
+    "baseline_b4": "The miniature's baseline of 4 pictures, in 25 PNDM steps.",
     "tf32": "TensorFloat-32 matrix multiplications.",
     "fp16": "Weights and arithmetic in float16.",
     "combined": "float16 weights and TensorFloat-32 matrix multiplications.",

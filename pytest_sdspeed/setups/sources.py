@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_sdspeed.errors import ModelUnavailableError, SdSpeedError
-from pytest_sdspeed.setups.architectures import EMBEDDED, Architecture, architecture
+from pytest_sdspeed.setups.architectures import Architecture, architecture
+from pytest_sdspeed.setups.embedded import EMBEDDED, located
 from pytest_sdspeed.setups.folders import check_part, check_pipeline
 from pytest_sdspeed.setups.quiet import quiet
 from pytest_sdspeed.setups.tokenizer import clip_tokenizer
@@ -35,7 +36,7 @@ class Source(Protocol):
 
 
 class PretrainedSource:
-    """Weights from a local folder, the hub's cache or the hub: safetensors only, never pickle, never remote code.
+    """Weights from the package, a local folder, the hub's cache or the hub: safetensors only, never pickle, never remote code.
 
     Args:
         device: torch device the modules are moved to.
@@ -46,6 +47,7 @@ class PretrainedSource:
 
     def pipeline(self, model: str, dtype: str) -> Any:
         """The whole pipeline, without a safety checker, which would run inside the timed call."""
+        model = located(model)
         with _loading(model):
             from diffusers import DiffusionPipeline
 
@@ -57,6 +59,7 @@ class PretrainedSource:
 
     def unet(self, model: str, dtype: str) -> Any:
         """The ``unet`` folder of a pipeline."""
+        model = located(model)
         with _loading(model):
             from diffusers import UNet2DConditionModel
 
@@ -66,6 +69,7 @@ class PretrainedSource:
 
     def vae(self, model: str, dtype: str) -> Any:
         """An ``AutoencoderTiny`` at the root of a model."""
+        model = located(model)
         with _loading(model):
             from diffusers import AutoencoderTiny
 

@@ -8,7 +8,7 @@ from pytest_sdspeed.model import Machine, Recipe
 from pytest_sdspeed.setups.pool import Pool
 from pytest_sdspeed.setups.registry import Registry
 from pytest_sdspeed.setups.setup import Setup
-from pytest_sdspeed.setups.sources import RandomSource
+from pytest_sdspeed.setups.sources import PretrainedSource
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -43,7 +43,7 @@ def recipe():
 
 @pytest.fixture(scope="session")
 def source():
-    return RandomSource("cpu")
+    return PretrainedSource("cpu")
 
 
 @pytest.fixture(scope="session")

@@ -19,9 +19,12 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
+from small import ARCHITECTURES as SMALL
 from transformers.utils import logging as transformers_logging
 
 from pytest_sdspeed.errors import ModelUnavailableError, UnknownNameError
+from pytest_sdspeed.setups.architectures import ARCHITECTURES
+from pytest_sdspeed.setups.embedded import EMBEDDED, located
 from pytest_sdspeed.setups.pool import Pool
 from pytest_sdspeed.setups.sources import EmbeddedFirst, PretrainedSource, RandomSource
 
@@ -272,41 +275,48 @@ def same(one, other):
     return all(torch.equal(*pair) for pair in zip(one.parameters(), other.parameters(), strict=True))
 
 
-def test_random_weights_do_not_depend_on_what_was_built_before(source):
-    first = RandomSource("cpu").pipeline("miniature", "float32")
+@pytest.fixture
+def random_source(monkeypatch):
+    for name, small in SMALL.items():
+        monkeypatch.setitem(ARCHITECTURES, name, small)
+    return RandomSource("cpu")
+
+
+def test_random_weights_do_not_depend_on_what_was_built_before(random_source):
+    first = RandomSource("cpu").pipeline("small", "float32")
     torch.rand(3)
-    source.vae("miniature-tiny-vae", "float32")
-    again = source.pipeline("miniature", "float32")
+    random_source.vae("small-tiny-vae", "float32")
+    again = random_source.pipeline("small", "float32")
     assert all(same(getattr(first, part), getattr(again, part)) for part in ("unet", "vae", "text_encoder"))
-    student = source.unet("miniature-student", "float32")
+    student = random_source.unet("small-student", "float32")
     assert not torch.equal(student.conv_in.weight, first.unet.conv_in.weight)
 
 
-def test_drawing_weights_leaves_the_global_random_state(source):
+def test_drawing_weights_leaves_the_global_random_state(random_source):
     before = torch.random.get_rng_state()
-    source.pipeline("miniature", "float32")
-    source.unet("miniature-student", "float32")
+    random_source.pipeline("small", "float32")
+    random_source.unet("small-student", "float32")
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_float16_is_the_rounded_float32(source):
-    full, half = (source.vae("miniature-tiny-vae", dtype) for dtype in ("float32", "float16"))
+def test_float16_is_the_rounded_float32(random_source):
+    full, half = (random_source.vae("small-tiny-vae", dtype) for dtype in ("float32", "float16"))
     pairs = list(zip(full.parameters(), half.parameters(), strict=True))
     assert all(torch.equal(one.to(torch.float16), other) for one, other in pairs)
     assert not all(torch.equal(one, other.float()) for one, other in pairs)
 
 
 @pytest.mark.parametrize("give", ["pipeline", "unet", "vae"])
-def test_an_unknown_model_has_no_random_weights(give, source):
-    with pytest.raises(UnknownNameError, match=r"unknown architecture for random weights 'nobody/nothing'; valid: .*miniature, "):
-        getattr(source, give)("nobody/nothing", "float32")
+def test_an_unknown_model_has_no_random_weights(give, random_source):
+    with pytest.raises(UnknownNameError, match=r"unknown architecture for random weights 'nobody/nothing'; valid: .*small, "):
+        getattr(random_source, give)("nobody/nothing", "float32")
 
 
-def test_a_part_that_a_model_lacks_is_named(source):
-    with pytest.raises(ModelUnavailableError, match="'miniature-student' has no text encoder to give random weights to"):
-        source.pipeline("miniature-student", "float32")
-    with pytest.raises(ModelUnavailableError, match="'miniature' has no tiny vae to give random weights to"):
-        source.vae("miniature", "float32")
+def test_a_part_that_a_model_lacks_is_named(random_source):
+    with pytest.raises(ModelUnavailableError, match="'small-student' has no text encoder to give random weights to"):
+        random_source.pipeline("small-student", "float32")
+    with pytest.raises(ModelUnavailableError, match="'small' has no tiny vae to give random weights to"):
+        random_source.vae("small", "float32")
 
 
 def test_embedded_models_come_with_the_package():
@@ -321,3 +331,20 @@ def test_embedded_models_come_with_the_package():
     assert first.pipeline("miniature", "float32") == ("embedded", "pipeline", "miniature", "float32")
     assert first.unet("miniature-student", "float16") == ("embedded", "unet", "miniature-student", "float16")
     assert first.vae("somebody/else", "float32") == ("other", "vae", "somebody/else", "float32")
+
+
+def test_embedded_models_are_folders_of_the_package(source):
+    assert {Path(located(model)).is_dir() for model in EMBEDDED} == {True}
+    assert located("somebody/else") == "somebody/else"
+    unet = source.unet("miniature-student", "float32")
+    assert unet.dtype == torch.float32
+    assert torch.equal(unet.conv_in.weight, unet.conv_in.weight.half().float())
+
+
+def test_an_embedded_model_that_is_missing_or_damaged_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr("pytest_sdspeed.setups.embedded.WEIGHTS", tmp_path)
+    with pytest.raises(ModelUnavailableError, match="miniature is missing: the installation of pytest-sdspeed is not whole"):
+        PretrainedSource("cpu").pipeline("miniature", "float32")
+    (tmp_path / "miniature").mkdir()
+    with pytest.raises(ModelUnavailableError, match=r"miniature: incomplete pipeline"):
+        PretrainedSource("cpu").pipeline("miniature", "float32")
