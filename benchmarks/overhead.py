@@ -64,6 +64,7 @@ def loop_overhead(blocks: int) -> float:
         seed=0,
         report=None,
         record=None,
+        clip="",
         confirm=False,
     )
     session = Session(settings, Registry())

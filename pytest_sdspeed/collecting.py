@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import pytest
 from pytest_sdspeed.errors import SdSpeedError
 from pytest_sdspeed.fixtures import CLOCK, run_of
 from pytest_sdspeed.gate import expectation_of, setups_of
-from pytest_sdspeed.history import PLUGIN, MachineInfo, ReplayClock, unwritable_storage
+from pytest_sdspeed.history.saving import PLUGIN, ReplayClock, Storing, run_folders, unwritable_storage
 from pytest_sdspeed.model import BASELINE
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def prepare(config: pytest.Config, gated: Iterable[pytest.Item]) -> None:
     problem = unwritable_storage(config.option, Path.cwd())
     if problem:
         raise pytest.UsageError(problem)
-    config.pluginmanager.register(MachineInfo(run_of(config)), "sdspeed-machine-info")
+    command = shlex.join(["pytest", *map(str, config.invocation_params.args)])
+    config.pluginmanager.register(Storing(run_of(config), command, run_folders(config.option, Path.cwd())), "sdspeed-storing")
     for item in gated:
         item.stash[CLOCK] = clock = ReplayClock()
         item.add_marker(pytest.mark.benchmark(timer=clock))

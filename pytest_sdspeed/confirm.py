@@ -20,11 +20,12 @@ import pytest
 
 from pytest_sdspeed.errors import SdSpeedError
 from pytest_sdspeed.fixtures import ANSWER
-from pytest_sdspeed.history import record, save_nothing
+from pytest_sdspeed.history.records import record
+from pytest_sdspeed.history.saving import save_nothing
+from pytest_sdspeed.judge.blocks import latencies
 from pytest_sdspeed.measure.facts import Progress
 from pytest_sdspeed.options import CONFIRMATION
 from pytest_sdspeed.report.text import figures
-from pytest_sdspeed.results import latencies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -78,3 +78,7 @@ class LeakedFlagError(SdSpeedError):
 
 class PictureError(SdSpeedError):
     """What an arm returned is not a picture this project can judge."""
+
+
+class StoredRunError(SdSpeedError):
+    """A stored run, or one of its results, cannot be read: damaged, of another schema, or not of this plugin."""

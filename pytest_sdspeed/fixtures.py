@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_sdspeed.gate import Gate
-    from pytest_sdspeed.history import ReplayClock
+    from pytest_sdspeed.history.saving import ReplayClock
+    from pytest_sdspeed.model import Result
     from pytest_sdspeed.session import Session
     from pytest_sdspeed.setups.registry import Registry
     from pytest_sdspeed.setups.setup import Setup
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 RUN: pytest.StashKey[Session] = pytest.StashKey()
 REGISTRY: pytest.StashKey[Registry] = pytest.StashKey()
 CLOCK: pytest.StashKey[ReplayClock] = pytest.StashKey()
+RESULT: pytest.StashKey[Result] = pytest.StashKey()
+"""Of a test whose gate has measured."""
 ANSWER: pytest.StashKey[Path] = pytest.StashKey()
 """In a run that confirms another's failure: the file it writes its finding to."""
 PREFIX = "sd_"

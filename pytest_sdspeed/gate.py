@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_sdspeed.errors import OutOfMemoryError, SdSpeedError, UnsupportedError, UsageMistakeError
-from pytest_sdspeed.fixtures import ANSWER, CLOCK, GATE, PREFIX, ROW, run_of
+from pytest_sdspeed.fixtures import ANSWER, CLOCK, GATE, PREFIX, RESULT, ROW, run_of
 from pytest_sdspeed.session import contestants
 from pytest_sdspeed.settings import Expectation, read_marker
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pytest_sdspeed.model import Result
     from pytest_sdspeed.setups.setup import Setup
 
@@ -38,7 +40,7 @@ class Gate:
         Returns:
             The result of a passing row.
         """
-        from pytest_sdspeed.history import store
+        from pytest_sdspeed.history.saving import store
         from pytest_sdspeed.report.text import message
 
         asked = self._node.config.stash.get(ANSWER, None)
@@ -58,8 +60,8 @@ class Gate:
         except SdSpeedError as error:
             pytest.fail(str(error), pytrace=False)
         store(self._benchmark, self._node.stash[CLOCK], result)
-        self._node.user_properties.append(("sdspeed_verdict", result.verdict))
-        self._node.user_properties.append(("sdspeed_speedup", round(result.speedup, 4)))
+        self._node.stash[RESULT] = result
+        self._node.user_properties.extend((f"sdspeed_{name}", value) for name, value in properties(result))
         if result.verdict == "inconclusive":
             self._inconclusive(message(result))
         elif result.verdict != "pass":
@@ -89,6 +91,17 @@ class Gate:
         if self._session.options.inconclusive == "fail":
             pytest.fail(text, pytrace=False)
         warnings.warn(InconclusiveWarning(text), stacklevel=3)
+
+
+def properties(result: Result) -> Iterator[tuple[str, str | float]]:
+    """A result as properties of its test, which ``--junit-xml`` writes: verdict, ratios, blocks, latencies (seconds), picture metrics."""
+    yield "verdict", result.verdict
+    for name in ("speedup", "low", "high", "expected", "floor", "latency_s", "baseline_latency_s"):
+        yield name, round(getattr(result, name), 6)
+    yield "blocks", result.blocks
+    if result.image_verdict:
+        yield "image_verdict", result.image_verdict
+    yield from ((f"image_{metric}", round(value, 6)) for metric, value in result.image.items())
 
 
 def expectation_of(node: Any) -> Expectation:
@@ -121,7 +134,7 @@ def requested_setup(request: pytest.FixtureRequest, name: str) -> Setup:
 
 def gate_of(request: pytest.FixtureRequest, benchmark: Any) -> Gate:
     """The gate of a test, or the test's end where nothing can be measured."""
-    from pytest_sdspeed.history import measuring_is_off
+    from pytest_sdspeed.history.saving import measuring_is_off
 
     try:
         expectation_of(request.node)

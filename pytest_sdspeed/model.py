@@ -40,6 +40,7 @@ class Recipe:
         student: hub id or folder whose UNet ``distilled_unet`` takes, or None.
         tiny_vae: hub id or folder of the autoencoder ``tiny_vae`` takes, or None.
         seed: of the initial latents.
+        more_prompts: further texts, whose pictures are judged beside the prompt's; never timed.
     """
 
     model: str
@@ -55,21 +56,43 @@ class Recipe:
     student: str | None = None
     tiny_vae: str | None = None
     seed: int = 0
+    more_prompts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Case:
+    """What one generation draws.
+
+    Attributes:
+        seed: of the initial latents.
+        prompt: the text, or "" for the recipe's own.
+    """
+
+    seed: int
+    prompt: str = ""
+
+    def __str__(self) -> str:
+        """``seed 1``, or ``seed 1, 'a golden vase'``."""
+        return f"seed {self.seed}" + (f", {self.prompt!r}" if self.prompt else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageGate:
-    """Bounds on a candidate's pictures against the baseline's at the same seeds; None is no bound.
+    """Bounds on a candidate's pictures against the baseline's of the same cases; None is no bound.
 
     Attributes:
         psnr: least peak signal-to-noise ratio, dB.
         ssim: least structural similarity, in [-1, 1].
         mae: greatest mean absolute difference, in units of the full range [0, 1].
+        flip: greatest mean FLIP error, in [0, 1].
+        clip_drop: most that the CLIP score (cosine of picture and prompt, [-1, 1]) may fall below the baseline's, averaged over the cases.
     """
 
     psnr: float | None = None
     ssim: float | None = None
     mae: float | None = None
+    flip: float | None = None
+    clip_drop: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +214,28 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Exhibit:
+    """One picture of a case, as each side drew it: the batch's worst by PSNR.
+
+    Attributes:
+        seed, prompt: of the case, the prompt spelled out; "" for a callable, which has none.
+        index: in the batch, from 0.
+        pictures: role -> PNG, 8 bits a channel: ``baseline``; ``candidate``; ``reference`` where the candidate is compared with something
+            other than the baseline (a tiny autoencoder with the autoencoder, on the same latents); ``error_map``, FLIP's, where both sides
+            have the same size. What is not finite is magenta. A role is left out where there is no such picture.
+        metrics: of this picture, by name.
+        control: whether this is the negative control: ``candidate`` is then the baseline of another case.
+    """
+
+    seed: int
+    prompt: str
+    index: int
+    pictures: Mapping[str, bytes]
+    metrics: Mapping[str, float]
+    control: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """What one ``sd_latency`` call found.
 
@@ -211,6 +256,9 @@ class Result:
         recipe: what was generated, or None for callables.
         weights: ``pretrained``, ``random`` or ``embedded``, or None for callables.
         peak_memory_bytes: of one generation, or None where the platform does not tell.
+        exhibits: pictures to look at, a few of each case.
+        starts_s: arm -> when each of ``samples_s`` began, seconds into the timed part; empty where that is not known.
+        notes: what the reader should know besides the verdict, in words.
         confirmation: the stored form of the run in the other process: of the first one where the second passed, else of the second; None
             where there was but one. ``images`` and ``control`` are the first's in any case.
     """
@@ -244,6 +292,9 @@ class Result:
     peak_memory_bytes: int | None = None
     stages_s: Mapping[str, float] | None = None
     telemetry: Mapping[str, Any] | None = None
+    exhibits: Sequence[Exhibit] = ()
+    starts_s: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     confirmation: Mapping[str, Any] | None = None
 
     @property

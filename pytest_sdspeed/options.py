@@ -9,10 +9,11 @@ if TYPE_CHECKING:
 
 MARKER = "sd_latency(table=None, *, speedup=None, tolerance=None, image=None)"
 WEIGHTS = ("pretrained", "random")
+CLIP = "openai/clip-vit-large-patch14"
 INCONCLUSIVE = ("fail", "warn", "skip")
 CONFIRMATION = "SDSPEED_CONFIRMATION"
 """The environment variable that makes a run the confirmation of another: ``confirm.Errand`` as JSON."""
-_VALUES = ("weights", "tolerance", "budget", "max_blocks", "inconclusive", "seed", "report", "record")
+_VALUES = ("weights", "tolerance", "budget", "max_blocks", "inconclusive", "seed", "report", "record", "clip")
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -41,6 +42,11 @@ def add_options(parser: pytest.Parser) -> None:
         help="measure a row that is too slow again in a new process; it fails only if it fails there too",
     )
     group.addoption("--sd-seed", metavar="N", help="seed of block order and latents (default: 0)")
+    group.addoption(
+        "--sd-clip",
+        metavar="MODEL",
+        help=f"folder, or hub id in the local cache, of the CLIP model behind bounds on CLIP scores (default: {CLIP})",
+    )
     group.addoption("--sd-report", metavar="PATH", help="write the HTML report")
     group.addoption("--sd-record", metavar="PATH", help="write what was measured as a table file for this device")
     for name in _VALUES:

@@ -55,6 +55,14 @@ def pytest_configure(config: pytest.Config) -> None:
             _open(manager, run_of(config))
 
 
+def _show_in_html(config: pytest.Config) -> None:
+    """Where pytest-html writes a page, give it the pictures."""
+    if config.pluginmanager.hasplugin("html") and config.getoption("htmlpath", None):
+        from pytest_sdspeed.extras import HtmlExtras
+
+        config.pluginmanager.register(HtmlExtras(), "sdspeed-html")
+
+
 def _open(manager: pytest.PytestPluginManager, session: Session) -> None:
     """Find the GPU and the user's tables, and give the tables' own setups their fixtures."""
     if session.options.gpu:
@@ -101,6 +109,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     gated = [item for item in concerned if is_gated(item)]
     if gated:
         prepare(config, gated)
+        _show_in_html(config)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -123,5 +132,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     lines = list(table_lines(session.results))
     if lines:
         terminalreporter.section("pytest-sdspeed", sep="-")
-    for line in (*lines, *file_lines(session)):
+    for line in (*lines, *file_lines(session, config)):
         terminalreporter.write_line(line)

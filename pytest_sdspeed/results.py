@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import math
-import statistics
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_sdspeed.errors import PictureError, UsageMistakeError
+from pytest_sdspeed.errors import UsageMistakeError
 from pytest_sdspeed.model import CONTROL, ImageGate, Interval, Result, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-    from pytest_sdspeed.judge.images import ImageJudgement
     from pytest_sdspeed.measure.facts import CampaignRecord, Decision
     from pytest_sdspeed.model import Machine, Recipe
     from pytest_sdspeed.session import Contestant
     from pytest_sdspeed.settings import Expectation, Options
     from pytest_sdspeed.setups.catalog import Choice
+    from pytest_sdspeed.setups.clip import ClipScorer
 
 
 class Expected(NamedTuple):
@@ -69,16 +68,24 @@ class Judged(NamedTuple):
     expected: Expected
     machine: Machine
     options: Options
+    clip: Callable[[], ClipScorer]
+
+    @property
+    def weights(self) -> str | None:
+        """Where the candidate's weights come from, in a word; None for a callable."""
+        return _weights_of(self.candidate.setup.recipe, self.options) if self.candidate.setup else None
 
 
 def judged(case: Judged) -> Result:
     """The result of one row of a campaign."""
+    from pytest_sdspeed.judge.blocks import latencies
     from pytest_sdspeed.judge.verdict import combined
+    from pytest_sdspeed.pictures import seen
 
     record, name, base = case.record, case.candidate.name, case.base.name
     is_baseline = name == base
     decision = None if is_baseline else record.decisions[name]
-    pictures = _judge_pictures(case)
+    pictures, exhibits, images, notes = seen(case)
     speed: Verdict = decision.verdict if decision else "pass"
     verdict, reasons = combined(speed, pictures, record.control)
     error = record.errors.get(name)
@@ -109,54 +116,19 @@ def judged(case: Judged) -> Result:
         baseline_latency_s=baseline_latency_s,
         samples_s=samples,
         image=pictures.metrics if pictures else {},
-        images=_pictures(record.pictures[name], case.record.seed),
+        images=images,
         reasons=(*reasons, *(_speed_reasons(decision, case) if decision else ())),
         control=record.control,
         planned_blocks=record.planned_blocks,
         resolves=decision.resolves if decision else None,
         recipe=setup.recipe if setup else None,
         versions=case.machine.versions,
-        weights=_weights_of(case.candidate.setup.recipe, case.options) if case.candidate.setup else None,
+        weights=case.weights,
         peak_memory_bytes=record.peak_bytes.get(name),
+        exhibits=exhibits,
+        starts_s={arm: pairs[:blocks] for arm, pairs in record.starts_s.items() if arm in samples},
+        notes=notes,
     )
-
-
-def latencies(samples_s: Mapping[str, Sequence[Sequence[float]]], name: str, base: str) -> tuple[float, float]:
-    """Median latency of an arm and of its baseline, seconds; the control's slots are the baseline's.
-
-    Args:
-        samples_s: arm -> [first, second] slot of every block, seconds.
-        name: of the arm.
-        base: of its baseline, which may be the arm itself.
-    """
-    return _median(samples_s[name], samples_s[CONTROL] if name == base else ()), _median(samples_s[base], samples_s[CONTROL])
-
-
-def _judge_pictures(case: Judged) -> ImageJudgement | None:
-    """The judgement of the candidate's pictures; None where neither pictures nor a gate exist.
-
-    A callable cannot be asked for another seed: only the pictures of its timed slots are compared, without a negative control.
-    """
-    from pytest_sdspeed.judge.images import ImageJudgement, judge_images
-
-    seeded = case.candidate.setup is not None and case.base.setup is not None
-    ours, theirs = (
-        {
-            seed: value
-            for seed, value in case.record.pictures[arm.name].items()
-            if value is not None and (seeded or seed == case.record.seed)
-        }
-        for arm in (case.candidate, case.base)
-    )
-    gate = case.expected.image
-    if not ours and gate is None:
-        return None
-    relation = case.candidate.setup.relation if case.candidate.setup else "same_weights"
-    if case.candidate.name == case.base.name or (not theirs and gate is None):
-        # Nothing to compare with: only whether they are pictures at all.
-        alone = judge_images(ours, ours, None, "same_weights")
-        return ImageJudgement(alone.verdict, {}, alone.reasons)
-    return judge_images(ours, theirs, gate, relation)
 
 
 def _speed_reasons(decision: Decision, case: Judged) -> Sequence[str]:
@@ -180,19 +152,6 @@ def _resolution(decision: Decision, planned: int) -> str:
     if decision.resolves is None:
         return f"{planned} blocks decide nothing"
     return f"at this noise, {planned} blocks resolve {decision.resolves:.1%}"
-
-
-def _median(*pairs: Sequence[Sequence[float]]) -> float:
-    return statistics.median(slot for group in pairs for pair in group for slot in pair)
-
-
-def _pictures(pictures: Mapping[int, Any], seed: int) -> Any:
-    from pytest_sdspeed.judge.images import as_pictures
-
-    try:
-        return as_pictures(pictures[seed])
-    except (KeyError, PictureError):
-        return None
 
 
 def _weights_of(recipe: Recipe, options: Options) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.measure.memory import MemoryMeter
     from pytest_sdspeed.model import Machine
     from pytest_sdspeed.settings import Expectation, Options
+    from pytest_sdspeed.setups.clip import ClipScorer
     from pytest_sdspeed.setups.optimization import Optimization
     from pytest_sdspeed.setups.pool import Pool
     from pytest_sdspeed.setups.registry import Registry
@@ -41,13 +42,24 @@ class Contestant:
         from pytest_sdspeed.measure.facts import Arm
 
         if self.setup is not None:
-            setup = self.setup
-            return Arm(
-                name=self.name, generate=setup.draw, slot=setup.slot, floor=floor, prepare=setup.build, held_bytes=setup.weight_bytes
-            )
+            return _arm(self.setup, floor)
         call = self.call
         assert call is not None  # noqa: S101 - a contestant is one or the other
-        return Arm(name=self.name, generate=lambda _seed: call(), floor=floor)
+        return Arm(name=self.name, generate=lambda _case: call(), floor=floor)
+
+
+def _arm(setup: Setup, floor: float | None) -> Arm:
+    from pytest_sdspeed.measure.facts import Arm
+
+    return Arm(
+        name=setup.name,
+        generate=setup.draw,
+        slot=setup.slot,
+        floor=floor,
+        prepare=setup.build,
+        held_bytes=setup.weight_bytes,
+        reference=_arm(setup.reference, None) if setup.reference else None,
+    )
 
 
 def _unwatched(_campaign: str) -> AbstractContextManager[Callable[[Progress], None]]:
@@ -106,6 +118,12 @@ class Session:
 
         trained = PretrainedSource(self.machine.kind)
         return Pool(EmbeddedFirst(trained, RandomSource(self.machine.kind)) if self.options.random_weights else trained)
+
+    @cached_property
+    def _clip_scorer(self) -> ClipScorer:
+        from pytest_sdspeed.setups.clip import ClipScorer
+
+        return ClipScorer(self.options.clip, self.machine.kind)
 
     def own_setups(self) -> dict[str, str]:
         """Setups of the user's own tables that have no built-in fixture, with what ``pytest --fixtures`` says of them."""
@@ -192,7 +210,7 @@ class Session:
         # A row decided before its baseline broke keeps its verdict.
         if error is not None and candidate.name not in record.decisions:
             raise error
-        result = judged(Judged(record, candidate, base, choice, expected, self.machine, self.options))
+        result = judged(Judged(record, candidate, base, choice, expected, self.machine, self.options, lambda: self._clip_scorer))
         too_slow = result.verdict == "fail" and result.image_verdict != "fail" and candidate.name not in record.errors
         if confirm is not None and too_slow:
             result = confirm(result)
@@ -247,6 +265,7 @@ class Session:
             budget_s=self.options.budget_s,
             max_blocks=self.options.max_blocks,
             seed=base.setup.recipe.seed if base.setup else self.options.seed or 0,
+            prompts=base.setup.recipe.more_prompts if base.setup else (),
             rows=self._planned_rows() - len(self._failed_rows),
             campaigns=self._planned_campaigns(),
         )

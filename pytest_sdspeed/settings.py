@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +12,12 @@ import pytest
 
 from pytest_sdspeed.errors import MarkerError
 from pytest_sdspeed.model import DEFAULT_TOLERANCE, ImageGate
-from pytest_sdspeed.options import INCONCLUSIVE, MARKER, WEIGHTS
+from pytest_sdspeed.options import CLIP, INCONCLUSIVE, MARKER, WEIGHTS
 
 if TYPE_CHECKING:
     from _pytest.mark import Mark
 
-_IMAGE_KEYS = ("psnr", "ssim", "mae")
+_IMAGE_KEYS = ("psnr", "ssim", "mae", "flip", "clip_drop")
 _MARKER_KEYS = ("table", "speedup", "tolerance", "image")
 
 
@@ -37,6 +36,7 @@ class Options:
         seed: of block order and latents, or None for the recipes' own.
         report: where the HTML report goes, or None.
         record: where the measured table goes, or None.
+        clip: folder or hub id of the CLIP model behind bounds on CLIP scores.
         confirm: measure a row that is too slow again in a new process.
     """
 
@@ -50,6 +50,7 @@ class Options:
     seed: int | None
     report: Path | None
     record: Path | None
+    clip: str
     confirm: bool
 
     @property
@@ -81,6 +82,7 @@ def read_options(config: pytest.Config) -> Options:
         seed=_number("--sd-seed", value("seed"), int, "a whole number from 0 to 2**62", lambda x: 0 <= x <= 2**62),
         report=_output("--sd-report", value("report")),
         record=_output("--sd-record", value("record")),
+        clip=value("clip", CLIP) or CLIP,
         confirm=config.getini("sdspeed_confirm") if config.getoption("sd_confirm") is None else config.getoption("sd_confirm"),
     )
 
@@ -112,9 +114,21 @@ def _output(option: str, given: str | None) -> Path | None:
         raise pytest.UsageError(f"{option}={given}: is a folder; name a file")
     if not path.absolute().parent.is_dir():
         raise pytest.UsageError(f"{option}={given}: the folder {path.absolute().parent} does not exist")
-    if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
-        raise pytest.UsageError(f"{option}={given}: cannot be written")
+    try:
+        _try_to_write(path)
+    except OSError as error:
+        raise pytest.UsageError(f"{option}={given}: cannot be written: {error.strerror}") from None
     return path
+
+
+def _try_to_write(path: Path) -> None:
+    """Open a file as it will be written, and leave it as it was. Permissions alone do not tell: a file system may be read-only, or no disk."""
+    if path.exists():
+        with path.open("a", encoding="utf-8"):
+            return
+    with path.open("x", encoding="utf-8"):
+        pass
+    path.unlink()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,5 +199,7 @@ def _marked_image(where: str, given: Any) -> ImageGate | None:
         "psnr": ("decibels, more than 0", lambda x: x > 0),
         "ssim": ("from -1 to 1", lambda x: -1 <= x <= 1),
         "mae": ("a fraction of the full range, more than 0", lambda x: x > 0),
+        "flip": ("more than 0, at most 1", lambda x: 0 < x <= 1),
+        "clip_drop": ("a difference of cosines, more than 0", lambda x: x > 0),
     }
     return ImageGate(**{key: _marked(where, f"image[{key!r}]", value, *bounds[key]) for key, value in given.items()})

@@ -2,31 +2,58 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.report import text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+    import pytest
 
     from pytest_sdspeed.model import Result
     from pytest_sdspeed.session import Session
 
+STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
+"""The environment variable that names the file of a GitHub Actions step's summary."""
+
 
 def table_lines(results: Iterable[Result]) -> Iterator[str]:
-    """Every campaign's table, as lines."""
+    """Every campaign's table, and what else a reader should know of it, as lines."""
     for group in text.campaigns(results):
         yield from text.table(group)
+        yield from (f"note: {remark}" for remark in text.remarks(group))
 
 
-def file_lines(session: Session) -> Iterator[str]:
-    """Write report and record where asked for, with a line on each."""
+def file_lines(session: Session, config: pytest.Config) -> Iterator[str]:
+    """Write report, record and step summary where asked for, with a line on each. One that cannot be written leaves the others theirs."""
     if session.options.report:
-        from pytest_sdspeed.report.html import page
-
-        session.options.report.write_text(page(session.results), encoding="utf-8")
-        yield f"sd report: {session.options.report}"
+        yield _written("sd report", session.options.report, lambda: _page(session, config))
     if session.options.record:
         from pytest_sdspeed.recording import write_record
 
         yield from write_record(session.options.record, session.results, session.tables, session.machine)
+    target = os.environ.get(STEP_SUMMARY)
+    if target and session.results:
+        from pytest_sdspeed.report.markdown import summary
+
+        yield _written("sd summary", Path(target), lambda: summary(session.results), mode="a")
+
+
+def _page(session: Session, config: pytest.Config) -> str:
+    from pytest_sdspeed.history.reading import facts_of
+    from pytest_sdspeed.history.saving import run_info
+    from pytest_sdspeed.report.html import page
+
+    return page(session.results, facts_of(run_info(config)))
+
+
+def _written(what: str, path: Path, make: Callable[[], str], mode: str = "w") -> str:
+    try:
+        with path.open(mode, encoding="utf-8") as file:
+            file.write(make())
+    except OSError as error:
+        return f"{what}: {path} could not be written: {error.strerror}"
+    return f"{what}: {path}"

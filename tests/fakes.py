@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import random
 from contextlib import contextmanager
 
+import numpy as np
+from PIL import Image
+
 from pytest_sdspeed.measure.campaign import run_campaign
 from pytest_sdspeed.measure.facts import Arm, Limits
-from pytest_sdspeed.model import CONTROL, Interval, Machine, Recipe, Result
+from pytest_sdspeed.model import CONTROL, Exhibit, Interval, Machine, Recipe, Result
 
 RECIPE = Recipe(model="miniature", prompt="a cat", height=64, width=64, steps=4, scheduler="ddim")
 MACHINE = Machine(kind="cuda", device="NVIDIA H200", versions={"torch": "2.13.0"})
@@ -63,8 +67,8 @@ class Bench:
     def arm(self, name, seconds, *, cv=0.0, floor=None, effect=lambda: 1.0, returns=None):
         """An arm that takes ``seconds`` on average, times whatever ``effect`` says at that moment."""
 
-        def generate(seed):
-            self.events.append(f"generate:{name}:{seed}")
+        def generate(case):
+            self.events.append(f"generate:{name}:{case.seed}")
             self.clock.spend(seconds * max(self.noise.gauss(1, cv), 0.1) * effect())
             return returns
 
@@ -135,3 +139,17 @@ def baseline_result(**facts):
     """The baseline of the table ``inference``."""
     unit = {"speedup": 1.0, "low": 1.0, "high": 1.0, "expected": 1.0, "floor": 0.95, "latency_s": 1.93, "image": {}}
     return result("baseline", **{**unit, **facts})
+
+
+def png(seed, side=8):
+    """Noise, side x side."""
+    written = io.BytesIO()
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)).save(written, "PNG")
+    return written.getvalue()
+
+
+def exhibit(seed=0, *, prompt="a cat", index=0, control=False, metrics=None, **pictures):
+    """Pictures of a case, of their own for every seed; a role that is None is left out."""
+    roles = {role: png(10 * seed + place) for place, role in enumerate(("baseline", "candidate", "error_map"))} | pictures
+    shown = {role: picture for role, picture in roles.items() if picture is not None}
+    return Exhibit(seed=seed, prompt=prompt, index=index, pictures=shown, metrics=metrics or {"psnr": 58.24}, control=control)

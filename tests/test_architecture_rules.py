@@ -38,6 +38,9 @@ GLUE_MODULES = {
     "session",
     "results",
     "recording",
+    "pictures",
+    "extras",
+    "__main__",
 }
 MAY_IMPORT = {
     "model": set(),
@@ -50,9 +53,9 @@ MAY_IMPORT = {
     "report": {"model"},
 }
 KNOW_PYTEST = {
-    f"{PACKAGE}.{name}" for name in ("options", "plugin", "hooks", "fixtures", "settings", "gate", "confirm", "collecting", "watching")
+    f"{PACKAGE}.{name}" for name in ("options", "plugin", "hooks", "fixtures", "settings", "gate", "confirm", "collecting", "watching", "extras")
 }
-HEAVY = {"numpy", "torch", "scipy", "matplotlib", "jinja2", "skimage", "diffusers", "transformers"}
+HEAVY = {"flip_evaluator", "numpy", "torch", "scipy", "matplotlib", "jinja2", "skimage", "diffusers", "transformers"}
 UNKNOWN_TO_RULES = {"torch", "diffusers", "transformers", "pytest", "_pytest"}
 LONGEST = 400
 

@@ -6,16 +6,18 @@ import gc
 import random
 import statistics
 import weakref
+from dataclasses import replace
 
 import campaigns
 import pytest
 from campaigns import durations, undecidable
 from fakes import Bench
 
+from pytest_sdspeed.errors import GenerationError
 from pytest_sdspeed.measure.campaign import palindrome
 from pytest_sdspeed.measure.clock import WallClock
 from pytest_sdspeed.measure.facts import CampaignRecord, Slot
-from pytest_sdspeed.model import CONTROL
+from pytest_sdspeed.model import CONTROL, Case
 
 bench = campaigns.bench
 _quick_collector = campaigns.quick_collector
@@ -97,18 +99,69 @@ def test_warm_up_is_the_same_for_every_arm_and_never_in_the_samples(bench):
     assert len(record.slots) == 6 * 3
 
 
-def test_pictures_are_kept_for_both_seeds_and_timed_slots_use_the_last(bench):
-    seen = []
+def drawing(bench, name, seen, floor=None):
+    """An arm whose pictures say who drew what."""
 
-    def generate(seed):
-        seen.append(seed)
+    def generate(case):
+        seen.append(case)
         bench.clock.spend(1)
-        return f"picture {seed}"
+        return f"{name}: {case}"
 
-    record = bench.run(bench.calling("base", generate), seed=5)
-    assert record.pictures == {"base": {6: "picture 6", 5: "picture 5"}}
-    assert seen[:2] == [6, 5]
-    assert set(seen[2:]) == {5}
+    return bench.calling(name, generate, floor=floor)
+
+
+def test_pictures_are_kept_for_every_case_and_timed_slots_draw_the_last(bench):
+    seen = []
+    record = bench.run(drawing(bench, "base", seen), seed=5, prompts=("a vase",))
+    assert record.pictures == {"base": {Case(6): "base: seed 6", Case(5, "a vase"): "base: seed 5, 'a vase'", Case(5): "base: seed 5"}}
+    assert seen[:3] == [Case(6), Case(5, "a vase"), Case(5)]
+    assert set(seen[3:]) == {record.case} == {Case(5)}
+
+
+def test_a_reference_draws_every_case_untimed_before_the_blocks(bench):
+    seen = []
+    row = replace(bench.arm("row", 1.0, floor=0.5), reference=drawing(bench, "own", seen))
+    record = bench.run(bench.arm("base", 1.0), row, seed=5, prompts=("a vase",))
+    assert record.references == {
+        "row": {Case(6): "own: seed 6", Case(5, "a vase"): "own: seed 5, 'a vase'", Case(5): "own: seed 5"},
+    }
+    assert seen == [Case(6), Case(5, "a vase"), Case(5)]
+    assert {"base", "row", CONTROL} == {slot.arm for slot in record.slots} == record.samples_s.keys()
+    assert bench.events.index("exit:own") < bench.events.index("enter:row", bench.events.index("exit:own"))
+
+
+@pytest.mark.parametrize("prepare", [True, False])
+def test_an_arm_whose_reference_breaks_leaves_and_the_others_go_on(bench, prepare):
+    def broken(*_case):
+        raise ValueError("boom")
+
+    reference = replace(bench.calling("own", broken), **({"prepare": broken} if prepare else {}))
+    record = bench.run(
+        bench.arm("base", 1.0), replace(bench.arm("row", 1.0, floor=0.5), reference=reference), bench.arm("good", 1.0, floor=0.5)
+    )
+    assert isinstance(record.errors["row"], GenerationError)
+    assert record.samples_s["row"] == []
+    assert set(record.decisions) == {"good"}
+
+
+def test_the_record_knows_when_every_sample_began(bench):
+    record = bench.run(bench.arm("base", 1.0, cv=0.1), bench.arm("row", 0.5, cv=0.1, floor=0.5), max_blocks=6)
+    assert {name: len(pairs) for name, pairs in record.starts_s.items()} == {name: len(pairs) for name, pairs in record.samples_s.items()}
+    begun = {(slot.arm, slot.start_s): slot.duration_s for slot in record.slots}
+    for name, pairs in record.starts_s.items():
+        for starts, durations_s in zip(pairs, record.samples_s[name], strict=True):
+            assert starts[0] < starts[1]
+            assert tuple(begun[name, start] for start in starts) == tuple(durations_s)
+
+
+def test_a_block_that_broke_has_neither_samples_nor_starts(bench):
+    def generate(_case):
+        bench.clock.spend(1)
+        if bench.block == 3 and bench.slot > 2:
+            raise ValueError("boom")
+
+    record = bench.run(bench.calling("base", generate), bench.arm("row", 1.0, floor=0.99))
+    assert {len(pairs) for pairs in (*record.starts_s.values(), *record.samples_s.values())} == {2}
 
 
 # What is timed

@@ -13,7 +13,7 @@ from fakes import Bench
 from pytest_sdspeed.errors import GenerationError, LeakedFlagError, OutOfMemoryError
 from pytest_sdspeed.measure.campaign import explained
 from pytest_sdspeed.measure.facts import Limits
-from pytest_sdspeed.model import CONTROL
+from pytest_sdspeed.model import CONTROL, Case
 
 bench = campaigns.bench
 _quick_collector = campaigns.quick_collector
@@ -48,7 +48,7 @@ def test_an_arm_that_raises_at_its_second_seed_leaves_before_anything_is_timed(b
     calls = iter([False, True])
     record = bench.run(bench.arm("base", 1.0), failing(bench, "broken", lambda: next(calls)), seed=3)
     assert isinstance(record.errors["broken"], GenerationError)
-    assert record.pictures["broken"] == {4: "broken"}
+    assert record.pictures["broken"] == {Case(4): "broken"}
     assert record.block_s == 4.0
 
 
@@ -328,4 +328,5 @@ def test_watching_takes_no_time_from_any_sample():
 
 
 def test_limits_give_two_seeds_of_pictures():
-    assert Limits(seed=9).picture_seeds == (10, 9)
+    assert Limits(seed=9).cases == (Case(10), Case(9))
+    assert Limits(seed=9, prompts=("a", "b")).cases == (Case(10), Case(9, "a"), Case(9, "b"), Case(9))

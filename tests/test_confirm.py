@@ -15,8 +15,8 @@ from xml.etree import ElementTree as ET
 import pytest
 from fakes import FakeClock, baseline_result, result
 
-from pytest_sdspeed import history
 from pytest_sdspeed.confirm import combined, last_words
+from pytest_sdspeed.history import records
 from pytest_sdspeed.report import text
 from pytest_sdspeed.report.html import page
 
@@ -273,7 +273,7 @@ SLOW = result(verdict="fail", reasons=("slower than its floor",))
 
 
 def second(**facts):
-    return history.record(result(**facts))
+    return records.record(result(**facts))
 
 
 FAST = {"speedup": 1.5, "low": 1.48, "high": 1.52, "blocks": 4, "samples_s": {"baseline": [(3, 3)], "control": [(3, 3)], "fp16": [(2, 2)]}}
@@ -284,7 +284,7 @@ def test_a_pass_takes_the_figures_of_the_second_and_stores_the_first():
     assert (found.verdict, found.speedup, found.low, found.high, found.blocks) == ("pass", 1.5, 1.48, 1.52, 4)
     assert (found.latency_s, found.baseline_latency_s, found.image) == (2, 3, {"psnr": 50.0})
     assert found.control == SLOW.control
-    assert found.confirmation == history.record(SLOW)
+    assert found.confirmation == records.record(SLOW)
     assert found.reasons == (
         "failed in the first process (x1.31 [1.29, 1.33]), passed in a fresh one: an effect of the process, not of the code",
     )
@@ -321,7 +321,7 @@ def test_without_a_second_the_failure_stands():
 
 def test_what_is_stored_is_json():
     for found in (combined(SLOW, second(**FAST)), combined(SLOW, second(verdict="fail"))):
-        assert json.loads(json.dumps(history.record(found), allow_nan=False))["confirmation"]["schema"] == 1
+        assert json.loads(json.dumps(records.record(found), allow_nan=False))["confirmation"]["schema"] == 1
 
 
 @pytest.mark.parametrize(

@@ -1,184 +1,33 @@
-"""The picture rules, each with the fault it is there for planted."""
+"""The judgement of pictures, each rule with the fault it is there for planted."""
 
 from __future__ import annotations
 
 import dataclasses
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from scenes import disturbed, scene
+from scenes import disturbed, planted, scene
 
-from pytest_sdspeed.errors import PictureError
 from pytest_sdspeed.judge import images
-from pytest_sdspeed.model import ImageGate
+from pytest_sdspeed.judge.metrics import PSNR_CAP, metrics
+from pytest_sdspeed.model import Case, ImageGate
 
 GATE = ImageGate(psnr=30.0, ssim=0.85)
-BASELINE = {0: scene(0), 1: scene(1)}
+ZERO, ONE, VASE = Case(0), Case(1), Case(0, "a golden vase")
+BASELINE = {ZERO: scene(0), ONE: scene(1)}
+CLOSE = {case: disturbed(picture, 0.01) for case, picture in BASELINE.items()}
+COMPARED = {"psnr", "ssim", "mae", "flip"}
+NO_CONTROL = ("the picture gate has no negative control: it takes two cases, both sound and of one size",)
 
 
-def judge(candidate, baseline=BASELINE, gate=GATE, relation="same_weights"):
-    return images.judge_images(candidate, baseline, gate, relation)
-
-
-# conversions
-
-
-class FakePil:
-    """What a PIL image shows of itself here: ``convert``, and an array once converted."""
-
-    def __init__(self, array):
-        self.array = array
-
-    def convert(self, mode):
-        assert mode == "RGB"
-        return self.array
-
-
-BYTES = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3)
-FLOATS = BYTES.astype(np.float64) / 255
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        BYTES,
-        FLOATS,
-        FLOATS.astype(np.float32),
-        list(BYTES),
-        tuple(FLOATS),
-        [BYTES[:1], BYTES[1:]],
-        [FakePil(picture) for picture in BYTES],
-        SimpleNamespace(images=[FakePil(picture) for picture in BYTES]),
-        SimpleNamespace(images=FLOATS),
-        [FakePil(BYTES[0]), FLOATS[1]],
-    ],
-)
-def test_every_kind_becomes_the_same_pictures(value):
-    found = images.as_pictures(value)
-    assert found.dtype == np.float32
-    assert found.shape == (2, 4, 5, 3)
-    np.testing.assert_allclose(found, FLOATS, atol=1e-7)
-
-
-@pytest.mark.parametrize("value", [BYTES[0], FLOATS[0], FakePil(BYTES[0]), [FakePil(BYTES[0])]])
-def test_one_picture_is_a_batch_of_one(value):
-    assert images.as_pictures(value).shape == (1, 4, 5, 3)
-
-
-def test_a_real_pil_image_in_another_mode():
-    pil = pytest.importorskip("PIL.Image")
-    found = images.as_pictures([pil.new("L", (5, 4), 255), pil.new("RGBA", (5, 4), (255, 255, 255, 0))])
-    assert found.shape == (2, 4, 5, 3)
-    assert found.min() == 1
-
-
-@pytest.mark.parametrize(
-    ("value", "says"),
-    [
-        (None, "no picture"),
-        (3.0, "type float"),
-        ("a.png", "type str"),
-        ([1, 2], "type int"),
-        ([], "empty list"),
-        ((), "empty tuple"),
-        (SimpleNamespace(images=None), "no picture"),
-        (np.zeros((0, 4, 4, 3)), "empty array"),
-        (np.zeros((4, 4)), r"shape \(4, 4\)"),
-        (np.zeros((3, 4, 5)), r"shape \(3, 4, 5\)"),
-        (np.zeros((1, 1, 4, 4, 3)), r"shape \(1, 1, 4, 4, 3\)"),
-        (np.zeros((4, 4, 4)), r"shape \(4, 4, 4\)"),
-        (np.zeros((4, 4, 3), dtype=np.int64), "int64"),
-        (np.zeros((4, 4, 3), dtype=bool), "bool"),
-        (np.full((4, 4, 3), 255.0), r"\[255, 255\]"),
-        (np.full((4, 4, 3), -1.0), r"\[-1, -1\]"),
-        (np.full((4, 4, 3), 1.01), r"1\.01"),
-        (np.full((4, 4, 3), 1e300), r"1e\+300"),
-        ([np.zeros((4, 4, 3)), np.zeros((4, 5, 3))], r"differing sizes \(4, 4, 3\), \(4, 5, 3\)"),
-    ],
-)
-def test_what_is_no_picture_is_named(value, says):
-    with pytest.raises(PictureError, match=says):
-        images.as_pictures(value)
-
-
-def test_rounding_beyond_the_range_is_clipped():
-    found = images.as_pictures(np.array([1.0005, -0.0005, 0.5]).reshape(1, 1, 3))
-    assert found.ravel().tolist() == [1.0, 0.0, 0.5]
-
-
-def test_what_is_not_finite_passes_unchanged():
-    found = images.as_pictures(np.array([np.nan, np.inf, -np.inf]).reshape(1, 1, 3))
-    np.testing.assert_array_equal(found.ravel(), [np.nan, np.inf, -np.inf])
-
-
-def test_the_caller_keeps_its_array():
-    mine = scene(0)
-    images.as_pictures(mine)[:] = 0
-    assert mine.any()
-
-
-# defects
-
-
-def test_healthy_pictures_have_none():
-    assert images.defects(scene(0, batch=3)) == ()
-
-
-def planted(kind):
-    picture = scene(0)
-    if kind == "nan":
-        picture[0, :2, :2] = np.nan
-    elif kind == "inf":
-        picture[0, 0, 0, 0] = np.inf
-    elif kind == "black":
-        picture[:] = 0
-    elif kind == "one level above black":
-        picture[:, ::2] = 0
-        picture[:, 1::2] = 1 / 255
-    elif kind == "grey":
-        picture[:] = 0.5
-    elif kind == "red":
-        picture[:] = [0.9, 0.1, 0.2]
-    elif kind == "white":
-        picture[:] = 1
-    elif kind == "rounded":
-        picture[:] = 0.5
-        picture[:, ::2] += 1 / 255
-    return picture
-
-
-@pytest.mark.parametrize(
-    ("kind", "word"),
-    [
-        ("nan", "not finite: 12 of 3072 values"),
-        ("inf", "not finite: 1 of 3072 values"),
-        ("black", "black:"),
-        ("one level above black", "black:"),
-        ("grey", "constant:"),
-        ("red", "constant:"),
-        ("white", "constant:"),
-        ("rounded", "constant:"),
-    ],
-)
-def test_a_planted_defect_is_named_with_its_place(kind, word):
-    (found,) = images.defects(np.concatenate([scene(5), planted(kind)]))
-    assert found.startswith(word)
-    assert found.endswith("(picture 1)")
-
-
-def test_dim_and_flat_but_real_pictures_are_no_defect():
-    assert images.defects(scene(0) * 0.02) == ()
-    assert images.defects(0.5 + 0.02 * scene(0)) == ()
-
-
-# judgement
+def judge(candidate, baseline=BASELINE, gate=GATE, relation="same_weights", reference=None):
+    return images.judge_images(candidate, baseline, gate, relation, reference)
 
 
 def test_close_pictures_pass_and_carry_their_control():
-    found = judge({seed: disturbed(picture, 0.01) for seed, picture in BASELINE.items()})
-    assert (found.verdict, found.reasons) == ("pass", ())
-    assert set(found.metrics) == {"psnr", "ssim", "mae", "control_psnr", "control_ssim", "control_mae"}
+    found = judge(CLOSE)
+    assert (found.verdict, found.reasons, found.notes) == ("pass", (), ())
+    assert set(found.metrics) == COMPARED | {f"control_{name}" for name in COMPARED}
     assert found.metrics["control_psnr"] < GATE.psnr < found.metrics["psnr"]
     assert all(type(value) is float for value in found.metrics.values())
 
@@ -188,93 +37,207 @@ def test_a_judgement_is_frozen():
         judge(BASELINE).verdict = "fail"
 
 
-def test_the_worst_seed_counts():
-    found = judge({0: BASELINE[0], 1: disturbed(BASELINE[1], 0.4)})
+# Cases
+
+
+def test_the_worst_case_counts_and_each_has_its_own_metrics():
+    found = judge({ZERO: BASELINE[ZERO], ONE: disturbed(BASELINE[ONE], 0.4)})
     assert found.verdict == "fail"
-    assert found.metrics["psnr"] == images.metrics(disturbed(BASELINE[1], 0.4), BASELINE[1])["psnr"]
+    assert found.by_case[ONE] == metrics(disturbed(BASELINE[ONE], 0.4), BASELINE[ONE])
+    assert found.by_case[ZERO]["psnr"] == PSNR_CAP
+    assert {name: found.metrics[name] for name in COMPARED} == found.by_case[ONE]
+
+
+def test_the_worst_picture_of_each_batch_is_named_with_its_metrics():
+    theirs = {ZERO: scene(0, batch=3), ONE: scene(1, batch=3)}
+    ours = {case: disturbed(pictures, 0.01) for case, pictures in theirs.items()}
+    ours[ZERO][2] = disturbed(ours[ZERO][2], 0.1)
+    ours[ONE][1] = disturbed(ours[ONE][1], 0.2)
+    found = judge(ours, theirs)
+    assert found.worst == {ZERO: 2, ONE: 1}
+    assert found.worst_metrics[ONE] == pytest.approx(metrics(ours[ONE][1:2], theirs[ONE][1:2]))
+    assert found.by_case[ONE]["psnr"] == found.worst_metrics[ONE]["psnr"]
 
 
 def test_pictures_of_another_seed_fail():
-    found = judge({0: BASELINE[1], 1: BASELINE[0]})
+    found = judge({ZERO: BASELINE[ONE], ONE: BASELINE[ZERO]})
     assert found.verdict == "fail"
     assert any(reason.startswith("PSNR ") for reason in found.reasons)
+
+
+@pytest.mark.parametrize("candidate", [{}, {Case(7): scene(7)}])
+def test_no_common_case_fails(candidate):
+    assert judge(candidate) == images.ImageJudgement("fail", {}, ("returned no picture",))
+
+
+def test_cases_of_one_side_alone_are_not_compared():
+    found = judge({ZERO: CLOSE[ZERO], VASE: scene(5)})
+    assert (found.verdict, set(found.by_case)) == ("pass", {ZERO})
+
+
+def test_bytes_and_floats_are_judged_alike():
+    as_bytes = {case: np.round(picture * 255).astype(np.uint8) for case, picture in BASELINE.items()}
+    found = judge(as_bytes)
+    assert found.verdict == "pass"
+    assert found.metrics["psnr"] > 50
+
+
+# Defects
 
 
 @pytest.mark.parametrize(("kind", "word"), [("nan", "not finite"), ("black", "black"), ("grey", "constant")])
 @pytest.mark.parametrize("relation", ["same_weights", "other_weights", "other_autoencoder"])
 @pytest.mark.parametrize("gate", [GATE, None])
 def test_a_defective_candidate_fails_with_the_word(kind, word, relation, gate):
-    found = judge({0: planted(kind), 1: disturbed(BASELINE[1], 0.01)}, gate=gate, relation=relation)
+    found = judge({ZERO: planted(kind), ONE: CLOSE[ONE]}, gate=gate, relation=relation)
     assert (found.verdict, len(found.reasons)) == ("fail", 1)
     assert f"seed 0: {word}" in found.reasons[0]
+    assert set(found.worst) == {ONE}
 
 
-def test_a_defective_baseline_fails_as_such():
-    found = judge({0: scene(0)}, {0: planted("black")})
-    assert found.verdict == "fail"
-    assert "the baseline's picture is black" in found.reasons[0]
+@pytest.mark.parametrize(
+    ("baseline", "reference", "said"),
+    [
+        (planted("black"), None, "seed 0: the baseline's picture is black"),
+        (scene(0), planted("black"), "seed 0: the reference's picture is black"),
+        (planted("black"), scene(1), "seed 0: the baseline's picture is black"),
+        (1.0, None, "seed 0: the baseline returned an object of type float"),
+        (scene(0), 1.0, "seed 0: the reference returned an object of type float"),
+    ],
+)
+def test_a_defect_of_the_other_side_is_said_to_be_its_own(baseline, reference, said):
+    found = judge({ZERO: CLOSE[ZERO]}, {ZERO: baseline}, gate=None, reference=None if reference is None else {ZERO: reference})
+    assert (found.verdict, len(found.reasons)) == ("fail", 1)
+    assert found.reasons[0].startswith(said)
+
+
+def test_a_case_with_a_prompt_is_named_with_it():
+    found = judge({VASE: planted("black")}, {VASE: scene(0)})
+    assert found.reasons[0].startswith("seed 0, 'a golden vase': black")
 
 
 def test_equal_blackness_is_no_agreement():
-    found = judge({0: planted("black")}, {0: planted("black")})
-    assert found.verdict == "fail"
-    assert len(found.reasons) == 2
+    assert len(judge({ZERO: planted("black")}, {ZERO: planted("black")}).reasons) == 2
 
 
 def test_another_size_fails():
-    found = judge({0: scene(0, side=16)}, {0: scene(0)})
-    assert (found.verdict, found.metrics) == ("fail", {})
-    assert "pictures of another size" in found.reasons[0]
+    found = judge({ZERO: scene(0, side=16)}, {ZERO: scene(0)})
+    assert (found.verdict, found.metrics, found.worst) == ("fail", {}, {})
+    assert found.reasons == ("seed 0: pictures of another size: (1, 16, 16, 3), compared with (1, 32, 32, 3)",)
+
+
+def test_pictures_too_small_to_compare_fail_without_raising():
+    small = {case: picture[:, 7:9, 7:9] for case, picture in BASELINE.items()}
+    found = judge(small, small)
+    assert (found.verdict, found.notes) == ("fail", NO_CONTROL)
+    assert all("too small to compare" in reason for reason in found.reasons)
 
 
 def test_what_is_no_picture_fails_without_raising():
-    assert judge({0: "a.png"}, {0: scene(0)}).reasons[0].startswith("seed 0: returned an object of type str")
-    assert judge({0: scene(0)}, {0: 1.0}).reasons[0].startswith("seed 0: the baseline returned an object of type float")
-    assert "returned no picture" in judge({0: None}, {0: scene(0)}).reasons[0]
+    assert judge({ZERO: "a.png"}, {ZERO: scene(0)}).reasons[0].startswith("seed 0: returned an object of type str")
+    assert "returned no picture" in judge({ZERO: None}, {ZERO: scene(0)}).reasons[0]
 
 
-@pytest.mark.parametrize("candidate", [{}, {7: scene(7)}])
-def test_no_common_seed_fails(candidate):
-    assert judge(candidate) == images.ImageJudgement("fail", {}, ("returned no picture",))
+# References and lost optimizations
+
+
+def test_a_reference_takes_the_baselines_place():
+    reference = {ZERO: scene(5), ONE: scene(6)}
+    near = {case: disturbed(picture, 0.01) for case, picture in reference.items()}
+    found = judge(near, relation="other_autoencoder", reference=reference)
+    assert found.verdict == "pass"
+    assert found.by_case[ZERO] == metrics(near[ZERO], reference[ZERO], every_flip=False)
+    assert found.metrics["control_psnr"] == metrics(reference[ONE], reference[ZERO])["psnr"]
+    assert judge(near, relation="other_autoencoder").verdict == "fail"
 
 
 @pytest.mark.parametrize("relation", ["other_weights", "other_autoencoder"])
-def test_a_lost_optimization_is_noticed(relation):
+def test_pictures_of_the_baseline_itself_mean_a_lost_optimization(relation):
     found = judge(BASELINE, gate=None, relation=relation)
-    assert found.verdict == "fail"
-    assert "identical to the baseline" in found.reasons[0]
+    lost = "identical to the baseline, bit by bit: the optimization was lost"
+    assert found.reasons == (f"seed 0: {lost}", f"seed 1: {lost}")
+
+
+@pytest.mark.parametrize(
+    ("candidate", "reference", "whose"),
+    [
+        (scene(0), scene(5), "the baseline"),
+        (scene(5), scene(5), "the reference"),
+        (scene(0), scene(0), "the reference and the baseline"),
+    ],
+)
+def test_a_lost_optimization_says_whose_pictures_it_found(candidate, reference, whose):
+    found = judge({ZERO: candidate}, gate=None, relation="other_autoencoder", reference={ZERO: reference})
+    assert found.reasons == (f"seed 0: identical to {whose}, bit by bit: the optimization was lost",)
+
+
+def test_pictures_of_another_size_are_not_identical():
+    assert judge({ZERO: scene(0)[:, :16]}, gate=None, relation="other_weights").reasons[0].startswith("seed 0: pictures of another size")
 
 
 def test_other_weights_may_look_otherwise():
-    assert judge({0: scene(5), 1: scene(6)}, gate=None, relation="other_weights").verdict == "pass"
+    assert judge({ZERO: scene(5), ONE: scene(6)}, gate=None, relation="other_weights").verdict == "pass"
 
 
 def test_the_same_weights_may_agree_to_the_bit():
     assert judge(BASELINE).verdict == "pass"
 
 
-@pytest.mark.parametrize("gate", [ImageGate(psnr=1.0), ImageGate(mae=0.9), ImageGate(psnr=2.0, ssim=-1.0)])
-def test_a_gate_that_another_seed_passes_is_powerless(gate):
-    found = judge({seed: disturbed(picture, 0.01) for seed, picture in BASELINE.items()}, gate=gate)
-    assert found.verdict == "powerless"
-    assert found.reasons[0].startswith("gate has no power: the baseline of seed 1 passes it against seed 0")
+# The negative control
+
+
+@pytest.mark.parametrize("gate", [ImageGate(psnr=1.0), ImageGate(mae=0.9), ImageGate(psnr=2.0, ssim=-1.0), ImageGate(flip=0.99)])
+def test_a_gate_that_another_case_passes_is_powerless(gate):
+    found = judge(CLOSE, gate=gate)
+    assert (found.verdict, found.control, found.notes) == ("powerless", (ZERO, ONE), ())
+    assert found.reasons[0].startswith("gate has no power: the baseline of seed 1 passes it against seed 0 (PSNR ")
+    assert found.reasons[0].endswith("): tighten its bounds")
+
+
+def test_a_powerless_gate_on_a_reference_says_so():
+    found = judge(CLOSE, {ZERO: scene(7)}, gate=ImageGate(psnr=1.0), reference=BASELINE)
+    assert "the reference of seed 1 passes it" in found.reasons[0]
 
 
 def test_a_baseline_that_ignores_its_seed_leaves_the_gate_powerless():
-    found = judge({0: scene(0), 1: scene(0)}, {0: scene(0), 1: scene(0)})
+    same = {ZERO: scene(0), ONE: scene(0)}
+    found = judge(same, same)
     assert found.verdict == "powerless"
-    assert found.metrics["control_psnr"] == images.PSNR_CAP
+    assert found.metrics["control_psnr"] == PSNR_CAP
 
 
-def test_one_powerless_pair_of_seeds_is_enough():
-    three = {0: scene(0), 1: scene(1), 2: disturbed(scene(1), 0.01)}
-    found = judge(three, three)
-    assert found.verdict == "powerless"
-    assert "seed 2 passes it against seed 1" in found.reasons[0]
+def test_a_baseline_that_ignores_its_prompt_leaves_the_gate_powerless():
+    same = BASELINE | {VASE: scene(0)}
+    found = judge(same, same)
+    assert found.reasons[0].startswith("gate has no power: the baseline of seed 0, 'a golden vase' passes it against seed 0 (")
+
+
+@pytest.mark.parametrize("close", [ONE, Case(2), VASE, Case(-1, "a golden vase")])
+def test_every_case_is_held_against_the_smallest_seed_without_a_prompt(close):
+    cases = {ZERO: scene(0), ONE: scene(1), Case(2): scene(2), VASE: scene(3), Case(-1, "a golden vase"): scene(4)}
+    cases[close] = disturbed(cases[ZERO], 0.001)
+    found = judge(cases, cases)
+    assert (found.verdict, found.control) == ("powerless", (ZERO, close))
+
+
+def test_the_control_shown_is_the_closest_that_breaks_the_gate():
+    cases = {ZERO: scene(0), ONE: scene(1), Case(2): disturbed(scene(0), 0.3), Case(3): scene(3)}
+    found = judge(cases, cases)
+    assert (found.verdict, found.control) == ("pass", (ZERO, Case(2)))
+    shown = metrics(cases[Case(2)], cases[ZERO])
+    assert {name: found.metrics[f"control_{name}"] for name in COMPARED} == shown
+
+
+def test_a_control_that_passes_is_shown_before_a_closer_one_that_does_not():
+    cases = {ZERO: scene(0), ONE: disturbed(scene(0), 0.2), Case(2): np.clip(scene(0) + 0.2, 0, 1)}
+    closer, other = (metrics(cases[case], cases[ZERO]) for case in (ONE, Case(2)))
+    assert closer["psnr"] > other["psnr"]
+    assert closer["ssim"] < 0.85 < other["ssim"]
+    assert judge(cases, cases, gate=ImageGate(ssim=0.85)).control == (ZERO, Case(2))
 
 
 def test_failing_outweighs_powerless():
-    found = judge({0: planted("nan")}, gate=ImageGate(psnr=1.0))
+    found = judge({ZERO: planted("nan")}, gate=ImageGate(psnr=1.0))
     assert found.verdict == "fail"
     assert not any("no power" in reason for reason in found.reasons)
 
@@ -282,26 +245,45 @@ def test_failing_outweighs_powerless():
 @pytest.mark.parametrize("gate", [None, ImageGate()])
 def test_without_bounds_there_is_no_control(gate):
     found = judge(BASELINE, gate=gate)
-    assert (found.verdict, set(found.metrics)) == ("pass", {"psnr", "ssim", "mae"})
+    assert (found.verdict, set(found.metrics), found.control, found.notes) == ("pass", COMPARED, None, ())
 
 
-def test_a_single_seed_has_no_control():
-    found = judge({0: scene(0)}, {0: scene(0)})
-    assert (found.verdict, set(found.metrics), found.reasons) == ("pass", {"psnr", "ssim", "mae"}, ())
+def test_a_single_case_has_no_control_and_the_notes_say_so():
+    found = judge({ZERO: scene(0)}, {ZERO: scene(0)})
+    assert (found.verdict, set(found.metrics), found.reasons) == ("pass", COMPARED, ())
+    assert (found.control, found.notes) == (None, NO_CONTROL)
 
 
-def test_the_control_takes_every_seed_of_the_baseline():
-    assert "control_psnr" in judge({0: scene(0)}).metrics
+def test_the_control_takes_every_case_of_the_baseline():
+    assert judge({ZERO: scene(0)}).control == (ZERO, ONE)
 
 
-def test_seeds_of_differing_sizes_form_no_control():
-    mixed = {0: scene(0), 1: scene(1, side=16)}
-    assert set(judge(mixed, mixed).metrics) == {"psnr", "ssim", "mae"}
+def test_cases_of_differing_sizes_form_no_control():
+    mixed = {ZERO: scene(0), ONE: scene(1, side=16)}
+    found = judge(mixed, mixed)
+    assert (set(found.metrics), found.notes) == (COMPARED, NO_CONTROL)
 
 
-def test_bytes_and_floats_are_judged_alike():
-    floats = {0: scene(0), 1: scene(1)}
-    as_bytes = {seed: np.round(picture * 255).astype(np.uint8) for seed, picture in floats.items()}
-    found = judge(as_bytes, floats)
-    assert found.verdict == "pass"
-    assert found.metrics["psnr"] > 50
+# FLIP
+
+
+def test_flip_is_of_the_worst_picture_by_psnr_unless_it_is_bounded():
+    theirs = {ZERO: scene(0, batch=2), ONE: scene(1, batch=2)}
+    noise, tint = disturbed(scene(0, batch=2)[:1], 0.1), scene(0, batch=2)[1:] * [1, 0.9, 0.9]
+    ours = {ZERO: np.concatenate([noise, tint.astype(np.float32)])}
+    noisy, tinted = (metrics(ours[ZERO][index : index + 1], theirs[ZERO][index : index + 1]) for index in (0, 1))
+    assert noisy["psnr"] < tinted["psnr"]
+    assert noisy["flip"] < tinted["flip"]
+    assert judge(ours, theirs, gate=ImageGate(psnr=20)).metrics["flip"] == noisy["flip"]
+    between = ImageGate(flip=(noisy["flip"] + tinted["flip"]) / 2)
+    found = judge(ours, theirs, gate=between)
+    assert found.metrics["flip"] == tinted["flip"]
+    assert found.reasons[0].startswith("FLIP 0.")
+
+
+def test_a_control_is_not_called_powerless_by_its_worst_picture_by_psnr_alone():
+    main = scene(0, batch=2)
+    noise, tint = disturbed(main[:1], 0.1), (main[1:] * [1, 0.9, 0.9]).astype(np.float32)
+    theirs = {ZERO: main, ONE: np.concatenate([noise, tint])}
+    least, most = (metrics(theirs[ONE], main, every_flip=every)["flip"] for every in (False, True))
+    assert judge(theirs, theirs, gate=ImageGate(flip=(least + most) / 2)).verdict == "pass"

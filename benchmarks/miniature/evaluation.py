@@ -18,7 +18,7 @@ from miniature.data import as_tensor
 from miniature.draw import draw
 from miniature.models import LATENT, parameters
 from miniature.scenes import Scene, draw_scene, held_out_scene
-from pytest_sdspeed.judge.images import metrics
+from pytest_sdspeed.judge.metrics import metrics
 from pytest_sdspeed.measure.campaign import run_campaign
 from pytest_sdspeed.measure.clock import WallClock
 from pytest_sdspeed.measure.facts import Arm, Limits
@@ -28,6 +28,8 @@ from pytest_sdspeed.setups.sources import PretrainedSource
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from pytest_sdspeed.model import Case
 
 ASKED = ("subject", "color", "place")
 """What must be right, all at once, for a picture to be recognized; a rider is part of its subject."""
@@ -219,7 +221,7 @@ def unet_speedup(models: Models, images: int) -> dict[str, float]:
     latents = torch.randn(2 * images, 4, LATENT, LATENT)
 
     def arm(name: str, floor: float | None) -> Arm:
-        def passes(_seed: int) -> None:
+        def passes(_case: Case) -> None:
             with torch.no_grad():
                 for _ in range(PASSES):
                     unets[name](latents, 500, text)

@@ -8,11 +8,16 @@ faster. So the speed-up is that of usual generations: what slows an arm in a min
 
 from __future__ import annotations
 
+import statistics
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from pytest_sdspeed.model import CONTROL
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
     FloatArray: TypeAlias = NDArray[np.float64]
@@ -75,3 +80,18 @@ def _locations(logs: FloatArray, limit: FloatArray) -> FloatArray:
     disturbed = np.abs(logs[..., 0] - logs[..., 1]) > limit
     found: FloatArray = np.where(disturbed, logs.min(-1), logs.mean(-1))
     return found
+
+
+def latencies(samples_s: Mapping[str, Sequence[Sequence[float]]], name: str, base: str) -> tuple[float, float]:
+    """Median latency of an arm and of its baseline, seconds; the control's slots are the baseline's.
+
+    Args:
+        samples_s: arm -> [first, second] slot of every block, seconds.
+        name: of the arm.
+        base: of its baseline, which may be the arm itself.
+    """
+    return _median(samples_s[name], samples_s[CONTROL] if name == base else ()), _median(samples_s[base], samples_s[CONTROL])
+
+
+def _median(*pairs: Sequence[Sequence[float]]) -> float:
+    return statistics.median(slot for group in pairs for pair in group for slot in pair)

@@ -1,43 +1,34 @@
-"""Is the picture still right? Conversions, defects, metrics against the baseline, and a gate that must prove its own power.
-
-Pictures are float32 arrays (N, H, W, 3) in [0, 1]. Metrics are computed in float64: differences of uint8 wrap around.
-"""
+"""Is the picture still right? A gate on its metrics against the baseline, which must prove its own power."""
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from skimage.metrics import structural_similarity
 
 from pytest_sdspeed.errors import PictureError
-from pytest_sdspeed.model import ImageGate, ImageVerdict, Relation
+from pytest_sdspeed.judge.clip import ClipScores
+from pytest_sdspeed.judge.metrics import LIKENESSES, by_picture, extreme, metrics, worst_picture
+from pytest_sdspeed.judge.pictures import as_pictures, defects
+from pytest_sdspeed.model import ImageGate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-PSNR_CAP = 100.0
-"""dB given to identical pictures, whose true value is infinite and fits no JSON."""
+    from pytest_sdspeed.model import Case, ImageVerdict, Relation
 
-BLACK = 1.5 / 255
-"""Nothing brighter is black: the first 8-bit level above zero, which rounding alone can reach, and half a level for float rounding."""
+    Pictures = dict[Case, np.ndarray]
 
-CONSTANT = 1.0 / 255
-"""A standard deviation below one 8-bit level in each channel: all that rounding a uniform picture to 8 bits can leave is half of it."""
-
-RANGE_SLACK = 1e-3
-"""How far outside [0, 1] a value may lie and be clipped: more than float16 rounding at 1, less than an 8-bit level."""
-
-VALID = "PIL images, uint8 arrays, or float arrays in [0, 1], shaped (H, W, 3) or (N, H, W, 3), one or a list of them"
-
-_RANKS = (3, 4)
-_CHANNELS = 3
-_SSIM_WINDOW = 7
-_SSIM_LEAST = 3
-
-_SEEDED = dict[int, np.ndarray]
+_OF_PICTURES = {
+    "psnr": ("PSNR {} dB", 1),
+    "ssim": ("SSIM {}", 3),
+    "mae": ("mean difference {}", 4),
+    "flip": ("FLIP {}", 3),
+}
+_WORDS = _OF_PICTURES | {"clip_drop": ("CLIP score drop {}", 3)}
+"""Metric -> what it is called, and how many digits it is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,248 +36,208 @@ class ImageJudgement:
     """What the pictures of one arm are worth.
 
     Attributes:
-        verdict: "pass", "fail", or "powerless" where the gate would have passed pictures of another seed.
-        metrics: ``psnr`` (dB), ``ssim``, ``mae`` (of the full range), the worst over the seeds; the same with ``control_`` in front for the
-            negative control. Empty where nothing could be compared.
+        verdict: "pass", "fail", or "powerless" where the gate would have passed pictures of another case or prompt.
+        metrics: ``psnr`` (dB), ``ssim``, ``mae`` (of the full range) and ``flip``, the worst over the cases; the same with ``control_`` in
+            front for the negative control. With scores, ``clip``, ``clip_baseline``, ``clip_drop`` and ``control_clip_drop``, averaged over
+            the cases. Without a bound on FLIP, ``flip`` is the worst over each case's worst picture by PSNR alone. Empty where nothing
+            could be compared.
         reasons: why the verdict is not "pass", in words.
+        by_case: the metrics of each case, the worst over its batch.
+        worst: which picture of each case's batch has the least PSNR; worst_metrics: the metrics of that picture.
+        control: the two cases that were the negative control, the main case first: of those compared, the pair that passes the gate, or
+            else the one that is closest by PSNR. None where there was nothing to compare.
+        notes: what the gate could not prove, in words.
     """
 
     verdict: ImageVerdict
     metrics: dict[str, float]
     reasons: tuple[str, ...]
-
-
-def as_pictures(value: object) -> np.ndarray:
-    """Whatever a pipeline or callable returns, as pictures.
-
-    Args:
-        value: PIL images (anything with ``convert``), uint8 arrays, float arrays in [0, 1], one or a list or tuple of them, or an object
-            with ``images`` (a diffusers output). NaN and infinity pass: they are judged by ``defects``.
-
-    Returns:
-        A new float32 array (N, H, W, 3) in [0, 1].
-
-    Raises:
-        PictureError: if it is none of these; the message says what it is and what would be valid.
-    """
-    if value is None:
-        raise PictureError(f"returned no picture; valid: {VALID}")
-    if isinstance(value, np.ndarray):
-        return _from_array(value)
-    if isinstance(value, (list, tuple)):
-        return _from_list(value)
-    if hasattr(value, "convert"):
-        return _from_array(np.asarray(value.convert("RGB")))
-    if hasattr(value, "images"):
-        return as_pictures(value.images)
-    raise PictureError(f"returned an object of type {type(value).__name__}; valid: {VALID}")
-
-
-def defects(pictures: np.ndarray) -> tuple[str, ...]:
-    """What is wrong with pictures on their own: ``not finite``, ``black`` or ``constant``, the gravest one per picture.
-
-    Constant is judged per channel, over the pixels: a uniform red picture varies between channels, and shows nothing all the same.
-
-    Args:
-        pictures: float array (N, H, W, 3).
-
-    Returns:
-        One sentence per defective picture, starting with the word and ending with the picture's index in the batch.
-    """
-    found = ((index, _defect(picture.astype(np.float64))) for index, picture in enumerate(pictures))
-    return tuple(f"{defect} (picture {index})" for index, defect in found if defect)
-
-
-def metrics(candidate: np.ndarray, baseline: np.ndarray) -> dict[str, float]:
-    """How far pictures are from the baseline's, each value the worst over the batch.
-
-    PSNR is ``10 log10(1 / mean squared difference)``, at most ``PSNR_CAP``. SSIM (Wang et al. 2004) is scikit-image's with its defaults, a
-    uniform 7x7 window and the sample covariance, averaged over the channels; pictures under 7 pixels take the largest odd window that fits.
-
-    Args:
-        candidate: finite float array (N, H, W, 3) in [0, 1].
-        baseline: the same, of the same shape.
-
-    Returns:
-        ``psnr`` in dB, ``ssim`` in [-1, 1], ``mae`` as a fraction of the full range.
-
-    Raises:
-        PictureError: if the shapes differ, or a side has fewer than 3 pixels, for which SSIM is not defined.
-    """
-    if candidate.shape != baseline.shape:
-        raise PictureError(f"pictures of another size: {candidate.shape}, the baseline's are {baseline.shape}")
-    if min(candidate.shape[1:3]) < _SSIM_LEAST:
-        raise PictureError(f"pictures of shape {candidate.shape} are too small to compare; valid: {_SSIM_LEAST} pixels a side or more")
-    pairs = [(ours.astype(np.float64), theirs.astype(np.float64)) for ours, theirs in zip(candidate, baseline, strict=True)]
-    return {
-        "psnr": min(_psnr(ours, theirs) for ours, theirs in pairs),
-        "ssim": min(_ssim(ours, theirs) for ours, theirs in pairs),
-        "mae": max(float(np.abs(ours - theirs).mean()) for ours, theirs in pairs),
-    }
+    by_case: Mapping[Case, Mapping[str, float]] = field(default_factory=dict)
+    worst: Mapping[Case, int] = field(default_factory=dict)
+    worst_metrics: Mapping[Case, Mapping[str, float]] = field(default_factory=dict)
+    control: tuple[Case, Case] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def broken_bounds(measured: Mapping[str, float], gate: ImageGate) -> tuple[str, ...]:
     """The bounds of the gate that the metrics break, in words: ``PSNR 23.1 dB is under 45``. A metric that is NaN breaks its bound.
 
     Args:
-        measured: ``psnr``, ``ssim``, ``mae``, as ``metrics`` gives them.
+        measured: ``psnr``, ``ssim``, ``mae``, ``flip``, ``clip_drop``; the bound of one that was not measured is not judged.
         gate: the bounds; None is no bound.
     """
     broken = []
-    if gate.psnr is not None and not measured["psnr"] >= gate.psnr:
-        broken.append(f"PSNR {_apart(measured['psnr'], gate.psnr, 1)} dB is under {gate.psnr:g}")
-    if gate.ssim is not None and not measured["ssim"] >= gate.ssim:
-        broken.append(f"SSIM {_apart(measured['ssim'], gate.ssim, 3)} is under {gate.ssim:g}")
-    if gate.mae is not None and not measured["mae"] <= gate.mae:
-        broken.append(f"mean difference {_apart(measured['mae'], gate.mae, 4)} is over {gate.mae:g}")
+    for name in _WORDS:
+        bound = getattr(gate, name)
+        if bound is None or name not in measured:
+            continue
+        value, likeness = measured[name], name in LIKENESSES
+        if not (value >= bound if likeness else value <= bound):
+            broken.append(f"{_said(name, value, bound)} is {'under' if likeness else 'over'} {bound:g}")
     return tuple(broken)
 
 
 def judge_images(
-    candidate: Mapping[int, object], baseline: Mapping[int, object], gate: ImageGate | None, relation: Relation
+    candidate: Mapping[Case, object],
+    baseline: Mapping[Case, object],
+    gate: ImageGate | None,
+    relation: Relation,
+    reference: Mapping[Case, object] | None = None,
+    *,
+    scores: ClipScores | None = None,
 ) -> ImageJudgement:
-    """Judges an arm's pictures against the baseline's of the same seeds.
+    """Judges an arm's pictures against the baseline's, or a reference's, of the same cases.
 
-    Defects of either side, another size and a broken bound fail. Where the weights differ, so must the pictures: those bit-identical to the
-    baseline's mean that the optimization was lost. A gate that the baseline of one seed passes against the baseline of another could not have
-    told the candidate from anything: it is powerless. This control needs two seeds and a bound.
+    Defects of any side, another size and a broken bound fail. Pictures that are the reference's bit by bit, or the baseline's where the
+    weights differ, mean that the optimization was lost.
+
+    A gate must tell the pictures of every other case from those of the main one: where the baseline's (or reference's) own pass it, it
+    could not have told the candidate from anything, and is powerless. So is a bound on the drop of the CLIP score that the baseline's
+    pictures keep with the prompts of others. A gate without a second case, or prompt, proves nothing, and the notes say so.
 
     Args:
-        candidate: seed -> whatever ``as_pictures`` takes; what it cannot take is a reason to fail, not an exception.
+        candidate: case -> whatever ``as_pictures`` takes; what it cannot take is a reason to fail, not an exception.
         baseline: the same for the baseline.
         gate: bounds on the metrics, or None.
         relation: what the candidate shares with the baseline.
+        reference: what the candidate is compared with in the baseline's place, or None.
+        scores: of candidate and baseline; where None, the bound on their drop is not judged.
     """
-    common = sorted(candidate.keys() & baseline.keys())
+    gate, scores = gate or ImageGate(), scores or ClipScores()
+    role, against = ("baseline", baseline) if reference is None else ("reference", reference)
+    common = sorted(candidate.keys() & against.keys())
     if not common:
         return ImageJudgement("fail", {}, ("returned no picture",))
     reasons: list[str] = []
-    theirs = _healthy(baseline, "the baseline's picture is ", reasons)
-    ours = _healthy({seed: candidate[seed] for seed in common}, "", reasons)
-    measured = _compare_all(ours, theirs, relation, reasons)
-    bounded = gate if gate is not None and gate != ImageGate() else None
-    if measured and bounded:
-        reasons.extend(broken_bounds(measured, bounded))
-    control, powerless = _negative_control(theirs, bounded) if bounded else ({}, "")
-    measured |= {f"control_{name}": value for name, value in control.items()}
-    if reasons:
-        return ImageJudgement("fail", measured, tuple(reasons))
-    return ImageJudgement("powerless", measured, (powerless,)) if powerless else ImageJudgement("pass", measured, ())
+    originals = _sound(baseline, "baseline", reasons)
+    theirs = originals if reference is None else _sound(reference, "reference", reasons)
+    ours = _sound({case: candidate[case] for case in common}, "", reasons)
+    others = {} if reference is None else {"reference": theirs}
+    reasons += _lost(ours, others if relation == "same_weights" else others | {"baseline": originals})
+    pictures = _compared(ours, theirs, gate, reasons)
+    worst = {case: worst_picture(batch) for case, batch in pictures.items()}
+    by_case = {case: extreme(batch) for case, batch in pictures.items()}
+    measured = extreme(by_case.values()) | scores.metrics()
+    reasons += broken_bounds(measured, gate)
+    controls = (_picture_control(theirs, gate, role), _clip_control(measured, gate))
+    powerless = tuple(control.powerless for control in controls if control.powerless)
+    return ImageJudgement(
+        verdict="fail" if reasons else "powerless" if powerless else "pass",
+        metrics=measured | {f"control_{name}": value for name, value in controls[0].metrics.items()},
+        reasons=tuple(reasons) or powerless,
+        by_case={case: by_case.get(case, {}) | scores.of(case) for case in common},
+        worst=worst,
+        worst_metrics={case: pictures[case][index] for case, index in worst.items()},
+        control=controls[0].cases,
+        notes=tuple(control.note for control in controls if control.note),
+    )
 
 
-def _from_array(array: np.ndarray) -> np.ndarray:
-    if array.ndim not in _RANKS or array.shape[-1] != _CHANNELS:
-        raise PictureError(f"returned an array of shape {array.shape}; valid: {VALID}")
-    if array.size == 0:
-        raise PictureError(f"returned an empty array of shape {array.shape}; valid: {VALID}")
-    batch = array if array.ndim == max(_RANKS) else array[np.newaxis]
-    if batch.dtype == np.uint8:
-        return batch.astype(np.float32) / np.float32(255)
-    if not np.issubdtype(batch.dtype, np.floating):
-        raise PictureError(f"returned an array of {batch.dtype}; valid: {VALID}")
-    finite = np.isfinite(batch)
-    values = batch[finite].astype(np.float64)
-    if values.size and (values.min() < -RANGE_SLACK or values.max() > 1 + RANGE_SLACK):
-        raise PictureError(f"returned values in [{values.min():.4g}, {values.max():.4g}]; valid: {VALID}")
-    # Clipping would turn infinity into white, and hide it.
-    return np.where(finite, np.clip(batch, 0, 1), batch).astype(np.float32)
-
-
-def _from_list(values: list[object] | tuple[object, ...]) -> np.ndarray:
-    if not values:
-        raise PictureError(f"returned an empty {type(values).__name__}; valid: {VALID}")
-    batches = [as_pictures(value) for value in values]
-    sizes = sorted({batch.shape[1:] for batch in batches})
-    if len(sizes) > 1:
-        raise PictureError(f"returned pictures of differing sizes {', '.join(map(str, sizes))} (H, W, 3) in one {type(values).__name__}")
-    return np.concatenate(batches)
-
-
-def _defect(picture: np.ndarray) -> str:
-    broken = int(np.count_nonzero(~np.isfinite(picture)))
-    if broken:
-        return f"not finite: {broken} of {picture.size} values are NaN or infinite"
-    if picture.max() <= BLACK:
-        return f"black: no value exceeds {picture.max():.4f} of 1"
-    spread = float(picture.std(axis=(0, 1)).max())
-    if spread < CONSTANT:
-        return f"constant: the pixels' standard deviation is {spread:.4f} of 1"
-    return ""
-
-
-def _psnr(ours: np.ndarray, theirs: np.ndarray) -> float:
-    error = float(np.square(ours - theirs).mean())
-    return min(PSNR_CAP, float(-10 * np.log10(error))) if error else PSNR_CAP
-
-
-def _ssim(ours: np.ndarray, theirs: np.ndarray) -> float:
-    least = min(ours.shape[:2])
-    window = min(_SSIM_WINDOW, least if least % 2 else least - 1)
-    return float(structural_similarity(ours, theirs, win_size=window, channel_axis=-1, data_range=1.0))
-
-
-def _apart(value: float, bound: float, digits: int) -> str:
-    """The value, rounded, with as many more digits as it takes not to read like the bound."""
-    texts = (f"{value:.{more}f}" for more in range(digits, digits + 6))
-    return next((text for text in texts if float(text) != bound), repr(value))
-
-
-def _healthy(pictures: Mapping[int, object], prefix: str, reasons: list[str]) -> _SEEDED:
-    """The pictures that are whole; what is wrong with the others goes to the reasons."""
-    healthy = {}
-    for seed, value in sorted(pictures.items()):
+def _sound(pictures: Mapping[Case, object], role: str, reasons: list[str]) -> Pictures:
+    """The pictures without a defect; what is wrong with the others goes to the reasons. The candidate's role is ""."""
+    sound = {}
+    for case, value in sorted(pictures.items()):
         try:
             converted = as_pictures(value)
         except PictureError as error:
-            reasons.append(f"seed {seed}: {'the baseline ' if prefix else ''}{error}")
+            reasons.append(f"{case}: {f'the {role} ' if role else ''}{error}")
             continue
         found = defects(converted)
-        reasons.extend(f"seed {seed}: {prefix}{defect}" for defect in found)
+        prefix = f"the {role}'s picture is " if role else ""
+        reasons += [f"{case}: {prefix}{defect}" for defect in found]
         if not found:
-            healthy[seed] = converted
-    return healthy
+            sound[case] = converted
+    return sound
 
 
-def _compare_all(ours: _SEEDED, theirs: _SEEDED, relation: Relation, reasons: list[str]) -> dict[str, float]:
-    """The worst metrics over the seeds that both have whole; other sizes and lost optimizations go to the reasons."""
-    measured = []
-    for seed in sorted(ours.keys() & theirs.keys()):
+def _lost(ours: Pictures, others: Mapping[str, Pictures]) -> list[str]:
+    """Cases whose pictures are those of an arm they must differ from: role -> its pictures."""
+    reasons = []
+    for case, drawn in ours.items():
+        twins = [f"the {role}" for role, pictures in others.items() if case in pictures and np.array_equal(drawn, pictures[case])]
+        if twins:
+            reasons.append(f"{case}: identical to {' and '.join(twins)}, bit by bit: the optimization was lost")
+    return reasons
+
+
+def _compared(ours: Pictures, theirs: Pictures, gate: ImageGate, reasons: list[str]) -> dict[Case, list[dict[str, float]]]:
+    """The metrics of every picture of the cases that both sides have; what cannot be compared goes to the reasons."""
+    found = {}
+    for case in sorted(ours.keys() & theirs.keys()):
         try:
-            measured.append(metrics(ours[seed], theirs[seed]))
+            found[case] = by_picture(ours[case], theirs[case], every_flip=gate.flip is not None)
         except PictureError as error:
-            reasons.append(f"seed {seed}: {error}")
-            continue
-        if relation != "same_weights" and np.array_equal(ours[seed], theirs[seed]):
-            reasons.append(f"seed {seed}: identical to the baseline, bit by bit: the optimization was lost")
-    return _extreme(measured, worst=True)
+            reasons.append(f"{case}: {error}")
+    return found
 
 
-def _extreme(measured: list[dict[str, float]], *, worst: bool) -> dict[str, float]:
-    """The worst, or the best, of each metric; empty for nothing."""
-    if not measured:
+class _Control(NamedTuple):
+    """A negative control.
+
+    Attributes:
+        powerless: why the gate has no power, or "".
+        note: why nothing shows whether it has, or "".
+        metrics: of the pictures of another case, held against those of the main case.
+        cases: main case and other case.
+    """
+
+    powerless: str = ""
+    note: str = ""
+    metrics: Mapping[str, float] = MappingProxyType({})
+    cases: tuple[Case, Case] | None = None
+
+
+def _picture_control(theirs: Pictures, gate: ImageGate, role: str) -> _Control:
+    """Of the other cases, the one that passes the bounds on pictures, or else the one closest by PSNR."""
+    if all(getattr(gate, name) is None for name in _OF_PICTURES):
+        return _Control()
+    # The main case comes first: the smallest seed without a prompt.
+    cases = sorted(theirs, key=lambda case: (case.prompt != "", case))
+    compared = {other: _control_metrics(theirs[other], theirs[cases[0]], gate) for other in cases[1:]}
+    found = {other: values for other, values in compared.items() if values}
+    if not found:
+        return _Control(note="the picture gate has no negative control: it takes two cases, both sound and of one size")
+    main, other = cases[0], max(found, key=lambda case: (not broken_bounds(found[case], gate), found[case]["psnr"]))
+    values = found[other]
+    if broken_bounds(values, gate):
+        return _Control(metrics=values, cases=(main, other))
+    said = ", ".join(_said(name, values[name]) for name in _OF_PICTURES)
+    powerless = f"gate has no power: the {role} of {other} passes it against {main} ({said}): tighten its bounds"
+    return _Control(powerless, metrics=values, cases=(main, other))
+
+
+def _control_metrics(other: np.ndarray, main: np.ndarray, gate: ImageGate) -> dict[str, float]:
+    """The metrics of one case against another; empty where they cannot be compared."""
+    try:
+        # FLIP takes long, and that of the worst picture is enough where it breaks the gate.
+        found = metrics(other, main, every_flip=False)
+        return found if gate.flip is None or broken_bounds(found, gate) else metrics(other, main)
+    except PictureError:
         return {}
-    low, high = (min, max) if worst else (max, min)
-    return {
-        "psnr": low(values["psnr"] for values in measured),
-        "ssim": low(values["ssim"] for values in measured),
-        "mae": high(values["mae"] for values in measured),
-    }
 
 
-def _negative_control(baseline: _SEEDED, gate: ImageGate) -> tuple[dict[str, float], str]:
-    """The baseline of neighbouring seeds against each other: the closest metrics, and why the gate is powerless, or ""."""
-    measured, powerless = [], ""
-    for seed, other, values in _controls(baseline):
-        measured.append(values)
-        if not powerless and not broken_bounds(values, gate):
-            powerless = (
-                f"gate has no power: the baseline of seed {other} passes it against seed {seed} "
-                f"(PSNR {values['psnr']:.1f} dB, SSIM {values['ssim']:.3f}, mean difference {values['mae']:.4f}): tighten its bounds"
-            )
-    return _extreme(measured, worst=False), powerless
+def _clip_control(measured: Mapping[str, float], gate: ImageGate) -> _Control:
+    """Whether the bound on the CLIP score, where it was judged, tells pictures of other prompts."""
+    if gate.clip_drop is None or "clip_drop" not in measured:
+        return _Control()
+    if "control_clip_drop" not in measured:
+        return _Control(note="the bound on the CLIP score has no negative control: it takes two prompts")
+    drop = measured["control_clip_drop"]
+    if drop > gate.clip_drop:
+        return _Control()
+    return _Control(
+        f"gate has no power: with the prompt of another case the baseline's CLIP score drops by {_apart(drop, gate.clip_drop, 3)}, "
+        f"which {gate.clip_drop:g} allows: tighten the bound"
+    )
 
 
-def _controls(baseline: _SEEDED) -> Iterator[tuple[int, int, dict[str, float]]]:
-    for seed, other in itertools.pairwise(sorted(baseline)):
-        if baseline[seed].shape == baseline[other].shape:
-            yield seed, other, metrics(baseline[other], baseline[seed])
+def _said(name: str, value: float, bound: float | None = None) -> str:
+    """A metric in words."""
+    words, digits = _WORDS[name]
+    return words.format(_apart(value, bound, digits))
+
+
+def _apart(value: float, bound: float | None, digits: int) -> str:
+    """The value, rounded, with as many more digits as it takes not to read like the bound."""
+    texts = (f"{value:.{more}f}" for more in range(digits, digits + 6))
+    return next((text for text in texts if float(text) != bound), repr(value))

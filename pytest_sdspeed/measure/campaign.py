@@ -12,7 +12,7 @@ from pytest_sdspeed.errors import GenerationError, OutOfMemoryError, SdSpeedErro
 from pytest_sdspeed.judge import speed, stopping
 from pytest_sdspeed.measure.facts import Arm, CampaignRecord, Decision, Limits, Progress, Slot
 from pytest_sdspeed.measure.memory import MemoryMeter, UnknownMemory
-from pytest_sdspeed.model import CONTROL
+from pytest_sdspeed.model import CONTROL, Case
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -91,7 +91,8 @@ class _Campaign:
             raise ValueError(f"arms need distinct names other than {CONTROL!r}: {[baseline.name, *(row.name for row in rows)]}")
         self.active = {row.name: row for row in rows}
         self.samples: Samples = {name: [] for name in (*self.arms, CONTROL)}
-        self.pictures: dict[str, dict[int, Any]] = {name: {} for name in self.arms}
+        self.pictures: dict[str, dict[Case, Any]] = {name: {} for name in self.arms}
+        self.references: dict[str, dict[Case, Any]] = {name: {} for name, arm in self.arms.items() if arm.reference}
         self.peaks: dict[str, int | None] = {}
         self.costs: dict[str, float] = {}
         self.errors: dict[str, Exception] = {}
@@ -105,6 +106,7 @@ class _Campaign:
     def run(self) -> CampaignRecord:
         self._warm_up()
         if self.baseline.name not in self.errors:
+            self._draw_references()
             with _collecting_between_slots():
                 self._timed_part()
         self._close()
@@ -113,6 +115,7 @@ class _Campaign:
             samples_s=self.samples,
             slots=tuple(self.slots),
             pictures=self.pictures,
+            references=self.references,
             decisions=self.decisions,
             errors=self.errors,
             peak_bytes=self.peaks,
@@ -121,17 +124,17 @@ class _Campaign:
             planned_blocks=self.blocks,
             block_s=self.block_s,
             timed_s=self.timed_s,
-            seed=self.limits.seed,
+            case=self.limits.case,
         )
 
     def _warm_up(self) -> None:
-        """Two generations of every arm, of two seeds: compilers and caches settle, and the faster one tells what a slot costs."""
+        """A generation of every arm for every case, two at least: compilers and caches settle, and the fastest tells what a slot costs."""
         self._prepare()
         for arm in [arm for arm in self.arms.values() if arm.name not in self.errors]:
-            for seed in self.limits.picture_seeds:
+            for case in self.limits.cases:
                 self.watch(Progress(phase="warm-up", arm=arm.name))
                 self.memory.start()
-                taken = self._generate(arm, seed)
+                taken = self._generate(arm, case)
                 if taken is None:
                     break
                 # Compiling and contention only slow.
@@ -147,10 +150,33 @@ class _Campaign:
             self.watch(Progress(phase="build", arm=arm.name))
             try:
                 arm.prepare()
+                if arm.reference:
+                    arm.reference.prepare()
             except Exception as error:  # noqa: BLE001 - whatever an arm raises ends that arm, never the others
                 self._leave(arm, explained(arm.name, error))
             if self.baseline.name in self.errors:
                 return
+
+    def _draw_references(self) -> None:
+        """The pictures that some arms are compared with in the baseline's place."""
+        for arm in [arm for arm in self.arms.values() if arm.name not in self.errors]:
+            if arm.reference is None:
+                continue
+            for case in self.limits.cases:
+                self.watch(Progress(phase="reference pictures", arm=arm.name))
+                try:
+                    self.references[arm.name][case] = self._drawn(arm.reference, case)
+                except Exception as error:  # noqa: BLE001 - whatever an arm raises ends that arm, never the others
+                    self._leave(arm, explained(arm.name, error))
+                    break
+                gc.collect()
+
+    def _drawn(self, arm: Arm, case: Case) -> Any:
+        """What an arm generates, waited for, whatever time it takes."""
+        with arm.slot():
+            pictures = arm.generate(case)
+            self.clock.synchronize()
+            return pictures
 
     def _plan(self, block_s: float) -> None:
         """Fix the looks, always before the first one."""
@@ -190,7 +216,7 @@ class _Campaign:
             if arm.name in self.errors:
                 continue
             self.watch(Progress(phase="block", arm=arm.name, block=block, blocks=self.blocks, left_s=self._left(block)))
-            timed = self._generate(arm, self.limits.seed)
+            timed = self._generate(arm, self.limits.case)
             if timed is not None:
                 taken.setdefault(label, []).append(timed.duration_s)
                 self.slots.append(Slot(label, block, timed.start_s - self.started, timed.duration_s))
@@ -208,22 +234,22 @@ class _Campaign:
         planned = self.timed_s + pace * (self.blocks - block + 1)
         return max(0.0, min(self.limits.budget_s, planned) - spent)
 
-    def _generate(self, arm: Arm, seed: int) -> _Timed | None:
+    def _generate(self, arm: Arm, case: Case) -> _Timed | None:
         """Generate once, keep the pictures, and collect the garbage.
 
         Returns:
             When and how long, or None where the arm raised; it has then left the campaign.
         """
-        timed = self._generate_timed(arm, seed)
+        timed = self._generate_timed(arm, case)
         gc.collect()
         return timed
 
-    def _generate_timed(self, arm: Arm, seed: int) -> _Timed | None:
+    def _generate_timed(self, arm: Arm, case: Case) -> _Timed | None:
         try:
             with arm.slot():
                 self.clock.synchronize()
                 start = self.clock.now()
-                pictures = arm.generate(seed)
+                pictures = arm.generate(case)
                 self.clock.synchronize()
                 duration = self.clock.now() - start
         except Exception as error:  # noqa: BLE001 - whatever an arm raises ends that arm, never the others
@@ -232,7 +258,7 @@ class _Campaign:
         if duration <= 0:
             self._leave(arm, GenerationError(f"{arm.name} took no time that the clock can tell: let one call do more work"))
             return None
-        self.pictures[arm.name][seed] = pictures
+        self.pictures[arm.name][case] = pictures
         return _Timed(start, duration)
 
     def _leave(self, arm: Arm, error: Exception) -> None:

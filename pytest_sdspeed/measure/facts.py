@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from pytest_sdspeed.model import Case
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,19 +24,21 @@ class Arm:
 
     Attributes:
         name: unique within the campaign.
-        generate: called with the seed of the pictures; returns them, or None.
+        generate: called with what to draw; returns pictures, or None.
         slot: context held around every generation, outside the timed region.
         floor: least speed-up that passes, or None for an arm no gate holds.
         prepare: builds what ``generate`` needs; called once, before any arm's warm-up.
         held_bytes: memory the prepared arm holds between generations.
+        reference: draws what the pictures are compared with in the baseline's place, or None; never timed.
     """
 
     name: str
-    generate: Callable[[int], Any]
+    generate: Callable[[Case], Any]
     slot: Callable[[], AbstractContextManager[Any]] = nullcontext
     floor: float | None = None
     prepare: Callable[[], None] = _ready
     held_bytes: Callable[[], int] = int
+    reference: Arm | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,7 @@ class Limits:
         budget_s: wall-clock seconds of the timed part.
         max_blocks: most blocks.
         seed: of the block order, and first seed of the pictures.
+        prompts: texts to draw once beside the arms' own.
         rows: how many rows of the whole run could still fail; they share the error of "fail".
         campaigns: how many campaigns the run has; they share the error of the A/A control.
     """
@@ -52,13 +57,19 @@ class Limits:
     budget_s: float = 300.0
     max_blocks: int = 20
     seed: int = 0
+    prompts: tuple[str, ...] = ()
     rows: int = 1
     campaigns: int = 1
 
     @property
-    def picture_seeds(self) -> tuple[int, int]:
-        """Seeds of the warm-up pictures; the timed slots use the last."""
-        return (self.seed + 1, self.seed)
+    def case(self) -> Case:
+        """What the timed slots draw."""
+        return Case(self.seed)
+
+    @property
+    def cases(self) -> tuple[Case, ...]:
+        """What the warm-up draws: another seed, the other prompts, and at last what the timed slots will."""
+        return (Case(self.seed + 1), *(Case(self.seed, prompt) for prompt in self.prompts), self.case)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +110,8 @@ class CampaignRecord:
         baseline: name of the baseline arm; its second pair of slots is stored under ``model.CONTROL``.
         samples_s: arm -> [first, second] slot of every block, seconds.
         slots: every timed slot in order.
-        pictures: arm -> seed -> what the arm returned.
+        pictures: arm -> case -> what the arm returned.
+        references: arm -> case -> what its reference returned, for the arms that have one.
         decisions: arm -> decision, for the arms that were measured.
         errors: arm -> what it raised; such an arm left the campaign.
         peak_bytes: arm -> what the arm holds and the most a warm-up generation needed beside it, or None where the platform does not tell.
@@ -107,13 +119,13 @@ class CampaignRecord:
         looks: the block counts at which rows could be decided; planned_blocks: how many the budget allowed, fixed before the first.
         block_s: seconds one block was expected to take.
         timed_s: wall-clock seconds of the timed part.
-        seed: of the pictures that the timed slots drew.
+        case: what the timed slots drew.
     """
 
     baseline: str
     samples_s: Mapping[str, list[tuple[float, float]]]
     slots: tuple[Slot, ...]
-    pictures: Mapping[str, Mapping[int, Any]]
+    pictures: Mapping[str, Mapping[Case, Any]]
     decisions: Mapping[str, Decision]
     errors: Mapping[str, Exception]
     peak_bytes: Mapping[str, int | None]
@@ -122,7 +134,18 @@ class CampaignRecord:
     block_s: float
     timed_s: float
     planned_blocks: int = 0
-    seed: int = 0
+    case: Case = field(default_factory=lambda: Case(0))
+    references: Mapping[str, Mapping[Case, Any]] = field(default_factory=dict)
+
+    @property
+    def starts_s(self) -> dict[str, list[tuple[float, float]]]:
+        """When the slots of ``samples_s`` began, seconds into the timed part, in the same order."""
+        begun: dict[str, dict[int, list[float]]] = {name: {} for name in self.samples_s}
+        for slot in self.slots:
+            begun[slot.arm].setdefault(slot.block, []).append(slot.start_s)
+        # A block that an arm did not finish gave it no sample.
+        whole = {name: [(pair[0], pair[1]) for pair in blocks.values() if len(pair) > 1] for name, blocks in begun.items()}
+        return {name: pairs[: len(self.samples_s[name])] for name, pairs in whole.items()}
 
     @property
     def overhead(self) -> float:

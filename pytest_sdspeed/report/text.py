@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_sdspeed.model import BASELINE
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("setup", "latency", "speed-up", "documented", "floor", "pictures", "verdict")
 _MILLISECONDS_UNDER_S = 0.1
+_GRAVITY = ("fail", "invalid", "inconclusive")
 _ENDED = {"pass": "passed", "fail": "failed again"}
 
 
@@ -34,6 +37,16 @@ def figures(record: Mapping[str, Any]) -> str:
     """``x1.31 [1.29, 1.33]`` of a stored record, whose figures are None where they are not finite."""
     speedup, low, high = (float("nan") if record[name] is None else record[name] for name in ("speedup", "low", "high"))
     return f"{ratio(speedup)} {interval(low, high)}"
+
+
+def tolerance(result: Result) -> str:
+    """``5%``."""
+    return f"{100 * result.tolerance:.3g}%"
+
+
+def memory(size: int) -> str:
+    """Bytes as ``21.3 GiB``, or mebibytes under one of these."""
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
 
 
 def pictures(image: Mapping[str, float]) -> str:
@@ -65,34 +78,48 @@ def _baseline_row(name: str, latency_s: float, verdict: str) -> tuple[str, ...]:
     return (name, latency(latency_s), ratio(1.0), ratio(1.0), "", "", verdict)
 
 
-def rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
-    """A campaign's results as cells, the baseline's first: it was measured even where no test asked for it. Tests of one row share a line."""
-    cells = list(dict.fromkeys(map(row, results)))
-    if results[0].is_baseline:
-        return cells
-    # A row with the figures of another process has that process's baseline.
-    own = next((result for result in results if result.confirmation is None), results[0])
-    return [_baseline_row(own.baseline, own.baseline_latency_s, "-"), *cells]
+def listed(results: Sequence[Result]) -> list[tuple[tuple[str, ...], Result | None]]:
+    """A campaign's results, each with its cells, the baseline's first: it was measured even where no test asked for it.
 
-
-def title(result: Result, blocks: int | None = None) -> str:
-    """The line over a campaign's table.
-
-    Args:
-        result: any of the campaign's.
-        blocks: the campaign's; that of the result where None.
+    Tests of one row share a line. A baseline that no test asked for has cells, but no result.
     """
-    measured = result.device + (f" ({result.weights} weights)" if result.weights else "")
-    where = f"documented on {result.documented_on}, measured on {measured}" if result.documented_on else f"measured on {measured}"
-    name = result.table or "callables"
-    measured_blocks = result.blocks if blocks is None else blocks
-    return f"sd speed-ups: {name}   {where}, {measured_blocks} blocks, {_control(result.control)}{_budget(result)}"
+    found: dict[tuple[str, ...], Result | None] = {}
+    if not results[0].is_baseline:
+        # A row with the figures of another process has that process's baseline.
+        own = next((result for result in results if result.confirmation is None), results[0])
+        found[_baseline_row(own.baseline, own.baseline_latency_s, "-")] = None
+    for result in results:
+        found.setdefault(row(result), result)
+    return list(found.items())
+
+
+def rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
+    """A campaign's results as cells."""
+    return [cells for cells, _ in listed(results)]
 
 
 def heading(results: Sequence[Result]) -> str:
-    """The title of a campaign, with the blocks of the row that took most and the resolution of the row that has least."""
+    """The line over a campaign's table."""
+    return f"sd speed-ups: {results[0].table or 'callables'}   {circumstances(results)}"
+
+
+def circumstances(results: Sequence[Result]) -> str:
+    """Where a campaign was measured, with the blocks of the row that took most and the resolution of the row that has least."""
     least = max(results, key=lambda result: result.resolves or 0.0)
-    return title(least, max(result.blocks for result in results))
+    documented = f"documented on {least.documented_on}, " if least.documented_on else ""
+    blocks = max(result.blocks for result in results)
+    return f"{documented}measured on {measured_on(least)}, {blocks} blocks, {control(least.control)}{_budget(least)}"
+
+
+def name(results: Sequence[Result]) -> str:
+    """What a campaign is called where several of a table are told apart: ``attention, against vanilla_fp16_b4``."""
+    table, baseline = results[0].table or "callables", results[0].baseline
+    return table if baseline == BASELINE else f"{table}, against {baseline}"
+
+
+def measured_on(result: Result) -> str:
+    """``NVIDIA H200 (random weights)``."""
+    return result.device + (f" ({result.weights} weights)" if result.weights else "")
 
 
 def _budget(result: Result) -> str:
@@ -100,8 +127,9 @@ def _budget(result: Result) -> str:
     return "" if result.resolves is None else f", at this noise {result.planned_blocks} blocks resolve {result.resolves:.1%}"
 
 
-def _control(control: Interval | None) -> str:
-    return f"A/A control {ratio(control.speedup)} {interval(control.low, control.high)}" if control else "no A/A control"
+def control(found: Interval | None) -> str:
+    """``A/A control x1.00 [0.99, 1.01]``."""
+    return f"A/A control {ratio(found.speedup)} {interval(found.low, found.high)}" if found else "no A/A control"
 
 
 def campaigns(results: Iterable[Result]) -> list[list[Result]]:
@@ -118,6 +146,23 @@ def campaigns(results: Iterable[Result]) -> list[list[Result]]:
 def confirmations(results: Iterable[Result]) -> list[str]:
     """What new processes said of the rows that failed in the first one, a line each."""
     return list(dict.fromkeys(_confirmation(result, result.confirmation) for result in results if result.confirmation is not None))
+
+
+def attention(results: Iterable[Result]) -> list[Result]:
+    """What does not pass, the gravest first; tests of one row that say the same share an entry."""
+    found = {(result.table, message(result)): result for result in results if result.verdict != "pass"}
+    return sorted(found.values(), key=lambda result: _GRAVITY.index(result.verdict))
+
+
+def remarks(results: Iterable[Result]) -> list[str]:
+    """What else a reader should know: picture gates without power on rows that pass, and notes with the setups they hold for."""
+    found: dict[str, dict[str, None]] = {}
+    for result in results:
+        powerless = result.verdict == "pass" and result.image_verdict == "powerless"
+        said = (*((f"the picture gate is powerless: {'; '.join(result.reasons)}",) if powerless else ()), *result.notes)
+        for remark in said:
+            found.setdefault(remark, {})[result.setup] = None
+    return [f"{', '.join(setups)}: {remark}" for remark, setups in found.items()]
 
 
 def _confirmation(result: Result, other: Mapping[str, Any]) -> str:
@@ -149,7 +194,7 @@ def _facts(result: Result) -> str:
         f"documented {ratio(result.expected)} on {result.documented_on}" if result.documented_on else f"expected {ratio(result.expected)}"
     )
     measured = f"{result.setup} on {result.device}: {ratio(result.speedup)} {interval(result.low, result.high)} over {result.baseline}"
-    return f"{measured}; {documented}, floor {ratio(result.floor)} (tolerance {100 * result.tolerance:.3g}%), {result.blocks} blocks."
+    return f"{measured}; {documented}, floor {ratio(result.floor)} (tolerance {tolerance(result)}), {result.blocks} blocks."
 
 
 def _next_steps(result: Result) -> Iterable[str]:

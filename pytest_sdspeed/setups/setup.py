@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from pytest_sdspeed.model import Case
 from pytest_sdspeed.setups.flags import guarded
 from pytest_sdspeed.setups.optimization import Optimization, relation_of
 from pytest_sdspeed.setups.quiet import quiet
@@ -35,6 +36,7 @@ class Setup:
         name, recipe, choice: as given.
         optimizations: names of the stack.
         relation: what its pictures may be compared with.
+        reference: where the autoencoder is replaced, the same stack with the model's own, which draws from the same latents; else None.
     """
 
     def __init__(self, name: str, recipe: Recipe, stack: tuple[Optimization, ...], *, machine: Machine, pool: Pool, choice: Choice) -> None:
@@ -43,9 +45,17 @@ class Setup:
         self.relation: Relation = relation_of(stack)
         self._stack, self._machine, self._pool = stack, machine, pool
         self._pipeline: Any = None
+        self.reference = self._with_own_autoencoder()
 
     def __repr__(self) -> str:
         return f"Setup({self.name!r}, optimizations={list(self.optimizations)}, model={self.recipe.model!r})"
+
+    def _with_own_autoencoder(self) -> Setup | None:
+        stack = tuple(part for part in self._stack if part.relation != "other_autoencoder")
+        if len(stack) == len(self._stack):
+            return None
+        name = f"{self.name} with the model's own autoencoder"
+        return Setup(name, self.recipe, stack, machine=self._machine, pool=self._pool, choice=self.choice)
 
     @property
     def unsupported(self) -> str | None:
@@ -80,6 +90,8 @@ class Setup:
     def release(self) -> None:
         """Let go of the pipeline; the next use builds it again."""
         self._pipeline = None
+        if self.reference:
+            self.reference.release()
 
     @contextmanager
     def slot(self) -> Iterator[None]:
@@ -103,24 +115,27 @@ class Setup:
             Pictures, float32 (images, height, width, 3) in [0, 1].
         """
         with self.slot(), quiet():
-            pictures: NDArray[np.float32] = self.draw(self.recipe.seed if seed is None else seed)
+            pictures: NDArray[np.float32] = self.draw(Case(self.recipe.seed if seed is None else seed))
             return pictures
 
-    def draw(self, seed: int) -> Any:
+    def draw(self, case: Case) -> Any:
         """One pipeline call, nothing around it: the timed work. The caller holds ``slot``.
+
+        Args:
+            case: seed of the initial latents, and the prompt where it is not the recipe's.
 
         Returns:
             Pictures, float32 (images, height, width, 3) in [0, 1].
         """
         pipeline, recipe = self.pipeline, self.recipe
         return pipeline(
-            recipe.prompt,
+            case.prompt or recipe.prompt,
             height=recipe.height,
             width=recipe.width,
             num_inference_steps=recipe.steps,
             guidance_scale=recipe.guidance,
             num_images_per_prompt=recipe.images,
-            latents=_latents(pipeline, recipe, seed),
+            latents=_latents(pipeline, recipe, case.seed),
             output_type="np",
         ).images
 

@@ -61,6 +61,7 @@ def _schema(value: object) -> int:
 _positive = values.number("greater than 0", lambda number: number > 0)
 _not_negative = values.number("0 or greater", lambda number: number >= 0)
 _fraction = values.number("at least 0 and below 1", lambda number: 0 <= number < 1)
+_share = values.number("greater than 0 and at most 1", lambda number: 0 < number <= 1)
 _similarity = values.number("between -1 and 1", lambda number: -1 <= number <= 1)
 _count = values.whole(1)
 _pixels = values.whole(8, multiple=8)
@@ -93,6 +94,7 @@ RECIPE = {
     "tiny_vae": Key(values.text),
     # torch.Generator.manual_seed takes a signed 64-bit integer.
     "seed": Key(values.whole(0, most=2**63 - 1)),
+    "more_prompts": Key(values.array(values.text, unique=True)),
 }
 
 ROW_RECIPE = {name: Key(key.check) for name, key in RECIPE.items()}
@@ -110,7 +112,7 @@ ROW = {
     "notes": Key(values.any_text),
 }
 
-GATE = {"psnr": Key(_positive), "ssim": Key(_similarity), "mae": Key(_positive)}
+GATE = {"psnr": Key(_positive), "ssim": Key(_similarity), "mae": Key(_positive), "flip": Key(_share), "clip_drop": Key(_positive)}
 
 
 def read_section(place: Place, raw: Mapping[str, object], keys: Mapping[str, Key]) -> dict[str, Any]:

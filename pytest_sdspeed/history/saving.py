@@ -1,18 +1,20 @@
-"""What is stored, and how: the only module that knows pytest-benchmark."""
+"""How runs are stored: through pytest-benchmark, with their pictures beside its files."""
 
 from __future__ import annotations
 
-import math
 import os
-from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pytest_sdspeed.model import CONTROL, Machine, Result
+from pytest_sdspeed.history import pictures
+from pytest_sdspeed.history.records import record
+from pytest_sdspeed.model import CONTROL
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SCHEMA = 1
+    from pytest_sdspeed.model import Machine, Result
+
 PLUGIN = "benchmark"
 EXTRA = "sdspeed"
 _SAVING: dict[str, list[str] | None] = {
@@ -71,41 +73,6 @@ def own_samples(result: Result) -> list[float]:
     return [float(duration) for pair in pairs for duration in pair]
 
 
-def record(result: Result) -> dict[str, Any]:
-    """The stored form of a result: builtins only, unknown is None."""
-    recipe = None if result.recipe is None else asdict(result.recipe) | {"weights": result.weights}
-    return {
-        "schema": SCHEMA,
-        "table": result.table,
-        "setup": result.setup,
-        "baseline": result.baseline,
-        "device": result.device,
-        "speedup": _number(result.speedup),
-        "low": _number(result.low),
-        "high": _number(result.high),
-        "expected": result.expected,
-        "tolerance": result.tolerance,
-        "floor": result.floor,
-        "verdict": result.verdict,
-        "reasons": list(result.reasons),
-        "blocks": result.blocks,
-        "samples_s": {arm: [[float(slot) for slot in pair] for pair in pairs] for arm, pairs in result.samples_s.items()},
-        "image": {metric: _number(value) for metric, value in result.image.items()},
-        "image_verdict": result.image_verdict,
-        "recipe": recipe,
-        "versions": dict(result.versions),
-        "peak_memory_bytes": result.peak_memory_bytes,
-        "stages_s": None if result.stages_s is None else dict(result.stages_s),
-        "telemetry": None if result.telemetry is None else dict(result.telemetry),
-        "confirmation": None if result.confirmation is None else dict(result.confirmation),
-    }
-
-
-def _number(value: float) -> float | None:
-    """A number that strict JSON can hold, or None."""
-    return float(value) if math.isfinite(value) else None
-
-
 def save_nothing(option: Any) -> None:
     """Keep pytest-benchmark from writing and comparing stored runs, whatever the command line asks.
 
@@ -117,7 +84,7 @@ def save_nothing(option: Any) -> None:
 
 
 class _Run(Protocol):
-    """What ``MachineInfo`` asks of a run."""
+    """What ``Storing`` asks of a run."""
 
     results: list[Result]
 
@@ -127,20 +94,63 @@ class _Run(Protocol):
         ...
 
 
-class MachineInfo:
-    """Tells pytest-benchmark what its ``machine_info`` lacks: the device that was measured.
+class Storing:
+    """What is stored beside the results: the device, the command, and the pictures.
 
     Args:
         run: its machine is asked for only where something was measured.
+        command: the arguments of this run.
+        folders: where the files of this run will lie.
     """
 
-    def __init__(self, run: _Run) -> None:
-        self._run = run
+    def __init__(self, run: _Run, command: str, folders: tuple[Path, ...]) -> None:
+        self._run, self._command, self._folders = run, command, folders
 
     def pytest_benchmark_update_machine_info(self, machine_info: dict[str, Any]) -> None:
-        """Add kind and device under ``sdspeed``."""
+        """Add what ``machine_info`` lacks, under ``sdspeed``."""
         if self._run.results:
-            machine_info["sdspeed"] = {"kind": self._run.machine.kind, "device": self._run.machine.device}
+            machine = self._run.machine
+            machine_info[EXTRA] = {"kind": machine.kind, "device": machine.device, "command": self._command}
+
+    def pytest_benchmark_update_json(self) -> None:
+        """Write the pictures before the file that names them; called once for each such file."""
+        for folder in self._folders:
+            pictures.save(folder, (exhibit for result in self._run.results for exhibit in result.exhibits))
+
+
+def run_info(config: Any) -> dict[str, Any]:
+    """What pytest-benchmark stores of a run as a whole: ``machine_info``, ``commit_info`` and ``datetime``.
+
+    Args:
+        config: of the run, with the plugin ``Storing``.
+    """
+    machine = config.hook.pytest_benchmark_generate_machine_info(config=config)
+    config.hook.pytest_benchmark_update_machine_info(config=config, machine_info=machine)
+    commit = config.hook.pytest_benchmark_generate_commit_info(config=config)
+    return {"machine_info": machine, "commit_info": commit, "datetime": datetime.now(UTC).isoformat(timespec="seconds")}
+
+
+def run_folders(option: Any, root: Path) -> tuple[Path, ...]:
+    """Folders of the files that pytest-benchmark was asked to write this run to.
+
+    Args:
+        option: parsed command line, with pytest-benchmark's options.
+        root: folder that relative paths start from.
+    """
+    found = []
+    if getattr(option, "benchmark_json", None):
+        found.append((root / option.benchmark_json).parent)
+    if _saves(option):
+        from pytest_benchmark.utils import get_machine_id
+
+        found.append(root / option.benchmark_storage.removeprefix("file://") / get_machine_id())
+    return tuple(dict.fromkeys(found))
+
+
+def _saves(option: Any) -> bool:
+    """Whether this run is saved in a folder: not at all, or in a database, are the other ways."""
+    wanted = getattr(option, "benchmark_save", None) or getattr(option, "benchmark_autosave", None)
+    return bool(wanted) and "://" not in getattr(option, "benchmark_storage", "").removeprefix("file://")
 
 
 def unwritable_storage(option: Any, root: Path) -> str | None:
@@ -150,11 +160,9 @@ def unwritable_storage(option: Any, root: Path) -> str | None:
         option: parsed command line, with pytest-benchmark's options.
         root: folder that relative storage paths start from.
     """
-    address = getattr(option, "benchmark_storage", "")
-    if not (getattr(option, "benchmark_save", None) or getattr(option, "benchmark_autosave", None)) or "://" in address.removeprefix(
-        "file://"
-    ):
+    if not _saves(option):
         return None
+    address = option.benchmark_storage
     folder = root / address.removeprefix("file://")
     nearest = next(path for path in (folder, *folder.parents) if path.exists())
     if not nearest.is_dir():

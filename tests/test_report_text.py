@@ -1,16 +1,12 @@
-"""What people read: the terminal table, the message of a test that does not pass, the page, the progress line."""
+"""What people read in the terminal: the table, the message of a test that does not pass, the progress line."""
 
 from __future__ import annotations
-
-import re
-from html.parser import HTMLParser
 
 import pytest
 from fakes import baseline_result, result
 
 from pytest_sdspeed.model import Interval
 from pytest_sdspeed.report import text
-from pytest_sdspeed.report.html import page
 from pytest_sdspeed.report.progress import line
 
 TABLE = """\
@@ -91,7 +87,7 @@ def test_the_title_says_what_the_planned_blocks_resolve_for_the_noisiest_row():
     ],
 )
 def test_the_title_says_what_is_known_and_no_more(facts, said):
-    assert said in text.title(result(**facts))
+    assert said in text.heading([result(**facts)])
 
 
 @pytest.mark.parametrize(
@@ -129,6 +125,45 @@ def test_campaigns_are_kept_apart():
     groups = text.campaigns(results)
     assert [[one.setup for one in group] for group in groups] == [["baseline", "tf32"], ["fp16"], ["engine"], ["x"]]
     assert "A/A control x1.20 [1.10, 1.30]" in text.table(groups[1])[0]
+
+
+def test_a_campaign_is_named_by_its_table_and_by_a_baseline_that_says_something():
+    assert text.name([result()]) == "inference"
+    assert text.name([result(table=None)]) == "callables"
+    assert text.name([result(table="attention", baseline="vanilla_fp16_b4")]) == "attention, against vanilla_fp16_b4"
+
+
+def test_lines_keep_the_result_they_are_made_of():
+    row = failed()
+    (_, base), (cells, found) = text.listed([row, failed()])
+    assert base is None
+    assert (cells, found) == (text.row(row), row)
+
+
+@pytest.mark.parametrize(("size", "said"), [(0, "0.0 MiB"), (2**30 - 2**20, "1023.0 MiB"), (2**30, "1.0 GiB"), (5 * 2**29, "2.5 GiB")])
+def test_memory_has_a_unit_that_fits(size, said):
+    assert text.memory(size) == said
+
+
+# What needs attention
+
+
+def test_the_gravest_comes_first_and_what_is_said_twice_is_said_once():
+    rows = [tf32(), result("a", verdict="inconclusive"), result("b", verdict="invalid"), failed(), failed(), baseline_result()]
+    assert [found.setup for found in text.attention(rows)] == ["fp16", "b", "a"]
+    assert len(text.attention([failed(), failed(table="other")])) == 2
+
+
+def test_a_gate_without_power_is_a_remark_on_a_row_that_passes():
+    why = "a picture of another case passes"
+    powerless = tf32(image_verdict="powerless", reasons=(why,))
+    assert text.remarks([powerless, powerless, failed()]) == [f"tf32: the picture gate is powerless: {why}"]
+    assert text.remarks([failed(image_verdict="powerless", reasons=(why,)), tf32(), tf32(reasons=("other",))]) == []
+
+
+def test_a_note_is_said_once_with_all_it_holds_for():
+    rows = [tf32(notes=("tokens are short",)), failed(notes=("tokens are short", "no CLIP"))]
+    assert text.remarks(rows) == ["tf32, fp16: tokens are short", "fp16: no CLIP"]
 
 
 # The message
@@ -180,81 +215,6 @@ def test_a_small_tolerance_is_not_rounded_away(tolerance, said):
 def test_a_baseline_is_not_compared_with_itself():
     black = text.message(baseline_result(verdict="fail", image_verdict="fail", reasons=("seed 0: black",)))
     assert black == "baseline on NVIDIA H200: 1.93 s, 6 blocks. Reason: seed 0: black."
-
-
-# The page
-
-
-class Page(HTMLParser):
-    """Tags, attributes and text of a page."""
-
-    def __init__(self, source):
-        super().__init__()
-        self.tags, self.attributes, self.data = [], [], []
-        self.open = []
-        self.feed(source)
-        assert not self.open
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append(tag)
-        self.attributes += [(tag, *pair) for pair in attributes]
-        if tag != "meta":
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.data.append(data)
-
-
-HOSTILE = "<script src='http://evil'>&\"'"
-
-
-def test_the_page_is_well_formed_and_escapes_everything():
-    hostile = failed(device=HOSTILE, reasons=(HOSTILE,), setup="fp16<b>", table="t<i>", documented_on="<img src=x>", weights="<u>")
-    parsed = Page(page([baseline_result(), hostile, tf32()]))
-    assert not {"script", "img", "b", "i", "u", "link", "iframe"} & set(parsed.tags)
-    assert HOSTILE in "".join(parsed.data)
-
-
-def test_the_page_needs_nothing_else():
-    source = page([baseline_result(), failed(), tf32()])
-    assert not re.search(r"https?://|//\w", source)
-    assert not [attribute for _, attribute, _ in Page(source).attributes if attribute in ("src", "href", "srcset", "action")]
-    assert "@import" not in source
-    assert "url(" not in source
-    assert source.startswith("<!doctype html>")
-    assert '<meta charset="utf-8">' in source
-
-
-def test_what_needs_attention_comes_first():
-    source = page([baseline_result(), tf32(), failed()])
-    assert (
-        source.index("What needs attention") < source.index("fp16 on NVIDIA H200: x1.31") < source.index("<table>") < source.index("tf32")
-    )
-
-
-def test_a_baseline_with_wrong_pictures_needs_attention_too():
-    assert "seed 0: black" in page([baseline_result(verdict="fail", image_verdict="fail", reasons=("seed 0: black",))])
-
-
-def test_a_page_of_passes_calls_for_nobody():
-    assert "attention" not in page([baseline_result(), tf32()])
-
-
-def test_a_run_without_campaigns_says_so():
-    assert "No campaign was measured in this run." in page([])
-    assert "No campaign" not in page([tf32()])
-
-
-def test_the_page_has_a_table_per_campaign_with_the_cells_of_the_terminal():
-    parsed = Page(page([baseline_result(), tf32(), failed(table="other", baseline="base")]))
-    assert parsed.tags.count("table") == 2
-    assert all(cell in parsed.data for cell in text.row(tf32()) if cell)
-    assert parsed.data.count("speed-up") == 2
-    assert ("td", "class", "fail") in parsed.attributes
-    assert ("td", "class", "pass") in parsed.attributes
 
 
 # Progress

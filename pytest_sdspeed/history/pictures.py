@@ -1,0 +1,108 @@
+"""Pictures beside stored runs: PNG files named by what is in them, so that equal ones are kept once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_sdspeed.model import Exhibit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+FOLDER = "sdspeed-pictures"
+"""Beside the JSON file of a run."""
+DERIVED = frozenset({"error_map"})
+"""Roles that are not stored, since the others tell them."""
+
+
+def described(exhibit: Exhibit) -> dict[str, Any]:
+    """An exhibit as it is stored: what it shows, and for every picture its path, from the folder of the run's file, and its SHA-256."""
+    files = {}
+    for role, png in _stored(exhibit):
+        digest = hashlib.sha256(png).hexdigest()
+        files[role] = {"path": f"{FOLDER}/{digest[:32]}.png", "sha256": digest}
+    return {
+        "seed": exhibit.seed,
+        "prompt": exhibit.prompt,
+        "index": exhibit.index,
+        "control": exhibit.control,
+        "metrics": dict(exhibit.metrics),
+        "files": files,
+    }
+
+
+def restored(stored: Mapping[str, Any], folder: Path) -> Exhibit:
+    """The exhibit that a stored form stands for. A picture that is gone, or is not what it was, is left out.
+
+    Args:
+        stored: what ``described`` made.
+        folder: of the file it was read from.
+    """
+    read = {role: _read(folder, file) for role, file in stored["files"].items()}
+    return Exhibit(
+        seed=stored["seed"],
+        prompt=stored["prompt"],
+        index=stored["index"],
+        control=stored["control"],
+        metrics=stored["metrics"],
+        pictures={role: png for role, png in read.items() if png is not None},
+    )
+
+
+def save(folder: Path, exhibits: Iterable[Exhibit]) -> None:
+    """Write the pictures that are not there yet, each in one step: a run that is killed leaves no half of one.
+
+    Args:
+        folder: of the run's file.
+        exhibits: what is shown.
+
+    Raises:
+        OSError: one cannot be written.
+    """
+    for exhibit in exhibits:
+        for (_, png), file in zip(_stored(exhibit), described(exhibit)["files"].values(), strict=True):
+            target = folder / file["path"]
+            if target.is_file():
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            handle, unfinished = tempfile.mkstemp(dir=target.parent, suffix=".part")
+            try:
+                with os.fdopen(handle, "wb") as written:
+                    written.write(png)
+                Path(unfinished).replace(target)
+            except BaseException:
+                Path(unfinished).unlink(missing_ok=True)
+                raise
+
+
+def named(stored: Any) -> Iterator[str]:
+    """Paths of the pictures that a stored run names, from the folder of its file.
+
+    Args:
+        stored: what was read from the file, whoever wrote it.
+    """
+    if isinstance(stored, dict):
+        if isinstance(stored.get("path"), str) and "sha256" in stored:
+            yield stored["path"]
+        for value in stored.values():
+            yield from named(value)
+    elif isinstance(stored, list):
+        for value in stored:
+            yield from named(value)
+
+
+def _stored(exhibit: Exhibit) -> Iterator[tuple[str, bytes]]:
+    return ((role, png) for role, png in exhibit.pictures.items() if role not in DERIVED)
+
+
+def _read(folder: Path, file: Mapping[str, str]) -> bytes | None:
+    path = folder / file["path"]
+    # A stored file is somebody else's: it names no picture outside its folder.
+    if path.resolve().parent != (folder / FOLDER).resolve() or not path.is_file():
+        return None
+    png = path.read_bytes()
+    return png if hashlib.sha256(png).hexdigest() == file["sha256"] else None

@@ -1,0 +1,133 @@
+"""Stored runs, read back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pytest_sdspeed.errors import StoredRunError
+from pytest_sdspeed.history import pictures
+from pytest_sdspeed.history.records import result_of
+from pytest_sdspeed.history.saving import EXTRA
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pytest_sdspeed.model import Result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRun:
+    """A run as it was stored.
+
+    Attributes:
+        path: of its file.
+        results: those of this plugin, in order.
+        facts: what is known of the run as a whole, label -> text.
+        passed_over: benchmarks of the file that are not this plugin's, and why the others could not be read.
+    """
+
+    path: Path
+    results: tuple[Result, ...]
+    facts: Mapping[str, str]
+    passed_over: tuple[str, ...]
+
+
+def run_files(folder: Path) -> list[Path]:
+    """Files of stored runs below a folder, the oldest first, by the number that pytest-benchmark gives them within each machine's folder."""
+    found = [path for path in folder.rglob("*.json") if path.is_file()]
+    return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name))
+
+
+def read_run(path: Path) -> StoredRun:
+    """One stored run.
+
+    Raises:
+        StoredRunError: the file cannot be read, is damaged, or holds no result of this plugin; the message names it.
+    """
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        benchmarks = stored["benchmarks"]
+        extras = [(str(benchmark["fullname"]), benchmark["extra_info"].get(EXTRA)) for benchmark in benchmarks]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoredRunError(f"{path}: not a run that pytest-benchmark stored: {type(error).__name__}: {error}") from None
+    results, passed_over = [], []
+    for name, extra in extras:
+        try:
+            if extra is None:
+                passed_over.append(f"{name}: not a benchmark of this plugin")
+            else:
+                results.append(result_of(extra, path.parent))
+        except StoredRunError as error:
+            passed_over.append(f"{name}: {error}")
+    if not results:
+        raise StoredRunError(f"{path}: no result of this plugin: {'; '.join(passed_over) or 'it is empty'}")
+    return StoredRun(path=path, results=tuple(results), facts=facts_of(stored), passed_over=tuple(passed_over))
+
+
+def latest_run(folder: Path) -> tuple[StoredRun, tuple[str, ...]]:
+    """The newest run below a folder that can be read, and what is wrong with newer ones.
+
+    Raises:
+        StoredRunError: there is none.
+    """
+    problems: list[str] = []
+    for path in reversed(run_files(folder)):
+        try:
+            return read_run(path), tuple(problems)
+        except StoredRunError as error:
+            problems.append(str(error))
+    raise StoredRunError("\n".join([f"{folder}: no stored run of this plugin", *problems]))
+
+
+def clean(folder: Path, keep: int) -> tuple[int, int]:
+    """Delete the pictures below a folder that only older runs name. The runs stay.
+
+    A picture that no run can be seen to name goes too; where a file cannot be read, the pictures beside it stay.
+
+    Args:
+        folder: of stored runs.
+        keep: how many of the latest runs keep their pictures.
+
+    Returns:
+        How many pictures were deleted, and their bytes.
+    """
+    files = run_files(folder)
+    kept, spared = set(), set()
+    for rank, path in enumerate(reversed(files)):
+        try:
+            named = pictures.named(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            spared.add(path.parent)
+            continue
+        kept |= {path.parent / name for name in named} if rank < keep else set()
+    gone = [path for path in sorted(folder.rglob(f"{pictures.FOLDER}/*.png")) if path not in kept and path.parent.parent not in spared]
+    freed = sum(path.stat().st_size for path in gone)
+    for path in gone:
+        path.unlink()
+    return len(gone), freed
+
+
+def facts_of(stored: Mapping[str, Any]) -> dict[str, str]:
+    """What a stored run says of itself as a whole, label -> text; what it does not say is left out.
+
+    Args:
+        stored: ``machine_info``, ``commit_info`` and ``datetime``, as pytest-benchmark stores them.
+    """
+    machine, commit = stored.get("machine_info") or {}, stored.get("commit_info") or {}
+    own = machine.get(EXTRA) or {}
+    changed = ", with uncommitted changes" if commit.get("dirty") else ""
+    known = {
+        "date": stored.get("datetime"),
+        "command": own.get("command"),
+        "commit": f"{commit['id']}{changed}" if commit.get("id") else None,
+        "branch": commit.get("branch"),
+        "device": own.get("device"),
+        "host": machine.get("node"),
+        "system": " ".join(filter(None, (machine.get("system"), machine.get("release"), machine.get("machine")))) or None,
+        "Python": machine.get("python_version"),
+        "processor": (machine.get("cpu") or {}).get("brand_raw"),
+    }
+    return {label: str(value) for label, value in known.items() if value}

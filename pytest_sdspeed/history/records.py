@@ -1,0 +1,99 @@
+"""The stored form of a result, and the result that a stored form stands for."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any
+
+from pytest_sdspeed.errors import StoredRunError
+from pytest_sdspeed.history.pictures import described, restored
+from pytest_sdspeed.judge.blocks import latencies
+from pytest_sdspeed.model import Interval, Recipe, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+SCHEMA = 1
+_AS_THEY_ARE = ("table", "setup", "baseline", "device", "documented_on", "expected", "tolerance", "floor", "verdict", "image_verdict")
+_COUNTED = ("blocks", "planned_blocks", "peak_memory_bytes")
+_MAPPINGS = ("versions", "stages_s", "telemetry", "confirmation")
+_WORDS = ("reasons", "notes")
+_SLOTS = ("samples_s", "starts_s")
+
+
+def record(result: Result) -> dict[str, Any]:
+    """The stored form of a result: builtins only, unknown is None.
+
+    The pictures are named by their hashes; ``pictures.save`` writes them.
+    """
+    recipe = None if result.recipe is None else asdict(result.recipe) | {"weights": result.weights}
+    if recipe is not None:
+        recipe["more_prompts"] = list(recipe["more_prompts"])
+    return {
+        "schema": SCHEMA,
+        **{name: getattr(result, name) for name in (*_AS_THEY_ARE, *_COUNTED)},
+        "speedup": _number(result.speedup),
+        "low": _number(result.low),
+        "high": _number(result.high),
+        "resolves": None if result.resolves is None else _number(result.resolves),
+        "control": None if result.control is None else {name: _number(value) for name, value in asdict(result.control).items()},
+        **{name: list(getattr(result, name)) for name in _WORDS},
+        **{
+            name: {arm: [[float(slot) for slot in pair] for pair in pairs] for arm, pairs in getattr(result, name).items()}
+            for name in _SLOTS
+        },
+        "image": {metric: _number(value) for metric, value in result.image.items()},
+        "pictures": [described(exhibit) for exhibit in result.exhibits],
+        "recipe": recipe,
+        **{name: None if getattr(result, name) is None else dict(getattr(result, name)) for name in _MAPPINGS},
+    }
+
+
+def result_of(stored: Mapping[str, Any], folder: Path) -> Result:
+    """The result that a stored form stands for, without the candidate's full pictures.
+
+    Args:
+        stored: what ``record`` made, of this schema; keys that came later may be missing.
+        folder: of the file it was read from, which the paths of its pictures start from.
+
+    Raises:
+        StoredRunError: it is of another schema, or not what ``record`` makes.
+    """
+    if stored.get("schema") != SCHEMA:
+        raise StoredRunError(f"schema {stored.get('schema')!r} is not {SCHEMA}")
+    try:
+        return Result(**_facts(stored, folder))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StoredRunError(f"not a record of this plugin: {type(error).__name__}: {error}") from None
+
+
+def _facts(stored: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    recipe, control = stored["recipe"], stored.get("control")
+    latency_s, baseline_latency_s = latencies(stored["samples_s"], stored["setup"], stored["baseline"])
+    known = {field.name for field in fields(Recipe)}
+    return {
+        **{name: stored.get(name) for name in (*_AS_THEY_ARE, *_COUNTED, *_MAPPINGS)},
+        **{name: float("nan") if stored[name] is None else float(stored[name]) for name in ("speedup", "low", "high")},
+        "resolves": stored.get("resolves"),
+        "control": None if control is None else Interval(*(float("nan") if value is None else value for value in control.values())),
+        **{name: tuple(stored.get(name, ())) for name in _WORDS},
+        **{name: stored.get(name, {}) for name in _SLOTS},
+        "latency_s": latency_s,
+        "baseline_latency_s": baseline_latency_s,
+        "image": {metric: float("nan") if value is None else value for metric, value in stored["image"].items()},
+        "images": None,
+        "exhibits": tuple(restored(exhibit, folder) for exhibit in stored.get("pictures", ())),
+        "recipe": None if recipe is None else Recipe(**{name: _tupled(value) for name, value in recipe.items() if name in known}),
+        "weights": None if recipe is None else recipe["weights"],
+    }
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _number(value: float) -> float | None:
+    """A number that strict JSON can hold, or None."""
+    return float(value) if math.isfinite(value) else None

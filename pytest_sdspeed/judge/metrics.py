@@ -1,0 +1,124 @@
+"""How far pictures are from others of the same size: PSNR, SSIM, mean absolute difference and FLIP, and a map of where they differ.
+
+Differences are taken in float64: those of uint8 wrap around.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import flip_evaluator
+import numpy as np
+from skimage.metrics import structural_similarity
+
+from pytest_sdspeed.errors import PictureError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+PSNR_CAP = 100.0
+"""dB given to identical pictures, whose true value is infinite and fits no JSON."""
+
+LIKENESSES = ("psnr", "ssim")
+"""The metrics of which more is better; of the others, less is."""
+
+NOT_FINITE = (255, 0, 255)
+"""What an error map shows where there is nothing to compare: magenta, which the magma colors lack."""
+
+_SSIM_WINDOW = 7
+_SSIM_LEAST = 3
+
+
+def metrics(candidate: np.ndarray, baseline: np.ndarray, *, every_flip: bool = True) -> dict[str, float]:
+    """How far pictures are from the baseline's, each value the worst over the batch; see ``by_picture`` for what each is."""
+    return extreme(by_picture(candidate, baseline, every_flip=every_flip))
+
+
+def by_picture(candidate: np.ndarray, baseline: np.ndarray, *, every_flip: bool = True) -> list[dict[str, float]]:
+    """How far each picture of a batch is from its counterpart.
+
+    PSNR is ``10 log10(1 / mean squared difference)``, at most ``PSNR_CAP``. SSIM (Wang et al. 2004) is scikit-image's with its defaults, a
+    uniform 7x7 window and the sample covariance, averaged over the channels; pictures under 7 pixels take the largest odd window that fits.
+    FLIP (Andersson et al. 2020) is flip-evaluator's for low dynamic range at its default 67 pixels per degree, averaged over the pixels.
+
+    Args:
+        candidate: float array (N, H, W, 3) in [0, 1]. A picture with a value that is not finite has no metric but NaN.
+        baseline: the same, of the same shape.
+        every_flip: compute FLIP of every picture. It takes ten times as long as SSIM, 0.65 s at 512x512 on one core: where no bound is put
+            on it, the batch's worst picture by PSNR, which is the one to be shown, is enough.
+
+    Returns:
+        For each picture ``psnr`` in dB, ``ssim`` in [-1, 1], ``mae`` as a fraction of the full range, ``flip`` in [0, 1].
+
+    Raises:
+        PictureError: if the shapes differ, or a side has fewer than 3 pixels, for which SSIM is not defined.
+    """
+    if candidate.shape != baseline.shape:
+        raise PictureError(f"pictures of another size: {candidate.shape}, compared with {baseline.shape}")
+    if min(candidate.shape[1:3]) < _SSIM_LEAST:
+        raise PictureError(f"pictures of shape {candidate.shape} are too small to compare; valid: {_SSIM_LEAST} pixels a side or more")
+    pairs = [(ours.astype(np.float64), theirs.astype(np.float64)) for ours, theirs in zip(candidate, baseline, strict=True)]
+    found = [{"psnr": _psnr(*pair), "ssim": _ssim(*pair), "mae": float(np.abs(pair[0] - pair[1]).mean())} for pair in pairs]
+    shown = worst_picture(found)
+    for index, values in enumerate(found):
+        if every_flip or index == shown:
+            values["flip"] = _flip(*pairs[index])
+    return found
+
+
+def worst_picture(measured: Iterable[Mapping[str, float]]) -> int:
+    """Index of the picture with the least PSNR, NaN being least, of what ``by_picture`` gives."""
+    return int(np.argmin([values["psnr"] for values in measured]))
+
+
+def extreme(measured: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """The worst of each metric over several pictures or cases; NaN is worse than any number. Empty for nothing."""
+    several = list(measured)
+    names = dict.fromkeys(name for values in several for name in values)
+    found = {}
+    for name in names:
+        # Not min and max, which lose a NaN that does not come first.
+        worst = np.min if name in LIKENESSES else np.max
+        found[name] = float(worst([values[name] for values in several if name in values]))
+    return found
+
+
+def error_map(candidate: np.ndarray, baseline: np.ndarray) -> np.ndarray:
+    """Where a picture differs to the eye: FLIP's error of every pixel, in the magma colors, from black (0) to a light yellow (1).
+
+    Args:
+        candidate: one picture, float array (H, W, 3) in [0, 1].
+        baseline: the same, of the same shape.
+
+    Returns:
+        uint8 array (H, W, 3). A pixel with a value that is not finite, on either side, is ``NOT_FINITE``; it counts as equal, so that the
+        pixels around it show their own error alone.
+
+    Raises:
+        PictureError: if the shapes differ.
+    """
+    if candidate.shape != baseline.shape:
+        raise PictureError(f"pictures of another size: {candidate.shape}, compared with {baseline.shape}")
+    finite = (np.isfinite(candidate) & np.isfinite(baseline)).all(axis=-1, keepdims=True)
+    ours, theirs = (np.where(finite, picture, 0).astype(np.float32) for picture in (candidate, baseline))
+    colors, _, _ = flip_evaluator.evaluate(theirs, ours, "LDR", applyMagma=True)
+    return np.where(finite, np.round(colors * 255), NOT_FINITE).astype(np.uint8)
+
+
+def _psnr(ours: np.ndarray, theirs: np.ndarray) -> float:
+    error = float(np.square(ours - theirs).mean())
+    return float(np.minimum(PSNR_CAP, -10 * np.log10(error))) if error else PSNR_CAP
+
+
+def _ssim(ours: np.ndarray, theirs: np.ndarray) -> float:
+    least = min(ours.shape[:2])
+    window = min(_SSIM_WINDOW, least if least % 2 else least - 1)
+    return float(structural_similarity(ours, theirs, win_size=window, channel_axis=-1, data_range=1.0))
+
+
+def _flip(ours: np.ndarray, theirs: np.ndarray) -> float:
+    # The evaluator takes what is not finite for no error.
+    if not (np.isfinite(ours).all() and np.isfinite(theirs).all()):
+        return float("nan")
+    _, error, _ = flip_evaluator.evaluate(theirs.astype(np.float32), ours.astype(np.float32), "LDR", applyMagma=False)
+    return float(error)

@@ -1,0 +1,197 @@
+"""The pictures of a row: judged, and some of them chosen to be looked at."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from pytest_sdspeed.errors import ModelUnavailableError, PictureError
+from pytest_sdspeed.judge.clip import ClipScores, clip_scores
+from pytest_sdspeed.judge.images import ImageJudgement, judge_images
+from pytest_sdspeed.judge.metrics import NOT_FINITE, error_map, metrics
+from pytest_sdspeed.judge.pictures import as_pictures
+from pytest_sdspeed.model import Case, Exhibit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_sdspeed.model import Result
+    from pytest_sdspeed.results import Judged
+    from pytest_sdspeed.session import Contestant
+
+LARGEST = 512
+"""Pixels of the longer side of a picture to look at: a larger one is reduced, after it was judged."""
+
+
+class Seen(NamedTuple):
+    """What was made of a row's pictures.
+
+    Attributes:
+        judgement: None where neither pictures nor a gate exist.
+        exhibits: to look at.
+        images: the candidate's of the case that the timed slots draw, float32 (N, H, W, 3) in [0, 1], or None.
+        notes: what the judgement leaves open, in words.
+    """
+
+    judgement: ImageJudgement | None
+    exhibits: tuple[Exhibit, ...]
+    images: np.ndarray | None
+    notes: tuple[str, ...]
+
+
+def seen(case: Judged) -> Seen:
+    """Judge a row's pictures, and choose some of them to be looked at.
+
+    A callable cannot be asked for another seed or prompt: only the pictures of its timed slots are compared, without a negative control.
+    """
+    record, setup, gate = case.record, case.candidate.setup, case.expected.image
+    seeded = setup is not None and case.base.setup is not None
+    ours, theirs = _drawn(case, case.candidate, seeded=seeded), _drawn(case, case.base, seeded=seeded)
+    images = _batch(record.pictures[case.candidate.name].get(record.case))
+    if not ours and gate is None:
+        return Seen(None, (), images, ())
+    alone = case.candidate.name == case.base.name
+    reference = None if alone else record.references.get(case.candidate.name)
+    drawn = Drawn(candidate={} if alone else ours, baseline=theirs, reference=reference, prompt=setup.recipe.prompt if setup else "")
+    if alone or (not theirs and gate is None):
+        # Nothing to compare with: only whether they are pictures at all.
+        whole = judge_images(ours, ours, None, "same_weights")
+        judgement = ImageJudgement(whole.verdict, {}, whole.reasons)
+        return Seen(judgement, drawn.exhibits(judgement), images, ())
+    scores, notes = _scores(case, drawn)
+    judgement = judge_images(ours, theirs, gate, setup.relation if setup else "same_weights", reference, scores=scores)
+    return Seen(judgement, drawn.exhibits(judgement), images, (*judgement.notes, *notes))
+
+
+def _drawn(case: Judged, arm: Contestant, *, seeded: bool) -> dict[Case, object]:
+    found = case.record.pictures[arm.name]
+    return {drawn: value for drawn, value in found.items() if value is not None and (seeded or drawn == case.record.case)}
+
+
+def _scores(case: Judged, drawn: Drawn) -> tuple[ClipScores | None, tuple[str, ...]]:
+    """CLIP scores where a bound asks for them, and why there are none where it does and they cannot be had."""
+    if case.expected.image is None or case.expected.image.clip_drop is None:
+        return None, ()
+    unjudged = "the bound on the CLIP score was not judged"
+    if not drawn.prompt:
+        return None, (f"{unjudged}: callables have no prompt",)
+    if case.weights == "random":
+        return None, (f"{unjudged}: random weights draw nothing that a text describes",)
+    try:
+        scorer = case.clip()
+    except ModelUnavailableError as error:
+        return None, (f"{unjudged}: {error}, then --sd-clip",)
+    return clip_scores(scorer.scores, drawn.candidate, drawn.baseline, drawn.prompt), ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """What was drawn for one row: case -> whatever ``as_pictures`` takes.
+
+    Attributes:
+        candidate: by the row; empty for a baseline.
+        baseline: by its baseline.
+        reference: by what the row is compared with in the baseline's place, or None.
+        prompt: of the cases that name none; "" for callables.
+    """
+
+    candidate: Mapping[Case, object]
+    baseline: Mapping[Case, object]
+    reference: Mapping[Case, object] | None
+    prompt: str
+
+    def exhibits(self, judgement: ImageJudgement) -> tuple[Exhibit, ...]:
+        """A picture of every case, the batch's worst, and the negative control where there was one.
+
+        The order is that of the drawing, but for the case that the timed slots draw, which comes first.
+        """
+        cases = list(dict.fromkeys((*self.candidate, *self.baseline)))
+        shown = [self._case(case, judgement) for case in [*cases[-1:], *cases[:-1]]]
+        if judgement.control:
+            shown.append(self._control(*judgement.control))
+        return tuple(exhibit for exhibit in shown if exhibit.pictures)
+
+    def _case(self, case: Case, judgement: ImageJudgement) -> Exhibit:
+        index = judgement.worst.get(case, 0)
+        sides = {"baseline": self.baseline, "reference": self.reference, "candidate": self.candidate}
+        found = {role: _picture(drawn.get(case), index) for role, drawn in sides.items() if drawn}
+        return self._exhibit(case, index, found, judgement.worst_metrics.get(case, {}))
+
+    def _control(self, main: Case, other: Case) -> Exhibit:
+        """The pictures of another case held against those of the main one, as the gate did: here the first of either batch."""
+        role, drawn = ("reference", self.reference) if self.reference is not None else ("baseline", self.baseline)
+        found = {role: _picture(drawn.get(main), 0), "candidate": _picture(drawn.get(other), 0)}
+        candidate, against = found["candidate"], found[role]
+        measured = {} if candidate is None or against is None else metrics(candidate[None], against[None])
+        return self._exhibit(main, 0, found, measured, control=True)
+
+    def _exhibit(
+        self, case: Case, index: int, found: Mapping[str, np.ndarray | None], measured: Mapping[str, float], *, control: bool = False
+    ) -> Exhibit:
+        pictures = _with_error_map({role: png(picture) for role, picture in found.items() if picture is not None})
+        return Exhibit(
+            seed=case.seed, prompt=case.prompt or self.prompt, index=index, pictures=pictures, metrics=dict(measured), control=control
+        )
+
+
+def with_error_maps(result: Result) -> Result:
+    """A result read from a stored run, whose pictures come without their error maps."""
+    return replace(result, exhibits=tuple(replace(exhibit, pictures=_with_error_map(exhibit.pictures)) for exhibit in result.exhibits))
+
+
+def _with_error_map(pictures: Mapping[str, bytes]) -> dict[str, bytes]:
+    against = pictures.get("reference", pictures.get("baseline"))
+    mapped = error_png(pictures["candidate"], against) if "candidate" in pictures and against is not None else None
+    return {**pictures, "error_map": mapped} if mapped else dict(pictures)
+
+
+def png(picture: np.ndarray) -> bytes:
+    """A picture as PNG, at most ``LARGEST`` pixels a side.
+
+    Args:
+        picture: float array (H, W, 3) in [0, 1]; what is not finite becomes magenta.
+    """
+    finite = np.isfinite(picture).all(axis=-1, keepdims=True)
+    levels = np.where(finite, np.round(np.nan_to_num(picture) * 255), NOT_FINITE).astype(np.uint8)
+    image = Image.fromarray(levels)
+    # Reduces and never enlarges, and keeps the proportions.
+    image.thumbnail((LARGEST, LARGEST), Image.Resampling.BOX)
+    return _encoded(image)
+
+
+@cache
+def error_png(candidate: bytes, against: bytes) -> bytes | None:
+    """FLIP's error map of two PNGs as PNG, or None where their sizes differ.
+
+    The same pair is asked for again by tests that share a row.
+    """
+    ours, theirs = (np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), dtype=np.float32) / 255 for data in (candidate, against))
+    try:
+        return _encoded(Image.fromarray(error_map(ours, theirs)))
+    except PictureError:
+        return None
+
+
+def _encoded(image: Image.Image) -> bytes:
+    written = io.BytesIO()
+    image.save(written, "PNG")
+    return written.getvalue()
+
+
+def _picture(drawn: object, index: int) -> np.ndarray | None:
+    """One picture of a batch, float32 (H, W, 3), or None where there is none."""
+    batch = _batch(drawn)
+    return batch[index] if batch is not None and index < len(batch) else None
+
+
+def _batch(drawn: object) -> np.ndarray | None:
+    """Pictures float32 (N, H, W, 3), or None where there are none."""
+    try:
+        return as_pictures(drawn)
+    except PictureError:
+        return None

@@ -1,0 +1,55 @@
+"""Results as Markdown, for the summary page of a continuous-integration run."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from pytest_sdspeed.report import text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pytest_sdspeed.model import Result
+
+_SPECIAL = re.compile(r"([\\`*_\[\]|~$#])")
+_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+_MARKS = {"pass": "✅ pass", "fail": "❌ fail", "inconclusive": "❔ inconclusive", "invalid": "⚠️ invalid"}
+
+
+def summary(results: Sequence[Result]) -> str:
+    """GitHub-flavored Markdown: what needs attention in words, then a table for each campaign.
+
+    Args:
+        results: of the run; none gives a summary that says so.
+    """
+    return "\n".join(["## Diffusion speed-ups and pictures", "", *_attention(results), *_campaigns(results)])
+
+
+def _attention(results: Sequence[Result]) -> Iterator[str]:
+    found = [text.message(result) for result in text.attention(results)] + text.remarks(results)
+    yield from (f"- {escaped(line)}" for line in found)
+    if found:
+        yield ""
+
+
+def _campaigns(results: Sequence[Result]) -> Iterator[str]:
+    if not results:
+        yield "No campaign was measured in this run.\n"
+    for group in text.campaigns(results):
+        yield from (f"### {escaped(text.name(group))}", "", escaped(text.circumstances(group)), "")
+        yield _line(text.COLUMNS)
+        yield _line(["---"] * len(text.COLUMNS))
+        yield from (_line([*map(escaped, cells[:-1]), _MARKS.get(cells[-1], cells[-1])]) for cells in text.rows(group))
+        yield ""
+        yield from (f"- {escaped(line)}" for line in text.confirmations(group))
+        yield ""
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def escaped(words: str) -> str:
+    """Words that mean themselves in a line or a table's cell, whatever stands in them."""
+    return _SPECIAL.sub(r"\\\1", " ".join(words.split())).translate(_ENTITIES)
