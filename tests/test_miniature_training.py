@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import subprocess
 import sys
 
@@ -208,14 +207,16 @@ def trained(tmp_path_factory):
     return work
 
 
-def test_a_hundredth_of_the_training_lowers_every_loss_it_trains(trained):
-    records = json.loads((trained / "training.json").read_text())
-    assert [record["stage"]["name"] for record in records] == list(STAGES)
-    for record in records:
-        for name, curve in record["losses"].items():
-            if name != "divergence":  # of the latents, which start at zero
-                third = len(curve) // 3
-                assert sum(curve[-third:]) < sum(curve[:third]), (record["stage"]["name"], name)
+def test_a_hundredth_of_the_training_lowers_the_losses_of_every_stage(trained):
+    for stage in STAGES:
+        curves = torch.load(trained / f"{stage}.pt", weights_only=True)["curves"]
+        # Of the latents, which start at zero, the divergence from a standard normal rises.
+        losses = [
+            sum(loss for _, loss in step) for step in zip(*(curve for name, curve in curves.items() if name != "divergence"), strict=True)
+        ]
+        third = len(losses) // 3
+        assert third
+        assert sum(losses[-third:]) < 0.9 * sum(losses[:third]), stage
 
 
 def test_a_folder_that_was_begun_otherwise_is_refused(trained):

@@ -346,5 +346,5 @@ def test_an_embedded_model_that_is_missing_or_damaged_is_named(monkeypatch, tmp_
     with pytest.raises(ModelUnavailableError, match="miniature is missing: the installation of pytest-sdspeed is not whole"):
         PretrainedSource("cpu").pipeline("miniature", "float32")
     (tmp_path / "miniature").mkdir()
-    with pytest.raises(ModelUnavailableError, match=r"miniature: incomplete pipeline"):
+    with pytest.raises(ModelUnavailableError, match=r"miniature: no saved pipeline: model_index.json is missing"):
         PretrainedSource("cpu").pipeline("miniature", "float32")
