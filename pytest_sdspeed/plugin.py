@@ -122,9 +122,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         select(session.config, gated)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print one table per campaign, and write the files that were asked for."""
-    if RUN not in config.stash:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: pytest.ExitCode, config: pytest.Config) -> None:
+    """Print one table per campaign, and write the files that were asked for: not over those of a run that was one."""
+    if RUN not in config.stash or exitstatus == pytest.ExitCode.USAGE_ERROR:
         return
     from pytest_sdspeed.summary import file_lines, table_lines
 

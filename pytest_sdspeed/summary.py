@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.report import text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-
-    import pytest
 
     from pytest_sdspeed.model import Result
     from pytest_sdspeed.session import Session
@@ -27,7 +25,7 @@ def table_lines(results: Iterable[Result]) -> Iterator[str]:
         yield from (f"note: {remark}" for remark in text.remarks(group))
 
 
-def file_lines(session: Session, config: pytest.Config) -> Iterator[str]:
+def file_lines(session: Session, config: Any) -> Iterator[str]:
     """Write report, record and step summary where asked for, with a line on each. One that cannot be written leaves the others theirs."""
     if session.options.report:
         yield _written("sd report", session.options.report, lambda: _page(session, config))
@@ -42,7 +40,7 @@ def file_lines(session: Session, config: pytest.Config) -> Iterator[str]:
         yield _written("sd summary", Path(target), lambda: summary(session.results), mode="a")
 
 
-def _page(session: Session, config: pytest.Config) -> str:
+def _page(session: Session, config: Any) -> str:
     from pytest_sdspeed.history.reading import facts_of
     from pytest_sdspeed.history.saving import run_info
     from pytest_sdspeed.report.html import page

@@ -53,7 +53,8 @@ MAY_IMPORT = {
     "report": {"model"},
 }
 KNOW_PYTEST = {
-    f"{PACKAGE}.{name}" for name in ("options", "plugin", "hooks", "fixtures", "settings", "gate", "confirm", "collecting", "watching", "extras")
+    f"{PACKAGE}.{name}"
+    for name in ("options", "plugin", "hooks", "fixtures", "settings", "gate", "confirm", "collecting", "watching", "extras")
 }
 HEAVY = {"flip_evaluator", "numpy", "torch", "scipy", "matplotlib", "jinja2", "skimage", "diffusers", "transformers"}
 UNKNOWN_TO_RULES = {"torch", "diffusers", "transformers", "pytest", "_pytest"}

@@ -346,7 +346,7 @@ def test_the_table_and_the_page_tell_of_the_confirmation_under_the_rows():
         "fp16       2.00 s    x1.50 [1.48, 1.52]   x1.50        x1.43   PSNR 58  SSIM .998   pass",
         line,
     ]
-    assert f"</table>\n<p>{line}</p>" in page([found])
+    assert f'<p class="confirmation">{line}</p>' in page([found])
     assert text.confirmations([baseline_result(), SLOW]) == []
 
 

@@ -277,6 +277,13 @@ KEYS = [
     "stages_s",
     "telemetry",
     "confirmation",
+    "documented_on",
+    "planned_blocks",
+    "resolves",
+    "control",
+    "starts_s",
+    "notes",
+    "pictures",
 ]
 
 

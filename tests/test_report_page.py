@@ -186,6 +186,7 @@ def test_the_machine_is_described_by_facts_and_results():
     machine = said[said.index("The machine") :]
     assert "host node 7" in machine
     assert "device H200 of the facts" in machine
+    assert "device NVIDIA" not in machine
     assert "weights random" in machine
     assert "torch 2.13.0" in machine
     assert "inference, tf32 : clock mhz least 1980, clock mhz most unknown, busy 0.5432" in machine

@@ -12,15 +12,17 @@ from pytest_sdspeed.judge.blocks import latencies
 from pytest_sdspeed.model import Interval, Recipe, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 SCHEMA = 1
-_AS_THEY_ARE = ("table", "setup", "baseline", "device", "documented_on", "expected", "tolerance", "floor", "verdict", "image_verdict")
-_COUNTED = ("blocks", "planned_blocks", "peak_memory_bytes")
-_MAPPINGS = ("versions", "stages_s", "telemetry", "confirmation")
-_WORDS = ("reasons", "notes")
-_SLOTS = ("samples_s", "starts_s")
+_UNKNOWN = ("stages_s", "telemetry", "confirmation")
+"""Mappings that may be None."""
+_AS_STORED = (
+    *("table", "setup", "baseline", "device", "documented_on", "expected", "tolerance", "floor", "verdict", "image_verdict"),
+    *("blocks", "planned_blocks", "resolves", "peak_memory_bytes", "versions"),
+    *_UNKNOWN,
+)
 
 
 def record(result: Result) -> dict[str, Any]:
@@ -33,22 +35,35 @@ def record(result: Result) -> dict[str, Any]:
         recipe["more_prompts"] = list(recipe["more_prompts"])
     return {
         "schema": SCHEMA,
-        **{name: getattr(result, name) for name in (*_AS_THEY_ARE, *_COUNTED)},
+        **_named(result, "table", "setup", "baseline", "device"),
         "speedup": _number(result.speedup),
         "low": _number(result.low),
         "high": _number(result.high),
+        **_named(result, "expected", "tolerance", "floor", "verdict"),
+        "reasons": list(result.reasons),
+        "blocks": result.blocks,
+        "samples_s": _slots(result.samples_s),
+        "image": {metric: _number(value) for metric, value in result.image.items()},
+        "image_verdict": result.image_verdict,
+        "recipe": recipe,
+        "versions": dict(result.versions),
+        "peak_memory_bytes": result.peak_memory_bytes,
+        **{name: None if getattr(result, name) is None else dict(getattr(result, name)) for name in _UNKNOWN},
+        **_named(result, "documented_on", "planned_blocks"),
         "resolves": None if result.resolves is None else _number(result.resolves),
         "control": None if result.control is None else {name: _number(value) for name, value in asdict(result.control).items()},
-        **{name: list(getattr(result, name)) for name in _WORDS},
-        **{
-            name: {arm: [[float(slot) for slot in pair] for pair in pairs] for arm, pairs in getattr(result, name).items()}
-            for name in _SLOTS
-        },
-        "image": {metric: _number(value) for metric, value in result.image.items()},
+        "starts_s": _slots(result.starts_s),
+        "notes": list(result.notes),
         "pictures": [described(exhibit) for exhibit in result.exhibits],
-        "recipe": recipe,
-        **{name: None if getattr(result, name) is None else dict(getattr(result, name)) for name in _MAPPINGS},
     }
+
+
+def _named(result: Result, *names: str) -> dict[str, Any]:
+    return {name: getattr(result, name) for name in names}
+
+
+def _slots(pairs_s: Mapping[str, Sequence[Sequence[float]]]) -> dict[str, list[list[float]]]:
+    return {arm: [[float(slot) for slot in pair] for pair in pairs] for arm, pairs in pairs_s.items()}
 
 
 def result_of(stored: Mapping[str, Any], folder: Path) -> Result:
@@ -74,12 +89,13 @@ def _facts(stored: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     latency_s, baseline_latency_s = latencies(stored["samples_s"], stored["setup"], stored["baseline"])
     known = {field.name for field in fields(Recipe)}
     return {
-        **{name: stored.get(name) for name in (*_AS_THEY_ARE, *_COUNTED, *_MAPPINGS)},
+        **{name: stored.get(name) for name in _AS_STORED},
         **{name: float("nan") if stored[name] is None else float(stored[name]) for name in ("speedup", "low", "high")},
-        "resolves": stored.get("resolves"),
         "control": None if control is None else Interval(*(float("nan") if value is None else value for value in control.values())),
-        **{name: tuple(stored.get(name, ())) for name in _WORDS},
-        **{name: stored.get(name, {}) for name in _SLOTS},
+        "reasons": tuple(stored["reasons"]),
+        "notes": tuple(stored.get("notes", ())),
+        "samples_s": stored["samples_s"],
+        "starts_s": stored.get("starts_s", {}),
         "latency_s": latency_s,
         "baseline_latency_s": baseline_latency_s,
         "image": {metric: float("nan") if value is None else value for metric, value in stored["image"].items()},

@@ -69,10 +69,12 @@ def memory(results: Sequence[Result], name: str, title: str) -> str | None:
         name: sets its ids apart.
         title: for screen readers.
     """
-    bars = [_memory_bar(result) for result in _once(results)]
-    if not any(bar.parts for bar in bars):
+    largest = max((result.peak_memory_bytes or 0 for result in results), default=0)
+    if not largest:
         return None
-    return _drawn(bars, name, title, " ".join(f"{bar.name}: {bar.total}." for bar in bars), "GiB at the peak of one generation")
+    unit, size = ("GiB", 2**30) if largest >= 2**30 else ("MiB", 2**20)
+    bars = [_memory_bar(result, size) for result in _once(results)]
+    return _drawn(bars, name, title, " ".join(f"{bar.name}: {bar.total}." for bar in bars), f"{unit} at the peak of one generation")
 
 
 def _once(results: Sequence[Result]) -> list[Result]:
@@ -92,11 +94,11 @@ def _stage_words(result: Result) -> str:
     return f"{result.setup}: {', '.join(parts) or 'unknown'}."
 
 
-def _memory_bar(result: Result) -> _Bar:
-    size = result.peak_memory_bytes
-    if size is None:
+def _memory_bar(result: Result, unit: int) -> _Bar:
+    peak = result.peak_memory_bytes
+    if peak is None:
         return _Bar(result.setup, (), "unknown")
-    return _Bar(result.setup, (("stage-1", size / 2**30),), text.memory(size))
+    return _Bar(result.setup, (("stage-1", peak / unit),), text.memory(peak))
 
 
 def _drawn(bars: list[_Bar], name: str, title: str, words: str, axis: str) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ROW = 46
 """Pixels a setup takes."""
 
-_REACH = 1.3
+_REACH = 2.0
 """How far beyond a row's own figures its interval may widen the axis, as a ratio: one wild interval must not flatten the others."""
 
 _MARKERS = {"pass": "o", "fail": "X", "inconclusive": "D", "invalid": "s"}
@@ -60,6 +60,10 @@ def _marks(drawing: Drawing, results: Sequence[Result]) -> None:
         drawing.label(y - 19, result.setup, f"{text.ratio(result.speedup)} {text.interval(result.low, result.high)}")
         low, high = (min(max(value, first), last) for value in (result.low, result.high))
         drawing.lines([((low, y), (high, y))], result.verdict, 3, order=1)
+        if result.low < first:
+            drawing.marks([(first, y)], "<", result.verdict, 7)
+        if result.high > last:
+            drawing.marks([(last, y)], ">", result.verdict, 7)
         drawing.marks([(result.speedup, y)], _MARKERS[result.verdict], result.verdict, 8)
 
 

@@ -93,12 +93,14 @@ class Gallery:
         self._keys: dict[bytes, str] = {}
 
     def cases(self, results: Sequence[Result]) -> list[CaseShown]:
-        """A campaign's cases, in order of appearance."""
+        """A campaign's cases, in order of appearance, those of one batch beside each other."""
         groups: dict[tuple[int, str, int], list[tuple[Result, Exhibit]]] = {}
         for result in results:
             for exhibit in result.exhibits:
                 groups.setdefault((exhibit.seed, exhibit.prompt, exhibit.index), []).append((result, exhibit))
-        return [self._case(group) for group in groups.values()]
+        appeared = list(dict.fromkeys((seed, prompt) for seed, prompt, _ in groups))
+        order = sorted(groups, key=lambda key: (appeared.index(key[:2]), key[2]))
+        return [self._case(groups[key]) for key in order]
 
     def _case(self, group: list[tuple[Result, Exhibit]]) -> CaseShown:
         result, exhibit = group[0]
