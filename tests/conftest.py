@@ -29,6 +29,12 @@ if find_spec("hypothesis"):
 pytest_plugins = ["pytester"]
 
 
+@pytest.fixture(autouse=True)
+def no_step_summary(monkeypatch):
+    """The runs inside write no summary of the run around them."""
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+
+
 @pytest.fixture
 def fake_time(monkeypatch):
     clock = FakeClock()

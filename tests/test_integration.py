@@ -147,6 +147,8 @@ PLANTS = """
         for kind in ("nan", "black", "small", "late"):
             registry.add_optimization(Optimization(name=f"spoil_{kind}", summary="", changes=both, apply=spoil(kind)))
             registry.add_setup(f"spoiled_{kind}", [f"spoil_{kind}"], doc="A planted fault.")
+        registry.add_optimization(Optimization(name="pretended_vae", summary="", relation="other_autoencoder"))
+        registry.add_setup("lost_vae", ["distilled_unet", "pretended_vae"])
         registry.add_optimization(Optimization(name="leaky_slot", summary="", slot=leaking_slot))
         registry.add_setup("leaky_slot", ["leaky_slot"])
         registry.add_optimization(Optimization(name="leaky_build", summary="", apply=leak))
@@ -173,6 +175,7 @@ PLANTED_TEST = """
         ("spoiled_black", "*black*"),
         ("spoiled_small", "*pictures of another size*"),
         ("spoiled_late", "*PSNR * is under 30*"),
+        ("lost_vae", "*identical to the reference, bit by bit: the optimization was lost*"),
         ("leaky_slot", "*setup 'leaky_slot' left process-global flags behind: torch.backends.cudnn.benchmark is True, was False*"),
         ("leaky_build", "*building setup 'leaky_build' left process-global flags behind: torch.backends.cudnn.benchmark is True*"),
     ],

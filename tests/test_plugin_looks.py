@@ -16,11 +16,6 @@ def test_engine(sd_latency):
 GOOD, WRONG = PICTURES.format(candidate="picture()"), PICTURES.format(candidate="picture(1)")
 
 
-@pytest.fixture(autouse=True)
-def no_summary(monkeypatch):
-    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
-
-
 def test_pictures_are_stored_beside_the_run_and_make_the_same_page(gated, pytester):
     gated(WRONG, "--benchmark-autosave", "--benchmark-json=own/out.json", "--sd-report=live.html").assert_outcomes(failed=1)
     run, _ = latest_run(pytester.path / ".benchmarks")
