@@ -26,6 +26,7 @@ from pytest_sdspeed.judge.blocks import latencies
 from pytest_sdspeed.measure.facts import Progress
 from pytest_sdspeed.options import CONFIRMATION
 from pytest_sdspeed.report.text import figures
+from pytest_sdspeed.summary import STEP_SUMMARY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -119,7 +120,10 @@ def _passed(first: Result, second: Mapping[str, Any]) -> Result:
     why = f"failed in the first process ({figures(stored)}), passed in a fresh one: an effect of the process, not of the code"
     return replace(
         first,
-        **{name: second[name] for name in ("blocks", "samples_s", "image_verdict", "peak_memory_bytes", "stages_s", "telemetry")},
+        **{
+            name: second[name]
+            for name in ("blocks", "samples_s", "starts_s", "image_verdict", "peak_memory_bytes", "stages_s", "telemetry")
+        },
         verdict="pass",
         planned_blocks=None,
         resolves=None,
@@ -130,6 +134,7 @@ def _passed(first: Result, second: Mapping[str, Any]) -> Result:
         baseline_latency_s=baseline_latency_s,
         image={metric: _number(value) for metric, value in second["image"].items()},
         reasons=(*second["reasons"], why),
+        notes=tuple(second["notes"]),
         confirmation=stored,
     )
 
@@ -218,6 +223,7 @@ def run_errand(config: pytest.Config) -> None:
     The variable is taken away: a test may start pytest itself.
     """
     errand = Errand(**json.loads(os.environ.pop(CONFIRMATION)))
+    os.environ.pop(STEP_SUMMARY, None)
     config.stash[ANSWER] = errand.answer
     config.args = [errand.test]
     save_nothing(config.option)
@@ -234,7 +240,8 @@ def answer(path: Path, measure: Callable[[], Result]) -> NoReturn:
         measure: what the gate of the test measures.
     """
     try:
-        found = record(measure())
+        # Its pictures are not kept.
+        found = record(measure()) | {"pictures": []}
     except SdSpeedError as error:
         found = {"error": str(error)}
     path.write_text(json.dumps(found), encoding="utf-8")

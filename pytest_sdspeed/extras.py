@@ -38,7 +38,7 @@ def _extras(result: Result) -> Iterator[dict[str, Any]]:
         case = f"seed {exhibit.seed}, {exhibit.prompt}" if exhibit.prompt else f"seed {exhibit.seed}"
         kind = "negative control, " if exhibit.control else ""
         for role, png in exhibit.pictures.items():
-            yield extras.png(base64.b64encode(png).decode(), name=escape(f"{kind}{role.replace('_', ' ')}: {case}"))
+            yield extras.png(base64.b64encode(png).decode(), name=f"{kind}{role.replace('_', ' ')}: {case}")
 
 
 def _table(result: Result) -> str:

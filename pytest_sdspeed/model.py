@@ -260,7 +260,7 @@ class Result:
         starts_s: arm -> when each of ``samples_s`` began, seconds into the timed part; empty where that is not known.
         notes: what the reader should know besides the verdict, in words.
         confirmation: the stored form of the run in the other process: of the first one where the second passed, else of the second; None
-            where there was but one. ``images`` and ``control`` are the first's in any case.
+            where there was but one. ``images``, ``exhibits`` and ``control`` are the first's in any case.
     """
 
     table: str | None

@@ -13,7 +13,7 @@ from PIL import Image
 from pytest_sdspeed.errors import ModelUnavailableError, PictureError
 from pytest_sdspeed.judge.clip import ClipScores, clip_scores
 from pytest_sdspeed.judge.images import ImageJudgement, judge_images
-from pytest_sdspeed.judge.metrics import NOT_FINITE, error_map, metrics
+from pytest_sdspeed.judge.metrics import NOT_FINITE, error_map
 from pytest_sdspeed.judge.pictures import as_pictures
 from pytest_sdspeed.model import Case, Exhibit
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.results import Judged
     from pytest_sdspeed.session import Contestant
 
+_CONTROL_METRICS = ("control_psnr", "control_ssim", "control_mae", "control_flip")
 LARGEST = 512
 """Pixels of the longer side of a picture to look at: a larger one is reduced, after it was judged."""
 
@@ -113,27 +114,29 @@ class Drawn:
         cases = list(dict.fromkeys((*self.candidate, *self.baseline)))
         shown = [self._case(case, judgement) for case in [*cases[-1:], *cases[:-1]]]
         if judgement.control:
-            shown.append(self._control(*judgement.control))
+            shown.append(self._control(*judgement.control, judgement))
         return tuple(exhibit for exhibit in shown if exhibit.pictures)
 
     def _case(self, case: Case, judgement: ImageJudgement) -> Exhibit:
         index = judgement.worst.get(case, 0)
         sides = {"baseline": self.baseline, "reference": self.reference, "candidate": self.candidate}
         found = {role: _picture(drawn.get(case), index) for role, drawn in sides.items() if drawn}
-        return self._exhibit(case, index, found, judgement.worst_metrics.get(case, {}))
+        scores = {name: value for name, value in judgement.by_case.get(case, {}).items() if name.startswith("clip")}
+        return self._exhibit(case, index, found, {**judgement.worst_metrics.get(case, {}), **scores})
 
-    def _control(self, main: Case, other: Case) -> Exhibit:
-        """The pictures of another case held against those of the main one, as the gate did: here the first of either batch."""
+    def _control(self, main: Case, other: Case, judgement: ImageJudgement) -> Exhibit:
+        """The first pictures of another case and of the main one, with the gate's metrics, the worst over the batch."""
         role, drawn = ("reference", self.reference) if self.reference is not None else ("baseline", self.baseline)
         found = {role: _picture(drawn.get(main), 0), "candidate": _picture(drawn.get(other), 0)}
-        candidate, against = found["candidate"], found[role]
-        measured = {} if candidate is None or against is None else metrics(candidate[None], against[None])
+        measured = {name.removeprefix("control_"): value for name, value in judgement.metrics.items() if name in _CONTROL_METRICS}
         return self._exhibit(main, 0, found, measured, control=True)
 
     def _exhibit(
         self, case: Case, index: int, found: Mapping[str, np.ndarray | None], measured: Mapping[str, float], *, control: bool = False
     ) -> Exhibit:
-        pictures = _with_error_map({role: png(picture) for role, picture in found.items() if picture is not None})
+        sizes = {picture.shape for picture in found.values() if picture is not None}
+        pictures = {role: png(picture) for role, picture in found.items() if picture is not None}
+        pictures = _with_error_map(pictures) if len(sizes) == 1 else pictures
         return Exhibit(
             seed=case.seed, prompt=case.prompt or self.prompt, index=index, pictures=pictures, metrics=dict(measured), control=control
         )
@@ -157,7 +160,7 @@ def png(picture: np.ndarray) -> bytes:
         picture: float array (H, W, 3) in [0, 1]; what is not finite becomes magenta.
     """
     finite = np.isfinite(picture).all(axis=-1, keepdims=True)
-    levels = np.where(finite, np.round(np.nan_to_num(picture) * 255), NOT_FINITE).astype(np.uint8)
+    levels = np.where(finite, np.round(np.where(finite, picture, 0) * 255), NOT_FINITE).astype(np.uint8)
     image = Image.fromarray(levels)
     # Reduces and never enlarges, and keeps the proportions.
     image.thumbnail((LARGEST, LARGEST), Image.Resampling.BOX)

@@ -75,6 +75,7 @@ class Session:
 
     Attributes:
         results: every result so far, in order.
+        problems: what could not be stored, a line each.
         watcher: opens the progress display of a campaign by its name.
         campaigns: records of the tables' campaigns, by table, device and baseline.
         selected: setups that the collected tests ask for, by the table name they were asked of (None: the default table).
@@ -84,6 +85,7 @@ class Session:
     def __init__(self, options: Options, registry: Registry) -> None:
         self.options, self.registry = options, registry
         self.results: list[Result] = []
+        self.problems: list[str] = []
         self.watcher: Watcher = _unwatched
         self.selected: set[tuple[str | None, str]] = set()
         self._setups: dict[tuple[str, str, str], Setup] = {}
@@ -123,7 +125,8 @@ class Session:
     def _clip_scorer(self) -> ClipScorer:
         from pytest_sdspeed.setups.clip import ClipScorer
 
-        return ClipScorer(self.options.clip, self.machine.kind)
+        # On the CPU: a campaign's pipelines have the GPU's memory, and the pictures are few.
+        return ClipScorer(self.options.clip)
 
     def own_setups(self) -> dict[str, str]:
         """Setups of the user's own tables that have no built-in fixture, with what ``pytest --fixtures`` says of them."""
@@ -261,11 +264,12 @@ class Session:
         from pytest_sdspeed.setups.quiet import quiet
 
         self._let_go_of_other_campaigns(base)
+        recipe = base.setup.recipe if base.setup else None
         limits = Limits(
             budget_s=self.options.budget_s,
             max_blocks=self.options.max_blocks,
-            seed=base.setup.recipe.seed if base.setup else self.options.seed or 0,
-            prompts=base.setup.recipe.more_prompts if base.setup else (),
+            seed=recipe.seed if recipe else self.options.seed or 0,
+            prompts=tuple(prompt for prompt in recipe.more_prompts if prompt != recipe.prompt) if recipe else (),
             rows=self._planned_rows() - len(self._failed_rows),
             campaigns=self._planned_campaigns(),
         )

@@ -27,12 +27,16 @@ def table_lines(results: Iterable[Result]) -> Iterator[str]:
 
 def file_lines(session: Session, config: Any) -> Iterator[str]:
     """Write report, record and step summary where asked for, with a line on each. One that cannot be written leaves the others theirs."""
+    yield from session.problems
     if session.options.report:
         yield _written("sd report", session.options.report, lambda: _page(session, config))
     if session.options.record:
         from pytest_sdspeed.recording import write_record
 
-        yield from write_record(session.options.record, session.results, session.tables, session.machine)
+        try:
+            yield from write_record(session.options.record, session.results, session.tables, session.machine)
+        except OSError as error:
+            yield f"sd record: {error.filename} could not be written: {error.strerror}"
     target = os.environ.get(STEP_SUMMARY)
     if target and session.results:
         from pytest_sdspeed.report.markdown import summary
@@ -42,16 +46,18 @@ def file_lines(session: Session, config: Any) -> Iterator[str]:
 
 def _page(session: Session, config: Any) -> str:
     from pytest_sdspeed.history.reading import facts_of
-    from pytest_sdspeed.history.saving import run_info
+    from pytest_sdspeed.history.saving import PLUGIN, run_info
     from pytest_sdspeed.report.html import page
 
-    return page(session.results, facts_of(run_info(config)))
+    facts = facts_of(run_info(config)) if config.pluginmanager.hasplugin(PLUGIN) else {}
+    return page(session.results, facts)
 
 
 def _written(what: str, path: Path, make: Callable[[], str], mode: str = "w") -> str:
+    content = make()
     try:
-        with path.open(mode, encoding="utf-8") as file:
-            file.write(make())
+        with path.open(mode, encoding="utf-8", errors="backslashreplace") as file:
+            file.write(content)
     except OSError as error:
         return f"{what}: {path} could not be written: {error.strerror}"
     return f"{what}: {path}"

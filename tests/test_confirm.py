@@ -182,7 +182,8 @@ WRITING = (
 )
 
 
-def test_the_new_process_writes_nothing_that_outlives_it(run, pytester):
+def test_the_new_process_writes_nothing_that_outlives_it(run, pytester, monkeypatch):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(pytester.path / "summary.md"))
     pytester.makeini("[pytest]\nsdspeed_report = report.html\nsdspeed_record = mine.toml\nsdspeed_confirm = true\n")
     outcome = run(LOOKS.replace("def ", "@pytest.mark.sd_latency(speedup=1.5)\ndef ", 1), *WRITING)
     outcome.assert_outcomes(passed=1)
@@ -193,6 +194,9 @@ def test_the_new_process_writes_nothing_that_outlives_it(run, pytester):
     assert [case.get("name") for case in ET.parse(pytester.path / "junit.xml").iter("testcase")] == ["test_engine"]
     assert (pytester.path / "log.txt").read_text().count("said by") == 1
     assert (pytester.path / "report.html").exists()
+    assert (pytester.path / "summary.md").read_text(encoding="utf-8").count("## ") == (pytester.path / "summary.md").read_text().count(
+        "### "
+    ) + 1
 
 
 CHOICES = """

@@ -22,6 +22,7 @@ tolerance = 0.9
 [recipe]
 model = "{model}"
 prompt = "a golden vase with different flowers"
+{more}
 height = 16
 width = 16
 steps = 2
@@ -50,6 +51,7 @@ optimizations = ["sdpa"]
 speedup = 1.0
 image = {{psnr = 45}}
 """
+VASE = "a golden vase with different flowers"
 EVERY_ROW = """
 @pytest.mark.sd_latency(table="small")
 def test_row(sd_latency, sd_setup):
@@ -71,8 +73,8 @@ def run(pytester, saved, monkeypatch):
     """
     monkeypatch.setattr(speed, "CONTROL_ERROR", 1e-12)
 
-    def go(source, *arguments, conftest="", models=None):
-        (pytester.path / "small.toml").write_text(TABLE.format(**saved | (models or {})))
+    def go(source, *arguments, conftest="", models=None, more=""):
+        (pytester.path / "small.toml").write_text(TABLE.format(more=more, **saved | (models or {})))
         pytester.makeconftest(textwrap.dedent(conftest))
         pytester.makepyfile("import pytest\n" + textwrap.dedent(source))
         options = ("--sd-tables=small.toml", "--sd-max-blocks=4", "--sd-inconclusive=warn", "-p", "no:randomly", "-W", "default", "-rs")
@@ -104,6 +106,17 @@ def test_every_row_is_measured_in_one_campaign_and_stored(run, pytester):
     left_out = {setup for setup in records if f"sd record: small: {setup} left out: " in result.stdout.str()}
     assert recorded | left_out >= records.keys() - {"baseline"}
     assert not recorded & left_out
+
+
+def test_every_arm_draws_the_other_prompts_once_each_but_not_its_own(run, pytester):
+    prompts = '["a boat", "a golden vase with different flowers"]'
+    result = run(EVERY_ROW, "-k", "baseline or sdpa", "--benchmark-json=out.json", more=f"more_prompts = {prompts}")
+    result.assert_outcomes(passed=2, deselected=2)
+    records = [bench["extra_info"]["sdspeed"] for bench in json.loads((pytester.path / "out.json").read_text())["benchmarks"]]
+    (row,) = (record for record in records if record["setup"] == "small_sdpa")
+    shown = [(picture["seed"], picture["prompt"]) for picture in row["pictures"] if not picture["control"]]
+    assert shown == [(0, VASE), (1, VASE), (0, "a boat")]
+    assert row["image_verdict"] == "pass"
 
 
 def test_the_printed_table_survives_failing_rows_and_k_selects_the_campaign(run):

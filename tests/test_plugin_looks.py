@@ -4,9 +4,11 @@ import json
 from xml.etree import ElementTree as ET
 
 import pytest
+from PIL import Image
 
 from pytest_sdspeed.__main__ import main
 from pytest_sdspeed.history.reading import latest_run
+from pytest_sdspeed.history.saving import Storing
 
 PICTURES = """
 @pytest.mark.sd_latency(speedup=1.5, image={{"psnr": 30}})
@@ -41,6 +43,35 @@ def test_a_storage_of_ones_own_has_the_pictures_too(gated, pytester, workers):
     gated(GOOD, "--benchmark-save=x", *workers).assert_outcomes(passed=1)
     (folder,) = pytester.path.rglob("sdspeed-pictures")
     assert list(folder.parent.glob("0001_x.json"))
+
+
+def test_pictures_that_cannot_be_stored_cost_no_figure(gated, pytester):
+    (pytester.path / "own").mkdir()
+    (pytester.path / "own" / "sdspeed-pictures").write_text("in the way")
+    found = gated(WRONG, "--benchmark-json=own/out.json", "--sd-report=out.html")
+    found.assert_outcomes(failed=1)
+    found.stdout.fnmatch_lines(["sd pictures: not stored in *own: *", "sd report: out.html"])
+    assert json.loads((pytester.path / "own" / "out.json").read_text())["benchmarks"]
+
+
+def test_a_report_needs_no_pytest_benchmark_where_nothing_is_gated(gated, pytester):
+    gated("def test_other(): pass", "--sd-report=out.html", "-p", "no:benchmark").assert_outcomes(passed=1)
+    assert "No campaign was measured" in (pytester.path / "out.html").read_text(encoding="utf-8")
+
+
+def test_a_picture_that_is_not_finite_is_shown_in_magenta(gated, pytester):
+    source = "import numpy as np\nWRONG = picture(); WRONG[0, 0, 0] = np.inf\n" + PICTURES.format(candidate="WRONG")
+    found = gated(source, "-W", "error", "--benchmark-json=out.json")
+    found.assert_outcomes(failed=1)
+    found.stdout.fnmatch_lines(["*not finite: 3 of *"])
+    (benchmark,) = json.loads((pytester.path / "out.json").read_text())["benchmarks"]
+    path = benchmark["extra_info"]["sdspeed"]["pictures"][0]["files"]["candidate"]["path"]
+    assert Image.open(pytester.path / path).getpixel((0, 0)) == (255, 0, 255)
+
+
+def test_credentials_of_a_storage_are_not_kept():
+    storing = Storing(None, "pytest --benchmark-storage=elasticsearch+https://me:secret@host/x", ())
+    assert storing._command == "pytest --benchmark-storage=elasticsearch+https://***@host/x"
 
 
 def test_the_step_summary_is_appended_to(gated, pytester, monkeypatch):

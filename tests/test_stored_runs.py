@@ -56,7 +56,7 @@ def full(**facts):
     )
 
 
-def stored_run(folder, results, number=1, datetime="2026-11-23T10:00:00"):
+def stored_run(folder, results, number=1):
     """A file as pytest-benchmark writes it, with its pictures."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{number:04}_run.json"
@@ -73,12 +73,13 @@ def stored_run(folder, results, number=1, datetime="2026-11-23T10:00:00"):
                 "benchmarks": benchmarks,
                 "machine_info": machine,
                 "commit_info": {"id": "abc", "dirty": True, "branch": "main"},
-                "datetime": datetime,
+                "datetime": f"2026-11-23T10:00:0{number}",
             },
             allow_nan=False,
         )
     )
-    os.utime(file, ns=(number * 10**9, number * 10**9))
+    # A copy has the times of the copying: the order of the runs is that of their dates.
+    os.utime(file, ns=((100 - number) * 10**9, (100 - number) * 10**9))
     pictures.save(folder, [exhibit for one in results for exhibit in one.exhibits])
     return file
 
@@ -139,6 +140,10 @@ def test_a_record_without_the_later_keys_is_read(tmp_path):
         lambda stored: stored | {"recipe": {"model": "x"}},
         lambda stored: stored | {"low": "slow"},
         lambda stored: stored | {"pictures": [1]},
+        lambda stored: stored | {"verdict": "x"},
+        lambda stored: stored | {"expected": None},
+        lambda _stored: [],
+        lambda _stored: "text",
     ],
 )
 def test_what_is_no_record_is_refused(spoil, tmp_path):
@@ -158,6 +163,15 @@ def test_equal_pictures_are_kept_once_and_no_half_of_one_stays(tmp_path, monkeyp
     with pytest.raises(OSError, match="No space"):
         pictures.save(tmp_path, [shown(9)])
     assert len(list(folder.iterdir())) == 4
+
+
+def test_a_picture_of_another_length_is_written_again(tmp_path):
+    pictures.save(tmp_path, [shown()])
+    cut = next((tmp_path / pictures.FOLDER).iterdir())
+    whole = cut.read_bytes()
+    cut.write_bytes(whole[:20])
+    pictures.save(tmp_path, [shown()])
+    assert cut.read_bytes() == whole
 
 
 @pytest.mark.parametrize("fault", ["gone", "changed", "elsewhere"])
@@ -183,7 +197,7 @@ def test_a_run_knows_its_facts_and_names_what_it_passes_over(tmp_path):
     run = read_run(file)
     assert [one.setup for one in run.results] == ["baseline", "fp16"]
     assert run.facts == {
-        "date": "2026-11-23T10:00:00",
+        "date": "2026-11-23T10:00:01",
         "command": "pytest -k x",
         "commit": "abc, with uncommitted changes",
         "branch": "main",
@@ -209,12 +223,26 @@ def test_the_latest_run_that_can_be_read_is_taken(tmp_path):
     stored_run(tmp_path / "linux", [full(speedup=1.1)], 1)
     expected = stored_run(tmp_path / "linux", [full(speedup=1.2)], 2)
     damaged = tmp_path / "linux" / "0003_run.json"
-    damaged.write_text("{")
+    damaged.write_text('{"datetime": "2027-01-01"')
     run, problems = latest_run(tmp_path)
     assert run.path == expected
     assert [str(damaged) in problem for problem in problems] == [True]
     with pytest.raises(StoredRunError, match="no stored run"):
         latest_run(tmp_path / "linux" / pictures.FOLDER)
+
+
+@pytest.mark.parametrize("machine", [[], {"system": 7, "cpu": "x", "sdspeed": []}])
+def test_odd_facts_spoil_no_run(machine, tmp_path):
+    file = stored_run(tmp_path, [full()])
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"machine_info": machine, "commit_info": None}))
+    assert "date" in read_run(file).facts
+
+
+def test_runs_without_pictures_take_no_place_among_those_that_keep_them(tmp_path):
+    stored_run(tmp_path, [full()], 1)
+    for number in (2, 3):
+        (tmp_path / f"{number:04}_other.json").write_text(json.dumps({"benchmarks": [], "datetime": f"2026-11-23T10:00:0{number}"}))
+    assert clean(tmp_path, 1) == (0, 0)
 
 
 # The commands

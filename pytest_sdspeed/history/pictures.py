@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.model import Exhibit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
 FOLDER = "sdspeed-pictures"
 """Beside the JSON file of a run."""
@@ -66,16 +65,15 @@ def save(folder: Path, exhibits: Iterable[Exhibit]) -> None:
     for exhibit in exhibits:
         for (_, png), file in zip(_stored(exhibit), described(exhibit)["files"].values(), strict=True):
             target = folder / file["path"]
-            if target.is_file():
+            if target.is_file() and target.stat().st_size == len(png):
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
-            handle, unfinished = tempfile.mkstemp(dir=target.parent, suffix=".part")
+            unfinished = target.with_suffix(f".{os.getpid()}.part")
             try:
-                with os.fdopen(handle, "wb") as written:
-                    written.write(png)
-                Path(unfinished).replace(target)
+                unfinished.write_bytes(png)
+                unfinished.replace(target)
             except BaseException:
-                Path(unfinished).unlink(missing_ok=True)
+                unfinished.unlink(missing_ok=True)
                 raise
 
 
@@ -101,8 +99,11 @@ def _stored(exhibit: Exhibit) -> Iterator[tuple[str, bytes]]:
 
 def _read(folder: Path, file: Mapping[str, str]) -> bytes | None:
     path = folder / file["path"]
-    # A stored file is somebody else's: it names no picture outside its folder.
-    if path.resolve().parent != (folder / FOLDER).resolve() or not path.is_file():
+    try:
+        # A stored file is somebody else's: it names no picture outside its folder.
+        if path.resolve().parent != (folder / FOLDER).resolve():
+            return None
+        png = path.read_bytes()
+    except OSError:
         return None
-    png = path.read_bytes()
     return png if hashlib.sha256(png).hexdigest() == file["sha256"] else None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import StoredRunError
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_sdspeed.model import Result
+
+_DATE = re.compile(rb'"datetime": "([^"]+)"')
+_END = 4096
+"""Bytes at the end of a file, where pytest-benchmark writes its date."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +42,19 @@ class StoredRun:
 
 
 def run_files(folder: Path) -> list[Path]:
-    """Files of stored runs below a folder, the oldest first, by the number that pytest-benchmark gives them within each machine's folder."""
-    found = [path for path in folder.rglob("*.json") if path.is_file()]
-    return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name))
+    """Files of stored runs below a folder, the oldest first: by the date in the file, since copies have other times."""
+    return sorted((path for path in folder.rglob("*.json") if path.is_file()), key=lambda path: (_date(path), path.name))
+
+
+def _date(path: Path) -> str:
+    """When a run was stored, ISO 8601 in UTC; where the file does not say, when it was written."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _END))
+            dates = _DATE.findall(file.read())
+    except OSError:
+        dates = []
+    return dates[-1].decode() if dates else datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat()
 
 
 def read_run(path: Path) -> StoredRun:
@@ -89,20 +105,20 @@ def clean(folder: Path, keep: int) -> tuple[int, int]:
 
     Args:
         folder: of stored runs.
-        keep: how many of the latest runs keep their pictures.
+        keep: how many of the latest runs that have pictures keep them.
 
     Returns:
         How many pictures were deleted, and their bytes.
     """
-    files = run_files(folder)
-    kept, spared = set(), set()
-    for rank, path in enumerate(reversed(files)):
+    kept, spared, runs = set(), set(), 0
+    for path in reversed(run_files(folder)):
         try:
-            named = pictures.named(json.loads(path.read_text(encoding="utf-8")))
+            named = set(pictures.named(json.loads(path.read_text(encoding="utf-8"))))
         except (OSError, ValueError):
             spared.add(path.parent)
             continue
-        kept |= {path.parent / name for name in named} if rank < keep else set()
+        runs += bool(named)
+        kept |= {path.parent / name for name in named} if runs <= keep else set()
     gone = [path for path in sorted(folder.rglob(f"{pictures.FOLDER}/*.png")) if path not in kept and path.parent.parent not in spared]
     freed = sum(path.stat().st_size for path in gone)
     for path in gone:
@@ -116,8 +132,8 @@ def facts_of(stored: Mapping[str, Any]) -> dict[str, str]:
     Args:
         stored: ``machine_info``, ``commit_info`` and ``datetime``, as pytest-benchmark stores them.
     """
-    machine, commit = stored.get("machine_info") or {}, stored.get("commit_info") or {}
-    own = machine.get(EXTRA) or {}
+    machine, commit = _section(stored, "machine_info"), _section(stored, "commit_info")
+    own = _section(machine, EXTRA)
     changed = ", with uncommitted changes" if commit.get("dirty") else ""
     known = {
         "date": stored.get("datetime"),
@@ -126,8 +142,14 @@ def facts_of(stored: Mapping[str, Any]) -> dict[str, str]:
         "branch": commit.get("branch"),
         "device": own.get("device"),
         "host": machine.get("node"),
-        "system": " ".join(filter(None, (machine.get("system"), machine.get("release"), machine.get("machine")))) or None,
+        "system": " ".join(str(machine[name]) for name in ("system", "release", "machine") if machine.get(name)),
         "Python": machine.get("python_version"),
-        "processor": (machine.get("cpu") or {}).get("brand_raw"),
+        "processor": _section(machine, "cpu").get("brand_raw"),
     }
     return {label: str(value) for label, value in known.items() if value}
+
+
+def _section(stored: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A mapping inside a stored one; empty where there is none."""
+    found = stored.get(name)
+    return found if isinstance(found, dict) else {}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from pytest_sdspeed.errors import StoredRunError
 from pytest_sdspeed.history.pictures import described, restored
 from pytest_sdspeed.judge.blocks import latencies
-from pytest_sdspeed.model import Interval, Recipe, Result
+from pytest_sdspeed.model import ImageVerdict, Interval, Recipe, Result, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,11 +18,9 @@ if TYPE_CHECKING:
 SCHEMA = 1
 _UNKNOWN = ("stages_s", "telemetry", "confirmation")
 """Mappings that may be None."""
-_AS_STORED = (
-    *("table", "setup", "baseline", "device", "documented_on", "expected", "tolerance", "floor", "verdict", "image_verdict"),
-    *("blocks", "planned_blocks", "resolves", "peak_memory_bytes", "versions"),
-    *_UNKNOWN,
-)
+_REQUIRED = ("table", "setup", "baseline", "device", "verdict", "image_verdict", "versions", "peak_memory_bytes")
+_LATER = ("documented_on", "planned_blocks", "resolves", *_UNKNOWN)
+"""Keys that records of this schema may lack."""
 
 
 def record(result: Result) -> dict[str, Any]:
@@ -76,8 +74,9 @@ def result_of(stored: Mapping[str, Any], folder: Path) -> Result:
     Raises:
         StoredRunError: it is of another schema, or not what ``record`` makes.
     """
-    if stored.get("schema") != SCHEMA:
-        raise StoredRunError(f"schema {stored.get('schema')!r} is not {SCHEMA}")
+    schema = stored.get("schema") if isinstance(stored, dict) else None
+    if schema != SCHEMA:
+        raise StoredRunError(f"schema {schema!r} is not {SCHEMA}")
     try:
         return Result(**_facts(stored, folder))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -86,10 +85,15 @@ def result_of(stored: Mapping[str, Any], folder: Path) -> Result:
 
 def _facts(stored: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     recipe, control = stored["recipe"], stored.get("control")
+    if stored["verdict"] not in get_args(Verdict) or stored["image_verdict"] not in (*get_args(ImageVerdict), None):
+        raise ValueError(f"verdicts {stored['verdict']!r} and {stored['image_verdict']!r}")
     latency_s, baseline_latency_s = latencies(stored["samples_s"], stored["setup"], stored["baseline"])
     known = {field.name for field in fields(Recipe)}
     return {
-        **{name: stored.get(name) for name in _AS_STORED},
+        **{name: stored[name] for name in _REQUIRED},
+        **{name: stored.get(name) for name in _LATER},
+        **{name: float(stored[name]) for name in ("expected", "tolerance", "floor")},
+        "blocks": int(stored["blocks"]),
         **{name: float("nan") if stored[name] is None else float(stored[name]) for name in ("speedup", "low", "high")},
         "control": None if control is None else Interval(*(float("nan") if value is None else value for value in control.values())),
         "reasons": tuple(stored["reasons"]),

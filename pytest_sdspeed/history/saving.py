@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 PLUGIN = "benchmark"
 EXTRA = "sdspeed"
+_CREDENTIALS = re.compile(r"//[^/@\s]+@")
 _SAVING: dict[str, list[str] | None] = {
     "json": None,
     "save": None,
@@ -87,6 +89,7 @@ class _Run(Protocol):
     """What ``Storing`` asks of a run."""
 
     results: list[Result]
+    problems: list[str]
 
     @property
     def machine(self) -> Machine:
@@ -104,7 +107,7 @@ class Storing:
     """
 
     def __init__(self, run: _Run, command: str, folders: tuple[Path, ...]) -> None:
-        self._run, self._command, self._folders = run, command, folders
+        self._run, self._command, self._folders = run, _CREDENTIALS.sub("//***@", command), folders
 
     def pytest_benchmark_update_machine_info(self, machine_info: dict[str, Any]) -> None:
         """Add what ``machine_info`` lacks, under ``sdspeed``."""
@@ -115,7 +118,11 @@ class Storing:
     def pytest_benchmark_update_json(self) -> None:
         """Write the pictures before the file that names them; called once for each such file."""
         for folder in self._folders:
-            pictures.save(folder, (exhibit for result in self._run.results for exhibit in result.exhibits))
+            try:
+                pictures.save(folder, (exhibit for result in self._run.results for exhibit in result.exhibits))
+            except OSError as error:
+                # The figures are worth more than the pictures.
+                self._run.problems.append(f"sd pictures: not stored in {folder}: {error.strerror or error}")
 
 
 def run_info(config: Any) -> dict[str, Any]:

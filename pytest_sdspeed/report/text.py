@@ -56,6 +56,8 @@ def pictures(image: Mapping[str, float]) -> str:
         parts.append(f"PSNR {image['psnr']:.0f}")
     if "ssim" in image:
         parts.append(f"SSIM {image['ssim']:.3f}".replace("0.", ".", 1))
+    if "clip_drop" in image:
+        parts.append(f"CLIP drop {image['clip_drop']:.3f}")
     return "  ".join(parts)
 
 
