@@ -6,7 +6,6 @@ Memory layout and autotuning are drawn once per process: no interval inside one 
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 import subprocess
@@ -20,7 +19,7 @@ import pytest
 
 from pytest_sdspeed.errors import SdSpeedError
 from pytest_sdspeed.fixtures import ANSWER
-from pytest_sdspeed.history.records import record
+from pytest_sdspeed.history.records import figure, record
 from pytest_sdspeed.history.saving import save_nothing
 from pytest_sdspeed.judge.blocks import latencies
 from pytest_sdspeed.measure.facts import Progress
@@ -106,7 +105,7 @@ def combined(first: Result, second: Mapping[str, Any] | str) -> Result:
         reason = _also(f"{second['verdict']} in a fresh process", second)
         return replace(first, verdict="inconclusive", reasons=(*first.reasons, reason), confirmation=second)
     pictures_fail = second["image_verdict"] == "fail"
-    if not pictures_fail and _number(second["high"]) < first.floor:
+    if not pictures_fail and figure(second["high"]) < first.floor:
         reason = f"confirmed in a fresh process: {figures(second)}"
     else:
         reason = _also("failed in a fresh process too", second)
@@ -127,12 +126,12 @@ def _passed(first: Result, second: Mapping[str, Any]) -> Result:
         verdict="pass",
         planned_blocks=None,
         resolves=None,
-        speedup=_number(second["speedup"]),
-        low=_number(second["low"]),
-        high=_number(second["high"]),
+        speedup=figure(second["speedup"]),
+        low=figure(second["low"]),
+        high=figure(second["high"]),
         latency_s=latency_s,
         baseline_latency_s=baseline_latency_s,
-        image={metric: _number(value) for metric, value in second["image"].items()},
+        image={metric: figure(value) for metric, value in second["image"].items()},
         reasons=(*second["reasons"], why),
         notes=tuple(second["notes"]),
         confirmation=stored,
@@ -141,11 +140,6 @@ def _passed(first: Result, second: Mapping[str, Any]) -> Result:
 
 def _also(lead: str, second: Mapping[str, Any]) -> str:
     return f"{lead} ({figures(second)}): {'; '.join(second['reasons']) or 'no reason given'}"
-
-
-def _number(value: float | None) -> float:
-    """A figure of a record, which holds None for what is not finite."""
-    return math.nan if value is None else float(value)
 
 
 def rerun(item: pytest.Item) -> Mapping[str, Any] | str:

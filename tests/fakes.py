@@ -14,6 +14,7 @@ from pytest_sdspeed.measure.facts import Arm, Limits
 from pytest_sdspeed.model import CONTROL, Exhibit, Interval, Machine, Recipe, Result
 
 RECIPE = Recipe(model="miniature", prompt="a cat", height=64, width=64, steps=4, scheduler="ddim")
+SLOW = "slower than its floor: at most x1.330, the floor is x1.425"
 MACHINE = Machine(kind="cuda", device="NVIDIA H200", versions={"torch": "2.13.0"})
 
 
@@ -133,6 +134,17 @@ def result(setup="fp16", **facts):
         "weights": "random",
     }
     return Result(**{**known, **facts})
+
+
+def tf32(**facts):
+    """The passing row ``tf32`` of the table ``inference``."""
+    known = {"speedup": 1.28, "low": 1.27, "high": 1.29, "expected": 1.27, "floor": 1.2065, "latency_s": 1.51}
+    return result("tf32", **{**known, "image": {"psnr": 61.0, "ssim": 0.9991}, **facts})
+
+
+def failed(**facts):
+    """The row ``fp16``, too slow."""
+    return result(**{"verdict": "fail", "floor": 1.4251, "reasons": (SLOW,), **facts})
 
 
 def baseline_result(**facts):

@@ -259,6 +259,8 @@ def test_an_interrupted_run_takes_the_new_process_along(run, pytester):
     run(source, "--collect-only")
     (pytester.path / "processes").unlink()
     command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-W", "default", "--sd-confirm"]
+    # A shell's background jobs ignore the signal, and their children would, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(command, cwd=pytester.path, stdout=subprocess.DEVNULL) as parent:
         until = time.monotonic() + 60
         while not ((waits := pytester.path / "waits").exists() and waits.read_text()) and time.monotonic() < until:

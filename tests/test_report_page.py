@@ -8,7 +8,7 @@ import re
 from importlib.resources import files
 
 import pytest
-from fakes import baseline_result, exhibit, png, result
+from fakes import baseline_result, exhibit, failed, png, result, tf32
 from pages import Page
 
 from pytest_sdspeed.model import Interval
@@ -16,18 +16,8 @@ from pytest_sdspeed.report import text
 from pytest_sdspeed.report.drawing import INKS
 from pytest_sdspeed.report.html import page
 
-SLOW = "slower than its floor: at most x1.330, the floor is x1.425"
 MARKS = ("pass", "fail", "inconclusive", "invalid")
 HOSTILE = "<script src='http://evil'>&\"'</script>"
-
-
-def tf32(**facts):
-    known = {"speedup": 1.28, "low": 1.27, "high": 1.29, "expected": 1.27, "floor": 1.2065, "latency_s": 1.51}
-    return result("tf32", **{**known, "image": {"psnr": 61.0, "ssim": 0.9991}, **facts})
-
-
-def failed(**facts):
-    return result(**{"verdict": "fail", "floor": 1.4251, "reasons": (SLOW,), **facts})
 
 
 def words(source):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from fakes import baseline_result, result
+from fakes import baseline_result, failed, result, tf32
 
 from pytest_sdspeed.model import Interval
 from pytest_sdspeed.report import text
@@ -16,16 +16,6 @@ baseline   1.93 s    x1.00                x1.00                                 
 tf32       1.51 s    x1.28 [1.27, 1.29]   x1.27        x1.21   PSNR 61  SSIM .999   pass
 fp16       1.47 s    x1.31 [1.29, 1.33]   x1.50        x1.43   PSNR 58  SSIM .998   fail
 """
-SLOW = "slower than its floor: at most x1.330, the floor is x1.425"
-
-
-def tf32(**facts):
-    known = {"speedup": 1.28, "low": 1.27, "high": 1.29, "expected": 1.27, "floor": 1.2065, "latency_s": 1.51}
-    return result("tf32", **{**known, "image": {"psnr": 61.0, "ssim": 0.9991}, **facts})
-
-
-def failed(**facts):
-    return result(**{"verdict": "fail", "floor": 1.4251, "reasons": (SLOW,), **facts})
 
 
 # The terminal

@@ -83,6 +83,11 @@ def result_of(stored: Mapping[str, Any], folder: Path) -> Result:
         raise StoredRunError(f"not a record of this plugin: {type(error).__name__}: {error}") from None
 
 
+def figure(value: float | None) -> float:
+    """A figure of a stored form, which holds None for what is not finite."""
+    return math.nan if value is None else float(value)
+
+
 def _facts(stored: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     recipe, control = stored["recipe"], stored.get("control")
     if stored["verdict"] not in get_args(Verdict) or stored["image_verdict"] not in (*get_args(ImageVerdict), None):
@@ -94,15 +99,15 @@ def _facts(stored: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         **{name: stored.get(name) for name in _LATER},
         **{name: float(stored[name]) for name in ("expected", "tolerance", "floor")},
         "blocks": int(stored["blocks"]),
-        **{name: float("nan") if stored[name] is None else float(stored[name]) for name in ("speedup", "low", "high")},
-        "control": None if control is None else Interval(*(float("nan") if value is None else value for value in control.values())),
+        **{name: figure(stored[name]) for name in ("speedup", "low", "high")},
+        "control": None if control is None else Interval(*map(figure, control.values())),
         "reasons": tuple(stored["reasons"]),
         "notes": tuple(stored.get("notes", ())),
         "samples_s": stored["samples_s"],
         "starts_s": stored.get("starts_s", {}),
         "latency_s": latency_s,
         "baseline_latency_s": baseline_latency_s,
-        "image": {metric: float("nan") if value is None else value for metric, value in stored["image"].items()},
+        "image": {metric: figure(value) for metric, value in stored["image"].items()},
         "images": None,
         "exhibits": tuple(restored(exhibit, folder) for exhibit in stored.get("pictures", ())),
         "recipe": None if recipe is None else Recipe(**{name: _tupled(value) for name, value in recipe.items() if name in known}),

@@ -11,7 +11,7 @@ import numpy as np
 from pytest_sdspeed.errors import PictureError
 from pytest_sdspeed.judge.clip import ClipScores
 from pytest_sdspeed.judge.metrics import LIKENESSES, by_picture, extreme, metrics, worst_picture
-from pytest_sdspeed.judge.pictures import as_pictures, defects
+from pytest_sdspeed.judge.pictures import sound
 from pytest_sdspeed.model import ImageGate
 
 if TYPE_CHECKING:
@@ -109,9 +109,9 @@ def judge_images(
     if not common:
         return ImageJudgement("fail", {}, ("returned no picture",))
     reasons: list[str] = []
-    originals = _sound(baseline, "baseline", reasons)
-    theirs = originals if reference is None else _sound(reference, "reference", reasons)
-    ours = _sound({case: candidate[case] for case in common}, "", reasons)
+    originals = sound(baseline, "baseline", reasons)
+    theirs = originals if reference is None else sound(reference, "reference", reasons)
+    ours = sound({case: candidate[case] for case in common}, "", reasons)
     others = {} if reference is None else {"reference": theirs}
     reasons += _lost(ours, others if relation == "same_weights" else others | {"baseline": originals})
     pictures = _compared(ours, theirs, gate, reasons)
@@ -131,23 +131,6 @@ def judge_images(
         control=controls[0].cases,
         notes=tuple(control.note for control in controls if control.note),
     )
-
-
-def _sound(pictures: Mapping[Case, object], role: str, reasons: list[str]) -> Pictures:
-    """The pictures without a defect; what is wrong with the others goes to the reasons. The candidate's role is ""."""
-    sound = {}
-    for case, value in sorted(pictures.items()):
-        try:
-            converted = as_pictures(value)
-        except PictureError as error:
-            reasons.append(f"{case}: {f'the {role} ' if role else ''}{error}")
-            continue
-        found = defects(converted)
-        prefix = f"the {role}'s picture is " if role else ""
-        reasons += [f"{case}: {prefix}{defect}" for defect in found]
-        if not found:
-            sound[case] = converted
-    return sound
 
 
 def _lost(ours: Pictures, others: Mapping[str, Pictures]) -> list[str]:

@@ -5,9 +5,16 @@ Pictures are float32 arrays (N, H, W, 3) in [0, 1].
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from pytest_sdspeed.errors import PictureError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_sdspeed.model import Case
 
 BLACK = 1.5 / 255
 """Nothing brighter is black: the first 8-bit level above zero, which rounding alone can reach, and half a level for float rounding."""
@@ -63,6 +70,29 @@ def defects(pictures: np.ndarray) -> tuple[str, ...]:
     """
     found = ((index, _defect(picture.astype(np.float64))) for index, picture in enumerate(pictures))
     return tuple(f"{defect} (picture {index})" for index, defect in found if defect)
+
+
+def sound(pictures: Mapping[Case, object], role: str, reasons: list[str]) -> dict[Case, np.ndarray]:
+    """The pictures without a defect, each as ``as_pictures`` gives it.
+
+    Args:
+        pictures: case -> whatever ``as_pictures`` takes.
+        role: whose they are, for the reasons; "" for the candidate.
+        reasons: gains what is wrong with the others, in words.
+    """
+    found = {}
+    for case, value in sorted(pictures.items()):
+        try:
+            converted = as_pictures(value)
+        except PictureError as error:
+            reasons.append(f"{case}: {f'the {role} ' if role else ''}{error}")
+            continue
+        wrong = defects(converted)
+        prefix = f"the {role}'s picture is " if role else ""
+        reasons += [f"{case}: {prefix}{defect}" for defect in wrong]
+        if not wrong:
+            found[case] = converted
+    return found
 
 
 def _from_array(array: np.ndarray) -> np.ndarray:
