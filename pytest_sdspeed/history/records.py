@@ -51,6 +51,7 @@ def record(result: Result) -> dict[str, Any]:
         "resolves": None if result.resolves is None else _number(result.resolves),
         "control": None if result.control is None else {name: _number(value) for name, value in asdict(result.control).items()},
         "starts_s": _slots(result.starts_s),
+        "canary_s": {operation: [float(seconds) for seconds in taken] for operation, taken in result.canary_s.items()},
         "notes": list(result.notes),
         "pictures": [described(exhibit) for exhibit in result.exhibits],
     }
@@ -105,6 +106,7 @@ def _facts(stored: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         "notes": tuple(stored.get("notes", ())),
         "samples_s": stored["samples_s"],
         "starts_s": stored.get("starts_s", {}),
+        "canary_s": stored.get("canary_s", {}),
         "latency_s": latency_s,
         "baseline_latency_s": baseline_latency_s,
         "image": {metric: figure(value) for metric, value in stored["image"].items()},
