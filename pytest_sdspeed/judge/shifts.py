@@ -1,0 +1,293 @@
+"""Lasting shifts in a series of runs: what is slower or faster than it was, since when.
+
+The rule was chosen on evidence: ``benchmarks/history_replay.py`` replays it, and its peers, on real nightlies and on simulated series.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from scipy import ndimage
+
+LEAST_EFFECT = 0.03
+"""Smaller shifts are not looked for, as a difference of logarithms: about 3%."""
+
+LEAST_RUNS = 5
+"""Runs that a level needs before others are compared with it."""
+
+LEVEL_RUNS = 20
+"""The level is the median of so many of the latest runs."""
+
+NOISE_RUNS = 60
+"""The noise is that of so many of the latest runs, across levels."""
+
+PAIR, LONGER = 2, (5, 8, 13, 20)
+"""How many of the latest runs are compared with those before them: two, which finds a step soon, and more, which finds small and slow ones."""
+
+_PAIR_LIMIT, _LONGER_LIMIT = 2.7, 3.7
+"""In standard deviations: of a run for the pair; for the longer ones of the difference between their median and the level."""
+
+_AGREEING = 0.75
+"""Share of the longer ones that must lie beyond half of the shift: fewer are a machine that has two speeds."""
+
+_REMEMBERED_RUNS, _REMEMBERED_RANK = 40, 3
+"""A pair must stray farther than the third-farthest of so many runs before it: rare spikes do not hide a step, two speeds do not make one."""
+
+_CLEARLY = 0.01
+"""By how much a shift must exceed what has been seen before, as a difference of logarithms."""
+
+_SETTLED_RUNS = 8
+"""A shift that is gone for two runs in a row within so many runs was none."""
+
+_SIGMA = 1.4826
+"""Standard deviation of normal noise over its median absolute deviation."""
+
+_MEDIAN_VARIANCE = math.pi / 2
+"""Variance of a median over that of a mean, of normal noise."""
+
+_FEW = 3.0
+"""Noise that is estimated from n runs counts as (1 + 3 / n) times as large."""
+
+_CHUNKS = (64, 512)
+"""How far is looked ahead first: most of the work is lost where a shift is found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """One shift; values are logarithms.
+
+    Attributes:
+        since: index of the first run at the new level.
+        found: index of the run whose result gave it away.
+        change: new level less old level.
+        before: the old level.
+        gone: index of the run with which it turned out not to last, or None.
+    """
+
+    since: int
+    found: int
+    change: float
+    before: float
+    gone: int | None = None
+
+
+class _Alarm(NamedTuple):
+    """A shift as it is found: by which run, how many runs speak for it, and the level they left."""
+
+    found: int
+    runs: int
+    level: float
+
+
+class _Segment(NamedTuple):
+    """A stretch of runs at one level, with what is known before each of them.
+
+    Attributes:
+        values: of the runs.
+        own: those that others may be compared with.
+        counts: how many of ``own`` come before each run.
+        levels: median of the latest ``own``, by how many there are.
+        scales: standard deviation of a run, by how many of ``own`` there are.
+        past: residuals from before the stretch; residuals: these and its own.
+    """
+
+    values: np.ndarray
+    own: np.ndarray
+    counts: np.ndarray
+    levels: np.ndarray
+    scales: np.ndarray
+    past: np.ndarray
+    residuals: np.ndarray
+
+
+def lasting(found: list[Shift]) -> list[Shift]:
+    """Those that were not gone within some runs."""
+    return [shift for shift in found if shift.gone is None]
+
+
+def shifts(values: np.ndarray, reference: np.ndarray) -> list[Shift]:
+    """Every shift of a series, as one would have been told of it run by run.
+
+    A shift is found when the latest runs differ from the median of the 20 reference runs before them, on the same side, by more than 3% and
+    more than the noise explains: two runs in a row, or the median of 5, 8, 13 or 20; or when that median of 20 has crept away from the first
+    20 of its level. Each must clearly exceed what the runs before showed for a moment. A level is compared with from its fifth reference run.
+
+    Args:
+        values: logarithms, the oldest first, shape (n,); NaN where there is no result, which is neither fast nor slow.
+        reference: which runs others may be compared with, shape (n,).
+
+    Returns:
+        The oldest first, those that went away again among them.
+    """
+    known = np.flatnonzero(np.isfinite(values))
+    found = _shifts_of_known(np.asarray(values, float)[known], np.asarray(reference, bool)[known])
+    return [
+        replace(
+            shift,
+            since=int(known[shift.since]),
+            found=int(known[shift.found]),
+            gone=None if shift.gone is None else int(known[shift.gone]),
+        )
+        for shift in found
+    ]
+
+
+def _shifts_of_known(values: np.ndarray, reference: np.ndarray) -> list[Shift]:
+    found: list[Shift] = []
+    start, ask_from, past = 0, 0, np.empty(0)
+    while True:
+        alarm, segment = _next_alarm(values[start:], reference[start:], past, ask_from - start)
+        if alarm is None:
+            return [_measured(shift, values, found[number + 1 :]) for number, shift in enumerate(found)]
+        since = start + _first_at_new_level(segment.values, alarm)
+        shift = _followed(values, Shift(since, start + alarm.found, _new_level(values, since, start + alarm.found), alarm.level))
+        found.append(shift)
+        if shift.gone is not None:
+            ask_from = shift.gone + 1
+        else:
+            past = segment.residuals[: len(segment.past) + int(segment.counts[since - start])][-NOISE_RUNS:]
+            start = ask_from = since
+
+
+def _new_level(values: np.ndarray, since: int, found: int) -> float:
+    """The level that runs ``since`` to ``found`` are at; for now in place of the change."""
+    return float(np.median(values[since : found + 1]))
+
+
+def _followed(values: np.ndarray, shift: Shift) -> Shift:
+    """The shift, with its change, and where it was gone: two runs in a row that are nearer to the old level."""
+    new, old = shift.change, shift.before
+    shift = replace(shift, change=new - old)
+    later = values[shift.found + 1 : shift.since + _SETTLED_RUNS]
+    back = np.abs(later - old) < np.abs(later - new)
+    gone = np.flatnonzero(back[1:] & back[:-1])
+    return replace(shift, gone=shift.found + 2 + int(gone[0])) if len(gone) else shift
+
+
+def _measured(shift: Shift, values: np.ndarray, later: list[Shift]) -> Shift:
+    """A shift that lasted, with the change that all its runs show, 20 at most."""
+    if shift.gone is not None:
+        return shift
+    end = next((other.since for other in later if other.gone is None), len(values))
+    return replace(shift, change=float(np.median(values[shift.since : end][:LEVEL_RUNS])) - shift.before)
+
+
+def _next_alarm(values: np.ndarray, reference: np.ndarray, past: np.ndarray, ask_from: int) -> tuple[_Alarm | None, _Segment]:
+    """The first alarm of a segment that begins with these runs, asked from a run on."""
+    for size in (*(ask_from + chunk for chunk in _CHUNKS), len(values)):
+        segment = _segment(values[:size], reference[:size], past)
+        alarms = [alarm for alarm in _alarms(segment, ask_from) if alarm]
+        if alarms or size >= len(values):
+            break
+    return min(alarms, default=None), segment
+
+
+def _alarms(segment: _Segment, ask_from: int) -> list[_Alarm | None]:
+    return [_pair(segment, ask_from), *(_longer(segment, runs, ask_from) for runs in LONGER), _creeping(segment, ask_from)]
+
+
+def _segment(values: np.ndarray, reference: np.ndarray, past: np.ndarray) -> _Segment:
+    own = values[reference]
+    levels = _trailing_medians(own, LEVEL_RUNS)
+    residuals = own - levels[:-1]
+    # What others are not yet compared with is compared with one another.
+    residuals[:LEAST_RUNS] = own[:LEAST_RUNS] - np.median(own[:LEAST_RUNS]) if len(own) else 0.0
+    everything = np.concatenate([past, residuals])
+    known = np.minimum(len(past) + np.arange(len(own) + 1), NOISE_RUNS)
+    scales = _SIGMA * _trailing_medians(np.abs(everything), NOISE_RUNS)[len(past) :] * (1 + _FEW / np.maximum(known, 1))
+    counts = np.cumsum(reference) - reference
+    return _Segment(values, own, counts, levels, scales, past, everything)
+
+
+def _trailing_medians(values: np.ndarray, most: int) -> np.ndarray:
+    """Medians of up to ``most`` values before each index 0 to n, shape (n + 1,); NaN where there are none."""
+    found = np.full(len(values) + 1, np.nan)
+    for index in range(1, min(most, len(values) + 1)):
+        found[index] = np.median(values[:index])
+    if len(values) >= most:
+        found[most:] = _rolling_medians(values, most)
+    return found
+
+
+def _rolling_medians(values: np.ndarray, size: int) -> np.ndarray:
+    """Medians of every ``size`` values in a row, shape (n - size + 1,)."""
+    ranks = {(size - 1) // 2, size // 2}
+    medians = sum(ndimage.rank_filter(values, rank, size=size) for rank in ranks) / len(ranks)
+    return np.asarray(medians[size // 2 : size // 2 + len(values) - size + 1])
+
+
+def _pair(segment: _Segment, ask_from: int) -> _Alarm | None:
+    """Two runs in a row that both stray beyond the noise, and farther than what was seen before."""
+    if len(segment.values) < PAIR:
+        return None
+    before = segment.counts[: 1 - PAIR]
+    pairs = sliding_window_view(segment.values, PAIR) - segment.levels[before][:, None]
+    low, high = pairs.min(1), pairs.max(1)
+    deviations = np.where(low > 0, low, np.where(high < 0, high, 0.0))
+    limits = np.maximum(LEAST_EFFECT, _PAIR_LIMIT * segment.scales[before])
+    for index in _candidates(deviations, limits, before >= LEAST_RUNS, ask_from - PAIR + 1):
+        known = len(segment.past) + before[index]
+        seen = np.sort(np.sign(deviations[index]) * segment.residuals[max(0, known - _REMEMBERED_RUNS) : known])
+        if len(seen) < _REMEMBERED_RANK or abs(deviations[index]) > seen[-_REMEMBERED_RANK] + _CLEARLY:
+            return _Alarm(int(index) + PAIR - 1, PAIR, float(segment.levels[before[index]]))
+    return None
+
+
+def _longer(segment: _Segment, runs: int, ask_from: int) -> _Alarm | None:
+    """As many runs whose median strays beyond the noise, nearly all of them on its side, and farther than as many did before."""
+    if len(segment.values) < runs:
+        return None
+    before = segment.counts[: 1 - runs]
+    deviations = _rolling_medians(segment.values, runs) - segment.levels[before]
+    spread = np.sqrt(_MEDIAN_VARIANCE * (1 / runs + 1 / np.clip(before, 1, LEVEL_RUNS)))
+    limits = np.maximum(LEAST_EFFECT, _LONGER_LIMIT * segment.scales[before] * spread)
+    ready = before >= max(LEAST_RUNS, runs // 2)
+
+    def agreeing(window: slice) -> np.ndarray:
+        apart = sliding_window_view(segment.values, runs)[window] - segment.levels[before[window]][:, None]
+        on_its_side = np.sign(deviations[window])[:, None] * apart > np.abs(deviations[window])[:, None] / 2
+        return np.asarray(ready[window] & (on_its_side.sum(1) >= math.ceil(_AGREEING * runs)))
+
+    for index in _candidates(deviations, limits, ready, ask_from - runs + 1):
+        if not agreeing(slice(index, index + 1))[0]:
+            continue
+        earlier = slice(max(0, index - runs - NOISE_RUNS), max(0, index - runs + 1))
+        seen = (np.sign(deviations[index]) * deviations[earlier])[agreeing(earlier)]
+        if not len(seen) or abs(deviations[index]) > seen.max() + _CLEARLY:
+            return _Alarm(int(index) + runs - 1, runs, float(segment.levels[before[index]]))
+    return None
+
+
+def _creeping(segment: _Segment, ask_from: int) -> _Alarm | None:
+    """A level that has left where it began, too slowly for the others."""
+    if len(segment.own) < 2 * LEVEL_RUNS:
+        return None
+    first = float(np.median(segment.own[:LEVEL_RUNS]))
+    deviations = segment.levels[2 * LEVEL_RUNS :] - first
+    limits = np.maximum(LEAST_EFFECT, _LONGER_LIMIT * segment.scales[2 * LEVEL_RUNS :] * math.sqrt(2 * _MEDIAN_VARIANCE / LEVEL_RUNS))
+    # Of which run each level is the latest.
+    runs = np.searchsorted(segment.counts, np.arange(2 * LEVEL_RUNS, len(segment.own) + 1)) - 1
+    hits = [run for run in runs[np.abs(deviations) > limits] if run >= ask_from]
+    return _Alarm(int(hits[0]), LEVEL_RUNS, first) if hits else None
+
+
+def _candidates(deviations: np.ndarray, limits: np.ndarray, ready: np.ndarray, first: int) -> np.ndarray:
+    """Indexes of windows that are beyond their limits, from one on. Where nothing is known, the limit is NaN and nothing is beyond it."""
+    found = np.flatnonzero(ready & (np.abs(deviations) > limits))
+    return found[found >= first]
+
+
+def _first_at_new_level(values: np.ndarray, alarm: _Alarm) -> int:
+    """Where the new level begins: the split that leaves the least absolute deviations from both levels."""
+    end = alarm.found + 1
+    if alarm.runs == PAIR:
+        return alarm.found - 1
+    new = float(np.median(values[end - alarm.runs : end]))
+    splits = range(max(1, end - 2 * alarm.runs), alarm.found)
+    old_costs, new_costs = np.abs(values[:end] - alarm.level), np.abs(values[:end] - new)
+    costs = [old_costs[splits[0] : split].sum() + new_costs[split:end].sum() for split in splits]
+    return splits[int(np.argmin(costs))]
