@@ -1,0 +1,198 @@
+"""What changed in the history of a campaign's setups, and whether it was the code, the machine, or the stack both stand on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_sdspeed.judge.evidence import Evidence, Moved, evidence
+from pytest_sdspeed.judge.shifts import lasting, shifts
+from pytest_sdspeed.model import Change, History, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import numpy as np
+
+    from pytest_sdspeed.judge.shifts import Shift
+
+_BASELINES_SHARE = 2 / 3
+"""A ratio that moved by so much of its shift because its baseline did is the baseline's affair."""
+
+_SAME_STEP_RUNS = 2
+"""Shifts of two figures that begin within so many runs of each other are one."""
+
+
+class _Step(NamedTuple):
+    """A lasting shift of one setup: of its ratio, or of its latency while the ratio stayed."""
+
+    shift: Shift
+    ratio: bool
+
+
+class _Finding(NamedTuple):
+    """What a step is, and what speaks for it, in words."""
+
+    kind: Kind
+    reasons: tuple[str, ...]
+
+
+def judged(histories: Iterable[History]) -> tuple[History, ...]:
+    """Histories with their changes, in the order given.
+
+    The ratio, whose both sides stand on the same machine, tells what one row did. The latency, and the latency over the canary, tell what all
+    did alike: where the canary moved too it was the machine, else the stack. Runs whose control broke or that drew wrong pictures say nothing.
+
+    Args:
+        histories: of any campaigns; those of one campaign speak for each other.
+    """
+    given = list(histories)
+    groups: dict[tuple[str | None, str, str, str], list[int]] = {}
+    for index, history in enumerate(given):
+        groups.setdefault((history.table, history.baseline, history.device, history.recipe), []).append(index)
+    for members in groups.values():
+        group = [_Member(given[index], seen := evidence(given[index].runs), _steps(given[index], seen)) for index in members]
+        for index, member in zip(members, group, strict=True):
+            given[index] = replace(member.history, changes=_changes(member, [other for other in group if other is not member]))
+    return tuple(given)
+
+
+class _Member(NamedTuple):
+    """One setup of a campaign, with what its runs show."""
+
+    history: History
+    seen: Evidence
+    steps: list[_Step]
+
+
+def _steps(history: History, seen: Evidence) -> list[_Step]:
+    """Lasting shifts, the oldest first: of the ratio, then those of the latency that are not the same step."""
+    found = [] if history.setup == history.baseline else [_Step(shift, ratio=True) for shift in _lasting(seen.slowness, seen)]
+    for figure in (seen.adjusted, seen.latency):
+        for shift in _lasting(figure, seen):
+            if not any(_overlap(shift, step.shift) for step in found):
+                found.append(_Step(shift, ratio=False))
+    return sorted(found, key=lambda step: step.shift.since)
+
+
+def _lasting(figure: np.ndarray, seen: Evidence) -> list[Shift]:
+    return lasting(shifts(figure, seen.reference))
+
+
+def _overlap(shift: Shift, other: Shift) -> bool:
+    return shift.since <= other.found + _SAME_STEP_RUNS and other.since <= shift.found + _SAME_STEP_RUNS
+
+
+def _changes(member: _Member, others: Sequence[_Member]) -> tuple[Change, ...]:
+    found: list[Change] = []
+    for number, step in enumerate(member.steps):
+        end = member.steps[number + 1].shift.since if number + 1 < len(member.steps) else len(member.history.runs)
+        start = member.steps[number - 1].shift.since if number else 0
+        moved = member.seen.moved(step.shift, start, end)
+        finding = _of_the_ratio(member, moved, others, step) if step.ratio else _of_the_latency(member, moved, others, step)
+        if finding is not None:
+            size = step.shift.change if step.ratio else moved.latency
+            found.append(
+                Change(
+                    kind=finding.kind,
+                    since=step.shift.since,
+                    found=step.shift.found,
+                    change=math.expm1(size),
+                    ratio=step.ratio,
+                    reasons=finding.reasons,
+                    versions=moved.versions,
+                )
+            )
+    return tuple(found)
+
+
+def _of_the_ratio(member: _Member, moved: Moved, others: Sequence[_Member], step: _Step) -> _Finding | None:
+    """A ratio moves because its row did; or its baseline, which is the baseline's own affair; or the machine did."""
+    canary, size = moved.canary or 0.0, step.shift.change
+    shown = f"the ratio moved {_percent(-size)}: latency {_percent(moved.latency)}, baseline {_percent(moved.baseline)}"
+    reasons = (shown, _of_the_canary(moved))
+    if (canary - moved.baseline) / size >= _BASELINES_SHARE:
+        return None
+    if moved.canary_moved and abs(canary) >= abs(size):
+        return _Finding("machine", (*reasons, "the machine changed by more than the ratio: compare on the machine of before"))
+    if size < 0:
+        return _Finding("improvement", (*reasons, *_beside(moved)))
+    rows = [other for other in others if not _is_baseline(other)]
+    if moved.versions and rows and all(_same_step(other, member, step) for other in rows):
+        return _Finding("stack", (*reasons, "so did every other row", *_beside(moved)))
+    return _Finding("code", (*reasons, *_beside(moved)))
+
+
+def _of_the_latency(member: _Member, moved: Moved, others: Sequence[_Member], step: _Step) -> _Finding | None:
+    """A latency that moves while the ratio stays has company: the canary, or the other rows."""
+    if abs(moved.latency) < abs(step.shift.change) / 2:
+        # Only the canary moved, which the setup does not follow.
+        return None
+    steady = () if _is_baseline(member) else (f"the ratio stayed ({_percent(moved.baseline - moved.latency)})",)
+    reasons = (f"latency {_percent(moved.latency)}", *steady, _of_the_canary(moved))
+    if _is_the_machine(moved):
+        return _Finding("machine", (*reasons, *_beside(moved)))
+    if step.shift.change < 0:
+        return _Finding("improvement", (*reasons, *_beside(moved)))
+    if _is_baseline(member) and others and not any(_moved_too(other, member, moved, step) for other in others):
+        return _Finding("code", (*reasons, "no other row moved", *_beside(moved)))
+    return _Finding("stack", (*reasons, *(_beside(moved) or ("no recorded version changed: look at what all rows share",))))
+
+
+def _is_the_machine(moved: Moved) -> bool:
+    """Whether a latency moved with the machine; without a canary, a change of version is the only other cause that can be seen."""
+    return moved.canary_moved or (not moved.versions and (moved.canary is None or bool(moved.hosts)))
+
+
+def _is_baseline(member: _Member) -> bool:
+    return member.history.setup == member.history.baseline
+
+
+def _same_step(other: _Member, member: _Member, step: _Step) -> bool:
+    """Whether another row's ratio moved the same way at the same run."""
+    place = _place(other.history, member.history, step.shift.since)
+    return place is not None and any(
+        candidate.ratio and abs(candidate.shift.since - place) <= _SAME_STEP_RUNS and candidate.shift.change * step.shift.change > 0
+        for candidate in other.steps
+    )
+
+
+def _moved_too(other: _Member, member: _Member, moved: Moved, step: _Step) -> bool:
+    """Whether another row's latency moved at least half as much at the same run."""
+    place = _place(other.history, member.history, step.shift.since)
+    if place is None or place == 0:
+        return False
+    theirs = other.seen.moved(replace(step.shift, since=place, found=place + 1), 0, len(other.history.runs))
+    return theirs.latency * math.copysign(1, moved.latency) >= abs(moved.latency) / 2
+
+
+def _place(other: History, history: History, since: int) -> int | None:
+    """Index in another history of the run at an index of this one; None where it is not there."""
+    run = history.runs[since]
+    return next((index for index, theirs in enumerate(other.runs) if (theirs.date, theirs.name) == (run.date, run.name)), None)
+
+
+def _of_the_canary(moved: Moved) -> str:
+    if moved.canary is None:
+        return "no canary was recorded"
+    return f"the canary {'moved' if moved.canary_moved else 'stayed'} ({_percent(moved.canary)})"
+
+
+def _beside(moved: Moved) -> tuple[str, ...]:
+    """What else changed with a step."""
+    words = []
+    if moved.versions:
+        words.append(f"with {_versions(moved.versions)}")
+    if moved.hosts:
+        words.append(f"on another host: {moved.hosts}")
+    return tuple(words)
+
+
+def _versions(changed: Mapping[str, tuple[str | None, str | None]]) -> str:
+    return ", ".join(f"{name} {before or 'none'} -> {after or 'none'}" for name, (before, after) in changed.items())
+
+
+def _percent(difference: float) -> str:
+    """A difference of logarithms as ``+6.2%``."""
+    return "unknown" if math.isnan(difference) else f"{100 * math.expm1(difference):+.1f}%"
