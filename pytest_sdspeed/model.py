@@ -348,6 +348,7 @@ class Change:
         since: index of the first run at the new level; found: of the run whose result gave it away.
         change: of the latency, as a fraction of what it was: 0.06 is 6% slower. Where the ratio moved, against the baseline's.
         ratio: whether it is the ratio that moved; else the latency, and the ratio stayed.
+        holds: whether the latest run is nearer to the new level than to the old one; False where it says nothing.
         reasons: what speaks for the kind, in words.
         versions: package or driver -> before and after, of those that changed with it; None where it was not there.
     """
@@ -357,6 +358,7 @@ class Change:
     found: int
     change: float
     ratio: bool
+    holds: bool = True
     reasons: tuple[str, ...] = ()
     versions: Mapping[str, tuple[str | None, str | None]] = field(default_factory=dict)
 

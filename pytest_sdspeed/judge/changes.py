@@ -13,8 +13,6 @@ from pytest_sdspeed.model import Change, History, Kind
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    import numpy as np
-
     from pytest_sdspeed.judge.shifts import Shift
 
 _BASELINES_SHARE = 2 / 3
@@ -25,10 +23,11 @@ _SAME_STEP_RUNS = 2
 
 
 class _Step(NamedTuple):
-    """A lasting shift of one setup: of its ratio, or of its latency while the ratio stayed."""
+    """A lasting shift of one setup: of its ratio, or of its latency while the ratio stayed; and the figure's value in the latest run."""
 
     shift: Shift
     ratio: bool
+    latest: float
 
 
 class _Finding(NamedTuple):
@@ -68,16 +67,13 @@ class _Member(NamedTuple):
 
 def _steps(history: History, seen: Evidence) -> list[_Step]:
     """Lasting shifts, the oldest first: of the ratio, then those of the latency that are not the same step."""
-    found = [] if history.setup == history.baseline else [_Step(shift, ratio=True) for shift in _lasting(seen.slowness, seen)]
-    for figure in (seen.adjusted, seen.latency):
-        for shift in _lasting(figure, seen):
+    ratios = [] if history.setup == history.baseline else [(seen.slowness, True)]
+    found: list[_Step] = []
+    for figure, is_ratio in (*ratios, (seen.adjusted, False), (seen.latency, False)):
+        for shift in lasting(shifts(figure, seen.reference)):
             if not any(_overlap(shift, step.shift) for step in found):
-                found.append(_Step(shift, ratio=False))
+                found.append(_Step(shift, is_ratio, float(figure[-1])))
     return sorted(found, key=lambda step: step.shift.since)
-
-
-def _lasting(figure: np.ndarray, seen: Evidence) -> list[Shift]:
-    return lasting(shifts(figure, seen.reference))
 
 
 def _overlap(shift: Shift, other: Shift) -> bool:
@@ -100,6 +96,7 @@ def _changes(member: _Member, others: Sequence[_Member]) -> tuple[Change, ...]:
                     found=step.shift.found,
                     change=math.expm1(size),
                     ratio=step.ratio,
+                    holds=(step.latest - step.shift.before) / step.shift.change > 1 / 2,
                     reasons=finding.reasons,
                     versions=moved.versions,
                 )
