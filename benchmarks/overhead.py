@@ -66,6 +66,7 @@ def loop_overhead(blocks: int) -> float:
         record=None,
         clip="",
         confirm=False,
+        history="off",
     )
     session = Session(settings, Registry())
     rows = session.catalog.rows("miniature", "benchmark")

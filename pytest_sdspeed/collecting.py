@@ -11,7 +11,7 @@ import pytest
 from pytest_sdspeed.errors import SdSpeedError
 from pytest_sdspeed.fixtures import CLOCK, run_of
 from pytest_sdspeed.gate import expectation_of, setups_of
-from pytest_sdspeed.history.saving import PLUGIN, ReplayClock, Storing, run_folders, unwritable_storage
+from pytest_sdspeed.history.saving import PLUGIN, ReplayClock, Storing, run_folders, run_info, storage_folder, unwritable_storage
 from pytest_sdspeed.model import BASELINE
 
 if TYPE_CHECKING:
@@ -58,11 +58,21 @@ def prepare(config: pytest.Config, gated: Iterable[pytest.Item]) -> None:
         raise pytest.UsageError(problem)
     command = shlex.join(["pytest", *map(str, config.invocation_params.args)])
     config.pluginmanager.register(Storing(run_of(config), command, run_folders(config.option, Path.cwd())), "sdspeed-storing")
+    _look_back(config)
     for item in gated:
         item.stash[CLOCK] = clock = ReplayClock()
         item.add_marker(pytest.mark.benchmark(timer=clock))
         # A gate that fails before it has samples says so itself.
         item.add_marker(pytest.mark.filterwarnings("ignore:Benchmark fixture was not used at all"))
+
+
+def _look_back(config: pytest.Config) -> None:
+    """Let results be compared with the stored runs, where they are asked for."""
+    run, folder = run_of(config), storage_folder(config.option, Path.cwd())
+    if run.options.history != "off" and folder is not None:
+        from pytest_sdspeed.past import Past
+
+        run.past = Past(folder, lambda: run_info(config))
 
 
 def select(config: pytest.Config, items: Iterable[pytest.Item]) -> None:

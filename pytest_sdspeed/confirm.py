@@ -39,7 +39,7 @@ _COLOR = re.compile(r"\x1b\[[0-9;]*m")
 _TELLING = (r"^E {2,}(\S.*)$", r"^((?:Fatal Python error|ERROR|FAILED)\b.*)$", r"^(.*\S.*)$")
 _WRITE_NOTHING = {"xmlpath": None, "htmlpath": None, "report_log": None, "pastebin": None, "log_file": os.devnull}
 """Options of pytest and of plugins that write a file for each run, with the value that writes none."""
-_ALONE = {"sd_confirm": False, "sd_report": "", "sd_record": "", "usepdb": False, "trace": False, "color": "no"}
+_ALONE = {"sd_confirm": False, "sd_history": "off", "sd_report": "", "sd_record": "", "usepdb": False, "trace": False, "color": "no"}
 """Options that mean the run the user watches: not the one inside it, which nobody can type to."""
 
 

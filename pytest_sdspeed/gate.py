@@ -23,6 +23,10 @@ class InconclusiveWarning(pytest.PytestWarning):
     """A verdict stayed inconclusive, and ``--sd-inconclusive=warn`` lets the test pass."""
 
 
+class SlowerWarning(pytest.PytestWarning):
+    """A row is lastingly slower than in the stored runs, and ``--sd-history=warn`` lets the test pass."""
+
+
 class Gate:
     """What ``sd_latency`` gives to a test: call it once with what is to be measured."""
 
@@ -62,11 +66,25 @@ class Gate:
         store(self._benchmark, self._node.stash[CLOCK], result)
         self._node.stash[RESULT] = result
         self._node.user_properties.extend((f"sdspeed_{name}", value) for name, value in properties(result))
+        past = self._slower_than_before(result)
+        said = "\n".join(filter(None, (message(result), past))) if result.verdict != "pass" else past
         if result.verdict == "inconclusive":
-            self._inconclusive(message(result))
-        elif result.verdict != "pass":
-            pytest.fail(message(result), pytrace=False)
+            self._inconclusive(said)
+        elif result.verdict != "pass" or (past and self._session.options.history == "fail"):
+            pytest.fail(said, pytrace=False)
+        elif past:
+            warnings.warn(SlowerWarning(past), stacklevel=2)
         return result
+
+    @staticmethod
+    def _slower_than_before(result: Result) -> str:
+        """What the stored runs say against a row; nothing where they do not."""
+        if result.history is None:
+            return ""
+        from pytest_sdspeed.judge.changes import stands
+        from pytest_sdspeed.report.history import message
+
+        return message(result.history) if stands(result.history) else ""
 
     def _measured(self, candidate: Any, baseline: Any) -> Result:
         if self._used:

@@ -261,6 +261,7 @@ class Result:
         starts_s: arm -> when each of ``samples_s`` began, seconds into the timed part; empty where that is not known.
         notes: what the reader should know besides the verdict, in words.
         canary_s: operation -> how long the device took for it before and after the timed part, seconds; empty where it was not timed.
+        history: of the row, this run its latest; None where it was not asked for. Not stored.
         confirmation: the stored form of the run in the other process: of the first one where the second passed, else of the second; None
             where there was but one. ``images``, ``exhibits`` and ``control`` are the first's in any case.
     """
@@ -298,6 +299,7 @@ class Result:
     starts_s: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     canary_s: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    history: History | None = None
     confirmation: Mapping[str, Any] | None = None
 
     @property

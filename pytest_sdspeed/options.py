@@ -11,9 +11,10 @@ MARKER = "sd_latency(table=None, *, speedup=None, tolerance=None, image=None)"
 WEIGHTS = ("pretrained", "random")
 CLIP = "openai/clip-vit-large-patch14"
 INCONCLUSIVE = ("fail", "warn", "skip")
+HISTORY = ("off", "warn", "fail")
 CONFIRMATION = "SDSPEED_CONFIRMATION"
 """The environment variable that makes a run the confirmation of another: ``confirm.Errand`` as JSON."""
-_VALUES = ("weights", "tolerance", "budget", "max_blocks", "inconclusive", "seed", "report", "record", "clip")
+_VALUES = ("weights", "tolerance", "budget", "max_blocks", "inconclusive", "seed", "report", "record", "clip", "history")
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -46,6 +47,11 @@ def add_options(parser: pytest.Parser) -> None:
         "--sd-clip",
         metavar="MODEL",
         help=f"folder, or hub id in the local cache, of the CLIP model behind bounds on CLIP scores (default: {CLIP})",
+    )
+    group.addoption(
+        "--sd-history",
+        metavar="|".join(HISTORY),
+        help="what a row does that became lastingly slower than in the stored runs, and not by the machine (default: warn)",
     )
     group.addoption("--sd-report", metavar="PATH", help="write the HTML report")
     group.addoption("--sd-record", metavar="PATH", help="write what was measured as a table file for this device")

@@ -131,6 +131,15 @@ def judged(case: Judged) -> Result:
     )
 
 
+def standing(record: CampaignRecord) -> dict[str, tuple[float, float]]:
+    """What a campaign says of each of its setups: name -> speed-up and latency, seconds."""
+    from pytest_sdspeed.judge.blocks import latencies
+
+    base = record.baseline
+    found = {name: (decision.interval.speedup, latencies(record.samples_s, name, base)[0]) for name, decision in record.decisions.items()}
+    return found | ({base: (1.0, latencies(record.samples_s, base, base)[0])} if record.samples_s[base] else {})
+
+
 def _speed_reasons(decision: Decision, case: Judged) -> Sequence[str]:
     floor, found = case.expected.floor, decision.interval
     if decision.verdict == "fail":

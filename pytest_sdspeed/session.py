@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.measure.facts import Arm, CampaignRecord, Progress
     from pytest_sdspeed.measure.memory import MemoryMeter
     from pytest_sdspeed.model import Machine
+    from pytest_sdspeed.past import Past
     from pytest_sdspeed.settings import Expectation, Options
     from pytest_sdspeed.setups.clip import ClipScorer
     from pytest_sdspeed.setups.optimization import Optimization
@@ -76,6 +77,7 @@ class Session:
     Attributes:
         results: every result so far, in order.
         problems: what could not be stored, a line each.
+        past: the stored runs, or None where they are not asked.
         watcher: opens the progress display of a campaign by its name.
         campaigns: records of the tables' campaigns, by table, device and baseline.
         selected: setups that the collected tests ask for, by the table name they were asked of (None: the default table).
@@ -86,6 +88,7 @@ class Session:
         self.options, self.registry = options, registry
         self.results: list[Result] = []
         self.problems: list[str] = []
+        self.past: Past | None = None
         self.watcher: Watcher = _unwatched
         self.selected: set[tuple[str | None, str]] = set()
         self._setups: dict[tuple[str, str, str], Setup] = {}
@@ -193,7 +196,7 @@ class Session:
         Raises:
             SdSpeedError: the arm or its baseline could not be measured; the message says why.
         """
-        from pytest_sdspeed.results import Judged, expected_of, judged
+        from pytest_sdspeed.results import Judged, expected_of, judged, standing
 
         choice = candidate.setup.choice if candidate.setup else None
         base = baseline or self._documented_baseline(candidate, choice)
@@ -217,6 +220,9 @@ class Session:
         too_slow = result.verdict == "fail" and result.image_verdict != "fail" and candidate.name not in record.errors
         if confirm is not None and too_slow:
             result = confirm(result)
+        if self.past is not None:
+            others = {name: found for name, found in standing(record).items() if name != result.setup}
+            result = replace(result, history=self.past.judged(result, others, test))
         self.results.append(result)
         return result
 

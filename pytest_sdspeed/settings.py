@@ -12,7 +12,7 @@ import pytest
 
 from pytest_sdspeed.errors import MarkerError
 from pytest_sdspeed.model import DEFAULT_TOLERANCE, ImageGate
-from pytest_sdspeed.options import CLIP, INCONCLUSIVE, MARKER, WEIGHTS
+from pytest_sdspeed.options import CLIP, HISTORY, INCONCLUSIVE, MARKER, WEIGHTS
 
 if TYPE_CHECKING:
     from _pytest.mark import Mark
@@ -38,6 +38,7 @@ class Options:
         record: where the measured table goes, or None.
         clip: folder or hub id of the CLIP model behind bounds on CLIP scores.
         confirm: measure a row that is too slow again in a new process.
+        history: ``off``, ``warn`` or ``fail``, where a row became slower than in the stored runs.
     """
 
     gpu: bool
@@ -52,6 +53,7 @@ class Options:
     record: Path | None
     clip: str
     confirm: bool
+    history: str
 
     @property
     def random_weights(self) -> bool:
@@ -83,6 +85,7 @@ def read_options(config: pytest.Config) -> Options:
         report=_output("--sd-report", value("report")),
         record=_output("--sd-record", value("record")),
         clip=value("clip", CLIP) or CLIP,
+        history=_choice("--sd-history", value("history", "warn"), HISTORY),
         confirm=config.getini("sdspeed_confirm") if config.getoption("sd_confirm") is None else config.getoption("sd_confirm"),
     )
 

@@ -154,6 +154,17 @@ def run_folders(option: Any, root: Path) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def storage_folder(option: Any, root: Path) -> Path | None:
+    """The folder that runs are stored in and compared with; None where that is a database.
+
+    Args:
+        option: parsed command line, with pytest-benchmark's options.
+        root: folder that a relative path starts from.
+    """
+    address = str(option.benchmark_storage).removeprefix("file://")
+    return None if "://" in address else root / address
+
+
 def _saves(option: Any) -> bool:
     """Whether this run is saved in a folder: not at all, or in a database, are the other ways."""
     wanted = getattr(option, "benchmark_save", None) or getattr(option, "benchmark_autosave", None)

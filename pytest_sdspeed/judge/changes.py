@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.judge.evidence import Evidence, Moved, evidence
-from pytest_sdspeed.judge.shifts import lasting, shifts
+from pytest_sdspeed.judge.shifts import LEVEL_RUNS, lasting, shifts
 from pytest_sdspeed.model import Change, History, Kind
 
 if TYPE_CHECKING:
@@ -40,68 +41,92 @@ class _Finding(NamedTuple):
 def judged(histories: Iterable[History]) -> tuple[History, ...]:
     """Histories with their changes, in the order given.
 
-    The ratio, whose both sides stand on the same machine, tells what one row did. The latency, and the latency over the canary, tell what all
-    did alike: where the canary moved too it was the machine, else the stack. Runs whose control broke or that drew wrong pictures say nothing.
-
     Args:
         histories: of any campaigns; those of one campaign speak for each other.
     """
-    given = list(histories)
-    groups: dict[tuple[str | None, str, str, str], list[int]] = {}
-    for index, history in enumerate(given):
-        groups.setdefault((history.table, history.baseline, history.device, history.recipe), []).append(index)
-    for members in groups.values():
-        group = [_Member(given[index], seen := evidence(given[index].runs), _steps(given[index], seen)) for index in members]
-        for index, member in zip(members, group, strict=True):
-            given[index] = replace(member.history, changes=_changes(member, [other for other in group if other is not member]))
-    return tuple(given)
+    members = [_Member(history) for history in histories]
+    campaigns: dict[tuple[str | None, str, str, str], list[_Member]] = {}
+    for member in members:
+        campaigns.setdefault(member.campaign, []).append(member)
+    return tuple(_judged(member, campaigns[member.campaign]) for member in members)
 
 
-class _Member(NamedTuple):
-    """One setup of a campaign, with what its runs show."""
+def judged_among(history: History, others: Iterable[History]) -> History:
+    """One history with its changes.
 
-    history: History
-    seen: Evidence
-    steps: list[_Step]
+    Args:
+        history: the one.
+        others: of the other setups of its campaign.
+    """
+    return _judged(_Member(history), [_Member(other) for other in others])
 
 
-def _steps(history: History, seen: Evidence) -> list[_Step]:
-    """Lasting shifts, the oldest first: of the ratio, then those of the latency that are not the same step."""
-    ratios = [] if history.setup == history.baseline else [(seen.slowness, True)]
-    found: list[_Step] = []
-    for figure, is_ratio in (*ratios, (seen.adjusted, False), (seen.latency, False)):
-        for shift in lasting(shifts(figure, seen.reference)):
-            if not any(_overlap(shift, step.shift) for step in found):
-                found.append(_Step(shift, is_ratio, float(figure[-1])))
-    return sorted(found, key=lambda step: step.shift.since)
+def stands(history: History) -> bool:
+    """Whether a row is slower than it was, and not by the machine. For 20 runs: from then on others are compared with the new level."""
+    change = history.latest
+    if change is None or change.kind not in ("code", "stack"):
+        return False
+    return change.holds and len(history.runs) - change.since <= LEVEL_RUNS
+
+
+class _Member:
+    """One setup of a campaign, with what its runs show; worked out when it is asked for."""
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+        self.is_baseline = history.setup == history.baseline
+        self.campaign = (history.table, history.baseline, history.device, history.recipe)
+
+    @cached_property
+    def seen(self) -> Evidence:
+        """Its runs as series."""
+        return evidence(self.history.runs)
+
+    @cached_property
+    def steps(self) -> list[_Step]:
+        """Lasting shifts, the oldest first: of the ratio, and those of the latency that are not the same step."""
+        found: list[_Step] = []
+        ratios = [] if self.is_baseline else [(self.seen.slowness, True)]
+        for figure, is_ratio in (*ratios, (self.seen.adjusted, False), (self.seen.latency, False)):
+            for shift in lasting(shifts(figure, self.seen.reference)):
+                if not any(_overlap(shift, step.shift) for step in found):
+                    found.append(_Step(shift, is_ratio, float(figure[-1])))
+        return sorted(found, key=lambda step: step.shift.since)
 
 
 def _overlap(shift: Shift, other: Shift) -> bool:
     return shift.since <= other.found + _SAME_STEP_RUNS and other.since <= shift.found + _SAME_STEP_RUNS
 
 
-def _changes(member: _Member, others: Sequence[_Member]) -> tuple[Change, ...]:
+def _judged(member: _Member, campaign: Sequence[_Member]) -> History:
+    """A history with what its steps are.
+
+    The ratio, whose both sides stand on the same machine, tells what one row did. The latency, and the latency over the canary, tell what all
+    did alike: where the canary moved too it was the machine, else the stack.
+    """
+    others = [other for other in campaign if other is not member]
+    ends = [*(step.shift.since for step in member.steps[1:]), len(member.history.runs)]
+    starts = [0, *(step.shift.since for step in member.steps[:-1])]
     found: list[Change] = []
-    for number, step in enumerate(member.steps):
-        end = member.steps[number + 1].shift.since if number + 1 < len(member.steps) else len(member.history.runs)
-        start = member.steps[number - 1].shift.since if number else 0
+    for step, start, end in zip(member.steps, starts, ends, strict=False):
         moved = member.seen.moved(step.shift, start, end)
         finding = _of_the_ratio(member, moved, others, step) if step.ratio else _of_the_latency(member, moved, others, step)
         if finding is not None:
-            size = step.shift.change if step.ratio else moved.latency
-            found.append(
-                Change(
-                    kind=finding.kind,
-                    since=step.shift.since,
-                    found=step.shift.found,
-                    change=math.expm1(size),
-                    ratio=step.ratio,
-                    holds=(step.latest - step.shift.before) / step.shift.change > 1 / 2,
-                    reasons=finding.reasons,
-                    versions=moved.versions,
-                )
-            )
-    return tuple(found)
+            found.append(_change(step, moved, finding))
+    return replace(member.history, changes=tuple(found))
+
+
+def _change(step: _Step, moved: Moved, finding: _Finding) -> Change:
+    return Change(
+        kind=finding.kind,
+        since=step.shift.since,
+        found=step.shift.found,
+        change=math.expm1(step.shift.change if step.ratio else moved.latency),
+        ratio=step.ratio,
+        holds=(step.latest - step.shift.before) / step.shift.change > 1 / 2,
+        reasons=finding.reasons,
+        versions=moved.versions,
+    )
 
 
 def _of_the_ratio(member: _Member, moved: Moved, others: Sequence[_Member], step: _Step) -> _Finding | None:
@@ -115,7 +140,7 @@ def _of_the_ratio(member: _Member, moved: Moved, others: Sequence[_Member], step
         return _Finding("machine", (*reasons, "the machine changed by more than the ratio: compare on the machine of before"))
     if size < 0:
         return _Finding("improvement", (*reasons, *_beside(moved)))
-    rows = [other for other in others if not _is_baseline(other)]
+    rows = [other for other in others if not other.is_baseline]
     if moved.versions and rows and all(_same_step(other, member, step) for other in rows):
         return _Finding("stack", (*reasons, "so did every other row", *_beside(moved)))
     return _Finding("code", (*reasons, *_beside(moved)))
@@ -126,13 +151,13 @@ def _of_the_latency(member: _Member, moved: Moved, others: Sequence[_Member], st
     if abs(moved.latency) < abs(step.shift.change) / 2:
         # Only the canary moved, which the setup does not follow.
         return None
-    steady = () if _is_baseline(member) else (f"the ratio stayed ({_percent(moved.baseline - moved.latency)})",)
+    steady = () if member.is_baseline else (f"the ratio stayed ({_percent(moved.baseline - moved.latency)})",)
     reasons = (f"latency {_percent(moved.latency)}", *steady, _of_the_canary(moved))
     if _is_the_machine(moved):
         return _Finding("machine", (*reasons, *_beside(moved)))
     if step.shift.change < 0:
         return _Finding("improvement", (*reasons, *_beside(moved)))
-    if _is_baseline(member) and others and not any(_moved_too(other, member, moved, step) for other in others):
+    if member.is_baseline and others and not any(_moved_too(other, member, moved, step) for other in others):
         return _Finding("code", (*reasons, "no other row moved", *_beside(moved)))
     return _Finding("stack", (*reasons, *(_beside(moved) or ("no recorded version changed: look at what all rows share",))))
 
@@ -140,10 +165,6 @@ def _of_the_latency(member: _Member, moved: Moved, others: Sequence[_Member], st
 def _is_the_machine(moved: Moved) -> bool:
     """Whether a latency moved with the machine; without a canary, a change of version is the only other cause that can be seen."""
     return moved.canary_moved or (not moved.versions and (moved.canary is None or bool(moved.hosts)))
-
-
-def _is_baseline(member: _Member) -> bool:
-    return member.history.setup == member.history.baseline
 
 
 def _same_step(other: _Member, member: _Member, step: _Step) -> bool:
