@@ -127,7 +127,8 @@ def judged(case: Judged) -> Result:
         peak_memory_bytes=record.peak_bytes.get(name),
         exhibits=exhibits,
         starts_s={arm: pairs[:blocks] for arm, pairs in record.starts_s.items() if arm in samples},
-        notes=notes,
+        notes=(*notes, *_canary_notes(record)),
+        canary_s=record.canary_s,
     )
 
 
@@ -155,6 +156,11 @@ def _speed_reasons(decision: Decision, case: Judged) -> Sequence[str]:
     budget_s = max(record.timed_s + 1.2 * seconds, 1.1 * record.block_s * total)
     wanted = f"--sd-budget {math.ceil(budget_s)} --sd-max-blocks {total}"
     return (f"{resolved}; about {decision.more_blocks} more blocks ({seconds:.0f} s) would decide it: {wanted}",)
+
+
+def _canary_notes(record: CampaignRecord) -> Sequence[str]:
+    errors = record.canary_errors.values()
+    return (f"the canary is unknown in part: {'; '.join(map(str, errors))}",) if errors else ()
 
 
 def _resolution(decision: Decision, planned: int) -> str:

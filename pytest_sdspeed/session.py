@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import UsageMistakeError
@@ -267,6 +267,7 @@ class Session:
         from pytest_sdspeed.measure.campaign import run_campaign
         from pytest_sdspeed.measure.clock import WallClock
         from pytest_sdspeed.measure.facts import Limits
+        from pytest_sdspeed.setups.canary import canary
         from pytest_sdspeed.setups.quiet import quiet
 
         self._let_go_of_other_campaigns(base)
@@ -279,8 +280,9 @@ class Session:
             rows=self._planned_rows() - len(self._failed_rows),
             campaigns=self._planned_campaigns(),
         )
+        work = partial(canary, self.machine.kind)
         with quiet(), self.watcher(name) as watch:
-            record = run_campaign(base.arm(None), arms, limits, WallClock(_synchronize), memory=self._memory(), watch=watch)
+            record = run_campaign(base.arm(None), arms, limits, WallClock(_synchronize), memory=self._memory(), canary=work, watch=watch)
         # A set: a test that a plugin runs again leaves its share once.
         self._failed_rows |= {(test or name, row) for row, decision in record.decisions.items() if decision.verdict == "fail"}
         return record

@@ -11,7 +11,7 @@ from campaigns import undecidable
 from fakes import Bench
 
 from pytest_sdspeed.errors import GenerationError, LeakedFlagError, OutOfMemoryError
-from pytest_sdspeed.measure.campaign import explained
+from pytest_sdspeed.measure.explaining import explained
 from pytest_sdspeed.measure.facts import Limits
 from pytest_sdspeed.model import CONTROL, Case
 

@@ -282,6 +282,7 @@ KEYS = [
     "resolves",
     "control",
     "starts_s",
+    "canary_s",
     "notes",
     "pictures",
 ]

@@ -8,16 +8,18 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_sdspeed.errors import GenerationError, OutOfMemoryError, SdSpeedError
+from pytest_sdspeed.errors import GenerationError
 from pytest_sdspeed.judge import speed, stopping
+from pytest_sdspeed.measure.canary import CanaryTimes, both, time_canary
+from pytest_sdspeed.measure.explaining import explained
 from pytest_sdspeed.measure.facts import Arm, CampaignRecord, Decision, Limits, Progress, Slot
 from pytest_sdspeed.measure.memory import MemoryMeter, UnknownMemory
 from pytest_sdspeed.model import CONTROL, Case
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from types import TracebackType
 
+    from pytest_sdspeed.measure.canary import Operations
     from pytest_sdspeed.measure.clock import Clock
 
 Samples = dict[str, list[tuple[float, float]]]
@@ -55,6 +57,7 @@ def run_campaign(
     clock: Clock,
     *,
     memory: MemoryMeter | None = None,
+    canary: Callable[[], Operations] = dict,
     watch: Callable[[Progress], None] = _unwatched,
 ) -> CampaignRecord:
     """Measure rows against their baseline until each is decided or the budget is spent.
@@ -65,13 +68,14 @@ def run_campaign(
         limits: budget, most blocks, seed.
         clock: tells time and waits for the device.
         memory: meter of the warm-up generations.
+        canary: the operations that are timed right before and right after the timed part, asked for after warm-up.
         watch: called before every generation, outside the timed region.
 
     Returns:
         The record. An arm that raises leaves the campaign with its error there; everything measured so far is kept. Where the baseline
         raises, the campaign ends, and every row that was not decided carries that error.
     """
-    return _Campaign(baseline, rows, limits, clock, memory=memory or UnknownMemory(), watch=watch).run()
+    return _Campaign(baseline, rows, limits, clock, memory=memory or UnknownMemory(), canary=canary, watch=watch).run()
 
 
 class _Campaign:
@@ -83,9 +87,11 @@ class _Campaign:
         clock: Clock,
         *,
         memory: MemoryMeter,
+        canary: Callable[[], Operations],
         watch: Callable[[Progress], None],
     ) -> None:
-        self.baseline, self.limits, self.clock, self.memory, self.watch = baseline, limits, clock, memory, watch
+        self.baseline, self.limits, self.clock = baseline, limits, clock
+        self.memory, self.canary, self.watch = memory, canary, watch
         self.arms = {arm.name: arm for arm in (baseline, *rows)}
         if len(self.arms) != len(rows) + 1 or CONTROL in self.arms:
             raise ValueError(f"arms need distinct names other than {CONTROL!r}: {[baseline.name, *(row.name for row in rows)]}")
@@ -98,6 +104,7 @@ class _Campaign:
         self.errors: dict[str, Exception] = {}
         self.decisions: dict[str, Decision] = {}
         self.slots: list[Slot] = []
+        self.canary_before = self.canary_after = CanaryTimes({}, {})
         self.blocks = 0
         self.looks: tuple[int, ...] = ()
         self.at_stake = max(limits.rows, sum(row.floor is not None for row in rows), 1)
@@ -107,8 +114,11 @@ class _Campaign:
         self._warm_up()
         if self.baseline.name not in self.errors:
             self._draw_references()
+            operations = self.canary()
             with _collecting_between_slots():
+                self.canary_before = self._time_canary(operations)
                 self._timed_part()
+                self.canary_after = self._time_canary(operations)
         self._close()
         return CampaignRecord(
             baseline=self.baseline.name,
@@ -125,6 +135,8 @@ class _Campaign:
             block_s=self.block_s,
             timed_s=self.timed_s,
             case=self.limits.case,
+            canary_s=both(self.canary_before, self.canary_after),
+            canary_errors=self.canary_before.errors | self.canary_after.errors,
         )
 
     def _warm_up(self) -> None:
@@ -177,6 +189,11 @@ class _Campaign:
             pictures = arm.generate(case)
             self.clock.synchronize()
             return pictures
+
+    def _time_canary(self, operations: Operations) -> CanaryTimes:
+        if operations:
+            self.watch(Progress(phase="canary"))
+        return time_canary(operations, self.clock)
 
     def _plan(self, block_s: float) -> None:
         """Fix the looks, always before the first one."""
@@ -318,33 +335,6 @@ def _undecided(decision: Decision) -> Decision:
     if decision.verdict != "inconclusive":
         more = next((look - decision.blocks for look in stopping.later_looks(decision.blocks)), None)
     return replace(decision, verdict="inconclusive", more_blocks=more)
-
-
-def explained(arm: str, error: Exception) -> SdSpeedError:
-    """An arm's exception as one of this package's own: its first line, since torch prints whole tensors into some, and where it was raised.
-
-    The traceback is let go: its frames hold what the arm had allocated, which after an out-of-memory error is what the others need.
-
-    Args:
-        arm: the name of what raised.
-        error: what it raised; one of this package's own stays what it is.
-    """
-    if isinstance(error, SdSpeedError):
-        return error.with_traceback(None)
-    first = (str(error).strip() or "no message").splitlines()[0][:300] + _raised_at(error.__traceback__)
-    # By name, since this room does not import torch, whose OutOfMemoryError is no MemoryError.
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return OutOfMemoryError(f"{arm} ran out of memory: {first}")
-    return GenerationError(f"{arm} raised {type(error).__name__}: {first}")
-
-
-def _raised_at(traceback: TracebackType | None) -> str:
-    """File and line of the last frame, or nothing for an exception that was never raised."""
-    if traceback is None:
-        return ""
-    while traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    return f" ({traceback.tb_frame.f_code.co_filename}:{traceback.tb_lineno})"
 
 
 @contextmanager

@@ -120,6 +120,8 @@ class CampaignRecord:
         block_s: seconds one block was expected to take.
         timed_s: wall-clock seconds of the timed part.
         case: what the timed slots drew.
+        canary_s: operation -> its times right before and right after the timed part, seconds, where it has both.
+        canary_errors: operation -> why it lacks one.
     """
 
     baseline: str
@@ -136,6 +138,8 @@ class CampaignRecord:
     planned_blocks: int = 0
     case: Case = field(default_factory=lambda: Case(0))
     references: Mapping[str, Mapping[Case, Any]] = field(default_factory=dict)
+    canary_s: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    canary_errors: Mapping[str, Exception] = field(default_factory=dict)
 
     @property
     def starts_s(self) -> dict[str, list[tuple[float, float]]]:
@@ -159,14 +163,14 @@ class Progress:
     """Where a campaign stands, for whoever watches.
 
     Attributes:
-        phase: ``warm-up`` or ``block``, or that another process measures.
-        arm: about to run.
+        phase: ``warm-up``, ``canary`` or ``block``, or that another process measures.
+        arm: about to run; "" where it is none.
         block: number from 1; blocks: how many the plan allows.
         left_s: seconds left of the plan at the expected pace, None while unknown.
     """
 
     phase: str
-    arm: str
+    arm: str = ""
     block: int = 0
     blocks: int = 0
     left_s: float | None = None

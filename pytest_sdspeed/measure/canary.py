@@ -1,0 +1,72 @@
+"""The canary: fixed work, timed beside a campaign, so that a step in latency can be told to be the machine's or the stack's."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_sdspeed.errors import GenerationError, SdSpeedError
+from pytest_sdspeed.measure.explaining import explained
+
+if TYPE_CHECKING:
+    from pytest_sdspeed.measure.clock import Clock
+
+Operations = Mapping[str, Callable[[], Callable[[], object]]]
+"""Operation -> what makes its inputs and returns the work of one call, which alone holds them."""
+
+REPEATS = 7
+
+
+class CanaryTimes(NamedTuple):
+    """One timing of the canary.
+
+    Attributes:
+        seconds: operation -> median of its repeats.
+        errors: operation -> why it has no time.
+    """
+
+    seconds: dict[str, float]
+    errors: dict[str, SdSpeedError]
+
+
+def time_canary(operations: Operations, clock: Clock, repeats: int = REPEATS) -> CanaryTimes:
+    """Time every operation: one call of each for warm-up, then one of each after the other, ``repeats`` times over.
+
+    The median, since the fastest of a few calls is the luckiest on a machine that others use too. An operation that raises, or that the
+    clock cannot time, is left out. The inputs are let go at the end.
+
+    Args:
+        operations: what is timed.
+        clock: tells time and waits for the device, before and after each call.
+        repeats: timed calls of each operation, one at least.
+    """
+    work: dict[str, Callable[[], object]] = {}
+    taken: dict[str, list[float]] = {name: [] for name in operations}
+    errors: dict[str, SdSpeedError] = {}
+    for _ in range(1 + repeats):
+        for name in [name for name in operations if name not in errors]:
+            try:
+                if name not in work:
+                    work[name] = operations[name]()
+                taken[name].append(_seconds(name, work[name], clock))
+            except Exception as error:  # noqa: BLE001 - the canary must never break a campaign
+                errors[name] = explained(name, error)
+                work.pop(name, None)
+    return CanaryTimes({name: statistics.median(taken[name][1:]) for name in operations if name not in errors}, errors)
+
+
+def both(before: CanaryTimes, after: CanaryTimes) -> dict[str, tuple[float, float]]:
+    """Operation -> its times before and after, seconds, where it has both."""
+    return {name: (seconds, after.seconds[name]) for name, seconds in before.seconds.items() if name in after.seconds}
+
+
+def _seconds(name: str, work: Callable[[], object], clock: Clock) -> float:
+    clock.synchronize()
+    start = clock.now()
+    work()
+    clock.synchronize()
+    taken = clock.now() - start
+    if taken <= 0:
+        raise GenerationError(f"{name} took no time that the clock can tell")
+    return taken
