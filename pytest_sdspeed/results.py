@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
 
 class Expected(NamedTuple):
-    """What a candidate is held to: ratio, fraction that may be missing, picture gate, and the device the ratio is documented on."""
+    """What a candidate is held to: ratio, fraction that may be missing, picture gate, and the device and recorded table of the ratio."""
 
     speedup: float
     tolerance: float
     image: ImageGate | None
     documented_on: str | None
+    recorded_in: str | None
 
     @property
     def floor(self) -> float:
@@ -54,8 +55,14 @@ def expected_of(name: str, choice: Choice | None, expectation: Expectation, opti
     if image is None and row is not None:
         random = choice is not None and _weights_of(choice.recipe, options) == "random"
         image = (row.image_random if random else None) or row.image
-    documented = choice.table.device if choice and row and expectation.speedup is None else None
-    return Expected(expectation.speedup or (row.speedup if row else 1.0), tolerance, image, documented)
+    table = choice.table if choice and row and expectation.speedup is None else None
+    return Expected(
+        expectation.speedup or (row.speedup if row else 1.0),
+        tolerance,
+        image,
+        documented_on=table.device if table else None,
+        recorded_in=table.path if table and table.recorded else None,
+    )
 
 
 class Judged(NamedTuple):
@@ -103,6 +110,7 @@ def judged(case: Judged) -> Result:
         baseline=base,
         device=case.machine.device,
         documented_on=case.expected.documented_on,
+        recorded_in=case.expected.recorded_in,
         speedup=interval.speedup,
         low=interval.low,
         high=interval.high,
@@ -128,6 +136,7 @@ def judged(case: Judged) -> Result:
         exhibits=exhibits,
         starts_s={arm: pairs[:blocks] for arm, pairs in record.starts_s.items() if arm in samples},
         notes=notes,
+        raised=None if error is None else str(error),
     )
 
 
