@@ -245,11 +245,13 @@ def _distinct(values: Iterable[object]) -> str:
 def _lost_rows(path: Path, table: Table) -> str | None:
     """What a file says of this table on this device that the new one would not; None where nothing is lost."""
     try:
-        there = load_table(path)
+        there = load_table(path) if path.is_file() else None
     except TableError:
+        there = None
+    if there is None or (there.name, there.device) != (table.name, table.device):
         return None
     lost = [row.setup for row in there.rows if table.row(row.setup) is None]
-    if (there.name, there.device) != (table.name, table.device) or not lost:
+    if not lost:
         return None
     return f"not replaced: it holds {', '.join(lost)}, which this run did not record; record into another file, or delete this one"
 
