@@ -282,6 +282,8 @@ KEYS = [
     "resolves",
     "control",
     "starts_s",
+    "recorded_in",
+    "raised",
     "notes",
     "pictures",
 ]
