@@ -110,7 +110,7 @@ def combined(first: Result, second: Mapping[str, Any] | str) -> Result:
     else:
         reason = _also("failed in a fresh process too", second)
     image_verdict = "fail" if pictures_fail else first.image_verdict
-    return replace(first, image_verdict=image_verdict, reasons=(*first.reasons, reason), confirmation=second)
+    return replace(first, image_verdict=image_verdict, raised=second["raised"], reasons=(*first.reasons, reason), confirmation=second)
 
 
 def _passed(first: Result, second: Mapping[str, Any]) -> Result:

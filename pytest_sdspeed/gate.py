@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_sdspeed.contestants import contestants
 from pytest_sdspeed.errors import OutOfMemoryError, SdSpeedError, UnsupportedError, UsageMistakeError
 from pytest_sdspeed.fixtures import ANSWER, CLOCK, GATE, PREFIX, RESULT, ROW, run_of
-from pytest_sdspeed.session import contestants
 from pytest_sdspeed.settings import Expectation, read_marker
 
 if TYPE_CHECKING:

@@ -20,9 +20,9 @@ from pytest_sdspeed.model import Case, Exhibit
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pytest_sdspeed.contestants import Contestant
     from pytest_sdspeed.model import Result
     from pytest_sdspeed.results import Judged
-    from pytest_sdspeed.session import Contestant
 
 _CONTROL_METRICS = ("control_psnr", "control_ssim", "control_mae", "control_flip")
 LARGEST = 512

@@ -122,6 +122,17 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         select(session.config, gated)
 
 
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Record what was measured. A run that was asked for a record and leaves none fails."""
+    config = session.config
+    if RUN not in config.stash or exitstatus == pytest.ExitCode.USAGE_ERROR or hasattr(config, "workerinput"):
+        return
+    from pytest_sdspeed.summary import record
+
+    if not record(config.stash[RUN], config) and exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: pytest.ExitCode, config: pytest.Config) -> None:
     """Print one table per campaign, and write the files that were asked for: not over those of a run that was one."""
     if RUN not in config.stash or exitstatus == pytest.ExitCode.USAGE_ERROR:

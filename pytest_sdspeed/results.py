@@ -11,21 +11,22 @@ from pytest_sdspeed.model import CONTROL, ImageGate, Interval, Result, Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pytest_sdspeed.contestants import Contestant
     from pytest_sdspeed.measure.facts import CampaignRecord, Decision
     from pytest_sdspeed.model import Machine, Recipe
-    from pytest_sdspeed.session import Contestant
     from pytest_sdspeed.settings import Expectation, Options
     from pytest_sdspeed.setups.catalog import Choice
     from pytest_sdspeed.setups.clip import ClipScorer
 
 
 class Expected(NamedTuple):
-    """What a candidate is held to: ratio, fraction that may be missing, picture gate, and the device the ratio is documented on."""
+    """What a candidate is held to: ratio, fraction that may be missing, picture gate, and the device and recorded table of the ratio."""
 
     speedup: float
     tolerance: float
     image: ImageGate | None
     documented_on: str | None
+    recorded_in: str | None
 
     @property
     def floor(self) -> float:
@@ -54,8 +55,14 @@ def expected_of(name: str, choice: Choice | None, expectation: Expectation, opti
     if image is None and row is not None:
         random = choice is not None and _weights_of(choice.recipe, options) == "random"
         image = (row.image_random if random else None) or row.image
-    documented = choice.table.device if choice and row and expectation.speedup is None else None
-    return Expected(expectation.speedup or (row.speedup if row else 1.0), tolerance, image, documented)
+    table = choice.table if choice and row and expectation.speedup is None else None
+    return Expected(
+        expectation.speedup or (row.speedup if row else 1.0),
+        tolerance,
+        image,
+        documented_on=table.device if table else None,
+        recorded_in=table.path if table and table.recorded else None,
+    )
 
 
 class Judged(NamedTuple):
@@ -103,6 +110,7 @@ def judged(case: Judged) -> Result:
         baseline=base,
         device=case.machine.device,
         documented_on=case.expected.documented_on,
+        recorded_in=case.expected.recorded_in,
         speedup=interval.speedup,
         low=interval.low,
         high=interval.high,
@@ -129,6 +137,7 @@ def judged(case: Judged) -> Result:
         starts_s={arm: pairs[:blocks] for arm, pairs in record.starts_s.items() if arm in samples},
         notes=(*notes, *_canary_notes(record)),
         canary_s=record.canary_s,
+        raised=None if error is None else str(error),
     )
 
 

@@ -6,20 +6,21 @@ import gc
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pytest_sdspeed.contestants import Contestant
 from pytest_sdspeed.errors import UsageMistakeError
-from pytest_sdspeed.model import CONTROL, Result, Table
 from pytest_sdspeed.setups.catalog import Catalog, Choice
 from pytest_sdspeed.setups.names import BUILTIN_SETUPS, RESERVED
 
 if TYPE_CHECKING:
     from pytest_sdspeed.measure.facts import Arm, CampaignRecord, Progress
     from pytest_sdspeed.measure.memory import MemoryMeter
-    from pytest_sdspeed.model import Machine
+    from pytest_sdspeed.model import Machine, Result, Table
     from pytest_sdspeed.past import Past
+    from pytest_sdspeed.results import Expected
     from pytest_sdspeed.settings import Expectation, Options
     from pytest_sdspeed.setups.clip import ClipScorer
     from pytest_sdspeed.setups.optimization import Optimization
@@ -28,39 +29,6 @@ if TYPE_CHECKING:
     from pytest_sdspeed.setups.setup import Setup
 
 Watcher = Callable[[str], AbstractContextManager["Callable[[Progress], None]"]]
-
-
-@dataclass(frozen=True, slots=True)
-class Contestant:
-    """One side of a comparison: a setup, or a callable with the name it is reported by."""
-
-    name: str
-    setup: Setup | None
-    call: Callable[[], Any] | None
-
-    def arm(self, floor: float | None) -> Arm:
-        """It as an arm of a campaign."""
-        from pytest_sdspeed.measure.facts import Arm
-
-        if self.setup is not None:
-            return _arm(self.setup, floor)
-        call = self.call
-        assert call is not None  # noqa: S101 - a contestant is one or the other
-        return Arm(name=self.name, generate=lambda _case: call(), floor=floor)
-
-
-def _arm(setup: Setup, floor: float | None) -> Arm:
-    from pytest_sdspeed.measure.facts import Arm
-
-    return Arm(
-        name=setup.name,
-        generate=setup.draw,
-        slot=setup.slot,
-        floor=floor,
-        prepare=setup.build,
-        held_bytes=setup.weight_bytes,
-        reference=_arm(setup.reference, None) if setup.reference else None,
-    )
 
 
 def _unwatched(_campaign: str) -> AbstractContextManager[Callable[[Progress], None]]:
@@ -76,7 +44,7 @@ class Session:
 
     Attributes:
         results: every result so far, in order.
-        problems: what could not be stored, a line each.
+        problems: what could not be stored, a line each; recorded: what became of ``--sd-record``.
         past: the stored runs, or None where they are not asked.
         watcher: opens the progress display of a campaign by its name.
         campaigns: records of the tables' campaigns, by table, device and baseline.
@@ -89,6 +57,7 @@ class Session:
         self.results: list[Result] = []
         self.problems: list[str] = []
         self.past: Past | None = None
+        self.recorded: list[str] = []
         self.watcher: Watcher = _unwatched
         self.selected: set[tuple[str | None, str]] = set()
         self._setups: dict[tuple[str, str, str], Setup] = {}
@@ -170,7 +139,7 @@ class Session:
             return f"table {table.name!r} is documented on {table.device}: run pytest {path} --sd-gpu"
         unsupported = self.setup(choice).unsupported
         if unsupported is None and choice.setup != choice.baseline:
-            unsupported = self.setup(self.catalog.choose(table.name, choice.baseline, path)).unsupported
+            unsupported = self.setup(self.catalog.baseline_of(choice)).unsupported
         if unsupported is None and choice.row is None and expectation.speedup is None:
             help_ = "" if gpu else ", or run with --sd-gpu"
             return f"table {table.name!r} has no row {choice.setup!r} to hold it to: give the marker a speedup{help_}"
@@ -210,15 +179,14 @@ class Session:
         if choice is not None and documented and expectation.speedup is None and expectation.tolerance is None:
             record = self._shared_campaign(choice)
         else:
-            floor = expected.floor if candidate.name != base.name else None
-            record = self._run(f"{candidate.name} against {base.name}", base, [candidate.arm(floor)] if floor is not None else [], test)
+            arms = [] if candidate.name == base.name else [self._gated(candidate, expected)]
+            record = self._run(f"{candidate.name} against {base.name}", base, arms, test)
         error = record.errors.get(candidate.name) or record.errors.get(base.name)
         # A row decided before its baseline broke keeps its verdict.
         if error is not None and candidate.name not in record.decisions:
             raise error
         result = judged(Judged(record, candidate, base, choice, expected, self.machine, self.options, lambda: self._clip_scorer))
-        too_slow = result.verdict == "fail" and result.image_verdict != "fail" and candidate.name not in record.errors
-        if confirm is not None and too_slow:
+        if confirm is not None and result.too_slow:
             result = confirm(result)
         if self.past is not None:
             others = {name: found for name, found in standing(record).items() if name != result.setup}
@@ -231,15 +199,16 @@ class Session:
             raise UsageMistakeError(
                 f"sd_latency({candidate.name}): a callable needs a baseline: sd_latency({candidate.name}, baseline=...)"
             )
-        setup = self.setup(self.catalog.choose(choice.table.name, choice.baseline, choice.setup))
+        setup = self.setup(self.catalog.baseline_of(choice))
         return Contestant(setup.name, setup, None)
 
     @staticmethod
     def _documented(choice: Choice, base: Contestant) -> bool:
-        """Whether a baseline is the one that a row is documented against."""
-        return (
-            choice.row is not None and base.setup is not None and base.setup.choice.table is choice.table and base.name == choice.baseline
-        )
+        """Whether a baseline is the one that a row is documented against, be it from another table of the same name."""
+        if choice.row is None or base.setup is None or base.name != choice.baseline:
+            return False
+        theirs = base.setup.choice
+        return theirs.table.name == choice.table.name and replace(theirs.recipe, repeats=choice.recipe.repeats) == choice.recipe
 
     def _shared_campaign(self, choice: Choice) -> CampaignRecord:
         """The campaign of a row's table. A row that no collected test announced gets one of its own."""
@@ -250,12 +219,21 @@ class Session:
         if key in self.campaigns and choice.setup not in self.campaigns[key].samples_s:
             key = (*key, choice.setup)
         if key not in self.campaigns:
-            base = self.setup(self.catalog.choose(choice.table.name, choice.baseline, choice.setup))
+            base = self.setup(self.catalog.baseline_of(choice))
             rows = [self.setup(row) for row in ([choice] if key[-1] == choice.setup != choice.baseline else self._campaign_rows(choice))]
-            unmarked = Expectation()
-            arms = [Contestant(row.name, row, None).arm(expected_of(row.name, row.choice, unmarked, self.options).floor) for row in rows]
+            unmarked = [expected_of(row.name, row.choice, Expectation(), self.options) for row in rows]
+            arms = [self._gated(Contestant(row.name, row, None), held_to) for row, held_to in zip(rows, unmarked, strict=True)]
             self.campaigns[key] = self._run(choice.table.name, Contestant(base.name, base, None), arms)
         return self.campaigns[key]
+
+    def _gated(self, row: Contestant, expected: Expected) -> Arm:
+        """A row as an arm. One that is recorded stays until its figure can hold another run."""
+        arm = row.arm(expected.floor)
+        if self.options.record is None or row.setup is None:
+            return arm
+        from pytest_sdspeed.recording import too_rough
+
+        return replace(arm, settled=lambda found: too_rough(found.blocks, found.interval, expected.tolerance) is None)
 
     def _campaign_rows(self, asked: Choice) -> list[Choice]:
         """The rows that tests of this run select from a campaign, in the table's order."""
@@ -355,41 +333,3 @@ def _free_device_memory() -> None:
         gc.collect()
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
-
-
-def contestants(candidate: Any, baseline: Any) -> tuple[Contestant, Contestant | None]:
-    """What a test passed to ``sd_latency``, under distinct names.
-
-    Args:
-        candidate: a setup, or a callable ``() -> picture, pictures or None``.
-        baseline: the same, or None.
-
-    Raises:
-        UsageMistakeError: one is neither, or two different setups have the same name.
-    """
-    ours = _contestant(candidate, "candidate")
-    if baseline is None:
-        return ours, None
-    theirs = _contestant(baseline, "baseline")
-    if ours.name != theirs.name or (ours.setup is not None and ours.setup is theirs.setup):
-        return ours, theirs
-    if ours.setup is not None and theirs.setup is not None:
-        raise UsageMistakeError(
-            f"sd_latency: two setups called {ours.name!r}, of tables {ours.setup.choice.table.name!r} and {theirs.setup.choice.table.name!r}"
-        )
-    # Closures of one factory share a name: their roles tell them apart.
-    return (replace(ours, name="candidate") if ours.setup is None else ours), (
-        replace(theirs, name="baseline" if ours.name != "baseline" else "reference") if theirs.setup is None else theirs
-    )
-
-
-def _contestant(value: Any, role: str) -> Contestant:
-    choice = getattr(value, "choice", None)
-    if isinstance(choice, Choice):
-        return Contestant(value.name, value, None)
-    if not callable(value):
-        raise UsageMistakeError(
-            f"sd_latency: the {role} is {value!r}; valid: a setup fixture (sd_fp16, ...) or a callable () -> pictures or None"
-        )
-    name = getattr(value, "__name__", role)
-    return Contestant(role if name in ("<lambda>", CONTROL) else name, None, value)

@@ -30,13 +30,7 @@ def file_lines(session: Session, config: Any) -> Iterator[str]:
     yield from session.problems
     if session.options.report:
         yield _written("sd report", session.options.report, lambda: _page(session, config))
-    if session.options.record:
-        from pytest_sdspeed.recording import write_record
-
-        try:
-            yield from write_record(session.options.record, session.results, session.tables, session.machine)
-        except OSError as error:
-            yield f"sd record: {error.filename} could not be written: {error.strerror}"
+    yield from session.recorded
     target = os.environ.get(STEP_SUMMARY)
     if target and session.results:
         from pytest_sdspeed.report.markdown import summary
@@ -44,13 +38,33 @@ def file_lines(session: Session, config: Any) -> Iterator[str]:
         yield _written("sd summary", Path(target), lambda: summary(session.results), mode="a")
 
 
+def record(session: Session, config: Any) -> bool:
+    """Write what was measured as a table, where that was asked for.
+
+    Returns:
+        False where a run that was to record, and had tests that measure, lacks a file.
+    """
+    if session.options.record is None or config.option.collectonly:
+        return True
+    from pytest_sdspeed.recording import write_record
+
+    made = write_record(session.options.record, session.results, session.tables, session.machine, _facts(config) if session.results else {})
+    session.recorded += made.lines
+    return made.complete or not (session.selected or session.own_campaigns)
+
+
 def _page(session: Session, config: Any) -> str:
-    from pytest_sdspeed.history.reading import facts_of
-    from pytest_sdspeed.history.saving import PLUGIN, run_info
     from pytest_sdspeed.report.html import page
 
-    facts = facts_of(run_info(config)) if config.pluginmanager.hasplugin(PLUGIN) else {}
-    return page(session.results, facts)
+    return page(session.results, _facts(config))
+
+
+def _facts(config: Any) -> dict[str, str]:
+    """Of the run as a whole, label -> text."""
+    from pytest_sdspeed.history.reading import facts_of
+    from pytest_sdspeed.history.saving import PLUGIN, run_info
+
+    return facts_of(run_info(config)) if config.pluginmanager.hasplugin(PLUGIN) else {}
 
 
 def _written(what: str, path: Path, make: Callable[[], str], mode: str = "w") -> str:

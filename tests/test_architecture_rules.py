@@ -36,6 +36,8 @@ GLUE_MODULES = {
     "watching",
     "summary",
     "session",
+    "contestants",
+    "past",
     "results",
     "recording",
     "pictures",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from dataclasses import replace
 
 import campaigns
 import pytest
@@ -71,6 +72,31 @@ def test_decided_rows_leave_and_the_baseline_stays(bench):
     assert len(record.samples_s["base"]) == len(record.samples_s[CONTROL]) == 20
     assert {slot.arm for slot in record.slots if slot.block == 3} == {"base", CONTROL, "quick", "row"}
     assert {slot.arm for slot in record.slots if slot.block == 4} == {"base", CONTROL, "row"}
+
+
+def from_eight_blocks(decision):
+    return decision.blocks >= 8
+
+
+@pytest.mark.parametrize(("seconds", "verdict"), [(0.5, "pass"), (1.2, "fail")])
+def test_a_decided_row_stays_until_it_is_settled(bench, seconds, verdict):
+    row = bench.arm("row", seconds, cv=0.005, floor=1.0)
+    early = bench.run(bench.arm("base", 1.0, cv=0.005), row).decisions["row"]
+    late = bench.run(bench.arm("base", 1.0, cv=0.005), replace(row, settled=from_eight_blocks))
+    assert (early.blocks, early.verdict) == (3, verdict)
+    found = late.decisions["row"]
+    assert (found.blocks, found.verdict, len(late.samples_s["row"])) == (8, verdict, 8)
+    assert found.interval.high / found.interval.low < early.interval.high / early.interval.low
+
+
+def test_a_decided_row_that_never_settles_keeps_its_verdict_and_the_error_it_left(bench):
+    rows = [bench.arm(name, 1.2, cv=0.005, floor=1.0) for name in ("settled", "unsettled")]
+    rows[1] = replace(rows[1], settled=lambda _decision: False)
+    record = bench.run(bench.arm("base", 1.0, cv=0.005), *rows, max_blocks=6, rows=3)
+    assert {name: (found.verdict, found.blocks) for name, found in record.decisions.items()} == {
+        "settled": ("fail", 3),
+        "unsettled": ("fail", 6),
+    }
 
 
 def test_the_campaign_ends_when_all_rows_are_decided(bench):

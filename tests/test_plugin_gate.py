@@ -283,6 +283,8 @@ KEYS = [
     "control",
     "starts_s",
     "canary_s",
+    "recorded_in",
+    "raised",
     "notes",
     "pictures",
 ]

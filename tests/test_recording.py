@@ -1,13 +1,16 @@
-"""Recording a reference: what was measured comes back as a table for this device; what cannot be trusted stays out, and is named."""
+"""Recording a reference: what was measured comes back as a table for this device, with how it was spread and where it comes from."""
 
 from __future__ import annotations
 
+import math
+import statistics
 from dataclasses import replace
 
 import pytest
 from fakes import MACHINE, RECIPE, baseline_result, result
 
-from pytest_sdspeed.model import ImageGate, Machine, Row, Table
+from pytest_sdspeed.judge import speed
+from pytest_sdspeed.model import CONTROL, ImageGate, Interval, Machine, Row, Spread, Table
 from pytest_sdspeed.recording import write_record
 from pytest_sdspeed.tables import load_table, load_tables
 
@@ -28,13 +31,14 @@ def table(name="inference", **facts):
 
 TF32 = result("tf32", speedup=1.28123456, low=1.27, high=1.29, expected=1.27, floor=1.2065, blocks=12)
 FP16 = result(verdict="fail", reasons=("slower than its floor",))
+FACTS = {"date": "2026-11-23T08:29:34+00:00", "host": "lab", "command": "pytest --sd-record h200.toml", "commit": "abc", "branch": "main"}
 
 
 @pytest.fixture
 def record(tmp_path):
     def write(results, *tables, machine=MACHINE):
         path = tmp_path / "h200.toml"
-        return path, list(write_record(path, results, tables or (table(),), machine))
+        return path, list(write_record(path, results, tables or (table(),), machine, FACTS).lines)
 
     return write
 
@@ -50,14 +54,32 @@ def test_a_recorded_table_reads_back(record):
         ("fp16", 1.31, None),
     ]
     documented = table().rows[2]
-    assert back.rows[2] == replace(documented, speedup=1.31, latency_s=None)
+    assert replace(back.rows[2], spread=None) == replace(documented, speedup=1.31, latency_s=None)
+
+
+def test_a_recorded_row_says_how_it_was_spread(record):
+    outer, inner, own = [(1.0, 1.0), (1.0, 1.0)] * 3, [(1.0, 1.0), (1.1, 1.1)] * 3, [(0.8, 0.8), (0.8, 0.88)] * 3
+    samples = {"baseline": outer, CONTROL: inner, "fp16": own}
+    path, _ = record([result(samples_s=samples, control=Interval(0.954, 0.94, 1.02))])
+    baseline, fp16 = load_table(path).rows
+    ratios = speed.log_ratios([outer, inner], [own])
+    assert fp16.spread == Spread(blocks=6, low=1.29, high=1.33, sd=round(statistics.stdev(ratios), 6), quartiles_s=(0.8, 0.8, 0.82))
+    assert (baseline.spread.blocks, baseline.spread.low, baseline.spread.high) == (6, 0.94, 1.02)
+    assert baseline.spread.sd == round(math.log(1.1) * math.sqrt(0.3), 6)
+    assert baseline.spread.quartiles_s == (1.0, 1.0, 1.025)
 
 
 def test_a_recorded_table_says_where_and_with_what(record):
     path, _ = record([FP16, TF32])
-    recorded = load_table(path).recorded
-    assert recorded.pop("date").count("-") == 2
-    assert recorded == {"kind": "cuda", "weights": "random", "blocks": "12", "version_torch": "2.13.0"}
+    told = {name: FACTS[name] for name in ("date", "host", "command", "commit")}
+    measured = {"kind": "cuda", "weights": "random", "seed": "0", "blocks": "12", "version_torch": "2.13.0"}
+    assert load_table(path).recorded == told | measured
+
+
+def test_what_is_not_known_of_a_run_is_left_out(record, tmp_path):
+    path = tmp_path / "bare.toml"
+    write_record(path, [TF32], [table()], MACHINE)
+    assert load_table(path).recorded.keys() == {"kind", "date", "weights", "seed", "blocks", "version_torch"}
 
 
 def test_a_recorded_table_stands_beside_the_documented_one(record):
@@ -82,32 +104,9 @@ def test_one_call_is_recorded_even_where_the_documented_latency_sums_up_several(
     assert back.rows[0].latency_s == 1.93
 
 
-@pytest.mark.parametrize(
-    ("facts", "why"),
-    [
-        ({"verdict": "inconclusive"}, "its verdict is inconclusive"),
-        ({"verdict": "invalid"}, "its verdict is invalid"),
-        ({"verdict": "fail", "image_verdict": "fail", "reasons": ("black", "constant")}, "its pictures fail: black; constant"),
-    ],
-)
-def test_what_cannot_be_trusted_is_left_out_and_named(record, facts, why):
-    path, lines = record([baseline_result(), TF32, result(**facts)])
-    assert lines == [f"sd record: inference: fp16 left out: {why}", f"sd record: {path}: 2 rows of 'inference' on NVIDIA H200"]
-    assert [one.setup for one in load_table(path).rows] == ["baseline", "tf32"]
-
-
 def test_a_powerless_picture_gate_does_not_keep_a_row_out(record):
     path, _ = record([result(image_verdict="powerless", reasons=("gate has no power",))])
     assert load_table(path).row("fp16").speedup == 1.31
-
-
-def test_rows_of_a_baseline_that_cannot_be_trusted_are_left_out(record):
-    path, lines = record([baseline_result(verdict="fail", image_verdict="fail", reasons=("black",)), TF32])
-    assert lines == [
-        "sd record: inference: baseline left out: its pictures fail: black",
-        f"sd record: nothing to record; {path} was not written",
-    ]
-    assert not path.exists()
 
 
 @pytest.mark.parametrize(
@@ -132,6 +131,10 @@ def test_a_ratio_over_another_baseline_is_not_that_of_the_row(record):
     assert [one.setup for one in load_table(path).rows] == ["baseline", "tf32"]
 
 
+def slots(*arms):
+    return {arm: [(1.0, 1.0)] * 6 for arm in (*arms, CONTROL)}
+
+
 def test_every_baseline_that_a_row_was_measured_against_comes_along(record):
     rows = (
         row("b1", 1.0, "b1"),
@@ -142,8 +145,8 @@ def test_every_baseline_that_a_row_was_measured_against_comes_along(record):
         row("x16", 2.0, "b16"),
     )
     results = [
-        result("x1", baseline="b1", baseline_latency_s=1.0),
-        result("x4", baseline="b4", baseline_latency_s=4.0),
+        result("x1", baseline="b1", baseline_latency_s=1.0, samples_s=slots("x1", "b1")),
+        result("x4", baseline="b4", baseline_latency_s=4.0, samples_s=slots("x4", "b4")),
         result("b16", baseline="b16", speedup=1.0),
     ]
     path, _ = record(results, table(rows=rows))
@@ -161,7 +164,7 @@ def test_several_tables_make_several_files(record, tmp_path):
 def test_one_recordable_table_of_two_takes_the_path_itself(record, tmp_path):
     path, lines = record([TF32, result("fp16", table="stack", verdict="invalid")], table(), table("stack"))
     assert [file.name for file in tmp_path.glob("*.toml")] == [path.name]
-    assert lines[0] == "sd record: stack: fp16 left out: its verdict is invalid"
+    assert lines[0].startswith("sd record: stack: fp16 left out: its A/A control broke")
 
 
 @pytest.mark.parametrize("measured_on", ["NVIDIA A100", "NVIDIA H200", None])
@@ -174,5 +177,5 @@ def test_of_tables_that_share_a_name_the_one_that_was_measured_is_recorded_once(
 
 
 def test_the_last_of_several_results_of_one_row_is_recorded(record):
-    path, _ = record([result(speedup=1.2), result(speedup=1.4)])
-    assert load_table(path).row("fp16").speedup == 1.4
+    path, _ = record([result(speedup=1.32), result(speedup=1.3)])
+    assert load_table(path).row("fp16").speedup == 1.3

@@ -173,6 +173,8 @@ def test_the_message_states_measured_expected_interval_device_and_the_next_step(
         {"documented_on": "NVIDIA H200"},
         {"documented_on": None},
         {"documented_on": "cpu"},
+        {"documented_on": "NVIDIA H200", "recorded_in": "h200.toml"},
+        {"raised": "fp16 raised ValueError: no"},
         {"verdict": "inconclusive"},
         {"verdict": "invalid"},
         {"image_verdict": "fail"},
@@ -190,6 +192,12 @@ def test_other_verdicts_lead_the_message():
     invalid = text.message(result(verdict="invalid", reasons=("A/A control x1.2 excludes x1",)))
     assert invalid.startswith("invalid: fp16 on")
     assert "Reason: A/A control x1.2 excludes x1. Nothing can be said about the code" in invalid
+
+
+def test_a_recorded_ratio_is_said_to_be_one_with_its_file():
+    row = failed(documented_on="NVIDIA H200", recorded_in="refs/h200.toml")
+    assert "; recorded x1.50 on NVIDIA H200 (refs/h200.toml), floor x1.43" in text.message(row)
+    assert text.heading([row]).startswith("sd speed-ups: inference   recorded on NVIDIA H200, measured on NVIDIA H200 ")
 
 
 def test_without_a_documented_ratio_the_message_says_expected():

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import Result
 
 _DATE = re.compile(rb'"datetime": "([^"]+)"')
+_NO_COMMIT = "unversioned"
+"""What pytest-benchmark calls a commit where there is none."""
 _END = 4096
 """Bytes at the end of a file, where pytest-benchmark writes its date."""
 
@@ -138,7 +140,7 @@ def facts_of(stored: Mapping[str, Any]) -> dict[str, str]:
     known = {
         "date": stored.get("datetime"),
         "command": own.get("command"),
-        "commit": f"{commit['id']}{changed}" if commit.get("id") else None,
+        "commit": f"{commit['id']}{changed}" if commit.get("id") not in (None, _NO_COMMIT) else None,
         "branch": commit.get("branch"),
         "device": own.get("device"),
         "host": machine.get("node"),

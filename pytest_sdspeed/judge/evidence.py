@@ -33,7 +33,7 @@ class Moved:
 
     Attributes:
         latency, baseline: of the setup and its baseline.
-        canary: the mean over its operations, or None where it is unknown on either side.
+        canary: the median over its operations, or None where it is unknown on either side.
         canary_moved: whether an operation moved the way the latency did, by at least half as much and more than its own noise.
         versions: package or driver -> before and after, of those that changed there.
         hosts: ``a -> b`` where no host of after was one of before, else "".
@@ -68,13 +68,13 @@ class Evidence:
 
     @cached_property
     def canary(self) -> np.ndarray:
-        """Mean over the operations, each from its own median, so that one that is missing shifts nothing."""
-        if not self.operations:
-            return np.full(len(self.runs), np.nan)
-        centered = np.array([times - np.nanmedian(times) for times in self.operations.values()])
-        known = np.isfinite(centered)
-        total, count = np.where(known, centered, 0.0).sum(0), known.sum(0)
-        return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+        """Median over the operations, each from its own median, so that one that is missing shifts nothing and a noisy one little."""
+        known = np.isfinite(list(self.operations.values())).any(0) if self.operations else np.zeros(len(self.runs), bool)
+        found = np.full(len(self.runs), np.nan)
+        if known.any():
+            centered = np.array([times - np.nanmedian(times) for times in self.operations.values() if np.isfinite(times).any()])
+            found[known] = np.nanmedian(centered[:, known], axis=0)
+        return found
 
     @property
     def adjusted(self) -> np.ndarray:

@@ -103,6 +103,7 @@ class _Campaign:
         self.costs: dict[str, float] = {}
         self.errors: dict[str, Exception] = {}
         self.decisions: dict[str, Decision] = {}
+        self.failed: set[str] = set()
         self.slots: list[Slot] = []
         self.canary_before = self.canary_after = CanaryTimes({}, {})
         self.blocks = 0
@@ -288,11 +289,12 @@ class _Campaign:
         while asked_again:
             found = {name: self._decision(name, blocks) for name in self.active}
             decided = {name: decision for name, decision in found.items() if decision.verdict != "inconclusive"}
-            failed = sum(decision.verdict == "fail" for decision in decided.values())
+            failed = {name for name, decision in decided.items() if decision.verdict == "fail"} - self.failed
             self.decisions |= decided
-            self.active = {name: row for name, row in self.active.items() if name not in decided}
-            self.at_stake = max(1, self.at_stake - failed)
-            asked_again = failed > 0
+            self.active = {name: row for name, row in self.active.items() if name not in decided or not _may_leave(row, decided[name])}
+            self.failed |= failed
+            self.at_stake = max(1, self.at_stake - len(failed))
+            asked_again = bool(failed)
 
     def _decision(self, name: str, look: int) -> Decision:
         # Arms only ever leave: a row took part in the first blocks of the baseline, without a gap.
@@ -327,6 +329,10 @@ class _Campaign:
             if blocks >= stopping.LEAST_BLOCKS:
                 decision = self._decision(name, blocks)
                 self.decisions[name] = decision if arm.floor is None else _undecided(decision)
+
+
+def _may_leave(row: Arm, decision: Decision) -> bool:
+    return row.settled is None or row.settled(decision)
 
 
 def _undecided(decision: Decision) -> Decision:

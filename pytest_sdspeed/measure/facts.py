@@ -27,6 +27,8 @@ class Arm:
         generate: called with what to draw; returns pictures, or None.
         slot: context held around every generation, outside the timed region.
         floor: least speed-up that passes, or None for an arm no gate holds.
+        settled: asked whether a decided row may leave; while it may not it is measured on, and later looks may decide again. None
+            lets it leave.
         prepare: builds what ``generate`` needs; called once, before any arm's warm-up.
         held_bytes: memory the prepared arm holds between generations.
         reference: draws what the pictures are compared with in the baseline's place, or None; never timed.
@@ -36,6 +38,7 @@ class Arm:
     generate: Callable[[Case], Any]
     slot: Callable[[], AbstractContextManager[Any]] = nullcontext
     floor: float | None = None
+    settled: Callable[[Decision], bool] | None = None
     prepare: Callable[[], None] = _ready
     held_bytes: Callable[[], int] = int
     reference: Arm | None = None

@@ -108,9 +108,16 @@ def heading(results: Sequence[Result]) -> str:
 def circumstances(results: Sequence[Result]) -> str:
     """Where a campaign was measured, with the blocks of the row that took most and the resolution of the row that has least."""
     least = max(results, key=lambda result: result.resolves or 0.0)
-    documented = f"documented on {least.documented_on}, " if least.documented_on else ""
+    documented = f"{origin(least)} on {least.documented_on}, " if least.documented_on else ""
     blocks = max(result.blocks for result in results)
     return f"{documented}measured on {measured_on(least)}, {blocks} blocks, {control(least.control)}{_budget(least)}"
+
+
+def origin(result: Result) -> str:
+    """Where the expectation comes from, in a word."""
+    if result.documented_on is None:
+        return "expected"
+    return "documented" if result.recorded_in is None else "recorded"
 
 
 def name(results: Sequence[Result]) -> str:
@@ -192,9 +199,9 @@ def message(result: Result) -> str:
 def _facts(result: Result) -> str:
     if result.is_baseline:
         return f"{result.setup} on {result.device}: {latency(result.latency_s)}, {result.blocks} blocks."
-    documented = (
-        f"documented {ratio(result.expected)} on {result.documented_on}" if result.documented_on else f"expected {ratio(result.expected)}"
-    )
+    where = f" on {result.documented_on}" if result.documented_on else ""
+    file = f" ({result.recorded_in})" if result.recorded_in else ""
+    documented = f"{origin(result)} {ratio(result.expected)}{where}{file}"
     measured = f"{result.setup} on {result.device}: {ratio(result.speedup)} {interval(result.low, result.high)} over {result.baseline}"
     return f"{measured}; {documented}, floor {ratio(result.floor)} (tolerance {tolerance(result)}), {result.blocks} blocks."
 
@@ -202,7 +209,6 @@ def _facts(result: Result) -> str:
 def _next_steps(result: Result) -> Iterable[str]:
     if result.verdict == "invalid":
         yield "Nothing can be said about the code: find what disturbs this machine and run again."
-    elsewhere = result.documented_on not in (None, "cpu") and not result.device.startswith(result.documented_on)
-    if result.verdict == "fail" and result.image_verdict != "fail" and elsewhere:
+    if result.too_slow and result.held_to_another_device:
         name = "".join(letter if letter.isalnum() else "-" for letter in result.device.lower()).strip("-")
         yield f'To gate this device on its own ratios: --sd-record {name}.toml, see README "Recording a reference".'

@@ -81,12 +81,12 @@ class Catalog:
         return DEFAULT_ON_GPU if DEFAULT_ON_GPU in names or not names else names[0]
 
     def rows(self, name: str | None, where: str) -> tuple[str, ...]:
-        """Setups of a table, baselines included, in its order."""
-        best = self.named(name or self.default_table(BASELINE), where)[0]
-        return tuple(row.setup for row in best.rows)
+        """Setups of a table, baselines included, in its order; then those that only another table of its name has: ``choose`` finds them too."""
+        tables = self.named(name or self.default_table(BASELINE), where)
+        return tuple(dict.fromkeys(row.setup for table in tables for row in table.rows))
 
     def choose(self, name: str | None, setup: str, where: str) -> Choice:
-        """A setup by name.
+        """A setup by name. A row that the recorded table of this device lacks is that of the documented table of the same name.
 
         Args:
             name: of the table, or None for the default one.
@@ -100,7 +100,7 @@ class Catalog:
         for table in tables:
             row = table.row(setup)
             if row:
-                return Choice(table=table, setup=setup, optimizations=row.optimizations, recipe=row.recipe, row=row, baseline=row.baseline)
+                return _row_of(table, row)
         base = next(row for row in tables[0].rows if row.is_baseline)
         registered = self._registry.setups.get(setup)
         if registered:
@@ -113,6 +113,13 @@ class Catalog:
             )
         return Choice(table=tables[0], setup=setup, optimizations=stack, recipe=recipe, row=None, baseline=base.setup)
 
+    @staticmethod
+    def baseline_of(choice: Choice) -> Choice:
+        """What a choice is compared with: the baseline of its own table, whichever other table of that name has one."""
+        row = choice.table.row(choice.baseline)
+        assert row is not None  # noqa: S101 - no table lacks the baseline of a row
+        return _row_of(choice.table, row)
+
     def _builtin_stack(self, setup: str) -> tuple[str, ...]:
         holders = sorted((table for table in self._tables if table.row(setup)), key=lambda table: table.name != DEFAULT_ON_GPU)
         row = holders[0].row(setup)
@@ -122,3 +129,7 @@ class Catalog:
     def setup_names(self) -> set[str]:
         """Every setup that has a fixture."""
         return {row.setup for table in self._tables for row in table.rows} | BUILTIN_SETUPS.keys() | self._registry.setups.keys()
+
+
+def _row_of(table: Table, row: Row) -> Choice:
+    return Choice(table=table, setup=row.setup, optimizations=row.optimizations, recipe=row.recipe, row=row, baseline=row.baseline)

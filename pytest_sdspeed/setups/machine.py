@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +45,7 @@ def cuda_machine() -> Machine:
         )
         raise UnsupportedError(f"--sd-gpu needs a CUDA GPU: {why}. Without --sd-gpu the embedded miniature is measured on the CPU.")
     versions = _versions() | {"cuda": str(torch.version.cuda), "cudnn": str(torch.backends.cudnn.version())}
+    versions |= _driver(Path("/proc/driver/nvidia/version"))
     return Machine(kind="cuda", device=torch.cuda.get_device_name(), versions=versions, capability=torch.cuda.get_device_capability())
 
 
@@ -58,6 +60,15 @@ def _proc_cpuinfo(path: Path) -> tuple[str, Iterable[str]]:
         key, _, value = line.partition(":")
         facts.setdefault(key.strip(), value.strip())
     return facts.get("model name", ""), facts.get("flags", facts.get("Features", "")).split()
+
+
+def _driver(path: Path) -> dict[str, str]:
+    """Version of the NVIDIA driver, as the Linux kernel module tells it; empty where it does not."""
+    try:
+        found = re.search(r"\b\d+\.\d+(\.\d+)?\b", path.read_text(encoding="utf-8"))
+    except OSError:
+        return {}
+    return {"driver": found[0]} if found else {}
 
 
 def _versions() -> dict[str, str]:

@@ -7,9 +7,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import TableError
-from pytest_sdspeed.model import DEFAULT_TOLERANCE, ImageGate, Recipe, Row, Table
+from pytest_sdspeed.model import DEFAULT_TOLERANCE, ImageGate, Recipe, Row, Spread, Table
 from pytest_sdspeed.tables import schema, values
-from pytest_sdspeed.tables.rows import link, speedup_of
+from pytest_sdspeed.tables.rows import check_spread, link, speedup_of
 from pytest_sdspeed.tables.schema import Place, read_section, read_value
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def _rows(place: Place, head: Mapping[str, Any], recipe: Mapping[str, Any], *, m
         baseline = rows[baselines[row["baseline"]]]
         row.setdefault("tolerance", tolerance)
         speedup = speedup_of(place.item(index), row, baseline, measured=measured)
+        check_spread(place.item(index), row, speedup, measured=measured)
         built.append(_row(row, Recipe(**_floats({**recipe, **baseline.get("recipe", {})})), speedup))
     return tuple(built)
 
@@ -90,6 +91,8 @@ def _row_facts(place: Place, raw: Mapping[str, object]) -> dict[str, Any]:
             row[name] = _gate(place.at(name), row[name])
     if "recipe" in row:
         row["recipe"] = read_section(place.at("recipe"), row["recipe"], schema.ROW_RECIPE)
+    if "spread" in row:
+        row["spread"] = Spread(**_floats(read_section(place.at("spread"), row["spread"], schema.SPREAD)))
     return row
 
 

@@ -10,6 +10,7 @@ from pytest_sdspeed.model import BASELINE, CONTROL, DEFAULT_TOLERANCE
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pytest_sdspeed.model import Spread
     from pytest_sdspeed.tables.schema import Place
 
 # Relative; covers the rounding of a quotient of two floats that were written with all their digits.
@@ -104,6 +105,28 @@ def speedup_of(place: Place, row: Mapping[str, Any], baseline: Mapping[str, Any]
         return float(theirs) / float(ours)
     _check_speedup(key, speedup, theirs, ours, _slack(row, measured=measured))
     return float(speedup)
+
+
+def check_spread(place: Place, row: Mapping[str, Any], speedup: float, *, measured: bool) -> None:
+    """Check a row's spread against its speed-up.
+
+    Args:
+        place: of the row.
+        row: facts of the row.
+        speedup: of the row; 1 on a baseline row, whose interval is that of the A/A control.
+        measured: whether the table is a recorded one.
+
+    Raises:
+        TableError: the table is not a recorded one, or the speed-up lies outside its own interval.
+    """
+    spread: Spread | None = row.get("spread")
+    if spread is None:
+        return
+    if not measured:
+        raise place.at("spread").error("only a row of a recorded table, one with a [recorded] section, has a spread")
+    if not spread.low <= speedup <= spread.high:
+        problem = f"{spread.low} to {spread.high} does not hold the speed-up {speedup}; valid: low <= speed-up <= high"
+        raise place.at("spread").error(problem)
 
 
 def _slack(row: Mapping[str, Any], *, measured: bool) -> Decimal:

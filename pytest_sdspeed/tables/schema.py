@@ -58,6 +58,13 @@ def _schema(value: object) -> int:
     return SCHEMA
 
 
+def _quartiles(value: object) -> tuple[float, ...]:
+    found = values.array(_positive)(value)
+    if len(found) != 3 or sorted(found) != list(found):  # noqa: PLR2004 - quartiles are three
+        raise values.InvalidValueError("must be the lower quartile, the median and the upper quartile, in this order")
+    return tuple(map(float, found))
+
+
 _positive = values.number("greater than 0", lambda number: number > 0)
 _not_negative = values.number("0 or greater", lambda number: number >= 0)
 _fraction = values.number("at least 0 and below 1", lambda number: 0 <= number < 1)
@@ -110,6 +117,15 @@ ROW = {
     "image_random": Key(values.table),
     "recipe": Key(values.table),
     "notes": Key(values.any_text),
+    "spread": Key(values.table),
+}
+
+SPREAD = {
+    "blocks": Key(values.whole(2), required=True),
+    "low": Key(_positive, required=True),
+    "high": Key(_positive, required=True),
+    "sd": Key(_not_negative, required=True),
+    "quartiles_s": Key(_quartiles, required=True),
 }
 
 GATE = {"psnr": Key(_positive), "ssim": Key(_similarity), "mae": Key(_positive), "flip": Key(_share), "clip_drop": Key(_positive)}

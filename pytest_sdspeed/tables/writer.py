@@ -100,6 +100,8 @@ def _row(row: Row, shared: Mapping[str, Any]) -> dict[str, Any]:
             facts["recipe"] = own
     if row.notes:
         facts["notes"] = row.notes
+    if row.spread is not None:
+        facts["spread"] = asdict(row.spread)
     return facts
 
 

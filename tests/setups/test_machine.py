@@ -85,6 +85,23 @@ def test_this_build_without_cuda():
         cuda_machine()
 
 
+@pytest.mark.parametrize(
+    ("said", "driver"),
+    [
+        (
+            "NVRM version: NVIDIA UNIX x86_64 Kernel Module  570.86.15  Thu Jan 23\nGCC version:  gcc version 12.3.0\n",
+            {"driver": "570.86.15"},
+        ),
+        ("NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.95  Release Build\n", {"driver": "580.95"}),
+        ("", {}),
+    ],
+)
+def test_the_driver_is_what_its_kernel_module_says(tmp_path, said, driver):
+    (tmp_path / "version").write_text(said)
+    assert machine._driver(tmp_path / "version") == driver
+    assert machine._driver(tmp_path / "missing") == {}
+
+
 def test_a_gpu(monkeypatch):
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)

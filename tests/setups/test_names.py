@@ -147,6 +147,32 @@ def test_a_recorded_table_of_this_device_takes_precedence():
         assert catalog(*tables, device="NVIDIA B200").choose("inference", "fp16", "").table is documented
 
 
+def test_a_recorded_table_of_this_cpu_is_what_a_test_without_table_is_held_to():
+    documented = next(one for one in TABLES if one.name == "miniature")
+    fewer = tuple(row for row in documented.rows if row.setup != "bf16")
+    here = replace(documented, device="EPYC", recorded={"kind": "cpu"}, rows=fewer)
+    found = catalog(*TABLES, here, gpu=False, device="EPYC")
+    assert found.choose(None, "distilled", "").table is here
+    assert found.choose(None, "bf16", "").table is documented
+    assert catalog(*TABLES, here, gpu=False, device="Xeon").choose(None, "distilled", "").table is documented
+
+
+def test_a_recorded_table_of_this_gpu_is_what_a_test_without_table_is_held_to():
+    here = table("inference", "baseline", "fp16", device=HERE, recorded={"kind": "cuda"})
+    assert catalog(*TABLES, here).choose(None, "fp16", "").table is here
+    assert catalog(*TABLES, here, device=ELSEWHERE).choose(None, "fp16", "").table.device == "NVIDIA A100"
+
+
+def test_a_row_that_was_not_recorded_is_listed_and_keeps_its_own_baseline():
+    documented = table("inference", "baseline", "fp16", "tf32")
+    here = table("inference", "baseline", "fp16", device=HERE, recorded={"date": "2026-01-01"})
+    found = catalog(documented, here)
+    assert found.rows("inference", "") == ("baseline", "fp16", "tf32")
+    tf32, fp16 = (found.choose("inference", setup, "") for setup in ("tf32", "fp16"))
+    assert [found.baseline_of(choice).table for choice in (tf32, fp16)] == [documented, here]
+    assert found.baseline_of(tf32).setup == "baseline"
+
+
 def test_the_device_is_not_asked_for_where_nothing_depends_on_it():
     def fail():
         raise AssertionError("asked")

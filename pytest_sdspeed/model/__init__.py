@@ -8,8 +8,37 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from pytest_sdspeed.model.tables import DEFAULT_TOLERANCE, DTYPES, SCHEDULERS, ImageGate, Recipe, Row, Spread, Table
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+__all__ = [
+    "BASELINE",
+    "CONTROL",
+    "DEFAULT_TOLERANCE",
+    "DTYPES",
+    "MINIATURE",
+    "SCHEDULERS",
+    "Case",
+    "Change",
+    "Exhibit",
+    "History",
+    "HistoryRun",
+    "ImageGate",
+    "ImageVerdict",
+    "Interval",
+    "Kind",
+    "Machine",
+    "Recipe",
+    "RegisteredSetup",
+    "Relation",
+    "Result",
+    "Row",
+    "Spread",
+    "Table",
+    "Verdict",
+]
 
 Verdict = Literal["pass", "fail", "inconclusive", "invalid"]
 ImageVerdict = Literal["pass", "fail", "powerless"]
@@ -18,46 +47,7 @@ Kind = Literal["code", "machine", "stack", "improvement", "none"]
 
 BASELINE = "baseline"
 CONTROL = "control"
-DEFAULT_TOLERANCE = 0.05
 MINIATURE = "miniature"
-SCHEDULERS = ("ddim", "pndm")
-DTYPES = ("float32", "float16", "bfloat16")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """What is generated.
-
-    Attributes:
-        model: hub id, local folder, or ``miniature``.
-        prompt: the text to draw.
-        height, width: of the picture, in pixels.
-        steps: denoising steps asked of the scheduler.
-        scheduler: one of ``SCHEDULERS``.
-        images: pictures per call.
-        guidance: classifier-free guidance scale.
-        dtype: floating-point type of the weights before any optimization, one of ``DTYPES``.
-        repeats: calls that a documented latency sums up; 1 where it is the latency of one call.
-        student: hub id or folder whose UNet ``distilled_unet`` takes, or None.
-        tiny_vae: hub id or folder of the autoencoder ``tiny_vae`` takes, or None.
-        seed: of the initial latents.
-        more_prompts: further texts, whose pictures are judged beside the prompt's; never timed.
-    """
-
-    model: str
-    prompt: str
-    height: int
-    width: int
-    steps: int
-    scheduler: str
-    images: int = 1
-    guidance: float = 7.5
-    dtype: str = "float32"
-    repeats: int = 1
-    student: str | None = None
-    tiny_vae: str | None = None
-    seed: int = 0
-    more_prompts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -75,93 +65,6 @@ class Case:
     def __str__(self) -> str:
         """``seed 1``, or ``seed 1, 'a golden vase'``."""
         return f"seed {self.seed}" + (f", {self.prompt!r}" if self.prompt else "")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageGate:
-    """Bounds on a candidate's pictures against the baseline's of the same cases; None is no bound.
-
-    Attributes:
-        psnr: least peak signal-to-noise ratio, dB.
-        ssim: least structural similarity, in [-1, 1].
-        mae: greatest mean absolute difference, in units of the full range [0, 1].
-        flip: greatest mean FLIP error, in [0, 1].
-        clip_drop: most that the CLIP score (cosine of picture and prompt, [-1, 1]) may fall below the baseline's, averaged over the cases.
-    """
-
-    psnr: float | None = None
-    ssim: float | None = None
-    mae: float | None = None
-    flip: float | None = None
-    clip_drop: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One setup of a table: what it stacks, and what it is documented to deliver.
-
-    Attributes:
-        setup: its name, unique within the table.
-        optimizations: names of the stack, in the order they are applied.
-        baseline: name of the row it is compared with; its own name on a baseline row.
-        recipe: what is generated, always the recipe of its baseline.
-        latency_s: documented latency, seconds, or None where only the ratio is documented.
-        speedup: documented latency ratio, baseline over this row.
-        tolerance: fraction of the speed-up that may be missing.
-        image: picture gate with the documented weights, or None.
-        image_random: picture gate with random weights, or None.
-        notes: what the source leaves unclear.
-    """
-
-    setup: str
-    optimizations: tuple[str, ...]
-    baseline: str
-    recipe: Recipe
-    speedup: float
-    latency_s: float | None = None
-    tolerance: float = DEFAULT_TOLERANCE
-    image: ImageGate | None = None
-    image_random: ImageGate | None = None
-    notes: str = ""
-
-    @property
-    def is_baseline(self) -> bool:
-        """Whether other rows are measured against this one."""
-        return self.setup == self.baseline
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
-    """A published set of setups with latencies and speed-ups.
-
-    Attributes:
-        name: what the marker calls it.
-        title: one line for people.
-        source: address of the publication.
-        device: the device it was published for; ``cpu`` for any CPU.
-        rows: at least one baseline and one row compared with it.
-        notes: what the source leaves unclear.
-        recorded: where and with what a recorded table was measured; empty for a documented one.
-        path: the file it was read from.
-    """
-
-    name: str
-    title: str
-    source: str
-    device: str
-    rows: tuple[Row, ...]
-    notes: tuple[str, ...] = ()
-    recorded: Mapping[str, str] = field(default_factory=dict)
-    path: str = ""
-
-    @property
-    def on_cpu(self) -> bool:
-        """Whether the table is meant for a CPU, so that it runs without ``--sd-gpu``."""
-        return self.device == "cpu" or self.recorded.get("kind") == "cpu"
-
-    def row(self, setup: str) -> Row | None:
-        """The row of that name, or None."""
-        return next((row for row in self.rows if row.setup == setup), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,7 +145,8 @@ class Result:
 
     Attributes:
         table, setup, baseline: names; ``table`` is None when callables were measured.
-        device: where it was measured; documented_on: where the expectation comes from, or None.
+        device: where it was measured; documented_on: the device of the table that the expectation comes from, or None.
+        recorded_in: the file of that table where it is a recorded one; None where it is documented.
         speedup, low, high: baseline latency over candidate latency, with its interval.
         expected: the documented (or marked) speed-up; tolerance: the fraction that may be missing; floor: expected x (1 - tolerance).
         verdict: of speed and pictures together; image_verdict: of the pictures alone, None when not judged.
@@ -251,6 +155,7 @@ class Result:
         samples_s: arm -> [first, second] slot of every block, seconds.
         image: picture metric -> value; images: the candidate's pictures, float32 (N, H, W, 3) in [0, 1], or None.
         reasons: why the verdict is what it is, in words.
+        raised: what the row raised after its first blocks, or None.
         control: the A/A control's interval, or None where it could not be formed.
         planned_blocks: what the budget allowed, fixed before the first look; resolves: how far from its floor a
             speed-up must be for them to decide it at this noise, as a fraction; None for a baseline and where they bring no look.
@@ -301,11 +206,26 @@ class Result:
     canary_s: Mapping[str, Sequence[float]] = field(default_factory=dict)
     history: History | None = None
     confirmation: Mapping[str, Any] | None = None
+    recorded_in: str | None = None
+    raised: str | None = None
 
     @property
     def is_baseline(self) -> bool:
         """Whether this is the baseline itself, which no gate holds."""
         return self.setup == self.baseline
+
+    @property
+    def too_slow(self) -> bool:
+        """Whether it failed on its speed alone: its pictures hold, and it did not raise."""
+        return self.verdict == "fail" and self.image_verdict != "fail" and self.raised is None
+
+    @property
+    def held_to_another_device(self) -> bool:
+        """Whether the expectation comes from another device. ``NVIDIA A100`` is any A100, and ``cpu`` any CPU."""
+        expected = self.documented_on
+        if expected is None or expected == "cpu":
+            return False
+        return not self.device.startswith(expected) or self.device[len(expected) :][:1].isalnum()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,156 @@
+"""What tables say: recipes, rows with what they are documented to deliver, and how recorded figures were spread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_TOLERANCE = 0.05
+SCHEDULERS = ("ddim", "pndm")
+DTYPES = ("float32", "float16", "bfloat16")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What is generated.
+
+    Attributes:
+        model: hub id, local folder, or ``miniature``.
+        prompt: the text to draw.
+        height, width: of the picture, in pixels.
+        steps: denoising steps asked of the scheduler.
+        scheduler: one of ``SCHEDULERS``.
+        images: pictures per call.
+        guidance: classifier-free guidance scale.
+        dtype: floating-point type of the weights before any optimization, one of ``DTYPES``.
+        repeats: calls that a documented latency sums up; 1 where it is the latency of one call.
+        student: hub id or folder whose UNet ``distilled_unet`` takes, or None.
+        tiny_vae: hub id or folder of the autoencoder ``tiny_vae`` takes, or None.
+        seed: of the initial latents.
+        more_prompts: further texts, whose pictures are judged beside the prompt's; never timed.
+    """
+
+    model: str
+    prompt: str
+    height: int
+    width: int
+    steps: int
+    scheduler: str
+    images: int = 1
+    guidance: float = 7.5
+    dtype: str = "float32"
+    repeats: int = 1
+    student: str | None = None
+    tiny_vae: str | None = None
+    seed: int = 0
+    more_prompts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageGate:
+    """Bounds on a candidate's pictures against the baseline's of the same cases; None is no bound.
+
+    Attributes:
+        psnr: least peak signal-to-noise ratio, dB.
+        ssim: least structural similarity, in [-1, 1].
+        mae: greatest mean absolute difference, in units of the full range [0, 1].
+        flip: greatest mean FLIP error, in [0, 1].
+        clip_drop: most that the CLIP score (cosine of picture and prompt, [-1, 1]) may fall below the baseline's, averaged over the cases.
+    """
+
+    psnr: float | None = None
+    ssim: float | None = None
+    mae: float | None = None
+    flip: float | None = None
+    clip_drop: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """How the figures of a recorded row were spread.
+
+    Attributes:
+        blocks: how many they come from.
+        low, high: interval of the speed-up; on a baseline row that of the A/A control.
+        sd: standard deviation of the blocks' log ratios.
+        quartiles_s: lower quartile, median and upper quartile of the latency, seconds.
+    """
+
+    blocks: int
+    low: float
+    high: float
+    sd: float
+    quartiles_s: tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One setup of a table: what it stacks, and what it is documented to deliver.
+
+    Attributes:
+        setup: its name, unique within the table.
+        optimizations: names of the stack, in the order they are applied.
+        baseline: name of the row it is compared with; its own name on a baseline row.
+        recipe: what is generated, always the recipe of its baseline.
+        latency_s: documented latency, seconds, or None where only the ratio is documented.
+        speedup: documented latency ratio, baseline over this row.
+        tolerance: fraction of the speed-up that may be missing.
+        image: picture gate with the documented weights, or None.
+        image_random: picture gate with random weights, or None.
+        notes: what the source leaves unclear.
+        spread: how the figures were spread, or None where that is not known.
+    """
+
+    setup: str
+    optimizations: tuple[str, ...]
+    baseline: str
+    recipe: Recipe
+    speedup: float
+    latency_s: float | None = None
+    tolerance: float = DEFAULT_TOLERANCE
+    image: ImageGate | None = None
+    image_random: ImageGate | None = None
+    notes: str = ""
+    spread: Spread | None = None
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether other rows are measured against this one."""
+        return self.setup == self.baseline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A published set of setups with latencies and speed-ups.
+
+    Attributes:
+        name: what the marker calls it.
+        title: one line for people.
+        source: address of the publication.
+        device: the device it was published for; ``cpu`` for any CPU.
+        rows: at least one baseline and one row compared with it.
+        notes: what the source leaves unclear.
+        recorded: where and with what a recorded table was measured; empty for a documented one.
+        path: the file it was read from.
+    """
+
+    name: str
+    title: str
+    source: str
+    device: str
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+    recorded: Mapping[str, str] = field(default_factory=dict)
+    path: str = ""
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether the table is meant for a CPU, so that it runs without ``--sd-gpu``."""
+        return self.device == "cpu" or self.recorded.get("kind") == "cpu"
+
+    def row(self, setup: str) -> Row | None:
+        """The row of that name, or None."""
+        return next((row for row in self.rows if row.setup == setup), None)
