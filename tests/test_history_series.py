@@ -57,7 +57,9 @@ def test_runs_are_ordered_by_their_dates_whatever_the_time_zone(tmp_path):
 
 def test_runs_of_one_date_are_ordered_by_name(tmp_path):
     for number in (2, 1):
-        write_run(tmp_path, [result(samples_s={"baseline": [[2, 2]], "control": [[2, 2]], "fp16": [[number, 1]]})], number, datetime="2026-01-01")
+        write_run(
+            tmp_path, [result(samples_s={"baseline": [[2, 2]], "control": [[2, 2]], "fp16": [[number, 1]]})], number, datetime="2026-01-01"
+        )
     assert [run.name for run in only(tmp_path).runs] == ["0001_run", "0002_run"]
 
 
@@ -219,7 +221,9 @@ def test_a_damaged_file_is_named_and_passed_over(tmp_path, text):
         assert problem.startswith(f"sd history: passed over {half}: not a run that pytest-benchmark stored: ")
 
 
-@pytest.mark.parametrize("run", [{"machine_info": 3, "commit_info": []}, {"machine_info": {"node": 3}, "commit_info": {"id": 3, "dirty": 1}}])
+@pytest.mark.parametrize(
+    "run", [{"machine_info": 3, "commit_info": []}, {"machine_info": {"node": 3}, "commit_info": {"id": 3, "dirty": 1}}]
+)
 def test_a_run_that_says_nothing_sensible_of_itself_is_read(tmp_path, run):
     write_run(tmp_path, [result()], **run)
     (known,) = only(tmp_path).runs

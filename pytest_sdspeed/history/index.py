@@ -130,7 +130,8 @@ def _updated(connection: sqlite3.Connection, found: Found) -> Contents:
         with _transaction(connection):
             rows.forget(connection, gone)
             rows.tidy(connection)
-    new = [path for path, (_, stamp) in found.files.items() if known.get(path) != stamp]
+    # By name they are ordered by date, as they are when they come back.
+    new = sorted(path for path, (_, stamp) in found.files.items() if known.get(path) != stamp)
     for start in range(0, len(new), _BATCH):
         batch = {path: read(*found.files[path]) for path in new[start : start + _BATCH]}
         with _transaction(connection):

@@ -6,14 +6,15 @@ import json
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_sdspeed.history.facts import ResultFacts, RunFacts, Series
+from pytest_sdspeed.history.facts import ResultFacts, RunFacts, Series, run_in_history
 from pytest_sdspeed.history.scanning import Stamp
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pytest_sdspeed.history.facts import FileFacts, Kind
+    from pytest_sdspeed.model import HistoryRun
 
 VERSION = 1
 """Of the tables."""
@@ -34,28 +35,30 @@ COMMIT;
 """
 """``series``, ``versions`` and ``canary_s`` are numbers of texts, as many results share one."""
 _RESULTS = (
-    "SELECT file, series, verdict, speedup, low, high, latency_s, baseline_latency_s, reference, samples, versions, canary_s "
+    "SELECT file, series, samples, versions, canary_s, verdict, speedup, low, high, latency_s, baseline_latency_s, reference "
     "FROM results ORDER BY file, number"
+)
+_OTHERS = (
+    "SELECT coalesce(sum(NOT own), 0), coalesce(sum(own * of_others), 0) FROM "
+    "(SELECT of_others, id IN (SELECT file FROM results UNION SELECT file FROM wrong) AS own FROM files WHERE of_others > 0)"
 )
 
 
 class Contents(NamedTuple):
-    """What an index holds; files are known by their numbers.
+    """What an index holds.
 
     Attributes:
-        paths: of every file, from the folder, printable.
-        runs: what a file that is a stored run says of the run.
-        of_others: how many benchmarks of a file are not this plugin's.
-        results: file, series, facts; ordered by file, and inside a file as they stand there.
-        wrong: file, what kind of thing is wrong with it, and what.
+        runs: of every series, in order; what is there twice is left out.
+        wrong: path of a file, from the folder, printable; what kind of thing is wrong with it, and what.
+        files_of_others: how many files hold nothing of this plugin.
+        benchmarks_of_others: how many benchmarks that are not this plugin's stand in files that hold its own.
         unfinished: paths of files that were never finished, printable.
     """
 
-    paths: Mapping[int, str] = {}
-    runs: Mapping[int, RunFacts] = {}
-    of_others: Mapping[int, int] = {}
-    results: Sequence[tuple[int, Series, ResultFacts]] = ()
-    wrong: Sequence[tuple[int, Kind, str]] = ()
+    runs: Mapping[Series, Sequence[HistoryRun]] = {}
+    wrong: Sequence[tuple[str, Kind, str]] = ()
+    files_of_others: int = 0
+    benchmarks_of_others: int = 0
     unfinished: Sequence[str] = ()
 
 
@@ -125,57 +128,54 @@ def _text_id(connection: sqlite3.Connection, fact: Any) -> int:
     return int(number)
 
 
-class _Decoded(dict[int, Any]):
-    """Texts by number, each decoded when it is first asked for, so that equal ones are one object."""
-
-    def __init__(self, texts: Mapping[int, str], make: Callable[[Any], Any] = lambda decoded: decoded) -> None:
-        self._texts, self._make = texts, make
-
-    def __missing__(self, number: int) -> Any:
-        self[number] = made = self._make(json.loads(self._texts[number]))
-        return made
-
-
 def contents(connection: sqlite3.Connection) -> Contents:
     """Everything that an index holds."""
-    texts = dict(connection.execute("SELECT id, text FROM texts"))
-    series, mappings = _Decoded(texts, lambda names: Series(*names)), _Decoded(texts)
-    files = connection.execute("SELECT id, path, of_others, date, commit_id, dirty, host FROM files").fetchall()
+    files_of_others, benchmarks_of_others = connection.execute(_OTHERS).fetchone()
     return Contents(
-        paths={file: path for file, path, *_ in files},
-        runs={file: RunFacts(date, commit, bool(dirty), host) for file, _, _, date, commit, dirty, host in files if date is not None},
-        of_others={file: number for file, _, number, *_ in files},
-        results=[
-            (
-                file,
-                series[name],
-                ResultFacts(
-                    verdict,
-                    math.nan if speedup is None else speedup,
-                    math.nan if low is None else low,
-                    math.nan if high is None else high,
-                    latency_s,
-                    baseline_latency_s,
-                    bool(reference),
-                    samples,
-                    mappings[versions],
-                    mappings[canary_s],
-                ),
-            )
-            for (
-                file,
-                name,
-                verdict,
-                speedup,
-                low,
-                high,
-                latency_s,
-                baseline_latency_s,
-                reference,
-                samples,
-                versions,
-                canary_s,
-            ) in connection.execute(_RESULTS)
-        ],
-        wrong=connection.execute("SELECT file, kind, words FROM wrong ORDER BY file").fetchall(),
+        runs=_runs(connection),
+        wrong=connection.execute("SELECT path, kind, words FROM wrong JOIN files ON file = id ORDER BY path").fetchall(),
+        files_of_others=files_of_others,
+        benchmarks_of_others=benchmarks_of_others,
     )
+
+
+def _runs(connection: sqlite3.Connection) -> dict[Series, list[HistoryRun]]:
+    """The runs of every series, by date, then name. Equal samples of one date are one run, whatever test or file they come from."""
+    decoded = _decoded(connection)
+    files = {
+        file: (RunFacts(date, commit, bool(dirty), host), path.rpartition("/")[2].removesuffix(".json"))
+        for file, path, date, commit, dirty, host in connection.execute(
+            "SELECT id, path, date, commit_id, dirty, host FROM files WHERE date NOT NULL"
+        )
+    }
+    place = {file: number for number, file in enumerate(sorted(files, key=lambda file: (files[file][0].date, files[file][1])))}
+    rows = sorted(connection.execute(_RESULTS), key=lambda row: place[row[0]])
+    runs: dict[int, list[HistoryRun]] = {}
+    seen = set()
+    for file, series, samples, versions, canary_s, verdict, speedup, low, high, latency_s, baseline_latency_s, reference in rows:
+        run, name = files[file]
+        same = series, run.date, samples
+        if same in seen:
+            continue
+        seen.add(same)
+        facts = ResultFacts(
+            verdict,
+            math.nan if speedup is None else speedup,
+            math.nan if low is None else low,
+            math.nan if high is None else high,
+            latency_s,
+            baseline_latency_s,
+            bool(reference),
+            samples,
+            decoded[versions],
+            decoded[canary_s],
+        )
+        runs.setdefault(series, []).append(run_in_history(name, run, facts))
+    return {Series(*decoded[series]): members for series, members in runs.items()}
+
+
+def _decoded(connection: sqlite3.Connection) -> dict[int, Any]:
+    """What the texts of an index stand for, by number, all decoded at once."""
+    texts = connection.execute("SELECT id, text FROM texts").fetchall()
+    values = json.loads(f"[{','.join(text for _, text in texts)}]")
+    return {number: value for (number, _), value in zip(texts, values, strict=True)}

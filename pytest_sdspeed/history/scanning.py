@@ -38,19 +38,19 @@ class Found(NamedTuple):
 def scan(folder: Path) -> Found:
     """Every JSON file below a folder; none where there is no folder."""
     files: dict[str, tuple[str, Stamp]] = {}
-    unfinished, problems, pending = [], [], [str(folder)]
+    unfinished, problems, pending = [], [], [(str(folder), "")]
     while pending:
-        inside = pending.pop()
+        inside, prefix = pending.pop()
         try:
             with os.scandir(inside) as entries:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
-                        pending.append(entry.path)
+                        pending.append((entry.path, f"{prefix}{_printable(entry.name)}/"))
                     elif entry.name.endswith(".json") and entry.is_file():
                         status = entry.stat()
-                        files[_printable(entry.path, folder)] = entry.path, Stamp(status.st_mtime_ns, status.st_size)
+                        files[prefix + _printable(entry.name)] = entry.path, Stamp(status.st_mtime_ns, status.st_size)
                     elif entry.name.endswith(UNFINISHED) and ".json." in entry.name:
-                        unfinished.append(_printable(entry.path, folder))
+                        unfinished.append(prefix + _printable(entry.name))
         except FileNotFoundError:
             # It went while it was looked at.
             continue
@@ -75,7 +75,6 @@ def read(path: str, stamp: Stamp) -> tuple[Stamp, FileFacts]:
         return UNREADABLE, FileFacts(run=None, wrong=(("damaged", f"cannot be read: {error.strerror}"),))
 
 
-def _printable(path: str, folder: Path) -> str:
-    """A path from a folder, with slashes, as text that can be written: names of files are bytes of any kind."""
-    inside = path[len(str(folder)) :].lstrip(os.sep).replace(os.sep, "/")
-    return inside.encode(errors="backslashreplace").decode()
+def _printable(name: str) -> str:
+    """A name as text that can be written: names of files are bytes of any kind."""
+    return name.encode(errors="backslashreplace").decode()

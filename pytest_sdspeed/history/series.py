@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.history.facts import Series, run_in_history
@@ -39,19 +40,22 @@ def histories(folder: Path) -> tuple[tuple[History, ...], tuple[str, ...]]:
     Returns:
         One history for each table, setup, baseline, device and recipe, and lines on what was passed over.
     """
-    stored, problems = contents(folder)
-    names = {file: PurePosixPath(path).stem for file, path in stored.paths.items()}
-    in_order = sorted(stored.runs, key=lambda file: (stored.runs[file].date, names[file]))
-    place = {file: number for number, file in enumerate(in_order)}
-    runs: dict[Series, list[HistoryRun]] = {}
-    seen = set()
-    for file, series, result in sorted(stored.results, key=lambda found: place[found[0]]):
-        same = (series, stored.runs[file].date, result.samples)
-        if same not in seen:
-            seen.add(same)
-            runs.setdefault(series, []).append(run_in_history(names[file], stored.runs[file], result))
-    found = tuple(History(**series._asdict(), runs=tuple(members)) for series, members in runs.items())
-    return found, (*problems, *_passed_over(folder, stored))
+    with _no_collection():
+        stored, problems = contents(folder)
+    found = (History(**series._asdict(), runs=tuple(runs)) for series, runs in stored.runs.items())
+    return tuple(found), (*problems, *_passed_over(folder, stored))
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """No garbage collection: it would look at every fact of thousands of runs several times over, and none is in a cycle."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def series_of(result: Result, test: str) -> Series:
@@ -87,23 +91,17 @@ def history_run(result: Result, run_info: Mapping[str, Any]) -> HistoryRun:
 def _passed_over(folder: Path, stored: Contents) -> Iterator[str]:
     """What was not read, and why: a line each for the first few files of a kind, and one on what is not this plugin's."""
     wrong: dict[Kind, list[str]] = {kind: [] for kind in _KINDS}
-    for file, kind, words in stored.wrong:
-        wrong[kind].append(f"{folder / stored.paths[file]}: {words}")
+    for path, kind, words in stored.wrong:
+        wrong[kind].append(f"{folder / path}: {words}")
     wrong["unfinished"] += [f"{folder / path}: left by a run that was killed, or is being written" for path in stored.unfinished]
     for kind, lines in wrong.items():
-        yield from _capped(sorted(lines), _KINDS[kind])
-    yield from _of_others(stored)
+        yield from _capped(lines, _KINDS[kind])
+    others = stored.files_of_others, stored.benchmarks_of_others
+    if any(others):
+        yield f"sd history: not this plugin's: {others[0]} files, and {others[1]} benchmarks in files that hold its own too"
 
 
 def _capped(lines: list[str], what: str) -> Iterator[str]:
     yield from (f"sd history: passed over {line}" for line in lines[:NAMED])
     if len(lines) > NAMED:
         yield f"sd history: passed over, and {len(lines) - NAMED} more {what}"
-
-
-def _of_others(stored: Contents) -> Iterator[str]:
-    own = {file for file, *_ in stored.results} | {file for file, *_ in stored.wrong}
-    alone = sum(number > 0 and file not in own for file, number in stored.of_others.items())
-    beside = sum(number for file, number in stored.of_others.items() if file in own)
-    if alone or beside:
-        yield f"sd history: not this plugin's: {alone} files, and {beside} benchmarks in files that hold its own too"
