@@ -12,6 +12,7 @@ from pytest_sdspeed.errors import SdSpeedError
 from pytest_sdspeed.fixtures import CLOCK, run_of
 from pytest_sdspeed.gate import expectation_of, setups_of
 from pytest_sdspeed.history.saving import PLUGIN, ReplayClock, Storing, run_folders, run_info, storage_folder, unwritable_storage
+from pytest_sdspeed.history.storage import SESSION, guard
 from pytest_sdspeed.model import BASELINE
 
 if TYPE_CHECKING:
@@ -57,7 +58,9 @@ def prepare(config: pytest.Config, gated: Iterable[pytest.Item]) -> None:
     if problem:
         raise pytest.UsageError(problem)
     command = shlex.join(["pytest", *map(str, config.invocation_params.args)])
-    config.pluginmanager.register(Storing(run_of(config), command, run_folders(config.option, Path.cwd())), "sdspeed-storing")
+    storing = Storing(run_of(config), command, run_folders(config.option, Path.cwd()))
+    config.pluginmanager.register(storing, "sdspeed-storing")
+    guard(config.pluginmanager.getplugin(SESSION), storing)
     _look_back(config)
     for item in gated:
         item.stash[CLOCK] = clock = ReplayClock()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from typing import TYPE_CHECKING, Any
 
+from pytest_sdspeed.history.storage import write_whole
 from pytest_sdspeed.model import Exhibit
 
 if TYPE_CHECKING:
@@ -68,13 +68,7 @@ def save(folder: Path, exhibits: Iterable[Exhibit]) -> None:
             if target.is_file() and target.stat().st_size == len(png):
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = target.with_suffix(f".{os.getpid()}.part")
-            try:
-                unfinished.write_bytes(png)
-                unfinished.replace(target)
-            except BaseException:
-                unfinished.unlink(missing_ok=True)
-                raise
+            write_whole(target, png)
 
 
 def named(stored: Any) -> Iterator[str]:

@@ -66,11 +66,9 @@ def read_run(path: Path) -> StoredRun:
         StoredRunError: the file cannot be read, is damaged, or holds no result of this plugin; the message names it.
     """
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        benchmarks = stored["benchmarks"]
-        extras = [(str(benchmark["fullname"]), benchmark["extra_info"].get(EXTRA)) for benchmark in benchmarks]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StoredRunError(f"{path}: not a run that pytest-benchmark stored: {type(error).__name__}: {error}") from None
+        stored, extras = decoded(path.read_bytes())
+    except (OSError, StoredRunError) as error:
+        raise StoredRunError(f"{path}: {error}") from None
     results, passed_over = [], []
     for name, extra in extras:
         try:
@@ -83,6 +81,19 @@ def read_run(path: Path) -> StoredRun:
     if not results:
         raise StoredRunError(f"{path}: no result of this plugin: {'; '.join(passed_over) or 'it is empty'}")
     return StoredRun(path=path, results=tuple(results), facts=facts_of(stored), passed_over=tuple(passed_over))
+
+
+def decoded(content: bytes) -> tuple[Mapping[str, Any], list[tuple[str, Any]]]:
+    """What a file of pytest-benchmark holds, and of each of its benchmarks the test's full name and this plugin's record, or None.
+
+    Raises:
+        StoredRunError: it is damaged, or another kind of file.
+    """
+    try:
+        stored = json.loads(content)
+        return stored, [(str(benchmark["fullname"]), benchmark["extra_info"].get(EXTRA)) for benchmark in stored["benchmarks"]]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise StoredRunError(f"not a run that pytest-benchmark stored: {type(error).__name__}: {error}") from None
 
 
 def latest_run(folder: Path) -> tuple[StoredRun, tuple[str, ...]]:
@@ -134,8 +145,8 @@ def facts_of(stored: Mapping[str, Any]) -> dict[str, str]:
     Args:
         stored: ``machine_info``, ``commit_info`` and ``datetime``, as pytest-benchmark stores them.
     """
-    machine, commit = _section(stored, "machine_info"), _section(stored, "commit_info")
-    own = _section(machine, EXTRA)
+    machine, commit = section(stored, "machine_info"), section(stored, "commit_info")
+    own = section(machine, EXTRA)
     changed = ", with uncommitted changes" if commit.get("dirty") else ""
     known = {
         "date": stored.get("datetime"),
@@ -146,12 +157,12 @@ def facts_of(stored: Mapping[str, Any]) -> dict[str, str]:
         "host": machine.get("node"),
         "system": " ".join(str(machine[name]) for name in ("system", "release", "machine") if machine.get(name)),
         "Python": machine.get("python_version"),
-        "processor": _section(machine, "cpu").get("brand_raw"),
+        "processor": section(machine, "cpu").get("brand_raw"),
     }
     return {label: str(value) for label, value in known.items() if value}
 
 
-def _section(stored: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def section(stored: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """A mapping inside a stored one; empty where there is none."""
     found = stored.get(name)
     return found if isinstance(found, dict) else {}

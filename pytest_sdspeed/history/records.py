@@ -28,9 +28,6 @@ def record(result: Result) -> dict[str, Any]:
 
     The pictures are named by their hashes; ``pictures.save`` writes them.
     """
-    recipe = None if result.recipe is None else asdict(result.recipe) | {"weights": result.weights}
-    if recipe is not None:
-        recipe["more_prompts"] = list(recipe["more_prompts"])
     return {
         "schema": SCHEMA,
         **_named(result, "table", "setup", "baseline", "device"),
@@ -43,7 +40,7 @@ def record(result: Result) -> dict[str, Any]:
         "samples_s": _slots(result.samples_s),
         "image": {metric: _number(value) for metric, value in result.image.items()},
         "image_verdict": result.image_verdict,
-        "recipe": recipe,
+        "recipe": stored_recipe(result),
         "versions": dict(result.versions),
         "peak_memory_bytes": result.peak_memory_bytes,
         **{name: None if getattr(result, name) is None else dict(getattr(result, name)) for name in _UNKNOWN},
@@ -56,6 +53,13 @@ def record(result: Result) -> dict[str, Any]:
         "notes": list(result.notes),
         "pictures": [described(exhibit) for exhibit in result.exhibits],
     }
+
+
+def stored_recipe(result: Result) -> dict[str, Any] | None:
+    """The stored form of a result's recipe, with where its weights come from; None for callables."""
+    if result.recipe is None:
+        return None
+    return asdict(result.recipe) | {"more_prompts": list(result.recipe.more_prompts), "weights": result.weights}
 
 
 def _named(result: Result, *names: str) -> dict[str, Any]:

@@ -98,7 +98,7 @@ class _Run(Protocol):
 
 
 class Storing:
-    """What is stored beside the results: the device, the command, and the pictures.
+    """What is stored beside the results: the device, the command, and the pictures; and what could not be stored.
 
     Args:
         run: its machine is asked for only where something was measured.
@@ -108,6 +108,23 @@ class Storing:
 
     def __init__(self, run: _Run, command: str, folders: tuple[Path, ...]) -> None:
         self._run, self._command, self._folders = run, _CREDENTIALS.sub("//***@", command), folders
+        self._lost = False
+
+    def lost(self, where: object, error: Exception) -> None:
+        """Note that the run could not be stored.
+
+        Args:
+            where: the file, folder or database.
+            error: why.
+        """
+        reason = (isinstance(error, OSError) and error.strerror) or f"{type(error).__name__}: {error}"
+        self._run.problems.append(f"sd run: not stored in {_CREDENTIALS.sub('//***@', str(where))}: {reason}")
+        self._lost = True
+
+    def pytest_sessionfinish(self, session: Any) -> None:
+        """Fail a run that passed and could not be stored as it was asked to be; pytest-benchmark has stored it by now."""
+        if self._lost:
+            session.exitstatus = session.exitstatus or 1
 
     def pytest_benchmark_update_machine_info(self, machine_info: dict[str, Any]) -> None:
         """Add what ``machine_info`` lacks, under ``sdspeed``."""

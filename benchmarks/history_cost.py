@@ -1,0 +1,172 @@
+"""What reading the history of many stored runs costs: seconds and peak memory of a process that starts, reads and ends.
+
+``python benchmarks/history_cost.py [--runs N]`` makes the runs up, as pytest-benchmark writes them, and prints a Markdown table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_sdspeed.history.index import NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_sdspeed.model import Row
+
+VARIANTS = 10
+"""Runs that are made up in full; the others differ from them in date, commit and canary."""
+BLOCKS = 8
+BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
+DATE, COMMIT, CANARY_S = "2026-01-01T00:00:00+00:00", "0" * 40, 0.00123456789
+VERSIONS = {"torch": "2.13.0", "diffusers": "0.42.1", "transformers": "5.23.0", "numpy": "2.4.1", "python": "3.12.4"}
+MACHINE = {
+    "node": "ci-runner-7",
+    "processor": "x86_64",
+    "machine": "x86_64",
+    "python_implementation": "CPython",
+    "python_version": "3.12.4",
+    "release": "6.8.0-45-generic",
+    "system": "Linux",
+    "cpu": {"brand_raw": "AMD EPYC 7763 64-Core Processor", "count": 4, "flags": [f"flag{number}" for number in range(120)]},
+    "sdspeed": {"kind": "cpu", "device": "AMD EPYC 7763", "command": "pytest benchmarks --benchmark-autosave"},
+}
+CHILD = """
+import resource, sys
+from pathlib import Path
+from pytest_sdspeed.history.series import histories
+found, problems = histories(Path(sys.argv[1]))
+assert not problems, problems
+print(len(found), sum(len(history.runs) for history in found))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def stored(row: Row, rng: random.Random) -> dict[str, Any]:
+    """A benchmark as pytest-benchmark stores it: a row of the miniature, with pictures named."""
+    from pytest_sdspeed.history.records import record
+    from pytest_sdspeed.judge.blocks import latencies
+    from pytest_sdspeed.model import CONTROL, Exhibit, Interval, Result
+
+    def pairs(level_s: float) -> list[list[float]]:
+        return [[level_s * rng.gauss(1, 0.02) for _ in range(2)] for _ in range(BLOCKS)]
+
+    samples = {row.baseline: pairs(1.0), CONTROL: pairs(1.0), row.setup: pairs(1 / row.speedup)}
+    latency_s, baseline_latency_s = latencies(samples, row.setup, row.baseline)
+    pictures = {"baseline": b"b", "candidate": row.setup.encode()}
+    exhibit = Exhibit(seed=0, prompt=row.recipe.prompt, index=0, pictures=pictures, metrics={"psnr": 58.1, "ssim": 0.998, "mae": 0.001})
+    result = Result(
+        table="miniature",
+        setup=row.setup,
+        baseline=row.baseline,
+        device="AMD EPYC 7763",
+        documented_on="cpu",
+        speedup=row.speedup,
+        low=0.99 * row.speedup,
+        high=1.01 * row.speedup,
+        expected=row.speedup,
+        tolerance=row.tolerance,
+        floor=row.speedup * (1 - row.tolerance),
+        verdict="pass",
+        image_verdict="pass",
+        blocks=BLOCKS,
+        latency_s=latency_s,
+        baseline_latency_s=baseline_latency_s,
+        samples_s=samples,
+        image=exhibit.metrics,
+        images=None,
+        reasons=(),
+        control=Interval(1.0, 0.99, 1.01),
+        recipe=row.recipe,
+        versions=VERSIONS,
+        planned_blocks=20,
+        resolves=0.011,
+        weights="embedded",
+        peak_memory_bytes=123456789,
+        exhibits=[exhibit] * 6,
+        starts_s=samples,
+        canary_s={"matmul": [CANARY_S, CANARY_S], "memory": [0.002, 0.002], "python": [0.01, 0.01]},
+    )
+    stats = dict.fromkeys(("min", "max", "mean", "stddev", "median", "iqr", "q1", "q3", "ld15iqr", "hd15iqr", "ops", "total"), latency_s)
+    return {
+        "group": "miniature on AMD EPYC 7763",
+        "name": f"test_miniature[{row.setup}]",
+        "fullname": f"benchmarks/test_miniature.py::test_miniature[{row.setup}]",
+        "params": {"sd_setup": row.setup},
+        "param": row.setup,
+        "extra_info": {"sdspeed": record(result)},
+        "options": {"disable_gc": False, "timer": "sdspeed_replay", "min_rounds": 5, "max_time": 1.0, "min_time": 5e-06, "warmup": False},
+        "stats": {**stats, "rounds": 2 * BLOCKS, "iterations": 1, "outliers": "0;0"},
+    }
+
+
+def texts() -> Iterator[str]:
+    """Runs as they are stored, with the marks of date, commit and canary."""
+    from pytest_sdspeed.tables import load_tables
+
+    (miniature,) = (table for table in load_tables() if table.name == "miniature")
+    rows = [
+        row
+        for row in miniature.rows
+        if row.setup in ("baseline", "bf16", "channels_last", "baseline_b4", "distilled", "distilled_tiny_vae")
+    ]
+    for seed in range(VARIANTS):
+        rng = random.Random(seed)  # noqa: S311 - made-up latencies
+        benchmarks = [stored(row, rng) for row in rows]
+        commit = {"id": COMMIT, "time": DATE, "dirty": False, "project": "sdspeed", "branch": "main"}
+        run = {"machine_info": MACHINE, "commit_info": commit, "benchmarks": benchmarks, "datetime": DATE, "version": "5.3.1"}
+        yield json.dumps(run, indent=4)
+
+
+def write_runs(folder: Path, runs: int) -> int:
+    """Write runs; the bytes of them all."""
+    variants, written = list(texts()), 0
+    folder.mkdir(parents=True)
+    for number in range(1, runs + 1):
+        date = (BEGUN + timedelta(hours=number)).isoformat()
+        text = (
+            variants[number % VARIANTS]
+            .replace(DATE, date)
+            .replace(COMMIT, f"{number:040x}")
+            .replace(str(CANARY_S), f"{CANARY_S + number / 1e9:.11f}")
+        )
+        written += (folder / f"{number:04}_{number:040x}_20260101_000000.json").write_text(text)
+    return written
+
+
+def cost(folder: Path) -> tuple[float, float, str]:
+    """Seconds and peak MB of a process that reads the histories of a folder, and how many histories and runs it found."""
+    begun = time.perf_counter()
+    said = subprocess.run([sys.executable, "-c", CHILD, str(folder)], check=True, capture_output=True, text=True).stdout
+    seconds = time.perf_counter() - begun
+    found, peak_kb = said.splitlines()
+    return seconds, int(peak_kb) / 1e3, found
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=10_000)
+    runs = parser.parse_args().runs
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        written = write_runs(folder / "Linux-CPython-3.12-64bit", runs)
+        print(f"{runs} runs of {written / runs / 1e3:.0f} kB\n")
+        print("| reading | seconds | peak memory, MB | histories and their results |\n| --- | --- | --- | --- |")
+        for what in ("first, all files", "again, nothing new", "again, nothing new", "again, nothing new"):
+            seconds, peak_mb, found = cost(folder)
+            print(f"| {what} | {seconds:.2f} | {peak_mb:.0f} | {found} |")
+        print(f"\nThe index has {(folder / NAME).stat().st_size / 1e6:.1f} MB.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""The tables of an index, and how the facts of a file are put into them and come back."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pytest_sdspeed.history.facts import ResultFacts, RunFacts, Series, run_in_history
+from pytest_sdspeed.history.scanning import Stamp
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pytest_sdspeed.history.facts import FileFacts, Kind
+    from pytest_sdspeed.model import HistoryRun
+
+VERSION = 1
+"""Of the tables."""
+OWNER = 0x5D59EED
+"""Marks a file of SQLite as an index of this plugin (``PRAGMA application_id``)."""
+SCHEMA = f"""
+BEGIN IMMEDIATE;
+CREATE TABLE files(id INTEGER PRIMARY KEY, path TEXT UNIQUE, mtime_ns INTEGER, size INTEGER,
+                   date TEXT, commit_id TEXT, dirty INTEGER, host TEXT, of_others INTEGER);
+CREATE TABLE wrong(file INTEGER, kind TEXT, words TEXT, PRIMARY KEY (file, kind)) WITHOUT ROWID;
+CREATE TABLE texts(id INTEGER PRIMARY KEY, text TEXT UNIQUE);
+CREATE TABLE results(file INTEGER, number INTEGER, series INTEGER, image_verdict TEXT, verdict TEXT, speedup REAL, low REAL, high REAL,
+                     latency_s REAL, baseline_latency_s REAL, reference INTEGER, samples INTEGER, versions INTEGER, canary_s INTEGER,
+                     PRIMARY KEY (file, number)) WITHOUT ROWID;
+PRAGMA application_id = {OWNER};
+PRAGMA user_version = {VERSION};
+COMMIT;
+"""
+"""``series``, ``versions`` and ``canary_s`` are numbers of texts, as many results share one."""
+_RESULTS = (
+    "SELECT file, series, samples, versions, canary_s, verdict, speedup, low, high, latency_s, baseline_latency_s, reference "
+    "FROM results ORDER BY file, number"
+)
+_OTHERS = (
+    "SELECT coalesce(sum(NOT own), 0), coalesce(sum(own * of_others), 0) FROM "
+    "(SELECT of_others, id IN (SELECT file FROM results UNION SELECT file FROM wrong) AS own FROM files WHERE of_others > 0)"
+)
+
+
+class Contents(NamedTuple):
+    """What an index holds.
+
+    Attributes:
+        runs: of every series, in order; what is there twice is left out.
+        wrong: path of a file, from the folder, printable; what kind of thing is wrong with it, and what.
+        files_of_others: how many files hold nothing of this plugin.
+        benchmarks_of_others: how many benchmarks that are not this plugin's stand in files that hold its own.
+        unfinished: paths of files that were never finished, printable.
+    """
+
+    runs: Mapping[Series, Sequence[HistoryRun]] = {}
+    wrong: Sequence[tuple[str, Kind, str]] = ()
+    files_of_others: int = 0
+    benchmarks_of_others: int = 0
+    unfinished: Sequence[str] = ()
+
+
+def is_empty(connection: sqlite3.Connection) -> bool:
+    """Whether nothing was ever written to a database."""
+    return not any(_mark(connection, name) for name in ("application_id", "user_version", "schema_version"))
+
+
+def check(connection: sqlite3.Connection) -> None:
+    """See that a database is an index with these tables.
+
+    Raises:
+        ValueError: it is of another version, or somebody else's.
+    """
+    if (_mark(connection, "application_id"), _mark(connection, "user_version")) != (OWNER, VERSION):
+        raise ValueError(f"not an index of version {VERSION}")
+
+
+def _mark(connection: sqlite3.Connection, name: str) -> int:
+    (mark,) = connection.execute(f"PRAGMA {name}").fetchone()
+    return int(mark)
+
+
+def stamps(connection: sqlite3.Connection) -> dict[str, Stamp]:
+    """The files of an index, by path."""
+    return {path: Stamp(*stamp) for path, *stamp in connection.execute("SELECT path, mtime_ns, size FROM files")}
+
+
+def forget(connection: sqlite3.Connection, paths: Iterable[str]) -> None:
+    """Take files out of an index; those that are not in it are ignored."""
+    named = [(path,) for path in paths]
+    connection.executemany("DELETE FROM results WHERE file = (SELECT id FROM files WHERE path = ?)", named)
+    connection.executemany("DELETE FROM wrong WHERE file = (SELECT id FROM files WHERE path = ?)", named)
+    connection.executemany("DELETE FROM files WHERE path = ?", named)
+
+
+def tidy(connection: sqlite3.Connection) -> None:
+    """Drop texts that no result has any more."""
+    connection.execute(
+        "DELETE FROM texts WHERE id NOT IN "
+        "(SELECT series FROM results UNION SELECT versions FROM results UNION SELECT canary_s FROM results)"
+    )
+
+
+def insert(connection: sqlite3.Connection, path: str, stamp: Stamp, facts: FileFacts) -> None:
+    """Put a file into an index that does not have it.
+
+    Args:
+        connection: to the index.
+        path: from the folder, printable.
+        stamp: tells when the file has changed.
+        facts: what it holds.
+    """
+    run = facts.run or (None,) * len(RunFacts._fields)
+    file = connection.execute("INSERT INTO files VALUES(NULL, ?, ?, ?, ?, ?, ?, ?, ?)", (path, *stamp, *run, facts.foreign)).lastrowid
+    connection.executemany("INSERT INTO wrong VALUES(?, ?, ?)", [(file, kind, words) for kind, words in facts.wrong])
+    for number, (series, image_verdict, (*figures, versions, canary_s)) in enumerate(facts.results):
+        text_ids = [_text_id(connection, fact) for fact in (series, versions, canary_s)]
+        values = (file, number, text_ids[0], image_verdict, *figures, *text_ids[1:])
+        connection.execute("INSERT INTO results VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+
+
+def _text_id(connection: sqlite3.Connection, fact: Any) -> int:
+    text = json.dumps(fact, sort_keys=True)
+    connection.execute("INSERT OR IGNORE INTO texts(text) VALUES(?)", (text,))
+    (number,) = connection.execute("SELECT id FROM texts WHERE text = ?", (text,)).fetchone()
+    return int(number)
+
+
+def contents(connection: sqlite3.Connection) -> Contents:
+    """Everything that an index holds."""
+    files_of_others, benchmarks_of_others = connection.execute(_OTHERS).fetchone()
+    return Contents(
+        runs=_runs(connection),
+        wrong=connection.execute("SELECT path, kind, words FROM wrong JOIN files ON file = id ORDER BY path").fetchall(),
+        files_of_others=files_of_others,
+        benchmarks_of_others=benchmarks_of_others,
+    )
+
+
+def _runs(connection: sqlite3.Connection) -> dict[Series, list[HistoryRun]]:
+    """The runs of every series, by date, then name. Equal samples of one date are one run, whatever test or file they come from."""
+    decoded = _decoded(connection)
+    files = {
+        file: (RunFacts(date, commit, bool(dirty), host), path.rpartition("/")[2].removesuffix(".json"))
+        for file, path, date, commit, dirty, host in connection.execute(
+            "SELECT id, path, date, commit_id, dirty, host FROM files WHERE date NOT NULL"
+        )
+    }
+    place = {file: number for number, file in enumerate(sorted(files, key=lambda file: (files[file][0].date, files[file][1])))}
+    rows = sorted(connection.execute(_RESULTS), key=lambda row: place[row[0]])
+    runs: dict[int, list[HistoryRun]] = {}
+    seen = set()
+    for file, series, samples, versions, canary_s, verdict, speedup, low, high, latency_s, baseline_latency_s, reference in rows:
+        run, name = files[file]
+        same = series, run.date, samples
+        if same in seen:
+            continue
+        seen.add(same)
+        facts = ResultFacts(
+            verdict,
+            math.nan if speedup is None else speedup,
+            math.nan if low is None else low,
+            math.nan if high is None else high,
+            latency_s,
+            baseline_latency_s,
+            bool(reference),
+            samples,
+            decoded[versions],
+            decoded[canary_s],
+        )
+        runs.setdefault(series, []).append(run_in_history(name, run, facts))
+    return {Series(*decoded[series]): members for series, members in runs.items()}
+
+
+def _decoded(connection: sqlite3.Connection) -> dict[int, Any]:
+    """What the texts of an index stand for, by number, all decoded at once."""
+    texts = connection.execute("SELECT id, text FROM texts").fetchall()
+    values = json.loads(f"[{','.join(text for _, text in texts)}]")
+    return {number: value for (number, _), value in zip(texts, values, strict=True)}

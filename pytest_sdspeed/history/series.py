@@ -1,0 +1,107 @@
+"""The histories of a folder of stored runs, and the place of a run in hand in them."""
+
+from __future__ import annotations
+
+import gc
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pytest_sdspeed.history.facts import Series, run_in_history
+from pytest_sdspeed.history.index import contents
+from pytest_sdspeed.model import History, HistoryRun
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from pytest_sdspeed.history.facts import Kind
+    from pytest_sdspeed.history.rows import Contents
+    from pytest_sdspeed.model import Result
+
+NAMED = 5
+"""Files that are named of each kind that is passed over."""
+_KINDS: dict[Kind, str] = {
+    "damaged": "damaged files",
+    "unfinished": "unfinished files",
+    "schema": "files of another schema",
+    "record": "files with damaged records",
+}
+
+
+def histories(folder: Path) -> tuple[tuple[History, ...], tuple[str, ...]]:
+    """All histories below a folder of stored runs, without their changes.
+
+    What is there twice counts once: two tests that share a campaign, two files that hold the same run.
+
+    Args:
+        folder: that of ``--benchmark-storage``; where there is none, there are no histories.
+
+    Returns:
+        One history for each table, setup, baseline, device and recipe, and lines on what was passed over.
+    """
+    with _no_collection():
+        stored, problems = contents(folder)
+    found = (History(**series._asdict(), runs=tuple(runs)) for series, runs in stored.runs.items())
+    return tuple(found), (*problems, *_passed_over(folder, stored))
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """No garbage collection: it would look at every fact of thousands of runs several times over, and none is in a cycle."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def series_of(result: Result, test: str) -> Series:
+    """The series that a result in hand belongs to: its fields are those of its ``History``.
+
+    Args:
+        result: what was measured.
+        test: id of the test that measured it, which tells callables apart.
+    """
+    from pytest_sdspeed.history.parsing import recipe_key
+    from pytest_sdspeed.history.records import stored_recipe
+
+    return Series(result.table, result.setup, result.baseline, result.device, recipe_key(stored_recipe(result), test))
+
+
+def history_run(result: Result, run_info: Mapping[str, Any]) -> HistoryRun:
+    """A result in hand as the run of a history, without a name.
+
+    Args:
+        result: what was measured.
+        run_info: of the run, as ``saving.run_info`` makes it.
+    """
+    from datetime import UTC, datetime
+
+    from pytest_sdspeed.history.parsing import result_facts, run_facts
+    from pytest_sdspeed.history.records import record
+
+    # Its pictures say nothing here, and storing them costs.
+    stored = record(replace(result, exhibits=()))
+    return run_in_history("", run_facts(run_info, datetime.now(UTC).timestamp()), result_facts(stored))
+
+
+def _passed_over(folder: Path, stored: Contents) -> Iterator[str]:
+    """What was not read, and why: a line each for the first few files of a kind, and one on what is not this plugin's."""
+    wrong: dict[Kind, list[str]] = {kind: [] for kind in _KINDS}
+    for path, kind, words in stored.wrong:
+        wrong[kind].append(f"{folder / path}: {words}")
+    wrong["unfinished"] += [f"{folder / path}: left by a run that was killed, or is being written" for path in stored.unfinished]
+    for kind, lines in wrong.items():
+        yield from _capped(lines, _KINDS[kind])
+    others = stored.files_of_others, stored.benchmarks_of_others
+    if any(others):
+        yield f"sd history: not this plugin's: {others[0]} files, and {others[1]} benchmarks in files that hold its own too"
+
+
+def _capped(lines: list[str], what: str) -> Iterator[str]:
+    yield from (f"sd history: passed over {line}" for line in lines[:NAMED])
+    if len(lines) > NAMED:
+        yield f"sd history: passed over, and {len(lines) - NAMED} more {what}"
