@@ -137,10 +137,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
     """Print one table per campaign, and write the files that were asked for: not over those of a run that was one."""
     if RUN not in config.stash or exitstatus == pytest.ExitCode.USAGE_ERROR:
         return
-    from pytest_sdspeed.summary import file_lines, table_lines
+    from pytest_sdspeed.summary import file_lines, history_lines, table_lines
 
     session = config.stash[RUN]
-    lines = list(table_lines(session.results))
+    lines = [*table_lines(session.results), *history_lines(session)]
     if lines:
         terminalreporter.section("pytest-sdspeed", sep="-")
     for line in (*lines, *file_lines(session, config)):

@@ -11,7 +11,7 @@ from pytest_sdspeed.report import text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from pytest_sdspeed.model import Result
+    from pytest_sdspeed.model import History, Result
     from pytest_sdspeed.session import Session
 
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
@@ -25,6 +25,26 @@ def table_lines(results: Iterable[Result]) -> Iterator[str]:
         yield from (f"note: {remark}" for remark in text.remarks(group))
 
 
+def history_lines(session: Session) -> Iterator[str]:
+    """A line for each row that was measured before, and what of the stored runs could not be read."""
+    if session.past is None:
+        return
+    from pytest_sdspeed.report import history
+
+    yield from (f"history: {history.line(found)}" for found in histories(session) if len(found.runs) > 1)
+    yield from session.past.problems
+
+
+def histories(session: Session) -> list[History]:
+    """Of the rows that were measured, each once."""
+    found = {}
+    for result in session.results:
+        if result.history is not None:
+            key = (result.history.table, result.history.setup, result.history.baseline, result.history.device, result.history.recipe)
+            found[key] = result.history
+    return list(found.values())
+
+
 def file_lines(session: Session, config: Any) -> Iterator[str]:
     """Write report, record and step summary where asked for, with a line on each. One that cannot be written leaves the others theirs."""
     yield from session.problems
@@ -35,7 +55,7 @@ def file_lines(session: Session, config: Any) -> Iterator[str]:
     if target and session.results:
         from pytest_sdspeed.report.markdown import summary
 
-        yield _written("sd summary", Path(target), lambda: summary(session.results), mode="a")
+        yield _written("sd summary", Path(target), lambda: summary(session.results, histories(session)), mode="a")
 
 
 def record(session: Session, config: Any) -> bool:
@@ -56,7 +76,7 @@ def record(session: Session, config: Any) -> bool:
 def _page(session: Session, config: Any) -> str:
     from pytest_sdspeed.report.html import page
 
-    return page(session.results, _facts(config))
+    return page(session.results, _facts(config), histories(session))
 
 
 def _facts(config: Any) -> dict[str, str]:

@@ -38,6 +38,7 @@ GLUE_MODULES = {
     "session",
     "contestants",
     "past",
+    "commits",
     "results",
     "recording",
     "pictures",
