@@ -73,18 +73,27 @@ class Drawing:
         low, high: what the axis reaches from and to.
         axis: what it shows, in words.
         unit: how a tick's value is written, as a format.
+        ticks: where they stand and what they say; round values in ``unit`` where None.
     """
 
-    def __init__(self, height: float, low: float, high: float, axis: str, unit: str = "{:g}") -> None:
+    def __init__(
+        self,
+        height: float,
+        low: float,
+        high: float,
+        axis: str,
+        unit: str = "{:g}",
+        *,
+        ticks: Sequence[tuple[float, str]] | None = None,
+    ) -> None:
         self.low, self.high = low, high
         total = height + FOOT
         self._figure = Figure(figsize=(WIDTH / 72, total / 72))
         self._figure.patch.set_visible(False)
         self._pixels = Affine2D().scale(1, -1).translate(0, total)
         self.lines([((low, height), (high, height))], "hairline")
-        for tick in MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high):
-            if low <= tick <= high:
-                self.note(tick, height + 13, unit.format(tick))
+        for tick, words in [(value, unit.format(value)) for value in round_values(low, high, 5)] if ticks is None else ticks:
+            self.note(tick, height + 13, words)
         self.note((low + high) / 2, height + 27, axis)
 
     def lines(self, ends: Sequence[Ends], ink: str | Sequence[str], width: float = 1, *, dotted: bool = False, order: int = 0) -> None:
@@ -154,6 +163,11 @@ class Drawing:
         _adopt(root, name)
         _name(root, name, title, description)
         return ET.tostring(root, encoding="unicode")
+
+
+def round_values(low: float, high: float, most: int) -> list[float]:
+    """Values for ticks that lie within bounds, evenly spaced, in at most so many steps."""
+    return [float(value) for value in MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high) if low <= value <= high]
 
 
 @contextmanager
