@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from pytest_sdspeed.report import history as words
 from pytest_sdspeed.report import text
 from pytest_sdspeed.report.drawing import WIDTH, Drawing
-from pytest_sdspeed.report.runs import canaries
-from pytest_sdspeed.report.strips import LAST, STRIP, Strip, draw
+from pytest_sdspeed.report.runs import canaries, drift
+from pytest_sdspeed.report.strips import FIRST, LAST, NAMES, STRIP, Strip, draw
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,9 +22,6 @@ MOST_RUNS = 200
 
 INKS = {"code": "fail", "stack": "inconclusive", "machine": "invalid", "improvement": "pass", "none": "muted"}
 """Of a change, by its kind."""
-
-_CROWN = 16
-"""Pixels over the strips, where changes of versions and hosts have their names."""
 
 _SIDE = 46
 """Pixels at the right for the values of the strips."""
@@ -50,14 +47,15 @@ def course(history: History, marks: Sequence[Mark], name: str, title: str, floor
     runs, first = history.runs[-MOST_RUNS:], max(len(history.runs) - MOST_RUNS, 0)
     strips = _strips(history, runs, floor)
     pixels = (WIDTH - _SIDE) / len(runs)
-    foot = _CROWN + STRIP * len(strips) - (STRIP - LAST)
+    tops = [STRIP * number for number in range(len(strips))]
     reach = (-0.5, WIDTH / pixels - 0.5)
-    drawing = Drawing(foot, *reach, "runs in order", ticks=_dates(runs))
+    drawing = Drawing(tops[-1] + LAST, *reach, "runs in order", ticks=_dates(runs))
     later = {change.since - first: change.kind for change in history.changes if change.since > first}
-    drawing.lines([((place - 0.5, _CROWN), (place - 0.5, foot)) for place in later], [INKS[kind] for kind in later.values()], 2.5, order=3)
-    _uprights(drawing, [(mark.place - first, mark) for mark in marks if mark.place > first], foot, pixels)
-    for number, strip in enumerate(strips):
-        draw(drawing, strip, _CROWN + STRIP * number, starts=[0, *sorted(later)], solid=[run.reference for run in runs], pixels=pixels)
+    _name(drawing, [(mark.place - first, mark) for mark in marks if mark.place > first], tops, pixels)
+    for place, kind in later.items():
+        _upright(drawing, place, tops, INKS[kind], 2.5)
+    for top, strip in zip(tops, strips, strict=True):
+        draw(drawing, strip, top, starts=[0, *sorted(later)], solid=[run.reference for run in runs], pixels=pixels)
     return drawing.svg(name, title, " ".join([f"{words.sentence(history)}.", *(strip.words() for strip in strips)]))
 
 
@@ -72,7 +70,7 @@ def _strips(history: History, runs: Sequence[HistoryRun], floor: float) -> list[
             values=[scale * value for value in latencies],
             least=_STILL * scale * max((value for value in latencies if math.isfinite(value)), default=1.0),
         ),
-        Strip(name="canary, % from the usual", latest=_known(canary[-1], f"{canary[-1]:+.1f}%"), values=canary, least=100 * _STILL),
+        Strip(name="canary, % from the usual", latest=_known(canary[-1], drift(1 + canary[-1] / 100)), values=canary, least=100 * _STILL),
     ]
     return found if history.setup == history.baseline else [_ratio(runs, floor), *found]
 
@@ -100,17 +98,21 @@ def _dates(runs: Sequence[HistoryRun]) -> list[tuple[float, str]]:
     return list(zip(places, days, strict=True))
 
 
-def _uprights(drawing: Drawing, marks: Sequence[tuple[int, Mark]], foot: float, pixels: float) -> None:
+def _upright(drawing: Drawing, place: int, tops: Sequence[float], ink: str, width: float, *, dotted: bool = False) -> None:
+    """A line before a run, through every band but not through what is written between them."""
+    x = place - 0.5
+    drawing.lines([((x, top + FIRST), (x, top + LAST)) for top in tops], ink, width, dotted=dotted, order=2)
+
+
+def _name(drawing: Drawing, marks: Sequence[tuple[int, Mark]], tops: Sequence[float], pixels: float) -> None:
     """Where versions and hosts changed; names that would touch stand together at the first of their lines."""
-    for host in (False, True):
-        places = [place - 0.5 for place, mark in marks if mark.host is host]
-        drawing.lines([((x, _CROWN - 2), (x, foot)) for x in places], "muted", 1.2, dotted=host, order=2)
     together: list[tuple[float, str]] = []
     for place, mark in marks:
+        _upright(drawing, place, tops, "ink", 1, dotted=mark.host)
         x, names = together[-1] if together else (-math.inf, "")
         if (place - 0.5 - x) * pixels < _LETTER * (len(names) + 2):
             together[-1] = (x, f"{names},{mark.name}")
         else:
             together.append((place - 0.5, mark.name))
     for x, names in together:
-        drawing.note(x, _CROWN - 9, names, ink="ink")
+        drawing.note(x, tops[0] + NAMES, names, ink="ink")

@@ -14,6 +14,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Affine2D
@@ -110,6 +112,14 @@ class Drawing:
         colors = [INKS[one] for one in ([ink] if isinstance(ink, str) else ink)]
         style = "dotted" if dotted else "solid"
         self._add(LineCollection(segments, colors=colors, linewidths=width, linestyles=style, zorder=order))
+
+    def strokes(self, ends: Sequence[Ends], ink: str, width: float, *, order: int = 0) -> None:
+        """Many straight lines of one ink as a single shape, which takes a fraction of the time and the page; else as ``lines``."""
+        points = [(self._x(x), y) for line in ends for x, y in line]
+        path = Path(points, [Path.MOVETO, Path.LINETO] * len(ends))
+        # It would join what lies side by side.
+        path.should_simplify = False
+        self._add(PathPatch(path, fill=False, edgecolor=INKS[ink], linewidth=width, zorder=order))
 
     def marks(self, places: Sequence[tuple[float, float]], marker: str, ink: str, size: float, *, hollow: bool = False) -> None:
         """Equal marks, on top of every line.

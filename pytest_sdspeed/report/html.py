@@ -18,7 +18,7 @@ from pytest_sdspeed.report.bars import memory, stage_names, stages
 from pytest_sdspeed.report.drawing import house_style
 from pytest_sdspeed.report.forest import forest
 from pytest_sdspeed.report.gallery import CaseShown, Gallery
-from pytest_sdspeed.report.history import unsteady
+from pytest_sdspeed.report.history import kind, unsteady
 from pytest_sdspeed.report.thumbnails import thumbnails
 from pytest_sdspeed.report.timeline import Timeline, timeline
 
@@ -91,6 +91,7 @@ def page(results: Sequence[Result], facts: Mapping[str, str] = _NO_FACTS, histor
             campaigns=campaigns,
             elsewhere=elsewhere,
             past_columns=past.COLUMNS,
+            kind_of=kind,
             stage_names=stage_names,
             machine=[*((label, value) for label, value in _machine(results) if label not in facts), *facts.items()],
             telemetry=[(text.name([result]), result.setup, ", ".join(_flat(result.telemetry))) for result in results if result.telemetry],

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pytest_sdspeed.report import history as words
 from pytest_sdspeed.report import text
 from pytest_sdspeed.report.course import MOST_RUNS, course
-from pytest_sdspeed.report.runs import MOST_MARKS, canaries, host_marks, version_marks
+from pytest_sdspeed.report.runs import MOST_MARKS, canaries, drift, host_marks, version_marks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -100,7 +100,7 @@ def shown(histories: Sequence[History], results: Sequence[Result], anchor: str) 
     floors = {result.setup: result.floor for result in results}
     setups = Counter(history.setup for history in histories)
     return [
-        _shown(history, f"{anchor}-past-{number}", floors.get(history.setup, math.nan), history.recipe if setups[history.setup] > 1 else "")
+        _shown(history, f"{anchor}-h{number}", floors.get(history.setup, math.nan), history.recipe if setups[history.setup] > 1 else "")
         for number, history in enumerate((one for group in words.groups(histories) for one in group), start=1)
     ]
 
@@ -118,7 +118,7 @@ def _shown(history: History, anchor: str, floor: float, recipe: str) -> PastShow
         label=words.label(history),
         sentence=words.sentence(history),
         recipe=recipe,
-        svg=course(history, marks, f"{anchor}-plot", title, floor) if history.runs else None,
+        svg=course(history, marks, f"{anchor}p", title, floor) if history.runs else None,
         marks=marks,
         notes=list(_notes(history, drawn, crowded)),
         rows=list(_rows(history, every)),
@@ -138,7 +138,7 @@ def _rows(history: History, marks: Sequence[Mark]) -> Iterator[Sequence[str]]:
     remarks: dict[int, list[str]] = {}
     for change in history.changes:
         remarks.setdefault(change.since, []).append(f"{words.amount(change)} from here on: {change.kind}")
-        remarks.setdefault(change.found, []).append(f"{change.kind} found")
+        remarks.setdefault(change.found, []).append(f"found by this run: {change.kind}")
     for mark in marks:
         remarks.setdefault(mark.place, []).append(mark.said)
     canary = canaries(history.runs)
@@ -157,7 +157,7 @@ def _cells(run: HistoryRun, canary: float, remarks: str) -> Sequence[str]:
         run.host or "unknown",
         f"{text.ratio(run.speedup)} {text.interval(run.low, run.high)}" if math.isfinite(run.speedup) else "unknown",
         text.latency(run.latency_s) if math.isfinite(run.latency_s) else "unknown",
-        f"{100 * (canary - 1):+.1f}%" if math.isfinite(canary) else "unknown",
+        drift(canary) if math.isfinite(canary) else "unknown",
         run.verdict,
         remarks,
     )

@@ -50,6 +50,12 @@ def canaries(runs: Sequence[HistoryRun]) -> list[float]:
     return [_relative(_timed(run), usual) for run in runs]
 
 
+def drift(canary: float) -> str:
+    """``+0.3%``: how far a canary is off the usual."""
+    # Adding zero takes the sign off a negative one.
+    return f"{round(100 * (canary - 1), 1) + 0.0:+.1f}%"
+
+
 def _timed(run: HistoryRun) -> dict[str, float]:
     return {operation: seconds for operation, seconds in run.canary_s.items() if 0 < seconds < math.inf}
 

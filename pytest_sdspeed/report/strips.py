@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     from pytest_sdspeed.report.drawing import Drawing
 
-STRIP = 94
-"""Pixels a strip takes: a line for its name, then the band that its marks stand on."""
+STRIP = 100
+"""Pixels a strip takes: a line for its name, a line that changes may be named in, then the band that its marks stand on."""
 
-FIRST, LAST = 24, 84
-"""Pixels from a strip's top to where its band begins and ends."""
+NAMES, FIRST, LAST = 24, 31, 91
+"""Pixels from a strip's top to the middle of the names, and to where its band begins and ends."""
 
 _INWARD = 5
 """Pixels that marks stay inside the band."""
@@ -87,9 +87,9 @@ def draw(drawing: Drawing, strip: Strip, top: float, *, starts: Sequence[int], s
     levels = [(start, end, _level(strip.values[start:end])) for start, end in pairwise([*starts, len(strip.values)])]
     known = [level for level in levels if math.isfinite(level[2])]
     if not known:
-        drawing.label(top + 12, strip.name, "unknown", ink="muted")
+        drawing.label(top + 10, strip.name, "unknown", ink="muted")
         return
-    drawing.label(top + 12, strip.name, strip.latest)
+    drawing.label(top + 10, strip.name, strip.latest)
     band = _Band(*_reach(strip, known), top)
     _ground(drawing, band, len(strip.values))
     drawing.lines([((start - 0.5, band.y(level)), (end - 0.5, band.y(level))) for start, end, level in known], "muted")
@@ -97,7 +97,8 @@ def draw(drawing: Drawing, strip: Strip, top: float, *, starts: Sequence[int], s
         y = band.y(strip.floor)
         drawing.lines([((-0.5, y), (len(strip.values) - 0.5, y))], "ink", dotted=True, order=1)
     spread = [((x, band.y(low)), (x, band.y(high))) for x, (low, high) in enumerate(strip.spread) if math.isfinite(low + high)]
-    drawing.lines(spread, "arm-1", min(1.0, 0.6 * pixels), order=1)
+    if spread:
+        drawing.strokes(spread, "arm-1", min(1.0, 0.4 * pixels), order=1)
     places = [(x, value) for x, value in enumerate(strip.values) if math.isfinite(value)]
     inside = [(x, value) for x, value in places if band.low <= value <= band.high]
     size = min(max(0.9 * pixels, 2.6), 4.5)
