@@ -13,18 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-from pytest_sdspeed.report import text
+from pytest_sdspeed.report import past, text
 from pytest_sdspeed.report.bars import memory, stage_names, stages
 from pytest_sdspeed.report.drawing import house_style
 from pytest_sdspeed.report.forest import forest
 from pytest_sdspeed.report.gallery import CaseShown, Gallery
+from pytest_sdspeed.report.history import kind, unsteady
 from pytest_sdspeed.report.thumbnails import thumbnails
 from pytest_sdspeed.report.timeline import Timeline, timeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from pytest_sdspeed.model import Recipe, Result
+    from pytest_sdspeed.model import History, Recipe, Result
+    from pytest_sdspeed.report.past import PastShown
 
 _VERDICTS = ("fail", "invalid", "inconclusive", "pass")
 _NO_FACTS: Mapping[str, str] = MappingProxyType({})
@@ -57,29 +59,39 @@ class Campaign:
     stages: str | None
     memory: str | None
     cases: Sequence[CaseShown]
+    past: Sequence[PastShown]
 
 
-def page(results: Sequence[Result], facts: Mapping[str, str] = _NO_FACTS) -> str:
+def page(results: Sequence[Result], facts: Mapping[str, str] = _NO_FACTS, histories: Sequence[History] = ()) -> str:
     """The whole page, verdicts that need attention first.
 
     Args:
         results: of the run; none gives a page that says so.
         facts: label -> value, about the machine and the run.
+        histories: of these rows and of any others.
     """
     gallery = Gallery(thumbnails(picture for result in results for exhibit in result.exhibits for picture in exhibit.pictures.values()))
+    groups = text.campaigns(results)
     with house_style():
-        campaigns = [_campaign(f"campaign-{number}", group, gallery) for number, group in enumerate(text.campaigns(results), start=1)]
+        campaigns = [
+            _campaign(f"campaign-{number}", group, own, gallery)
+            for number, (group, own) in enumerate(zip(groups, past.of_campaigns(groups, histories), strict=True), start=1)
+        ]
+        elsewhere = past.elsewhere(groups, histories)
     script = _part("page.js")
     shown = (
         _environment()
         .get_template("page.html.jinja")
         .render(
             text=text,
-            headline=_headline(results),
+            headline=_headline(results) if results or not histories else _past_headline(histories),
             results=results,
             attention=text.attention(results),
             remarks=text.remarks(results),
             campaigns=campaigns,
+            elsewhere=elsewhere,
+            past_columns=past.COLUMNS,
+            kind_of=kind,
             stage_names=stage_names,
             machine=[*((label, value) for label, value in _machine(results) if label not in facts), *facts.items()],
             telemetry=[(text.name([result]), result.setup, ", ".join(_flat(result.telemetry))) for result in results if result.telemetry],
@@ -103,7 +115,7 @@ def _environment() -> Environment:
     return environment
 
 
-def _campaign(anchor: str, results: Sequence[Result], gallery: Gallery) -> Campaign:
+def _campaign(anchor: str, results: Sequence[Result], histories: Sequence[History], gallery: Gallery) -> Campaign:
     name = text.name(results)
     return Campaign(
         anchor=anchor,
@@ -115,6 +127,7 @@ def _campaign(anchor: str, results: Sequence[Result], gallery: Gallery) -> Campa
         stages=stages(results, f"{anchor}-stages", f"Stage times of {name}"),
         memory=memory(results, f"{anchor}-memory", f"Peak memory of {name}"),
         cases=gallery.cases(results),
+        past=past.shown(histories, results, anchor),
     )
 
 
@@ -162,6 +175,12 @@ def _headline(results: Sequence[Result]) -> str:
     if passed == total:
         return f"All {total} rows pass" if total > 1 else "The row passes"
     return f"{total - passed} of {total} rows need attention"
+
+
+def _past_headline(histories: Sequence[History]) -> str:
+    """A page of histories alone in one line."""
+    changed = len(unsteady(histories))
+    return f"{changed} of {len(histories)} histories changed" if changed else "No history changed"
 
 
 def _machine(results: Sequence[Result]) -> Iterator[tuple[str, str]]:

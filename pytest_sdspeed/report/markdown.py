@@ -5,25 +5,27 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from pytest_sdspeed.report import history as past
 from pytest_sdspeed.report import text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pytest_sdspeed.model import Result
+    from pytest_sdspeed.model import History, Result
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$#])")
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _MARKS = {"pass": "✅ pass", "fail": "❌ fail", "inconclusive": "❔ inconclusive", "invalid": "⚠️ invalid"}
 
 
-def summary(results: Sequence[Result]) -> str:
-    """GitHub-flavored Markdown: what needs attention in words, then a table for each campaign.
+def summary(results: Sequence[Result], histories: Sequence[History] = ()) -> str:
+    """GitHub-flavored Markdown: what needs attention in words, then a table for each campaign, then what is not steady.
 
     Args:
         results: of the run; none gives a summary that says so.
+        histories: whose levels may have changed.
     """
-    return "\n".join(["## Diffusion speed-ups and pictures", "", *_attention(results), *_campaigns(results)])
+    return "\n".join(["## Diffusion speed-ups and pictures", "", *_attention(results), *_campaigns(results), *_histories(histories)])
 
 
 def _attention(results: Sequence[Result]) -> Iterator[str]:
@@ -43,6 +45,14 @@ def _campaigns(results: Sequence[Result]) -> Iterator[str]:
         yield from (_line([*map(escaped, cells[:-1]), _MARKS.get(cells[-1], cells[-1])]) for cells in text.rows(group))
         yield ""
         yield from (f"- {escaped(line)}" for line in text.confirmations(group))
+        yield ""
+
+
+def _histories(histories: Sequence[History]) -> Iterator[str]:
+    changed = past.unsteady(histories)
+    if changed:
+        yield from ("### History", "")
+        yield from (f"- {escaped(f'{text.name([history])} on {history.device}: {past.line(history)}')}" for history in changed)
         yield ""
 
 

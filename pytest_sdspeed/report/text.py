@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
-    from pytest_sdspeed.model import Interval, Result
+    from pytest_sdspeed.model import History, Interval, Result
 
 COLUMNS = ("setup", "latency", "speed-up", "documented", "floor", "pictures", "verdict")
 _MILLISECONDS_UNDER_S = 0.1
@@ -20,7 +20,13 @@ _ENDED = {"pass": "passed", "fail": "failed again"}
 
 def latency(seconds: float) -> str:
     """``1.93 s``, or milliseconds under a tenth of a second."""
-    return f"{seconds * 1e3:.2f} ms" if seconds < _MILLISECONDS_UNDER_S else f"{seconds:.2f} s"
+    unit, scale = latency_unit(seconds)
+    return f"{seconds * scale:.2f} {unit}"
+
+
+def latency_unit(seconds: float) -> tuple[str, float]:
+    """The unit that a latency is written in, and how many of it a second is."""
+    return ("ms", 1e3) if seconds < _MILLISECONDS_UNDER_S else ("s", 1.0)
 
 
 def ratio(value: float) -> str:
@@ -120,7 +126,7 @@ def origin(result: Result) -> str:
     return "documented" if result.recorded_in is None else "recorded"
 
 
-def name(results: Sequence[Result]) -> str:
+def name(results: Sequence[Result | History]) -> str:
     """What a campaign is called where several of a table are told apart: ``attention, against vanilla_fp16_b4``."""
     table, baseline = results[0].table or "callables", results[0].baseline
     return table if baseline == BASELINE else f"{table}, against {baseline}"
@@ -183,10 +189,13 @@ def _confirmation(result: Result, other: Mapping[str, Any]) -> str:
 
 def table(results: Sequence[Result]) -> list[str]:
     """A campaign's title, table and confirmations as lines."""
-    lines = [COLUMNS, *rows(results)]
-    widths = [max(len(cells[column]) for cells in lines) for column in range(len(COLUMNS))]
-    shown = ("   ".join(map(str.ljust, cells, widths)).rstrip() for cells in lines)
-    return [heading(results), *shown, *confirmations(results)]
+    return [heading(results), *aligned([COLUMNS, *rows(results)]), *confirmations(results)]
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of equally many cells as lines, every column as wide as its longest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["   ".join(map(str.ljust, cells, widths)).rstrip() for cells in rows]
 
 
 def message(result: Result) -> str:

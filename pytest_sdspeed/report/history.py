@@ -1,0 +1,236 @@
+"""A history in words, as a terminal table, and as JSON."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from pytest_sdspeed.report import text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pytest_sdspeed.model import Change, History, HistoryRun, Kind
+
+COLUMNS = ("setup", "kind", "since", "change", "runs", "device")
+
+LEAST_RUNS = 7
+"""Below this a history without a change is not called steady: it has too few runs to tell."""
+
+_SHORT = 10
+"""Letters of a commit's id that people read; git takes them too."""
+
+_DAY = len("2026-11-20")
+
+
+def kind(history: History) -> Kind:
+    """What the latest change is, or ``none``."""
+    return history.latest.kind if history.latest else "none"
+
+
+def label(history: History) -> str:
+    """Its kind as a reader meets it: ``code``, ``steady``, ``too few runs``."""
+    if kind(history) != "none":
+        return kind(history)
+    return "steady" if len(history.runs) >= LEAST_RUNS else "too few runs"
+
+
+def unsteady(histories: Iterable[History]) -> list[History]:
+    """Those whose level of today began with a change."""
+    return [history for history in histories if kind(history) != "none"]
+
+
+def groups(histories: Iterable[History]) -> list[list[History]]:
+    """Histories of the same table and baseline together, baselines first, in order of appearance otherwise."""
+    found: dict[tuple[str | None, str], list[History]] = {}
+    for history in histories:
+        found.setdefault((history.table, history.baseline), []).append(history)
+    return [sorted(group, key=lambda history: history.setup != history.baseline) for group in found.values()]
+
+
+def commits(history: History, change: Change) -> tuple[str, str] | None:
+    """Ids between which it changed: of the last run that others may be compared with before it, and of the first one after; None unless both are known."""
+    before = [run.commit for run in history.runs[: change.since] if run.reference and run.commit]
+    after = [run.commit for run in history.runs[change.since :] if run.commit]
+    return (before[-1], after[0]) if before and after else None
+
+
+def short(commit: str) -> str:
+    """As much of a commit's id as people read."""
+    return commit[:_SHORT]
+
+
+def amount(change: Change) -> str:
+    """``6.2% slower``."""
+    return f"{abs(change.change):.1%} {'slower' if change.change > 0 else 'faster'}"
+
+
+def moves(versions: Mapping[str, tuple[str | None, str | None]], arrow: str = "->") -> str:
+    """``torch 2.13.0 -> 2.14.0, xformers none -> 0.0.33``."""
+    return ", ".join(f"{name} {before or 'none'} {arrow} {after or 'none'}" for name, (before, after) in versions.items())
+
+
+def day(run: HistoryRun) -> str:
+    """``2026-11-20``."""
+    return run.date[:_DAY]
+
+
+def sentence(history: History) -> str:
+    """``6.2% slower since 2026-11-20 (run 0041, commits 1a2b3c..4d5e6f), 14 runs ago: code``; what it says where nothing changed."""
+    change = history.latest
+    if change is None or change.kind == "none":
+        return _quiet(history)
+    return f"{amount(change)} {_since(history, change)}: {_cause(change, ', ')}"
+
+
+def line(history: History) -> str:
+    """``fp16: 6.2% slower since 2026-11-20 (code), 14 of 54 runs``; what it says where nothing changed."""
+    change = history.latest
+    if change is None or change.kind == "none":
+        return f"{history.setup}: {_quiet(history)}"
+    total = len(history.runs)
+    since = f"since {day(history.runs[change.since])} ({_cause(change)})"
+    return f"{history.setup}: {amount(change)} {since}, {total - change.since} of {total} runs"
+
+
+def _quiet(history: History) -> str:
+    total = len(history.runs)
+    runs = f"{total} run{'' if total == 1 else 's'}"
+    return f"steady over {runs}" if total >= LEAST_RUNS else f"{runs}: too few to judge"
+
+
+def _since(history: History, change: Change) -> str:
+    """``since 2026-11-20 (run 0041, commits 1a2b3c..4d5e6f), 14 runs ago``."""
+    run, ago = history.runs[change.since], len(history.runs) - 1 - change.since
+    where = [f"run {run.name}" if run.name else "this run"]
+    found = commits(history, change)
+    if found:
+        before, after = map(short, found)
+        where.append(f"commits {before}..{after}" if before != after else f"commit {before}, as before")
+    age = f", {ago} run{'' if ago == 1 else 's'} ago" if ago else ""
+    return f"since {day(run)} ({', '.join(where)}){age}"
+
+
+def _cause(change: Change, colon: str = ": ") -> str:
+    """``code``, or ``stack: torch 2.13.0 -> 2.14.0``."""
+    return f"{change.kind}{colon}{moves(change.versions)}" if change.kind == "stack" and change.versions else change.kind
+
+
+def message(history: History) -> str:
+    """What a test says of a history that changed: what, how much, since when, why of this kind, and what to do next."""
+    change = history.latest
+    if change is None or change.kind == "none":
+        return f"{history.setup} on {history.device}: {_quiet(history)}."
+    against = f" against {history.baseline}" if change.ratio and history.setup != history.baseline else ""
+    what = f"{history.setup} on {history.device}: {amount(change)}{against} {_since(history, change)}."
+    why = f"{_SAID[change.kind]}{': ' if change.reasons else ''}{'; '.join(change.reasons)}."
+    return f"{what} {why} {_next_step(history, change)}"
+
+
+_SAID = {
+    "code": "It is the code",
+    "stack": "It is the software below the code",
+    "machine": "It is the machine",
+    "improvement": "It is lastingly faster",
+}
+
+
+def _next_step(history: History, change: Change) -> str:
+    if change.kind == "code":
+        return _search(commits(history, change))
+    if change.kind == "stack":
+        former = [f"{name} {before}" if before else f"no {name}" for name, (before, _) in change.versions.items()]
+        return (
+            f"To be sure, run again with {', '.join(former)}." if former else "No stored version changed: compare what else is installed."
+        )
+    if change.kind == "machine":
+        return "Nothing is to be done in the code: look at what else the machine runs, its clocks and its temperature."
+    return "The reference is stale: record a new one with --sd-record."
+
+
+def _search(found: tuple[str, str] | None) -> str:
+    if found is None:
+        return "The stored runs name no commits: run inside a git repository to learn them."
+    before, after = map(short, found)
+    if before == after:
+        return f"Both sides are commit {before}: look at changes that were not committed, and at what the tests call."
+    return f"See git log {before}..{after}, or search with git bisect start {after} {before}."
+
+
+def table(histories: Iterable[History]) -> list[str]:
+    """A heading and an aligned table for each table and baseline, as lines."""
+    return [line for group in groups(histories) for line in (heading(group), *text.aligned([COLUMNS, *map(row, group)]))]
+
+
+def heading(histories: Sequence[History]) -> str:
+    """The line over a group's table: ``sd history: attention, against vanilla_fp16_b4``."""
+    return f"sd history: {text.name(histories)}"
+
+
+def row(history: History) -> tuple[str, ...]:
+    """A history as the cells of ``COLUMNS``."""
+    change = history.latest if kind(history) != "none" else None
+    since, size = (day(history.runs[change.since]), amount(change)) if change else ("", "")
+    return (history.setup, label(history), since, size, str(len(history.runs)), history.device)
+
+
+def as_json(histories: Iterable[History]) -> list[dict[str, Any]]:
+    """Histories as builtins for programs: what is unknown, not finite, or did not change is None.
+
+    Returns:
+        One object for each: ``table``, ``setup``, ``baseline``, ``device``, ``recipe``, ``runs`` (how many), ``latest`` (the latest run's
+        figures), ``changes`` (the oldest first), and the latest change's own: ``kind``, ``since`` and ``found`` (dates), ``since_run`` (a
+        name, None for the run in hand), ``change`` (of the latency, a fraction), ``commits`` (``after`` which and ``first`` with which),
+        ``versions`` (name -> before and after) and ``reasons``.
+    """
+    return [_object(history) for history in histories]
+
+
+def _object(history: History) -> dict[str, Any]:
+    changes = [_change(history, change) for change in history.changes]
+    return {
+        "table": history.table,
+        "setup": history.setup,
+        "baseline": history.baseline,
+        "device": history.device,
+        "recipe": history.recipe,
+        "runs": len(history.runs),
+        **(changes[-1] if changes else _UNCHANGED),
+        "latest": _latest(history.runs[-1]) if history.runs else None,
+        "changes": changes,
+    }
+
+
+_UNCHANGED: dict[str, Any] = {
+    "kind": "none",
+    "since": None,
+    "since_run": None,
+    "found": None,
+    "change": None,
+    "commits": None,
+    "versions": {},
+    "reasons": [],
+}
+
+
+def _change(history: History, change: Change) -> dict[str, Any]:
+    first, found = history.runs[change.since], commits(history, change)
+    return {
+        "kind": change.kind,
+        "since": first.date,
+        "since_run": first.name or None,
+        "found": history.runs[change.found].date,
+        "change": _figure(change.change),
+        "commits": {"after": found[0], "first": found[1]} if found else None,
+        "versions": {name: list(pair) for name, pair in change.versions.items()},
+        "reasons": list(change.reasons),
+    }
+
+
+def _latest(run: HistoryRun) -> dict[str, Any]:
+    figures = {name: _figure(getattr(run, name)) for name in ("speedup", "low", "high", "latency_s")}
+    return {**figures, "date": run.date, "run": run.name or None}
+
+
+def _figure(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
