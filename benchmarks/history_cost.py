@@ -47,7 +47,8 @@ from pytest_sdspeed.history.series import histories
 found, problems = histories(Path(sys.argv[1]))
 assert not problems, problems
 print(len(found), sum(len(history.runs) for history in found))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+used = resource.getrusage(resource.RUSAGE_SELF)
+print(used.ru_utime + used.ru_stime, used.ru_maxrss)
 """
 
 
@@ -143,13 +144,14 @@ def write_runs(folder: Path, runs: int) -> int:
     return written
 
 
-def cost(folder: Path) -> tuple[float, float, str]:
-    """Seconds and peak MB of a process that reads the histories of a folder, and how many histories and runs it found."""
+def cost(folder: Path) -> tuple[float, float, float, str]:
+    """Wall and CPU seconds and peak MB of a process that reads the histories of a folder, and how many histories and runs it found."""
     begun = time.perf_counter()
     said = subprocess.run([sys.executable, "-c", CHILD, str(folder)], check=True, capture_output=True, text=True).stdout
-    seconds = time.perf_counter() - begun
-    found, peak_kb = said.splitlines()
-    return seconds, int(peak_kb) / 1e3, found
+    wall_s = time.perf_counter() - begun
+    found, used = said.splitlines()
+    cpu_s, peak_kb = used.split()
+    return wall_s, float(cpu_s), int(peak_kb) / 1e3, found
 
 
 def main() -> None:
@@ -161,10 +163,10 @@ def main() -> None:
         folder = Path(temporary)
         written = write_runs(folder / "Linux-CPython-3.12-64bit", runs)
         print(f"{runs} runs of {written / runs / 1e3:.0f} kB\n")
-        print("| reading | seconds | peak memory, MB | histories and their results |\n| --- | --- | --- | --- |")
+        print("| reading | wall, s | CPU, s | peak memory, MB | histories and their results |\n| --- | --- | --- | --- | --- |")
         for what in ("first, all files", "again, nothing new", "again, nothing new", "again, nothing new"):
-            seconds, peak_mb, found = cost(folder)
-            print(f"| {what} | {seconds:.2f} | {peak_mb:.0f} | {found} |")
+            wall_s, cpu_s, peak_mb, found = cost(folder)
+            print(f"| {what} | {wall_s:.2f} | {cpu_s:.2f} | {peak_mb:.0f} | {found} |")
         print(f"\nThe index has {(folder / NAME).stat().st_size / 1e6:.1f} MB.")
 
 

@@ -74,6 +74,18 @@ def shown_verdicts(visited):
     return [tuple(row) for row in visited.page.eval_on_selector_all("tr[data-verdict]", read)]
 
 
+def told_kinds(visited):
+    """(setup, kind) of every history, as told to programs."""
+    read = "parts => parts.map(p => [p.dataset.setup, p.dataset.kind])"
+    return [tuple(part) for part in visited.page.eval_on_selector_all("article[data-kind]", read)]
+
+
+def shown_kinds(visited):
+    """(setup, kind) of every history, as told to people."""
+    read = "parts => parts.map(p => [p.querySelector('h4').firstChild.textContent.trim(), p.querySelector('.kind').textContent])"
+    return [tuple(part) for part in visited.page.eval_on_selector_all("article[data-kind]", read)]
+
+
 def barriers(visited):
     """Serious and critical findings of axe-core: the rule, and where it is broken."""
     found = Axe().run(visited.page).response["violations"]

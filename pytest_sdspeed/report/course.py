@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.report import history as words
@@ -61,14 +62,15 @@ def course(history: History, marks: Sequence[Mark], name: str, title: str, floor
 
 def _strips(history: History, runs: Sequence[HistoryRun], floor: float) -> list[Strip]:
     latencies = [run.latency_s for run in runs]
-    unit, scale = text.latency_unit(min((value for value in latencies if math.isfinite(value)), default=1.0))
+    usual = statistics.median([value for value in latencies if math.isfinite(value)] or [1.0])
+    unit, scale = text.latency_unit(usual)
     canary = [100 * (value - 1) for value in canaries(history.runs)][-len(runs) :]
     found = [
         Strip(
             name=f"latency, {unit}",
             latest=_known(latencies[-1], text.latency(latencies[-1])),
             values=[scale * value for value in latencies],
-            least=_STILL * scale * max((value for value in latencies if math.isfinite(value)), default=1.0),
+            least=_STILL * scale * usual,
         ),
         Strip(name="canary, % from the usual", latest=_known(canary[-1], drift(1 + canary[-1] / 100)), values=canary, least=100 * _STILL),
     ]
