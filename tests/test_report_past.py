@@ -45,7 +45,8 @@ def shown(*histories, results=()):
 
 
 def test_the_canary_is_relative_to_the_usual_of_each_operation():
-    runs = [run(n, canary_s={"matmul": 1.0, "copy": 4.0}) for n in range(3)] + [run(3, canary_s={"matmul": 1.21, "copy": 4.0})]
+    usual = {"matmul": 1.0, "copy": 4.0, "dispatch": 0.2}
+    runs = [run(n, canary_s=usual) for n in range(3)] + [run(3, canary_s={"matmul": 1.1, "copy": 4.8, "dispatch": 0.2})]
     assert canaries(runs) == pytest.approx([1, 1, 1, 1.1])
 
 
@@ -277,6 +278,24 @@ def test_the_page_tells_every_history_once_the_baselines_first():
     assert all(after - before <= 1 for before, after in zip(parsed.headings, parsed.headings[1:], strict=False))
     assert {value[1:] for value in parsed.values("href") if value.startswith("#")} <= set(parsed.ids)
     assert set(parsed.values("aria-labelledby")) | set(parsed.values("aria-describedby")) <= set(parsed.ids)
+
+
+def attention(histories):
+    """What the page of one passing row says needs attention."""
+    text = page([result()], histories=histories)
+    return text[: text.find("</section>")] if 'id="attention"' in text else ""
+
+
+@pytest.mark.parametrize("kind", ["code", "stack"])
+def test_a_row_that_is_slower_than_before_needs_attention(kind):
+    said = attention([history(kind=kind)])
+    assert "inference: slower than before" in said
+    assert "6.2% slower" in said
+
+
+@pytest.mark.parametrize("kind", ["machine", "improvement", None])
+def test_what_is_not_the_rows_doing_needs_none(kind):
+    assert attention([history(kind=kind)]) == ""
 
 
 def test_a_page_without_histories_speaks_of_none():

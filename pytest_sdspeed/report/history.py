@@ -40,6 +40,11 @@ def unsteady(histories: Iterable[History]) -> list[History]:
     return [history for history in histories if kind(history) != "none"]
 
 
+def slower(histories: Iterable[History]) -> list[History]:
+    """Those that are slower than they were, and not by the machine."""
+    return [history for history in histories if kind(history) in ("code", "stack")]
+
+
 def groups(histories: Iterable[History]) -> list[list[History]]:
     """Histories of the same table and baseline together, baselines first, in order of appearance otherwise."""
     found: dict[tuple[str | None, str], list[History]] = {}

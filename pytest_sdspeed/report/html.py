@@ -18,7 +18,7 @@ from pytest_sdspeed.report.bars import memory, stage_names, stages
 from pytest_sdspeed.report.drawing import house_style
 from pytest_sdspeed.report.forest import forest
 from pytest_sdspeed.report.gallery import CaseShown, Gallery
-from pytest_sdspeed.report.history import kind, unsteady
+from pytest_sdspeed.report.history import kind, message, slower, unsteady
 from pytest_sdspeed.report.thumbnails import thumbnails
 from pytest_sdspeed.report.timeline import Timeline, timeline
 
@@ -87,6 +87,8 @@ def page(results: Sequence[Result], facts: Mapping[str, str] = _NO_FACTS, histor
             headline=_headline(results) if results or not histories else _past_headline(histories),
             results=results,
             attention=text.attention(results),
+            slower=[history for campaign in campaigns for history in slower(shown.history for shown in campaign.past)],
+            past_message=message,
             remarks=text.remarks(results),
             campaigns=campaigns,
             elsewhere=elsewhere,

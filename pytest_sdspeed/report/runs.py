@@ -40,7 +40,7 @@ def canaries(runs: Sequence[HistoryRun]) -> list[float]:
     """How long the canary took in every run, relative to what is usual.
 
     Returns:
-        The geometric mean over a run's operations, each relative to its median over the runs; NaN where none was timed.
+        The median over a run's operations, each relative to its median over the runs; NaN where none was timed.
     """
     found: dict[str, list[float]] = {}
     for run in runs:
@@ -61,7 +61,7 @@ def _timed(run: HistoryRun) -> dict[str, float]:
 
 
 def _relative(times: Mapping[str, float], usual: Mapping[str, float]) -> float:
-    return statistics.geometric_mean([seconds / usual[operation] for operation, seconds in times.items()]) if times else math.nan
+    return statistics.median(seconds / usual[operation] for operation, seconds in times.items()) if times else math.nan
 
 
 def version_marks(runs: Sequence[HistoryRun]) -> list[Mark]:
