@@ -46,6 +46,7 @@ def _arm(setup: Setup, floor: float | None) -> Arm:
         prepare=setup.build,
         held_bytes=setup.weight_bytes,
         reference=_arm(setup.reference, None) if setup.reference else None,
+        profile=setup.profile,
     )
 
 

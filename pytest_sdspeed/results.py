@@ -86,6 +86,7 @@ class Judged(NamedTuple):
 def judged(case: Judged) -> Result:
     """The result of one row of a campaign."""
     from pytest_sdspeed.judge.blocks import latencies
+    from pytest_sdspeed.judge.telemetry import telemetry
     from pytest_sdspeed.judge.verdict import combined
     from pytest_sdspeed.pictures import seen
 
@@ -103,7 +104,7 @@ def judged(case: Judged) -> Result:
     blocks = decision.blocks if decision else len(record.samples_s[base])
     samples = {arm: record.samples_s[arm][:blocks] for arm in dict.fromkeys((base, CONTROL, name))}
     latency_s, baseline_latency_s = latencies(samples, name, base)
-    setup = case.candidate.setup
+    setup, profile = case.candidate.setup, record.profiles.get(name)
     return Result(
         table=case.choice.table.name if case.choice else None,
         setup=name,
@@ -133,9 +134,11 @@ def judged(case: Judged) -> Result:
         versions=case.machine.versions,
         weights=case.weights,
         peak_memory_bytes=record.peak_bytes.get(name),
+        stages_s=profile.stages_s if profile else None,
+        telemetry=telemetry(profile, latency_s, _ceiling_flops_s(case)) if profile else None,
         exhibits=exhibits,
         starts_s={arm: pairs[:blocks] for arm, pairs in record.starts_s.items() if arm in samples},
-        notes=(*notes, *_canary_notes(record)),
+        notes=(*notes, *_canary_notes(record), *(profile.notes if profile else ())),
         canary_s=record.canary_s,
         raised=None if error is None else str(error),
     )
@@ -170,6 +173,16 @@ def _speed_reasons(decision: Decision, case: Judged) -> Sequence[str]:
 def _canary_notes(record: CampaignRecord) -> Sequence[str]:
     errors = record.canary_errors.values()
     return (f"the canary is unknown in part: {'; '.join(map(str, errors))}",) if errors else ()
+
+
+def _ceiling_flops_s(case: Judged) -> float | None:
+    """FLOPs a second of the canary's product in the candidate's precision, at its faster timing; None where there is no such product."""
+    from pytest_sdspeed.setups.canary import PRODUCTS
+
+    setup = case.candidate.setup
+    product = PRODUCTS.get((case.machine.kind, setup.precision)) if setup else None
+    taken_s = case.record.canary_s.get(product.operation) if product else None
+    return product.flops / min(taken_s) if product and taken_s else None
 
 
 def _resolution(decision: Decision, planned: int) -> str:

@@ -258,7 +258,7 @@ class Session:
             rows=self._planned_rows() - len(self._failed_rows),
             campaigns=self._planned_campaigns(),
         )
-        work = partial(canary, self.machine.kind)
+        work = partial(canary, self.machine.kind, self.machine.capability)
         with quiet(), self.watcher(name) as watch:
             record = run_campaign(base.arm(None), arms, limits, WallClock(_synchronize), memory=self._memory(), canary=work, watch=watch)
         # A set: a test that a plugin runs again leaves its share once.

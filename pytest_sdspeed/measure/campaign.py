@@ -14,6 +14,7 @@ from pytest_sdspeed.measure.canary import CanaryTimes, both, time_canary
 from pytest_sdspeed.measure.explaining import explained
 from pytest_sdspeed.measure.facts import Arm, CampaignRecord, Decision, Limits, Progress, Slot
 from pytest_sdspeed.measure.memory import MemoryMeter, UnknownMemory
+from pytest_sdspeed.measure.profiling import profiled
 from pytest_sdspeed.model import CONTROL, Case
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from pytest_sdspeed.measure.canary import Operations
     from pytest_sdspeed.measure.clock import Clock
+    from pytest_sdspeed.model import Profile
 
 Samples = dict[str, list[tuple[float, float]]]
 
@@ -106,6 +108,7 @@ class _Campaign:
         self.failed: set[str] = set()
         self.slots: list[Slot] = []
         self.canary_before = self.canary_after = CanaryTimes({}, {})
+        self.profiles: dict[str, Profile] = {}
         self.blocks = 0
         self.looks: tuple[int, ...] = ()
         self.at_stake = max(limits.rows, sum(row.floor is not None for row in rows), 1)
@@ -120,6 +123,7 @@ class _Campaign:
                 self.canary_before = self._time_canary(operations)
                 self._timed_part()
                 self.canary_after = self._time_canary(operations)
+            self._profile()
         self._close()
         return CampaignRecord(
             baseline=self.baseline.name,
@@ -138,6 +142,7 @@ class _Campaign:
             case=self.limits.case,
             canary_s=both(self.canary_before, self.canary_after),
             canary_errors=self.canary_before.errors | self.canary_after.errors,
+            profiles=self.profiles,
         )
 
     def _warm_up(self) -> None:
@@ -195,6 +200,14 @@ class _Campaign:
         if operations:
             self.watch(Progress(phase="canary"))
         return time_canary(operations, self.clock)
+
+    def _profile(self) -> None:
+        """See where the time of the arms that held out goes; nothing here is timed, nor does anything break the campaign."""
+        for arm in [arm for arm in self.arms.values() if arm.name not in self.errors]:
+            if arm.profile is not None:
+                self.watch(Progress(phase="profile", arm=arm.name))
+                self.profiles[arm.name] = profiled(arm, arm.profile, self.limits.case)
+                gc.collect()
 
     def _plan(self, block_s: float) -> None:
         """Fix the looks, always before the first one."""

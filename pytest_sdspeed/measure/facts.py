@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pytest_sdspeed.model import Case
+from pytest_sdspeed.model import Case, Profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,6 +32,7 @@ class Arm:
         prepare: builds what ``generate`` needs; called once, before any arm's warm-up.
         held_bytes: memory the prepared arm holds between generations.
         reference: draws what the pictures are compared with in the baseline's place, or None; never timed.
+        profile: generates once or a few times more to see where the time goes, or None.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Arm:
     prepare: Callable[[], None] = _ready
     held_bytes: Callable[[], int] = int
     reference: Arm | None = None
+    profile: Callable[[Case], Profile] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +127,7 @@ class CampaignRecord:
         case: what the timed slots drew.
         canary_s: operation -> its times right before and right after the timed part, seconds, where it has both.
         canary_errors: operation -> why it lacks one.
+        profiles: arm -> where a generation's time goes, for the arms that have a profile and did not raise.
     """
 
     baseline: str
@@ -143,6 +146,7 @@ class CampaignRecord:
     references: Mapping[str, Mapping[Case, Any]] = field(default_factory=dict)
     canary_s: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     canary_errors: Mapping[str, Exception] = field(default_factory=dict)
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
 
     @property
     def starts_s(self) -> dict[str, list[tuple[float, float]]]:
@@ -166,7 +170,7 @@ class Progress:
     """Where a campaign stands, for whoever watches.
 
     Attributes:
-        phase: ``warm-up``, ``canary`` or ``block``, or that another process measures.
+        phase: ``warm-up``, ``canary``, ``block`` or ``profile``, or that another process measures.
         arm: about to run; "" where it is none.
         block: number from 1; blocks: how many the plan allows.
         left_s: seconds left of the plan at the expected pace, None while unknown.

@@ -18,6 +18,7 @@ __all__ = [
     "CONTROL",
     "DEFAULT_TOLERANCE",
     "DTYPES",
+    "HOST_BOUND_UNDER",
     "MINIATURE",
     "SCHEDULERS",
     "Case",
@@ -30,6 +31,7 @@ __all__ = [
     "Interval",
     "Kind",
     "Machine",
+    "Profile",
     "Recipe",
     "RegisteredSetup",
     "Relation",
@@ -48,6 +50,8 @@ Kind = Literal["code", "machine", "stack", "improvement", "none"]
 BASELINE = "baseline"
 CONTROL = "control"
 MINIATURE = "miniature"
+HOST_BOUND_UNDER = 0.7
+"""Share of the time a GPU must be busy not to be held up by its host."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -118,6 +122,23 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """Where one generation's time goes; None is unknown.
+
+    Attributes:
+        stages_s: stage -> seconds.
+        busy_share: of the time, in which the GPU worked.
+        flops: of the whole generation; a multiplication and an addition are two.
+        notes: why something is unknown, in words.
+    """
+
+    stages_s: Mapping[str, float] | None = None
+    busy_share: float | None = None
+    flops: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Exhibit:
     """One picture of a case, as each side drew it: the batch's worst by PSNR.
 
@@ -162,6 +183,8 @@ class Result:
         recipe: what was generated, or None for callables.
         weights: ``pretrained``, ``random`` or ``embedded``, or None for callables.
         peak_memory_bytes: of one generation, or None where the platform does not tell.
+        stages_s: stage -> seconds of one generation, or None where they are unknown.
+        telemetry: how the device was used, or None where nothing is known; what ``judge.telemetry`` puts there, None where unknown.
         exhibits: pictures to look at, a few of each case.
         starts_s: arm -> when each of ``samples_s`` began, seconds into the timed part; empty where that is not known.
         notes: what the reader should know besides the verdict, in words.
@@ -218,6 +241,12 @@ class Result:
     def too_slow(self) -> bool:
         """Whether it failed on its speed alone: its pictures hold, and it did not raise."""
         return self.verdict == "fail" and self.image_verdict != "fail" and self.raised is None
+
+    @property
+    def host_bound(self) -> bool:
+        """Whether the GPU waited for its host for a good part of the time."""
+        busy = (self.telemetry or {}).get("busy_share")
+        return busy is not None and busy < HOST_BOUND_UNDER
 
     @property
     def held_to_another_device(self) -> bool:

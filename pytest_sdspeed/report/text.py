@@ -67,6 +67,31 @@ def pictures(image: Mapping[str, float]) -> str:
     return "  ".join(parts)
 
 
+def host_bound(result: Result) -> str:
+    """What holds a host-bound row up, and what helps."""
+    busy = (result.telemetry or {})["busy_share"]
+    return f"the GPU was busy {busy:.0%} of the time: host-bound, try a larger batch, CUDA graphs or compile"
+
+
+def busy(result: Result) -> str:
+    """Share of the time in which the GPU worked, ``54%``; "" where it is unknown."""
+    share = (result.telemetry or {}).get("busy_share")
+    return "" if share is None else f"{share:.0%}"
+
+
+def rate(result: Result) -> str:
+    """FLOPs a second and, where it is known, how much that is of a large matrix product's: ``312 TFLOP/s, 48%``; "" where unknown."""
+    known = result.telemetry or {}
+    tflops, share = known.get("tflops"), known.get("ceiling_share")
+    if tflops is None:
+        return ""
+    return f"{_flops(tflops)}" + ("" if share is None else f", {share:.0%}")
+
+
+def _flops(tera: float) -> str:
+    return f"{tera:.3g} TFLOP/s" if tera >= 1 else f"{tera * 1e3:.3g} GFLOP/s"
+
+
 def row(result: Result) -> tuple[str, ...]:
     """A result as the cells of ``COLUMNS``."""
     if result.is_baseline:
@@ -170,11 +195,16 @@ def attention(results: Iterable[Result]) -> list[Result]:
 
 
 def remarks(results: Iterable[Result]) -> list[str]:
-    """What else a reader should know: picture gates without power on rows that pass, and notes with the setups they hold for."""
+    """What else a reader should know: rows that their host holds up, picture gates without power on rows that pass, and notes.
+
+    Each with the setups it holds for.
+    """
     found: dict[str, dict[str, None]] = {}
     for result in results:
         powerless = result.verdict == "pass" and result.image_verdict == "powerless"
-        said = (*((f"the picture gate is powerless: {'; '.join(result.reasons)}",) if powerless else ()), *result.notes)
+        lead = [f"the picture gate is powerless: {'; '.join(result.reasons)}"] if powerless else []
+        lead += [host_bound(result)] if result.host_bound and not result.too_slow else []
+        said = (*lead, *result.notes)
         for remark in said:
             found.setdefault(remark, {})[result.setup] = None
     return [f"{', '.join(setups)}: {remark}" for remark, setups in found.items()]
@@ -202,7 +232,8 @@ def message(result: Result) -> str:
     """What a test that does not pass says: measured, expected, interval, device, and what to do next."""
     lead = [] if result.verdict == "fail" else [f"{result.verdict}:"]
     why = [f"Reason: {'; '.join(result.reasons)}."] if result.reasons else []
-    return " ".join([*lead, _facts(result), *why, *_next_steps(result)])
+    held_up = [f"T{host_bound(result)[1:]}."] if result.host_bound and result.too_slow else []
+    return " ".join([*lead, _facts(result), *why, *held_up, *_next_steps(result)])
 
 
 def _facts(result: Result) -> str:

@@ -133,6 +133,7 @@ OPTIMIZATIONS: tuple[Optimization, ...] = (
         summary="TensorFloat-32 matrix multiplications (convolutions use it by default)",
         supported=lambda machine: _ampere("tf32", machine),
         slot=_tf32_slot,
+        precision="tf32",
     ),
     Optimization(name="fp16", summary="weights and arithmetic in float16", supported=_fp16_supported, dtype="float16"),
     Optimization(name="bf16", summary="weights and arithmetic in bfloat16", supported=_bf16_supported, dtype="bfloat16"),
@@ -158,6 +159,7 @@ OPTIMIZATIONS: tuple[Optimization, ...] = (
         summary="automatic mixed precision in float16 around the whole call",
         supported=lambda machine: _cuda("autocast", machine),
         slot=_autocast_slot,
+        precision="float16",
     ),
     Optimization(
         name="compile", summary="torch.compile of UNet and autoencoder", supported=_compile_supported, changes=_BOTH, apply=_compile

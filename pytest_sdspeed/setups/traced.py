@@ -28,6 +28,7 @@ class TracedUNet(torch.nn.Module):  # type: ignore[misc] # torch is not followed
     def __init__(self, traced: Any, original: Any) -> None:
         super().__init__()
         self.traced = traced
+        self.original_class = type(original)
         self.config = original.config
         self.dtype = original.dtype
         self.device = original.device

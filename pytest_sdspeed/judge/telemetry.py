@@ -1,0 +1,34 @@
+"""How a row used its device: rates, and how far they are from what the device is able to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_sdspeed.model import Profile
+
+_TERA = 1e12
+
+
+def telemetry(profile: Profile, latency_s: float, ceiling_flops_s: float | None) -> Mapping[str, float | int | None]:
+    """Busy share, work and rates of one generation; None is unknown.
+
+    Args:
+        profile: of one generation.
+        latency_s: median of the timed ones, seconds.
+        ceiling_flops_s: FLOPs a second of a large matrix product in the row's precision on this device, or None.
+
+    Returns:
+        ``busy_share`` of the GPU's time, ``flops`` of one generation, ``tflops`` and ``ceiling_tflops``, 10^12 FLOPs a second, and
+        ``ceiling_share``, the one over the other.
+    """
+    rate = None if profile.flops is None else profile.flops / latency_s
+    return {
+        "busy_share": profile.busy_share,
+        "flops": profile.flops,
+        "tflops": None if rate is None else rate / _TERA,
+        "ceiling_tflops": None if ceiling_flops_s is None else ceiling_flops_s / _TERA,
+        "ceiling_share": None if rate is None or ceiling_flops_s is None else rate / ceiling_flops_s,
+    }
