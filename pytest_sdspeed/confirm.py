@@ -121,7 +121,8 @@ def _passed(first: Result, second: Mapping[str, Any]) -> Result:
         first,
         **{
             name: second[name]
-            for name in ("blocks", "samples_s", "starts_s", "canary_s", "image_verdict", "peak_memory_bytes", "stages_s", "telemetry")
+            for name in ("blocks", "samples_s", "starts_s", "canary_s", "image_verdict")
+            + ("peak_memory_bytes", "memory_share", "stages_s", "telemetry")
         },
         verdict="pass",
         planned_blocks=None,

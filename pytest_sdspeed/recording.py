@@ -125,6 +125,8 @@ def _unsound(result: Result) -> str | None:
         return f"it raised: {result.raised}"
     if result.image_verdict == "fail":
         return f"its pictures fail: {why}"
+    if result.too_large:
+        return f"it needs too much memory: {why}"
     if result.verdict == "invalid":
         found = f" ({ratio(result.control.speedup)} {interval(result.control.low, result.control.high)})" if result.control else ""
         return f"its A/A control broke{found}: find what disturbs this machine and run again"
