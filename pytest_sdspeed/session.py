@@ -265,8 +265,16 @@ class Session:
         )
         work = partial(canary, self.machine.kind)
         with quiet(), self.watcher(name) as watch:
-            asked = {"memory": self._memory(), "telemetry": self._telemetry}
-            record = run_campaign(base.arm(None), arms, limits, WallClock(_synchronize), **asked, canary=work, watch=watch)
+            record = run_campaign(
+                base.arm(None),
+                arms,
+                limits,
+                WallClock(_synchronize),
+                memory=self._memory(),
+                telemetry=self._telemetry,
+                canary=work,
+                watch=watch,
+            )
         self._unusable = record.unusable
         # A set: a test that a plugin runs again leaves its share once.
         self._failed_rows |= {(test or name, row) for row, decision in record.decisions.items() if decision.verdict == "fail"}
