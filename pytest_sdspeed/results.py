@@ -185,7 +185,7 @@ def _device_notes(record: CampaignRecord) -> Iterator[str]:
     if record.telemetry_note:
         yield record.telemetry_note
     if record.discarded and not record.throttled:
-        yield f"{len(record.discarded)} blocks were discarded and measured again, since the GPU throttled in them"
+        yield f"blocks that were discarded and measured again, since the GPU throttled in them: {len(record.discarded)}"
 
 
 def _resolution(decision: Decision, planned: int) -> str:

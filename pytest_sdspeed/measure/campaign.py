@@ -308,10 +308,8 @@ class _Campaign:
         self.active.pop(arm.name, None)
         try:
             self.clock.synchronize()
-        except Exception as lost:  # noqa: BLE001 - whatever it raises, no other arm can use the device
-            self.unusable = UnusableDeviceError(
-                f"the device is unusable since {error}: {explained('waiting for it', lost)}: nothing more can be measured in this run"
-            )
+        except Exception:  # noqa: BLE001 - whatever it raises, no other arm can use the device
+            self.unusable = UnusableDeviceError(f"the device is unusable since {error}: nothing more can be measured in this run")
             self.errors |= {arm.name: self.unusable, self.baseline.name: self.unusable}
         else:
             self.errors[arm.name] = OutOfMemoryError(f"{error}{self.memory.shortage()}") if isinstance(error, OutOfMemoryError) else error
