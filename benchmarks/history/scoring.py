@@ -147,12 +147,15 @@ def lasting_steps(values: np.ndarray) -> list[Step]:
     """
     nights = _candidates(values)
     while True:
-        bounds = [0, *nights, len(values)]
-        judged = [_judged(values, *bounds[index : index + 3]) for index in range(len(nights))]
-        bad = [index for index, (_step, good) in enumerate(judged) if not good]
+        steps: list[Step] = []
+        for night, end in zip(nights, [*nights[1:], len(values)], strict=False):
+            steps.append(_settled(values, steps[-1].night if steps else 0, night, end))
+        bounds = [0, *(step.night for step in steps), len(values)]
+        sides = [_sides(values, *bounds[index : index + 3]) for index in range(len(steps))]
+        bad = [index for index, (left, right) in enumerate(sides) if not _is_lasting(left, right)]
         if not bad:
-            return [step for step, _good in judged]
-        del nights[min(bad, key=lambda index: abs(judged[index][0].change))]
+            return [step._replace(change=_difference(*side)) for step, side in zip(steps, sides, strict=True)]
+        del nights[min(bad, key=lambda index: abs(_difference(*sides[index])))]
 
 
 def _candidates(values: np.ndarray) -> list[int]:
@@ -176,19 +179,25 @@ def _spread(values: np.ndarray) -> float:
     return float(np.abs(values - np.median(values)).sum())
 
 
-def _judged(values: np.ndarray, start: int, night: int, end: int) -> tuple[Step, bool]:
-    """The step about a night between its neighbors, and whether it is a lasting one."""
-    first, last = max(start, night - MOST_SIDE), min(end, night + MOST_SIDE)
-    change = float(np.median(values[night:last]) - np.median(values[first:night]))
-    middle = float(np.median(values[night:last]) + np.median(values[first:night])) / 2
-    beyond = math.copysign(1, change) * (values[first:last] - middle) > 0
-    splits = np.arange(max(start, night - LEAST_SIDE + 1, first + 1), min(end, night + LEAST_SIDE))
+def _settled(values: np.ndarray, start: int, night: int, end: int) -> Step:
+    """A step between its neighbors, where it leaves the fewest nights on the wrong side of the middle."""
+    left, right = _sides(values, start, night, end)
+    change = _difference(left, right)
+    middle = float(np.median(left)) + change / 2
+    first, beyond = night - len(left), math.copysign(1, change) * (np.concatenate([left, right]) - middle) > 0
+    splits = np.arange(max(first + 1, night - LEAST_SIDE + 1), min(end, night + LEAST_SIDE))
     wrong = np.array([beyond[: split - first].sum() + (~beyond[split - first :]).sum() for split in splits])
     fewest = splits[wrong == wrong.min()]
-    came, stayed = int(fewest[0]), int(fewest[-1])
-    left, right = values[max(start, stayed - MOST_SIDE) : stayed], values[stayed : min(end, stayed + MOST_SIDE)]
-    step = Step(stayed, came, float(np.median(right) - np.median(left)))
-    return step, _is_lasting(left, right)
+    return Step(int(fewest[-1]), int(fewest[0]), change)
+
+
+def _sides(values: np.ndarray, start: int, night: int, end: int) -> tuple[np.ndarray, np.ndarray]:
+    """The nights on either side of one that make the levels."""
+    return values[max(start, night - MOST_SIDE) : night], values[night : min(end, night + MOST_SIDE)]
+
+
+def _difference(left: np.ndarray, right: np.ndarray) -> float:
+    return float(np.median(right) - np.median(left))
 
 
 def _is_lasting(left: np.ndarray, right: np.ndarray) -> bool:

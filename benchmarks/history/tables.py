@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 BEGIN, END = "<!-- history -->", "<!-- /history -->"
 
 SHORT_NOISES = ("iid, CV 1%", "iid, CV 2%", "spikes", "two speeds", "sticky", "AR(1), CV 1%", "wander")
-SHORT_STEPS = (0.05,)
+SHORT_STEPS = (0.05, 0.10)
 """Those of the README."""
 
 NOTES = """An alarm is the first night of an unbroken run of flags in one direction. It is transient when the median of the next three results is nearer to
@@ -146,7 +146,7 @@ def simulated(lines: Sequence[Line], noises: Sequence[str] | None = None, steps:
 
 
 def short(replays: Sequence[Replay], lines: Sequence[Line]) -> str:
-    """Both, as the README shows them: some noises, steps of 5%."""
+    """Both, as the README shows them: some noises, steps of 5% and 10%."""
     return f"{replayed(replays)}\n\n{simulated(lines, SHORT_NOISES, SHORT_STEPS)}\n"
 
 
