@@ -181,7 +181,6 @@ def test_what_was_told_does_not_change_as_runs_come_in(values, until):
     assert [(shift.since, shift.found, shift.gone) for shift in found(values[:until])] == told(values, min(until, len(values)))
 
 
-@pytest.mark.xfail(reason="what is found from further back is asked anew from its first run on, not from the run that found it")
 def test_nothing_is_told_afterwards():
     values = noise(40, 0.001)
     values[8:13] += 0.1

@@ -146,11 +146,11 @@ def _shifts_of_known(values: np.ndarray, reference: np.ndarray) -> list[Shift]:
         since = start + _first_at_new_level(segment.values, alarm)
         shift = _followed(values, Shift(since, start + alarm.found, _new_level(values, since, start + alarm.found), alarm.level))
         found.append(shift)
-        if shift.gone is not None:
-            ask_from = shift.gone + 1
-        else:
+        # What was told stays told: the runs up to this one are not asked again.
+        ask_from = (shift.gone or shift.found) + 1
+        if shift.gone is None:
             past = segment.residuals[: len(segment.past) + int(segment.counts[since - start])][-NOISE_RUNS:]
-            start = ask_from = since
+            start = since
 
 
 def _new_level(values: np.ndarray, since: int, found: int) -> float:
