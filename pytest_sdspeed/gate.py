@@ -82,10 +82,11 @@ class Gate:
         """What the stored runs say against a row; nothing where they do not."""
         if result.history is None:
             return ""
-        from pytest_sdspeed.judge.changes import stands
+        from pytest_sdspeed.judge.changes import standing
         from pytest_sdspeed.report.history import message
 
-        return message(result.history) if stands(result.history) else ""
+        change = standing(result.history)
+        return message(result.history, change) if change else ""
 
     def _measured(self, candidate: Any, baseline: Any) -> Result:
         if self._used:
