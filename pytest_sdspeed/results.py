@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 
 
 class Expected(NamedTuple):
-    """What a candidate is held to: ratio, fraction that may be missing, picture gate, and the device and recorded table of the ratio."""
+    """What a candidate is held to: ratio, fraction that may be missing, pictures, memory, and the device and recorded table of the ratio."""
 
     speedup: float
     tolerance: float
     image: ImageGate | None
     documented_on: str | None
     recorded_in: str | None
+    memory: float | None = None
 
     @property
     def floor(self) -> float:
@@ -62,6 +63,7 @@ def expected_of(name: str, choice: Choice | None, expectation: Expectation, opti
         image,
         documented_on=table.device if table else None,
         recorded_in=table.path if table and table.recorded else None,
+        memory=row.memory if row else None,
     )
 
 
@@ -86,16 +88,19 @@ class Judged(NamedTuple):
 def judged(case: Judged) -> Result:
     """The result of one row of a campaign."""
     from pytest_sdspeed.judge.blocks import latencies
-    from pytest_sdspeed.judge.telemetry import telemetry
+    from pytest_sdspeed.judge.memory import judge_memory
     from pytest_sdspeed.judge.verdict import combined
     from pytest_sdspeed.pictures import seen
+    from pytest_sdspeed.usage import unknowns, usage
 
     record, name, base = case.record, case.candidate.name, case.base.name
     is_baseline = name == base
     decision = None if is_baseline else record.decisions[name]
     pictures, exhibits, images, notes = seen(case)
     speed: Verdict = decision.verdict if decision else "pass"
-    verdict, reasons = combined(speed, pictures, record.control)
+    peak, peak_of_base = (record.peak_bytes.get(arm) for arm in (name, base))
+    memory = judge_memory(peak, peak_of_base, case.expected.memory, exact=case.machine.kind == "cuda")
+    verdict, reasons = combined(speed, pictures, record.control, memory=memory.reason, throttled=record.throttled)
     error = record.errors.get(name)
     if error is not None:
         # It has blocks, which are kept, but it did not hold out.
@@ -133,12 +138,14 @@ def judged(case: Judged) -> Result:
         recipe=setup.recipe if setup else None,
         versions=case.machine.versions,
         weights=case.weights,
-        peak_memory_bytes=record.peak_bytes.get(name),
+        peak_memory_bytes=peak,
+        memory_share=None if is_baseline else memory.share,
+        memory_bound=case.expected.memory,
         stages_s=profile.stages_s if profile else None,
-        telemetry=telemetry(profile, latency_s, _ceiling_flops_s(case)) if profile else None,
+        telemetry=usage(case, latency_s, None if images is None else len(images)),
         exhibits=exhibits,
         starts_s={arm: pairs[:blocks] for arm, pairs in record.starts_s.items() if arm in samples},
-        notes=(*notes, *_canary_notes(record), *(profile.notes if profile else ())),
+        notes=(*notes, *filter(None, (memory.note,)), *unknowns(case), *case.machine.notes),
         canary_s=record.canary_s,
         raised=None if error is None else str(error),
     )
@@ -168,21 +175,6 @@ def _speed_reasons(decision: Decision, case: Judged) -> Sequence[str]:
     budget_s = max(record.timed_s + 1.2 * seconds, 1.1 * record.block_s * total)
     wanted = f"--sd-budget {math.ceil(budget_s)} --sd-max-blocks {total}"
     return (f"{resolved}; about {decision.more_blocks} more blocks ({seconds:.0f} s) would decide it: {wanted}",)
-
-
-def _canary_notes(record: CampaignRecord) -> Sequence[str]:
-    errors = record.canary_errors.values()
-    return (f"the canary is unknown in part: {'; '.join(map(str, errors))}",) if errors else ()
-
-
-def _ceiling_flops_s(case: Judged) -> float | None:
-    """FLOPs a second of the canary's product in the candidate's precision, at its faster timing; None where there is no such product."""
-    from pytest_sdspeed.setups.canary import PRODUCTS
-
-    setup = case.candidate.setup
-    product = PRODUCTS.get((case.machine.kind, setup.precision)) if setup else None
-    taken_s = case.record.canary_s.get(product.operation) if product else None
-    return product.flops / min(taken_s) if product and taken_s else None
 
 
 def _resolution(decision: Decision, planned: int) -> str:

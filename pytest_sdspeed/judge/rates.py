@@ -1,4 +1,4 @@
-"""How a row used its device: rates, and how far they are from what the device is able to do."""
+"""How much a row asked of its device, and how far that is from what the device is able to do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _TERA = 1e12
 
 
-def telemetry(profile: Profile, latency_s: float, ceiling_flops_s: float | None) -> Mapping[str, float | int | None]:
+def rates(profile: Profile, latency_s: float, ceiling_flops_s: float | None) -> Mapping[str, float | int | None]:
     """Busy share, work and rates of one generation; None is unknown.
 
     Args:
