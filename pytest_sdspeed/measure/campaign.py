@@ -15,8 +15,8 @@ from pytest_sdspeed.measure.explaining import explained
 from pytest_sdspeed.measure.facts import Arm, CampaignRecord, Decision, Limits, Progress, Slot
 from pytest_sdspeed.measure.memory import MemoryMeter, UnknownMemory
 from pytest_sdspeed.measure.order import palindrome
-from pytest_sdspeed.measure.telemetry import Reading, Telemetry, UnknownTelemetry, spent_j, throttling_of
 from pytest_sdspeed.measure.profiling import profiled
+from pytest_sdspeed.measure.telemetry import Reading, Telemetry, UnknownTelemetry, spent_j, throttling_of
 from pytest_sdspeed.model import CONTROL, Case
 
 if TYPE_CHECKING:
