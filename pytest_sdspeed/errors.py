@@ -80,6 +80,10 @@ class ThrottledError(SdSpeedError):
     """The GPU throttled so often that nothing could be measured."""
 
 
+class WorkerLostError(SdSpeedError):
+    """The process that one side of a comparison is measured in has ended, or did not start."""
+
+
 class LeakedFlagError(SdSpeedError):
     """An optimization left a process-global flag changed after its slot."""
 

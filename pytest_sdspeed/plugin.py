@@ -120,6 +120,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         from pytest_sdspeed.collecting import select
 
         select(session.config, gated)
+        run = session.config.stash[RUN]
+        if run.options.against and not session.config.option.collectonly and not session.testsfailed:
+            from pytest_sdspeed.against.opening import open_comparison
+
+            open_comparison(session.config, session.items)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

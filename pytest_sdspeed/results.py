@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_sdspeed.errors import UsageMistakeError
+from pytest_sdspeed.errors import UsageMistakeError, WorkerLostError
 from pytest_sdspeed.model import CONTROL, ImageGate, Interval, Result, Verdict
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def expected_of(name: str, choice: Choice | None, expectation: Expectation, opti
 
 
 class Judged(NamedTuple):
-    """Everything a verdict is made of."""
+    """Everything a verdict is made of; ``same_weights`` where both sides have the same weights, whatever the candidate's stack does."""
 
     record: CampaignRecord
     candidate: Contestant
@@ -78,6 +78,7 @@ class Judged(NamedTuple):
     machine: Machine
     options: Options
     clip: Callable[[], ClipScorer]
+    same_weights: bool = False
 
     @property
     def weights(self) -> str | None:
@@ -104,7 +105,7 @@ def judged(case: Judged) -> Result:
     error = record.errors.get(name)
     if error is not None:
         # It has blocks, which are kept, but it did not hold out.
-        verdict, reasons = "fail", (str(error), *reasons)
+        verdict, reasons = ("invalid" if isinstance(error, WorkerLostError) else "fail"), (str(error), *reasons)
     interval = decision.interval if decision else Interval(1.0, 1.0, 1.0)
     blocks = decision.blocks if decision else len(record.samples_s[base])
     samples = {arm: record.samples_s[arm][:blocks] for arm in dict.fromkeys((base, CONTROL, name))}

@@ -16,7 +16,8 @@ from pytest_sdspeed.setups.catalog import Catalog, Choice
 from pytest_sdspeed.setups.names import BUILTIN_SETUPS, RESERVED
 
 if TYPE_CHECKING:
-    from pytest_sdspeed.measure.facts import Arm, CampaignRecord, Progress
+    from pytest_sdspeed.against.comparison import Comparison
+    from pytest_sdspeed.measure.facts import Arm, CampaignRecord, Limits, Progress
     from pytest_sdspeed.measure.memory import MemoryMeter
     from pytest_sdspeed.measure.telemetry import Telemetry
     from pytest_sdspeed.model import Machine, Result, Table
@@ -47,6 +48,7 @@ class Session:
         results: every result so far, in order.
         problems: what could not be stored, a line each; recorded: what became of ``--sd-record``.
         past: the stored runs, or None where they are not asked.
+        against: measures in the place of this under ``--sd-against``, else None.
         watcher: opens the progress display of a campaign by its name.
         campaigns: records of the tables' campaigns, by table, device and baseline.
         selected: setups that the collected tests ask for, by the table name they were asked of (None: the default table).
@@ -58,6 +60,7 @@ class Session:
         self.results: list[Result] = []
         self.problems: list[str] = []
         self.past: Past | None = None
+        self.against: Comparison | None = None
         self.recorded: list[str] = []
         self.watcher: Watcher = _unwatched
         self.selected: set[tuple[str | None, str]] = set()
@@ -140,9 +143,9 @@ class Session:
         if not table.on_cpu and not gpu:
             return f"table {table.name!r} is documented on {table.device}: run pytest {path} --sd-gpu"
         unsupported = self.setup(choice).unsupported
-        if unsupported is None and choice.setup != choice.baseline:
+        if unsupported is None and choice.setup != choice.baseline and self.options.against is None:
             unsupported = self.setup(self.catalog.baseline_of(choice)).unsupported
-        if unsupported is None and choice.row is None and expectation.speedup is None:
+        if unsupported is None and choice.row is None and expectation.speedup is None and self.options.against is None:
             help_ = "" if gpu else ", or run with --sd-gpu"
             return f"table {table.name!r} has no row {choice.setup!r} to hold it to: give the marker a speedup{help_}"
         return unsupported
@@ -247,38 +250,57 @@ class Session:
     def _run(self, name: str, base: Contestant, arms: list[Arm], test: str = "") -> CampaignRecord:
         from pytest_sdspeed.measure.campaign import run_campaign
         from pytest_sdspeed.measure.clock import WallClock
-        from pytest_sdspeed.measure.facts import Limits
         from pytest_sdspeed.setups.canary import canary
         from pytest_sdspeed.setups.quiet import quiet
 
         if self._unusable is not None:
             raise self._unusable
         self._let_go_of_other_campaigns(base)
-        recipe = base.setup.recipe if base.setup else None
-        limits = Limits(
-            budget_s=self.options.budget_s,
-            max_blocks=self.options.max_blocks,
-            seed=recipe.seed if recipe else self.options.seed or 0,
-            prompts=tuple(prompt for prompt in recipe.more_prompts if prompt != recipe.prompt) if recipe else (),
-            rows=self._planned_rows() - len(self._failed_rows),
-            campaigns=self._planned_campaigns(),
-        )
+        limits = self.limits(base, self._planned_rows(), self._planned_campaigns())
         work = partial(canary, self.machine.kind, self.machine.capability)
         with quiet(), self.watcher(name) as watch:
             record = run_campaign(
                 base.arm(None),
                 arms,
                 limits,
-                WallClock(_synchronize),
-                memory=self._memory(),
-                telemetry=self._telemetry,
+                WallClock(synchronize),
+                memory=self.memory(),
+                telemetry=self.telemetry,
                 canary=work,
                 watch=watch,
             )
         self._unusable = record.unusable
-        # A set: a test that a plugin runs again leaves its share once.
-        self._failed_rows |= {(test or name, row) for row, decision in record.decisions.items() if decision.verdict == "fail"}
+        self.note_failures(record, test or name)
         return record
+
+    def limits(self, base: Contestant, rows: int, campaigns: int) -> Limits:
+        """What a campaign may spend.
+
+        Args:
+            base: whose recipe says what is drawn.
+            rows: of the whole run, that could fail.
+            campaigns: of the whole run.
+        """
+        from pytest_sdspeed.measure.facts import Limits
+
+        recipe = base.setup.recipe if base.setup else None
+        return Limits(
+            budget_s=self.options.budget_s,
+            max_blocks=self.options.max_blocks,
+            seed=recipe.seed if recipe else self.options.seed or 0,
+            prompts=tuple(prompt for prompt in recipe.more_prompts if prompt != recipe.prompt) if recipe else (),
+            rows=rows - len(self._failed_rows),
+            campaigns=campaigns,
+        )
+
+    def note_failures(self, record: CampaignRecord, name: str) -> None:
+        """Note the rows that failed, whose share of the error is left to the others.
+
+        Args:
+            record: of their campaign.
+            name: of the test or campaign. One that a plugin runs again leaves its share once.
+        """
+        self._failed_rows |= {(name, row) for row, decision in record.decisions.items() if decision.verdict == "fail"}
 
     @cached_property
     def _selected_choices(self) -> list[Choice]:
@@ -324,7 +346,8 @@ class Session:
             _free_device_memory()
 
     @cached_property
-    def _telemetry(self) -> Telemetry:
+    def telemetry(self) -> Telemetry:
+        """What the GPU says of itself."""
         from pytest_sdspeed.measure.nvml import opened
         from pytest_sdspeed.measure.telemetry import UnknownTelemetry
 
@@ -334,7 +357,8 @@ class Session:
 
         return opened(lambda: str(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid))
 
-    def _memory(self) -> MemoryMeter:
+    def memory(self) -> MemoryMeter:
+        """A meter of this device's memory."""
         from pytest_sdspeed.measure.memory import CudaMemory, ResidentMemory
 
         if self.machine.kind == "cpu":
@@ -344,7 +368,7 @@ class Session:
         return CudaMemory(torch.cuda)
 
 
-def _synchronize() -> None:
+def synchronize() -> None:
     """Wait for the CUDA device if this process uses one, whoever started it."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():

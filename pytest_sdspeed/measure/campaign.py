@@ -305,9 +305,7 @@ class _Campaign:
                 self.clock.synchronize()
                 energy_j = self.telemetry.energy_j()
                 start = self.clock.now()
-                pictures = arm.generate(case)
-                self.clock.synchronize()
-                duration = self.clock.now() - start
+                pictures, duration = arm.timed(case) if arm.timed else self._timed(arm, case, start)
                 reading = self.telemetry.read()
         except Exception as error:  # noqa: BLE001 - whatever an arm raises ends that arm, never the others
             self._leave(arm, explained(arm.name, error))
@@ -317,6 +315,11 @@ class _Campaign:
             return None
         self.pictures[arm.name][case] = pictures
         return _Timed(start, duration, reading, spent_j(energy_j, reading.energy_j))
+
+    def _timed(self, arm: Arm, case: Case, start: float) -> tuple[Any, float]:
+        pictures = arm.generate(case)
+        self.clock.synchronize()
+        return pictures, self.clock.now() - start
 
     def _leave(self, arm: Arm, error: SdSpeedError) -> None:
         self.active.pop(arm.name, None)

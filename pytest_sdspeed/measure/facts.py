@@ -34,6 +34,7 @@ class Arm:
         prepare: builds what ``generate`` needs; called once, before any arm's warm-up.
         held_bytes: memory the prepared arm holds between generations.
         reference: draws what the pictures are compared with in the baseline's place, or None; never timed.
+        timed: generates in another process, which times it: pictures and seconds. None: ``generate`` is timed here.
         profile: generates once or a few times more to see where the time goes, or None.
     """
 
@@ -46,6 +47,7 @@ class Arm:
     held_bytes: Callable[[], int] = int
     reference: Arm | None = None
     profile: Callable[[Case], Profile] | None = None
+    timed: Callable[[Case], tuple[Any, float]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ __all__ = [
     "MIG",
     "MINIATURE",
     "SCHEDULERS",
+    "Against",
     "Case",
     "Change",
     "Exhibit",
@@ -166,6 +167,27 @@ class Exhibit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Against:
+    """What a result was compared with where that is another version of the same setup.
+
+    Attributes:
+        spec: what ``--sd-against`` was given.
+        label: what a reader calls that side.
+        versions: package -> version, on that side.
+        stages: stage -> latency over that side's, 1.05 for 5% slower; empty where stage times are unknown.
+        identical: whether both sides drew the same bits, or None where one drew nothing.
+        process_control: that side over another process of the same side, or None where that was not measured.
+    """
+
+    spec: str
+    label: str
+    versions: Mapping[str, str]
+    stages: Mapping[str, float]
+    identical: bool | None
+    process_control: Interval | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """What one ``sd_latency`` call found.
 
@@ -197,6 +219,7 @@ class Result:
         starts_s: arm -> when each of ``samples_s`` began, seconds into the timed part; empty where that is not known.
         notes: what the reader should know besides the verdict, in words.
         canary_s: operation -> how long the device took for it before and after the timed part, seconds; empty where it was not timed.
+        against: the other version, where two are compared; ``baseline`` is then the same setup of that side.
         history: of the row, this run its latest; None where it was not asked for. Not stored.
         confirmation: the stored form of the run in the other process: of the first one where the second passed, else of the second; None
             where there was but one. ``images``, ``exhibits`` and ``control`` are the first's in any case.
@@ -237,6 +260,7 @@ class Result:
     starts_s: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     canary_s: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    against: Against | None = None
     history: History | None = None
     confirmation: Mapping[str, Any] | None = None
     recorded_in: str | None = None
