@@ -6,10 +6,9 @@ import os
 import sys
 from contextlib import ExitStack, contextmanager, nullcontext
 from difflib import get_close_matches
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from packaging.utils import canonicalize_name
 
 from pytest_sdspeed.sides import git
 from pytest_sdspeed.sides.checkout import checkout_side, commit_side
@@ -17,7 +16,7 @@ from pytest_sdspeed.sides.facts import Side, mistake, search_path
 from pytest_sdspeed.sides.interpreter import interpreter_in, interpreter_side
 from pytest_sdspeed.sides.overlay import overlay_side
 from pytest_sdspeed.sides.own import own_tests
-from pytest_sdspeed.sides.requirements import installed, parsed
+from pytest_sdspeed.sides.requirements import found, parsed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -59,8 +58,8 @@ def in_hand(*, root: Path) -> Side:
     """
     state = git.state(root)
     if not state:
-        found = installed().get("diffusers")
-        state = f"diffusers {found.version}" if found else ""
+        diffusers = found("diffusers")
+        state = f"diffusers {diffusers.version}" if diffusers else ""
     return Side(label=f"in hand ({state})" if state else "in hand", python=sys.executable, roots=(), excluded=(), path=search_path())
 
 
@@ -86,16 +85,16 @@ def _requirements(spec: str, top: Path | None, without: str) -> list[Requirement
     Raises:
         UsageMistakeError: one is none, or of a distribution that is not installed.
     """
-    have = installed()
     try:
         named = parsed(spec)
     except ValueError as error:
         problem = f"no requirement ({str(error).splitlines()[0]})"
     else:
-        unknown = next((requirement.name for requirement in named if canonicalize_name(requirement.name) not in have), None)
+        unknown = next((requirement.name for requirement in named if found(requirement.name) is None), None)
         if unknown is None:
             return named
         problem = f"no installed package is called {unknown!r}"
-    close = get_close_matches(spec, [*(git.references(top) if top else ()), *have])
+    names = (distribution.name for distribution in distributions())
+    close = get_close_matches(spec, [*(git.references(top) if top else ()), *filter(None, names)])
     hint = f"; close: {', '.join(dict.fromkeys(close))}" if close else ""
     raise mistake(spec, f"no path, {without}, and {problem}{hint}")

@@ -10,20 +10,18 @@ import subprocess
 import sys
 import sysconfig
 from contextlib import contextmanager
+from importlib.metadata import distributions
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packaging.utils import canonicalize_name
-
 from pytest_sdspeed.sides.facts import Side, mistake, search_path
 from pytest_sdspeed.sides.folders import COMPLETE, complete, fresh, leftovers, remove
 from pytest_sdspeed.sides.interpreter import interpreter_in
-from pytest_sdspeed.sides.requirements import installed, is_pinned, unmet
+from pytest_sdspeed.sides.requirements import is_pinned, unmet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from importlib.metadata import Distribution
 
     from packaging.requirements import Requirement
 
@@ -112,18 +110,21 @@ def _install(spec: str, folder: Path, named: Sequence[Requirement]) -> None:
         _run(spec, "uv", [uv, "pip", "install", "--python", _python(folder), "--no-deps", *map(str, named)], folder)
     else:
         raise mistake(spec, f"{sys.executable} has no pip to install it with, and there is no uv: {sys.executable} -m ensurepip")
-    overlay = installed([str(_packages(folder))])
-    missing = unmet(named, overlay, installed())
+    missing = unmet(named, str(_packages(folder)))
     if missing and pip:
         # By version: an address would be fetched a second time.
-        _pip(spec, folder, *(_as_installed(requirement, overlay) for requirement in named))
+        _pip(spec, folder, *(_as_installed(folder, requirement) for requirement in named))
     elif missing:
         raise mistake(spec, f"needs {', '.join(missing)}, which pip would install and uv does not: {sys.executable} -m ensurepip")
 
 
-def _as_installed(requirement: Requirement, overlay: dict[str, Distribution]) -> str:
+def _as_installed(folder: Path, requirement: Requirement) -> str:
     extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
-    return f"{requirement.name}{extras}=={overlay[canonicalize_name(requirement.name)].version}"
+    return f"{requirement.name}{extras}=={_version(folder, requirement)}"
+
+
+def _version(folder: Path, requirement: Requirement) -> str:
+    return next(iter(distributions(name=requirement.name, path=[str(_packages(folder))]))).version
 
 
 def _pip(spec: str, folder: Path, *arguments: str) -> None:
@@ -143,12 +144,10 @@ def _run(spec: str, installer: str, command: Sequence[str], folder: Path) -> Non
 
 
 def _side(folder: Path, named: Sequence[Requirement], own: OwnTests) -> Side:
-    packages = str(_packages(folder))
-    have = installed([packages])
     return Side(
-        label=", ".join(f"{requirement.name} {have[canonicalize_name(requirement.name)].version}" for requirement in named),
+        label=", ".join(f"{requirement.name} {_version(folder, requirement)}" for requirement in named),
         python=_python(folder),
-        roots=(packages,),
+        roots=(str(_packages(folder)),),
         excluded=tuple(sorted(own.names)),
         path=search_path(),
     )

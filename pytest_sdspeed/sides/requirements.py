@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from importlib.metadata import Distribution
 
 # A comma ends a requirement where a name follows: after one in a specifier stands an operator. Commas in brackets are between extras.
@@ -38,31 +38,30 @@ def is_pinned(requirement: Requirement) -> bool:
     return any(part.operator == "===" or (part.operator == "==" and not part.version.endswith("*")) for part in requirement.specifier)
 
 
-def installed(path: Iterable[str] | None = None) -> dict[str, Distribution]:
-    """The distributions on a path, None: on sys.path, by canonical name. The first of a name counts, as it does for an import."""
-    found: dict[str, Distribution] = {}
-    for distribution in distributions() if path is None else distributions(path=list(path)):
-        # Remains of an uninstallation have no name.
-        if distribution.metadata["Name"]:
-            found.setdefault(canonicalize_name(distribution.metadata["Name"]), distribution)
-    return found
+def found(name: str, path: list[str] | None = None) -> Distribution | None:
+    """An installed distribution, or None. The first on the path counts, as it does for an import.
+
+    Args:
+        name: of the distribution, in any spelling.
+        path: folders to look in; None: sys.path.
+    """
+    there = distributions(name=name) if path is None else distributions(name=name, path=path)
+    return next(iter(there), None)
 
 
-def unmet(named: Sequence[Requirement], overlay: dict[str, Distribution], below: dict[str, Distribution]) -> list[str]:
+def unmet(named: Sequence[Requirement], overlay: str) -> list[str]:
     """What the distributions of an overlay require and neither it nor the environment below has.
 
     Args:
         named: the requirements it was made for: their extras count.
-        overlay: its distributions by canonical name.
-        below: those of the environment that it lies on.
+        overlay: its folder of packages.
     """
     extras: dict[str, set[str]] = {canonicalize_name(requirement.name): requirement.extras for requirement in named}
-    have = below | overlay
     return [
         str(need)
-        for name, distribution in overlay.items()
-        for need in _needs(distribution, extras.get(name, set()))
-        if (found := have.get(canonicalize_name(need.name))) is None or not need.specifier.contains(found.version, prereleases=True)
+        for distribution in distributions(path=[overlay])
+        for need in _needs(distribution, extras.get(canonicalize_name(distribution.name), set()))
+        if (have := found(need.name, [overlay]) or found(need.name)) is None or not need.specifier.contains(have.version, prereleases=True)
     ]
 
 
