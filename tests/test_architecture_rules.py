@@ -53,6 +53,7 @@ MAY_IMPORT = {
     "setups": {"model", "tables"},
     "measure": {"model", "judge"},
     "history": {"model", "judge"},
+    "sides": set(),
     "report": {"model"},
 }
 KNOW_PYTEST = {

@@ -277,7 +277,7 @@ def test_a_name_that_is_no_text_is_read_and_can_be_printed(folder):
 def test_processes_that_index_at_once_all_read_everything(folder):
     for number in range(6, 60):
         write_run(folder / "Linux", [result(), tf32()], number)
-    readers = [reader(folder, "index._BATCH = 1") for _ in range(3)]
+    readers = [reader(folder, "index._BATCH, index.PATIENCE_S = 1, 60.0") for _ in range(3)]
     assert [one.communicate()[0] for one in readers] == ["118\n"] * 3
     with closing(sqlite3.connect(folder / NAME)) as connection:
         assert numbers(connection)[:2] == [59, 118]
