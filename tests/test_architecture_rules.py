@@ -40,6 +40,7 @@ GLUE_MODULES = {
     "past",
     "commits",
     "results",
+    "usage",
     "recording",
     "pictures",
     "extras",

@@ -34,7 +34,7 @@ class Arm:
         prepare: builds what ``generate`` needs; called once, before any arm's warm-up.
         held_bytes: memory the prepared arm holds between generations.
         reference: draws what the pictures are compared with in the baseline's place, or None; never timed.
-        profile: generates once or a few times more to see where the time goes, or None.
+        profile: generates once or a few times more, in slots of its own, to see where the time goes; None where nobody can tell.
     """
 
     name: str
