@@ -38,8 +38,10 @@ GLUE_MODULES = {
     "session",
     "contestants",
     "past",
+    "against",
     "commits",
     "results",
+    "usage",
     "recording",
     "pictures",
     "extras",
@@ -59,7 +61,7 @@ MAY_IMPORT = {
 KNOW_PYTEST = {
     f"{PACKAGE}.{name}"
     for name in ("options", "plugin", "hooks", "fixtures", "settings", "gate", "confirm", "collecting", "watching", "extras")
-}
+} | {f"{PACKAGE}.against.{name}" for name in ("bootstrap", "serving", "opening")}
 HEAVY = {"flip_evaluator", "numpy", "torch", "scipy", "matplotlib", "jinja2", "skimage", "diffusers", "transformers"}
 UNKNOWN_TO_RULES = {"torch", "diffusers", "transformers", "pytest", "_pytest"}
 LONGEST = 400

@@ -7,7 +7,7 @@ import random
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_sdspeed.errors import GenerationError, OutOfMemoryError, SdSpeedError, ThrottledError, UnusableDeviceError
+from pytest_sdspeed.errors import GenerationError, OutOfMemoryError, SdSpeedError, ThrottledError
 from pytest_sdspeed.judge import speed, stopping, throttling
 from pytest_sdspeed.measure.canary import CanaryTimes, both, time_canary
 from pytest_sdspeed.measure.collector import collecting_between_slots
@@ -15,13 +15,14 @@ from pytest_sdspeed.measure.explaining import explained
 from pytest_sdspeed.measure.facts import Arm, CampaignRecord, Decision, Limits, Progress, Slot
 from pytest_sdspeed.measure.memory import MemoryMeter, UnknownMemory
 from pytest_sdspeed.measure.order import palindrome
-from pytest_sdspeed.measure.profiling import profiled
+from pytest_sdspeed.measure.profiling import profiles, unusable
 from pytest_sdspeed.measure.telemetry import Reading, Telemetry, UnknownTelemetry, spent_j, throttling_of
 from pytest_sdspeed.model import CONTROL, Case
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from pytest_sdspeed.errors import UnusableDeviceError
     from pytest_sdspeed.measure.canary import Operations
     from pytest_sdspeed.measure.clock import Clock
     from pytest_sdspeed.model import Profile
@@ -124,7 +125,8 @@ class _Campaign:
                 self._timed_part()
                 self.canary_after = self._time_canary({} if self.unusable else operations)
             if not self.unusable:
-                self._profile()
+                held_out = [arm for arm in self.arms.values() if arm.name not in self.errors]
+                self.profiles, self.unusable = profiles(held_out, self.limits.case, self.clock, self.watch)
         self._close()
         return CampaignRecord(
             baseline=self.baseline.name,
@@ -211,14 +213,6 @@ class _Campaign:
         if operations:
             self.watch(Progress(phase="canary"))
         return time_canary(operations, self.clock)
-
-    def _profile(self) -> None:
-        """See where the time of the arms that held out goes; nothing here is timed, nor does anything break the campaign."""
-        for arm in [arm for arm in self.arms.values() if arm.name not in self.errors]:
-            if arm.profile is not None:
-                self.watch(Progress(phase="profile", arm=arm.name))
-                self.profiles[arm.name] = profiled(arm, arm.profile, self.limits.case)
-                gc.collect()
 
     def _plan(self, block_s: float) -> None:
         """Fix the looks, always before the first one."""
@@ -323,10 +317,8 @@ class _Campaign:
 
     def _leave(self, arm: Arm, error: SdSpeedError) -> None:
         self.active.pop(arm.name, None)
-        try:
-            self.clock.synchronize()
-        except Exception:  # noqa: BLE001 - whatever it raises, no other arm can use the device
-            self.unusable = UnusableDeviceError(f"the device is unusable since {error}: nothing more can be measured in this run")
+        self.unusable = unusable(self.clock, error)
+        if self.unusable:
             self.errors |= {arm.name: self.unusable, self.baseline.name: self.unusable}
         else:
             self.errors[arm.name] = OutOfMemoryError(f"{error}{self.memory.shortage()}") if isinstance(error, OutOfMemoryError) else error

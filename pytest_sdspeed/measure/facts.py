@@ -35,7 +35,7 @@ class Arm:
         held_bytes: memory the prepared arm holds between generations.
         reference: draws what the pictures are compared with in the baseline's place, or None; never timed.
         timed: generates in another process, which times it: pictures and seconds. None: ``generate`` is timed here.
-        profile: generates once or a few times more to see where the time goes, or None.
+        profile: generates once or a few times more, in slots of its own, to see where the time goes; None where nobody can tell.
     """
 
     name: str

@@ -133,13 +133,13 @@ class Profile:
 
     Attributes:
         stages_s: stage -> seconds.
-        busy_share: of the time, in which the GPU worked.
+        busy_s: seconds in which the GPU worked on anything.
         flops: of the whole generation; a multiplication and an addition are two.
         notes: why something is unknown, in words.
     """
 
     stages_s: Mapping[str, float] | None = None
-    busy_share: float | None = None
+    busy_s: float | None = None
     flops: int | None = None
     notes: tuple[str, ...] = ()
 

@@ -75,9 +75,9 @@ def host_bound(result: Result) -> str:
 
 
 def busy(result: Result) -> str:
-    """Share of the time in which the GPU worked, ``54%``; "" where it is unknown."""
+    """Share of the time in which the GPU worked, ``84%`` or ``54%, host-bound``; "" where it is unknown."""
     share = (result.telemetry or {}).get("busy_share")
-    return "" if share is None else f"{share:.0%}"
+    return "" if share is None else f"{share:.0%}{', host-bound' if result.host_bound else ''}"
 
 
 def rate(result: Result) -> str:

@@ -23,7 +23,7 @@ def busy_ns(work: Callable[[], object], activity: Any, device: Any) -> int:
     """Nanoseconds that a device worked on something.
 
     Args:
-        work: what is profiled; waits for the device at its end.
+        work: what is profiled; the profiler waits for the device at its end.
         activity: the ``torch.profiler.ProfilerActivity`` that is recorded.
         device: the ``torch.autograd.DeviceType`` whose events count.
 

@@ -24,10 +24,11 @@ PRODUCTS: Mapping[tuple[str, str], Product] = {
     ("cuda", "float16"): Product("matmul_float16_4096_x8", 8 * 2 * 4096**3),
     ("cuda", "bfloat16"): Product("matmul_bfloat16_4096_x8", 8 * 2 * 4096**3),
     ("cuda", "tf32"): Product("matmul_tf32_4096_x8", 8 * 2 * 4096**3),
+    ("cuda", "float32"): Product("matmul_tf32_4096_x8", 8 * 2 * 4096**3),
 }
 """Kind of device and precision -> the product whose rate is a ceiling there.
 
-On CUDA float32 has none: as torch comes, its convolutions run in TF32 and its matrix products do not.
+That of float32 on CUDA is TF32's: as torch comes, its convolutions run in TF32, although its matrix products do not.
 """
 
 

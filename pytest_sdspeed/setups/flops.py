@@ -91,9 +91,9 @@ def _built(twin: Twin) -> Any:
 def _by_submodule(twin: Twin, calls: Mapping[Shapes, int], inner: Mapping[str, int]) -> int:
     if len(calls) > 1:
         raise LookupError("a UNet that leaves modules out was called with several shapes")
-    if not any(inner[name] for name in inner if name):
-        raise LookupError("the calls inside the UNet cannot be seen: it is compiled or traced")
     own = _own_flops(call_flops(twin, "__call__", next(iter(calls))))
+    if not any(inner.get(name) for name in own if name):
+        raise LookupError("the calls inside the UNet cannot be seen: it is compiled or traced")
     return sum(inner.get(name, 0) * flops for name, flops in own.items())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pytest_sdspeed.model import Profile
@@ -11,20 +10,19 @@ from pytest_sdspeed.setups.flops import generation_flops
 from pytest_sdspeed.setups.stages import CudaMarks, HostMarks, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 T = TypeVar("T")
 
 
 def profiled(pipeline: Any, draw: Callable[[], object], *, kind: Literal["cpu", "cuda"], partial: bool) -> Profile:
-    """Stage times, FLOPs and, on a GPU, its busy share. Takes one generation, on a GPU two.
+    """Stage times, FLOPs and, on a GPU, how long it worked. Takes one generation, on a GPU two.
 
-    The busy share is the time in which the GPU worked on anything in the second, over the time of the first: the profiler hardly changes
-    how long kernels take, but slows the host between them.
+    The profiler has the second for itself: it hardly changes how long kernels take, but slows the host between them.
 
     Args:
         pipeline: what draws.
-        draw: one generation.
+        draw: one generation, with whatever flags it needs.
         kind: of the device.
         partial: whether a call of the UNet may leave out modules, whose calls are then counted one by one.
 
@@ -34,17 +32,18 @@ def profiled(pipeline: Any, draw: Callable[[], object], *, kind: Literal["cpu", 
     notes: list[str] = []
     watch = Watch(_cuda_marks() if kind == "cuda" else HostMarks())
 
-    def watched() -> float:
+    def watched() -> Mapping[str, float]:
         with watch.on(pipeline, inside=partial):
-            return _wall_s(draw, kind)
+            draw()
+        return watch.stages_s()
 
-    wall_s = _tried("where a generation's time goes", watched, notes)
-    if wall_s is None:
+    stages_s = _tried("where a generation's time goes", watched, notes)
+    if stages_s is None:
         return Profile(notes=tuple(notes))
     return Profile(
-        stages_s=_tried("how long the stages take", watch.stages_s, notes),
+        stages_s=stages_s,
+        busy_s=_tried("how busy the GPU was", lambda: _busy_s(draw), notes) if kind == "cuda" else None,
         flops=_tried("how many FLOPs a generation has", lambda: generation_flops(pipeline, watch), notes),
-        busy_share=_tried("how busy the GPU was", lambda: _busy_share(draw, wall_s), notes) if kind == "cuda" else None,
         notes=tuple(notes),
     )
 
@@ -58,29 +57,13 @@ def _tried(what: str, work: Callable[[], T], notes: list[str]) -> T | None:
         return None
 
 
-def _wall_s(draw: Callable[[], object], kind: str) -> float:
-    _synchronize(kind)
-    start = time.perf_counter()
-    draw()
-    _synchronize(kind)
-    return time.perf_counter() - start
-
-
-def _busy_share(draw: Callable[[], object], wall_s: float) -> float:
+def _busy_s(draw: Callable[[], object]) -> float:
     import torch
 
-    busy = busy_ns(lambda: _wall_s(draw, "cuda"), torch.profiler.ProfilerActivity.CUDA, torch.autograd.DeviceType.CUDA)
-    return min(1.0, busy / 1e9 / wall_s)
+    return busy_ns(draw, torch.profiler.ProfilerActivity.CUDA, torch.autograd.DeviceType.CUDA) / 1e9
 
 
 def _cuda_marks() -> CudaMarks:
     import torch
 
     return CudaMarks(torch.cuda)
-
-
-def _synchronize(kind: str) -> None:
-    import torch
-
-    if kind == "cuda":
-        torch.cuda.synchronize()

@@ -142,15 +142,19 @@ class Setup:
         ).images
 
     def profile(self, case: Case) -> Profile:
-        """Where the time of a generation goes, in one or two more of them. The caller holds ``slot``.
+        """Where the time of a generation goes, in one or, on a GPU, two more of them.
 
         Args:
             case: what they draw.
         """
         from pytest_sdspeed.setups.profiling import profiled
 
+        def draw() -> None:
+            with self.slot():
+                self.draw(case)
+
         partial = any(part.partial for part in self._stack)
-        return profiled(self.pipeline, lambda: self.draw(case), kind=self._machine.kind, partial=partial)
+        return profiled(self.pipeline, draw, kind=self._machine.kind, partial=partial)
 
 
 def _latents(pipeline: Any, recipe: Recipe, seed: int) -> Any:

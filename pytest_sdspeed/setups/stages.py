@@ -26,7 +26,7 @@ class Marks(Protocol):
         ...
 
     def seconds(self, start: Any, end: Any) -> float:
-        """Between two points; the device must have been waited for."""
+        """Between two points, once the device has passed them."""
         ...
 
 
@@ -59,7 +59,8 @@ class CudaMarks:
         return event
 
     def seconds(self, start: Any, end: Any) -> float:
-        """Between two events; torch tells milliseconds."""
+        """Between two events, waited for; torch tells milliseconds."""
+        end.synchronize()
         return float(start.elapsed_time(end)) / 1e3
 
 
@@ -109,7 +110,7 @@ class Watch:
             raise LookupError(f"no call of {', '.join(unseen)} was seen")
 
     def stages_s(self) -> Mapping[str, float]:
-        """Stage -> seconds. The device must have been waited for."""
+        """Stage -> seconds, once the device has done it all."""
         return {stage: self._marks.seconds(self._first[part], self._last[part]) for part, stage in STAGES.items()}
 
     def _begin(self, part: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
