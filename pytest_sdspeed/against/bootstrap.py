@@ -28,7 +28,7 @@ def main(channel: Any) -> None:
     finder = ModuleType("pytest_sdspeed_finder")
     sys.modules[finder.__name__] = finder
     exec(compile(facts["finder"], finder.__name__, "exec"), vars(finder))  # noqa: S102 - this package's own module
-    finder.install(facts["roots"], facts["excluded"], facts["path"])
+    installed = finder.install(facts["roots"], facts["excluded"], facts["path"])
 
     import pytest
 
@@ -45,7 +45,7 @@ def main(channel: Any) -> None:
         def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
             from pytest_sdspeed.against.serving import serve
 
-            return serve(session, channel)
+            return serve(session, channel, installed)
 
     channel.send(("ended", int(pytest.main(facts["arguments"], plugins=[Worker()]))))
 

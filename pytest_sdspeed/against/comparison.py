@@ -29,6 +29,8 @@ TOLERANCE = 0.03
 """Fraction that the version in hand may be slower by, unless ``--sd-tolerance`` says otherwise."""
 _ROUNDS, _ROUNDS_OF_SLOWER = 1, 3
 """Palindromes of generations that stage times come from: of a row that passes, and of one that does not."""
+_LEAST_STAGE = 0.02
+"""Share of a generation below which a stage's time is noise, and no matter."""
 
 
 class Comparison:
@@ -182,11 +184,14 @@ class Comparison:
         """The result with what both sides are, where the difference is, and whether processes of one side differ as much."""
         control = self._process_control(record)
         versions: Mapping[str, str] = {}
+        notes: tuple[str, ...] = ()
         stages: Mapping[str, float] = {}
         if self._new.alive and self._old.alive:
             result = replace(result, versions=self._new.ask("versions"))
             versions = self._old.ask("versions")
+            notes = self._same_code()
             stages = self._stages(named, record.case.seed, _ROUNDS if result.verdict == "pass" else _ROUNDS_OF_SLOWER)
+        result = replace(result, notes=(*result.notes, *notes))
         sides = Against(
             spec=self._spec,
             label=self._old.side.label,
@@ -200,6 +205,12 @@ class Comparison:
             why = f"two processes of {sides.label} differ by as much ({found}): an effect of the process, not of the code"
             return replace(result, against=sides, verdict="invalid", reasons=(*result.reasons, why))
         return replace(result, against=sides)
+
+    def _same_code(self) -> tuple[str, ...]:
+        """A note where nothing that was imported differs, so that the same code was measured twice."""
+        if not self._old.side.roots or self._old.ask("served"):
+            return ()
+        return (f"nothing that was imported comes from {self._old.side.label}: the same code was measured twice",)
 
     def _process_control(self, record: CampaignRecord) -> Interval | None:
         found = next((record.decisions.get(name) for name in record.samples_s if name.endswith(", another process")), None)
@@ -215,7 +226,8 @@ class Comparison:
         except SdSpeedError:
             return {}
         medians = {role: {stage: statistics.median(times[stage] for times in found) for stage in found[0]} for role, found in taken.items()}
-        return {stage: seconds / medians["old"][stage] for stage, seconds in medians["new"].items() if medians["old"].get(stage)}
+        least = _LEAST_STAGE * sum(medians["old"].values())
+        return {stage: seconds / medians["old"][stage] for stage, seconds in medians["new"].items() if medians["old"].get(stage, 0) > least}
 
     def _started(self) -> None:
         """Start the workers that do not run: all at the beginning, later those that were lost."""

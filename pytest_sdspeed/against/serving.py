@@ -43,15 +43,20 @@ def leave_nothing(config: pytest.Config, temporary: str) -> None:
     config.option.sd_against = ""
 
 
-def serve(session: pytest.Session, channel: Any) -> bool | None:
+def serve(session: pytest.Session, channel: Any, finder: Any) -> bool | None:
     """Answer until nothing more is wanted, in the place of running tests.
+
+    Args:
+        session: of pytest, which has collected.
+        channel: brings requests, and takes answers.
+        finder: ``sides.finder.RootsFinder`` of this side.
 
     Returns:
         None where collection failed: pytest says why.
     """
     if session.testsfailed:
         return None
-    desk = Desk(run_of(session.config))
+    desk = Desk(run_of(session.config), finder)
     channel.send(("ready", None))
     while (request := channel.receive()) is not None:
         channel.send(desk.answer(*request))
@@ -65,10 +70,11 @@ class Desk:
 
     Args:
         run: of this worker, which knows its tables, registered setups and machine.
+        finder: ``sides.finder.RootsFinder`` of this side.
     """
 
-    def __init__(self, run: Session) -> None:
-        self._run = run
+    def __init__(self, run: Session, finder: Any) -> None:
+        self._run, self._finder = run, finder
         self._arms: dict[tuple[str, ...], Arm] = {}
         self._draws: dict[tuple[str, ...], int] = {}
         self._sent: dict[tuple[object, ...], bytes] = {}
@@ -103,6 +109,10 @@ class Desk:
         """Package -> version: of what is imported its own word, since a checkout has no other."""
         loaded = {name: getattr(sys.modules.get(name.replace("-", "_")), "__version__", None) for name in self._run.machine.versions}
         return {**self._run.machine.versions, **{name: str(version) for name, version in loaded.items() if version is not None}}
+
+    def on_served(self) -> list[str]:
+        """Top-level names that came from this side's own folders."""
+        return sorted(self._finder.served)
 
     def on_build(self, named: tuple[str, ...]) -> None:
         """Build what draws."""
@@ -146,16 +156,15 @@ class Desk:
             self._settle(named)
 
     def on_stages(self, named: tuple[str, ...], seed: int) -> Mapping[str, float]:
-        """Stage -> seconds, of one generation more; empty for a callable, and where they are unknown."""
-        arm = self._arm(named)
-        if arm.profile is None:
+        """Stage -> seconds, of one generation more; empty for a callable."""
+        setup = self._contestant(named).setup
+        if setup is None:
             return {}
-        from pytest_sdspeed.setups.quiet import quiet
+        from pytest_sdspeed.setups.profiling import stages_s
 
-        with quiet(), arm.slot():
-            found = arm.profile(Case(seed)).stages_s
+        found = stages_s(setup.pipeline, lambda: setup.generate(seed), kind=self._run.machine.kind)
         gc.collect()
-        return dict(found or {})
+        return dict(found)
 
     def on_release(self) -> None:
         """Give the memory of everything that was built back."""

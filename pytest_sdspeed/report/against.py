@@ -24,7 +24,7 @@ def change(result: Result) -> str:
 
 def stages(against: Against) -> str:
     """``denoising +6.6%, decoding +0.1%``, or nothing where they are unknown."""
-    return ", ".join(f"{stage} {100 * (ratio - 1):+.1f}%" for stage, ratio in against.stages.items())
+    return ", ".join(f"{stage.replace('_', ' ')} {100 * (ratio - 1):+.1f}%" for stage, ratio in against.stages.items())
 
 
 def pictures(result: Result, against: Against, compared: str) -> str:

@@ -48,6 +48,20 @@ def profiled(pipeline: Any, draw: Callable[[], object], *, kind: Literal["cpu", 
     )
 
 
+def stages_s(pipeline: Any, draw: Callable[[], object], *, kind: Literal["cpu", "cuda"]) -> Mapping[str, float]:
+    """Stage -> seconds, of one generation. Raises what it raises.
+
+    Args:
+        pipeline: what draws.
+        draw: one generation, with whatever flags it needs; waits for the device.
+        kind: of the device.
+    """
+    watch = Watch(_cuda_marks() if kind == "cuda" else HostMarks())
+    with watch.on(pipeline, inside=False):
+        draw()
+    return watch.stages_s()
+
+
 def _tried(what: str, work: Callable[[], T], notes: list[str]) -> T | None:
     try:
         return work()
