@@ -35,7 +35,7 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--sd-tables", action="append", metavar="PATH", help="one more table file, or folder of them (repeatable)")
     group.addoption("--sd-tolerance", metavar="FRACTION", help="fraction of a speed-up that may be missing, instead of the tables' own")
     group.addoption("--sd-budget", metavar="SECONDS", help="wall-clock budget of one campaign's timed part (default: 300)")
-    group.addoption("--sd-max-blocks", metavar="N", help="most blocks of a campaign (default: 20)")
+    group.addoption("--sd-max-blocks", metavar="N", help="most blocks of a campaign (default: 20; with --sd-against 200)")
     group.addoption("--sd-inconclusive", metavar="|".join(INCONCLUSIVE), help="what an inconclusive verdict does (default: fail)")
     group.addoption(
         "--sd-confirm",

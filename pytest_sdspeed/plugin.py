@@ -52,7 +52,10 @@ def pytest_configure(config: pytest.Config) -> None:
     with _usage_errors():
         config.hook.pytest_sdspeed_register.call_historic(kwargs={"registry": registry})
         if options.any_given(config):
-            _open(manager, run_of(config))
+            session = run_of(config)
+            if session.options.against and getattr(config.option, "dist", "no") != "no":
+                raise pytest.UsageError("--sd-against measures in processes of its own, which others would disturb: run without -n")
+            _open(manager, session)
 
 
 def _show_in_html(config: pytest.Config) -> None:

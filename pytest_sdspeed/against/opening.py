@@ -34,13 +34,11 @@ def open_comparison(config: pytest.Config, items: Sequence[pytest.Item]) -> None
         items: the tests that will run.
 
     Raises:
-        pytest.UsageError: the other version cannot be had, does not start, does not import or lacks a setup; or pytest-xdist distributes.
+        pytest.UsageError: the other version cannot be had, does not start, does not import or lacks a setup.
     """
     run = run_of(config)
     spec = run.options.against
     assert spec is not None  # noqa: S101 - the caller asked
-    if getattr(config.option, "numprocesses", None):
-        raise pytest.UsageError("--sd-against measures in processes of its own, which others would disturb: run without -n")
     with ExitStack() as held:
         try:
             temporary = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="sdspeed-", ignore_cleanup_errors=True)))
