@@ -54,7 +54,6 @@ def worktrees(folder):
 
 def said(side, code, *, cwd, finders=True):
     """What a process of a side prints, as JSON, after the roots were installed (or, for the control, were not)."""
-    # Where a folder of modules is named by PYTHONPATH it would be in both processes, which a user's is not.
     begin = PLAYER if finders else "import json, sys\nsys.path += json.loads(sys.argv[2])[2]\n"
     arguments = [finder.__file__, json.dumps([side.roots, side.excluded, side.path])]
     command = [side.python, "-c", f"{begin}\n{code}", *arguments]
@@ -75,12 +74,12 @@ def installed(roots, excluded=(), path=()):
             del sys.modules[name]
 
 
-def wheel(folder, name, version, requires=(), files=()):
-    """Write a wheel of a package that knows its version; ``files``: {path: text} in it instead."""
-    files = dict(files) or {f"{name}/__init__.py": f"__version__ = {version!r}\n"}
+def wheel(folder, name, version, requires=()):
+    """Write a wheel of a package that knows its version, with an extra ``more``."""
+    files = {f"{name}/__init__.py": f"__version__ = {version!r}\n"}
     info = f"{name}-{version}.dist-info"
     needs = "".join(f"Requires-Dist: {need}\n" for need in requires)
-    files[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}"
+    files[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nProvides-Extra: more\n{needs}"
     files[f"{info}/WHEEL"] = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     files[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in [*files, f"{info}/RECORD"])
     folder.mkdir(exist_ok=True)

@@ -44,7 +44,7 @@ def test_a_slip_is_not_installed(told, repository):
 
 def test_close_names_are_branches_tags_and_packages(told, repository):
     git(repository, "tag", "diffuser1")
-    assert told("diffusers1").endswith("called 'diffusers1'; close: diffuser1, diffusers")
+    assert told("diffusers1").endswith("called 'diffusers1'; close: diffusers, diffuser1")
     assert told("xqzxqz").endswith("called 'xqzxqz'")
 
 
@@ -52,7 +52,9 @@ def test_every_requirement_must_be_installed(told):
     assert "no installed package is called 'transfomers'" in told("pytest==9.0,transfomers==5")
 
 
-@pytest.mark.parametrize("spec", ["../nowhere", "origin/main", "a b", "-x", "--all", "~nobody/x", "pytest==", "pytest=9", "x" * 5000, "pytest,"])
+@pytest.mark.parametrize(
+    "spec", ["../nowhere", "origin/main", "a b", "-x", "--all", "~nobody/x", "pytest==", "pytest=9", "=" * 5000, "pytest,"]
+)
 def test_what_is_no_requirement(told, repository, spec):
     assert told(spec).startswith(f"no path, no git reference of {repository}, and no requirement (")
 
@@ -85,9 +87,8 @@ def test_without_git(told, monkeypatch):
 def test_in_a_shallow_clone(told, repository, tmp_path):
     commit(repository, {"more.py": ""})
     git(tmp_path, "clone", "-q", "--depth=1", f"file://{repository}", "shallow")
-    assert f"no git reference of {tmp_path / 'shallow'}, a shallow clone (git fetch --unshallow gets the rest)," in told(
-        "HEAD~1", root=tmp_path / "shallow"
-    ).replace("no requirement", "no requirement")
+    message = told("HEAD~1", root=tmp_path / "shallow")
+    assert f"no git reference of {tmp_path / 'shallow'}, a shallow clone (git fetch --unshallow gets the rest)," in message
 
 
 def test_git_refuses(told, monkeypatch):
