@@ -132,6 +132,8 @@ PLANTED = [
     ("pytest_sdspeed.measure.campaign", "import pytest"),
     ("pytest_sdspeed.report.text", "from pytest_sdspeed.judge import interval"),
     ("pytest_sdspeed.report.text", "from pytest_sdspeed import session"),
+    ("pytest_sdspeed.sides.opening", "from pytest_sdspeed.model import Row"),
+    ("pytest_sdspeed.sides.opening", "from pytest_sdspeed import Setup"),
     ("pytest_sdspeed.setups.pool", "from pytest_sdspeed.plugin import x"),
     ("pytest_sdspeed.history", "from pytest_sdspeed import measure"),
     ("pytest_sdspeed.session", "from _pytest.config import Config"),
