@@ -123,14 +123,15 @@ def test_a_run_without_campaigns_says_so():
 
 
 def test_the_page_has_a_table_per_campaign_with_the_cells_of_the_terminal():
-    rows = [baseline_result(), tf32(), failed()]
+    rows = [baseline_result(), tf32(telemetry={"busy_share": 0.84, "tflops": 312.0}), failed()]
     parsed = Page(page([*rows, failed(table="other", baseline="base")]))
     assert parsed.tags.count("table") == 2
     shown = {data["data-setup"]: cells for data, cells in parsed.rows if data.get("data-table") == "inference"}
     for row in rows:
         setup, latency, speedup, documented, floor, pictures, verdict = text.row(row)
         tolerance = "" if row.is_baseline else "5%"
-        assert shown[row.setup] == [setup, documented, floor, tolerance, latency, speedup, pictures, verdict]
+        use = [text.busy(row), text.rate(row)]
+        assert shown[row.setup] == [setup, documented, floor, tolerance, latency, speedup, *use, pictures, verdict]
 
 
 def test_rows_tell_programs_the_unrounded_values():
