@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from pytest_sdspeed.setups.catalog import Choice
     from pytest_sdspeed.setups.clip import ClipScorer
 
+_NOTEWORTHY_S = 1.0
+"""A first generation that takes so much longer, and twice as long as a later one, was doing something else."""
+
 
 class Expected(NamedTuple):
     """What a candidate is held to: ratio, fraction that may be missing, picture gate, and the device and recorded table of the ratio."""
@@ -135,7 +138,7 @@ def judged(case: Judged) -> Result:
         peak_memory_bytes=record.peak_bytes.get(name),
         exhibits=exhibits,
         starts_s={arm: pairs[:blocks] for arm, pairs in record.starts_s.items() if arm in samples},
-        notes=(*notes, *_canary_notes(record)),
+        notes=(*notes, *_set_up_notes(record, name), *_canary_notes(record)),
         canary_s=record.canary_s,
         raised=None if error is None else str(error),
     )
@@ -165,6 +168,14 @@ def _speed_reasons(decision: Decision, case: Judged) -> Sequence[str]:
     budget_s = max(record.timed_s + 1.2 * seconds, 1.1 * record.block_s * total)
     wanted = f"--sd-budget {math.ceil(budget_s)} --sd-max-blocks {total}"
     return (f"{resolved}; about {decision.more_blocks} more blocks ({seconds:.0f} s) would decide it: {wanted}",)
+
+
+def _set_up_notes(record: CampaignRecord, name: str) -> Sequence[str]:
+    """What an arm's first generation took beyond its fastest of the warm-up, where that is worth a word."""
+    taken = record.warm_up_s.get(name, (0.0,))
+    beyond = taken[0] - min(taken)
+    said = f"its first generation took {beyond:.1f} s more than a later one, to compile, capture or tune: no slot holds that"
+    return (said,) if beyond > max(_NOTEWORTHY_S, min(taken)) else ()
 
 
 def _canary_notes(record: CampaignRecord) -> Sequence[str]:

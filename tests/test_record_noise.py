@@ -142,6 +142,28 @@ def test_the_miniature_is_the_default_work():
     assert not first.requires_grad
 
 
+def test_the_work_of_the_gpu_is_a_pass_of_the_full_unet_waited_for_once_a_slot(monkeypatch):
+    from pytest_sdspeed.setups.sources import PretrainedSource
+
+    asked, waits = [], []
+
+    class Source:
+        def __init__(self, device):
+            asked.append(device)
+
+        def unet(self, model, dtype):
+            asked.extend((model, dtype))
+            return PretrainedSource("cpu").unet("miniature", "float32")
+
+    monkeypatch.setattr("pytest_sdspeed.setups.sources.RandomSource", Source)
+    monkeypatch.setattr("torch.cuda.synchronize", lambda: waits.append(1))
+    work = record_noise.gpu_work()
+    work.slot(2)
+    assert asked == ["cuda", "stable-diffusion-v1-5/stable-diffusion-v1-5", "float16"]
+    assert waits == [1]
+    assert work.once().sample.shape[0] == 2
+
+
 def test_the_command_writes_a_trace(small, tmp_path, capsys):
     output = tmp_path / "noise.json"
     assert main([str(output), "--minutes", "0.005", "--seconds-per-slot", "0.01", "--threads", "1", "--load", "1"]) == 0

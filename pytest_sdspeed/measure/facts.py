@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_sdspeed.model import Case
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from pytest_sdspeed.model import Interval, Verdict
 
@@ -118,6 +118,7 @@ class CampaignRecord:
         decisions: arm -> decision, for the arms that were measured.
         errors: arm -> what it raised; such an arm left the campaign.
         peak_bytes: arm -> what the arm holds and the most a warm-up generation needed beside it, or None where the platform does not tell.
+        warm_up_s: arm -> its warm-up generations in order, seconds; the first holds what compilers and autotuners take.
         control: the A/A control, or None with fewer than two blocks.
         looks: the block counts at which rows could be decided; planned_blocks: how many the budget allowed, fixed before the first.
         block_s: seconds one block was expected to take.
@@ -143,6 +144,7 @@ class CampaignRecord:
     references: Mapping[str, Mapping[Case, Any]] = field(default_factory=dict)
     canary_s: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     canary_errors: Mapping[str, Exception] = field(default_factory=dict)
+    warm_up_s: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     @property
     def starts_s(self) -> dict[str, list[tuple[float, float]]]:
