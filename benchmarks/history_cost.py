@@ -1,4 +1,4 @@
-"""What reading the history of many stored runs costs: seconds and peak memory of a process that starts, reads and ends.
+"""What ``python -m pytest_sdspeed history`` costs with many stored runs: seconds and peak memory of a process that reads and judges them.
 
 ``python benchmarks/history_cost.py [--runs N]`` makes the runs up, as pytest-benchmark writes them, and prints a Markdown table.
 """
@@ -41,12 +41,12 @@ MACHINE = {
     "sdspeed": {"kind": "cpu", "device": "AMD EPYC 7763", "command": "pytest benchmarks --benchmark-autosave"},
 }
 CHILD = """
-import resource, sys
-from pathlib import Path
-from pytest_sdspeed.history.series import histories
-found, problems = histories(Path(sys.argv[1]))
-assert not problems, problems
-print(len(found), sum(len(history.runs) for history in found))
+import contextlib, io, json, resource, sys
+from pytest_sdspeed.__main__ import main
+with contextlib.redirect_stdout(io.StringIO()) as said:
+    assert main(["history", sys.argv[1], "--json"]) == 0
+found = json.loads(said.getvalue())
+print(len(found), sum(history["runs"] for history in found))
 used = resource.getrusage(resource.RUSAGE_SELF)
 print(used.ru_utime + used.ru_stime, used.ru_maxrss)
 """
@@ -145,7 +145,7 @@ def write_runs(folder: Path, runs: int) -> int:
 
 
 def cost(folder: Path) -> tuple[float, float, float, str]:
-    """Wall and CPU seconds and peak MB of a process that reads the histories of a folder, and how many histories and runs it found."""
+    """Wall and CPU seconds and peak MB of a process that reads and judges the histories of a folder, and how many histories and runs it found."""
     begun = time.perf_counter()
     said = subprocess.run([sys.executable, "-c", CHILD, str(folder)], check=True, capture_output=True, text=True).stdout
     wall_s = time.perf_counter() - begun

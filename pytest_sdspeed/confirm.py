@@ -113,16 +113,20 @@ def combined(first: Result, second: Mapping[str, Any] | str) -> Result:
     return replace(first, image_verdict=image_verdict, raised=second["raised"], reasons=(*first.reasons, reason), confirmation=second)
 
 
+_MEASURED = (
+    *("blocks", "samples_s", "starts_s", "canary_s", "image_verdict"),
+    *("peak_memory_bytes", "memory_share", "stages_s", "telemetry"),
+)
+"""Keys of a record that go over into a result as they are."""
+
+
 def _passed(first: Result, second: Mapping[str, Any]) -> Result:
     stored = record(first)
     latency_s, baseline_latency_s = latencies(second["samples_s"], first.setup, first.baseline)
     why = f"failed in the first process ({figures(stored)}), passed in a fresh one: an effect of the process, not of the code"
     return replace(
         first,
-        **{
-            name: second[name]
-            for name in ("blocks", "samples_s", "starts_s", "canary_s", "image_verdict", "peak_memory_bytes", "stages_s", "telemetry")
-        },
+        **{name: second[name] for name in _MEASURED},
         verdict="pass",
         planned_blocks=None,
         resolves=None,

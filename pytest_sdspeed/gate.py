@@ -62,7 +62,8 @@ class Gate:
         except UnsupportedError as error:
             pytest.skip(str(error))
         except SdSpeedError as error:
-            pytest.fail(str(error), pytrace=False)
+            # What it was raised from would say the same once more.
+            raise pytest.fail.Exception(str(error), pytrace=False) from None
         store(self._benchmark, self._node.stash[CLOCK], result)
         self._node.stash[RESULT] = result
         self._node.user_properties.extend((f"sdspeed_{name}", value) for name, value in properties(result))
@@ -81,10 +82,11 @@ class Gate:
         """What the stored runs say against a row; nothing where they do not."""
         if result.history is None:
             return ""
-        from pytest_sdspeed.judge.changes import stands
+        from pytest_sdspeed.judge.changes import standing
         from pytest_sdspeed.report.history import message
 
-        return message(result.history) if stands(result.history) else ""
+        change = standing(result.history)
+        return message(result.history, change) if change else ""
 
     def _measured(self, candidate: Any, baseline: Any) -> Result:
         if self._used:

@@ -9,7 +9,7 @@ from pytest_sdspeed.errors import UsageMistakeError
 from pytest_sdspeed.model import CONTROL, ImageGate, Interval, Result, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pytest_sdspeed.contestants import Contestant
     from pytest_sdspeed.measure.facts import CampaignRecord, Decision
@@ -23,13 +23,14 @@ _NOTEWORTHY_S = 1.0
 
 
 class Expected(NamedTuple):
-    """What a candidate is held to: ratio, fraction that may be missing, picture gate, and the device and recorded table of the ratio."""
+    """What a candidate is held to: ratio, fraction that may be missing, pictures, memory, and the device and recorded table of the ratio."""
 
     speedup: float
     tolerance: float
     image: ImageGate | None
     documented_on: str | None
     recorded_in: str | None
+    memory: float | None = None
 
     @property
     def floor(self) -> float:
@@ -65,6 +66,7 @@ def expected_of(name: str, choice: Choice | None, expectation: Expectation, opti
         image,
         documented_on=table.device if table else None,
         recorded_in=table.path if table and table.recorded else None,
+        memory=row.memory if row else None,
     )
 
 
@@ -89,7 +91,9 @@ class Judged(NamedTuple):
 def judged(case: Judged) -> Result:
     """The result of one row of a campaign."""
     from pytest_sdspeed.judge.blocks import latencies
+    from pytest_sdspeed.judge.memory import judge_memory
     from pytest_sdspeed.judge.verdict import combined
+    from pytest_sdspeed.measure.telemetry import summary
     from pytest_sdspeed.pictures import seen
 
     record, name, base = case.record, case.candidate.name, case.base.name
@@ -97,7 +101,9 @@ def judged(case: Judged) -> Result:
     decision = None if is_baseline else record.decisions[name]
     pictures, exhibits, images, notes = seen(case)
     speed: Verdict = decision.verdict if decision else "pass"
-    verdict, reasons = combined(speed, pictures, record.control)
+    peak, peak_of_base = (record.peak_bytes.get(arm) for arm in (name, base))
+    memory = judge_memory(peak, peak_of_base, case.expected.memory, exact=case.machine.kind == "cuda")
+    verdict, reasons = combined(speed, pictures, record.control, memory=memory.reason, throttled=record.throttled)
     error = record.errors.get(name)
     if error is not None:
         # It has blocks, which are kept, but it did not hold out.
@@ -135,10 +141,20 @@ def judged(case: Judged) -> Result:
         recipe=setup.recipe if setup else None,
         versions=case.machine.versions,
         weights=case.weights,
-        peak_memory_bytes=record.peak_bytes.get(name),
+        peak_memory_bytes=peak,
+        memory_share=None if is_baseline else memory.share,
+        memory_bound=case.expected.memory,
+        telemetry=summary(record, name, None if images is None else len(images)) or None,
         exhibits=exhibits,
         starts_s={arm: pairs[:blocks] for arm, pairs in record.starts_s.items() if arm in samples},
-        notes=(*notes, *_set_up_notes(record, name), *_canary_notes(record)),
+        notes=(
+            *notes,
+            *filter(None, (memory.note,)),
+            *_set_up_notes(record, name),
+            *_canary_notes(record),
+            *_device_notes(record),
+            *case.machine.notes,
+        ),
         canary_s=record.canary_s,
         raised=None if error is None else str(error),
     )
@@ -181,6 +197,13 @@ def _set_up_notes(record: CampaignRecord, name: str) -> Sequence[str]:
 def _canary_notes(record: CampaignRecord) -> Sequence[str]:
     errors = record.canary_errors.values()
     return (f"the canary is unknown in part: {'; '.join(map(str, errors))}",) if errors else ()
+
+
+def _device_notes(record: CampaignRecord) -> Iterator[str]:
+    if record.telemetry_note:
+        yield record.telemetry_note
+    if record.discarded and not record.throttled:
+        yield f"blocks that were discarded and measured again, since the GPU throttled in them: {len(record.discarded)}"
 
 
 def _resolution(decision: Decision, planned: int) -> str:

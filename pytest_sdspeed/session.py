@@ -11,13 +11,14 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.contestants import Contestant
-from pytest_sdspeed.errors import UsageMistakeError
+from pytest_sdspeed.errors import OutOfMemoryError, SdSpeedError, UsageMistakeError
 from pytest_sdspeed.setups.catalog import Catalog, Choice
 from pytest_sdspeed.setups.names import BUILTIN_SETUPS, RESERVED
 
 if TYPE_CHECKING:
     from pytest_sdspeed.measure.facts import Arm, CampaignRecord, Progress
     from pytest_sdspeed.measure.memory import MemoryMeter
+    from pytest_sdspeed.measure.telemetry import Telemetry
     from pytest_sdspeed.model import Machine, Result, Table
     from pytest_sdspeed.past import Past
     from pytest_sdspeed.results import Expected
@@ -65,6 +66,7 @@ class Session:
         self._open_campaign: tuple[str, str, str] | None = None
         self.own_campaigns = 0
         self._failed_rows: set[tuple[str, str]] = set()
+        self._unusable: SdSpeedError | None = None
 
     @cached_property
     def tables(self) -> tuple[Table, ...]:
@@ -182,8 +184,9 @@ class Session:
             arms = [] if candidate.name == base.name else [self._gated(candidate, expected)]
             record = self._run(f"{candidate.name} against {base.name}", base, arms, test)
         error = record.errors.get(candidate.name) or record.errors.get(base.name)
-        # A row decided before its baseline broke keeps its verdict.
-        if error is not None and candidate.name not in record.decisions:
+        decision = record.decisions.get(candidate.name)
+        # A row decided before its baseline broke keeps its verdict. One that no longer fits says nothing of its speed.
+        if error is not None and (decision is None or (isinstance(error, OutOfMemoryError) and decision.verdict == "inconclusive")):
             raise error
         result = judged(Judged(record, candidate, base, choice, expected, self.machine, self.options, lambda: self._clip_scorer))
         if confirm is not None and result.too_slow:
@@ -248,6 +251,8 @@ class Session:
         from pytest_sdspeed.setups.canary import canary
         from pytest_sdspeed.setups.quiet import quiet
 
+        if self._unusable is not None:
+            raise self._unusable
         self._let_go_of_other_campaigns(base)
         recipe = base.setup.recipe if base.setup else None
         limits = Limits(
@@ -260,7 +265,17 @@ class Session:
         )
         work = partial(canary, self.machine.kind)
         with quiet(), self.watcher(name) as watch:
-            record = run_campaign(base.arm(None), arms, limits, WallClock(_synchronize), memory=self._memory(), canary=work, watch=watch)
+            record = run_campaign(
+                base.arm(None),
+                arms,
+                limits,
+                WallClock(_synchronize),
+                memory=self._memory(),
+                telemetry=self._telemetry,
+                canary=work,
+                watch=watch,
+            )
+        self._unusable = record.unusable
         # A set: a test that a plugin runs again leaves its share once.
         self._failed_rows |= {(test or name, row) for row, decision in record.decisions.items() if decision.verdict == "fail"}
         return record
@@ -305,7 +320,19 @@ class Session:
         for setup in self._setups.values():
             if setup.choice.campaign != keep:
                 setup.release()
-        _free_device_memory()
+        if self._unusable is None:
+            _free_device_memory()
+
+    @cached_property
+    def _telemetry(self) -> Telemetry:
+        from pytest_sdspeed.measure.nvml import opened
+        from pytest_sdspeed.measure.telemetry import UnknownTelemetry
+
+        if self.machine.kind == "cpu":
+            return UnknownTelemetry()
+        import torch
+
+        return opened(lambda: str(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid))
 
     def _memory(self) -> MemoryMeter:
         from pytest_sdspeed.measure.memory import CudaMemory, ResidentMemory

@@ -30,9 +30,10 @@ pytest_plugins = ["pytester"]
 
 
 @pytest.fixture(autouse=True)
-def no_step_summary(monkeypatch):
-    """The runs inside write no summary of the run around them."""
-    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+def runs_of_their_own(monkeypatch):
+    """The runs inside write no summary of the run around them, and are no workers of it, which would measure nothing."""
+    for variable in ("GITHUB_STEP_SUMMARY", "PYTEST_XDIST_WORKER"):
+        monkeypatch.delenv(variable, raising=False)
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from campaigns import durations, undecidable
 from fakes import Bench
 
 from pytest_sdspeed.errors import GenerationError
-from pytest_sdspeed.measure.campaign import palindrome
 from pytest_sdspeed.measure.clock import WallClock
 from pytest_sdspeed.measure.facts import CampaignRecord, Slot
+from pytest_sdspeed.measure.order import palindrome
 from pytest_sdspeed.model import CONTROL, Case
 
 bench = campaigns.bench

@@ -1,11 +1,12 @@
 """What changed in a history: planted steps are called by what they are, and what is no lasting step is not called at all."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from pytest_sdspeed.judge.changes import judged
+from pytest_sdspeed.judge.changes import judged, standing
 from pytest_sdspeed.judge.evidence import evidence
 from pytest_sdspeed.model import History, HistoryRun
 
@@ -282,3 +283,75 @@ def test_nothing_is_said_of_few_runs():
 def test_an_operation_that_came_later_shifts_the_canary_nowhere():
     history = campaign(facts=lambda run: {"canary_s": {"matmul": 0.01} | ({"dispatch": 0.5} if run >= STEP else {})})[0]
     assert np.ptp(evidence(history.runs).canary) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize(("runs", "expected"), [(STEP + 2, True), (STEP + 20, True), (STEP + 21, False)])
+def test_a_change_stands_for_twenty_runs(runs, expected):
+    history = judged(campaign(runs=runs, plant={"fp16": after(0.06)}))[2]
+    assert history.latest.kind == "code"
+    assert standing(history) is (history.latest if expected else None)
+
+
+def test_only_what_is_slower_and_not_by_the_machine_stands():
+    def stand(**planted):
+        return [standing(history) is not None for history in judged(campaign(**planted))]
+
+    assert stand(common=after(0.08)) == [True, True, True]
+    assert stand(common=after(0.08), canary=after(0.08)) == [False, False, False]
+    assert stand(plant={"fp16": after(-0.06)}) == [False, False, False]
+    assert stand(plant={"fp16": lambda run: 0.06 if STEP <= run < N - 1 else 0.0}) == [False, False, False]
+    assert stand() == [False, False, False]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_canary_shows_what_a_restless_machine_hides(seed):
+    restless = np.random.default_rng(seed).normal(0, 0.05, N)
+    slower = campaign(seed, common=lambda run: restless[run] + after(0.08)(run), canary=lambda run: restless[run])
+    assert called(slower)["fp16"] == ["stack"]
+
+
+def test_a_noisy_operation_of_the_canary_blames_no_machine():
+    noise = np.random.default_rng(3).normal(0, 0.2, N)
+    # By luck it is slower where the step is, by less than its own noise.
+    facts = lambda run: {"canary_s": {"matmul": 0.01, "dispatch": 0.02 * math.exp(noise[run] + after(0.05)(run))}}  # noqa: E731
+    assert called(campaign(common=after(0.08), facts=facts))["fp16"] == ["stack"]
+
+
+def test_figures_that_cannot_be_say_nothing():
+    impossible = {"speedup": 0.0, "latency_s": 0.0, "baseline_latency_s": -1.0, "canary_s": {"matmul": 0.0}}
+    assert called(campaign(facts=lambda run: impossible if run >= STEP else {})) == {"baseline": [], "tf32": [], "fp16": []}
+
+
+def test_rows_that_moved_apart_do_not_make_a_stack():
+    apart = {"tf32": after(0.06, 15), "fp16": after(0.06)}
+    assert called(campaign(plant=apart, facts=upgraded)) == {"baseline": [], "tf32": ["code"], "fp16": ["code"]}
+    opposite = {"tf32": after(-0.06), "fp16": after(0.06)}
+    assert called(campaign(plant=opposite, facts=upgraded)) == {"baseline": [], "tf32": ["improvement"], "fp16": ["code"]}
+
+
+def test_what_comes_later_does_not_hide_a_change():
+    machine = judged(campaign(plant={"fp16": after(0.1)}, common=after(0.08, 35), canary=after(0.08, 35)))[2]
+    assert [change.kind for change in machine.changes] == ["code", "machine"]
+    assert standing(machine) is machine.changes[0]
+    better = judged(campaign(plant={"fp16": lambda run: 0.15 if STEP <= run < 35 else 0.1 if run >= 35 else 0.0}))[2]
+    assert [change.kind for change in better.changes] == ["code", "improvement"]
+    assert standing(better) is better.changes[0]
+    mended = judged(campaign(plant={"fp16": lambda run: 0.1 if 28 <= run < 37 else 0.0}))[2]
+    assert standing(mended) is None
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_canary_that_moved_by_itself_hides_nothing(seed):
+    faster = campaign(seed, common=after(0.08), canary=after(-0.1), facts=upgraded)
+    assert called(faster) == {"baseline": ["stack"], "tf32": ["stack"], "fp16": ["stack"]}
+    slower = campaign(seed, plant={"fp16": after(0.09)}, canary=after(0.065))
+    assert called(slower)["fp16"] == ["code"]
+
+
+def test_rows_that_are_no_longer_measured_and_runs_that_one_lacks_do_not_matter():
+    slower = {"tf32": after(0.08), "fp16": after(0.08)}
+    base, tf32, fp16 = campaign(plant=slower, facts=upgraded)
+    retired = replace(tf32, setup="old", runs=tf32.runs[:10])
+    assert called([base, tf32, fp16, retired]) == {"baseline": [], "tf32": ["stack"], "fp16": ["stack"], "old": []}
+    lacking = replace(tf32, runs=(*tf32.runs[:STEP], *tf32.runs[STEP + 1 :]))
+    assert called([base, lacking, fp16]) == {"baseline": [], "tf32": ["stack"], "fp16": ["stack"]}

@@ -303,6 +303,8 @@ KEYS = [
     "canary_s",
     "recorded_in",
     "raised",
+    "memory_share",
+    "memory_bound",
     "notes",
     "pictures",
 ]

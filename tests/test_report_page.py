@@ -171,7 +171,7 @@ def test_callables_have_no_recipe():
 
 
 def test_the_machine_is_described_by_facts_and_results():
-    telemetry = {"clock_mhz": {"least": 1980, "most": None}, "busy": 0.54321}
+    telemetry = {"clock_mhz": {"least": 1980, "most": None}, "power_w": [500.25, 600.0, 700.0], "throttle_reasons": [], "busy": 0.54321}
     said = words(page([tf32(telemetry=telemetry), failed(control=None)], {"host": "node 7", "device": "H200 of the facts"}))
     machine = said[said.index("The machine") :]
     assert "host node 7" in machine
@@ -179,7 +179,10 @@ def test_the_machine_is_described_by_facts_and_results():
     assert "device NVIDIA" not in machine
     assert "weights random" in machine
     assert "torch 2.13.0" in machine
-    assert "inference, tf32 : clock mhz least 1980, clock mhz most unknown, busy 0.5432" in machine
+    assert (
+        "inference, tf32 : clock mhz least 1980, clock mhz most unknown, power w 500.2 / 600 / 700, throttle reasons none, busy 0.5432"
+        in machine
+    )
 
 
 def test_campaigns_under_two_controls_are_both_described():

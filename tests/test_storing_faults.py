@@ -22,7 +22,7 @@ def test_engine(sd_latency):
     sd_latency(engine(1.0), baseline=engine(1.5))
 """
 GOOD, BAD = ENGINE.format(expected=1.5), ENGINE.format(expected=1.7)
-SAVED = ("--benchmark-save=x", "--benchmark-json=out.json", "--sd-report=report.html", "--sd-record=mine.toml", "--junitxml=junit.xml")
+SAVED = ("--benchmark-save=x", "--benchmark-json=out.json", "--sd-report=report.html", "--junitxml=junit.xml")
 IN_THE_WAY = """
             def pytest_benchmark_update_commit_info():
                 import pathlib, shutil
@@ -130,7 +130,7 @@ def test_a_folder_that_cannot_be_written_costs_the_stored_run_alone(gated, pytes
     found.assert_outcomes(**outcome)
     assert found.ret == pytest.ExitCode.TESTS_FAILED
     found.stdout.fnmatch_lines(
-        ["sd speed-ups: callables*", f"sd run: not stored in {pytester.path}/.benchmarks: *", "sd report: report.html", "sd record: *"]
+        ["sd speed-ups: callables*", f"sd run: not stored in {pytester.path}/.benchmarks: *", "sd report: report.html"]
     )
     found.stdout.no_fnmatch_line("*INTERNALERROR*")
     assert (pytester.path / "report.html").exists()

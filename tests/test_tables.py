@@ -179,6 +179,7 @@ def test_distillation_recipe_and_stacks(builtin):
     assert [row.optimizations for row in table.rows] == [(), ("distilled_unet",), ("distilled_unet", "tiny_vae")]
     assert [row.image for row in table.rows] == [None, *[ImageGate(clip_drop=0.03)] * 2]
     assert all(row.image_random is None for row in table.rows)
+    assert [row.memory for row in table.rows] == [None, 0.95, 0.8]
 
 
 def test_attention_rows_take_the_recipe_of_their_group(builtin):
@@ -289,6 +290,7 @@ def make_table(**changes):
                 speedup=1e-5,
                 tolerance=0.1,
                 image=ImageGate(psnr=30.0, ssim=-0.5),
+                memory=0.1 + 0.2,
             ),
             Row(setup="d", optimizations=(), baseline="d", recipe=other, speedup=1.0, image_random=ImageGate(mae=1e-9)),
         ),

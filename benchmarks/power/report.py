@@ -43,17 +43,17 @@ def _tells(noise: str, cvs: tuple[str, ...]) -> bool:
     return "CV" not in noise or noise.endswith(cvs)
 
 
-def into(text: str, tables: str) -> str:
+def into(text: str, tables: str, begin: str = BEGIN, end: str = END) -> str:
     """A page with the tables between its two markers.
 
     Raises:
         ValueError: the page has no such markers.
     """
-    before, found, rest = text.partition(BEGIN)
-    _, also, after = rest.partition(END)
+    before, found, rest = text.partition(begin)
+    _, also, after = rest.partition(end)
     if not (found and also):
-        raise ValueError(f"no {BEGIN} ... {END}")
-    return f"{before}{BEGIN}\n{tables}{END}{after}"
+        raise ValueError(f"no {begin} ... {end}")
+    return f"{before}{begin}\n{tables}{end}{after}"
 
 
 def _gate(lines: Iterable[Line]) -> str:

@@ -19,7 +19,7 @@ SCHEMA = 1
 _UNKNOWN = ("stages_s", "telemetry", "confirmation")
 """Mappings that may be None."""
 _REQUIRED = ("table", "setup", "baseline", "device", "verdict", "image_verdict", "versions", "peak_memory_bytes")
-_LATER = ("documented_on", "planned_blocks", "resolves", "recorded_in", "raised", *_UNKNOWN)
+_LATER = ("documented_on", "planned_blocks", "resolves", "recorded_in", "raised", "memory_share", "memory_bound", *_UNKNOWN)
 """Keys that records of this schema may lack."""
 
 
@@ -49,7 +49,7 @@ def record(result: Result) -> dict[str, Any]:
         "control": None if result.control is None else {name: _number(value) for name, value in asdict(result.control).items()},
         "starts_s": _slots(result.starts_s),
         "canary_s": {operation: [float(seconds) for seconds in taken] for operation, taken in result.canary_s.items()},
-        **_named(result, "recorded_in", "raised"),
+        **_named(result, "recorded_in", "raised", "memory_share", "memory_bound"),
         "notes": list(result.notes),
         "pictures": [described(exhibit) for exhibit in result.exhibits],
     }

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.judge.evidence import Evidence, Moved, evidence
-from pytest_sdspeed.judge.shifts import LEVEL_RUNS, lasting, shifts
+from pytest_sdspeed.judge.shifts import LEAST_EFFECT, LEVEL_RUNS, lasting, shifts
 from pytest_sdspeed.model import Change, History, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pytest_sdspeed.judge.shifts import Shift
+    from pytest_sdspeed.model import HistoryRun
 
 _BASELINES_SHARE = 2 / 3
 """A ratio that moved by so much of its shift because its baseline did is the baseline's affair."""
@@ -61,12 +63,14 @@ def judged_among(history: History, others: Iterable[History]) -> History:
     return _judged(_Member(history), [_Member(other) for other in others])
 
 
-def stands(history: History) -> bool:
-    """Whether a row is slower than it was, and not by the machine. For 20 runs: from then on others are compared with the new level."""
-    change = history.latest
-    if change is None or change.kind not in ("code", "stack"):
-        return False
-    return change.holds and len(history.runs) - change.since <= LEVEL_RUNS
+def standing(history: History) -> Change | None:
+    """The latest change by which a row is still slower than it was, and not by the machine; None where there is none.
+
+    For 20 runs: from then on others are compared with the new level. What came after it, on the machine or a smaller improvement, does not
+    hide it.
+    """
+    recent = (change for change in reversed(history.changes) if len(history.runs) - change.since <= LEVEL_RUNS)
+    return next((change for change in recent if change.kind in ("code", "stack") and change.holds), None)
 
 
 class _Member:
@@ -134,13 +138,14 @@ def _of_the_ratio(member: _Member, moved: Moved, others: Sequence[_Member], step
     canary, size = moved.canary or 0.0, step.shift.change
     shown = f"the ratio moved {_percent(-size)}: latency {_percent(moved.latency)}, baseline {_percent(moved.baseline)}"
     reasons = (shown, _of_the_canary(moved))
-    if (canary - moved.baseline) / size >= _BASELINES_SHARE:
+    if min(canary - moved.baseline, -moved.baseline, key=lambda share: share / size) / size >= _BASELINES_SHARE:
+        # With the canary and without: one that moved by itself accuses nobody.
         return None
     if moved.canary_moved and abs(canary) >= abs(size):
         return _Finding("machine", (*reasons, "the machine changed by more than the ratio: compare on the machine of before"))
     if size < 0:
         return _Finding("improvement", (*reasons, *_beside(moved)))
-    rows = [other for other in others if not other.is_baseline]
+    rows = [other for other in others if not other.is_baseline and _place(other.history, member.history, step.shift.since) is not None]
     if moved.versions and rows and all(_same_step(other, member, step) for other in rows):
         return _Finding("stack", (*reasons, "so did every other row", *_beside(moved)))
     return _Finding("code", (*reasons, *_beside(moved)))
@@ -148,14 +153,14 @@ def _of_the_ratio(member: _Member, moved: Moved, others: Sequence[_Member], step
 
 def _of_the_latency(member: _Member, moved: Moved, others: Sequence[_Member], step: _Step) -> _Finding | None:
     """A latency that moves while the ratio stays has company: the canary, or the other rows."""
-    if abs(moved.latency) < abs(step.shift.change) / 2:
+    if abs(moved.latency) < LEAST_EFFECT:
         # Only the canary moved, which the setup does not follow.
         return None
     steady = () if member.is_baseline else (f"the ratio stayed ({_percent(moved.baseline - moved.latency)})",)
     reasons = (f"latency {_percent(moved.latency)}", *steady, _of_the_canary(moved))
     if _is_the_machine(moved):
         return _Finding("machine", (*reasons, *_beside(moved)))
-    if step.shift.change < 0:
+    if moved.latency < 0:
         return _Finding("improvement", (*reasons, *_beside(moved)))
     if member.is_baseline and others and not any(_moved_too(other, member, moved, step) for other in others):
         return _Finding("code", (*reasons, "no other row moved", *_beside(moved)))
@@ -186,9 +191,13 @@ def _moved_too(other: _Member, member: _Member, moved: Moved, step: _Step) -> bo
 
 
 def _place(other: History, history: History, since: int) -> int | None:
-    """Index in another history of the run at an index of this one; None where it is not there."""
-    run = history.runs[since]
-    return next((index for index, theirs in enumerate(other.runs) if (theirs.date, theirs.name) == (run.date, run.name)), None)
+    """Index in another history of the run at an index of this one, or of the next where that one lacks it; None where it has ended by then."""
+    place = bisect_left(other.runs, _when(history.runs[since]), key=_when)
+    return place if place < len(other.runs) else None
+
+
+def _when(run: HistoryRun) -> tuple[str, str]:
+    return run.date, run.name
 
 
 def _of_the_canary(moved: Moved) -> str:

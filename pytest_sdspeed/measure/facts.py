@@ -6,11 +6,13 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pytest_sdspeed.measure.telemetry import UNREAD, Reading
 from pytest_sdspeed.model import Case
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from pytest_sdspeed.errors import SdSpeedError
     from pytest_sdspeed.model import Interval, Verdict
 
 
@@ -77,12 +79,23 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One timed generation: whose, in which block, when it began (seconds into the timed part) and how long it took."""
+    """One timed generation.
+
+    Attributes:
+        arm: whose.
+        block: in which one, from 1.
+        start_s: when it began, seconds into the timed part.
+        duration_s: how long it took, seconds.
+        reading: what the device said right after it.
+        energy_j: by the device's counter, joules, or None where that is unknown.
+    """
 
     arm: str
     block: int
     start_s: float
     duration_s: float
+    reading: Reading = UNREAD
+    energy_j: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +125,11 @@ class CampaignRecord:
     Attributes:
         baseline: name of the baseline arm; its second pair of slots is stored under ``model.CONTROL``.
         samples_s: arm -> [first, second] slot of every block, seconds.
-        slots: every timed slot in order.
+        slots: every timed slot in order, but those of discarded blocks.
+        discarded: the slots of each block that was discarded since the GPU throttled in it.
+        throttled: why throttling ended the campaign, or "".
+        unusable: why nothing more can be measured on the device, or None.
+        telemetry_note: why the device told nothing of itself, or "".
         pictures: arm -> case -> what the arm returned.
         references: arm -> case -> what its reference returned, for the arms that have one.
         decisions: arm -> decision, for the arms that were measured.
@@ -145,6 +162,10 @@ class CampaignRecord:
     canary_s: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     canary_errors: Mapping[str, Exception] = field(default_factory=dict)
     warm_up_s: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    discarded: tuple[tuple[Slot, ...], ...] = ()
+    throttled: str = ""
+    unusable: SdSpeedError | None = None
+    telemetry_note: str = ""
 
     @property
     def starts_s(self) -> dict[str, list[tuple[float, float]]]:
@@ -158,8 +179,8 @@ class CampaignRecord:
 
     @property
     def overhead(self) -> float:
-        """Fraction by which the timed part exceeds the sum of its slots."""
-        inside = sum(slot.duration_s for slot in self.slots)
+        """Fraction by which the timed part exceeds the sum of its slots, discarded ones included."""
+        inside = sum(slot.duration_s for slots in (self.slots, *self.discarded) for slot in slots)
         return self.timed_s / inside - 1 if inside else 0.0
 
 

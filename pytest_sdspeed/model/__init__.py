@@ -18,6 +18,7 @@ __all__ = [
     "CONTROL",
     "DEFAULT_TOLERANCE",
     "DTYPES",
+    "MIG",
     "MINIATURE",
     "SCHEDULERS",
     "Case",
@@ -48,6 +49,8 @@ Kind = Literal["code", "machine", "stack", "improvement", "none"]
 BASELINE = "baseline"
 CONTROL = "control"
 MINIATURE = "miniature"
+MIG = " MIG "
+"""Stands in the name of a slice of a GPU: ``NVIDIA H200 MIG 1g.18gb``."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -108,6 +111,7 @@ class Machine:
         versions: package or driver -> version.
         capability: CUDA compute capability (major, minor), or None on a CPU.
         features: instruction-set flags of the CPU as its operating system names them.
+        notes: what a reader of its results should know, in words.
     """
 
     kind: Literal["cpu", "cuda"]
@@ -115,6 +119,7 @@ class Machine:
     versions: Mapping[str, str]
     capability: tuple[int, int] | None = None
     features: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +167,9 @@ class Result:
         recipe: what was generated, or None for callables.
         weights: ``pretrained``, ``random`` or ``embedded``, or None for callables.
         peak_memory_bytes: of one generation, or None where the platform does not tell.
+        memory_share: of the baseline's peak, None where one is unknown or no more than a lower bound; memory_bound: the most that is
+            documented, or None.
+        telemetry: what the GPU said of itself, see ``measure.telemetry.summary``, or None.
         exhibits: pictures to look at, a few of each case.
         starts_s: arm -> when each of ``samples_s`` began, seconds into the timed part; empty where that is not known.
         notes: what the reader should know besides the verdict, in words.
@@ -198,6 +206,8 @@ class Result:
     resolves: float | None = None
     weights: str | None = None
     peak_memory_bytes: int | None = None
+    memory_share: float | None = None
+    memory_bound: float | None = None
     stages_s: Mapping[str, float] | None = None
     telemetry: Mapping[str, Any] | None = None
     exhibits: Sequence[Exhibit] = ()
@@ -216,15 +226,22 @@ class Result:
 
     @property
     def too_slow(self) -> bool:
-        """Whether it failed on its speed alone: its pictures hold, and it did not raise."""
-        return self.verdict == "fail" and self.image_verdict != "fail" and self.raised is None
+        """Whether it failed on its speed alone: its pictures and its memory hold, and it did not raise."""
+        return self.verdict == "fail" and self.image_verdict != "fail" and self.raised is None and not self.too_large
+
+    @property
+    def too_large(self) -> bool:
+        """Whether it needs more memory than documented."""
+        return self.memory_bound is not None and self.memory_share is not None and self.memory_share > self.memory_bound
 
     @property
     def held_to_another_device(self) -> bool:
-        """Whether the expectation comes from another device. ``NVIDIA A100`` is any A100, and ``cpu`` any CPU."""
+        """Whether the expectation comes from another device. ``NVIDIA A100`` is any A100, but no MIG slice of one, and ``cpu`` any CPU."""
         expected = self.documented_on
         if expected is None or expected == "cpu":
             return False
+        if (MIG in self.device) != (MIG in expected):
+            return True
         return not self.device.startswith(expected) or self.device[len(expected) :][:1].isalnum()
 
 

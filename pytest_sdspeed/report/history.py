@@ -121,9 +121,14 @@ def _cause(change: Change, colon: str = ": ") -> str:
     return f"{change.kind}{colon}{moves(change.versions)}" if change.kind == "stack" and change.versions else change.kind
 
 
-def message(history: History) -> str:
-    """What a test says of a history that changed: what, how much, since when, why of this kind, and what to do next."""
-    change = history.latest
+def message(history: History, change: Change | None = None) -> str:
+    """What a test says of a history that changed: what, how much, since when, why of this kind, and what to do next.
+
+    Args:
+        history: of a row.
+        change: which of its changes; the latest where None.
+    """
+    change = change or history.latest
     if change is None or change.kind == "none":
         return f"{history.setup} on {history.device}: {_quiet(history)}."
     against = f" against {history.baseline}" if change.ratio and history.setup != history.baseline else ""

@@ -214,4 +214,6 @@ def _flat(facts: Mapping[str, Any], before: str = "") -> Iterator[str]:
 def _shown(value: Any) -> str:
     if value is None:
         return "unknown"
+    if isinstance(value, (list, tuple)):
+        return " / ".join(map(_shown, value)) or "none"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -212,7 +212,15 @@ def _facts(result: Result) -> str:
     file = f" ({result.recorded_in})" if result.recorded_in else ""
     documented = f"{origin(result)} {ratio(result.expected)}{where}{file}"
     measured = f"{result.setup} on {result.device}: {ratio(result.speedup)} {interval(result.low, result.high)} over {result.baseline}"
-    return f"{measured}; {documented}, floor {ratio(result.floor)} (tolerance {tolerance(result)}), {result.blocks} blocks."
+    needed = _memory_share(result)
+    return f"{measured}; {documented}, floor {ratio(result.floor)} (tolerance {tolerance(result)}), {result.blocks} blocks{needed}."
+
+
+def _memory_share(result: Result) -> str:
+    """``, 81% of the baseline's peak memory (at most 95%)``, where a bound was judged."""
+    if result.memory_share is None or result.memory_bound is None:
+        return ""
+    return f", {result.memory_share:.1%} of the baseline's peak memory (at most {result.memory_bound:.1%})"
 
 
 def _next_steps(result: Result) -> Iterable[str]:

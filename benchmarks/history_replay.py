@@ -1,0 +1,94 @@
+"""What the history rule would have told, night by night, beside the rules of other tools: on real nightlies and on simulated series.
+
+    python benchmarks/history_replay.py nightlies.csv              # columns timestamp_utc, commit, case, framework, latency_s
+    python benchmarks/history_replay.py --simulate                 # series whose changes are known, under ten minutes
+    python benchmarks/history_replay.py --simulate --quick         # fewer of them, under one
+
+Prints Markdown tables. How alarms are scored: ``history/scoring.py``. A bad file is named with line and column, exit 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from history import nightlies, peers, scoring, simulation, tables
+from power.report import into
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from history.rules import Rule
+
+FULL, QUICK = (100, 160), (8, 16)
+"""Simulated series for the fast rules: without a change, and with each change."""
+
+QUICK_NOISES = ("iid, CV 1%", "spikes", "two speeds", "AR(1), CV 1%")
+
+
+def main() -> None:
+    """Replay, simulate, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("csv", nargs="?", type=Path, metavar="CSV", help="nightlies to replay")
+    parser.add_argument("--simulate", action="store_true", help="also, or only, simulated series")
+    parser.add_argument("--quick", action="store_true", help="fewer simulated series")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="writes everything: each alarm, each lasting step and who found it")
+    parser.add_argument(
+        "--page", type=Path, metavar="PATH", help="a Markdown page that takes the shorter tables, of both, between its markers"
+    )
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="processes that simulate; default: %(default)s")
+    parser.add_argument("--seed", type=int, default=0, help="of the simulation; default: %(default)s")
+    options = parser.parse_args()
+    if not (options.csv or options.simulate):
+        parser.error("nothing to do: name a CSV file, or --simulate, or both")
+    if options.page and not (options.csv and options.simulate):
+        parser.error("--page shows both: name a CSV file and --simulate")
+    try:
+        data = nightlies.read(options.csv) if options.csv else None
+    except (OSError, ValueError) as error:
+        parser.exit(2, f"history_replay: {error}\n")
+    rules, missing = peers.available()
+    for said in missing:
+        print(said, file=sys.stderr)
+    texts, everything = [], dict[str, Any]()
+    replays: list[scoring.Replay] = []
+    if data:
+        replays = scoring.replay(data.series, rules)
+        texts += [_about(data), tables.NOTES, tables.replayed(replays)]
+        everything["replay"] = {"nights": data.nights, "repeated_rows": data.repeated} | tables.replayed_json(replays)
+    if options.simulate:
+        lines = simulate(rules, quick=options.quick, seed=options.seed, processes=options.jobs)
+        texts += [tables.simulated(lines), tables.precision(lines)]
+        everything["simulation"] = tables.simulated_json(lines)
+        if options.page:
+            options.page.write_text(
+                into(options.page.read_text(encoding="utf-8"), tables.short(replays, lines), tables.BEGIN, tables.END), encoding="utf-8"
+            )
+    print("\n\n".join(texts))
+    if options.json:
+        options.json.write_text(json.dumps(everything, indent=1) + "\n", encoding="utf-8")
+
+
+def _about(data: nightlies.Nightlies) -> str:
+    results = sum(len(one.nights) for one in data.series)
+    repeated = f" {data.repeated} rows repeat the night of another; the last one of each counts." if data.repeated else ""
+    return f"{data.nights} nights, {len(data.series)} series, {results} results.{repeated}"
+
+
+def simulate(rules: Sequence[Rule], *, quick: bool, seed: int, processes: int) -> list[simulation.Line]:
+    """The simulation's lines, by so many processes; the same for any number of them."""
+    tasks = simulation.jobs(rules, QUICK_NOISES if quick else list(simulation.NOISES), QUICK if quick else FULL, seed)
+    if processes == 1:
+        return simulation.lines(tasks)
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        return simulation.lines(tasks, pool.map)
+
+
+if __name__ == "__main__":
+    main()
