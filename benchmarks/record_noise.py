@@ -287,6 +287,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: those of the command line if None.
     """
     options = _options(arguments)
+    # Asked first: a GPU that this torch has no kernels for says so before minutes are recorded.
+    machine = _machine(gpu=options.gpu)
     try:
         work = gpu_work() if options.gpu else cpu_work()
         passes, slots, load = _recorded(work, options)
@@ -295,7 +297,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not slots:
         print("stopped before the first slot was over: nothing is written", file=sys.stderr)
         return 130
-    machine = _machine(gpu=options.gpu)
     where = f"{machine['device']}, {machine['cores']} cores, {machine['threads']} threads"
     trace = {"work": f"{passes} x {work.name}, {where}", "start_s_duration_s": slots, "machine": machine}
     if load:

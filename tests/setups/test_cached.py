@@ -8,11 +8,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
+from torch.utils.flop_counter import FlopCounterMode
 
 from pytest_sdspeed.errors import RegistrationError
 from pytest_sdspeed.judge.metrics import metrics
+from pytest_sdspeed.setups.architectures import architecture
 from pytest_sdspeed.setups.cached import FeatureCachedUNet, cache_features
 from pytest_sdspeed.setups.optimization import Optimization
+from pytest_sdspeed.setups.quiet import quiet
+from pytest_sdspeed.tables import load_tables
 
 
 def caching(interval):
@@ -65,6 +70,14 @@ def test_every_generation_starts_with_a_full_step(scheduler, make, recipe):
     assert np.array_equal(cached.generate(0), first)
 
 
+def test_another_step_count_size_or_number_of_pictures_starts_anew(make, recipe):
+    cached = make(recipe=replace(recipe, steps=5, height=16, width=16), extra=[caching(4)])
+    others = [{"steps": 3}, {"steps": 3, "height": 40, "width": 24}, {"steps": 2, "images": 3}, {"steps": 7}]
+    for changes in others:
+        cached.recipe = replace(recipe, **{"height": 16, "width": 16} | changes)
+        assert np.array_equal(cached.generate(0), make(recipe=cached.recipe, extra=[caching(4)]).generate(0))
+
+
 def test_a_generation_that_broke_off_leaves_nothing_to_the_next(make, recipe):
     cached = make(recipe=replace(recipe, steps=3, height=16, width=16), extra=[caching(3)])
     first = cached.generate(0)
@@ -77,6 +90,21 @@ def test_a_generation_that_broke_off_leaves_nothing_to_the_next(make, recipe):
         cached.generate(1)
     hook.remove()
     assert np.array_equal(cached.generate(0), first)
+
+
+@pytest.mark.parametrize(
+    ("model", "whole", "outermost"), [("CompVis/stable-diffusion-v1-4", 401.6, 90.1), ("nota-ai/bk-sdm-small", 255.4, 94.3)]
+)
+def test_the_work_of_either_pass_is_what_the_table_says(model, whole, outermost):
+    with quiet(), torch.device("meta"), torch.no_grad():
+        cached = FeatureCachedUNet(UNet2DConditionModel(**architecture(model).unet).eval(), 2)
+        inputs = (torch.empty(1, 4, 64, 64), torch.empty((), dtype=torch.int64), torch.empty(1, 77, 768))
+        for expected in (whole, outermost):
+            with FlopCounterMode(display=False) as counter:
+                cached(*inputs)
+            assert counter.get_total_flops() / 2e9 == pytest.approx(expected, abs=0.05)
+    notes = " ".join(next(table for table in load_tables(()) if table.name == "fastest").notes)
+    assert f"{outermost} of {whole} GMAC" in notes
 
 
 def test_the_pictures_are_near_and_not_the_same(make, recipe):

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from pytest_sdspeed.errors import RegistrationError
+from pytest_sdspeed.model import Case
 from pytest_sdspeed.setups.flags import holding
 from pytest_sdspeed.setups.optimization import Optimization
 from pytest_sdspeed.setups.standin import Graphed, StandIn, compiled, graphed
@@ -59,6 +60,41 @@ def test_a_graph_draws_what_the_unet_draws(stack, graphs, captures, make, short)
     setup.generate(1)
     assert len(captures) == (2 if stack == ("feature_cache_2",) else 1)
     assert setup.weight_bytes() == make(*stack, recipe=short).weight_bytes()
+
+
+@pytest.mark.parametrize("stack", [(), ("feature_cache_2",)], ids=str)
+def test_the_first_generation_captures_all_that_later_seeds_and_prompts_replay(stack, graphs, captures, make, short):
+    setup, plain = make(*stack, recipe=short, extra=[graphs]), make(*stack, recipe=short)
+    setup.generate(0)
+    captured = len(captures)
+    for case in (Case(1), Case(0, "a boat"), Case(0)):
+        assert np.array_equal(setup.draw(case), plain.draw(case))
+    assert len(captures) == captured
+    setup.recipe = replace(short, images=2)
+    assert setup.generate(0).shape[0] == 2
+    assert len(captures) == 2 * captured
+
+
+def test_setups_that_share_the_unet_are_not_captured(graphs, captures, make, short):
+    plain = make(recipe=short)
+    before = plain.generate(0)
+    setup = make(recipe=short, extra=[graphs])
+    setup.generate(1)
+    assert setup.pipeline.unet.unet is plain.pipeline.unet
+    assert len(captures) == 1
+    assert np.array_equal(plain.generate(0), before)
+    assert len(captures) == 1
+
+
+def test_a_capture_that_fails_leaves_nothing_behind(captures):
+    def breaks(_work):
+        raise RuntimeError("out of memory")
+
+    graph = Graphed(lambda tensor: (2 * tensor,), breaks)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        graph(torch.ones(1))
+    graph._capture = captures
+    assert graph(torch.ones(1))[0].tolist() == [2]
 
 
 def test_without_guidance_the_scheduler_may_keep_what_it_is_given(graphs, make, short):
