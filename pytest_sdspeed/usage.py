@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from pytest_sdspeed.measure.facts import CampaignRecord
     from pytest_sdspeed.results import Judged
+
+
+_NOTEWORTHY_S = 1.0
+"""A first generation that takes so much longer, and twice as long as a later one, was doing something else."""
 
 
 def usage(case: Judged, latency_s: float, pictures: int | None) -> Mapping[str, Any] | None:
@@ -27,8 +32,9 @@ def usage(case: Judged, latency_s: float, pictures: int | None) -> Mapping[str, 
 
 
 def unknowns(case: Judged) -> Iterator[str]:
-    """What could not be told of the device, and what was measured again because of it; one line each."""
+    """What setting up took, what could not be told of the device, and what was measured again because of it; one line each."""
     record, profile = case.record, case.record.profiles.get(case.candidate.name)
+    yield from _set_up_notes(record, case.candidate.name)
     errors = record.canary_errors.values()
     if errors:
         yield f"the canary is unknown in part: {'; '.join(map(str, errors))}"
@@ -47,3 +53,11 @@ def _ceiling_flops_s(case: Judged) -> float | None:
     product = PRODUCTS.get((case.machine.kind, setup.precision)) if setup else None
     taken_s = case.record.canary_s.get(product.operation) if product else None
     return product.flops / min(taken_s) if product and taken_s else None
+
+
+def _set_up_notes(record: CampaignRecord, name: str) -> Iterator[str]:
+    """What an arm's first generation took beyond its fastest of the warm-up, where that is worth a word."""
+    taken = record.warm_up_s.get(name, (0.0,))
+    beyond = taken[0] - min(taken)
+    if beyond > max(_NOTEWORTHY_S, min(taken)):
+        yield f"its first generation took {beyond:.1f} s more than a later one, to compile, capture or tune: no slot holds that"

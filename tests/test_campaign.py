@@ -97,6 +97,7 @@ def test_warm_up_is_the_same_for_every_arm_and_never_in_the_samples(bench):
     ]
     assert all(set(durations(record, label)) == {1.0} for label in ("base", CONTROL, "row"))
     assert len(record.slots) == 6 * 3
+    assert record.warm_up_s == {"base": [100.0, 1.0], "row": [100.0, 1.0]}
 
 
 def drawing(bench, name, seen, floor=None):

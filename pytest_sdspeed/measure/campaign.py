@@ -98,6 +98,7 @@ class _Campaign:
         self.references: dict[str, dict[Case, Any]] = {name: {} for name, arm in self.arms.items() if arm.reference}
         self.peaks: dict[str, int | None] = {}
         self.costs: dict[str, float] = {}
+        self.warm_up_s: dict[str, list[float]] = {}
         self.errors: dict[str, Exception] = {}
         self.decisions: dict[str, Decision] = {}
         self.failed: set[str] = set()
@@ -137,6 +138,7 @@ class _Campaign:
             decisions=self.decisions,
             errors=self.errors,
             peak_bytes=self.peaks,
+            warm_up_s=self.warm_up_s,
             control=speed.control_interval(self.samples[self.baseline.name], self.samples[CONTROL], self.limits.campaigns),
             looks=self.looks,
             planned_blocks=self.blocks,
@@ -166,6 +168,7 @@ class _Campaign:
                 taken = self._generate(arm, case)
                 if taken is None:
                     break
+                self.warm_up_s.setdefault(arm.name, []).append(taken.duration_s)
                 # Compiling and contention only slow.
                 self.costs[arm.name] = min(taken.duration_s, self.costs.get(arm.name, taken.duration_s))
                 extra = self.memory.peak_bytes()

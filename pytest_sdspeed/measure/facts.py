@@ -10,7 +10,7 @@ from pytest_sdspeed.measure.telemetry import UNREAD, Reading
 from pytest_sdspeed.model import Case, Profile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from pytest_sdspeed.errors import SdSpeedError
     from pytest_sdspeed.model import Interval, Verdict
@@ -139,6 +139,7 @@ class CampaignRecord:
         decisions: arm -> decision, for the arms that were measured.
         errors: arm -> what it raised; such an arm left the campaign.
         peak_bytes: arm -> what the arm holds and the most a warm-up generation needed beside it, or None where the platform does not tell.
+        warm_up_s: arm -> its warm-up generations in order, seconds; the first holds what compilers and autotuners take.
         control: the A/A control, or None with fewer than two blocks.
         looks: the block counts at which rows could be decided; planned_blocks: how many the budget allowed, fixed before the first.
         block_s: seconds one block was expected to take.
@@ -166,6 +167,7 @@ class CampaignRecord:
     canary_s: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     canary_errors: Mapping[str, Exception] = field(default_factory=dict)
     profiles: Mapping[str, Profile] = field(default_factory=dict)
+    warm_up_s: Mapping[str, Sequence[float]] = field(default_factory=dict)
     discarded: tuple[tuple[Slot, ...], ...] = ()
     throttled: str = ""
     unusable: SdSpeedError | None = None
