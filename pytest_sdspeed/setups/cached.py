@@ -32,7 +32,7 @@ class FeatureCachedUNet(StandIn):
     """
 
     def __init__(self, unet: Any, interval: int) -> None:
-        super().__init__(unet, _Full(unet), _Shallow(unet))
+        super().__init__(unet, *both_passes(unet))
         self.interval = interval
         self.restart()
 
@@ -52,6 +52,11 @@ class FeatureCachedUNet(StandIn):
             noise, self._deep = full(sample, timestep, encoder_hidden_states)
         self._call += 1
         return (noise,)
+
+
+def both_passes(unet: Any) -> tuple[torch.nn.Module, torch.nn.Module]:
+    """The pass that computes everything, and the one that computes the outermost layers only."""
+    return _Full(unet), _Shallow(unet)
 
 
 class _Full(torch.nn.Module):  # type: ignore[misc] # torch is not followed

@@ -39,8 +39,11 @@ def generation_flops(pipeline: Any, watch: Watch) -> int:
     total = 0
     for part, calls in watch.calls.items():
         twin = twin_of(getattr(pipeline, part))
+        interval = getattr(getattr(pipeline, part), "interval", 1)
         if part == "unet" and watch.inner:
             total += _by_submodule(twin, calls, watch.inner)
+        elif interval > 1:
+            total += _cached_flops(twin, calls, interval)
         else:
             total += sum(count * call_flops(twin, _METHODS[part], shapes)[""] for shapes, count in calls.items())
     return total
@@ -78,6 +81,37 @@ def call_flops(twin: Twin, method: str, shapes: Shapes) -> Mapping[str, int]:
     lead = f"{type(module).__name__}."
     found = {name.removeprefix(lead): sum(counts.values()) for name, counts in counter.get_flop_counts().items() if name.startswith(lead)}
     return found | {"": counter.get_total_flops()}
+
+
+def _cached_flops(twin: Twin, calls: Mapping[Shapes, int], interval: int) -> int:
+    """Of a ``FeatureCachedUNet`` in one generation, which all its calls are of one shape in."""
+    (shapes, count), *others = calls.items()
+    if others:
+        raise LookupError("a UNet that keeps features was called with several shapes")
+    full = -(-count // interval)
+    return full * call_flops(twin, "__call__", shapes)[""] + (count - full) * shallow_flops(twin, shapes)
+
+
+@cache
+def shallow_flops(twin: Twin, shapes: Shapes) -> int:
+    """FLOPs of a pass that computes the outermost layers of a UNet only; see ``cached``.
+
+    Args:
+        twin: of the UNet.
+        shapes: of the tensors that the UNet is called with: sample, timestep, text.
+    """
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from pytest_sdspeed.setups.cached import both_passes
+
+    with torch.device("meta"), torch.no_grad():
+        full, shallow = both_passes(_built(twin).eval())
+        tensors = [torch.empty(shape, dtype=torch.float32 if floats else torch.int64) for _, shape, floats in shapes]
+        _, deep = full(*tensors)
+        with FlopCounterMode(display=False) as counter:
+            shallow(*tensors, deep)
+    return int(counter.get_total_flops())
 
 
 def _built(twin: Twin) -> Any:

@@ -28,6 +28,7 @@ class StandIn(torch.nn.Module):  # type: ignore[misc] # torch is not followed
         super().__init__()
         self.unet, self.passes = unet, passes
         self.config, self.dtype, self.device = unet.config, unet.dtype, unet.device
+        self.original_class = type(unet)
 
     def forward(self, sample: torch.Tensor, timestep: torch.Tensor, encoder_hidden_states: torch.Tensor, **others: Any) -> Any:
         """Predict the noise in ``sample`` (N, C, H, W)."""

@@ -15,6 +15,7 @@ from pytest_sdspeed.setups.architectures import architecture
 from pytest_sdspeed.setups.flops import Twin, call_flops, generation_flops, twin_of
 from pytest_sdspeed.setups.optimization import Optimization
 from pytest_sdspeed.setups.stages import HostMarks, Watch
+from pytest_sdspeed.setups.standin import graphed
 
 SD14 = "CompVis/stable-diffusion-v1-4"
 LATENTS = (1, 4, 64, 64)
@@ -116,6 +117,24 @@ def test_a_compiled_pipeline_has_the_same_flops_and_is_not_compiled_again(make, 
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == graphs > 0
 
 
+def replayed(work):
+    """As ``standin.captured``, on the CPU."""
+    results = work()
+
+    def replay():
+        for result, again in zip(results, work(), strict=True):
+            result.copy_(again)
+
+    return results, replay
+
+
+def captured(pipeline, _recipe):
+    pipeline.unet = graphed(pipeline.unet, replayed)
+
+
+CAPTURED = Optimization(name="captured", summary="replayed", changes=frozenset({"unet"}), apply=captured)
+
+
 # A UNet that leaves modules out
 
 
@@ -156,3 +175,23 @@ def test_calls_of_several_shapes_cannot_be_told_apart_inside(make):
     watch.calls["unet"][((0, (1, 4, 8, 8), True),)] += 1
     with pytest.raises(LookupError, match="several shapes"):
         generation_flops(make().pipeline, watch)
+
+
+def test_what_a_feature_cache_leaves_out_is_not_counted(make, baseline_flops):
+    setup = make("feature_cache_2")
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        setup.generate(0)
+    assert flops_of(setup) == counter.get_total_flops() < baseline_flops
+    assert flops_of(make("feature_cache_2", extra=[CAPTURED])) == counter.get_total_flops()
+
+
+def test_shapes_that_change_within_a_generation_tell_nothing_of_a_cache(make):
+    setup = make("feature_cache_2")
+    watch = watched(setup)
+    watch.calls["unet"][((0, (1, 4, 8, 8), True),)] += 1
+    with pytest.raises(LookupError, match="several shapes"):
+        generation_flops(setup.pipeline, watch)
+
+
+def test_a_captured_pipeline_has_the_same_flops(make, baseline_flops):
+    assert flops_of(make(extra=[CAPTURED])) == baseline_flops
