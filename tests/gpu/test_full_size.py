@@ -18,8 +18,8 @@ from pytest_sdspeed.setups.flags import snapshot
 from pytest_sdspeed.setups.names import BUILTIN_SETUPS
 from pytest_sdspeed.tables import load_tables
 
-STEPS = 6
-"""Two of them in full with ``feature_cache_3``."""
+STEPS = 12
+"""Four of them in full with ``feature_cache_3``: fewer are further apart than a cache is for."""
 
 ROWS = [
     pytest.param(table, row, id=f"{table.name}-{row.setup}")
@@ -54,7 +54,7 @@ def test_it_draws_within_its_bounds_and_leaves_no_flag_behind(table, row, make, 
     assert snapshot() == before
     assert drawn.shape == (setup.recipe.images, 512, 512, 3)
     assert np.isfinite(drawn).all()
-    assert drawn.std() > 1e-3
+    assert drawn.std() > 1e-4
     base = (table.name, row.baseline)
     if row.is_baseline:
         baselines[base] = drawn
@@ -62,7 +62,7 @@ def test_it_draws_within_its_bounds_and_leaves_no_flag_behind(table, row, make, 
     elif base not in baselines:
         baselines[base] = make(short(row.recipe), *table.row(row.baseline).optimizations).generate(0)
     if row.image_random is not None:
-        assert broken_bounds(metrics(drawn, baselines[base]), row.image_random) == ()
+        assert broken_bounds(metrics(drawn, baselines[base], every_flip=False), row.image_random) == ()
 
 
 @pytest.mark.parametrize(
