@@ -206,7 +206,7 @@ def test_a_worker_that_is_killed_makes_its_row_invalid_and_keeps_what_was_measur
 
 
 def test_an_interrupt_leaves_no_process_and_no_worktree(pytester):
-    engine(pytester.path, more="import time; time.sleep(60)")
+    engine(pytester.path, more="import pathlib, time; pathlib.Path('drawing').touch(); time.sleep(60)")
     pytester.makepyfile(fake_clock=CLOCK, test_work=TEST)
     git = ["git", "-c", "user.email=a@b", "-c", "user.name=a", "-C", str(pytester.path)]
     for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
@@ -214,12 +214,11 @@ def test_an_interrupt_leaves_no_process_and_no_worktree(pytester):
     run = subprocess.Popen(
         [sys.executable, "-m", "pytest", "--sd-against=HEAD", "-p", "no:randomly"], cwd=pytester.path, stdout=subprocess.PIPE, text=True
     )
-    end = time.monotonic() + 60
-    while len(children(run.pid)) < 2 and time.monotonic() < end:
+    end = time.monotonic() + 120
+    while not (pytester.path / "drawing").exists() and time.monotonic() < end:
         time.sleep(0.2)
-    assert len(children(run.pid)) == 2
-    time.sleep(5)
     started = children(run.pid)
+    assert len(started) == 2
     run.send_signal(signal.SIGINT)
     run.communicate(timeout=60)
     assert run.returncode == pytest.ExitCode.INTERRUPTED

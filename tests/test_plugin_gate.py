@@ -305,6 +305,7 @@ KEYS = [
     "raised",
     "memory_share",
     "memory_bound",
+    "against",
     "notes",
     "pictures",
 ]

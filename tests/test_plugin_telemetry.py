@@ -43,7 +43,7 @@ class Gpu:
 @pytest.fixture
 def run(gated, monkeypatch):
     def run(telemetry, source=GATED):
-        monkeypatch.setattr(Session, "_telemetry", telemetry)
+        monkeypatch.setattr(Session, "telemetry", telemetry)
         return gated(source, "--benchmark-json=out.json")
 
     return run
