@@ -1,4 +1,4 @@
-"""What ``--sd-against`` says of the miniature's setups: the same version, planted faults, and another release of diffusers.
+"""What ``--sd-against`` says of the embedded miniature, in four steps (``against.toml``): the same version, planted faults, and another release of diffusers.
 
     python benchmarks/against_planted.py                          # all of it, a few minutes each
     python benchmarks/against_planted.py same slower -- -k fp32   # some, with more options of pytest
@@ -71,7 +71,8 @@ def main() -> int:
     arguments = sys.argv[1:]
     cut = arguments.index("--") if "--" in arguments else len(arguments)
     given, options = parser.parse_args(arguments[:cut]), arguments[cut + 1 :]
-    tests = Path(__file__).with_name("test_miniature.py")
+    here = Path(__file__).parent
+    tests = [str(here / "against_miniature.py"), f"--sd-tables={here / 'against.toml'}"]
     wrong = 0
     with tempfile.TemporaryDirectory() as temporary:
         old = copy(Path(temporary, "old"), "")
@@ -85,7 +86,7 @@ def main() -> int:
             started = time.monotonic()
             print(f"== {kind}: --sd-against={spec}", flush=True)
             status = subprocess.run(
-                [sys.executable, "-m", "pytest", str(tests), f"--sd-against={spec}", "-q", *options], env=environment, check=False
+                [sys.executable, "-m", "pytest", *tests, f"--sd-against={spec}", "-q", *options], env=environment, check=False
             ).returncode
             print(f"== {kind}: exit status {status}, {time.monotonic() - started:.0f} s", flush=True)
             wrong += kind != "release" and status != (1 if kind == "slower" else 0)
