@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_sdspeed.history.index import NAME
+from pytest_sdspeed.history.scanning import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import Row
 
 VARIANTS = 10
-"""Runs that are made up in full; the others differ from them in date, commit and canary."""
+"""Runs that are made up in full; the others differ from them in date, commit, id and canary."""
 BLOCKS = 8
 BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
-DATE, COMMIT, CANARY_S = "2026-01-01T00:00:00+00:00", "0" * 40, 0.00123456789
+DATE, COMMIT, RUN, CANARY_S = "2026-01-01T00:00:00+00:00", "0" * 40, "f" * 32, 0.00123456789
 VERSIONS = {"torch": "2.13.0", "diffusers": "0.42.1", "transformers": "5.23.0", "numpy": "2.4.1", "python": "3.12.4"}
 MACHINE = {
     "node": "ci-runner-7",
@@ -38,7 +38,7 @@ MACHINE = {
     "release": "6.8.0-45-generic",
     "system": "Linux",
     "cpu": {"brand_raw": "AMD EPYC 7763 64-Core Processor", "count": 4, "flags": [f"flag{number}" for number in range(120)]},
-    "sdspeed": {"kind": "cpu", "device": "AMD EPYC 7763", "command": "pytest benchmarks --benchmark-autosave"},
+    "sdspeed": {"kind": "cpu", "device": "AMD EPYC 7763", "command": "pytest benchmarks --benchmark-autosave", "run": RUN},
 }
 CHILD = """
 import contextlib, io, json, resource, sys
@@ -111,7 +111,7 @@ def stored(row: Row, rng: random.Random) -> dict[str, Any]:
 
 
 def texts() -> Iterator[str]:
-    """Runs as they are stored, with the marks of date, commit and canary."""
+    """Runs as they are stored, with the marks of date, commit, id and canary."""
     from pytest_sdspeed.tables import load_tables
 
     (miniature,) = (table for table in load_tables() if table.name == "miniature")
@@ -138,6 +138,7 @@ def write_runs(folder: Path, runs: int) -> int:
             variants[number % VARIANTS]
             .replace(DATE, date)
             .replace(COMMIT, f"{number:040x}")
+            .replace(RUN, f"{number:032x}")
             .replace(str(CANARY_S), f"{CANARY_S + number / 1e9:.11f}")
         )
         written += (folder / f"{number:04}_{number:040x}_20260101_000000.json").write_text(text)

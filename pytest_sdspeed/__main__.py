@@ -1,6 +1,7 @@
 """Stored runs from the command line.
 
-``python -m pytest_sdspeed history .benchmarks``, ``... report .benchmarks out.html``, ``... clean .benchmarks``.
+``python -m pytest_sdspeed history .benchmarks``, ``... report .benchmarks out.html``, ``... clean .benchmarks``. The first two take several
+folders and addresses of fsspec's, and make one history of them.
 """
 
 from __future__ import annotations
@@ -8,15 +9,21 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_sdspeed.errors import SdSpeedError
+from pytest_sdspeed.errors import PlaceError, SdSpeedError, StoredRunError
+from pytest_sdspeed.history.remote import is_address, local, place
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from pytest_sdspeed.history.merging import Kept
     from pytest_sdspeed.model import History
+
+_STORED = "a folder of stored runs (.benchmarks), or an address of one (s3://bucket/runs)"
+_PAGE = "report.html"
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
@@ -24,53 +31,87 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m pytest_sdspeed", description="What stored runs say, without measuring.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     history = commands.add_parser("history", help="say what became slower or faster, since when, and by the code or the machine")
-    history.add_argument("stored", type=Path, help="a folder of stored runs (.benchmarks)")
+    history.add_argument("stored", nargs="+", metavar="FOLDER", help=f"{_STORED}; several are one history")
     history.add_argument("--json", action="store_true", help="print a list with one object for each setup and device")
     report = commands.add_parser("report", help="write the HTML report of a stored run")
-    report.add_argument("stored", type=Path, help="a stored run, or a folder of them (.benchmarks): its latest")
-    report.add_argument("page", type=Path, help="the HTML file to write")
+    report.add_argument("stored", nargs="+", metavar="FOLDER", help=f"a stored run, or its latest: {_STORED}; several are one history")
+    # The first positional takes them all: this one is in the usage, and is told by what it is.
+    report.add_argument("page", nargs="?", help=f"the HTML file to write (default: {_PAGE})")
     clean = commands.add_parser("clean", help="delete the pictures of all but the latest runs; the runs stay")
-    clean.add_argument("stored", type=Path, help="a folder of stored runs (.benchmarks)")
+    clean.add_argument("stored", nargs=1, metavar="FOLDER", help="a folder of stored runs (.benchmarks)")
     clean.add_argument("--keep", type=int, default=20, metavar="N", help="how many of the latest runs keep their pictures (default: 20)")
     parsed = parser.parse_args(given)
-    if not parsed.stored.exists():
-        parser.error(f"{parsed.stored} does not exist")
-    if parsed.command != "report" and not parsed.stored.is_dir():
-        parser.error(f"{parsed.stored} is no folder")
+    if parsed.command == "report":
+        parsed.stored, parsed.page = _page_apart(parsed.stored)
+    parsed.missing = [problem for problem in map(partial(_problem, parsed), parsed.stored) if problem]
+    parsed.stored = [stored for stored in dict.fromkeys(parsed.stored) if not _problem(parsed, stored)]
+    if not parsed.stored:
+        parser.error("; ".join(parsed.missing))
     if parsed.command == "clean" and parsed.keep < 0:
         parser.error(f"--keep {parsed.keep}: valid: 0 or more")
     return parsed
+
+
+def _page_apart(given: list[str]) -> tuple[list[str], Path]:
+    """The stored runs and the page of ``report``: the last argument, by its suffix, or where it is the second and no stored run."""
+    last = given[-1]
+    stored = is_address(last) or Path(last).is_dir() or last.endswith(".json")
+    if len(given) > 1 and (last.endswith((".html", ".htm")) or (len(given) == 2 and not stored)):  # noqa: PLR2004 - a run and its page
+        return given[:-1], Path(last)
+    return given, Path(_PAGE)
+
+
+def _problem(parsed: argparse.Namespace, stored: str) -> str | None:
+    """What is wrong with a place that a command is given; of an address that is seen when it is read."""
+    path = local(stored)
+    if path is None:
+        return f"{place(stored).named('')}: pictures are deleted in folders of this machine alone" if parsed.command == "clean" else None
+    if not path.exists():
+        return f"{path} does not exist"
+    if not path.is_dir() and not (parsed.command == "report" and len(parsed.stored) == 1):
+        return f"{path} is no folder"
+    return None
 
 
 def main(given: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        0, or 1 where it could not be done; the message is on standard error.
+        0; 1 where it could not be done; 2 where no place could be read. The message is on standard error.
     """
     options = arguments(given)
+    _say(options.missing)
     try:
         if options.command == "history":
             _history(options.stored, as_json=options.json)
         elif options.command == "report":
             _report(options.stored, options.page)
         else:
-            _clean(options.stored, options.keep)
+            _clean(options.stored[0], options.keep)
+    except PlaceError as error:
+        _say([error])
+        return 2
     except (SdSpeedError, OSError) as error:
-        print(error, file=sys.stderr)  # noqa: T201 - a command's message
+        _say([error])
         return 1
     return 0
 
 
-def _history(folder: Path, *, as_json: bool) -> None:
+def _say(lines: Iterable[object]) -> None:
+    """Tell what is beside the answer."""
+    for line in lines:
+        print(line, file=sys.stderr)  # noqa: T201 - a command's message
+
+
+def _history(stored: Sequence[str], *, as_json: bool) -> None:
     from pytest_sdspeed.commits import between
     from pytest_sdspeed.report import history
 
-    found = _judged(folder)
+    found, _ = _judged(stored)
     if as_json:
         print(json.dumps(history.as_json(found), indent=2, allow_nan=False))  # noqa: T201 - a command's answer
         return
-    lines = history.table(found) or [f"{folder}: no stored run of this plugin"]
+    lines = history.table(found) or [f"{', '.join(_names(stored))}: no stored run of this plugin"]
     for changed in history.unsteady(found):
         lines += ["", history.message(changed)]
         commits = history.commits(changed, changed.changes[-1])
@@ -78,34 +119,53 @@ def _history(folder: Path, *, as_json: bool) -> None:
     print("\n".join(lines))  # noqa: T201 - a command's answer
 
 
-def _judged(folder: Path) -> Sequence[History]:
-    """The histories below a folder, with their changes; what was passed over is said on standard error."""
-    from pytest_sdspeed.history.series import histories
+def _names(stored: Sequence[str]) -> list[str]:
+    """What messages call places."""
+    return [place(one).named("") for one in stored]
+
+
+def _judged(stored: Sequence[str]) -> tuple[Sequence[History], Sequence[Kept]]:
+    """The histories of places, with their changes, and their files; what was passed over is said on standard error.
+
+    Raises:
+        PlaceError: none of them can be read.
+    """
+    from pytest_sdspeed.history.series import gathered
     from pytest_sdspeed.judge.changes import judged
 
-    found, problems = histories(folder)
-    for problem in problems:
-        print(problem, file=sys.stderr)  # noqa: T201 - a command's message
-    return judged(found)
+    found = gathered([place(one) for one in stored])
+    if not found.read:
+        raise PlaceError("\n".join(found.problems))
+    _say(found.problems)
+    return judged(found.histories), found.files
 
 
-def _report(stored: Path, target: Path) -> None:
+def _report(stored: Sequence[str], target: Path) -> None:
     from pytest_sdspeed.history.reading import latest_run, read_run
     from pytest_sdspeed.pictures import with_error_maps
     from pytest_sdspeed.report.html import page
 
-    run, problems = latest_run(stored) if stored.is_dir() else (read_run(stored), ())
-    for problem in (*problems, *run.passed_over):
-        print(f"passed over: {problem}", file=sys.stderr)  # noqa: T201 - a command's message
+    file = local(stored[0])
+    histories: Sequence[History] = ()
+    problems: tuple[str, ...] = ()
+    if file is not None and file.is_file():
+        run = read_run(file)
+    else:
+        histories, files = _judged(stored)
+        try:
+            run, problems = latest_run(files)
+        except StoredRunError as error:
+            raise StoredRunError(f"{', '.join(_names(stored))}: {error}") from None
+    _say(f"passed over: {problem}" for problem in (*problems, *run.passed_over))
     results = [with_error_maps(result) for result in run.results]
-    histories = _judged(stored) if stored.is_dir() else ()
-    target.write_text(page(results, {"stored run": str(run.path), **run.facts}, histories), encoding="utf-8")
-    print(f"{target}: {len(results)} results of {run.path}")  # noqa: T201 - a command's answer
+    target.write_text(page(results, {"stored run": run.where, **run.facts}, histories), encoding="utf-8")
+    print(f"{target}: {len(results)} results of {run.where}")  # noqa: T201 - a command's answer
 
 
-def _clean(folder: Path, keep: int) -> None:
+def _clean(stored: str, keep: int) -> None:
     from pytest_sdspeed.history.reading import clean
 
+    folder = Path(stored.removeprefix("file://"))
     deleted, freed = clean(folder, keep)
     print(f"{folder}: {deleted} pictures deleted, {freed / 1e6:.1f} MB")  # noqa: T201 - a command's answer
 

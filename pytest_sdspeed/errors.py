@@ -92,5 +92,9 @@ class PictureError(SdSpeedError):
     """What an arm returned is not a picture this project can judge."""
 
 
+class PlaceError(SdSpeedError):
+    """Stored runs cannot be read where they are said to lie; the message names the place, and what to install or check."""
+
+
 class StoredRunError(SdSpeedError):
     """A stored run, or one of its results, cannot be read: damaged, of another schema, or not of this plugin."""

@@ -76,3 +76,29 @@ def gated(pytester, fake_time):
         return pytester.runpytest_inprocess("-p", "no:randomly", "-W", "default", "-rs", *arguments)
 
     return run
+
+
+@pytest.fixture
+def bucket(monkeypatch, tmp_path):
+    """An empty bucket in memory, and an empty cache."""
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    monkeypatch.setattr(MemoryFileSystem, "store", {})
+    monkeypatch.setattr(MemoryFileSystem, "pseudo_dirs", [""])
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return MemoryFileSystem()
+
+
+@pytest.fixture
+def fetched(monkeypatch):
+    """Names of the files that are fetched from a bucket."""
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    names, cat_file = [], MemoryFileSystem.cat_file
+
+    def watched(self, path, *arguments, **options):
+        names.append(path.rpartition("/")[2])
+        return cat_file(self, path, *arguments, **options)
+
+    monkeypatch.setattr(MemoryFileSystem, "cat_file", watched)
+    return names

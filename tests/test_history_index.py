@@ -14,7 +14,7 @@ from pytest_benchmark.storage.file import FileStorage
 from stored import write_run
 
 from pytest_sdspeed.history import index, rows, scanning
-from pytest_sdspeed.history.index import NAME
+from pytest_sdspeed.history.scanning import NAME
 from pytest_sdspeed.history.series import histories
 
 READ = """
@@ -41,9 +41,9 @@ def parsed(monkeypatch):
     """Names of the files that are read, not taken from the index."""
     names = []
 
-    def watched(path, stamp):
+    def watched(path, stamp, content):
         names.append(Path(path).name)
-        return scanning.read(path, stamp)
+        return scanning.read(path, stamp, content)
 
     monkeypatch.setattr(index, "read", watched)
     return names
@@ -288,7 +288,8 @@ def test_a_process_killed_while_it_indexes_leaves_what_it_has_read(folder, parse
     killed = reader(
         folder,
         "import os, signal\nindex._BATCH, read = 2, index.read\n"
-        "def killing(path, stamp):\n    '0005' in path and os.kill(os.getpid(), signal.SIGKILL)\n    return read(path, stamp)\n"
+        "def killing(path, stamp, content):\n"
+        "    '0005' in path and os.kill(os.getpid(), signal.SIGKILL)\n    return read(path, stamp, content)\n"
         "index.read = killing",
     )
     killed.communicate()

@@ -47,7 +47,7 @@ def test_what_comes_from_the_index_is_what_came_from_the_files(tmp_path):
 
 
 def test_runs_are_ordered_by_their_dates_whatever_the_time_zone(tmp_path):
-    dates = ["2026-01-01T10:00:00+02:00", "2026-01-01T09:00:00.5", "2026-01-01T09:00:00Z", "2026-01-01T05:00:00-03:30", None]
+    dates = ["2026-01-01T10:00:00+02:00", "2026-01-01T09:00:01.5", "2026-01-01T09:00:00Z", "2026-01-01T05:00:00-03:30", None]
     for number, date in enumerate(dates, start=1):
         write_run(tmp_path, [result()], number, datetime=date)
     runs = only(tmp_path).runs

@@ -9,6 +9,8 @@ from PIL import Image
 from pytest_sdspeed.__main__ import main
 from pytest_sdspeed.history.reading import latest_run
 from pytest_sdspeed.history.saving import Storing
+from pytest_sdspeed.history.scanning import Folder
+from pytest_sdspeed.history.series import gathered
 
 PICTURES = """
 @pytest.mark.sd_latency(speedup=1.5, image={{"psnr": 30}})
@@ -20,7 +22,7 @@ GOOD, WRONG = PICTURES.format(candidate="picture()"), PICTURES.format(candidate=
 
 def test_pictures_are_stored_beside_the_run_and_make_the_same_page(gated, pytester):
     gated(WRONG, "--benchmark-autosave", "--benchmark-json=own/out.json", "--sd-report=live.html").assert_outcomes(failed=1)
-    run, _ = latest_run(pytester.path / ".benchmarks")
+    run, _ = latest_run(gathered([Folder(pytester.path / ".benchmarks")]).files)
     (exhibit,) = run.results[0].exhibits
     assert set(exhibit.pictures) == {"baseline", "candidate"}
     (stored,) = json.loads((pytester.path / "own" / "out.json").read_text())["benchmarks"][0]["extra_info"]["sdspeed"]["pictures"]

@@ -19,6 +19,8 @@ from pytest_sdspeed.errors import StoredRunError
 from pytest_sdspeed.history import pictures
 from pytest_sdspeed.history.reading import clean, latest_run, read_run, run_files
 from pytest_sdspeed.history.records import record, result_of
+from pytest_sdspeed.history.scanning import Folder
+from pytest_sdspeed.history.series import gathered
 from pytest_sdspeed.model import CONTROL, Exhibit
 from pytest_sdspeed.pictures import png
 
@@ -224,11 +226,16 @@ def test_the_latest_run_that_can_be_read_is_taken(tmp_path):
     expected = stored_run(tmp_path / "linux", [full(speedup=1.2)], 2)
     damaged = tmp_path / "linux" / "0003_run.json"
     damaged.write_text('{"datetime": "2027-01-01"')
-    run, problems = latest_run(tmp_path)
-    assert run.path == expected
-    assert [str(damaged) in problem for problem in problems] == [True]
+    found = gathered([Folder(tmp_path)])
+    assert [str(damaged) in problem for problem in found.problems] == [True]
+    run, problems = latest_run(found.files)
+    assert (run.where, problems) == (str(expected), ())
+    expected.write_text("{")
+    run, (problem,) = latest_run(found.files)
+    assert run.results[0].speedup == 1.1
+    assert problem.startswith(f"{expected}: not a run that pytest-benchmark stored")
     with pytest.raises(StoredRunError, match="no stored run"):
-        latest_run(tmp_path / "linux" / pictures.FOLDER)
+        latest_run(gathered([Folder(tmp_path / "linux" / pictures.FOLDER)]).files)
 
 
 @pytest.mark.parametrize("machine", [[], {"system": 7, "cpu": "x", "sdspeed": []}])

@@ -9,8 +9,9 @@ from pytest_sdspeed.model import HistoryRun, Verdict
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Kind = Literal["damaged", "unfinished", "schema", "record"]
-"""What may be wrong with a file: it is no stored run, it was never finished, its records are of another schema, or no records."""
+Kind = Literal["damaged", "unfinished", "schema", "record", "copy"]
+"""What may be wrong with a file: it is no stored run, it was never finished, its records are of another schema, or no records; it differs
+from another copy of its run."""
 
 
 class Series(NamedTuple):
@@ -24,12 +25,20 @@ class Series(NamedTuple):
 
 
 class RunFacts(NamedTuple):
-    """What holds for all results of a run, as in ``HistoryRun``. ``date`` is in UTC, so that texts are ordered as the dates are."""
+    """What holds for all results of a run, as in ``HistoryRun``.
+
+    Attributes:
+        date: in UTC, so that texts are ordered as the dates are.
+        dated: whether the run tells its date, which is otherwise that of its file.
+        id: what its files have in common; None of a run from before it was stored.
+    """
 
     date: str
     commit: str | None
     dirty: bool
     host: str | None
+    dated: bool
+    id: str | None
 
 
 class ResultFacts(NamedTuple):

@@ -1,4 +1,4 @@
-"""An index of a folder of stored runs, in SQLite: what a history keeps of every file, so that only new and changed files are read.
+"""An index of a place of stored runs, in SQLite: what a history keeps of every file, so that only new and changed files are read.
 
 It is a cache. Whatever is wrong with it, it is made anew; where it cannot be used, the files are read without it.
 """
@@ -6,21 +6,21 @@ It is a cache. Whatever is wrong with it, it is made anew; where it cannot be us
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from pytest_sdspeed.errors import PlaceError
 from pytest_sdspeed.history import rows
 from pytest_sdspeed.history.rows import Contents
-from pytest_sdspeed.history.scanning import read, scan
+from pytest_sdspeed.history.scanning import UNKNOWN, read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from pytest_sdspeed.history.scanning import Found
+    from pytest_sdspeed.history.facts import FileFacts
+    from pytest_sdspeed.history.scanning import Found, Place, Stamp
 
-NAME = "sdspeed-index.sqlite3"
-"""In the folder of stored runs; no pattern of pytest-benchmark's meets it."""
 PATIENCE_S = 2.0
 """How long to wait for another process that writes the index: it writes for milliseconds, unless it hangs."""
 _BATCH = 200
@@ -40,39 +40,40 @@ _SOUND = (
 """Errors of SQLite that say nothing against what an index holds."""
 
 
-def contents(folder: Path) -> tuple[Contents, tuple[str, ...]]:
-    """What is known of every stored run below a folder, by its index, which is brought up to date.
-
-    Args:
-        folder: there may be none.
+def contents(place: Place) -> Contents:
+    """What is known of every stored run at a place, by its index, which is brought up to date.
 
     Returns:
-        What the files hold, and lines on what kept the index from being used or a folder from being read.
+        What the files hold; with what was found stand the lines on what kept the index from being used, or a part from being read.
+
+    Raises:
+        PlaceError: the place cannot be read at all.
     """
-    found = scan(folder)
-    if not found.files and not (folder / NAME).is_file():
-        return Contents(unfinished=found.unfinished), found.problems
+    found = place.scan()
+    if not found.files and not place.index.is_file():
+        return Contents(found=found)
     try:
-        return _through(folder, found), found.problems
+        return _through(place, found)
     except _DAMAGE as error:
         sound, problem = getattr(error, "sqlite_errorcode", 0) & 0xFF in _SOUND, str(error)
     if not sound:
         try:
-            _remove(folder)
-            return _through(folder, found), found.problems
+            _remove(place.index)
+            return _through(place, found)
         except (sqlite3.DatabaseError, OSError) as error:
             problem = str(error)
-    with closing(_copied(folder) if sound else _connected(":memory:")) as memory:
-        return _updated(memory, found), (
-            *found.problems,
-            f"sd history: {folder / NAME}: {problem}: stored runs are read without their index",
-        )
+    line = f"sd history: {place.index}: {problem}: stored runs are read without their index"
+    with closing(_copied(place.index) if sound else _connected(":memory:")) as memory:
+        return _updated(memory, place, found._replace(problems=(*found.problems, line)))
 
 
-def _through(folder: Path, found: Found) -> Contents:
+def _through(place: Place, found: Found) -> Contents:
     """The contents of the index on the disk; one of ``_DAMAGE`` where it is damaged, or cannot be read or written."""
-    with closing(_connected(folder / NAME)) as connection:
-        return _updated(connection, found)
+    # Where there can be no folder for it, there can be no index, and SQLite says so.
+    with suppress(OSError):
+        place.index.parent.mkdir(parents=True, exist_ok=True)
+    with closing(_connected(place.index)) as connection:
+        return _updated(connection, place, found)
 
 
 def _connected(address: Path | str) -> sqlite3.Connection:
@@ -103,17 +104,17 @@ def _create(connection: sqlite3.Connection) -> None:
             raise
 
 
-def _remove(folder: Path) -> None:
+def _remove(index: Path) -> None:
     """Take a damaged index away, and its journal, which would be played into the next one."""
-    for name in (NAME, f"{NAME}-journal"):
-        (folder / name).unlink(missing_ok=True)
+    for file in (index, index.with_name(f"{index.name}-journal")):
+        file.unlink(missing_ok=True)
 
 
-def _copied(folder: Path) -> sqlite3.Connection:
+def _copied(index: Path) -> sqlite3.Connection:
     """An index in memory: a copy of the one on the disk where that can be read, else a new one."""
     memory = _connected(":memory:")
     try:
-        with closing(sqlite3.connect(f"{(folder / NAME).resolve().as_uri()}?mode=ro", timeout=0, uri=True)) as disk:
+        with closing(sqlite3.connect(f"{index.resolve().as_uri()}?mode=ro", timeout=0, uri=True)) as disk:
             rows.check(disk)
             disk.backup(memory)
     except (sqlite3.DatabaseError, ValueError):
@@ -122,8 +123,8 @@ def _copied(folder: Path) -> sqlite3.Connection:
     return memory
 
 
-def _updated(connection: sqlite3.Connection, found: Found) -> Contents:
-    """Forget the files that are gone, read those that are new or changed."""
+def _updated(connection: sqlite3.Connection, place: Place, found: Found) -> Contents:
+    """Forget the files that are gone, read those that are new or changed; of a place that is lost meanwhile, what is known stays."""
     known = rows.stamps(connection)
     gone = known.keys() - found.files.keys()
     if gone:
@@ -131,15 +132,31 @@ def _updated(connection: sqlite3.Connection, found: Found) -> Contents:
             rows.forget(connection, gone)
             rows.tidy(connection)
     # By name they are ordered by date, as they are when they come back.
-    new = sorted(path for path, (_, stamp) in found.files.items() if known.get(path) != stamp)
+    new = sorted(path for path, (_, stamp) in found.files.items() if stamp == UNKNOWN or known.get(path) != stamp)
     for start in range(0, len(new), _BATCH):
-        batch = {path: read(*found.files[path]) for path in new[start : start + _BATCH]}
+        batch, lost = _read(place, found, new[start : start + _BATCH])
         with _transaction(connection):
             rows.forget(connection, batch)
             for path, (stamp, facts) in batch.items():
                 rows.insert(connection, path, stamp, facts)
+        if lost:
+            unread = len(new) - start - len(batch)
+            line = f"sd history: {lost}: {unread} of {len(found.files)} files were not read"
+            found = found._replace(problems=(*found.problems, line))
+            break
     with _transaction(connection, "DEFERRED"):
-        return rows.contents(connection)._replace(unfinished=found.unfinished)
+        return rows.contents(connection)._replace(found=found)
+
+
+def _read(place: Place, found: Found, paths: Sequence[str]) -> tuple[dict[str, tuple[Stamp, FileFacts]], PlaceError | None]:
+    """What files hold, by path; and where the place was lost meanwhile, how: then only of the first ones."""
+    batch = {}
+    try:
+        for path, content in zip(paths, place.fetch([found.files[path][0] for path in paths]), strict=True):
+            batch[path] = read(path, found.files[path][1], content)
+    except PlaceError as error:
+        return batch, error
+    return batch, None
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from pytest_sdspeed.errors import StoredRunError
 from pytest_sdspeed.history.facts import FileFacts, Kind, ResultFacts, RunFacts, Series
 from pytest_sdspeed.history.reading import decoded, section
 from pytest_sdspeed.history.records import SCHEMA
+from pytest_sdspeed.history.saving import EXTRA, RUN
 from pytest_sdspeed.judge.blocks import latencies
 from pytest_sdspeed.model import ImageVerdict, Recipe, Verdict
 
@@ -63,12 +64,14 @@ def run_facts(stored: Mapping[str, Any], written: float) -> RunFacts:
         written: seconds since the epoch, where the run has no date.
     """
     machine, commit = section(stored, "machine_info"), section(stored, "commit_info")
-    named = commit.get("id")
+    named, told = commit.get("id"), _date(stored.get("datetime"))
     return RunFacts(
-        date=_date(stored.get("datetime")) or datetime.fromtimestamp(written, UTC).isoformat(),
+        date=told or datetime.fromtimestamp(written, UTC).isoformat(),
         commit=None if named in _NO_COMMIT else _known(named),
         dirty=commit.get("dirty") is True,
         host=_known(machine.get("node")),
+        dated=told is not None,
+        id=_known(section(machine, EXTRA).get(RUN)),
     )
 
 

@@ -12,11 +12,14 @@ from pytest_sdspeed.errors import StoredRunError
 from pytest_sdspeed.history import pictures
 from pytest_sdspeed.history.records import result_of
 from pytest_sdspeed.history.saving import EXTRA
+from pytest_sdspeed.history.scanning import Folder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from pytest_sdspeed.history.merging import Kept
+    from pytest_sdspeed.history.scanning import Place
     from pytest_sdspeed.model import Result
 
 _DATE = re.compile(rb'"datetime": "([^"]+)"')
@@ -31,13 +34,13 @@ class StoredRun:
     """A run as it was stored.
 
     Attributes:
-        path: of its file.
+        where: path or address of its file.
         results: those of this plugin, in order.
         facts: what is known of the run as a whole, label -> text.
         passed_over: benchmarks of the file that are not this plugin's, and why the others could not be read.
     """
 
-    path: Path
+    where: str
     results: tuple[Result, ...]
     facts: Mapping[str, str]
     passed_over: tuple[str, ...]
@@ -60,27 +63,63 @@ def _date(path: Path) -> str:
 
 
 def read_run(path: Path) -> StoredRun:
-    """One stored run.
+    """One stored run of this machine.
 
     Raises:
         StoredRunError: the file cannot be read, is damaged, or holds no result of this plugin; the message names it.
     """
-    try:
-        stored, extras = decoded(path.read_bytes())
-    except (OSError, StoredRunError) as error:
-        raise StoredRunError(f"{path}: {error}") from None
-    results, passed_over = [], []
-    for name, extra in extras:
+    return _read(Folder(path.parent), str(path), str(path))
+
+
+def latest_run(files: Sequence[Kept]) -> tuple[StoredRun, tuple[str, ...]]:
+    """The newest run that can be read, with its pictures, and what is wrong with newer ones.
+
+    Args:
+        files: the oldest first.
+
+    Raises:
+        StoredRunError: there is none.
+        PlaceError: the place of the newest cannot be reached any more.
+    """
+    problems: list[str] = []
+    for kept in reversed(files):
+        if not kept.file.results and kept.file.of_others:
+            continue
         try:
-            if extra is None:
-                passed_over.append(f"{name}: not a benchmark of this plugin")
-            else:
-                results.append(result_of(extra, path.parent))
+            return _read(kept.place, kept.where, kept.place.named(kept.file.path)), tuple(problems)
         except StoredRunError as error:
-            passed_over.append(f"{name}: {error}")
+            problems.append(str(error))
+    raise StoredRunError("\n".join(["no stored run of this plugin", *problems]))
+
+
+def _read(place: Place, where: str, name: str) -> StoredRun:
+    """A stored run.
+
+    Args:
+        place: that it lies at.
+        where: its file is there.
+        name: of the file, in messages.
+    """
+    (content,) = place.fetch([where])
+    if isinstance(content, OSError):
+        raise StoredRunError(f"{name}: {content}")
+    try:
+        stored, extras = decoded(content)
+    except StoredRunError as error:
+        raise StoredRunError(f"{name}: {error}") from None
+    results, passed_over = [], []
+    with place.pictures(where, pictures.named(stored)) as folder:
+        for test, extra in extras:
+            try:
+                if extra is None:
+                    passed_over.append(f"{test}: not a benchmark of this plugin")
+                else:
+                    results.append(result_of(extra, folder))
+            except StoredRunError as error:
+                passed_over.append(f"{test}: {error}")
     if not results:
-        raise StoredRunError(f"{path}: no result of this plugin: {'; '.join(passed_over) or 'it is empty'}")
-    return StoredRun(path=path, results=tuple(results), facts=facts_of(stored), passed_over=tuple(passed_over))
+        raise StoredRunError(f"{name}: no result of this plugin: {'; '.join(passed_over) or 'it is empty'}")
+    return StoredRun(where=name, results=tuple(results), facts=facts_of(stored), passed_over=tuple(passed_over))
 
 
 def decoded(content: bytes) -> tuple[Mapping[str, Any], list[tuple[str, Any]]]:
@@ -94,21 +133,6 @@ def decoded(content: bytes) -> tuple[Mapping[str, Any], list[tuple[str, Any]]]:
         return stored, [(str(benchmark["fullname"]), benchmark["extra_info"].get(EXTRA)) for benchmark in stored["benchmarks"]]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoredRunError(f"not a run that pytest-benchmark stored: {type(error).__name__}: {error}") from None
-
-
-def latest_run(folder: Path) -> tuple[StoredRun, tuple[str, ...]]:
-    """The newest run below a folder that can be read, and what is wrong with newer ones.
-
-    Raises:
-        StoredRunError: there is none.
-    """
-    problems: list[str] = []
-    for path in reversed(run_files(folder)):
-        try:
-            return read_run(path), tuple(problems)
-        except StoredRunError as error:
-            problems.append(str(error))
-    raise StoredRunError("\n".join([f"{folder}: no stored run of this plugin", *problems]))
 
 
 def clean(folder: Path, keep: int) -> tuple[int, int]:

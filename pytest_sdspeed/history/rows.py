@@ -7,23 +7,23 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_sdspeed.history.facts import ResultFacts, RunFacts, Series, run_in_history
-from pytest_sdspeed.history.scanning import Stamp
+from pytest_sdspeed.history.scanning import Found, Stamp
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from pytest_sdspeed.history.facts import FileFacts, Kind
     from pytest_sdspeed.model import HistoryRun
 
-VERSION = 1
+VERSION = 2
 """Of the tables."""
 OWNER = 0x5D59EED
 """Marks a file of SQLite as an index of this plugin (``PRAGMA application_id``)."""
 SCHEMA = f"""
 BEGIN IMMEDIATE;
-CREATE TABLE files(id INTEGER PRIMARY KEY, path TEXT UNIQUE, mtime_ns INTEGER, size INTEGER,
-                   date TEXT, commit_id TEXT, dirty INTEGER, host TEXT, of_others INTEGER);
+CREATE TABLE files(id INTEGER PRIMARY KEY, path TEXT UNIQUE, mtime_ns INTEGER, size INTEGER, marks TEXT,
+                   date TEXT, commit_id TEXT, dirty INTEGER, host TEXT, dated INTEGER, run TEXT, of_others INTEGER);
 CREATE TABLE wrong(file INTEGER, kind TEXT, words TEXT, PRIMARY KEY (file, kind)) WITHOUT ROWID;
 CREATE TABLE texts(id INTEGER PRIMARY KEY, text TEXT UNIQUE);
 CREATE TABLE results(file INTEGER, number INTEGER, series INTEGER, image_verdict TEXT, verdict TEXT, speedup REAL, low REAL, high REAL,
@@ -44,22 +44,38 @@ _OTHERS = (
 )
 
 
-class Contents(NamedTuple):
-    """What an index holds.
+class StoredFile(NamedTuple):
+    """What is known of a file that holds a run.
 
     Attributes:
-        runs: of every series, in order; what is there twice is left out.
+        path: from its place, printable.
+        run: what holds for all its results.
+        of_others: how many of its benchmarks are not this plugin's.
+        results: of this plugin, in order, each with its series and what tells its samples from others.
+    """
+
+    path: str
+    run: RunFacts
+    of_others: int
+    results: list[tuple[Series, int, HistoryRun]]
+
+
+class Contents(NamedTuple):
+    """What is known of a place.
+
+    Attributes:
+        files: those that hold runs.
         wrong: path of a file, from the folder, printable; what kind of thing is wrong with it, and what.
         files_of_others: how many files hold nothing of this plugin.
         benchmarks_of_others: how many benchmarks that are not this plugin's stand in files that hold its own.
-        unfinished: paths of files that were never finished, printable.
+        found: what lies there.
     """
 
-    runs: Mapping[Series, Sequence[HistoryRun]] = {}
+    files: Sequence[StoredFile] = ()
     wrong: Sequence[tuple[str, Kind, str]] = ()
     files_of_others: int = 0
     benchmarks_of_others: int = 0
-    unfinished: Sequence[str] = ()
+    found: Found = Found()
 
 
 def is_empty(connection: sqlite3.Connection) -> bool:
@@ -84,7 +100,7 @@ def _mark(connection: sqlite3.Connection, name: str) -> int:
 
 def stamps(connection: sqlite3.Connection) -> dict[str, Stamp]:
     """The files of an index, by path."""
-    return {path: Stamp(*stamp) for path, *stamp in connection.execute("SELECT path, mtime_ns, size FROM files")}
+    return {path: Stamp(*stamp) for path, *stamp in connection.execute("SELECT path, mtime_ns, size, marks FROM files")}
 
 
 def forget(connection: sqlite3.Connection, paths: Iterable[str]) -> None:
@@ -113,7 +129,9 @@ def insert(connection: sqlite3.Connection, path: str, stamp: Stamp, facts: FileF
         facts: what it holds.
     """
     run = facts.run or (None,) * len(RunFacts._fields)
-    file = connection.execute("INSERT INTO files VALUES(NULL, ?, ?, ?, ?, ?, ?, ?, ?)", (path, *stamp, *run, facts.foreign)).lastrowid
+    file = connection.execute(
+        "INSERT INTO files VALUES(NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (path, *stamp, *run, facts.foreign)
+    ).lastrowid
     connection.executemany("INSERT INTO wrong VALUES(?, ?, ?)", [(file, kind, words) for kind, words in facts.wrong])
     for number, (series, image_verdict, (*figures, versions, canary_s)) in enumerate(facts.results):
         text_ids = [_text_id(connection, fact) for fact in (series, versions, canary_s)]
@@ -132,32 +150,26 @@ def contents(connection: sqlite3.Connection) -> Contents:
     """Everything that an index holds."""
     files_of_others, benchmarks_of_others = connection.execute(_OTHERS).fetchone()
     return Contents(
-        runs=_runs(connection),
+        files=_files(connection),
         wrong=connection.execute("SELECT path, kind, words FROM wrong JOIN files ON file = id ORDER BY path").fetchall(),
         files_of_others=files_of_others,
         benchmarks_of_others=benchmarks_of_others,
     )
 
 
-def _runs(connection: sqlite3.Connection) -> dict[Series, list[HistoryRun]]:
-    """The runs of every series, by date, then name. Equal samples of one date are one run, whatever test or file they come from."""
+def _files(connection: sqlite3.Connection) -> list[StoredFile]:
+    """The files that hold runs, with their results."""
     decoded = _decoded(connection)
     files = {
-        file: (RunFacts(date, commit, bool(dirty), host), path.rpartition("/")[2].removesuffix(".json"))
-        for file, path, date, commit, dirty, host in connection.execute(
-            "SELECT id, path, date, commit_id, dirty, host FROM files WHERE date NOT NULL"
+        file: StoredFile(path, RunFacts(date, commit, bool(dirty), host, bool(dated), run), of_others, [])
+        for file, path, date, commit, dirty, host, dated, run, of_others in connection.execute(
+            "SELECT id, path, date, commit_id, dirty, host, dated, run, of_others FROM files WHERE date NOT NULL"
         )
     }
-    place = {file: number for number, file in enumerate(sorted(files, key=lambda file: (files[file][0].date, files[file][1])))}
-    rows = sorted(connection.execute(_RESULTS), key=lambda row: place[row[0]])
-    runs: dict[int, list[HistoryRun]] = {}
-    seen = set()
+    names = {file: path.rpartition("/")[2].removesuffix(".json") for file, (path, *_) in files.items()}
+    kinds = {series: Series(*decoded[series]) for (series,) in connection.execute("SELECT DISTINCT series FROM results")}
+    rows = connection.execute(_RESULTS)
     for file, series, samples, versions, canary_s, verdict, speedup, low, high, latency_s, baseline_latency_s, reference in rows:
-        run, name = files[file]
-        same = series, run.date, samples
-        if same in seen:
-            continue
-        seen.add(same)
         facts = ResultFacts(
             verdict,
             math.nan if speedup is None else speedup,
@@ -170,8 +182,8 @@ def _runs(connection: sqlite3.Connection) -> dict[Series, list[HistoryRun]]:
             decoded[versions],
             decoded[canary_s],
         )
-        runs.setdefault(series, []).append(run_in_history(name, run, facts))
-    return {Series(*decoded[series]): members for series, members in runs.items()}
+        files[file].results.append((kinds[series], samples, run_in_history(names[file], files[file].run, facts)))
+    return list(files.values())
 
 
 def _decoded(connection: sqlite3.Connection) -> dict[int, Any]:

@@ -6,6 +6,7 @@ import os
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
+from uuid import uuid4
 
 from pytest_sdspeed.history import pictures
 from pytest_sdspeed.history.records import record
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
 PLUGIN = "benchmark"
 EXTRA = "sdspeed"
-_CREDENTIALS = re.compile(r"//[^/@\s]+@")
+RUN = "run"
+"""Key of a run's id in ``machine_info["sdspeed"]``: the files of a run have it in common, however often they are copied."""
+CREDENTIALS = re.compile(r"//[^/@\s]+@")
 _SAVING: dict[str, list[str] | None] = {
     "json": None,
     "save": None,
@@ -99,7 +102,7 @@ class _Run(Protocol):
 
 
 class Storing:
-    """What is stored beside the results: the device, the command, and the pictures; and what could not be stored.
+    """What is stored beside the results: the device, the command, the run's id, and the pictures; and what could not be stored.
 
     Args:
         run: its machine is asked for only where something was measured.
@@ -108,7 +111,8 @@ class Storing:
     """
 
     def __init__(self, run: _Run, command: str, folders: tuple[Path, ...]) -> None:
-        self._run, self._command, self._folders = run, _CREDENTIALS.sub("//***@", command), folders
+        self._run, self._command, self._folders = run, CREDENTIALS.sub("//***@", command), folders
+        self._id, self._date = uuid4().hex, ""
         self._lost = False
 
     def lost(self, where: object, error: Exception) -> None:
@@ -119,7 +123,7 @@ class Storing:
             error: why.
         """
         reason = (isinstance(error, OSError) and error.strerror) or f"{type(error).__name__}: {error}"
-        self._run.problems.append(f"sd run: not stored in {_CREDENTIALS.sub('//***@', str(where))}: {reason}")
+        self._run.problems.append(f"sd run: not stored in {CREDENTIALS.sub('//***@', str(where))}: {reason}")
         self._lost = True
 
     def pytest_sessionfinish(self, session: Any) -> None:
@@ -131,10 +135,12 @@ class Storing:
         """Add what ``machine_info`` lacks, under ``sdspeed``."""
         if self._run.results:
             machine = self._run.machine
-            machine_info[EXTRA] = {"kind": machine.kind, "device": machine.device, "command": self._command}
+            machine_info[EXTRA] = {"kind": machine.kind, "device": machine.device, "command": self._command, RUN: self._id}
 
-    def pytest_benchmark_update_json(self) -> None:
-        """Write the pictures before the file that names them; called once for each such file."""
+    def pytest_benchmark_update_json(self, output_json: dict[str, Any]) -> None:
+        """Write the pictures before the file that names them, and have all files of a run tell one date; called once for each file."""
+        self._date = self._date or output_json["datetime"]
+        output_json["datetime"] = self._date
         for folder in self._folders:
             try:
                 pictures.save(folder, (exhibit for result in self._run.results for exhibit in result.exhibits))

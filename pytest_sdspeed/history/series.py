@@ -1,22 +1,26 @@
-"""The histories of a folder of stored runs, and the place of a run in hand in them."""
+"""The histories of stored runs, and the place of a run in hand in them."""
 
 from __future__ import annotations
 
 import gc
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pytest_sdspeed.errors import PlaceError
 from pytest_sdspeed.history.facts import Series, run_in_history
 from pytest_sdspeed.history.index import contents
+from pytest_sdspeed.history.merging import Kept, merged
+from pytest_sdspeed.history.scanning import Folder
 from pytest_sdspeed.model import History, HistoryRun
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pytest_sdspeed.history.facts import Kind
     from pytest_sdspeed.history.rows import Contents
+    from pytest_sdspeed.history.scanning import Place
     from pytest_sdspeed.model import Result
 
 NAMED = 5
@@ -26,24 +30,54 @@ _KINDS: dict[Kind, str] = {
     "unfinished": "unfinished files",
     "schema": "files of another schema",
     "record": "files with damaged records",
+    "copy": "copies that differ",
 }
 
 
-def histories(folder: Path) -> tuple[tuple[History, ...], tuple[str, ...]]:
-    """All histories below a folder of stored runs, without their changes.
+class Gathered(NamedTuple):
+    """What several places say together.
 
-    What is there twice counts once: two tests that share a campaign, two files that hold the same run.
+    Attributes:
+        histories: one for each table, setup, baseline, device and recipe, without their changes.
+        problems: lines on what was passed over.
+        files: those that count, the oldest first.
+        read: whether any of the places could be read.
+    """
+
+    histories: tuple[History, ...]
+    problems: tuple[str, ...]
+    files: Sequence[Kept]
+    read: bool
+
+
+def histories(*folders: Path) -> tuple[tuple[History, ...], tuple[str, ...]]:
+    """All histories below folders of stored runs, without their changes, and lines on what was passed over.
 
     Args:
-        folder: that of ``--benchmark-storage``; where there is none, there are no histories.
-
-    Returns:
-        One history for each table, setup, baseline, device and recipe, and lines on what was passed over.
+        folders: such as that of ``--benchmark-storage``; where there is none, there are no histories.
     """
+    found = gathered([Folder(folder) for folder in folders])
+    return found.histories, found.problems
+
+
+def gathered(places: Sequence[Place]) -> Gathered:
+    """What places hold together. A place that cannot be read is named, and the others are read.
+
+    What is there twice counts once: two tests that share a campaign, two files that hold the same run.
+    """
+    held: list[tuple[Place, Contents]] = []
+    problems: list[str] = []
     with _no_collection():
-        stored, problems = contents(folder)
-    found = (History(**series._asdict(), runs=tuple(runs)) for series, runs in stored.runs.items())
-    return tuple(found), (*problems, *_passed_over(folder, stored))
+        for place in places:
+            try:
+                held.append((place, contents(place)))
+            except PlaceError as error:
+                problems.append(f"sd history: {error}")
+            else:
+                problems += held[-1][1].found.problems
+        runs, files, wrong = merged(held)
+    found = (History(**series._asdict(), runs=tuple(members)) for series, members in runs.items())
+    return Gathered(tuple(found), (*problems, *_passed_over(held, wrong)), files, read=bool(held))
 
 
 @contextmanager
@@ -88,15 +122,19 @@ def history_run(result: Result, run_info: Mapping[str, Any]) -> HistoryRun:
     return run_in_history("", run_facts(run_info, datetime.now(UTC).timestamp()), result_facts(stored))
 
 
-def _passed_over(folder: Path, stored: Contents) -> Iterator[str]:
+def _passed_over(held: Iterable[tuple[Place, Contents]], wrong: Iterable[tuple[Kind, str]]) -> Iterator[str]:
     """What was not read, and why: a line each for the first few files of a kind, and one on what is not this plugin's."""
-    wrong: dict[Kind, list[str]] = {kind: [] for kind in _KINDS}
-    for path, kind, words in stored.wrong:
-        wrong[kind].append(f"{folder / path}: {words}")
-    wrong["unfinished"] += [f"{folder / path}: left by a run that was killed, or is being written" for path in stored.unfinished]
-    for kind, lines in wrong.items():
-        yield from _capped(lines, _KINDS[kind])
-    others = stored.files_of_others, stored.benchmarks_of_others
+    lines: dict[Kind, list[str]] = {kind: [] for kind in _KINDS}
+    others = [0, 0]
+    for kind, line in wrong:
+        lines[kind].append(line)
+    for place, stored in held:
+        lines["unfinished"] += [
+            f"{place.named(path)}: left by a run that was killed, or is being written" for path in stored.found.unfinished
+        ]
+        others = [others[0] + stored.files_of_others, others[1] + stored.benchmarks_of_others]
+    for kind, what in _KINDS.items():
+        yield from _capped(lines[kind], what)
     if any(others):
         yield f"sd history: not this plugin's: {others[0]} files, and {others[1]} benchmarks in files that hold its own too"
 

@@ -1,0 +1,106 @@
+"""Stored runs of several places as one history: in the order of their dates, and none twice."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from pytest_sdspeed.history.facts import Kind, RunFacts, Series
+    from pytest_sdspeed.history.rows import Contents, StoredFile
+    from pytest_sdspeed.history.scanning import Place
+    from pytest_sdspeed.model import HistoryRun
+
+TWICE_S = 1.0
+"""Two files from before runs had an id are of one run where host, commit and samples are equal and their dates are nearer than this."""
+
+
+class Kept(NamedTuple):
+    """A file that counts."""
+
+    place: Place
+    file: StoredFile
+    where: str
+
+
+class Merged(NamedTuple):
+    """What places hold together.
+
+    Attributes:
+        runs: of every series, by date, then name.
+        files: those that these runs are of, and those whose results have no series, in the same order.
+        wrong: what kind of thing is wrong with a file, and in words that name it, in the order of places and paths.
+    """
+
+    runs: dict[Series, list[HistoryRun]]
+    files: list[Kept]
+    wrong: list[tuple[Kind, str]]
+
+
+def merged(places: Sequence[tuple[Place, Contents]]) -> Merged:
+    """The runs of all places, each once, wherever it lies and however often it was written."""
+    wrong: list[tuple[Kind, str]] = [(kind, f"{place.named(path)}: {words}") for place, held in places for path, kind, words in held.wrong]
+    files = sorted(
+        (Kept(place, file, held.found.files[file.path][0]) for place, held in places for file in held.files),
+        key=lambda kept: (kept.file.run.date, kept.file.path.rpartition("/")[2]),
+    )
+    outdone: dict[int, set[Series]] = {}
+    damaged = {(place.named(""), path) for place, held in places for path, *_ in held.wrong}
+    for copies in _copies(files):
+        best = min(copies, key=lambda kept: ((kept.place.named(""), kept.file.path) in damaged, -len(kept.file.results)))
+        for other in copies:
+            if other is not best:
+                outdone[id(other.file)] = {series for series, *_ in best.file.results}
+                if not _figures(other.file) <= _figures(best.file):
+                    words = f"differs from {best.place.named(best.file.path)}, a copy of the same run, which counts"
+                    wrong.append(("copy", f"{other.place.named(other.file.path)}: {words}"))
+    runs: dict[Series, list[HistoryRun]] = {}
+    counted = list(_counted(files, outdone, runs))
+    return Merged(runs, counted, wrong)
+
+
+def _counted(files: Iterable[Kept], outdone: dict[int, set[Series]], runs: dict[Series, list[HistoryRun]]) -> Iterator[Kept]:
+    """Put the results of files into the runs of their series, each once; the files that had any to put there, or none at all.
+
+    Args:
+        files: by date.
+        outdone: by ``id`` of a file, the series that a better copy of it has.
+        runs: of every series so far.
+    """
+    seen: dict[tuple[object, ...], str] = {}
+    for kept in files:
+        run, other, new = kept.file.run, outdone.get(id(kept.file), ()), not kept.file.results
+        identity = run.id or (run.host, run.commit, run.dated)
+        for series, samples, result in kept.file.results:
+            # Equal samples are one campaign, whatever test or file they come from.
+            key = series, identity, samples
+            if series in other or (key in seen and _is_same(run, seen[key])):
+                continue
+            seen[key] = run.date
+            runs.setdefault(series, []).append(result)
+            new = True
+        if new:
+            yield kept
+
+
+def _is_same(run: RunFacts, date: str) -> bool:
+    """Whether a run is the one of that date that has its samples, and its id or host and commit."""
+    if run.date == date or not run.dated:
+        return True
+    return run.id is None and abs((datetime.fromisoformat(run.date) - datetime.fromisoformat(date)).total_seconds()) < TWICE_S
+
+
+def _copies(files: Iterable[Kept]) -> Iterator[list[Kept]]:
+    """Files of one run, by id and date, where there are several: a file that somebody gave another date is another run."""
+    groups: dict[tuple[str, str], list[Kept]] = {}
+    for kept in files:
+        if kept.file.run.id is not None:
+            groups.setdefault((kept.file.run.id, kept.file.run.date), []).append(kept)
+    return (group for group in groups.values() if len(group) > 1)
+
+
+def _figures(file: StoredFile) -> set[tuple[object, ...]]:
+    """What two copies of a run must have in common."""
+    return {(series, samples, run.verdict, run.speedup, run.low, run.high) for series, samples, run in file.results}
