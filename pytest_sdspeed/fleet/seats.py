@@ -155,7 +155,7 @@ def pin(seat: Seat) -> str:
     import torch
 
     torch.set_num_threads(len(mine))
-    return f"measured by one of {_counted(seat.workers, 'worker')}, on {_counted(len(mine), 'core')} of its own with as many threads"
+    return f"measured by one of {_counted(seat.workers, 'worker')}, on {_counted(len(mine), 'core')} of its own"
 
 
 def _siblings(processor: int) -> str:
