@@ -8,6 +8,8 @@ import sys
 import pytest
 from fleet_project import OPTIONS, write_project
 
+from pytest_sdspeed.tables import load_table
+
 TWO_CORES = pytest.mark.skipif(
     not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="two workers need two cores, and a system that pins"
 )
@@ -39,28 +41,31 @@ def workers(result):
 @TWO_CORES
 def test_the_record_of_two_workers_is_that_of_one_process(project, pytester, monkeypatch):
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", "steps.md")
-    wanted = ("--sd-report=page.html", "--sd-record=mine.toml", "--benchmark-autosave", "--benchmark-json=out.json")
-    runs, tables = {}, {}
-    for workers_, outcomes in (("-n0", {"passed": 7, "failed": 1}), ("-n2", {"passed": 7, "failed": 1})):
+    wanted = ("--sd-report=page.html", "--sd-record=mine.toml", "--sd-history=off", "--benchmark-autosave", "--benchmark-json=out.json")
+    runs, tables, pages = {}, {}, {}
+    for workers_ in ("-n0", "-n2"):
         result = project(workers_, *wanted)
-        result.assert_outcomes(**outcomes)
+        result.assert_outcomes(passed=7, failed=1)
         runs[workers_] = json.loads((pytester.path / "out.json").read_text())
-        tables[workers_] = [line for line in result.outlines if line.startswith(("sd ", "baseline ", "quick", "slow"))]
-        for file in ("page.html", "mine-alpha.toml", "steps.md"):
-            (pytester.path / file).rename(pytester.path / f"{workers_}-{file}")
+        tables[workers_] = [line for line in result.outlines if line.startswith(("sd ", "baseline ", "quick", "candidate "))]
+        pages[workers_] = [
+            (pytester.path / "page.html").read_text().count("data:image/png"),
+            len(load_table(pytester.path / "mine-alpha.toml").rows),
+            (pytester.path / "steps.md").read_text().count("### "),
+        ]
+        (pytester.path / "steps.md").unlink()
     assert rounded(runs["-n2"]) == rounded(runs["-n0"])
     assert len(runs["-n2"]["benchmarks"]) == 7
     assert PINNED in runs["-n2"]["benchmarks"][0]["extra_info"]["sdspeed"]["notes"]
     assert runs["-n2"]["machine_info"]["sdspeed"]["device"] == runs["-n0"]["machine_info"]["sdspeed"]["device"]
     assert tables["-n2"] == tables["-n0"]
+    assert pages["-n2"] == pages["-n0"]
+    assert min(pages["-n2"]) > 0
     assert len(list(pytester.path.glob(".benchmarks/*/000[12]_*.json"))) == 2
-    pages = [(pytester.path / f"{one}-page.html").read_text() for one in ("-n0", "-n2")]
-    assert pages[0].count("data:image/png") == pages[1].count("data:image/png") > 0
-    assert "too slow" not in (pytester.path / "-n2-steps.md").read_text() or True
-    assert workers(result)["test_alpha[quick]"] == workers(result)["test_alpha[slow]"] != workers(result)["test_beta[quick]"]
+    ran = workers(result)
+    assert ran["test_alpha[quick]"] == ran["test_alpha[quickest]"] != ran["test_beta[quick]"] == ran["test_beta[quicker]"]
     assert pytester.run(sys.executable, "-m", "pytest_benchmark", "compare", "out.json").ret == 0
-    result.stdout.no_fnmatch_line("*automatically disabled because xdist*")
-    result.stderr.no_fnmatch_line("*automatically disabled because xdist*")
+    assert "automatically disabled because xdist" not in result.stdout.str() + result.stderr.str()
 
 
 @TWO_CORES
@@ -70,7 +75,7 @@ def test_a_worker_that_is_killed_loses_its_campaign_alone(project, pytester, mon
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.assert_outcomes(passed=4, failed=4)
     stored = json.loads((pytester.path / "out.json").read_text())["benchmarks"]
-    assert [one["name"] for one in stored] == ["test_alpha[baseline]", "test_alpha[quick]", "test_alpha[slow]", "test_engine[mine]"]
+    assert [one["name"] for one in stored] == ["test_alpha[baseline]", "test_alpha[quick]", "test_alpha[quickest]", "test_engine[mine]"]
     result.stdout.fnmatch_lines(
         [
             "*worker gw? ended while it ran test_it.py::test_beta[[]baseline[]]: its campaign is invalid*",
@@ -81,3 +86,41 @@ def test_a_worker_that_is_killed_loses_its_campaign_alone(project, pytester, mon
     assert "its campaign is invalid" in (pytester.path / "page.html").read_text()
     result.stdout.no_fnmatch_line("*@sdspeed*")
     result.stdout.no_fnmatch_line("*INTERNALERROR*")
+
+
+def test_a_worker_confirms_in_a_process_that_is_none(project, pytester):
+    result = project("-n1", "--sd-confirm", "--benchmark-json=out.json", "-k", "engine")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*confirmed in a fresh process: x1.15*"])
+    (stored,) = json.loads((pytester.path / "out.json").read_text())["benchmarks"]
+    assert stored["extra_info"]["sdspeed"]["confirmation"]["notes"] == []
+
+
+def test_more_workers_than_cores_are_refused(project):
+    cores = len(os.sched_getaffinity(0))
+    result = project(f"-n{cores + 1}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {cores + 1} workers for * core*: two on one would disturb each other: run with -n * or fewer*"])
+
+
+def test_a_run_that_measures_nothing_is_xdists_own(pytester):
+    pytester.makepyfile(
+        """
+        import os, sys
+        import pytest
+
+        @pytest.mark.parametrize("number", range(4))
+        def test_other(number):
+            assert "OMP_NUM_THREADS" not in os.environ
+            assert len(os.sched_getaffinity(0)) == int(os.environ["CORES"])
+            assert "torch" not in sys.modules
+        """
+    )
+    cores = str(len(os.sched_getaffinity(0)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CORES", cores)
+        patch.delenv("OMP_NUM_THREADS", raising=False)
+        result = pytester.runpytest_subprocess("-n2", "-v", "-p", "no:randomly", "-W", "default")
+    result.assert_outcomes(passed=4)
+    result.stdout.fnmatch_lines(["*scheduling tests via LoadScheduling*"])
+    result.stdout.no_fnmatch_line("*sd speed-ups*")
