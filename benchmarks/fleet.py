@@ -30,9 +30,10 @@ from report_cost import campaign
 from pytest_sdspeed.fleet.controller import Controller
 from pytest_sdspeed.fleet.seats import cores
 from pytest_sdspeed.fleet.tags import Tag, tagged
-from pytest_sdspeed.fleet.worker import REPORT
+from pytest_sdspeed.fleet.worker import REPORT, packed_machine
 from pytest_sdspeed.history.records import record
 from pytest_sdspeed.history.sending import packed
+from pytest_sdspeed.model import Machine
 from pytest_sdspeed.tables import load_tables
 
 if TYPE_CHECKING:
@@ -147,7 +148,12 @@ def results(side: int) -> Iterator[Result]:
 
 
 class Simulation:
-    """A plugin that takes the place of the workers.
+    """A plugin that takes the place of workers.
+
+    Args:
+        results: what they measure, one of each test.
+        number: of tests.
+        workers: that take turns.
 
     Attributes:
         spent_s: processor seconds in the controller's hook.
@@ -155,8 +161,8 @@ class Simulation:
         sent: bytes of all messages, as JSON.
     """
 
-    def __init__(self, options: argparse.Namespace) -> None:
-        self._options = options
+    def __init__(self, results: Iterator[Result], number: int, workers: int) -> None:
+        self._results, self._number, self._workers = results, number, workers
         self.spent_s, self.made_s, self.sent = 0.0, 0.0, 0
 
     def pytest_configure(self, config: pytest.Config) -> None:
@@ -167,29 +173,31 @@ class Simulation:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Feed the reports, as they arrive from workers."""
         hook, config = session.config.hook, session.config
-        tests = [f"test_it.py::test_row[{number}]" for number in range(self._options.results)]
+        tests = [f"test_it.py::test_row[{number}]" for number in range(self._number)]
         hook.pytest_xdist_node_collection_finished(node=None, ids=[tagged(test, Tag()) for test in tests])
         session.testscollected = len(tests)
-        made, begun = results(self._options.side), time.process_time()
-        for number, test in enumerate(tests):
-            message = self._message(test, next(made)) | {"worker_id": f"gw{number % self._options.workers}"}
-            self.sent += len(json.dumps(message))
-            ready = time.process_time()
-            hook.pytest_runtest_logreport(report=hook.pytest_report_from_serializable(config=config, data=message))
-            self.made_s += ready - begun
-            begun = time.process_time()
-            self.spent_s += begun - ready
+        begun = time.process_time()
+        for number, (test, result) in enumerate(zip(tests, self._results, strict=False)):
+            for data in self._messages(test, result, f"gw{number % self._workers}"):
+                ready = time.process_time()
+                hook.pytest_runtest_logreport(report=hook.pytest_report_from_serializable(config=config, data=data))
+                self.made_s += ready - begun
+                begun = time.process_time()
+                self.spent_s += begun - ready
         return True
 
-    @staticmethod
-    def _message(test: str, result: Result) -> dict[str, Any]:
+    def _messages(self, test: str, result: Result, worker: str) -> Iterator[dict[str, Any]]:
+        """The reports of a test's setup and call, as xdist sends them."""
         item = SimpleNamespace(
             name=test.partition("::")[2], funcargs={"benchmark": SimpleNamespace(extra_info={"sdspeed": record(result)})}
         )
-        report = pytest.TestReport(test, ("test_it.py", 0, "test_row"), {}, "passed", None, "call")
-        setattr(report, REPORT, {"result": packed(result, item, test)})
-        data: dict[str, Any] = report._to_json()  # noqa: SLF001 - what pytest's own hook calls
-        return data | {"$report_type": "TestReport"}
+        machine = Machine(kind="cuda", device=result.device, versions=result.versions)
+        for when, sent in (("setup", {"machine": packed_machine(machine)}), ("call", {"result": packed(result, item, test)})):
+            report = pytest.TestReport(test, ("test_it.py", 0, "test_row"), {}, "passed", None, when)  # type: ignore[arg-type]
+            setattr(report, REPORT, sent)
+            data = json.loads(json.dumps(report._to_json()))  # noqa: SLF001 - what pytest's own hook calls
+            self.sent += len(json.dumps(sent))
+            yield data | {"$report_type": "TestReport", "worker_id": worker}
 
 
 def simulated(options: argparse.Namespace) -> None:
@@ -199,7 +207,7 @@ def simulated(options: argparse.Namespace) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryDirectory() as folder:
         stored = Path(folder, "run.json")
-        simulation = Simulation(options)
+        simulation = Simulation(results(options.side), options.results, options.workers)
         begun = time.process_time()
         arguments = ["-q", f"--tx={options.workers}*popen", "-p", "no:randomly", "-p", "no:cacheprovider", "--sd-history=off"]
         pytest.main(

@@ -18,6 +18,9 @@ from pytest_sdspeed.model import BASELINE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+STORING = "sdspeed-storing"
+"""Name of the plugin ``Storing`` of a run."""
+
 
 def rows_of(metafunc: pytest.Metafunc) -> tuple[Sequence[str], str | None]:
     """Rows that ``sd_setup`` runs over, and what is wrong with the test's table.
@@ -74,7 +77,7 @@ def keep_record(config: pytest.Config) -> None:
         raise pytest.UsageError(problem)
     command = shlex.join(["pytest", *map(str, config.invocation_params.args)])
     storing = Storing(run_of(config), command, run_folders(config.option, Path.cwd()))
-    config.pluginmanager.register(storing, "sdspeed-storing")
+    config.pluginmanager.register(storing, STORING)
     guard(config.pluginmanager.getplugin(SESSION), storing)
     _look_back(config)
 

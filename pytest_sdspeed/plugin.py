@@ -85,9 +85,11 @@ def _join(config: pytest.Config) -> bool:
 
 
 def _find_gpu(config: pytest.Config, session: Session) -> None:
+    from pytest_sdspeed.errors import SdSpeedError
+
     try:
         _ = session.machine
-    except Exception as error:
+    except SdSpeedError as error:
         # What a worker raises here brings xdist to start another one in its place, without end.
         if not hasattr(config, "workerinput"):
             raise

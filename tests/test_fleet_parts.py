@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import execnet
 import pytest
-from fakes import RECIPE, baseline_result, exhibit, result
+from fakes import MACHINE, RECIPE, baseline_result, exhibit, result
 from pages import Page
 
 from pytest_sdspeed.errors import FleetError, StoredRunError
@@ -17,7 +17,7 @@ from pytest_sdspeed.fleet import seats as fleet_seats
 from pytest_sdspeed.fleet.scheduler import CampaignScheduling
 from pytest_sdspeed.fleet.seats import LOCAL, Seat, assign_gpus, cores, seats, share, visible_gpus
 from pytest_sdspeed.fleet.tags import Tag, problem_of, read, tagged, with_problem
-from pytest_sdspeed.fleet.worker import machine_of
+from pytest_sdspeed.fleet.worker import machine_of, packed_machine
 from pytest_sdspeed.history.records import record
 from pytest_sdspeed.history.sending import packed, received
 from pytest_sdspeed.model import CONTROL, Exhibit
@@ -239,12 +239,8 @@ def test_another_version_is_not_understood():
 
 
 def test_a_machine_arrives_as_it_was():
-    from fakes import MACHINE
-
-    from pytest_sdspeed.fleet.worker import _packed
-
     machine = replace(MACHINE, capability=(9, 0), features=frozenset({"a"}), notes=("n",))
-    assert machine_of(execnet.loads(execnet.dumps(_packed(machine)))) == machine
+    assert machine_of(execnet.loads(execnet.dumps(packed_machine(machine)))) == machine
 
 
 # A row that was lost

@@ -117,12 +117,14 @@ class Controller:
             self._machines[report.worker_id] = self._run.machines[machine.device] = machine
             self._run.machine = machine
         elif sent:
+            from pytest_sdspeed.collecting import STORING
             from pytest_sdspeed.history.sending import received
 
             try:
                 self._received.append((report.nodeid, received(sent["result"], self._pictures)))
             except StoredRunError as error:
-                self._run.problems.append(f"sd run: what {report.worker_id} sent of {report.nodeid} was not stored: {error}")
+                storing: Any = self._config.pluginmanager.getplugin(STORING)
+                storing.lost(f"this run, {report.nodeid} of {report.worker_id}", error)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self) -> Generator[None, Any, Any]:

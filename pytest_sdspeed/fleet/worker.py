@@ -45,22 +45,29 @@ class Worker:
             session.items = items
 
     def _tags(self, items: list[pytest.Item]) -> Iterator[tuple[pytest.Item, str]]:
-        found = self._config.stash[PROBLEMS]
-        problems = list(dict.fromkeys(found))
+        problems: list[str] = [*self._config.stash[PROBLEMS]]
         if items and not problems:
-            from pytest_sdspeed.history.sending import unsent
-            from pytest_sdspeed.history.storage import SESSION
+            from pytest_sdspeed.history.saving import measuring_is_off
 
-            if all(is_gated(item) or "benchmark" not in getattr(item, "fixturenames", ()) for item in items[0].session.items):
-                unsent(self._config.pluginmanager.getplugin(SESSION))
+            if measuring_is_off(self._config.option):
+                return
+            self._keep_quiet(items[0].session)
             try:
                 self._take_cores()
             except FleetError as error:
                 problems.append(str(error))
         if problems:
-            yield from ((item, with_problem(item.nodeid, "\n".join(problems))) for item in items[:1])
+            yield from ((item, with_problem(item.nodeid, "\n".join(dict.fromkeys(problems)))) for item in items[:1])
         else:
             yield from ((item, tagged(item.nodeid, self._tag(item))) for item in items)
+
+    def _keep_quiet(self, session: pytest.Session) -> None:
+        """Where every benchmark is one of this plugin, pytest-benchmark would say without need that it measures nothing here."""
+        from pytest_sdspeed.history.sending import without_warning
+        from pytest_sdspeed.history.storage import SESSION
+
+        if all(is_gated(item) or "benchmark" not in getattr(item, "fixturenames", ()) for item in session.items):
+            without_warning(self._config.pluginmanager.getplugin(SESSION))
 
     def _take_cores(self) -> None:
         run = run_of(self._config)
@@ -82,7 +89,7 @@ class Worker:
         """Add to the reports of a test that measures on which machine it will, and what it measured."""
         report = yield
         if is_gated(item) and call.when == "setup" and report.passed:
-            setattr(report, REPORT, {"machine": _packed(run_of(self._config).machine)})
+            setattr(report, REPORT, {"machine": packed_machine(run_of(self._config).machine)})
         elif call.when == "call" and RESULT in item.stash:
             from pytest_sdspeed.history.sending import packed
 
@@ -100,7 +107,7 @@ class _Renamed:
         return getattr(self._item, name)
 
 
-def _packed(machine: Machine) -> dict[str, Any]:
+def packed_machine(machine: Machine) -> dict[str, Any]:
     """A machine as builtins; see ``machine_of``."""
     facts = asdict(machine)
     return facts | {"features": sorted(machine.features), "notes": list(machine.notes), "capability": list(machine.capability or ())}

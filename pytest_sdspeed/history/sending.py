@@ -95,6 +95,10 @@ def store_received(session: Any, one: Received) -> None:
     benchmark.extra_info.update(test["extra_info"])
 
 
-def unsent(session: Any) -> None:
-    """Keep pytest-benchmark from warning, in a worker whose tests measure by this plugin, that it measures nothing there."""
+def without_warning(session: Any) -> None:
+    """Keep pytest-benchmark from warning that it measures nothing under pytest-xdist.
+
+    Args:
+        session: the plugin ``storage.SESSION``.
+    """
     session.xdist_benchmark_found = False
