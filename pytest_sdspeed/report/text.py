@@ -204,12 +204,12 @@ def control(found: Interval | None) -> str:
 def campaigns(results: Iterable[Result]) -> list[list[Result]]:
     """Results grouped by campaign, baselines first, in order of appearance otherwise.
 
-    A campaign is told by its table, baseline and A/A control: rows of two campaigns under one control would vouch for each other.
+    A campaign is told by its table, device, baseline and A/A control: rows of two campaigns under one control would vouch for each other.
     """
     groups: dict[tuple[object, ...], list[Result]] = {}
     for result in results:
         told = (result.documented_on, result.baseline, result.control) if result.against is None else (result.against.label,)
-        groups.setdefault((result.table, *told), []).append(result)
+        groups.setdefault((result.table, result.device, *told), []).append(result)
     return [sorted(group, key=lambda result: not result.is_baseline) for group in groups.values()]
 
 
