@@ -18,6 +18,9 @@ from pytest_sdspeed.model import BASELINE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+STORING = "sdspeed-storing"
+"""Name of the plugin ``Storing`` of a run."""
+
 
 def rows_of(metafunc: pytest.Metafunc) -> tuple[Sequence[str], str | None]:
     """Rows that ``sd_setup`` runs over, and what is wrong with the test's table.
@@ -47,7 +50,21 @@ def problems_of(config: pytest.Config, items: Iterable[pytest.Item]) -> Iterable
 
 
 def prepare(config: pytest.Config, gated: Iterable[pytest.Item]) -> None:
-    """Make the record's way ready for tests that use the gate.
+    """Make tests that use the gate ready, and the way of their record.
+
+    Raises:
+        pytest.UsageError: pytest-benchmark is off, or cannot store what it was asked to.
+    """
+    keep_record(config)
+    for item in gated:
+        item.stash[CLOCK] = clock = ReplayClock()
+        item.add_marker(pytest.mark.benchmark(timer=clock))
+        # A gate that fails before it has samples says so itself.
+        item.add_marker(pytest.mark.filterwarnings("ignore:Benchmark fixture was not used at all"))
+
+
+def keep_record(config: pytest.Config) -> None:
+    """Make the record's way ready, in the process that writes the files and in those that measure.
 
     Raises:
         pytest.UsageError: pytest-benchmark is off, or cannot store what it was asked to.
@@ -55,18 +72,14 @@ def prepare(config: pytest.Config, gated: Iterable[pytest.Item]) -> None:
     if not config.pluginmanager.hasplugin(PLUGIN):
         raise pytest.UsageError("sd_latency keeps its record through pytest-benchmark, which is off: run without -p no:benchmark")
     problem = unwritable_storage(config.option, Path.cwd())
-    if problem:
+    # A worker writes nothing, and may be on another host.
+    if problem and not hasattr(config, "workerinput"):
         raise pytest.UsageError(problem)
     command = shlex.join(["pytest", *map(str, config.invocation_params.args)])
     storing = Storing(run_of(config), command, run_folders(config.option, Path.cwd()))
-    config.pluginmanager.register(storing, "sdspeed-storing")
+    config.pluginmanager.register(storing, STORING)
     guard(config.pluginmanager.getplugin(SESSION), storing)
     _look_back(config)
-    for item in gated:
-        item.stash[CLOCK] = clock = ReplayClock()
-        item.add_marker(pytest.mark.benchmark(timer=clock))
-        # A gate that fails before it has samples says so itself.
-        item.add_marker(pytest.mark.filterwarnings("ignore:Benchmark fixture was not used at all"))
 
 
 def _look_back(config: pytest.Config) -> None:
@@ -85,8 +98,7 @@ def select(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
         if item.get_closest_marker("skip"):
             continue
         expectation, setups = expectation_of(item), setups_of(item) & run.catalog.setup_names()
-        documented = expectation.speedup is None and expectation.tolerance is None
-        if setups and (documented or run.options.against):
+        if setups and (expectation.is_documented or run.options.against):
             run.selected |= {(expectation.table, name) for name in setups}
         else:
             run.own_campaigns += 1

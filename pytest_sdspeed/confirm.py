@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from pytest_sdspeed.errors import SdSpeedError
-from pytest_sdspeed.fixtures import ANSWER
+from pytest_sdspeed.fixtures import ANSWER, own_id
 from pytest_sdspeed.history.records import figure, record
 from pytest_sdspeed.history.saving import save_nothing
 from pytest_sdspeed.judge.blocks import latencies
@@ -169,13 +169,14 @@ def rerun(item: pytest.Item) -> Mapping[str, Any] | str:
 
 
 def _run(errand: Errand, config: pytest.Config, output: Path) -> int:
-    """Run the new process to its end, and return its exit status."""
+    """Run the new process to its end, and return its exit status. It is no worker of pytest-xdist, whose GPU or cores it has all the same."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST_")}
     # A file, not a pipe: a pipe would stay open as long as any process that the test leaves behind.
     with output.open("wb") as said:
         return subprocess.run(  # noqa: S603 - the command of this run, once more
             [sys.executable, "-m", "pytest", *arguments(config, errand.cache)],
             cwd=config.invocation_params.dir,
-            env=os.environ | {CONFIRMATION: json.dumps(asdict(errand))},
+            env=environment | {CONFIRMATION: json.dumps(asdict(errand))},
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=subprocess.STDOUT,
@@ -187,16 +188,17 @@ def _argument(item: pytest.Item) -> str:
     """The test as an argument of pytest. A folder above the working directory may have brackets in its name, which an argument may not."""
     here = item.config.invocation_params.dir
     path = item.path.relative_to(here) if item.path.is_relative_to(here) else item.path
-    return "::".join((str(path), *item.nodeid.split("::")[1:]))
+    return "::".join((str(path), *own_id(item).split("::")[1:]))
 
 
 def arguments(config: pytest.Config, cache: Path) -> list[str]:
-    """The arguments of this run with another cache, paths included: they decide which conftest files and which ini file hold."""
+    """The arguments of this run with another cache and without workers, paths included: they decide which conftest files and which ini file hold."""
     given = [str(argument) for argument in config.invocation_params.args]
-    if not config.pluginmanager.hasplugin("cacheprovider"):
-        return given
     end = given.index("--") if "--" in given else len(given)
-    return [*given[:end], "-o", f"cache_dir={cache}", *given[end:]]
+    # A worker has the arguments of the run that has the workers.
+    alone = ["-n0"] if hasattr(config, "workerinput") else []
+    elsewhere = ["-o", f"cache_dir={cache}"] if config.pluginmanager.hasplugin("cacheprovider") else []
+    return [*given[:end], *alone, *elsewhere, *given[end:]]
 
 
 def last_words(output: str, status: int) -> str:

@@ -84,6 +84,10 @@ class WorkerLostError(SdSpeedError):
     """The process that one side of a comparison is measured in has ended, or did not start."""
 
 
+class FleetError(SdSpeedError):
+    """The workers of pytest-xdist cannot measure side by side: there are more of them than GPUs or cores."""
+
+
 class LeakedFlagError(SdSpeedError):
     """An optimization left a process-global flag changed after its slot."""
 

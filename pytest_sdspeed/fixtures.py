@@ -26,6 +26,8 @@ REGISTRY: pytest.StashKey[Registry] = pytest.StashKey()
 CLOCK: pytest.StashKey[ReplayClock] = pytest.StashKey()
 RESULT: pytest.StashKey[Result] = pytest.StashKey()
 """Of a test whose gate has measured."""
+PROBLEMS: pytest.StashKey[list[str]] = pytest.StashKey()
+"""What is wrong with the collected tests, and ends the run before any of them."""
 ANSWER: pytest.StashKey[Path] = pytest.StashKey()
 """In a run that confirms another's failure: the file it writes its finding to."""
 PREFIX = "sd_"
@@ -51,6 +53,12 @@ def run_of(config: pytest.Config) -> Session:
 def is_gated(item: pytest.Item) -> bool:
     """Whether a test uses ``sd_latency``."""
     return GATE in getattr(item, "fixturenames", ())
+
+
+def own_id(item: pytest.Item) -> str:
+    """The id of a test, without the group that ``--dist=loadgroup`` may add to it in a worker of pytest-xdist."""
+    test, _, _ = item.nodeid.rpartition("@")
+    return test if test.endswith(item.name) else item.nodeid
 
 
 @pytest.fixture

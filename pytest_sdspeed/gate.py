@@ -9,7 +9,7 @@ import pytest
 
 from pytest_sdspeed.contestants import contestants
 from pytest_sdspeed.errors import OutOfMemoryError, SdSpeedError, UnsupportedError, UsageMistakeError
-from pytest_sdspeed.fixtures import ANSWER, CLOCK, GATE, PREFIX, RESULT, ROW, run_of
+from pytest_sdspeed.fixtures import ANSWER, CLOCK, GATE, PREFIX, RESULT, ROW, own_id, run_of
 from pytest_sdspeed.settings import Expectation, read_marker
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Gate:
         ours, theirs = contestants(candidate, baseline)
         confirm = self._confirmed if self._session.options.confirm else None
         measure = self._session.against.measure if self._session.against else self._session.measure
-        return measure(ours, theirs, expectation, confirm, self._node.nodeid)
+        return measure(ours, theirs, expectation, confirm, own_id(self._node))
 
     def _confirmed(self, first: Result) -> Result:
         from pytest_sdspeed.confirm import confirmed
@@ -162,8 +162,6 @@ def gate_of(request: pytest.FixtureRequest, benchmark: Any) -> Gate:
         expectation_of(request.node)
     except SdSpeedError as error:
         pytest.fail(str(error), pytrace=False)
-    if hasattr(request.config, "workerinput"):
-        pytest.skip("sd_latency does not measure under pytest-xdist, whose workers would disturb each other: run without -n")
-    if measuring_is_off(benchmark):
+    if measuring_is_off(request.config.option):
         pytest.skip("sd_latency measures nothing under --benchmark-disable")
     return Gate(request, benchmark)

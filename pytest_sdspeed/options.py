@@ -80,3 +80,8 @@ def any_given(config: pytest.Config) -> bool:
     return any(
         config.getoption(f"sd_{name}") is not None or config.getini(f"sdspeed_{name}") for name in (*_VALUES, *_FLAGS, "gpu", "tables")
     )
+
+
+def wants_gpu(config: pytest.Config) -> bool:
+    """Whether the run is to measure on CUDA GPUs."""
+    return bool(config.getoption("sd_gpu") or config.getini("sdspeed_gpu"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_sdspeed import fixtures, hooks, options
-from pytest_sdspeed.fixtures import GATE, REGISTRY, ROW, RUN, is_gated, run_of, sd_latency, sd_setup
+from pytest_sdspeed.fixtures import GATE, PROBLEMS, REGISTRY, ROW, RUN, is_gated, run_of, sd_latency, sd_setup
 from pytest_sdspeed.setups.registry import Registry
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from pytest_sdspeed.session import Session
 
 __all__ = ["sd_latency", "sd_setup"]
-
-_PROBLEMS: pytest.StashKey[list[str]] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,6 +39,16 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         run_errand(config)
 
 
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Under ``--sd-gpu`` one worker for each GPU."""
+    if not options.wants_gpu(config):
+        return None
+    from pytest_sdspeed.fleet.seats import visible_gpus
+
+    return len(visible_gpus())
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Make the fixtures, let users register, read the options where any is given."""
     config.addinivalue_line("markers", f"{options.MARKER}: gate a diffusion pipeline on its documented speed-up and pictures.")
@@ -48,14 +56,44 @@ def pytest_configure(config: pytest.Config) -> None:
     manager.register(fixtures.builtin_fixtures(), "sdspeed-setups")
     registry = config.stash[REGISTRY] = Registry()
     registry.listener = lambda setup: manager.register(fixtures.setup_fixtures({setup.name: setup.doc}), f"sdspeed-setup-{setup.name}")
-    config.stash[_PROBLEMS] = []
+    config.stash[PROBLEMS] = []
+    distributed = _join(config)
     with _usage_errors():
         config.hook.pytest_sdspeed_register.call_historic(kwargs={"registry": registry})
         if options.any_given(config):
             session = run_of(config)
-            if session.options.against and getattr(config.option, "dist", "no") != "no":
+            if session.options.against and distributed:
                 raise pytest.UsageError("--sd-against measures in processes of its own, which others would disturb: run without -n")
-            _open(manager, session)
+            if session.options.tables:
+                manager.register(fixtures.setup_fixtures(session.own_setups()), "sdspeed-table-setups")
+            if session.options.gpu and not distributed:
+                _find_gpu(config, session)
+
+
+def _join(config: pytest.Config) -> bool:
+    """Take part in a run that pytest-xdist distributes, as its controller or as a worker. Whether this is the controller."""
+    distributed = getattr(config.option, "dist", "no") != "no" and bool(config.option.tx) and not config.option.collectonly
+    if distributed:
+        from pytest_sdspeed.fleet.controller import Controller
+
+        config.pluginmanager.register(Controller(config), "sdspeed-controller")
+    elif hasattr(config, "workerinput"):
+        from pytest_sdspeed.fleet.worker import Worker
+
+        config.pluginmanager.register(Worker(config), "sdspeed-worker")
+    return distributed
+
+
+def _find_gpu(config: pytest.Config, session: Session) -> None:
+    from pytest_sdspeed.errors import SdSpeedError
+
+    try:
+        _ = session.machine
+    except SdSpeedError as error:
+        # What a worker raises here brings xdist to start another one in its place, without end.
+        if not hasattr(config, "workerinput"):
+            raise
+        config.stash[PROBLEMS].append(str(error))
 
 
 def _show_in_html(config: pytest.Config) -> None:
@@ -64,14 +102,6 @@ def _show_in_html(config: pytest.Config) -> None:
         from pytest_sdspeed.extras import HtmlExtras
 
         config.pluginmanager.register(HtmlExtras(), "sdspeed-html")
-
-
-def _open(manager: pytest.PytestPluginManager, session: Session) -> None:
-    """Find the GPU and the user's tables, and give the tables' own setups their fixtures."""
-    if session.options.gpu:
-        _ = session.machine
-    if session.options.tables:
-        manager.register(fixtures.setup_fixtures(session.own_setups()), "sdspeed-table-setups")
 
 
 @contextmanager
@@ -92,7 +122,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         from pytest_sdspeed.collecting import rows_of
 
         rows, problem = rows_of(metafunc)
-        metafunc.config.stash[_PROBLEMS] += [problem] if problem else []
+        metafunc.config.stash[PROBLEMS] += [problem] if problem else []
         metafunc.parametrize(ROW, rows, indirect=True)
 
 
@@ -104,14 +134,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     from pytest_sdspeed.collecting import prepare, problems_of
 
-    problems = config.stash[_PROBLEMS]
+    problems = config.stash[PROBLEMS]
     problems += problems_of(config, concerned)
     if problems and not hasattr(config, "workerinput"):
-        # A worker of pytest-xdist cannot end the run: there the fixtures fail their tests with the same words.
+        # A worker of pytest-xdist cannot end the run: it tells the controller.
         raise pytest.UsageError("\n".join(dict.fromkeys(problems)))
     gated = [item for item in concerned if is_gated(item)]
     if gated:
-        prepare(config, gated)
+        try:
+            prepare(config, gated)
+        except pytest.UsageError as error:
+            if not hasattr(config, "workerinput"):
+                raise
+            problems.append(str(error))
         _show_in_html(config)
 
 
@@ -119,7 +154,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Note which setups the tests that will run ask for."""
     gated = [item for item in session.items if is_gated(item)]
     # pytest calls this hook after a usage error too.
-    if gated and not session.config.stash[_PROBLEMS]:
+    if gated and not session.config.stash[PROBLEMS]:
         from pytest_sdspeed.collecting import select
 
         select(session.config, gated)

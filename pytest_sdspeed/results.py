@@ -152,6 +152,47 @@ def judged(case: Judged) -> Result:
     )
 
 
+def unmeasured(choice: Choice, expected: Expected, machine: Machine, options: Options, reason: str) -> Result:
+    """The result of a row that was lost with the process that measured it: invalid, without a single block.
+
+    Args:
+        choice: of the row.
+        expected: what it is held to.
+        machine: where it was measured.
+        options: of the run.
+        reason: what became of it.
+    """
+    is_baseline = choice.setup == choice.baseline
+    return Result(
+        table=choice.table.name,
+        setup=choice.setup,
+        baseline=choice.baseline,
+        device=machine.device,
+        documented_on=expected.documented_on,
+        recorded_in=expected.recorded_in,
+        speedup=math.nan,
+        low=math.nan,
+        high=math.nan,
+        expected=1.0 if is_baseline else expected.speedup,
+        tolerance=expected.tolerance,
+        floor=(1.0 if is_baseline else expected.speedup) * (1 - expected.tolerance),
+        verdict="invalid",
+        image_verdict=None,
+        blocks=0,
+        latency_s=math.nan,
+        baseline_latency_s=math.nan,
+        samples_s={choice.baseline: (), CONTROL: (), choice.setup: ()},
+        image={},
+        images=None,
+        reasons=(reason,),
+        control=None,
+        recipe=choice.recipe,
+        versions=machine.versions,
+        weights=_weights_of(choice.recipe, options),
+        memory_bound=expected.memory,
+    )
+
+
 def standing(record: CampaignRecord) -> dict[str, tuple[float, float]]:
     """What a campaign says of each of its setups: name -> speed-up and latency, seconds."""
     from pytest_sdspeed.judge.blocks import latencies

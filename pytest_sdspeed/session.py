@@ -53,6 +53,7 @@ class Session:
         campaigns: records of the tables' campaigns, by table, device and baseline.
         selected: setups that the collected tests ask for, by the table name they were asked of (None: the default table).
         own_campaigns: how many collected tests bring a campaign of their own: callables, or a ratio in the marker.
+        machines: those that workers of pytest-xdist measured on, by device; empty where this process measures.
     """
 
     def __init__(self, options: Options, registry: Registry) -> None:
@@ -68,6 +69,7 @@ class Session:
         self.campaigns: dict[tuple[str, ...], CampaignRecord] = {}
         self._open_campaign: tuple[str, str, str] | None = None
         self.own_campaigns = 0
+        self.machines: dict[str, Machine] = {}
         self._failed_rows: set[tuple[str, str]] = set()
         self._unusable: SdSpeedError | None = None
 
@@ -181,7 +183,7 @@ class Session:
                 f"{choice.baseline}, not over {base.name}: give the marker a speedup"
             )
         expected = expected_of(candidate.name, choice, expectation, self.options)
-        if choice is not None and documented and expectation.speedup is None and expectation.tolerance is None:
+        if choice is not None and documented and expectation.is_documented:
             record = self._shared_campaign(choice)
         else:
             arms = [] if candidate.name == base.name else [self._gated(candidate, expected)]

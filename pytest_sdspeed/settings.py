@@ -12,7 +12,7 @@ import pytest
 
 from pytest_sdspeed.errors import MarkerError
 from pytest_sdspeed.model import DEFAULT_TOLERANCE, ImageGate
-from pytest_sdspeed.options import CLIP, HISTORY, INCONCLUSIVE, MARKER, WEIGHTS
+from pytest_sdspeed.options import CLIP, HISTORY, INCONCLUSIVE, MARKER, WEIGHTS, wants_gpu
 
 if TYPE_CHECKING:
     from _pytest.mark import Mark
@@ -76,14 +76,16 @@ def read_options(config: pytest.Config) -> Options:
         given = config.getoption(f"sd_{name}")
         return given if given is not None else config.getini(f"sdspeed_{name}") or default
 
-    against, record = value("against") or None, _output("--sd-record", value("record"))
+    # Of a worker of pytest-xdist the controller writes the files, perhaps on another host.
+    output = _unchecked if hasattr(config, "workerinput") else _output
+    against, record = value("against") or None, output("--sd-record", value("record"))
     if against and record:
         raise pytest.UsageError("--sd-against and --sd-record: a reference is recorded against a table's baseline: give one of them")
     # Versions are held to less than tables' ratios, which takes more blocks.
     most = "200" if against else "20"
     tables = [*(config.rootpath / entry for entry in config.getini("sdspeed_tables")), *map(Path, config.getoption("sd_tables") or ())]
     return Options(
-        gpu=config.getoption("sd_gpu") or config.getini("sdspeed_gpu"),
+        gpu=wants_gpu(config),
         weights=_choice("--sd-weights", value("weights", "pretrained"), WEIGHTS),
         tables=tuple(tables),
         tolerance=_number("--sd-tolerance", value("tolerance"), float, "a fraction from 0 to below 1", lambda x: 0 <= x < 1),
@@ -91,7 +93,7 @@ def read_options(config: pytest.Config) -> Options:
         max_blocks=_number("--sd-max-blocks", value("max_blocks", most), int, "a whole number, 2 or more", lambda x: x >= 2) or 0,  # noqa: PLR2004
         inconclusive=_choice("--sd-inconclusive", value("inconclusive", "fail"), INCONCLUSIVE),
         seed=_number("--sd-seed", value("seed"), int, "a whole number from 0 to 2**62", lambda x: 0 <= x <= 2**62),
-        report=_output("--sd-report", value("report")),
+        report=output("--sd-report", value("report")),
         record=record,
         clip=value("clip", CLIP) or CLIP,
         history=_choice("--sd-history", value("history", "warn"), HISTORY),
@@ -140,6 +142,10 @@ def _output(option: str, given: str | None) -> Path | None:
     return path
 
 
+def _unchecked(_option: str, given: str | None) -> Path | None:
+    return Path(given) if given else None
+
+
 def _try_to_write(path: Path) -> None:
     """Open a file as it will be written, and leave it as it was. Permissions alone do not tell: a file system may be read-only, or no disk."""
     if path.exists():
@@ -165,6 +171,11 @@ class Expectation:
     speedup: float | None = None
     tolerance: float | None = None
     image: ImageGate | None = None
+
+    @property
+    def is_documented(self) -> bool:
+        """Whether the table alone says what to expect, so that a row is measured in the table's campaign."""
+        return self.speedup is None and self.tolerance is None
 
     def tolerance_or(self, option: float | None, documented: float = DEFAULT_TOLERANCE) -> float:
         """The tolerance that holds: the marker's, else ``--sd-tolerance``, else the table's."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from pytest_sdspeed.report import text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from pytest_sdspeed.model import History, Result
+    from pytest_sdspeed.model import History, Machine, Result
     from pytest_sdspeed.session import Session
 
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
@@ -68,15 +69,31 @@ def record(session: Session, config: Any) -> bool:
         return True
     from pytest_sdspeed.recording import write_record
 
-    made = write_record(session.options.record, session.results, session.tables, session.machine, _facts(config) if session.results else {})
-    session.recorded += made.lines
-    return made.complete or not (session.selected or session.own_campaigns)
+    facts = _facts(config) if session.results else {}
+    made = [
+        write_record(path, [result for result in session.results if result.device == device], session.tables, machine, facts)
+        for path, device, machine in _recorded_devices(session.options.record, session)
+    ]
+    session.recorded += [line for one in made for line in one.lines]
+    return all(one.complete for one in made) or not (session.selected or session.own_campaigns)
+
+
+def _recorded_devices(path: Path, session: Session) -> Iterator[tuple[Path, str, Machine]]:
+    """File, name and machine of every device that was measured: a file for each where workers of pytest-xdist have several kinds."""
+    if len(session.machines) < 2:  # noqa: PLR2004
+        yield path, session.machine.device, session.machine
+        return
+    for device, machine in session.machines.items():
+        yield path.with_stem(f"{path.stem}-{re.sub('[^a-z0-9]+', '-', device.lower())}"), device, machine
 
 
 def _page(session: Session, config: Any) -> str:
+    from pytest_sdspeed.pictures import with_error_maps
     from pytest_sdspeed.report.html import page
 
-    return page(session.results, _facts(config), histories(session))
+    # What workers of pytest-xdist sent comes without its error maps.
+    results = [with_error_maps(result) for result in session.results] if session.machines else session.results
+    return page(results, _facts(config), histories(session))
 
 
 def _facts(config: Any) -> dict[str, str]:

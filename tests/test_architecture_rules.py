@@ -39,6 +39,7 @@ GLUE_MODULES = {
     "contestants",
     "past",
     "against",
+    "fleet",
     "commits",
     "results",
     "usage",
@@ -58,10 +59,14 @@ MAY_IMPORT = {
     "sides": set(),
     "report": {"model"},
 }
-KNOW_PYTEST = {
-    f"{PACKAGE}.{name}"
-    for name in ("options", "plugin", "hooks", "fixtures", "settings", "gate", "confirm", "collecting", "watching", "extras")
-} | {f"{PACKAGE}.against.{name}" for name in ("bootstrap", "serving", "opening")}
+KNOW_PYTEST = (
+    {
+        f"{PACKAGE}.{name}"
+        for name in ("options", "plugin", "hooks", "fixtures", "settings", "gate", "confirm", "collecting", "watching", "extras")
+    }
+    | {f"{PACKAGE}.against.{name}" for name in ("bootstrap", "serving", "opening")}
+    | {f"{PACKAGE}.fleet.{name}" for name in ("worker", "controller")}
+)
 HEAVY = {"flip_evaluator", "numpy", "torch", "scipy", "matplotlib", "jinja2", "skimage", "diffusers", "transformers"}
 UNKNOWN_TO_RULES = {"torch", "diffusers", "transformers", "pytest", "_pytest"}
 LONGEST = 400

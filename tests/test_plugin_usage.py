@@ -137,18 +137,10 @@ def test_without_pytest_benchmark_other_tests_run(gated):
     gated("def test_other():\n    pass\n", "-p", "no:benchmark").assert_outcomes(passed=1)
 
 
-def test_under_xdist_a_gate_is_skipped_with_its_reason(gated, pytester):
-    gated(ENGINE, "--collect-only")
-    result = pytester.runpytest_subprocess("-n2", "-rs", "-p", "no:randomly", "-W", "default")
-    assert result.parseoutcomes()["skipped"] == 1
-    result.stdout.fnmatch_lines(["*sd_latency does not measure under pytest-xdist*run without -n"])
-
-
-def test_under_xdist_a_bad_marker_is_still_an_error(gated, pytester):
+def test_under_xdist_a_bad_marker_is_a_usage_error_too(gated, pytester):
     gated(MARKED.format(arguments="tabel=1", setup="sd_distilled"), "--collect-only")
     result = pytester.runpytest_subprocess("-n2", "-p", "no:randomly", "-W", "default")
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["*marker sd_latency has no argument 'tabel'*"])
+    usage_error(result, "*marker sd_latency has no argument 'tabel'*")
     result.stdout.no_fnmatch_line("*INTERNALERROR*")
 
 

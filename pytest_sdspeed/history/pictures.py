@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,25 @@ def restored(stored: Mapping[str, Any], folder: Path) -> Exhibit:
         control=stored["control"],
         metrics=stored["metrics"],
         pictures={role: png for role, png in read.items() if png is not None},
+    )
+
+
+def packed(exhibit: Exhibit) -> dict[str, Any]:
+    """An exhibit to be sent to another process: as it is stored, with its pictures in base64 in the place of their paths."""
+    return described(exhibit) | {"files": {role: base64.b64encode(png).decode() for role, png in _stored(exhibit)}}
+
+
+def unpacked(sent: Mapping[str, Any], known: dict[bytes, bytes]) -> Exhibit:
+    """The exhibit that was sent, without its derived pictures.
+
+    Args:
+        sent: what ``packed`` made.
+        known: pictures so far, to hold equal ones once.
+    """
+    found = {role: base64.b64decode(content) for role, content in sent["files"].items()}
+    return Exhibit(
+        **{name: sent[name] for name in ("seed", "prompt", "index", "control", "metrics")},
+        pictures={role: known.setdefault(png, png) for role, png in found.items()},
     )
 
 

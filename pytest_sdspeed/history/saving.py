@@ -51,9 +51,13 @@ class ReplayClock:
         self._now += seconds
 
 
-def measuring_is_off(benchmark: Any) -> bool:
-    """Whether pytest-benchmark was told not to measure (``--benchmark-disable``)."""
-    return bool(benchmark.disabled)
+def measuring_is_off(option: Any) -> bool:
+    """Whether pytest-benchmark was told not to measure (``--benchmark-disable``): under pytest-xdist it never does.
+
+    Args:
+        option: parsed command line, with pytest-benchmark's options.
+    """
+    return bool(option.benchmark_disable and not option.benchmark_enable)
 
 
 def store(benchmark: Any, clock: ReplayClock, result: Result) -> None:
@@ -64,11 +68,16 @@ def store(benchmark: Any, clock: ReplayClock, result: Result) -> None:
         clock: replays the samples.
         result: what was measured.
     """
+    play(benchmark, clock, result)
+    benchmark.extra_info[EXTRA] = record(result)
+
+
+def play(benchmark: Any, clock: ReplayClock, result: Result) -> None:
+    """Let pytest-benchmark time the candidate's latencies again, in a group of table and device; the arguments are those of ``store``."""
     samples = iter(own_samples(result))
     against = f" against {result.against.label}" if result.against else ""
     benchmark.group = f"{result.table or 'callables'}{against} on {result.device}"
     benchmark.pedantic(lambda: clock.advance(next(samples)), rounds=len(own_samples(result)), iterations=1)
-    benchmark.extra_info[EXTRA] = record(result)
 
 
 def own_samples(result: Result) -> list[float]:
@@ -134,8 +143,10 @@ class Storing:
     def pytest_benchmark_update_machine_info(self, machine_info: dict[str, Any]) -> None:
         """Add what ``machine_info`` lacks, under ``sdspeed``."""
         if self._run.results:
-            machine = self._run.machine
-            machine_info[EXTRA] = {"kind": machine.kind, "device": machine.device, "command": self._command, RUN: self._id}
+            # Workers of pytest-xdist may have GPUs of several kinds.
+            devices = dict.fromkeys(result.device for result in self._run.results)
+            told = {"kind": self._run.machine.kind, "device": ", ".join(devices), "command": self._command}
+            machine_info[EXTRA] = told | {RUN: self._id}
 
     def pytest_benchmark_update_json(self, output_json: dict[str, Any]) -> None:
         """Write the pictures before the file that names them, and have all files of a run tell one date; called once for each file."""

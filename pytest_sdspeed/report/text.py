@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.model import BASELINE
@@ -20,9 +21,9 @@ _ENDED = {"pass": "passed", "fail": "failed again"}
 
 
 def latency(seconds: float) -> str:
-    """``1.93 s``, or milliseconds under a tenth of a second."""
+    """``1.93 s``, or milliseconds under a tenth of a second; ``?`` where it is unknown, as are all figures of a row that was lost."""
     unit, scale = latency_unit(seconds)
-    return f"{seconds * scale:.2f} {unit}"
+    return "?" if math.isnan(seconds) else f"{seconds * scale:.2f} {unit}"
 
 
 def latency_unit(seconds: float) -> tuple[str, float]:
@@ -32,12 +33,16 @@ def latency_unit(seconds: float) -> tuple[str, float]:
 
 def ratio(value: float) -> str:
     """``x1.28``."""
-    return f"x{value:.2f}"
+    return f"x{_figure(value)}"
 
 
 def interval(low: float, high: float) -> str:
     """``[1.27, 1.29]``."""
-    return f"[{low:.2f}, {high:.2f}]"
+    return f"[{_figure(low)}, {_figure(high)}]"
+
+
+def _figure(value: float) -> str:
+    return "?" if math.isnan(value) else f"{value:.2f}"
 
 
 def figures(record: Mapping[str, Any]) -> str:
@@ -199,12 +204,12 @@ def control(found: Interval | None) -> str:
 def campaigns(results: Iterable[Result]) -> list[list[Result]]:
     """Results grouped by campaign, baselines first, in order of appearance otherwise.
 
-    A campaign is told by its table, baseline and A/A control: rows of two campaigns under one control would vouch for each other.
+    A campaign is told by its table, device, baseline and A/A control: rows of two campaigns under one control would vouch for each other.
     """
     groups: dict[tuple[object, ...], list[Result]] = {}
     for result in results:
         told = (result.documented_on, result.baseline, result.control) if result.against is None else (result.against.label,)
-        groups.setdefault((result.table, *told), []).append(result)
+        groups.setdefault((result.table, result.device, *told), []).append(result)
     return [sorted(group, key=lambda result: not result.is_baseline) for group in groups.values()]
 
 

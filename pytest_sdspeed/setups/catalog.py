@@ -113,6 +113,17 @@ class Catalog:
             )
         return Choice(table=tables[0], setup=setup, optimizations=stack, recipe=recipe, row=None, baseline=base.setup)
 
+    def shared_by_devices(self, name: str | None, setup: str) -> tuple[str, str]:
+        """Table and baseline of a setup, whatever device it is measured on: what the tests of one campaign have in common everywhere.
+
+        Args:
+            name: of the table, or None for the default one.
+            setup: a row of it; the baseline is "" where the table does not have it.
+        """
+        table = name or self.default_table(setup)
+        tables = sorted((one for one in self._tables if one.name == table), key=lambda one: bool(one.recorded))
+        return table, next((row.baseline for one in tables if (row := one.row(setup))), "")
+
     @staticmethod
     def baseline_of(choice: Choice) -> Choice:
         """What a choice is compared with: the baseline of its own table, whichever other table of that name has one."""

@@ -1,0 +1,240 @@
+"""What measuring under pytest-xdist saves and costs.
+
+``python benchmarks/fleet.py [--runs N] [--budget S] [--blocks N]`` measures the miniature table in one process, in one process on one core, and
+with two workers on a core each, and prints wall times and how the speed-ups agree. It needs two cores that nothing else uses.
+
+``python benchmarks/fleet.py --simulate [--workers N] [--results N] [--side PIXELS]`` feeds made-up reports of as many workers to the
+controller's hook and lets it write the run: milliseconds and bytes for each result, and the memory of the process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from itertools import count, islice
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from report_cost import campaign
+
+from pytest_sdspeed.fleet.controller import Controller
+from pytest_sdspeed.fleet.seats import cores
+from pytest_sdspeed.fleet.tags import Tag, tagged
+from pytest_sdspeed.fleet.worker import REPORT, packed_machine
+from pytest_sdspeed.history.records import record
+from pytest_sdspeed.history.sending import packed
+from pytest_sdspeed.model import Machine
+from pytest_sdspeed.tables import load_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_sdspeed.model import Result
+
+HERE = Path(__file__).parent
+ONE, ALONE, TWO = "one process", "one process on one core", "two workers on a core each"
+TIMELESS = ("table", "setup", "baseline", "device", "documented_on", "expected", "tolerance", "floor", "recipe", "versions", "memory_bound")
+"""Keys of a stored record that no measurement changes."""
+PICTURES = ("image", "image_verdict", "pictures")
+"""Keys that the number of threads may change in the last bits."""
+
+
+# Two workers and one process
+
+
+def run(arguments: list[str], options: argparse.Namespace, processors: set[int]) -> tuple[float, dict[str, Any]]:
+    """Measure the miniature table: wall time, seconds, and the stored run.
+
+    Args:
+        arguments: more of them.
+        options: of the command line.
+        processors: that the run may use.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        stored = Path(folder, "run.json")
+        # Where a budget is small many rows stay inconclusive, which is no failure here.
+        limits = [f"--sd-budget={options.budget}", f"--sd-max-blocks={options.blocks}", "--sd-inconclusive=warn", "--sd-history=off"]
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *limits, f"--benchmark-json={stored}", *arguments]
+        begun = time.perf_counter()
+        done = subprocess.run(
+            [*command, str(HERE / "test_miniature.py")],
+            cwd=HERE.parent,
+            env=os.environ | {"OMP_NUM_THREADS": str(len(processors))},
+            preexec_fn=lambda: os.sched_setaffinity(0, processors),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        taken = time.perf_counter() - begun
+        if done.returncode not in (0, 1):
+            sys.exit(done.stdout + done.stderr)
+        compared = subprocess.run([sys.executable, "-m", "pytest_benchmark", "compare", str(stored)], capture_output=True, check=False)
+        assert compared.returncode == 0, compared.stderr
+        return taken, json.loads(stored.read_text())
+
+
+def facts(stored: dict[str, Any], keys: tuple[str, ...]) -> list[Any]:
+    """What of a stored run does not depend on time."""
+    names = ("name", "fullname", "group", "param", "params")
+    return [
+        [[one[name] for name in names], sorted(one["extra_info"]["sdspeed"]), [one["extra_info"]["sdspeed"][key] for key in keys]]
+        for one in stored["benchmarks"]
+    ]
+
+
+def figures(stored: dict[str, Any]) -> dict[str, tuple[float, float]]:
+    """Setup -> logarithm of its speed-up, and half its interval, of the rows that are compared with a baseline."""
+    records = [one["extra_info"]["sdspeed"] for one in stored["benchmarks"]]
+    return {
+        one["setup"]: (math.log(one["speedup"]), math.log(one["high"] / one["low"]) / 2)
+        for one in records
+        if one["setup"] != one["baseline"]
+    }
+
+
+def measured(options: argparse.Namespace) -> None:
+    """Measure and print."""
+    siblings = [core[0] for core in cores(os.sched_getaffinity(0), lambda _: "")][:2]
+    ways = {ONE: (["-n0"], set(siblings)), ALONE: (["-n0"], {siblings[0]}), TWO: (["-n2"], set(siblings))}
+    taken: dict[str, list[float]] = {way: [] for way in ways}
+    agree = total = 0
+    for number in range(options.runs):
+        found = {}
+        for way in list(ways)[:: 1 if number % 2 else -1]:
+            seconds, found[way] = run(ways[way][0], options, ways[way][1])
+            taken[way].append(seconds)
+            print(f"run {number + 1}: {way}: {seconds:.1f} s", flush=True)
+        assert facts(found[TWO], TIMELESS) == facts(found[ONE], TIMELESS)
+        assert facts(found[TWO], (*TIMELESS, *PICTURES)) == facts(found[ALONE], (*TIMELESS, *PICTURES))
+        alone, two = figures(found[ALONE]), figures(found[TWO])
+        for setup, (level, half) in alone.items():
+            other, others_half = two[setup]
+            agrees = abs(level - other) <= math.hypot(half, others_half)
+            agree, total = agree + agrees, total + 1
+            print(f"  {setup}: x{math.exp(level):.3f} and x{math.exp(other):.3f}, {'agree' if agrees else 'DISAGREE'}", flush=True)
+    for way, seconds_ in taken.items():
+        print(f"{way}: {statistics.median(seconds_):.1f} s")
+    for way in (ONE, ALONE):
+        print(f"two workers over {way}: {statistics.median(taken[TWO]) / statistics.median(taken[way]):.2f}")
+    print(f"speed-ups on one core each that agree within their intervals: {agree} of {total}")
+
+
+# Many workers
+
+
+def results(side: int) -> Iterator[Result]:
+    """Made-up results without end."""
+    tables = load_tables()
+    for seed in count():
+        table = tables[seed % len(tables)]
+        bases = dict.fromkeys(row.baseline for row in table.rows)
+        for place, base in enumerate(bases):
+            yield from campaign(
+                table,
+                sorted((row for row in table.rows if row.baseline == base), key=lambda row: not row.is_baseline),
+                100 * seed + place,
+                side,
+            )
+
+
+class Simulation:
+    """A plugin that takes the place of workers.
+
+    Args:
+        results: what they measure, one of each test.
+        number: of tests.
+        workers: that take turns.
+
+    Attributes:
+        spent_s: processor seconds in the controller's hook.
+        made_s: processor seconds of making the messages up.
+        sent: bytes of all messages, as JSON.
+    """
+
+    def __init__(self, results: Iterator[Result], number: int, workers: int) -> None:
+        self._results, self._number, self._workers = results, number, workers
+        self.spent_s, self.made_s, self.sent = 0.0, 0.0, 0
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Make this process a controller."""
+        config.pluginmanager.register(Controller(config), "sdspeed-controller")
+        config.pluginmanager.register(SimpleNamespace(log=None, sched=SimpleNamespace(nodes=[])), "dsession")
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Feed the reports, as they arrive from workers."""
+        hook, config = session.config.hook, session.config
+        tests = [f"test_it.py::test_row[{number}]" for number in range(self._number)]
+        hook.pytest_xdist_node_collection_finished(node=None, ids=[tagged(test, Tag()) for test in tests])
+        session.testscollected = len(tests)
+        begun = time.process_time()
+        for number, (test, result) in enumerate(zip(tests, self._results, strict=False)):
+            for data in self._messages(test, result, f"gw{number % self._workers}"):
+                ready = time.process_time()
+                hook.pytest_runtest_logreport(report=hook.pytest_report_from_serializable(config=config, data=data))
+                self.made_s += ready - begun
+                begun = time.process_time()
+                self.spent_s += begun - ready
+        return True
+
+    def _messages(self, test: str, result: Result, worker: str) -> Iterator[dict[str, Any]]:
+        """The reports of a test's setup and call, as xdist sends them."""
+        item = SimpleNamespace(
+            name=test.partition("::")[2], funcargs={"benchmark": SimpleNamespace(extra_info={"sdspeed": record(result)})}
+        )
+        machine = Machine(kind="cuda", device=result.device, versions=result.versions)
+        for when, sent in (("setup", {"machine": packed_machine(machine)}), ("call", {"result": packed(result, item, test)})):
+            report = pytest.TestReport(test, ("test_it.py", 0, "test_row"), {}, "passed", None, when)  # type: ignore[arg-type]
+            setattr(report, REPORT, sent)
+            data = json.loads(json.dumps(report._to_json()))  # noqa: SLF001 - what pytest's own hook calls
+            self.sent += len(json.dumps(sent))
+            yield data | {"$report_type": "TestReport", "worker_id": worker}
+
+
+def simulated(options: argparse.Namespace) -> None:
+    """Feed, write and print."""
+    # Made in advance, imports and pictures of the makers are none of the controller's memory.
+    list(islice(results(options.side), 50))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with tempfile.TemporaryDirectory() as folder:
+        stored = Path(folder, "run.json")
+        simulation = Simulation(results(options.side), options.results, options.workers)
+        begun = time.process_time()
+        arguments = ["-q", f"--tx={options.workers}*popen", "-p", "no:randomly", "-p", "no:cacheprovider", "--sd-history=off"]
+        pytest.main(
+            [*arguments, f"--rootdir={folder}", f"--benchmark-json={stored}", "--benchmark-columns=median", folder], plugins=[simulation]
+        )
+        whole_s = time.process_time() - begun - simulation.made_s
+        pictures = sum(file.stat().st_size for file in Path(folder).rglob("*.png"))
+        size, number = stored.stat().st_size, len(json.loads(stored.read_text())["benchmarks"])
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(f"{number} results of {options.workers} workers, pictures of {options.side} pixels")
+    print(
+        f"processor time: {1e3 * simulation.spent_s / number:.2f} ms a result in the hook, {1e3 * whole_s / number:.2f} ms with pytest and all files"
+    )
+    print(
+        f"sent: {simulation.sent / number / 1e3:.0f} kB a result; stored: {size / number / 1e3:.0f} kB of JSON and {pictures / number / 1e3:.0f} kB of pictures"
+    )
+    print(f"memory: {before / 1024:.0f} MB before, {after / 1024:.0f} MB at most")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=3, help="of each way (default: 3)")
+    parser.add_argument("--budget", type=float, default=60, help="seconds of a campaign's timed part (default: 60)")
+    parser.add_argument("--blocks", type=int, default=20, help="most blocks of a campaign (default: 20)")
+    parser.add_argument("--simulate", action="store_true", help="feed made-up reports to the controller instead")
+    parser.add_argument("--workers", type=int, default=64, help="simulated workers (default: 64)")
+    parser.add_argument("--results", type=int, default=2000, help="simulated results (default: 2000)")
+    parser.add_argument("--side", type=int, default=64, help="pixels of a simulated picture's side (default: 64)")
+    given = parser.parse_args()
+    simulated(given) if given.simulate else measured(given)

@@ -1,0 +1,193 @@
+"""What the controller of pytest-xdist's workers does: it gives them GPUs, keeps campaigns together, and keeps the one record of the run."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_sdspeed.errors import SdSpeedError, StoredRunError
+from pytest_sdspeed.fixtures import run_of
+from pytest_sdspeed.fleet.seats import assign_gpus, seats, visible_gpus
+from pytest_sdspeed.fleet.tags import problem_of, read
+from pytest_sdspeed.fleet.worker import REPORT, SEAT, machine_of
+from pytest_sdspeed.model import Machine
+from pytest_sdspeed.options import wants_gpu
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Sequence
+
+    from pytest_sdspeed.fleet.seats import Seat
+    from pytest_sdspeed.fleet.tags import Tag
+    from pytest_sdspeed.history.sending import Received
+    from pytest_sdspeed.model import Result
+    from pytest_sdspeed.session import Session
+
+
+class Controller:
+    """Hooks of the controller. Until a worker has collected tests that measure, they change nothing but GPU runs.
+
+    Args:
+        config: of the controller.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._seats: list[tuple[Any, Seat]] = []
+        self._order: dict[str, int] = {}
+        self._machines: dict[str, Machine] = {}
+        self._received: list[tuple[str, Received]] = []
+        self._lost: list[tuple[str, Result]] = []
+        self._pictures: dict[bytes, bytes] = {}
+
+    @property
+    def _run(self) -> Session:
+        return run_of(self._config)
+
+    # Before the tests
+
+    def pytest_xdist_setupnodes(self, specs: Sequence[Any]) -> None:
+        """Give every worker a seat, and under ``--sd-gpu`` a GPU, before it starts."""
+        self._seats = list(zip(specs, seats(specs), strict=True))
+        if not wants_gpu(self._config):
+            return
+        try:
+            assign_gpus(specs, lambda: self._local_gpus)
+        except SdSpeedError as error:
+            raise pytest.UsageError(str(error)) from None
+
+    @cached_property
+    def _local_gpus(self) -> list[str]:
+        found = visible_gpus()
+        if not found:
+            # It says why there are none.
+            _ = self._run.machine
+        return found
+
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell a worker its seat; one that replaces another has that one's."""
+        node.workerinput[SEAT] = tuple(next(seat for spec, seat in self._seats if spec is node.gateway.spec))
+
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        """At the first worker's tests: refuse what cannot be, and where some measure, make the record's way ready and deal out campaigns.
+
+        Raises:
+            pytest.UsageError: a worker says why not, or the run cannot be stored, or every worker is to run every test.
+        """
+        for problem in filter(None, map(problem_of, ids)):
+            raise pytest.UsageError(problem)
+        tags = {test: tag for test, tag in map(read, ids) if tag is not None}
+        if not tags or self._order:
+            return
+        if self._config.getoption("dist") == "each":
+            raise pytest.UsageError("--dist=each runs every test on every worker, and a campaign is measured once: choose another --dist")
+        from pytest_sdspeed.collecting import keep_record
+        from pytest_sdspeed.fleet.scheduler import CampaignScheduling
+
+        keep_record(self._config)
+        self._order = {test: place for place, (test, _) in enumerate(map(read, ids))}
+        self._announce(tags.values())
+        xdist: Any = self._config.pluginmanager.getplugin("dsession")
+        # The hook that makes schedulers is called before anybody knows what there is to schedule.
+        xdist.sched = CampaignScheduling(self._config, xdist.log, xdist.sched.nodes)
+
+    def _announce(self, tags: Iterable[Tag]) -> None:
+        """Note what the tests will measure, as a process notes it that collects them itself."""
+        run = self._run
+        for tag in tags:
+            if tag.campaign:
+                run.selected.add((tag.table, tag.setup))
+            else:
+                run.own_campaigns += 1
+        if run.options.gpu:
+            # The controller itself stays away from the GPUs.
+            run.machine = Machine(kind="cuda", device="an unknown GPU", versions={})
+
+    # What was measured
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take what a worker sent with a report."""
+        sent = report.__dict__.pop(REPORT, {})
+        if "machine" in sent:
+            machine = machine_of(sent["machine"])
+            self._machines[report.worker_id] = self._run.machines[machine.device] = machine
+            self._run.machine = machine
+        elif sent:
+            from pytest_sdspeed.collecting import STORING
+            from pytest_sdspeed.history.sending import received
+
+            try:
+                self._received.append((report.nodeid, received(sent["result"], self._pictures)))
+            except StoredRunError as error:
+                storing: Any = self._config.pluginmanager.getplugin(STORING)
+                storing.lost(f"this run, {report.nodeid} of {report.worker_id}", error)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self) -> Generator[None, Any, Any]:
+        """Put the results together as one process would have them by now, in the order of the tests, before any of them is written."""
+        if self._order:
+            from pytest_sdspeed.history.sending import store_received
+            from pytest_sdspeed.history.storage import SESSION
+
+            self._received.sort(key=self._place)
+            for _, one in self._received:
+                store_received(self._config.pluginmanager.getplugin(SESSION), one)
+            measured = [(test, one.result) for test, one in self._received]
+            self._run.results += [result for _, result in sorted([*self._with_histories(measured), *self._lost], key=self._place)]
+        return (yield)
+
+    def _place(self, entry: tuple[str, Any]) -> int:
+        return self._order[entry[0]]
+
+    def _with_histories(self, measured: list[tuple[str, Result]]) -> list[tuple[str, Result]]:
+        past = self._run.past
+        if past is None:
+            return measured
+        beside: dict[tuple[str | None, ...], dict[str, tuple[float, float]]] = {}
+        for test, result in measured:
+            rows = beside.setdefault(_campaign(test, result), {result.baseline: (1.0, result.baseline_latency_s)})
+            rows.setdefault(result.setup, (result.speedup, result.latency_s))
+        return [
+            (test, replace(result, history=past.judged(result, _others(beside[_campaign(test, result)], result.setup), test)))
+            for test, result in measured
+        ]
+
+    # What was lost
+
+    def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport, sched: Any) -> None:
+        """Call the campaign invalid that a worker had open when it ended: those of its tests that have not reported."""
+        test, tag = read(crashitem)
+        if tag is None:
+            return
+        worker = report.node.gateway.id
+        reason = f"worker {worker} ended while it ran {test}: its campaign is invalid"
+        for lost, row in map(read, sched.lost):
+            one = report if lost == test else copy.copy(report)
+            one.nodeid, one.longrepr = lost, reason
+            one.location = (lost.split("::")[0], None, lost.partition("::")[2].replace("::", "."))
+            if row is not None and row.campaign:
+                self._lost.append((lost, self._invalid(row, worker, reason)))
+            if one is not report:
+                self._config.hook.pytest_runtest_logreport(report=one)
+
+    def _invalid(self, row: Tag, worker: str, reason: str) -> Result:
+        from pytest_sdspeed.results import expected_of, unmeasured
+        from pytest_sdspeed.settings import Expectation
+
+        run = self._run
+        run.machine = self._machines.get(worker, run.machine)
+        choice = run.catalog.choose(row.table, row.setup, "")
+        return unmeasured(choice, expected_of(row.setup, choice, Expectation(), run.options), run.machine, run.options, reason)
+
+
+def _campaign(test: str, result: Result) -> tuple[str | None, ...]:
+    """What tells campaigns apart; callables have one for each test."""
+    return (result.table, result.device, result.baseline, test if result.table is None else None)
+
+
+def _others(rows: dict[str, tuple[float, float]], setup: str) -> dict[str, tuple[float, float]]:
+    return {name: found for name, found in rows.items() if name != setup}

@@ -1,0 +1,126 @@
+"""Measuring under pytest-xdist: the record is that of one process, whatever becomes of the workers."""
+
+import json
+import os
+import re
+import sys
+
+import pytest
+from fleet_project import OPTIONS, write_project
+
+from pytest_sdspeed.tables import load_table
+
+TWO_CORES = pytest.mark.skipif(
+    not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="two workers need two cores, and a system that pins"
+)
+OF_A_RUN = {"machine_info", "datetime", "commit_info"}
+PINNED = "measured by one of 2 workers, on 1 core of its own"
+
+
+@pytest.fixture
+def project(pytester):
+    write_project(pytester)
+    return lambda *arguments: pytester.runpytest_subprocess(*OPTIONS, *arguments)
+
+
+def rounded(value):
+    """A stored run without what no two runs share. The clock runs on between campaigns, which changes the last digits."""
+    if isinstance(value, dict):
+        return {key: rounded(one) for key, one in value.items() if key not in OF_A_RUN}
+    if isinstance(value, list):
+        return [rounded(one) for one in value if one != PINNED]
+    return float(f"{value:.9g}") if isinstance(value, float) else value
+
+
+def workers(result):
+    """Test -> the worker that ran it."""
+    found = re.findall(r"^\[(gw\d+)\].*(?:PASSED|FAILED) test_it.py::(\S+)", result.stdout.str(), re.MULTILINE)
+    return {test: worker for worker, test in found}
+
+
+@TWO_CORES
+def test_the_record_of_two_workers_is_that_of_one_process(project, pytester, monkeypatch):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "steps.md")
+    wanted = ("--sd-report=page.html", "--sd-record=mine.toml", "--sd-history=off", "--benchmark-autosave", "--benchmark-json=out.json")
+    runs, tables, pages = {}, {}, {}
+    for workers_ in ("-n0", "-n2"):
+        result = project(workers_, *wanted)
+        result.assert_outcomes(passed=7, failed=1)
+        runs[workers_] = json.loads((pytester.path / "out.json").read_text())
+        tables[workers_] = [line for line in result.outlines if line.startswith(("sd ", "baseline ", "quick", "candidate "))]
+        pages[workers_] = [
+            (pytester.path / "page.html").read_text().count("data:image/png"),
+            len(load_table(pytester.path / "mine-alpha.toml").rows),
+            (pytester.path / "steps.md").read_text().count("### "),
+        ]
+        (pytester.path / "steps.md").unlink()
+    assert rounded(runs["-n2"]) == rounded(runs["-n0"])
+    assert len(runs["-n2"]["benchmarks"]) == 7
+    assert PINNED in runs["-n2"]["benchmarks"][0]["extra_info"]["sdspeed"]["notes"]
+    assert runs["-n2"]["machine_info"]["sdspeed"]["device"] == runs["-n0"]["machine_info"]["sdspeed"]["device"]
+    assert tables["-n2"] == tables["-n0"]
+    assert pages["-n2"] == pages["-n0"]
+    assert min(pages["-n2"]) > 0
+    assert len(list(pytester.path.glob(".benchmarks/*/000[12]_*.json"))) == 2
+    ran = workers(result)
+    assert ran["test_alpha[quick]"] == ran["test_alpha[quickest]"] != ran["test_beta[quick]"] == ran["test_beta[quicker]"]
+    assert pytester.run(sys.executable, "-m", "pytest_benchmark", "compare", "out.json").ret == 0
+    assert "automatically disabled because xdist" not in result.stdout.str() + result.stderr.str()
+
+
+@TWO_CORES
+def test_a_worker_that_is_killed_loses_its_campaign_alone(project, pytester, monkeypatch):
+    monkeypatch.setenv("KILL_IN", "quicker")
+    result = project("-n2", "--benchmark-json=out.json", "--sd-report=page.html")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(passed=4, failed=4)
+    stored = json.loads((pytester.path / "out.json").read_text())["benchmarks"]
+    assert [one["name"] for one in stored] == ["test_alpha[baseline]", "test_alpha[quick]", "test_alpha[quickest]", "test_engine[mine]"]
+    result.stdout.fnmatch_lines(
+        [
+            "*worker gw? ended while it ran test_it.py::test_beta[[]baseline[]]: its campaign is invalid*",
+            "sd speed-ups: beta*",
+            "quicker *?*x? [[]?, ?[]]*invalid",
+        ]
+    )
+    assert "its campaign is invalid" in (pytester.path / "page.html").read_text()
+    result.stdout.no_fnmatch_line("*@sdspeed*")
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
+
+
+def test_a_worker_confirms_in_a_process_that_is_none(project, pytester):
+    result = project("-n1", "--sd-confirm", "--benchmark-json=out.json", "-k", "engine")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*confirmed in a fresh process: x1.15*"])
+    (stored,) = json.loads((pytester.path / "out.json").read_text())["benchmarks"]
+    assert stored["extra_info"]["sdspeed"]["confirmation"]["notes"] == []
+
+
+def test_more_workers_than_cores_are_refused(project):
+    cores = len(os.sched_getaffinity(0))
+    result = project(f"-n{cores + 1}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {cores + 1} workers for * core*: two on one would disturb each other: run with -n * or fewer*"])
+
+
+def test_a_run_that_measures_nothing_is_xdists_own(pytester):
+    pytester.makepyfile(
+        """
+        import os, sys
+        import pytest
+
+        @pytest.mark.parametrize("number", range(4))
+        def test_other(number):
+            assert "OMP_NUM_THREADS" not in os.environ
+            assert len(os.sched_getaffinity(0)) == int(os.environ["CORES"])
+            assert "torch" not in sys.modules
+        """
+    )
+    cores = str(len(os.sched_getaffinity(0)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CORES", cores)
+        patch.delenv("OMP_NUM_THREADS", raising=False)
+        result = pytester.runpytest_subprocess("-n2", "-v", "-p", "no:randomly", "-W", "default")
+    result.assert_outcomes(passed=4)
+    result.stdout.fnmatch_lines(["*scheduling tests via LoadScheduling*"])
+    result.stdout.no_fnmatch_line("*sd speed-ups*")

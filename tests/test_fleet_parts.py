@@ -1,0 +1,262 @@
+"""The parts of measuring under pytest-xdist: seats, tags, who runs what, and what becomes of reports."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from types import SimpleNamespace
+
+import execnet
+import pytest
+from fakes import MACHINE, RECIPE, baseline_result, exhibit, result
+from pages import Page
+
+from pytest_sdspeed.errors import FleetError, StoredRunError
+from pytest_sdspeed.fleet import seats as fleet_seats
+from pytest_sdspeed.fleet.scheduler import CampaignScheduling
+from pytest_sdspeed.fleet.seats import LOCAL, Seat, assign_gpus, cores, seats, share, visible_gpus
+from pytest_sdspeed.fleet.tags import Tag, problem_of, read, tagged, with_problem
+from pytest_sdspeed.fleet.worker import machine_of, packed_machine
+from pytest_sdspeed.history.records import record
+from pytest_sdspeed.history.sending import packed, received
+from pytest_sdspeed.model import CONTROL, Exhibit
+from pytest_sdspeed.report import text
+from pytest_sdspeed.report.html import page
+
+# Seats
+
+
+def specs(*texts):
+    return [execnet.XSpec(spec) for spec in texts]
+
+
+def test_workers_are_counted_by_host():
+    found = seats(specs("popen", "ssh=lab//python=python3", "popen//chdir=x", "socket=10.0.0.1:8888", "ssh=lab", "popen//via=lab2"))
+    assert found == [Seat(LOCAL, 0, 2), Seat("lab", 0, 2), Seat(LOCAL, 1, 2), Seat("10.0.0.1", 0, 1), Seat("lab", 1, 2), Seat("lab2", 0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("siblings", "expected"),
+    [
+        ({0: "0", 1: "1", 2: "2", 3: "3"}, [(0,), (1,), (2,), (3,)]),
+        ({0: "0,2", 1: "1,3", 2: "0,2", 3: "1,3"}, [(0, 2), (1, 3)]),
+        ({0: "0-1\n", 1: "0-1\n", 2: "2-3\n", 3: "2-3\n"}, [(0, 1), (2, 3)]),
+        ({}, [(0,), (1,), (2,), (3,)]),
+    ],
+)
+def test_hyper_threads_of_a_core_are_one(siblings, expected):
+    assert cores({0, 1, 2, 3}, lambda processor: siblings.get(processor, "")) == expected
+
+
+def test_a_hyper_thread_that_may_not_be_used_does_not_hide_its_core():
+    assert cores({2, 3}, {2: "0,2", 3: "1,3"}.get) == [(2,), (3,)]
+
+
+def test_cores_are_shared_out_evenly_and_disjoint():
+    found = [(number,) for number in range(7)]
+    parts = [share(found, Seat(LOCAL, number, 3)) for number in range(3)]
+    assert parts == [[(0,), (1,)], [(2,), (3,)], [(4,), (5,)]]
+
+
+def test_too_few_cores_are_refused_with_the_number_that_works():
+    with pytest.raises(FleetError, match=r"3 workers for 2 cores \(4 processors: hyper-threads share a core\): .*run with -n 2 or fewer"):
+        share([(0, 2), (1, 3)], Seat(LOCAL, 0, 3))
+
+
+def test_a_system_that_cannot_pin_is_refused(monkeypatch):
+    monkeypatch.delattr("os.sched_setaffinity", raising=False)
+    with pytest.raises(FleetError, match="cannot be pinned"):
+        fleet_seats.pin(Seat(LOCAL, 0, 1))
+
+
+@pytest.mark.parametrize(
+    ("environ", "count", "expected"),
+    [
+        ({}, 3, ["0", "1", "2"]),
+        ({"CUDA_VISIBLE_DEVICES": "2, GPU-abc"}, 2, ["2", "GPU-abc"]),
+        ({"CUDA_VISIBLE_DEVICES": "1,-1,2"}, 1, ["1"]),
+        ({"CUDA_VISIBLE_DEVICES": "MIG-a,MIG-b"}, 1, ["MIG-a", "MIG-b"]),
+        ({"CUDA_VISIBLE_DEVICES": ""}, 0, []),
+    ],
+)
+def test_visible_gpus_keep_the_names_they_have(monkeypatch, environ, count, expected):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: count)
+    assert visible_gpus(environ) == expected
+
+
+def test_every_worker_sees_one_gpu():
+    workers = specs("popen", "popen//env:CUDA_VISIBLE_DEVICES=1", "popen", "ssh=lab", "ssh=lab")
+    assign_gpus(workers, lambda: ["0", "1", "GPU-abc"])
+    assert [spec.env["CUDA_VISIBLE_DEVICES"] for spec in workers] == ["0", "1", "GPU-abc", "0", "1"]
+
+
+def test_local_gpus_are_not_counted_where_no_worker_needs_one():
+    assign_gpus(specs("ssh=lab"), pytest.fail)
+
+
+def test_more_local_workers_than_gpus_are_refused():
+    with pytest.raises(FleetError, match=r"3 workers for 2 visible GPUs: .*run with -n 2 or -n auto"):
+        assign_gpus(specs("popen", "popen", "popen"), lambda: ["0", "1"])
+
+
+# Tags
+
+
+@pytest.mark.parametrize("tag", [Tag(), Tag("inference", "baseline", "fp16"), Tag("a:b@c", "d]", "é/::x")])
+def test_a_tag_is_read_as_it_was_written(tag):
+    name = tagged("test_a.py::test_b[x@y]", tag)
+    assert read(name) == ("test_a.py::test_b[x@y]", tag)
+    assert problem_of(name) is None
+
+
+def test_ids_without_a_tag_stay_as_they_are():
+    assert read("test_a.py::test_b[x@y]") == ("test_a.py::test_b[x@y]", None)
+    assert problem_of(with_problem("test_a.py::test_b", "no\nGPU: é")) == "no\nGPU: é"
+
+
+# Who runs what
+
+
+class Node:
+    """A worker that notes what it is told."""
+
+    def __init__(self, name):
+        self.gateway = SimpleNamespace(id=name)
+        self.given, self.shutting_down = [], False
+
+    def send_runtest_some(self, indices):
+        self.given.append(indices)
+
+    def shutdown(self):
+        self.shutting_down = True
+
+
+ALPHA = [tagged(f"t.py::test_a[{setup}]", Tag("alpha", "baseline", setup)) for setup in ("baseline", "fp16", "tf32")]
+BETA = [tagged(f"t.py::test_b[{setup}]", Tag("beta", "baseline", setup)) for setup in ("baseline", "fp16")]
+OWN = [tagged("t.py::test_own", Tag())]
+OTHER = ["t.py::test_x", "t.py::test_y"]
+
+
+def scheduled(tests, *, dist="load", workers=2):
+    config = SimpleNamespace(
+        getvalue={"dist": dist, "tx": ["popen"] * workers}.get, option=SimpleNamespace(loadscopereorder=True), hook=None
+    )
+    nodes = [Node(f"gw{number}") for number in range(workers)]
+    sched = CampaignScheduling(config, None, nodes)
+    for node in nodes:
+        sched.add_node_collection(node, tests)
+    sched.schedule()
+    return sched, nodes
+
+
+def test_a_campaign_stays_on_one_worker_and_nothing_waits_behind_it():
+    sched, (first, second) = scheduled([*OTHER, *ALPHA, *BETA, *OWN])
+    assert (first.given, second.given) == ([[2, 3, 4]], [[5, 6]])
+    sched.mark_test_complete(first, 2)
+    assert len(first.given) == 1
+    sched.mark_test_complete(first, 3)
+    assert first.given == [[2, 3, 4], [0]]
+
+
+@pytest.mark.parametrize(("dist", "together"), [("load", False), ("worksteal", False), ("loadscope", True), ("loadfile", True)])
+def test_other_tests_are_dealt_out_as_the_user_asks(dist, together):
+    sched, _ = scheduled([*ALPHA, *OTHER], dist=dist, workers=1)
+    assert (sched._split_scope(OTHER[0]) == sched._split_scope(OTHER[1])) is together
+
+
+def test_tests_with_a_campaign_of_their_own_may_go_anywhere():
+    sched, _ = scheduled([*OWN, tagged("t.py::test_own2", Tag())], workers=1)
+    assert sched._split_scope(OWN[0]) != sched._split_scope(tagged("t.py::test_own2", Tag()))
+
+
+def test_a_worker_that_ends_loses_its_open_campaign_and_nothing_else():
+    sched, (first, second) = scheduled([*ALPHA, *BETA, *OTHER])
+    sched.mark_test_complete(first, 0)
+    assert sched.remove_node(first) == ALPHA[1]
+    assert sched.lost == tuple(ALPHA[1:])
+    sched.mark_test_complete(second, 3)
+    sched.mark_test_complete(second, 4)
+    assert [number for given in second.given for number in given] == [3, 4, 5, 6]
+
+
+def test_a_worker_that_ends_in_another_test_loses_that_test():
+    sched, (first, second) = scheduled([*OTHER, *BETA], dist="loadfile")
+    sched.mark_test_complete(second if second.given == [[0, 1]] else first, 0)
+    node = second if second.given == [[0, 1]] else first
+    left = Node("gw2")
+    sched.add_node(left)
+    assert sched.remove_node(node) == OTHER[1]
+    assert sched.lost == (OTHER[1],)
+    assert left.given == []
+
+
+def test_a_worker_that_has_finished_loses_nothing():
+    sched, (first, _) = scheduled([*ALPHA, *BETA])
+    for number in range(3):
+        sched.mark_test_complete(first, number)
+    assert sched.remove_node(first) is None
+
+
+# What is sent
+
+
+def sent(one, params=None):
+    item = SimpleNamespace(name="test_row[fp16]", funcargs={"benchmark": SimpleNamespace(extra_info={"sdspeed": record(one)})})
+    if params is not None:
+        item.callspec = SimpleNamespace(id="fp16", params=params)
+    return packed(one, item, "t.py::test_row[fp16]")
+
+
+def test_a_result_arrives_as_it_was():
+    pictures = (exhibit(0, reference=b"reference"), exhibit(1, control=True))
+    one = replace(result(exhibits=pictures), reasons=("a", "b"))
+    message = sent(one, {"sd_setup": "fp16", "call": print})
+    execnet.loads(execnet.dumps(message))
+    back = received(json.loads(json.dumps(message)), {})
+    assert record(back.result) == record(one)
+    assert "error_map" in pictures[0].pictures
+    assert [set(shown.pictures) for shown in back.result.exhibits] == [{"baseline", "candidate", "reference"}, {"baseline", "candidate"}]
+    assert back.test["params"]["sd_setup"] == "fp16"
+    assert "print" in back.test["params"]["call"]
+
+
+def test_equal_pictures_are_held_once():
+    known = {}
+    found = [
+        received(sent(result(exhibits=(Exhibit(seed=0, prompt="", index=0, pictures={"baseline": b"same"}, metrics={}),))), known)
+        for _ in "ab"
+    ]
+    first, second = (one.result.exhibits[0].pictures["baseline"] for one in found)
+    assert first is second
+
+
+def test_another_version_is_not_understood():
+    message = sent(result())
+    message["test"]["extra_info"]["sdspeed"]["schema"] = 99
+    with pytest.raises(StoredRunError, match="schema 99"):
+        received(message, {})
+
+
+def test_a_machine_arrives_as_it_was():
+    machine = replace(MACHINE, capability=(9, 0), features=frozenset({"a"}), notes=("n",))
+    assert machine_of(execnet.loads(execnet.dumps(packed_machine(machine)))) == machine
+
+
+# A row that was lost
+
+
+def lost(setup):
+    unknown = dict.fromkeys(("speedup", "low", "high", "latency_s", "baseline_latency_s"), math.nan)
+    empty = {"blocks": 0, "samples_s": {"baseline": (), CONTROL: (), setup: ()}, "image": {}, "control": None, "recipe": RECIPE}
+    return result(setup, **unknown, **empty, verdict="invalid", image_verdict=None, reasons=("worker gw0 ended",))
+
+
+@pytest.mark.parametrize("results", [[lost("fp16")], [lost("baseline"), lost("fp16")], [baseline_result(), result("tf32"), lost("fp16")]])
+def test_a_row_that_was_lost_is_reported_with_its_reason(results):
+    lines = [line for group in text.campaigns(results) for line in text.table(group)]
+    assert any(line.startswith("fp16") and line.endswith("invalid") for line in lines)
+    shown = page(results)
+    Page(shown)
+    assert "worker gw0 ended" in shown
+    assert "nan" not in " ".join(lines) + " ".join(Page(shown).data)
