@@ -68,6 +68,8 @@ def loop_overhead(blocks: int) -> float:
         clip="",
         confirm=False,
         history="off",
+        against=None,
+        against_control=False,
     )
     session = Session(settings, Registry())
     rows = session.catalog.rows("miniature", "benchmark")

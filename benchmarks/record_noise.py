@@ -1,7 +1,7 @@
 """Record how this machine's noise looks: the durations of one fixed piece of work, repeated for minutes.
 
-``python benchmarks/record_noise.py noise.json`` repeats forward passes of the miniature's UNet on the CPU; ``--gpu`` repeats float16
-convolutions and matrix products. Ctrl-C stops early and keeps what was recorded. The file is JSON:
+``python benchmarks/record_noise.py noise.json`` repeats forward passes of the miniature's UNet on the CPU; ``--gpu`` repeats those of Stable
+Diffusion v1.5's in float16, with random weights and classifier-free guidance's batch of two. Ctrl-C stops early and keeps what was recorded. The file is JSON:
 
 - ``work``: what was repeated, and on what.
 - ``start_s_duration_s``: ``[start, duration]`` of each slot in seconds, starts counted from the beginning of the recording.
@@ -66,31 +66,35 @@ class Work:
 
 def cpu_work() -> Work:
     """Forward passes of the miniature's UNet, float32, batch of one."""
-    import torch
-
     from pytest_sdspeed.model import MINIATURE
     from pytest_sdspeed.setups.sources import PretrainedSource
 
-    unet = PretrainedSource("cpu").unet(MINIATURE, "float32")
-    generator = torch.Generator().manual_seed(0)
-    side = unet.config.sample_size
-    latents = torch.randn(1, unet.config.in_channels, side, side, generator=generator)
-    prompt = torch.randn(1, 77, unet.config.cross_attention_dim, generator=generator)
-    return Work("UNet forward pass", torch.inference_mode()(partial(unet, latents, 500, prompt)))
+    return Work("UNet forward pass", passing(PretrainedSource("cpu").unet(MINIATURE, "float32"), batch=1))
 
 
 def gpu_work() -> Work:
-    """A convolution and a matrix product of a large UNet's size, float16."""
+    """Forward passes of Stable Diffusion v1.5's UNet at 512x512, float16, batch of two."""
     import torch
 
-    numbers = partial(torch.randn, device="cuda", dtype=torch.float16)
-    image, kernel, left, right = numbers(2, 640, 64, 64), numbers(640, 640, 3, 3), numbers(4096, 4096), numbers(4096, 4096)
+    from pytest_sdspeed.setups.sources import RandomSource
 
-    def once() -> None:
-        torch.nn.functional.conv2d(image, kernel, padding=1)
-        torch.mm(left, right)
+    unet = RandomSource("cuda").unet("stable-diffusion-v1-5/stable-diffusion-v1-5", "float16")
+    return Work("float16 forward pass of Stable Diffusion v1.5's UNet", passing(unet, batch=2), torch.cuda.synchronize)
 
-    return Work("float16 convolution and matrix product", torch.inference_mode()(once), torch.cuda.synchronize)
+
+def passing(unet: Any, batch: int) -> Callable[[], object]:
+    """A forward pass of a UNet, always of the same random numbers."""
+    import torch
+
+    # Drawn on the CPU, whose generator gives every device the same.
+    numbers = partial(torch.randn, generator=torch.Generator().manual_seed(0))
+    side = unet.config.sample_size
+    latents = numbers(batch, unet.config.in_channels, side, side).to(unet.device, unet.dtype)
+    prompt = numbers(batch, 77, unet.config.cross_attention_dim).to(unet.device, unet.dtype)
+    # A number would be copied to the device in every pass.
+    step = torch.tensor(500, device=unet.device)
+    pass_: Callable[[], object] = torch.inference_mode()(partial(unet, latents, step, prompt))
+    return pass_
 
 
 def passes_per_slot(work: Work, seconds: float, clock: Callable[[], float] = time.perf_counter) -> int:
@@ -283,6 +287,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: those of the command line if None.
     """
     options = _options(arguments)
+    # Asked first: a GPU that this torch has no kernels for says so before minutes are recorded.
+    machine = _machine(gpu=options.gpu)
     try:
         work = gpu_work() if options.gpu else cpu_work()
         passes, slots, load = _recorded(work, options)
@@ -291,7 +297,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not slots:
         print("stopped before the first slot was over: nothing is written", file=sys.stderr)
         return 130
-    machine = _machine(gpu=options.gpu)
     where = f"{machine['device']}, {machine['cores']} cores, {machine['threads']} threads"
     trace = {"work": f"{passes} x {work.name}, {where}", "start_s_duration_s": slots, "machine": machine}
     if load:

@@ -72,7 +72,7 @@ def prepare(config: pytest.Config, gated: Iterable[pytest.Item]) -> None:
 def _look_back(config: pytest.Config) -> None:
     """Let results be compared with the stored runs, where they are asked for."""
     run, folder = run_of(config), storage_folder(config.option, Path.cwd())
-    if run.options.history != "off" and folder is not None:
+    if run.options.history != "off" and run.options.against is None and folder is not None:
         from pytest_sdspeed.past import Past
 
         run.past = Past(folder, lambda: run_info(config))
@@ -85,7 +85,8 @@ def select(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
         if item.get_closest_marker("skip"):
             continue
         expectation, setups = expectation_of(item), setups_of(item) & run.catalog.setup_names()
-        if setups and expectation.speedup is None and expectation.tolerance is None:
+        documented = expectation.speedup is None and expectation.tolerance is None
+        if setups and (documented or run.options.against):
             run.selected |= {(expectation.table, name) for name in setups}
         else:
             run.own_campaigns += 1

@@ -113,16 +113,20 @@ def combined(first: Result, second: Mapping[str, Any] | str) -> Result:
     return replace(first, image_verdict=image_verdict, raised=second["raised"], reasons=(*first.reasons, reason), confirmation=second)
 
 
+_MEASURED = (
+    *("blocks", "samples_s", "starts_s", "canary_s", "image_verdict"),
+    *("peak_memory_bytes", "memory_share", "stages_s", "telemetry"),
+)
+"""Keys of a record that go over into a result as they are."""
+
+
 def _passed(first: Result, second: Mapping[str, Any]) -> Result:
     stored = record(first)
     latency_s, baseline_latency_s = latencies(second["samples_s"], first.setup, first.baseline)
     why = f"failed in the first process ({figures(stored)}), passed in a fresh one: an effect of the process, not of the code"
     return replace(
         first,
-        **{
-            name: second[name]
-            for name in ("blocks", "samples_s", "starts_s", "canary_s", "image_verdict", "peak_memory_bytes", "stages_s", "telemetry")
-        },
+        **{name: second[name] for name in _MEASURED},
         verdict="pass",
         planned_blocks=None,
         resolves=None,
@@ -169,7 +173,7 @@ def _run(errand: Errand, config: pytest.Config, output: Path) -> int:
     # A file, not a pipe: a pipe would stay open as long as any process that the test leaves behind.
     with output.open("wb") as said:
         return subprocess.run(  # noqa: S603 - the command of this run, once more
-            [sys.executable, "-m", "pytest", *_arguments(config, errand.cache)],
+            [sys.executable, "-m", "pytest", *arguments(config, errand.cache)],
             cwd=config.invocation_params.dir,
             env=os.environ | {CONFIRMATION: json.dumps(asdict(errand))},
             stdin=subprocess.DEVNULL,
@@ -186,8 +190,8 @@ def _argument(item: pytest.Item) -> str:
     return "::".join((str(path), *item.nodeid.split("::")[1:]))
 
 
-def _arguments(config: pytest.Config, cache: Path) -> list[str]:
-    """The arguments of this run, paths included: they decide which conftest files and which ini file hold."""
+def arguments(config: pytest.Config, cache: Path) -> list[str]:
+    """The arguments of this run with another cache, paths included: they decide which conftest files and which ini file hold."""
     given = [str(argument) for argument in config.invocation_params.args]
     if not config.pluginmanager.hasplugin("cacheprovider"):
         return given
@@ -202,10 +206,16 @@ def last_words(output: str, status: int) -> str:
         output: all it said.
         status: its exit status; negative for a signal.
     """
+    found = telling(output)
+    ended = f"signal {-status} ended the process" if status < 0 else f"exit status {status}"
+    return f"{ended}: {found}" if found else ended
+
+
+def telling(output: str) -> str:
+    """The line of a process's output that tells most; "" where there is none."""
     plain = _COLOR.sub("", output)
     found = next(filter(None, (re.findall(pattern, plain, re.MULTILINE) for pattern in _TELLING)), [])
-    ended = f"signal {-status} ended the process" if status < 0 else f"exit status {status}"
-    return f"{ended}: {found[-1].strip()}" if found else ended
+    return found[-1].strip() if found else ""
 
 
 # The new process
@@ -220,10 +230,20 @@ def run_errand(config: pytest.Config) -> None:
     os.environ.pop(STEP_SUMMARY, None)
     config.stash[ANSWER] = errand.answer
     config.args = [errand.test]
-    save_nothing(config.option)
-    for name, value in (_WRITE_NOTHING | _ALONE | {"basetemp": errand.temporary}).items():
-        if hasattr(config.option, name):
-            setattr(config.option, name, value)
+    write_nothing(config.option, errand.temporary)
+
+
+def write_nothing(option: Any, temporary: Path) -> None:
+    """Let a run inside another one write nothing that outlives it, and ask nobody.
+
+    Args:
+        option: its parsed command line, before plugins read it.
+        temporary: its ``--basetemp``: that of the run which waits for it would be emptied.
+    """
+    save_nothing(option)
+    for name, value in (_WRITE_NOTHING | _ALONE | {"basetemp": temporary}).items():
+        if hasattr(option, name):
+            setattr(option, name, value)
 
 
 def answer(path: Path, measure: Callable[[], Result]) -> NoReturn:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import operator
+import sys
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import UsageMistakeError
@@ -16,13 +19,24 @@ if TYPE_CHECKING:
     from pytest_sdspeed.setups.setup import Setup
 
 
+_VALID = "valid: a setup fixture (sd_fp16, ...), a callable () -> pictures or None, or where to import one from, 'module:name'"
+
+
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """One side of a comparison: a setup, or a callable with the name it is reported by."""
+    """One side of a comparison: a setup, or a callable with the name it is reported by.
+
+    Attributes:
+        name: it is reported by.
+        setup: or None.
+        call: or None.
+        address: ``module:name`` that any process can import the callable by, or None.
+    """
 
     name: str
     setup: Setup | None
     call: Callable[[], Any] | None
+    address: str | None = None
 
     def arm(self, floor: float | None) -> Arm:
         """It as an arm of a campaign."""
@@ -46,6 +60,7 @@ def _arm(setup: Setup, floor: float | None) -> Arm:
         prepare=setup.build,
         held_bytes=setup.weight_bytes,
         reference=_arm(setup.reference, None) if setup.reference else None,
+        profile=setup.profile,
     )
 
 
@@ -53,7 +68,7 @@ def contestants(candidate: Any, baseline: Any) -> tuple[Contestant, Contestant |
     """What a test passed to ``sd_latency``, under distinct names.
 
     Args:
-        candidate: a setup, or a callable ``() -> picture, pictures or None``.
+        candidate: a setup, a callable ``() -> picture, pictures or None``, or the ``module:name`` of one.
         baseline: the same, or None.
 
     Raises:
@@ -79,9 +94,31 @@ def _contestant(value: Any, role: str) -> Contestant:
     choice = getattr(value, "choice", None)
     if isinstance(choice, Choice):
         return Contestant(value.name, value, None)
+    value = _imported(value, role) if isinstance(value, str) else value
     if not callable(value):
-        raise UsageMistakeError(
-            f"sd_latency: the {role} is {value!r}; valid: a setup fixture (sd_fp16, ...) or a callable () -> pictures or None"
-        )
+        raise UsageMistakeError(f"sd_latency: the {role} is {value!r}; {_VALID}")
     name = getattr(value, "__name__", role)
-    return Contestant(role if name in ("<lambda>", CONTROL) else name, None, value)
+    return Contestant(role if name in ("<lambda>", CONTROL) else name, None, value, address_of(value))
+
+
+def _imported(address: str, role: str) -> Any:
+    """What ``module:name`` names.
+
+    Raises:
+        UsageMistakeError: nothing.
+    """
+    module, _, name = address.partition(":")
+    try:
+        return operator.attrgetter(name)(import_module(module))
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageMistakeError(f"sd_latency: the {role} is {address!r}: {error}; {_VALID}") from None
+
+
+def address_of(call: Any) -> str | None:
+    """``module:name`` of a callable that is found there, or None: a closure, a lambda, or a method of some object is not."""
+    module, name = str(getattr(call, "__module__", "")), getattr(call, "__qualname__", "")
+    try:
+        found = operator.attrgetter(name)(sys.modules[module])
+    except (KeyError, AttributeError):
+        return None
+    return f"{module}:{name}" if found is call and module != "__main__" else None

@@ -72,6 +72,18 @@ class OutOfMemoryError(SdSpeedError):
     """An arm did not fit in the device's memory."""
 
 
+class UnusableDeviceError(SdSpeedError):
+    """The device no longer answers: an error has broken this process's context on it."""
+
+
+class ThrottledError(SdSpeedError):
+    """The GPU throttled so often that nothing could be measured."""
+
+
+class WorkerLostError(SdSpeedError):
+    """The process that one side of a comparison is measured in has ended, or did not start."""
+
+
 class LeakedFlagError(SdSpeedError):
     """An optimization left a process-global flag changed after its slot."""
 

@@ -38,7 +38,7 @@ class Gate:
         """Measure, judge and record.
 
         Args:
-            candidate: a setup fixture's value, or a callable ``() -> picture, pictures or None``.
+            candidate: a setup fixture's value, a callable ``() -> picture, pictures or None``, or the ``module:name`` of one.
             baseline: what it is compared with; for a setup the baseline of its table where None.
 
         Returns:
@@ -56,13 +56,14 @@ class Gate:
             result = self._measured(candidate, baseline)
         except OutOfMemoryError as error:
             # A setup may be too large for this machine; a callable that outgrew it is its author's to mend.
-            if callable(candidate):
+            if callable(candidate) or isinstance(candidate, str):
                 pytest.fail(str(error), pytrace=False)
             pytest.skip(str(error))
         except UnsupportedError as error:
             pytest.skip(str(error))
         except SdSpeedError as error:
-            pytest.fail(str(error), pytrace=False)
+            # What it was raised from would say the same once more.
+            raise pytest.fail.Exception(str(error), pytrace=False) from None
         store(self._benchmark, self._node.stash[CLOCK], result)
         self._node.stash[RESULT] = result
         self._node.user_properties.extend((f"sdspeed_{name}", value) for name, value in properties(result))
@@ -93,15 +94,17 @@ class Gate:
         self._used = True
         expectation = expectation_of(self._node)
         ours, theirs = contestants(candidate, baseline)
-        return self._session.measure(
-            ours, theirs, expectation, self._confirmed if self._session.options.confirm else None, self._node.nodeid
-        )
+        confirm = self._confirmed if self._session.options.confirm else None
+        measure = self._session.against.measure if self._session.against else self._session.measure
+        return measure(ours, theirs, expectation, confirm, self._node.nodeid)
 
     def _confirmed(self, first: Result) -> Result:
         from pytest_sdspeed.confirm import confirmed
 
         # The new process builds pipelines of its own beside what this one holds.
         self._session.release()
+        if self._session.against:
+            self._session.against.release()
         return confirmed(first, self._node, self._session.watcher)
 
     def _inconclusive(self, text: str) -> None:

@@ -14,7 +14,8 @@ INCONCLUSIVE = ("fail", "warn", "skip")
 HISTORY = ("off", "warn", "fail")
 CONFIRMATION = "SDSPEED_CONFIRMATION"
 """The environment variable that makes a run the confirmation of another: ``confirm.Errand`` as JSON."""
-_VALUES = ("weights", "tolerance", "budget", "max_blocks", "inconclusive", "seed", "report", "record", "clip", "history")
+_VALUES = ("weights", "tolerance", "budget", "max_blocks", "inconclusive", "seed", "report", "record", "clip", "history", "against")
+_FLAGS = ("confirm", "against_control")
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -34,7 +35,7 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--sd-tables", action="append", metavar="PATH", help="one more table file, or folder of them (repeatable)")
     group.addoption("--sd-tolerance", metavar="FRACTION", help="fraction of a speed-up that may be missing, instead of the tables' own")
     group.addoption("--sd-budget", metavar="SECONDS", help="wall-clock budget of one campaign's timed part (default: 300)")
-    group.addoption("--sd-max-blocks", metavar="N", help="most blocks of a campaign (default: 20)")
+    group.addoption("--sd-max-blocks", metavar="N", help="most blocks of a campaign (default: 20; with --sd-against 200)")
     group.addoption("--sd-inconclusive", metavar="|".join(INCONCLUSIVE), help="what an inconclusive verdict does (default: fail)")
     group.addoption(
         "--sd-confirm",
@@ -53,17 +54,29 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="|".join(HISTORY),
         help="what a row does that became lastingly slower than in the stored runs, and not by the machine (default: warn)",
     )
+    group.addoption(
+        "--sd-against",
+        metavar="SPEC",
+        help="measure against another version, side by side: requirements (diffusers==0.41.0), a checkout, a Python interpreter, or a git reference",
+    )
+    group.addoption(
+        "--sd-against-control",
+        action="store_true",
+        default=None,
+        help="with --sd-against: a third process, of the other version, shows how much processes of one version differ",
+    )
     group.addoption("--sd-report", metavar="PATH", help="write the HTML report")
     group.addoption("--sd-record", metavar="PATH", help="write what was measured as a table file for this device")
     for name in _VALUES:
         parser.addini(f"sdspeed_{name}", f"default of --sd-{name.replace('_', '-')}", type="string", default=None)
     parser.addini("sdspeed_gpu", "default of --sd-gpu", type="bool", default=False)
-    parser.addini("sdspeed_confirm", "default of --sd-confirm", type="bool", default=False)
+    for name in _FLAGS:
+        parser.addini(f"sdspeed_{name}", f"default of --sd-{name.replace('_', '-')}", type="bool", default=False)
     parser.addini("sdspeed_tables", "table files or folders, as --sd-tables", type="linelist", default=[])
 
 
 def any_given(config: pytest.Config) -> bool:
     """Whether the command line or the ini file sets any of them."""
     return any(
-        config.getoption(f"sd_{name}") is not None or config.getini(f"sdspeed_{name}") for name in (*_VALUES, "gpu", "confirm", "tables")
+        config.getoption(f"sd_{name}") is not None or config.getini(f"sdspeed_{name}") for name in (*_VALUES, *_FLAGS, "gpu", "tables")
     )

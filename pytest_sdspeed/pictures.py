@@ -65,7 +65,8 @@ def seen(case: Judged) -> Seen:
         judgement = ImageJudgement(whole.verdict, {}, whole.reasons)
         return Seen(judgement, drawn.exhibits(judgement), images, ())
     scores, notes = _scores(case, drawn)
-    judgement = judge_images(ours, theirs, gate, setup.relation if setup else "same_weights", reference, scores=scores)
+    relation = setup.relation if setup and not case.same_weights else "same_weights"
+    judgement = judge_images(ours, theirs, gate, relation, reference, scores=scores)
     return Seen(judgement, drawn.exhibits(judgement), images, (*judgement.notes, *notes))
 
 

@@ -52,7 +52,10 @@ def pytest_configure(config: pytest.Config) -> None:
     with _usage_errors():
         config.hook.pytest_sdspeed_register.call_historic(kwargs={"registry": registry})
         if options.any_given(config):
-            _open(manager, run_of(config))
+            session = run_of(config)
+            if session.options.against and getattr(config.option, "dist", "no") != "no":
+                raise pytest.UsageError("--sd-against measures in processes of its own, which others would disturb: run without -n")
+            _open(manager, session)
 
 
 def _show_in_html(config: pytest.Config) -> None:
@@ -120,6 +123,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         from pytest_sdspeed.collecting import select
 
         select(session.config, gated)
+        run = session.config.stash[RUN]
+        if run.options.against and not session.config.option.collectonly and not session.testsfailed:
+            from pytest_sdspeed.against.opening import open_comparison
+
+            open_comparison(session.config, session.items)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

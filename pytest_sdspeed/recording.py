@@ -125,10 +125,12 @@ def _unsound(result: Result) -> str | None:
         return f"it raised: {result.raised}"
     if result.image_verdict == "fail":
         return f"its pictures fail: {why}"
-    if result.verdict == "invalid":
-        found = f" ({ratio(result.control.speedup)} {interval(result.control.low, result.control.high)})" if result.control else ""
-        return f"its A/A control broke{found}: find what disturbs this machine and run again"
-    return f"its verdict is inconclusive: {why}" if result.verdict == "inconclusive" else None
+    if result.too_large:
+        return f"it needs too much memory: {why}"
+    if result.verdict == "invalid" and result.control is not None and result.control.excludes_one:
+        found = f"{ratio(result.control.speedup)} {interval(result.control.low, result.control.high)}"
+        return f"its A/A control broke ({found}): find what disturbs this machine and run again"
+    return f"its verdict is {result.verdict}: {why}" if result.verdict in ("invalid", "inconclusive") else None
 
 
 def _regression(result: Result) -> str | None:

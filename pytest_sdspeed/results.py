@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_sdspeed.errors import UsageMistakeError
+from pytest_sdspeed.errors import UsageMistakeError, WorkerLostError
 from pytest_sdspeed.model import CONTROL, ImageGate, Interval, Result, Verdict
 
 if TYPE_CHECKING:
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 
 
 class Expected(NamedTuple):
-    """What a candidate is held to: ratio, fraction that may be missing, picture gate, and the device and recorded table of the ratio."""
+    """What a candidate is held to: ratio, fraction that may be missing, pictures, memory, and the device and recorded table of the ratio."""
 
     speedup: float
     tolerance: float
     image: ImageGate | None
     documented_on: str | None
     recorded_in: str | None
+    memory: float | None = None
 
     @property
     def floor(self) -> float:
@@ -62,11 +63,12 @@ def expected_of(name: str, choice: Choice | None, expectation: Expectation, opti
         image,
         documented_on=table.device if table else None,
         recorded_in=table.path if table and table.recorded else None,
+        memory=row.memory if row else None,
     )
 
 
 class Judged(NamedTuple):
-    """Everything a verdict is made of."""
+    """Everything a verdict is made of; ``same_weights`` where both sides have the same weights, whatever the candidate's stack does."""
 
     record: CampaignRecord
     candidate: Contestant
@@ -76,6 +78,7 @@ class Judged(NamedTuple):
     machine: Machine
     options: Options
     clip: Callable[[], ClipScorer]
+    same_weights: bool = False
 
     @property
     def weights(self) -> str | None:
@@ -86,24 +89,28 @@ class Judged(NamedTuple):
 def judged(case: Judged) -> Result:
     """The result of one row of a campaign."""
     from pytest_sdspeed.judge.blocks import latencies
+    from pytest_sdspeed.judge.memory import judge_memory
     from pytest_sdspeed.judge.verdict import combined
     from pytest_sdspeed.pictures import seen
+    from pytest_sdspeed.usage import unknowns, usage
 
     record, name, base = case.record, case.candidate.name, case.base.name
     is_baseline = name == base
     decision = None if is_baseline else record.decisions[name]
     pictures, exhibits, images, notes = seen(case)
     speed: Verdict = decision.verdict if decision else "pass"
-    verdict, reasons = combined(speed, pictures, record.control)
+    peak, peak_of_base = (record.peak_bytes.get(arm) for arm in (name, base))
+    memory = judge_memory(peak, peak_of_base, case.expected.memory, exact=case.machine.kind == "cuda")
+    verdict, reasons = combined(speed, pictures, record.control, memory=memory.reason, throttled=record.throttled)
     error = record.errors.get(name)
     if error is not None:
         # It has blocks, which are kept, but it did not hold out.
-        verdict, reasons = "fail", (str(error), *reasons)
+        verdict, reasons = ("invalid" if isinstance(error, WorkerLostError) else "fail"), (str(error), *reasons)
     interval = decision.interval if decision else Interval(1.0, 1.0, 1.0)
     blocks = decision.blocks if decision else len(record.samples_s[base])
     samples = {arm: record.samples_s[arm][:blocks] for arm in dict.fromkeys((base, CONTROL, name))}
     latency_s, baseline_latency_s = latencies(samples, name, base)
-    setup = case.candidate.setup
+    setup, profile = case.candidate.setup, record.profiles.get(name)
     return Result(
         table=case.choice.table.name if case.choice else None,
         setup=name,
@@ -132,10 +139,14 @@ def judged(case: Judged) -> Result:
         recipe=setup.recipe if setup else None,
         versions=case.machine.versions,
         weights=case.weights,
-        peak_memory_bytes=record.peak_bytes.get(name),
+        peak_memory_bytes=peak,
+        memory_share=None if is_baseline else memory.share,
+        memory_bound=case.expected.memory,
+        stages_s=profile.stages_s if profile else None,
+        telemetry=usage(case, latency_s, None if images is None else len(images)),
         exhibits=exhibits,
         starts_s={arm: pairs[:blocks] for arm, pairs in record.starts_s.items() if arm in samples},
-        notes=(*notes, *_canary_notes(record)),
+        notes=(*notes, *filter(None, (memory.note,)), *unknowns(case), *case.machine.notes),
         canary_s=record.canary_s,
         raised=None if error is None else str(error),
     )
@@ -165,11 +176,6 @@ def _speed_reasons(decision: Decision, case: Judged) -> Sequence[str]:
     budget_s = max(record.timed_s + 1.2 * seconds, 1.1 * record.block_s * total)
     wanted = f"--sd-budget {math.ceil(budget_s)} --sd-max-blocks {total}"
     return (f"{resolved}; about {decision.more_blocks} more blocks ({seconds:.0f} s) would decide it: {wanted}",)
-
-
-def _canary_notes(record: CampaignRecord) -> Sequence[str]:
-    errors = record.canary_errors.values()
-    return (f"the canary is unknown in part: {'; '.join(map(str, errors))}",) if errors else ()
 
 
 def _resolution(decision: Decision, planned: int) -> str:

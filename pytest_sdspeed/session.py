@@ -11,13 +11,15 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.contestants import Contestant
-from pytest_sdspeed.errors import UsageMistakeError
+from pytest_sdspeed.errors import OutOfMemoryError, SdSpeedError, UsageMistakeError
 from pytest_sdspeed.setups.catalog import Catalog, Choice
 from pytest_sdspeed.setups.names import BUILTIN_SETUPS, RESERVED
 
 if TYPE_CHECKING:
-    from pytest_sdspeed.measure.facts import Arm, CampaignRecord, Progress
+    from pytest_sdspeed.against.comparison import Comparison
+    from pytest_sdspeed.measure.facts import Arm, CampaignRecord, Limits, Progress
     from pytest_sdspeed.measure.memory import MemoryMeter
+    from pytest_sdspeed.measure.telemetry import Telemetry
     from pytest_sdspeed.model import Machine, Result, Table
     from pytest_sdspeed.past import Past
     from pytest_sdspeed.results import Expected
@@ -46,6 +48,7 @@ class Session:
         results: every result so far, in order.
         problems: what could not be stored, a line each; recorded: what became of ``--sd-record``.
         past: the stored runs, or None where they are not asked.
+        against: measures in the place of this under ``--sd-against``, else None.
         watcher: opens the progress display of a campaign by its name.
         campaigns: records of the tables' campaigns, by table, device and baseline.
         selected: setups that the collected tests ask for, by the table name they were asked of (None: the default table).
@@ -57,6 +60,7 @@ class Session:
         self.results: list[Result] = []
         self.problems: list[str] = []
         self.past: Past | None = None
+        self.against: Comparison | None = None
         self.recorded: list[str] = []
         self.watcher: Watcher = _unwatched
         self.selected: set[tuple[str | None, str]] = set()
@@ -65,6 +69,7 @@ class Session:
         self._open_campaign: tuple[str, str, str] | None = None
         self.own_campaigns = 0
         self._failed_rows: set[tuple[str, str]] = set()
+        self._unusable: SdSpeedError | None = None
 
     @cached_property
     def tables(self) -> tuple[Table, ...]:
@@ -138,9 +143,9 @@ class Session:
         if not table.on_cpu and not gpu:
             return f"table {table.name!r} is documented on {table.device}: run pytest {path} --sd-gpu"
         unsupported = self.setup(choice).unsupported
-        if unsupported is None and choice.setup != choice.baseline:
+        if unsupported is None and choice.setup != choice.baseline and self.options.against is None:
             unsupported = self.setup(self.catalog.baseline_of(choice)).unsupported
-        if unsupported is None and choice.row is None and expectation.speedup is None:
+        if unsupported is None and choice.row is None and expectation.speedup is None and self.options.against is None:
             help_ = "" if gpu else ", or run with --sd-gpu"
             return f"table {table.name!r} has no row {choice.setup!r} to hold it to: give the marker a speedup{help_}"
         return unsupported
@@ -182,8 +187,9 @@ class Session:
             arms = [] if candidate.name == base.name else [self._gated(candidate, expected)]
             record = self._run(f"{candidate.name} against {base.name}", base, arms, test)
         error = record.errors.get(candidate.name) or record.errors.get(base.name)
-        # A row decided before its baseline broke keeps its verdict.
-        if error is not None and candidate.name not in record.decisions:
+        decision = record.decisions.get(candidate.name)
+        # A row decided before its baseline broke keeps its verdict. One that no longer fits says nothing of its speed.
+        if error is not None and (decision is None or (isinstance(error, OutOfMemoryError) and decision.verdict == "inconclusive")):
             raise error
         result = judged(Judged(record, candidate, base, choice, expected, self.machine, self.options, lambda: self._clip_scorer))
         if confirm is not None and result.too_slow:
@@ -244,26 +250,57 @@ class Session:
     def _run(self, name: str, base: Contestant, arms: list[Arm], test: str = "") -> CampaignRecord:
         from pytest_sdspeed.measure.campaign import run_campaign
         from pytest_sdspeed.measure.clock import WallClock
-        from pytest_sdspeed.measure.facts import Limits
         from pytest_sdspeed.setups.canary import canary
         from pytest_sdspeed.setups.quiet import quiet
 
+        if self._unusable is not None:
+            raise self._unusable
         self._let_go_of_other_campaigns(base)
+        limits = self.limits(base, self._planned_rows(), self._planned_campaigns())
+        work = partial(canary, self.machine.kind, self.machine.capability)
+        with quiet(), self.watcher(name) as watch:
+            record = run_campaign(
+                base.arm(None),
+                arms,
+                limits,
+                WallClock(synchronize),
+                memory=self.memory(),
+                telemetry=self.telemetry,
+                canary=work,
+                watch=watch,
+            )
+        self._unusable = record.unusable
+        self.note_failures(record, test or name)
+        return record
+
+    def limits(self, base: Contestant, rows: int, campaigns: int) -> Limits:
+        """What a campaign may spend.
+
+        Args:
+            base: whose recipe says what is drawn.
+            rows: of the whole run, that could fail.
+            campaigns: of the whole run.
+        """
+        from pytest_sdspeed.measure.facts import Limits
+
         recipe = base.setup.recipe if base.setup else None
-        limits = Limits(
+        return Limits(
             budget_s=self.options.budget_s,
             max_blocks=self.options.max_blocks,
             seed=recipe.seed if recipe else self.options.seed or 0,
             prompts=tuple(prompt for prompt in recipe.more_prompts if prompt != recipe.prompt) if recipe else (),
-            rows=self._planned_rows() - len(self._failed_rows),
-            campaigns=self._planned_campaigns(),
+            rows=rows - len(self._failed_rows),
+            campaigns=campaigns,
         )
-        work = partial(canary, self.machine.kind)
-        with quiet(), self.watcher(name) as watch:
-            record = run_campaign(base.arm(None), arms, limits, WallClock(_synchronize), memory=self._memory(), canary=work, watch=watch)
-        # A set: a test that a plugin runs again leaves its share once.
-        self._failed_rows |= {(test or name, row) for row, decision in record.decisions.items() if decision.verdict == "fail"}
-        return record
+
+    def note_failures(self, record: CampaignRecord, name: str) -> None:
+        """Note the rows that failed, whose share of the error is left to the others.
+
+        Args:
+            record: of their campaign.
+            name: of the test or campaign. One that a plugin runs again leaves its share once.
+        """
+        self._failed_rows |= {(name, row) for row, decision in record.decisions.items() if decision.verdict == "fail"}
 
     @cached_property
     def _selected_choices(self) -> list[Choice]:
@@ -305,9 +342,23 @@ class Session:
         for setup in self._setups.values():
             if setup.choice.campaign != keep:
                 setup.release()
-        _free_device_memory()
+        if self._unusable is None:
+            _free_device_memory()
 
-    def _memory(self) -> MemoryMeter:
+    @cached_property
+    def telemetry(self) -> Telemetry:
+        """What the GPU says of itself."""
+        from pytest_sdspeed.measure.nvml import opened
+        from pytest_sdspeed.measure.telemetry import UnknownTelemetry
+
+        if self.machine.kind == "cpu":
+            return UnknownTelemetry()
+        import torch
+
+        return opened(lambda: str(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid))
+
+    def memory(self) -> MemoryMeter:
+        """A meter of this device's memory."""
         from pytest_sdspeed.measure.memory import CudaMemory, ResidentMemory
 
         if self.machine.kind == "cpu":
@@ -317,7 +368,7 @@ class Session:
         return CudaMemory(torch.cuda)
 
 
-def _synchronize() -> None:
+def synchronize() -> None:
     """Wait for the CUDA device if this process uses one, whoever started it."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():

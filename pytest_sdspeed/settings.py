@@ -38,6 +38,8 @@ class Options:
         record: where the measured table goes, or None.
         clip: folder or hub id of the CLIP model behind bounds on CLIP scores.
         confirm: measure a row that is too slow again in a new process.
+        against: the other version that is measured against, or None.
+        against_control: measure another process of that version too.
         history: ``off``, ``warn`` or ``fail``, where a row became slower than in the stored runs.
     """
 
@@ -54,6 +56,8 @@ class Options:
     clip: str
     confirm: bool
     history: str
+    against: str | None
+    against_control: bool
 
     @property
     def random_weights(self) -> bool:
@@ -72,6 +76,11 @@ def read_options(config: pytest.Config) -> Options:
         given = config.getoption(f"sd_{name}")
         return given if given is not None else config.getini(f"sdspeed_{name}") or default
 
+    against, record = value("against") or None, _output("--sd-record", value("record"))
+    if against and record:
+        raise pytest.UsageError("--sd-against and --sd-record: a reference is recorded against a table's baseline: give one of them")
+    # Versions are held to less than tables' ratios, which takes more blocks.
+    most = "200" if against else "20"
     tables = [*(config.rootpath / entry for entry in config.getini("sdspeed_tables")), *map(Path, config.getoption("sd_tables") or ())]
     return Options(
         gpu=config.getoption("sd_gpu") or config.getini("sdspeed_gpu"),
@@ -79,15 +88,22 @@ def read_options(config: pytest.Config) -> Options:
         tables=tuple(tables),
         tolerance=_number("--sd-tolerance", value("tolerance"), float, "a fraction from 0 to below 1", lambda x: 0 <= x < 1),
         budget_s=_number("--sd-budget", value("budget", "300"), float, "seconds, more than 0", lambda x: x > 0 and math.isfinite(x)) or 0.0,
-        max_blocks=_number("--sd-max-blocks", value("max_blocks", "20"), int, "a whole number, 2 or more", lambda x: x >= 2) or 0,  # noqa: PLR2004
+        max_blocks=_number("--sd-max-blocks", value("max_blocks", most), int, "a whole number, 2 or more", lambda x: x >= 2) or 0,  # noqa: PLR2004
         inconclusive=_choice("--sd-inconclusive", value("inconclusive", "fail"), INCONCLUSIVE),
         seed=_number("--sd-seed", value("seed"), int, "a whole number from 0 to 2**62", lambda x: 0 <= x <= 2**62),
         report=_output("--sd-report", value("report")),
-        record=_output("--sd-record", value("record")),
+        record=record,
         clip=value("clip", CLIP) or CLIP,
         history=_choice("--sd-history", value("history", "warn"), HISTORY),
-        confirm=config.getini("sdspeed_confirm") if config.getoption("sd_confirm") is None else config.getoption("sd_confirm"),
+        confirm=_flag(config, "confirm"),
+        against=against,
+        against_control=_flag(config, "against_control"),
     )
+
+
+def _flag(config: pytest.Config, name: str) -> bool:
+    given = config.getoption(f"sd_{name}")
+    return bool(config.getini(f"sdspeed_{name}") if given is None else given)
 
 
 def _choice(option: str, given: str | None, valid: tuple[str, ...]) -> str:

@@ -98,10 +98,11 @@ class Bench:
         self.progress.append(progress)
         self.events.append("watch")
 
-    def run(self, baseline, *rows, memory=None, canary=dict, watch=None, **limits):
+    def run(self, baseline, *rows, memory=None, telemetry=None, canary=dict, watch=None, **limits):
         """Run the campaign; unless told otherwise 20 blocks fit."""
         spend = Limits(**{"budget_s": 1e6, "max_blocks": 20, **limits})
-        return run_campaign(baseline, rows, spend, self.clock, memory=memory, canary=canary, watch=watch or self.watch)
+        watch = watch or self.watch
+        return run_campaign(baseline, rows, spend, self.clock, memory=memory, telemetry=telemetry, canary=canary, watch=watch)
 
 
 def result(setup="fp16", **facts):

@@ -38,8 +38,10 @@ GLUE_MODULES = {
     "session",
     "contestants",
     "past",
+    "against",
     "commits",
     "results",
+    "usage",
     "recording",
     "pictures",
     "extras",
@@ -53,12 +55,13 @@ MAY_IMPORT = {
     "setups": {"model", "tables"},
     "measure": {"model", "judge"},
     "history": {"model", "judge"},
+    "sides": set(),
     "report": {"model"},
 }
 KNOW_PYTEST = {
     f"{PACKAGE}.{name}"
     for name in ("options", "plugin", "hooks", "fixtures", "settings", "gate", "confirm", "collecting", "watching", "extras")
-}
+} | {f"{PACKAGE}.against.{name}" for name in ("bootstrap", "serving", "opening")}
 HEAVY = {"flip_evaluator", "numpy", "torch", "scipy", "matplotlib", "jinja2", "skimage", "diffusers", "transformers"}
 UNKNOWN_TO_RULES = {"torch", "diffusers", "transformers", "pytest", "_pytest"}
 LONGEST = 400
@@ -129,6 +132,8 @@ PLANTED = [
     ("pytest_sdspeed.measure.campaign", "import pytest"),
     ("pytest_sdspeed.report.text", "from pytest_sdspeed.judge import interval"),
     ("pytest_sdspeed.report.text", "from pytest_sdspeed import session"),
+    ("pytest_sdspeed.sides.opening", "from pytest_sdspeed.model import Row"),
+    ("pytest_sdspeed.sides.opening", "from pytest_sdspeed import Setup"),
     ("pytest_sdspeed.setups.pool", "from pytest_sdspeed.plugin import x"),
     ("pytest_sdspeed.history", "from pytest_sdspeed import measure"),
     ("pytest_sdspeed.session", "from _pytest.config import Config"),

@@ -14,9 +14,9 @@ from campaigns import durations, undecidable
 from fakes import Bench
 
 from pytest_sdspeed.errors import GenerationError
-from pytest_sdspeed.measure.campaign import palindrome
 from pytest_sdspeed.measure.clock import WallClock
 from pytest_sdspeed.measure.facts import CampaignRecord, Slot
+from pytest_sdspeed.measure.order import palindrome
 from pytest_sdspeed.model import CONTROL, Case
 
 bench = campaigns.bench
@@ -97,6 +97,7 @@ def test_warm_up_is_the_same_for_every_arm_and_never_in_the_samples(bench):
     ]
     assert all(set(durations(record, label)) == {1.0} for label in ("base", CONTROL, "row"))
     assert len(record.slots) == 6 * 3
+    assert record.warm_up_s == {"base": [100.0, 1.0], "row": [100.0, 1.0]}
 
 
 def drawing(bench, name, seen, floor=None):

@@ -124,6 +124,33 @@ def test_out_of_memory_is_told_apart(bench, error):
     assert str(found).startswith(f"big ran out of memory: tried 3 GiB ({__file__}:")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA error: out of memory\nCUDA kernel errors",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when",
+    ],
+)
+def test_memory_that_libraries_lack_is_out_of_memory_too(text):
+    assert type(explained("arm", RuntimeError(text))) is OutOfMemoryError
+
+
+@pytest.mark.parametrize("when", [0, 3])
+def test_an_arm_that_does_not_fit_says_what_there_is_and_the_others_go_on(bench, when):
+    class Small(Meter):
+        def shortage(self):
+            return "; 79.00 GiB were allocated"
+
+    big = failing(bench, "big", lambda: bench.block == when, MemoryError("tried 3 GiB"))
+    record = bench.run(bench.arm("base", 1.0), big, undecidable(bench), memory=Small())
+    assert type(record.errors["big"]) is OutOfMemoryError
+    assert str(record.errors["big"]).endswith("; 79.00 GiB were allocated")
+    assert set(record.errors) == {"big"}
+    assert len(record.samples_s["row"]) == 20
+    assert record.unusable is None
+
+
 def test_other_errors_are_not_taken_for_out_of_memory():
     assert type(explained("arm", RuntimeError("out of memory"))) is GenerationError
 

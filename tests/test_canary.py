@@ -214,7 +214,7 @@ def test_engine(sd_latency):
 
 def test_a_result_keeps_it_stores_it_and_says_what_is_unknown(gated, fake_time, monkeypatch, pytester):
     operations = {"good": lasting(fake_time, 1), "bad": broken}
-    monkeypatch.setattr("pytest_sdspeed.setups.canary.canary", lambda kind: operations if kind == "cpu" else {})
+    monkeypatch.setattr("pytest_sdspeed.setups.canary.canary", lambda kind, _capability: operations if kind == "cpu" else {})
     outcome = gated(GATE, "--benchmark-json=out.json")
     outcome.assert_outcomes(passed=1)
     outcome.stdout.fnmatch_lines(["note: candidate: the canary is unknown in part: bad ran out of memory: tried 3 GiB (*)"])
@@ -225,7 +225,7 @@ def test_a_result_keeps_it_stores_it_and_says_what_is_unknown(gated, fake_time, 
 
 
 def test_nothing_is_said_where_nothing_broke(gated, fake_time, monkeypatch):
-    monkeypatch.setattr("pytest_sdspeed.setups.canary.canary", lambda _kind: {"good": lasting(fake_time, 1)})
+    monkeypatch.setattr("pytest_sdspeed.setups.canary.canary", lambda *_machine: {"good": lasting(fake_time, 1)})
     gated(GATE).stdout.no_fnmatch_line("*canary*")
 
 

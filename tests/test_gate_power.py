@@ -59,7 +59,7 @@ def test_the_simulated_sharing_of_the_error_is_the_packages():
     assert campaigns.judged(seen, 1.0)[3:] == (0, (found < 0).any(1).mean())
     arms = [Arm(name=name, generate=str, floor=campaigns.FLOOR) for name in "abcde"]
     for trial in range(40):
-        own = _Campaign(Arm(name="base", generate=str), arms, Limits(), None, memory=None, canary=dict, watch=None)
+        own = _Campaign(Arm(name="base", generate=str), arms, Limits(), None, memory=None, telemetry=None, canary=dict, watch=None)
         own.blocks = 20
         for look in stopping.looks(20):
             own.samples = dict(zip(("base", CONTROL, *"abcde"), np.moveaxis(pairs[trial, :look], 1, 0).tolist(), strict=True))

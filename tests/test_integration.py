@@ -97,7 +97,15 @@ def test_every_row_is_measured_in_one_campaign_and_stored(run, pytester):
     assert record["peak_memory_bytes"] is None or record["peak_memory_bytes"] > 100_000
     assert record["recipe"]["weights"] == "pretrained"
     assert record["versions"]["diffusers"] == diffusers.__version__
-    assert "small_sdpa" in (pytester.path / "out.html").read_text()
+    shown = (pytester.path / "out.html").read_text()
+    assert "small_sdpa" in shown
+    assert "Stage times: unknown" not in shown
+    profiles = {setup: bench["extra_info"]["sdspeed"] for setup, bench in records.items()}
+    assert all(list(profile["stages_s"]) == ["text_encoder", "denoising", "decoding"] for profile in profiles.values())
+    flops = {setup: profile["telemetry"]["flops"] for setup, profile in profiles.items()}
+    assert flops["baseline"] == flops["small_sdpa"] > flops["distilled"] > flops["distilled_tiny_vae"] > 0
+    assert all(0 < profile["telemetry"]["ceiling_share"] < 10 for profile in profiles.values())
+    assert {profile["telemetry"]["busy_share"] for profile in profiles.values()} == {None}
     compared = pytester.run("pytest-benchmark", "compare", "out.json")
     assert compared.ret == 0
     compared.stdout.fnmatch_lines(["*test_row[[]distilled_tiny_vae[]]*"])

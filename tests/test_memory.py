@@ -95,6 +95,7 @@ def test_a_platform_that_does_not_tell_is_unknown():
     meter = UnknownMemory()
     meter.start()
     assert meter.peak_bytes() is None
+    assert meter.shortage() == ResidentMemory().shortage() == ""
 
 
 class FakeCuda:
@@ -116,6 +117,9 @@ class FakeCuda:
     def memory_allocated(self):
         return self.now
 
+    def mem_get_info(self):
+        return 2**29, 80 * 2**30
+
 
 def test_cuda_memory_forgets_earlier_peaks_and_what_was_allocated_before():
     cuda = FakeCuda()
@@ -127,3 +131,11 @@ def test_cuda_memory_forgets_earlier_peaks_and_what_was_allocated_before():
     cuda.allocate(-50)
     assert meter.peak_bytes() == 50
     assert type(meter.peak_bytes()) is int
+
+
+def test_a_shortage_says_what_was_allocated_and_what_there_is():
+    cuda = FakeCuda()
+    cuda.allocate(78 * 2**30)
+    cuda.allocate(-70 * 2**30)
+    said = CudaMemory(cuda).shortage()
+    assert said == "; 78.00 GiB were allocated and it asked for more; of the device's 80.00 GiB, 0.50 GiB are free"

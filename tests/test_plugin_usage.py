@@ -31,7 +31,7 @@ def usage_error(result, *patterns):
     ("arguments", "message"),
     [
         ("tabel='inference'", "test_marked: marker sd_latency has no argument 'tabel'; valid: sd_latency(table=None, *, speedup=None,*"),
-        ("table='inferense'", "unknown table 'inferense'; valid: attention, distillation, inference, legacy, miniature, stack"),
+        ("table='inferense'", "unknown table 'inferense'; valid: attention, distillation, fastest, inference, legacy, miniature, stack"),
         ("table=3", "table=3; valid: the name of a table"),
         ("'a', 'b'", "takes one positional argument, the table"),
         ("speedup=0", "speedup=0; valid: a ratio above 0"),
@@ -108,8 +108,8 @@ def test_a_table_of_ones_own_that_contradicts_itself_names_file_and_key(gated, p
     ("call", "message"),
     [
         ("sd_latency(engine(1.0))", "a callable needs a baseline"),
-        ("sd_latency(3, baseline=engine(1.5))", "the candidate is 3; valid: a setup fixture*or a callable"),
-        ("sd_latency(engine(1.0), baseline='fast')", "the baseline is 'fast'; valid: "),
+        ("sd_latency(3, baseline=engine(1.5))", "the candidate is 3; valid: a setup fixture (sd_fp16, ...), a callable*"),
+        ("sd_latency(engine(1.0), baseline='fast')", "the baseline is 'fast': No module named 'fast'; valid: "),
         ("(sd_latency(engine(1.0), baseline=engine(1.5)), sd_latency(engine(1.0), baseline=engine(1.5)))", "measures once per test"),
     ],
 )

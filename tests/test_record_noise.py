@@ -10,6 +10,9 @@ import record_noise
 import torch
 from record_noise import Load, Work, busy_phases, main, passes_per_slot, record
 
+from pytest_sdspeed.errors import UnsupportedError
+from pytest_sdspeed.model import Machine
+
 
 class FakeProcess:
     """Stands in for a busy process; ``alive`` counts those that run."""
@@ -142,6 +145,28 @@ def test_the_miniature_is_the_default_work():
     assert not first.requires_grad
 
 
+def test_the_work_of_the_gpu_is_a_pass_of_the_full_unet_waited_for_once_a_slot(monkeypatch):
+    from pytest_sdspeed.setups.sources import PretrainedSource
+
+    asked, waits = [], []
+
+    class Source:
+        def __init__(self, device):
+            asked.append(device)
+
+        def unet(self, model, dtype):
+            asked.extend((model, dtype))
+            return PretrainedSource("cpu").unet("miniature", "float32")
+
+    monkeypatch.setattr("pytest_sdspeed.setups.sources.RandomSource", Source)
+    monkeypatch.setattr("torch.cuda.synchronize", lambda: waits.append(1))
+    work = record_noise.gpu_work()
+    work.slot(2)
+    assert asked == ["cuda", "stable-diffusion-v1-5/stable-diffusion-v1-5", "float16"]
+    assert waits == [1]
+    assert work.once().sample.shape[0] == 2
+
+
 def test_the_command_writes_a_trace(small, tmp_path, capsys):
     output = tmp_path / "noise.json"
     assert main([str(output), "--minutes", "0.005", "--seconds-per-slot", "0.01", "--threads", "1", "--load", "1"]) == 0
@@ -157,6 +182,28 @@ def test_the_command_writes_a_trace(small, tmp_path, capsys):
     assert len(trace["load"]["start_s_end_s"]) == 1
     said = capsys.readouterr().out
     assert said.startswith(f"{output}: {len(slots)} slots of ")
+
+
+def test_the_command_records_the_gpu_that_it_found(small, monkeypatch, tmp_path):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("pytest_sdspeed.setups.machine.cuda_machine", lambda: Machine(kind="cuda", device="NVIDIA H200", versions={}))
+    monkeypatch.setattr("record_noise.gpu_work", record_noise.cpu_work)
+    assert main([str(tmp_path / "noise.json"), "--gpu", "--minutes", "0.002", "--seconds-per-slot", "0.01"]) == 0
+    trace = json.loads((tmp_path / "noise.json").read_text())
+    assert (trace["machine"]["kind"], trace["machine"]["device"]) == ("cuda", "NVIDIA H200")
+    assert "NVIDIA H200" in trace["work"]
+
+
+def test_a_gpu_without_kernels_is_refused_before_anything_is_recorded(small, monkeypatch, tmp_path):
+    def refuses():
+        raise UnsupportedError("install a torch that was built for this GPU")
+
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("pytest_sdspeed.setups.machine.cuda_machine", refuses)
+    monkeypatch.setattr("record_noise.gpu_work", lambda: pytest.fail("recorded"))
+    with pytest.raises(UnsupportedError, match="built for this GPU"):
+        main([str(tmp_path / "noise.json"), "--gpu"])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_quiet_trace_says_nothing_of_load(small, tmp_path):

@@ -162,7 +162,9 @@ def test_several_tables_make_several_files(record, tmp_path):
 
 
 def test_one_recordable_table_of_two_takes_the_path_itself(record, tmp_path):
-    path, lines = record([TF32, result("fp16", table="stack", verdict="invalid")], table(), table("stack"))
+    path, lines = record(
+        [TF32, result("fp16", table="stack", verdict="invalid", control=Interval(1.02, 1.01, 1.03))], table(), table("stack")
+    )
     assert [file.name for file in tmp_path.glob("*.toml")] == [path.name]
     assert lines[0].startswith("sd record: stack: fp16 left out: its A/A control broke")
 

@@ -51,6 +51,14 @@ REFUSED = {
         {"verdict": "invalid", "control": Interval(1.02, 1.01, 1.03), "reasons": ("A/A control",)},
         "its A/A control broke (x1.02 [1.01, 1.03]): find what disturbs this machine and run again",
     ),
+    "throttled": (
+        {"verdict": "invalid", "reasons": ("the GPU throttled in 7 blocks",)},
+        "its verdict is invalid: the GPU throttled in 7 blocks",
+    ),
+    "too large": (
+        {"verdict": "fail", "memory_share": 0.95, "memory_bound": 0.9, "reasons": ("95.0% of its baseline's",)},
+        "it needs too much memory: 95.0% of its baseline's",
+    ),
     "slower than recorded here": (
         {"verdict": "fail", "reasons": (SLOW,), "recorded_in": "h200.toml", **HERE},
         "a regression is no reference: x1.31 [1.29, 1.33] is under the floor x1.43 of h200.toml; to accept it, run without that table",

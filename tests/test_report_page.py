@@ -123,14 +123,15 @@ def test_a_run_without_campaigns_says_so():
 
 
 def test_the_page_has_a_table_per_campaign_with_the_cells_of_the_terminal():
-    rows = [baseline_result(), tf32(), failed()]
+    rows = [baseline_result(), tf32(telemetry={"busy_share": 0.84, "tflops": 312.0}), failed()]
     parsed = Page(page([*rows, failed(table="other", baseline="base")]))
     assert parsed.tags.count("table") == 2
     shown = {data["data-setup"]: cells for data, cells in parsed.rows if data.get("data-table") == "inference"}
     for row in rows:
         setup, latency, speedup, documented, floor, pictures, verdict = text.row(row)
         tolerance = "" if row.is_baseline else "5%"
-        assert shown[row.setup] == [setup, documented, floor, tolerance, latency, speedup, pictures, verdict]
+        use = [text.busy(row), text.rate(row)]
+        assert shown[row.setup] == [setup, documented, floor, tolerance, latency, speedup, *use, pictures, verdict]
 
 
 def test_rows_tell_programs_the_unrounded_values():
@@ -171,7 +172,7 @@ def test_callables_have_no_recipe():
 
 
 def test_the_machine_is_described_by_facts_and_results():
-    telemetry = {"clock_mhz": {"least": 1980, "most": None}, "busy": 0.54321}
+    telemetry = {"clock_mhz": {"least": 1980, "most": None}, "power_w": [500.25, 600.0, 700.0], "throttle_reasons": [], "busy": 0.54321}
     said = words(page([tf32(telemetry=telemetry), failed(control=None)], {"host": "node 7", "device": "H200 of the facts"}))
     machine = said[said.index("The machine") :]
     assert "host node 7" in machine
@@ -179,7 +180,10 @@ def test_the_machine_is_described_by_facts_and_results():
     assert "device NVIDIA" not in machine
     assert "weights random" in machine
     assert "torch 2.13.0" in machine
-    assert "inference, tf32 : clock mhz least 1980, clock mhz most unknown, busy 0.5432" in machine
+    assert (
+        "inference, tf32 : clock mhz least 1980, clock mhz most unknown, power w 500.2 / 600 / 700, throttle reasons none, busy 0.5432"
+        in machine
+    )
 
 
 def test_campaigns_under_two_controls_are_both_described():

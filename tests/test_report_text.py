@@ -210,6 +210,21 @@ def test_a_small_tolerance_is_not_rounded_away(tolerance, said):
     assert f"(tolerance {said})" in text.message(failed(tolerance=tolerance))
 
 
+def test_a_bound_on_memory_that_was_judged_is_in_the_message():
+    assert ", 6 blocks, 93.8% of the baseline's peak memory (at most 90.0%). Reason" in text.message(
+        failed(memory_share=0.9375, memory_bound=0.9)
+    )
+    for facts in ({"memory_share": 0.9}, {"memory_bound": 0.9}):
+        assert "memory" not in text.message(failed(**facts))
+
+
+def test_a_row_that_fails_on_its_memory_alone_is_not_too_slow():
+    large = failed(memory_share=0.9375, memory_bound=0.9)
+    assert (failed().too_slow, large.too_slow, large.too_large) == (True, False, True)
+    assert not failed(memory_share=0.9, memory_bound=0.9).too_large
+    assert "--sd-record" not in text.message(large)
+
+
 def test_a_baseline_is_not_compared_with_itself():
     black = text.message(baseline_result(verdict="fail", image_verdict="fail", reasons=("seed 0: black",)))
     assert black == "baseline on NVIDIA H200: 1.93 s, 6 blocks. Reason: seed 0: black."

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from dataclasses import fields, replace
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 
@@ -116,6 +117,28 @@ def test_the_miniature_has_the_recipes_of_the_documented_tables(builtin):
     assert groups["distilled"] == groups["distilled_tiny_vae"] == "baseline_b4"
 
 
+def test_our_own_table_says_that_its_figures_are_goals_and_that_no_row_is_slower_than_the_one_before(builtin):
+    table = builtin["fastest"]
+    assert (ROOT / table.source).is_file()
+    assert table.device == "no device yet (goals)"
+    assert "goals: none of them was measured" in table.notes[0]
+    assert table.row("fastest_compile_cache_3_tiny_vae_distilled_b1").speedup == 8
+    for group in ("b1", "b4"):
+        for branch in ("graphs", "compile"):
+            other = {"graphs": "compile", "compile": "graphs"}[branch]
+            rows = [row for row in table.rows if row.setup.endswith(group) and other not in row.setup]
+            assert [row.speedup for row in rows] == sorted(row.speedup for row in rows)
+            stacks = [set(row.optimizations) - {"feature_cache_2", "feature_cache_3"} for row in rows]
+            assert all(one <= other for one, other in pairwise(stacks))
+
+
+def test_our_own_table_holds_every_row_of_equal_weights_and_autoencoder_against_the_baseline(builtin):
+    for row in builtin["fastest"].rows:
+        other = {"tiny_vae", "distilled_unet"} & set(row.optimizations)
+        assert (row.image_random is None) == (row.is_baseline or bool(other)), row.setup
+        assert (row.image is not None and row.image.psnr is not None) == (not row.is_baseline and not other), row.setup
+
+
 def test_inference_recipe_and_stacks(builtin):
     table = builtin["inference"]
     assert {row.recipe for row in table.rows} == {
@@ -156,6 +179,7 @@ def test_distillation_recipe_and_stacks(builtin):
     assert [row.optimizations for row in table.rows] == [(), ("distilled_unet",), ("distilled_unet", "tiny_vae")]
     assert [row.image for row in table.rows] == [None, *[ImageGate(clip_drop=0.03)] * 2]
     assert all(row.image_random is None for row in table.rows)
+    assert [row.memory for row in table.rows] == [None, 0.95, 0.8]
 
 
 def test_attention_rows_take_the_recipe_of_their_group(builtin):
@@ -266,6 +290,7 @@ def make_table(**changes):
                 speedup=1e-5,
                 tolerance=0.1,
                 image=ImageGate(psnr=30.0, ssim=-0.5),
+                memory=0.1 + 0.2,
             ),
             Row(setup="d", optimizations=(), baseline="d", recipe=other, speedup=1.0, image_random=ImageGate(mae=1e-9)),
         ),

@@ -37,6 +37,9 @@ FAULTS = {
     "unknown row key": ("speedup = 1.27", "speed_up = 1.27", "rows[1].speed_up", ["did you mean 'speedup'?", "latency_s"]),
     "unknown gate": ("psnr = 28", "lpips = 28", "rows[1].image.lpips", ["unknown key", "valid: psnr, ssim, mae"]),
     "empty gate": ("{psnr = 28, ssim = 0.90}", "{}", "rows[1].image", ["must not be empty; valid: psnr, ssim, mae"]),
+    "no memory": ("psnr = 28, ssim = 0.90}", "psnr = 28}\nmemory = 0", "rows[1].memory", ["must be greater than 0, not 0"]),
+    "memory in words": ("psnr = 28, ssim = 0.90}", 'psnr = 28}\nmemory = "90%"', "rows[1].memory", ["must be a number, not a string"]),
+    "endless memory": ("psnr = 28, ssim = 0.90}", "psnr = 28}\nmemory = inf", "rows[1].memory", ["must be finite"]),
     "missing schema": ("schema = 1\n", "", "schema", ["missing"]),
     "missing name": ('name = "mine"\n', "", "name", ["missing", "title, source, device"]),
     "missing device": ('device = "NVIDIA A100"\n', "", "device", ["missing"]),
@@ -190,6 +193,10 @@ def test_no_required_line_can_be_left_out(write, seam):
 
 def test_random_gate_faults_name_their_own_key(write):
     refused(write(VALID.replace("image = {psnr = 28", "image_random = {psnr = -1")), "rows[1].image_random.psnr", "greater than 0")
+
+
+def test_a_baseline_has_no_bound_on_its_memory(write):
+    refused(write(VALID.replace("speedup = 1\n", "speedup = 1\nmemory = 0.9\n")), "rows[0].memory", "on a row compared with it")
 
 
 def test_not_utf8(write):

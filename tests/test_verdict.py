@@ -51,6 +51,20 @@ def test_a_powerless_gate_is_said_and_changes_nothing():
     assert combined("pass", PICTURES["powerless"], CONTROLS["good"]) == ("pass", ("gate has no power",))
 
 
+def test_too_much_memory_fails_beside_wrong_pictures_and_however_the_timing_went():
+    assert combined("pass", None, CONTROLS["good"], memory="too much") == ("fail", ("too much",))
+    assert combined("pass", PICTURES["fail"], CONTROLS["slow"], memory="too much", throttled="hot") == (
+        "fail",
+        ("seed 0: black", "too much"),
+    )
+
+
+def test_throttling_leaves_no_verdict_on_speed():
+    for speed in SPEEDS:
+        assert combined(speed, PICTURES["powerless"], CONTROLS["good"], throttled="hot") == ("invalid", ("hot", "gate has no power"))
+    assert [reason.split()[0] for reason in combined("pass", None, CONTROLS["slow"], throttled="hot")[1]] == ["hot", "A/A"]
+
+
 @pytest.mark.parametrize("control", [Interval(1.0, 1.0, 1.0), Interval(1.01, 1.0, 1.02), Interval(0.99, 0.98, 1.0)])
 def test_a_control_that_touches_one_holds(control):
     assert combined("pass", None, control) == ("pass", ())

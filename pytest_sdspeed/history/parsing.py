@@ -44,6 +44,9 @@ def file_facts(content: bytes, written: float) -> FileFacts:
         if schema != SCHEMA:
             wrong.setdefault("schema", f"schema {shortened(schema)} is not {SCHEMA}")
             continue
+        if extra.get("against") is not None:
+            # What two versions are to each other belongs to no level.
+            continue
         try:
             results.append((series_facts(extra, name), _image_verdict(extra), result_facts(extra)))
         except StoredRunError as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from pytest_sdspeed.errors import StoredRunError
 from pytest_sdspeed.history.pictures import described, restored
 from pytest_sdspeed.judge.blocks import latencies
-from pytest_sdspeed.model import ImageVerdict, Interval, Recipe, Result, Verdict
+from pytest_sdspeed.model import Against, ImageVerdict, Interval, Recipe, Result, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ SCHEMA = 1
 _UNKNOWN = ("stages_s", "telemetry", "confirmation")
 """Mappings that may be None."""
 _REQUIRED = ("table", "setup", "baseline", "device", "verdict", "image_verdict", "versions", "peak_memory_bytes")
-_LATER = ("documented_on", "planned_blocks", "resolves", "recorded_in", "raised", *_UNKNOWN)
+_LATER = ("documented_on", "planned_blocks", "resolves", "recorded_in", "raised", "memory_share", "memory_bound", *_UNKNOWN)
 """Keys that records of this schema may lack."""
 
 
@@ -49,7 +49,8 @@ def record(result: Result) -> dict[str, Any]:
         "control": None if result.control is None else {name: _number(value) for name, value in asdict(result.control).items()},
         "starts_s": _slots(result.starts_s),
         "canary_s": {operation: [float(seconds) for seconds in taken] for operation, taken in result.canary_s.items()},
-        **_named(result, "recorded_in", "raised"),
+        **_named(result, "recorded_in", "raised", "memory_share", "memory_bound"),
+        "against": None if result.against is None else _stored_against(result.against),
         "notes": list(result.notes),
         "pictures": [described(exhibit) for exhibit in result.exhibits],
     }
@@ -62,7 +63,29 @@ def stored_recipe(result: Result) -> dict[str, Any] | None:
     return asdict(result.recipe) | {"more_prompts": list(result.recipe.more_prompts), "weights": result.weights}
 
 
-def _named(result: Result, *names: str) -> dict[str, Any]:
+def _stored_against(against: Against) -> dict[str, Any]:
+    control = against.process_control
+    return {
+        **_named(against, "spec", "label", "identical"),
+        "versions": dict(against.versions),
+        "stages": {stage: _number(ratio) for stage, ratio in against.stages.items()},
+        "process_control": None if control is None else {name: _number(value) for name, value in asdict(control).items()},
+    }
+
+
+def _against_of(stored: Mapping[str, Any] | None) -> Against | None:
+    if stored is None:
+        return None
+    control = stored["process_control"]
+    stages = {stage: figure(ratio) for stage, ratio in stored["stages"].items()}
+    return Against(
+        **{name: stored[name] for name in ("spec", "label", "versions", "identical")},
+        stages=stages,
+        process_control=None if control is None else Interval(*map(figure, control.values())),
+    )
+
+
+def _named(result: Result | Against, *names: str) -> dict[str, Any]:
     return {name: getattr(result, name) for name in names}
 
 
@@ -117,6 +140,7 @@ def _facts(stored: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         "image": {metric: figure(value) for metric, value in stored["image"].items()},
         "images": None,
         "exhibits": tuple(restored(exhibit, folder) for exhibit in stored.get("pictures", ())),
+        "against": _against_of(stored.get("against")),
         "recipe": None if recipe is None else Recipe(**{name: _tupled(value) for name, value in recipe.items() if name in known}),
         "weights": None if recipe is None else recipe["weights"],
     }

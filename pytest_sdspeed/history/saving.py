@@ -62,7 +62,8 @@ def store(benchmark: Any, clock: ReplayClock, result: Result) -> None:
         result: what was measured.
     """
     samples = iter(own_samples(result))
-    benchmark.group = f"{result.table or 'callables'} on {result.device}"
+    against = f" against {result.against.label}" if result.against else ""
+    benchmark.group = f"{result.table or 'callables'}{against} on {result.device}"
     benchmark.pedantic(lambda: clock.advance(next(samples)), rounds=len(own_samples(result)), iterations=1)
     benchmark.extra_info[EXTRA] = record(result)
 

@@ -1,4 +1,4 @@
-"""One verdict out of speed, pictures and the A/A control."""
+"""One verdict out of speed, pictures, memory, the A/A control and the machine."""
 
 from __future__ import annotations
 
@@ -9,24 +9,30 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import Interval, Verdict
 
 
-def combined(speed: Verdict, pictures: ImageJudgement | None, control: Interval | None) -> tuple[Verdict, tuple[str, ...]]:
+def combined(
+    speed: Verdict, pictures: ImageJudgement | None, control: Interval | None, *, memory: str = "", throttled: str = ""
+) -> tuple[Verdict, tuple[str, ...]]:
     """The verdict of a row, with what decided it apart from its speed.
 
-    Wrong pictures fail whatever the machine did to the timing. A control that excludes 1 says that the same work took different times, so
-    that no speed verdict of the campaign can be trusted.
+    Wrong pictures and too much memory fail whatever the machine did to the timing. A GPU that throttled too often, or a control that excludes 1,
+    which says that the same work took different times, leave no speed verdict of the campaign to be trusted.
 
     Args:
         speed: what the looks decided.
         pictures: their judgement, or None where there was nothing to judge.
         control: the A/A control's interval, or None where it could not be formed.
+        memory: why the row needs too much of it, or "".
+        throttled: why throttling ended the campaign, or "".
 
     Returns:
         The verdict, and the reasons in words; a powerless picture gate is a reason without being a failure.
     """
-    said = pictures.reasons if pictures else ()
-    if pictures and pictures.verdict == "fail":
+    said = (*(pictures.reasons if pictures else ()), *filter(None, (memory,)))
+    if memory or (pictures and pictures.verdict == "fail"):
         return "fail", said
+    broken = [throttled] if throttled else []
     if control is not None and control.excludes_one:
-        broken = f"A/A control x{control.speedup:.3f} [{control.low:.3f}, {control.high:.3f}] excludes x1: equal work took unequal time"
-        return "invalid", (broken, *said)
-    return speed, said
+        broken.append(
+            f"A/A control x{control.speedup:.3f} [{control.low:.3f}, {control.high:.3f}] excludes x1: equal work took unequal time"
+        )
+    return ("invalid", (*broken, *said)) if broken else (speed, said)

@@ -4,50 +4,43 @@ from __future__ import annotations
 
 import gc
 import random
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_sdspeed.errors import GenerationError
-from pytest_sdspeed.judge import speed, stopping
+from pytest_sdspeed.errors import GenerationError, OutOfMemoryError, SdSpeedError, ThrottledError
+from pytest_sdspeed.judge import speed, stopping, throttling
 from pytest_sdspeed.measure.canary import CanaryTimes, both, time_canary
+from pytest_sdspeed.measure.collector import collecting_between_slots
 from pytest_sdspeed.measure.explaining import explained
 from pytest_sdspeed.measure.facts import Arm, CampaignRecord, Decision, Limits, Progress, Slot
 from pytest_sdspeed.measure.memory import MemoryMeter, UnknownMemory
+from pytest_sdspeed.measure.order import palindrome
+from pytest_sdspeed.measure.profiling import profiles, unusable
+from pytest_sdspeed.measure.telemetry import Reading, Telemetry, UnknownTelemetry, spent_j, throttling_of
 from pytest_sdspeed.model import CONTROL, Case
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    from pytest_sdspeed.errors import UnusableDeviceError
     from pytest_sdspeed.measure.canary import Operations
     from pytest_sdspeed.measure.clock import Clock
+    from pytest_sdspeed.model import Profile
 
 Samples = dict[str, list[tuple[float, float]]]
 
 
 class _Timed(NamedTuple):
-    """One timed generation: when it began, by the campaign's clock, and how long it took, in seconds."""
+    """One timed generation, as a slot has it; it began at ``start_s`` by the campaign's clock."""
 
     start_s: float
     duration_s: float
+    reading: Reading
+    energy_j: float | None
 
 
 def _unwatched(_progress: Progress) -> None:
     """Nobody watches."""
-
-
-def palindrome(baseline: str, rows: Sequence[str], order: random.Random) -> tuple[str, ...]:
-    """Slot order of one block.
-
-    The first half holds every row once and the baseline twice, shuffled; the second half is its mirror image, so that every arm's mean
-    position is the middle of the block and a linear drift cancels. Of the baseline's two pairs the outer one keeps its name and the
-    inner one is called ``model.CONTROL``: a dependence on the position in the block separates them.
-    """
-    half = [baseline, baseline, *rows]
-    order.shuffle(half)
-    inner = len(half) - 1 - half[::-1].index(baseline)
-    half[inner] = CONTROL
-    return (*half, *reversed(half))
 
 
 def run_campaign(
@@ -57,6 +50,7 @@ def run_campaign(
     clock: Clock,
     *,
     memory: MemoryMeter | None = None,
+    telemetry: Telemetry | None = None,
     canary: Callable[[], Operations] = dict,
     watch: Callable[[Progress], None] = _unwatched,
 ) -> CampaignRecord:
@@ -68,14 +62,16 @@ def run_campaign(
         limits: budget, most blocks, seed.
         clock: tells time and waits for the device.
         memory: meter of the warm-up generations.
+        telemetry: asked right before and right after every timed region.
         canary: the operations that are timed right before and right after the timed part, asked for after warm-up.
         watch: called before every generation, outside the timed region.
 
     Returns:
         The record. An arm that raises leaves the campaign with its error there; everything measured so far is kept. Where the baseline
-        raises, the campaign ends, and every row that was not decided carries that error.
+        raises, or the device no longer answers, the campaign ends, and every row that was not decided carries that error.
     """
-    return _Campaign(baseline, rows, limits, clock, memory=memory or UnknownMemory(), canary=canary, watch=watch).run()
+    meter, said = memory or UnknownMemory(), telemetry or UnknownTelemetry()
+    return _Campaign(baseline, rows, limits, clock, memory=meter, telemetry=said, canary=canary, watch=watch).run()
 
 
 class _Campaign:
@@ -87,11 +83,12 @@ class _Campaign:
         clock: Clock,
         *,
         memory: MemoryMeter,
+        telemetry: Telemetry,
         canary: Callable[[], Operations],
         watch: Callable[[Progress], None],
     ) -> None:
         self.baseline, self.limits, self.clock = baseline, limits, clock
-        self.memory, self.canary, self.watch = memory, canary, watch
+        self.memory, self.telemetry, self.canary, self.watch = memory, telemetry, canary, watch
         self.arms = {arm.name: arm for arm in (baseline, *rows)}
         if len(self.arms) != len(rows) + 1 or CONTROL in self.arms:
             raise ValueError(f"arms need distinct names other than {CONTROL!r}: {[baseline.name, *(row.name for row in rows)]}")
@@ -101,25 +98,36 @@ class _Campaign:
         self.references: dict[str, dict[Case, Any]] = {name: {} for name, arm in self.arms.items() if arm.reference}
         self.peaks: dict[str, int | None] = {}
         self.costs: dict[str, float] = {}
+        self.warm_up_s: dict[str, list[float]] = {}
         self.errors: dict[str, Exception] = {}
         self.decisions: dict[str, Decision] = {}
         self.failed: set[str] = set()
         self.slots: list[Slot] = []
+        self.discarded: list[tuple[Slot, ...]] = []
+        self.throttled = ""
+        self.unusable: UnusableDeviceError | None = None
         self.canary_before = self.canary_after = CanaryTimes({}, {})
+        self.profiles: dict[str, Profile] = {}
         self.blocks = 0
         self.looks: tuple[int, ...] = ()
         self.at_stake = max(limits.rows, sum(row.floor is not None for row in rows), 1)
         self.block_s = self.timed_s = self.started = 0.0
 
     def run(self) -> CampaignRecord:
-        self._warm_up()
-        if self.baseline.name not in self.errors:
+        self._prepare()
+        if not self._ended:
+            self._warm_up()
+        if not self._ended:
             self._draw_references()
+        if not self._ended:
             operations = self.canary()
-            with _collecting_between_slots():
+            with collecting_between_slots():
                 self.canary_before = self._time_canary(operations)
                 self._timed_part()
-                self.canary_after = self._time_canary(operations)
+                self.canary_after = self._time_canary({} if self.unusable else operations)
+            if not self.unusable:
+                held_out = [arm for arm in self.arms.values() if arm.name not in self.errors]
+                self.profiles, self.unusable = profiles(held_out, self.limits.case, self.clock, self.watch)
         self._close()
         return CampaignRecord(
             baseline=self.baseline.name,
@@ -130,6 +138,7 @@ class _Campaign:
             decisions=self.decisions,
             errors=self.errors,
             peak_bytes=self.peaks,
+            warm_up_s=self.warm_up_s,
             control=speed.control_interval(self.samples[self.baseline.name], self.samples[CONTROL], self.limits.campaigns),
             looks=self.looks,
             planned_blocks=self.blocks,
@@ -138,11 +147,20 @@ class _Campaign:
             case=self.limits.case,
             canary_s=both(self.canary_before, self.canary_after),
             canary_errors=self.canary_before.errors | self.canary_after.errors,
+            profiles=self.profiles,
+            discarded=tuple(self.discarded),
+            throttled=self.throttled,
+            unusable=self.unusable,
+            telemetry_note=self.telemetry.note,
         )
+
+    @property
+    def _ended(self) -> bool:
+        """Whether the baseline, or the device, broke."""
+        return self.baseline.name in self.errors
 
     def _warm_up(self) -> None:
         """A generation of every arm for every case, two at least: compilers and caches settle, and the fastest tells what a slot costs."""
-        self._prepare()
         for arm in [arm for arm in self.arms.values() if arm.name not in self.errors]:
             for case in self.limits.cases:
                 self.watch(Progress(phase="warm-up", arm=arm.name))
@@ -150,11 +168,12 @@ class _Campaign:
                 taken = self._generate(arm, case)
                 if taken is None:
                     break
+                self.warm_up_s.setdefault(arm.name, []).append(taken.duration_s)
                 # Compiling and contention only slow.
                 self.costs[arm.name] = min(taken.duration_s, self.costs.get(arm.name, taken.duration_s))
                 extra = self.memory.peak_bytes()
                 self.peaks[arm.name] = None if extra is None else arm.held_bytes() + extra
-            if self.baseline.name in self.errors:
+            if self._ended:
                 return
 
     def _prepare(self) -> None:
@@ -167,7 +186,7 @@ class _Campaign:
                     arm.reference.prepare()
             except Exception as error:  # noqa: BLE001 - whatever an arm raises ends that arm, never the others
                 self._leave(arm, explained(arm.name, error))
-            if self.baseline.name in self.errors:
+            if self._ended:
                 return
 
     def _draw_references(self) -> None:
@@ -183,6 +202,8 @@ class _Campaign:
                     self._leave(arm, explained(arm.name, error))
                     break
                 gc.collect()
+            if self._ended:
+                return
 
     def _drawn(self, arm: Arm, case: Case) -> Any:
         """What an arm generates, waited for, whatever time it takes."""
@@ -209,26 +230,28 @@ class _Campaign:
         self.started = self.clock.now()
         block, done = 0, False
         while block < self.blocks and not done:
-            block += 1
-            if not self._block(block, palindrome(self.baseline.name, list(self.active), order)):
+            if not self._block(block + 1, palindrome(self.baseline.name, list(self.active), order)):
                 break
+            block = len(self.samples[self.baseline.name])
+            # Asked again after a discarded block, a look finds what it found.
             if block in self.looks:
                 self._look(block)
             self.timed_s = self.clock.now() - self.started
             if block == stopping.LEAST_BLOCKS:
                 # Contention and compiling only slow: warm-up may have been slower than what follows.
-                self._plan(min(self.block_s, self.timed_s / block))
+                self._plan(min(self.block_s, self.timed_s / (block + len(self.discarded))))
             done = not self.active if gated else block in self.looks
             done = done or (block >= stopping.LEAST_BLOCKS and self.timed_s >= self.limits.budget_s)
         self.timed_s = self.clock.now() - self.started
 
     def _block(self, block: int, order: Iterable[str]) -> bool:
-        """One block. Only arms that finished both of their slots gain a sample.
+        """One block. Only arms that finished both of their slots gain a sample, and none does where the GPU throttled.
 
         Returns:
-            False where the baseline broke.
+            False where the campaign ends: the baseline or the device broke, or the GPU throttled too often.
         """
         taken: dict[str, list[float]] = {}
+        first = len(self.slots)
         for label in order:
             arm = self.baseline if label == CONTROL else self.arms[label]
             if arm.name in self.errors:
@@ -237,13 +260,24 @@ class _Campaign:
             timed = self._generate(arm, self.limits.case)
             if timed is not None:
                 taken.setdefault(label, []).append(timed.duration_s)
-                self.slots.append(Slot(label, block, timed.start_s - self.started, timed.duration_s))
-        if self.baseline.name in self.errors:
-            return False
+                self.slots.append(Slot(label, block, timed.start_s - self.started, *timed[1:]))
+            if self._ended:
+                return False
+        if any(throttling.distorted(slot.reading.reasons) for slot in self.slots[first:]):
+            return self._discard(first)
         for label, durations in taken.items():
             if label == CONTROL or label not in self.errors:
                 self.samples[label].append((durations[0], durations[1]))
         return True
+
+    def _discard(self, first: int) -> bool:
+        """Take a block out, the slots from ``first`` on. Returns whether another may be measured in its place."""
+        self.discarded.append(tuple(self.slots[first:]))
+        del self.slots[first:]
+        if len(self.discarded) <= throttling.most_discarded(self.blocks):
+            return True
+        self.throttled = throttling_of(self.discarded, self.blocks)
+        return False
 
     def _left(self, block: int) -> float:
         """Seconds the plan still takes at the pace of the blocks before this one."""
@@ -266,10 +300,10 @@ class _Campaign:
         try:
             with arm.slot():
                 self.clock.synchronize()
+                energy_j = self.telemetry.energy_j()
                 start = self.clock.now()
-                pictures = arm.generate(case)
-                self.clock.synchronize()
-                duration = self.clock.now() - start
+                pictures, duration = arm.timed(case) if arm.timed else self._timed(arm, case, start)
+                reading = self.telemetry.read()
         except Exception as error:  # noqa: BLE001 - whatever an arm raises ends that arm, never the others
             self._leave(arm, explained(arm.name, error))
             return None
@@ -277,11 +311,20 @@ class _Campaign:
             self._leave(arm, GenerationError(f"{arm.name} took no time that the clock can tell: let one call do more work"))
             return None
         self.pictures[arm.name][case] = pictures
-        return _Timed(start, duration)
+        return _Timed(start, duration, reading, spent_j(energy_j, reading.energy_j))
 
-    def _leave(self, arm: Arm, error: Exception) -> None:
-        self.errors[arm.name] = error
+    def _timed(self, arm: Arm, case: Case, start: float) -> tuple[Any, float]:
+        pictures = arm.generate(case)
+        self.clock.synchronize()
+        return pictures, self.clock.now() - start
+
+    def _leave(self, arm: Arm, error: SdSpeedError) -> None:
         self.active.pop(arm.name, None)
+        self.unusable = unusable(self.clock, error)
+        if self.unusable:
+            self.errors |= {arm.name: self.unusable, self.baseline.name: self.unusable}
+        else:
+            self.errors[arm.name] = OutOfMemoryError(f"{error}{self.memory.shortage()}") if isinstance(error, OutOfMemoryError) else error
 
     def _look(self, blocks: int) -> None:
         """Decide what can be decided. A row that fails leaves its share of the error to the others (Holm 1979), which are then asked again."""
@@ -320,6 +363,8 @@ class _Campaign:
 
         An arm that raised keeps what its whole blocks say beside its error.
         """
+        if self.throttled and len(self.samples[self.baseline.name]) < stopping.LEAST_BLOCKS:
+            self.errors[self.baseline.name] = ThrottledError(f"invalid: {self.throttled}, and fewer than {stopping.LEAST_BLOCKS} are left")
         for name, arm in self.arms.items():
             if name in self.decisions or arm is self.baseline:
                 continue
@@ -341,18 +386,3 @@ def _undecided(decision: Decision) -> Decision:
     if decision.verdict != "inconclusive":
         more = next((look - decision.blocks for look in stopping.later_looks(decision.blocks)), None)
     return replace(decision, verdict="inconclusive", more_blocks=more)
-
-
-@contextmanager
-def _collecting_between_slots() -> Iterator[None]:
-    """Keep the garbage collector out of the slots, and what exists already out of the collections between them."""
-    enabled = gc.isenabled()
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
-        if enabled:
-            gc.enable()

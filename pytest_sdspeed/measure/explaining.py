@@ -9,6 +9,9 @@ from pytest_sdspeed.errors import GenerationError, OutOfMemoryError, SdSpeedErro
 if TYPE_CHECKING:
     from types import TracebackType
 
+_NO_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+"""What CUDA and its libraries say where they, not torch's allocator, run out of memory."""
+
 
 def explained(arm: str, error: Exception) -> SdSpeedError:
     """An arm's exception as one of this package's own: its first line, since torch prints whole tensors into some, and where it was raised.
@@ -23,7 +26,7 @@ def explained(arm: str, error: Exception) -> SdSpeedError:
         return error.with_traceback(None)
     first = (str(error).strip() or "no message").splitlines()[0][:300] + _raised_at(error.__traceback__)
     # By name, since this room does not import torch, whose OutOfMemoryError is no MemoryError.
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or any(said in first for said in _NO_MEMORY):
         return OutOfMemoryError(f"{arm} ran out of memory: {first}")
     return GenerationError(f"{arm} raised {type(error).__name__}: {first}")
 

@@ -6,11 +6,13 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pytest_sdspeed.model import Case
+from pytest_sdspeed.measure.telemetry import UNREAD, Reading
+from pytest_sdspeed.model import Case, Profile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from pytest_sdspeed.errors import SdSpeedError
     from pytest_sdspeed.model import Interval, Verdict
 
 
@@ -32,6 +34,8 @@ class Arm:
         prepare: builds what ``generate`` needs; called once, before any arm's warm-up.
         held_bytes: memory the prepared arm holds between generations.
         reference: draws what the pictures are compared with in the baseline's place, or None; never timed.
+        timed: generates in another process, which times it: pictures and seconds. None: ``generate`` is timed here.
+        profile: generates once or a few times more, in slots of its own, to see where the time goes; None where nobody can tell.
     """
 
     name: str
@@ -42,6 +46,8 @@ class Arm:
     prepare: Callable[[], None] = _ready
     held_bytes: Callable[[], int] = int
     reference: Arm | None = None
+    profile: Callable[[Case], Profile] | None = None
+    timed: Callable[[Case], tuple[Any, float]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +83,23 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One timed generation: whose, in which block, when it began (seconds into the timed part) and how long it took."""
+    """One timed generation.
+
+    Attributes:
+        arm: whose.
+        block: in which one, from 1.
+        start_s: when it began, seconds into the timed part.
+        duration_s: how long it took, seconds.
+        reading: what the device said right after it.
+        energy_j: by the device's counter, joules, or None where that is unknown.
+    """
 
     arm: str
     block: int
     start_s: float
     duration_s: float
+    reading: Reading = UNREAD
+    energy_j: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,12 +129,17 @@ class CampaignRecord:
     Attributes:
         baseline: name of the baseline arm; its second pair of slots is stored under ``model.CONTROL``.
         samples_s: arm -> [first, second] slot of every block, seconds.
-        slots: every timed slot in order.
+        slots: every timed slot in order, but those of discarded blocks.
+        discarded: the slots of each block that was discarded since the GPU throttled in it.
+        throttled: why throttling ended the campaign, or "".
+        unusable: why nothing more can be measured on the device, or None.
+        telemetry_note: why the device told nothing of itself, or "".
         pictures: arm -> case -> what the arm returned.
         references: arm -> case -> what its reference returned, for the arms that have one.
         decisions: arm -> decision, for the arms that were measured.
         errors: arm -> what it raised; such an arm left the campaign.
         peak_bytes: arm -> what the arm holds and the most a warm-up generation needed beside it, or None where the platform does not tell.
+        warm_up_s: arm -> its warm-up generations in order, seconds; the first holds what compilers and autotuners take.
         control: the A/A control, or None with fewer than two blocks.
         looks: the block counts at which rows could be decided; planned_blocks: how many the budget allowed, fixed before the first.
         block_s: seconds one block was expected to take.
@@ -125,6 +147,7 @@ class CampaignRecord:
         case: what the timed slots drew.
         canary_s: operation -> its times right before and right after the timed part, seconds, where it has both.
         canary_errors: operation -> why it lacks one.
+        profiles: arm -> where a generation's time goes, for the arms that have a profile and did not raise.
     """
 
     baseline: str
@@ -143,6 +166,12 @@ class CampaignRecord:
     references: Mapping[str, Mapping[Case, Any]] = field(default_factory=dict)
     canary_s: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     canary_errors: Mapping[str, Exception] = field(default_factory=dict)
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
+    warm_up_s: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    discarded: tuple[tuple[Slot, ...], ...] = ()
+    throttled: str = ""
+    unusable: SdSpeedError | None = None
+    telemetry_note: str = ""
 
     @property
     def starts_s(self) -> dict[str, list[tuple[float, float]]]:
@@ -156,8 +185,8 @@ class CampaignRecord:
 
     @property
     def overhead(self) -> float:
-        """Fraction by which the timed part exceeds the sum of its slots."""
-        inside = sum(slot.duration_s for slot in self.slots)
+        """Fraction by which the timed part exceeds the sum of its slots, discarded ones included."""
+        inside = sum(slot.duration_s for slots in (self.slots, *self.discarded) for slot in slots)
         return self.timed_s / inside - 1 if inside else 0.0
 
 
@@ -166,7 +195,7 @@ class Progress:
     """Where a campaign stands, for whoever watches.
 
     Attributes:
-        phase: ``warm-up``, ``canary`` or ``block``, or that another process measures.
+        phase: ``warm-up``, ``canary``, ``block`` or ``profile``, or that another process measures.
         arm: about to run; "" where it is none.
         block: number from 1; blocks: how many the plan allows.
         left_s: seconds left of the plan at the expected pace, None while unknown.

@@ -20,6 +20,10 @@ class MemoryMeter(Protocol):
         """Greatest memory in use since ``start`` beyond what was in use then, bytes; None where the platform does not tell."""
         ...
 
+    def shortage(self) -> str:
+        """What an arm that ran out of memory would have needed, and what there is; "" where the platform does not tell."""
+        ...
+
 
 class UnknownMemory:
     """A platform that does not tell."""
@@ -30,6 +34,10 @@ class UnknownMemory:
     def peak_bytes(self) -> int | None:
         """Unknown."""
         return None
+
+    def shortage(self) -> str:
+        """Unknown."""
+        return ""
 
 
 class ResidentMemory:
@@ -59,6 +67,10 @@ class ResidentMemory:
         peak = None if self._held is None else self._read("VmHWM")
         return None if peak is None or self._held is None else max(0, peak - self._held)
 
+    def shortage(self) -> str:
+        """Unknown: other processes share the memory."""
+        return ""
+
     def _read(self, field: str) -> int | None:
         try:
             # The file also holds the process's name, which need not be ASCII.
@@ -87,3 +99,9 @@ class CudaMemory:
     def peak_bytes(self) -> int | None:
         """The high-water mark over what was allocated, bytes."""
         return int(self._cuda.max_memory_allocated()) - self._held
+
+    def shortage(self) -> str:
+        """What torch had allocated when it was refused more, and the device's memory."""
+        free, total = self._cuda.mem_get_info()
+        peak, free, total = (f"{size / 2**30:.2f} GiB" for size in (self._cuda.max_memory_allocated(), free, total))
+        return f"; {peak} were allocated and it asked for more; of the device's {total}, {free} are free"

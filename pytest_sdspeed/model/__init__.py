@@ -18,8 +18,11 @@ __all__ = [
     "CONTROL",
     "DEFAULT_TOLERANCE",
     "DTYPES",
+    "HOST_BOUND_UNDER",
+    "MIG",
     "MINIATURE",
     "SCHEDULERS",
+    "Against",
     "Case",
     "Change",
     "Exhibit",
@@ -30,6 +33,7 @@ __all__ = [
     "Interval",
     "Kind",
     "Machine",
+    "Profile",
     "Recipe",
     "RegisteredSetup",
     "Relation",
@@ -48,6 +52,10 @@ Kind = Literal["code", "machine", "stack", "improvement", "none"]
 BASELINE = "baseline"
 CONTROL = "control"
 MINIATURE = "miniature"
+HOST_BOUND_UNDER = 0.7
+"""Share of the time a GPU must be busy not to be held up by its host."""
+MIG = " MIG "
+"""Stands in the name of a slice of a GPU: ``NVIDIA H200 MIG 1g.18gb``."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -108,6 +116,7 @@ class Machine:
         versions: package or driver -> version.
         capability: CUDA compute capability (major, minor), or None on a CPU.
         features: instruction-set flags of the CPU as its operating system names them.
+        notes: what a reader of its results should know, in words.
     """
 
     kind: Literal["cpu", "cuda"]
@@ -115,6 +124,24 @@ class Machine:
     versions: Mapping[str, str]
     capability: tuple[int, int] | None = None
     features: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """Where one generation's time goes; None is unknown.
+
+    Attributes:
+        stages_s: stage -> seconds.
+        busy_s: seconds in which the GPU worked on anything.
+        flops: of the whole generation; a multiplication and an addition are two.
+        notes: why something is unknown, in words.
+    """
+
+    stages_s: Mapping[str, float] | None = None
+    busy_s: float | None = None
+    flops: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +167,27 @@ class Exhibit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Against:
+    """What a result was compared with where that is another version of the same setup.
+
+    Attributes:
+        spec: what ``--sd-against`` was given.
+        label: what a reader calls that side.
+        versions: package -> version, on that side.
+        stages: stage -> latency over that side's, 1.05 for 5% slower; empty where stage times are unknown.
+        identical: whether both sides drew the same bits, or None where one drew nothing.
+        process_control: that side over another process of the same side, or None where that was not measured.
+    """
+
+    spec: str
+    label: str
+    versions: Mapping[str, str]
+    stages: Mapping[str, float]
+    identical: bool | None
+    process_control: Interval | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """What one ``sd_latency`` call found.
 
@@ -162,10 +210,16 @@ class Result:
         recipe: what was generated, or None for callables.
         weights: ``pretrained``, ``random`` or ``embedded``, or None for callables.
         peak_memory_bytes: of one generation, or None where the platform does not tell.
+        stages_s: stage -> seconds of one generation, or None where they are unknown.
+        memory_share: of the baseline's peak, None where one is unknown or no more than a lower bound; memory_bound: the most that is
+            documented, or None.
+        telemetry: how the device was used and what it said of itself: see ``judge.rates`` and ``measure.telemetry.summary``. None where
+            nothing is known.
         exhibits: pictures to look at, a few of each case.
         starts_s: arm -> when each of ``samples_s`` began, seconds into the timed part; empty where that is not known.
         notes: what the reader should know besides the verdict, in words.
         canary_s: operation -> how long the device took for it before and after the timed part, seconds; empty where it was not timed.
+        against: the other version, where two are compared; ``baseline`` is then the same setup of that side.
         history: of the row, this run its latest; None where it was not asked for. Not stored.
         confirmation: the stored form of the run in the other process: of the first one where the second passed, else of the second; None
             where there was but one. ``images``, ``exhibits`` and ``control`` are the first's in any case.
@@ -198,12 +252,15 @@ class Result:
     resolves: float | None = None
     weights: str | None = None
     peak_memory_bytes: int | None = None
+    memory_share: float | None = None
+    memory_bound: float | None = None
     stages_s: Mapping[str, float] | None = None
     telemetry: Mapping[str, Any] | None = None
     exhibits: Sequence[Exhibit] = ()
     starts_s: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     canary_s: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    against: Against | None = None
     history: History | None = None
     confirmation: Mapping[str, Any] | None = None
     recorded_in: str | None = None
@@ -216,15 +273,28 @@ class Result:
 
     @property
     def too_slow(self) -> bool:
-        """Whether it failed on its speed alone: its pictures hold, and it did not raise."""
-        return self.verdict == "fail" and self.image_verdict != "fail" and self.raised is None
+        """Whether it failed on its speed alone: its pictures and its memory hold, and it did not raise."""
+        return self.verdict == "fail" and self.image_verdict != "fail" and self.raised is None and not self.too_large
+
+    @property
+    def too_large(self) -> bool:
+        """Whether it needs more memory than documented."""
+        return self.memory_bound is not None and self.memory_share is not None and self.memory_share > self.memory_bound
+
+    @property
+    def host_bound(self) -> bool:
+        """Whether the GPU waited for its host for a good part of the time."""
+        busy = (self.telemetry or {}).get("busy_share")
+        return busy is not None and busy < HOST_BOUND_UNDER
 
     @property
     def held_to_another_device(self) -> bool:
-        """Whether the expectation comes from another device. ``NVIDIA A100`` is any A100, and ``cpu`` any CPU."""
+        """Whether the expectation comes from another device. ``NVIDIA A100`` is any A100, but no MIG slice of one, and ``cpu`` any CPU."""
         expected = self.documented_on
         if expected is None or expected == "cpu":
             return False
+        if (MIG in self.device) != (MIG in expected):
+            return True
         return not self.device.startswith(expected) or self.device[len(expected) :][:1].isalnum()
 
 

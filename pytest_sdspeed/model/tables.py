@@ -100,6 +100,7 @@ class Row:
         tolerance: fraction of the speed-up that may be missing.
         image: picture gate with the documented weights, or None.
         image_random: picture gate with random weights, or None.
+        memory: greatest share of the baseline's peak memory, or None for no bound.
         notes: what the source leaves unclear.
         spread: how the figures were spread, or None where that is not known.
     """
@@ -113,6 +114,7 @@ class Row:
     tolerance: float = DEFAULT_TOLERANCE
     image: ImageGate | None = None
     image_random: ImageGate | None = None
+    memory: float | None = None
     notes: str = ""
     spread: Spread | None = None
 

@@ -122,7 +122,7 @@ def _campaign(anchor: str, results: Sequence[Result], histories: Sequence[Histor
     return Campaign(
         anchor=anchor,
         results=results,
-        rows=[_row(cells, result) for cells, result in text.listed(results)],
+        rows=[_row(text.columns(results), cells, result) for cells, result in text.listed(results)],
         recipe=_recipe(next((result.recipe for result in results if result.recipe), None)),
         forest=forest(results, f"{anchor}-forest", f"Speed-ups of {name}"),
         timeline=timeline(results, f"{anchor}-timeline", f"Slots over time of {name}"),
@@ -133,11 +133,9 @@ def _campaign(anchor: str, results: Sequence[Result], histories: Sequence[Histor
     )
 
 
-def _row(cells: Sequence[str], result: Result | None) -> Row:
+def _row(columns: Sequence[str], cells: Sequence[str], result: Result | None) -> Row:
     gated = result is not None and not result.is_baseline
-    return Row(
-        cells=dict(zip(text.COLUMNS, cells, strict=True)), tolerance=text.tolerance(result) if result and gated else "", result=result
-    )
+    return Row(cells=dict(zip(columns, cells, strict=True)), tolerance=text.tolerance(result) if result and gated else "", result=result)
 
 
 def _recipe(recipe: Recipe | None) -> Mapping[str, str]:
@@ -214,4 +212,6 @@ def _flat(facts: Mapping[str, Any], before: str = "") -> Iterator[str]:
 def _shown(value: Any) -> str:
     if value is None:
         return "unknown"
+    if isinstance(value, (list, tuple)):
+        return " / ".join(map(_shown, value)) or "none"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -40,8 +40,9 @@ def _campaigns(results: Sequence[Result]) -> Iterator[str]:
         yield "No campaign was measured in this run.\n"
     for group in text.campaigns(results):
         yield from (f"### {escaped(text.name(group))}", "", escaped(text.circumstances(group)), "")
-        yield _line(text.COLUMNS)
-        yield _line(["---"] * len(text.COLUMNS))
+        columns = text.columns(group)
+        yield _line(columns)
+        yield _line(["---"] * len(columns))
         yield from (_line([*map(escaped, cells[:-1]), _MARKS.get(cells[-1], cells[-1])]) for cells in text.rows(group))
         yield ""
         yield from (f"- {escaped(line)}" for line in text.confirmations(group))

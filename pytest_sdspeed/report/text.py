@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.model import BASELINE
+from pytest_sdspeed.report import against
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -67,8 +68,48 @@ def pictures(image: Mapping[str, float]) -> str:
     return "  ".join(parts)
 
 
+def host_bound(result: Result) -> str:
+    """What holds a host-bound row up, and what helps."""
+    busy = (result.telemetry or {})["busy_share"]
+    return f"the GPU was busy {busy:.0%} of the time: host-bound, try a larger batch, CUDA graphs or compile"
+
+
+def busy(result: Result) -> str:
+    """Share of the time in which the GPU worked, ``84%`` or ``54%, host-bound``; "" where it is unknown."""
+    share = (result.telemetry or {}).get("busy_share")
+    return "" if share is None else f"{share:.0%}{', host-bound' if result.host_bound else ''}"
+
+
+def rate(result: Result) -> str:
+    """FLOPs a second and, where it is known, how much that is of a large matrix product's: ``312 TFLOP/s, 48%``; "" where unknown."""
+    known = result.telemetry or {}
+    tflops, share = known.get("tflops"), known.get("ceiling_share")
+    if tflops is None:
+        return ""
+    return f"{_flops(tflops)}" + ("" if share is None else f", {share:.0%}")
+
+
+def _flops(tera: float) -> str:
+    return f"{tera:.3g} TFLOP/s" if tera >= 1 else f"{tera * 1e3:.3g} GFLOP/s"
+
+
+def columns(results: Sequence[Result]) -> tuple[str, ...]:
+    """What the columns of a campaign's table are called."""
+    return against.COLUMNS if results[0].against else COLUMNS
+
+
 def row(result: Result) -> tuple[str, ...]:
-    """A result as the cells of ``COLUMNS``."""
+    """A result as the cells of ``columns``."""
+    if result.against is not None:
+        return (
+            result.setup,
+            latency(result.baseline_latency_s),
+            latency(result.latency_s),
+            against.change(result),
+            against.stages(result.against),
+            against.pictures(result, result.against, pictures(result.image)),
+            result.verdict,
+        )
     if result.is_baseline:
         return _baseline_row(result.setup, result.latency_s, "-" if result.verdict == "pass" else result.verdict)
     return (
@@ -92,7 +133,7 @@ def listed(results: Sequence[Result]) -> list[tuple[tuple[str, ...], Result | No
     Tests of one row share a line. A baseline that no test asked for has cells, but no result.
     """
     found: dict[tuple[str, ...], Result | None] = {}
-    if not results[0].is_baseline:
+    if not results[0].is_baseline and results[0].against is None:
         # A row with the figures of another process has that process's baseline.
         own = next((result for result in results if result.confirmation is None), results[0])
         found[_baseline_row(own.baseline, own.baseline_latency_s, "-")] = None
@@ -108,6 +149,8 @@ def rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
 
 def heading(results: Sequence[Result]) -> str:
     """The line over a campaign's table."""
+    if results[0].against is not None:
+        return f"sd against {results[0].against.label}: {results[0].table or 'callables'}   {circumstances(results)}"
     return f"sd speed-ups: {results[0].table or 'callables'}   {circumstances(results)}"
 
 
@@ -116,7 +159,10 @@ def circumstances(results: Sequence[Result]) -> str:
     least = max(results, key=lambda result: result.resolves or 0.0)
     documented = f"{origin(least)} on {least.documented_on}, " if least.documented_on else ""
     blocks = max(result.blocks for result in results)
-    return f"{documented}measured on {measured_on(least)}, {blocks} blocks, {control(least.control)}{_budget(least)}"
+    where = f"{documented}measured on {measured_on(least)}, {blocks} blocks"
+    if least.against is not None:
+        return ", ".join(filter(None, (where, against.versions(results), f"floor -{tolerance(least)}")))
+    return f"{where}, {control(least.control)}{_budget(least)}"
 
 
 def origin(result: Result) -> str:
@@ -129,6 +175,9 @@ def origin(result: Result) -> str:
 def name(results: Sequence[Result | History]) -> str:
     """What a campaign is called where several of a table are told apart: ``attention, against vanilla_fp16_b4``."""
     table, baseline = results[0].table or "callables", results[0].baseline
+    other = getattr(results[0], "against", None)
+    if other is not None:
+        return f"{table}, against {other.label}"
     return table if baseline == BASELINE else f"{table}, against {baseline}"
 
 
@@ -152,9 +201,10 @@ def campaigns(results: Iterable[Result]) -> list[list[Result]]:
 
     A campaign is told by its table, baseline and A/A control: rows of two campaigns under one control would vouch for each other.
     """
-    groups: dict[tuple[str | None, str | None, str, Interval | None], list[Result]] = {}
+    groups: dict[tuple[object, ...], list[Result]] = {}
     for result in results:
-        groups.setdefault((result.table, result.documented_on, result.baseline, result.control), []).append(result)
+        told = (result.documented_on, result.baseline, result.control) if result.against is None else (result.against.label,)
+        groups.setdefault((result.table, *told), []).append(result)
     return [sorted(group, key=lambda result: not result.is_baseline) for group in groups.values()]
 
 
@@ -170,11 +220,16 @@ def attention(results: Iterable[Result]) -> list[Result]:
 
 
 def remarks(results: Iterable[Result]) -> list[str]:
-    """What else a reader should know: picture gates without power on rows that pass, and notes with the setups they hold for."""
+    """What else a reader should know: rows that their host holds up, picture gates without power on rows that pass, and notes.
+
+    Each with the setups it holds for.
+    """
     found: dict[str, dict[str, None]] = {}
     for result in results:
         powerless = result.verdict == "pass" and result.image_verdict == "powerless"
-        said = (*((f"the picture gate is powerless: {'; '.join(result.reasons)}",) if powerless else ()), *result.notes)
+        lead = [f"the picture gate is powerless: {'; '.join(result.reasons)}"] if powerless else []
+        lead += [host_bound(result)] if result.host_bound and not result.too_slow else []
+        said = (*lead, *result.notes)
         for remark in said:
             found.setdefault(remark, {})[result.setup] = None
     return [f"{', '.join(setups)}: {remark}" for remark, setups in found.items()]
@@ -189,7 +244,7 @@ def _confirmation(result: Result, other: Mapping[str, Any]) -> str:
 
 def table(results: Sequence[Result]) -> list[str]:
     """A campaign's title, table and confirmations as lines."""
-    return [heading(results), *aligned([COLUMNS, *rows(results)]), *confirmations(results)]
+    return [heading(results), *aligned([columns(results), *rows(results)]), *confirmations(results)]
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -202,17 +257,31 @@ def message(result: Result) -> str:
     """What a test that does not pass says: measured, expected, interval, device, and what to do next."""
     lead = [] if result.verdict == "fail" else [f"{result.verdict}:"]
     why = [f"Reason: {'; '.join(result.reasons)}."] if result.reasons else []
-    return " ".join([*lead, _facts(result), *why, *_next_steps(result)])
+    held_up = [f"T{host_bound(result)[1:]}."] if result.host_bound and result.too_slow else []
+    return " ".join([*lead, _facts(result), *why, *held_up, *_next_steps(result)])
 
 
 def _facts(result: Result) -> str:
+    if result.against is not None:
+        found = against.finding(result, result.against, pictures(result.image))
+        return (
+            f"{found}. On {result.device}; at most {tolerance(result)} slower passes (floor {ratio(result.floor)}), {result.blocks} blocks."
+        )
     if result.is_baseline:
         return f"{result.setup} on {result.device}: {latency(result.latency_s)}, {result.blocks} blocks."
     where = f" on {result.documented_on}" if result.documented_on else ""
     file = f" ({result.recorded_in})" if result.recorded_in else ""
     documented = f"{origin(result)} {ratio(result.expected)}{where}{file}"
     measured = f"{result.setup} on {result.device}: {ratio(result.speedup)} {interval(result.low, result.high)} over {result.baseline}"
-    return f"{measured}; {documented}, floor {ratio(result.floor)} (tolerance {tolerance(result)}), {result.blocks} blocks."
+    needed = _memory_share(result)
+    return f"{measured}; {documented}, floor {ratio(result.floor)} (tolerance {tolerance(result)}), {result.blocks} blocks{needed}."
+
+
+def _memory_share(result: Result) -> str:
+    """``, 81% of the baseline's peak memory (at most 95%)``, where a bound was judged."""
+    if result.memory_share is None or result.memory_bound is None:
+        return ""
+    return f", {result.memory_share:.1%} of the baseline's peak memory (at most {result.memory_bound:.1%})"
 
 
 def _next_steps(result: Result) -> Iterable[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ _AMPERE = (8, 0)
 _BF16_CPU = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 _FP16_CPU = frozenset({"avx512_fp16", "amx_fp16", "asimdhp"})
 _BOTH = frozenset({"unet", "vae"})
+_ORDINALS = {2: "second", 3: "third"}
 _GPU_HINT = "run with --sd-gpu"
 
 
@@ -114,11 +116,33 @@ def _fused_qkv(pipeline: Any, _recipe: Recipe) -> None:
 def _compile(pipeline: Any, _recipe: Recipe) -> None:
     import torch
 
-    # Autotuning matrix kernels pays on a GPU; on a CPU it only lengthens the compilation.
+    from pytest_sdspeed.setups.standin import compiled
+
+    # Autotuning matrix kernels, and CUDA graphs, pay on a GPU; on a CPU the one only lengthens the compilation, and there are none of the other.
     mode = "max-autotune" if pipeline.device.type == "cuda" else "default"
     # Dynamo shares what it learns of shapes between all UNets of a process: another batch size must not make this one dynamic.
-    pipeline.unet = torch.compile(pipeline.unet, mode=mode, dynamic=False)
-    pipeline.vae.decode = torch.compile(pipeline.vae.decode, mode=mode, dynamic=False)
+    compiler = partial(torch.compile, mode=mode, dynamic=False)
+    pipeline.unet = compiled(pipeline.unet, compiler)
+    pipeline.vae.decode = compiler(pipeline.vae.decode)
+
+
+def _cuda_graphs(pipeline: Any, _recipe: Recipe) -> None:
+    from pytest_sdspeed.setups.standin import graphed
+
+    pipeline.unet = graphed(pipeline.unet)
+
+
+def _feature_cache(interval: int) -> Optimization:
+    def apply(pipeline: Any, _recipe: Recipe) -> None:
+        from pytest_sdspeed.setups.cached import cache_features
+
+        cache_features(pipeline, interval)
+
+    return Optimization(
+        name=f"feature_cache_{interval}",
+        summary=f"deep features of the UNet computed at every {_ORDINALS[interval]} step only",
+        apply=apply,
+    )
 
 
 def _traced_unet(pipeline: Any, recipe: Recipe) -> None:
@@ -133,6 +157,7 @@ OPTIMIZATIONS: tuple[Optimization, ...] = (
         summary="TensorFloat-32 matrix multiplications (convolutions use it by default)",
         supported=lambda machine: _ampere("tf32", machine),
         slot=_tf32_slot,
+        precision="tf32",
     ),
     Optimization(name="fp16", summary="weights and arithmetic in float16", supported=_fp16_supported, dtype="float16"),
     Optimization(name="bf16", summary="weights and arithmetic in bfloat16", supported=_bf16_supported, dtype="bfloat16"),
@@ -158,10 +183,18 @@ OPTIMIZATIONS: tuple[Optimization, ...] = (
         summary="automatic mixed precision in float16 around the whole call",
         supported=lambda machine: _cuda("autocast", machine),
         slot=_autocast_slot,
+        precision="float16",
     ),
     Optimization(
         name="compile", summary="torch.compile of UNet and autoencoder", supported=_compile_supported, changes=_BOTH, apply=_compile
     ),
+    Optimization(
+        name="cuda_graphs",
+        summary="calls of the UNet replayed from CUDA graphs, for those who do not compile",
+        supported=lambda machine: _cuda("cuda_graphs", machine),
+        apply=_cuda_graphs,
+    ),
+    *map(_feature_cache, _ORDINALS),
     Optimization(name="fused_qkv", summary="query, key and value projections as one", changes=_BOTH, apply=_fused_qkv),
     Optimization(name="traced_unet", summary="UNet traced to TorchScript", changes=frozenset({"unet"}), apply=_traced_unet),
     Optimization(name="distilled_unet", summary="the UNet of a distilled student", replaces={"unet": "student"}, relation="other_weights"),

@@ -17,6 +17,24 @@ _ATTENTION = {
     "sdpa": "scaled dot product attention",
     "sdpa_compile": "scaled dot product attention, compiled",
 }
+_HALF = "float16, channels-last, fused projections"
+_CACHED = {
+    "cache_2": "deep features at every second step",
+    "cache_3": "deep features at every third step",
+    "cache_3_tiny_vae": "deep features at every third step, tiny autoencoder",
+    "cache_3_tiny_vae_distilled": "deep features at every third step, tiny autoencoder, distilled UNet",
+}
+_FASTEST = {
+    "baseline": "PyTorch as it comes, in float32 (baseline)",
+    "fp16": "float16",
+    "channels_last": "float16, channels-last",
+    "fused_qkv": _HALF,
+    "graphs": f"{_HALF}, CUDA graphs",
+    **{f"graphs_{name}": f"{_HALF}, CUDA graphs, {what}" for name, what in _CACHED.items()},
+    "compile": f"{_HALF}, compiled",
+    **{f"compile_{name}": f"{_HALF}, compiled, {what}" for name, what in _CACHED.items()},
+}
+_PICTURES = {"b1": "1 picture", "b4": "4 pictures"}
 
 BUILTIN_SETUPS: Mapping[str, str] = {
     "baseline": "The table's own baseline, which its rows are measured against.",
@@ -36,6 +54,7 @@ BUILTIN_SETUPS: Mapping[str, str] = {
     "traced_unet": "UNet traced to TorchScript, with the optimizations of the rows above it in its table.",
     "memory_efficient_attention": "Memory-efficient attention of xFormers, with the optimizations of the rows above it in its table.",
     **{f"{kind}_{group}": f"{how}, {what}." for group, what in _GROUPS.items() for kind, how in _ATTENTION.items()},
+    **{f"fastest_{kind}_{group}": f"{how}, {what}." for group, what in _PICTURES.items() for kind, how in _FASTEST.items()},
 }
 RESERVED = frozenset({"latency", "setup"})
 """Names whose fixtures ``sd_<name>`` mean something else."""

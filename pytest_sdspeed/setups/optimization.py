@@ -36,6 +36,8 @@ class Optimization:
         apply: called once with the new pipeline and its recipe.
         slot: context held around every generation of a setup that stacks this, and only there: process-global flags belong here.
         relation: what the pictures may be compared with.
+        precision: type in which matrix products and convolutions run where it is not the weights' (``tf32`` acts on float32 weights only).
+        partial: whether a call of the UNet may leave out some of its modules: FLOPs are then counted by the calls of each of them.
     """
 
     name: str
@@ -48,9 +50,23 @@ class Optimization:
     apply: Callable[[Any, Recipe], None] = _unchanged
     slot: Callable[[], AbstractContextManager[Any]] = nullcontext
     relation: Relation = "same_weights"
+    precision: str | None = None
+    partial: bool = False
 
 
 def relation_of(stack: tuple[Optimization, ...]) -> Relation:
     """The relation of a whole stack's pictures to the baseline's: the loosest of its parts."""
     order: tuple[Relation, ...] = ("same_weights", "other_autoencoder", "other_weights")
     return max((part.relation for part in stack), key=order.index, default="same_weights")
+
+
+def precision_of(stack: tuple[Optimization, ...], dtype: str) -> str:
+    """The type in which a stack's matrix products and convolutions run.
+
+    Args:
+        stack: optimizations in order.
+        dtype: of the weights before any of them.
+    """
+    weights = next((part.dtype for part in reversed(stack) if part.dtype), dtype)
+    named = (part.precision for part in reversed(stack) if part.precision and (part.precision != "tf32" or weights == "float32"))
+    return next(named, weights)

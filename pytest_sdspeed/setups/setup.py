@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.model import Case
 from pytest_sdspeed.setups.flags import guarded
-from pytest_sdspeed.setups.optimization import Optimization, relation_of
+from pytest_sdspeed.setups.optimization import Optimization, precision_of, relation_of
 from pytest_sdspeed.setups.quiet import quiet
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pytest_sdspeed.model import Machine, Recipe, Relation
+    from pytest_sdspeed.model import Machine, Profile, Recipe, Relation
     from pytest_sdspeed.setups.catalog import Choice
     from pytest_sdspeed.setups.pool import Pool
 
@@ -36,6 +36,7 @@ class Setup:
         name, recipe, choice: as given.
         optimizations: names of the stack.
         relation: what its pictures may be compared with.
+        precision: type in which its matrix products and convolutions run: ``float32``, ``tf32``, ``float16``, ``bfloat16``.
         reference: where the autoencoder is replaced, the same stack with the model's own, which draws from the same latents; else None.
     """
 
@@ -43,6 +44,7 @@ class Setup:
         self.name, self.recipe, self.choice = name, recipe, choice
         self.optimizations = tuple(part.name for part in stack)
         self.relation: Relation = relation_of(stack)
+        self.precision = precision_of(stack, recipe.dtype)
         self._stack, self._machine, self._pool = stack, machine, pool
         self._pipeline: Any = None
         self.reference = self._with_own_autoencoder()
@@ -138,6 +140,21 @@ class Setup:
             latents=_latents(pipeline, recipe, case.seed),
             output_type="np",
         ).images
+
+    def profile(self, case: Case) -> Profile:
+        """Where the time of a generation goes, in one or, on a GPU, two more of them.
+
+        Args:
+            case: what they draw.
+        """
+        from pytest_sdspeed.setups.profiling import profiled
+
+        def draw() -> None:
+            with self.slot():
+                self.draw(case)
+
+        partial = any(part.partial for part in self._stack)
+        return profiled(self.pipeline, draw, kind=self._machine.kind, partial=partial)
 
 
 def _latents(pipeline: Any, recipe: Recipe, seed: int) -> Any:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import Recipe
 
 
-class _TensorsOnly(torch.nn.Module):  # type: ignore[misc] # torch is not followed
+class TensorsOnly(torch.nn.Module):  # type: ignore[misc] # torch is not followed
     """The UNet with the three tensors Stable Diffusion passes, as tracing needs it."""
 
     def __init__(self, unet: Any) -> None:
@@ -28,6 +28,7 @@ class TracedUNet(torch.nn.Module):  # type: ignore[misc] # torch is not followed
     def __init__(self, traced: Any, original: Any) -> None:
         super().__init__()
         self.traced = traced
+        self.original_class = type(original)
         self.config = original.config
         self.dtype = original.dtype
         self.device = original.device
@@ -47,5 +48,5 @@ def trace_unet(pipeline: Any, recipe: Recipe) -> TracedUNet:
     hidden = torch.zeros(batch, pipeline.tokenizer.model_max_length, unet.config.cross_attention_dim, **kind)
     timestep = torch.ones((), dtype=torch.int64, device=unet.device)
     with torch.no_grad():
-        traced = torch.jit.trace(_TensorsOnly(unet).eval(), (sample, timestep, hidden), check_trace=False)
+        traced = torch.jit.trace(TensorsOnly(unet).eval(), (sample, timestep, hidden), check_trace=False)
     return TracedUNet(traced, unet)

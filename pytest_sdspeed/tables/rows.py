@@ -29,7 +29,7 @@ def link(place: Place, rows: Sequence[dict[str, Any]]) -> dict[str, int]:
 
     Raises:
         TableError: two rows of one name, a reserved name, a baseline that is missing or compared with another row, a recipe on
-            a row that is compared with another, or nothing to compare.
+            a row that is compared with another, a bound on a baseline's memory, or nothing to compare.
     """
     _check_names(place, rows)
     for row in rows:
@@ -42,6 +42,8 @@ def link(place: Place, rows: Sequence[dict[str, Any]]) -> dict[str, int]:
         if "recipe" in row and row["setup"] not in baselines:
             problem = f"only a baseline row has a recipe; this row has that of {row['baseline']!r}. Valid here: a recipe on a baseline row of its own"
             raise place.item(index).at("recipe").error(problem)
+        if "memory" in row and row["setup"] in baselines:
+            raise place.item(index).at("memory").error("a baseline row has no bound; valid: on a row compared with it, a share of its peak")
     if len(baselines) == len(rows):
         raise place.error("no row is compared with a baseline; valid: a baseline row and at least one row that names it")
     return baselines

@@ -115,6 +115,7 @@ ROW = {
     "tolerance": Key(_fraction),
     "image": Key(values.table),
     "image_random": Key(values.table),
+    "memory": Key(_positive),
     "recipe": Key(values.table),
     "notes": Key(values.any_text),
     "spread": Key(values.table),

@@ -94,6 +94,8 @@ def _row(row: Row, shared: Mapping[str, Any]) -> dict[str, Any]:
     for name, gate in (("image", row.image), ("image_random", row.image_random)):
         if gate is not None:
             facts[name] = _set_bounds(gate)
+    if row.memory is not None:
+        facts["memory"] = row.memory
     if row.is_baseline:
         own = {name: value for name, value in asdict(row.recipe).items() if value != shared.get(name, _RECIPE_DEFAULTS[name])}
         if own:

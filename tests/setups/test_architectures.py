@@ -10,6 +10,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from pytest_sdspeed.errors import UnknownNameError
 from pytest_sdspeed.setups.architectures import ARCHITECTURES, architecture
 from pytest_sdspeed.setups.tokenizer import byte_alphabet, clip_tokenizer
+from pytest_sdspeed.tables import load_tables
 
 SD15 = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 TEXTS = ["a photo of an astronaut", "Ünïcödé, 日本語, 😀, \u0000 tab\t newline\n", "x" * 1000, ""]
@@ -46,6 +47,23 @@ def test_autoencoder_sizes():
 def test_text_encoder_size():
     with torch.device("meta"):
         assert size(CLIPTextModel(CLIPTextConfig(**architecture(SD15).text_encoder))) == 123_060_480
+
+
+def test_what_half_precision_pipelines_hold_leaves_room_under_the_bounds_on_memory():
+    sd14 = architecture("CompVis/stable-diffusion-v1-4")
+    with torch.device("meta"):
+        text = CLIPTextModel(CLIPTextConfig(**sd14.text_encoder))
+        unets = [UNet2DConditionModel(**architecture(model).unet) for model in ("CompVis/stable-diffusion-v1-4", "nota-ai/bk-sdm-small")]
+        vaes = [AutoencoderKL(**sd14.vae), AutoencoderTiny()]
+    held = [
+        2 * (size(text) + size(unet) + size(vae)) / 2**30 for unet, vae in zip([unets[0], *unets[1:] * 2], [vaes[0], *vaes], strict=True)
+    ]
+    assert held == pytest.approx([1.986, 1.283, 1.132], abs=1e-3)
+    table = next(table for table in load_tables(()) if table.name == "distillation")
+    assert all(share in " ".join(table.notes) for share in ("1.99 GiB", "1.28", "1.13"))
+    # Even without a byte for activations, a student that is not there exceeds its bound.
+    assert held[1] / held[0] < table.row("distilled").memory < 1
+    assert held[2] / held[0] < table.row("distilled_tiny_vae").memory < 1
 
 
 def test_an_unknown_model_names_the_valid_ones():

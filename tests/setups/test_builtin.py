@@ -16,7 +16,8 @@ from pytest_sdspeed.setups.builtin import OPTIMIZATIONS
 from pytest_sdspeed.setups.optimization import relation_of
 
 BY_NAME = {part.name: part for part in OPTIMIZATIONS}
-EVERYWHERE = {"channels_last", "sdpa", "vanilla_attention", "fused_qkv", "traced_unet", "distilled_unet", "tiny_vae"}
+CACHES = {"feature_cache_2", "feature_cache_3"}
+EVERYWHERE = {"channels_last", "sdpa", "vanilla_attention", "fused_qkv", "traced_unet", "distilled_unet", "tiny_vae"} | CACHES
 CPU = Machine(kind="cpu", device="CPU", versions={})
 CPU_BF16 = Machine(kind="cpu", device="CPU", versions={}, features=frozenset({"avx512_bf16"}))
 CPU_FP16 = Machine(kind="cpu", device="CPU", versions={}, features=frozenset({"avx512_fp16"}))
@@ -32,6 +33,7 @@ REASONS = {
         "cudnn_benchmark": f"cudnn_benchmark needs a CUDA GPU: {HINT}",
         "xformers": f"xformers needs a CUDA GPU: {HINT}",
         "autocast": f"autocast needs a CUDA GPU: {HINT}",
+        "cuda_graphs": f"cuda_graphs needs a CUDA GPU: {HINT}",
     },
     TURING.device: {name: f"{name} needs an Ampere or later CUDA GPU: Tesla T4 has compute capability 7.5" for name in ("tf32", "bf16")},
     AMPERE.device: {},
@@ -44,8 +46,8 @@ def psnr(one, other):
 
 
 def test_the_documented_names():
-    assert len(OPTIMIZATIONS) == len(BY_NAME) == 14
-    assert set(BY_NAME) == EVERYWHERE | {"tf32", "fp16", "bf16", "cudnn_benchmark", "xformers", "autocast", "compile"}
+    assert len(OPTIMIZATIONS) == len(BY_NAME) == 17
+    assert set(BY_NAME) == EVERYWHERE | {"tf32", "fp16", "bf16", "cudnn_benchmark", "xformers", "autocast", "compile", "cuda_graphs"}
     assert all(part.summary for part in OPTIMIZATIONS)
 
 

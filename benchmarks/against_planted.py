@@ -1,0 +1,98 @@
+"""What ``--sd-against`` says of the embedded miniature, in four steps (``against.toml``): the same version, planted faults, and another release of diffusers.
+
+    python benchmarks/against_planted.py                          # all of it, a few minutes each
+    python benchmarks/against_planted.py same slower -- -k fp32   # some, with more options of pytest
+
+- ``same``: diffusers against a copy of itself. Passes, pictures identical.
+- ``slower``: 6% of busy waiting is planted into the UNet's forward of the version in hand. Fails, and names denoising.
+- ``pictures``: another epsilon is planted into the GroupNorms of its residual blocks. Passes on speed; pictures differ.
+- ``release``: against another release from the package index (``--release 0.41.0``). Runs through and reports.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+SLOWER = """
+
+import time as _time
+
+_forward = UNet2DConditionModel.forward
+
+def _slower(self, *args, **kwargs):
+    start = _time.perf_counter()
+    found = _forward(self, *args, **kwargs)
+    end = start + 1.06 * (_time.perf_counter() - start)
+    while _time.perf_counter() < end:
+        pass
+    return found
+
+UNet2DConditionModel.forward = _slower
+"""
+EPSILON = """
+
+from ..resnet import ResnetBlock2D as _Block
+
+_init = _Block.__init__
+
+def _other(self, *args, **kwargs):
+    _init(self, *args, **kwargs)
+    self.norm1.eps = self.norm2.eps = 1e-3
+
+_Block.__init__ = _other
+"""
+PLANTED = {"same": "", "slower": SLOWER, "pictures": EPSILON}
+
+
+def copy(folder: Path, planted: str) -> Path:
+    """A folder with a copy of diffusers that has more at the end of its UNet's module."""
+    spec = find_spec("diffusers")
+    assert spec is not None
+    assert spec.origin is not None
+    shutil.copytree(Path(spec.origin).parent, folder / "diffusers", ignore=shutil.ignore_patterns("__pycache__"))
+    module = folder / "diffusers" / "models" / "unets" / "unet_2d_condition.py"
+    module.write_text(module.read_text(encoding="utf-8") + planted, encoding="utf-8")
+    return folder
+
+
+def main() -> int:
+    """Run what is asked for, one after the other; returns the number of runs whose exit status is another than it should be."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("kinds", nargs="*", default=[], metavar="|".join([*PLANTED, "release"]))
+    parser.add_argument("--release", default="0.41.0", help="of diffusers (0.41.0)")
+    arguments = sys.argv[1:]
+    cut = arguments.index("--") if "--" in arguments else len(arguments)
+    given, options = parser.parse_args(arguments[:cut]), arguments[cut + 1 :]
+    here = Path(__file__).parent
+    tests = [str(here / "against_miniature.py"), f"--sd-tables={here / 'against.toml'}"]
+    wrong = 0
+    with tempfile.TemporaryDirectory() as temporary:
+        old = copy(Path(temporary, "old"), "")
+        for kind in given.kinds or [*PLANTED, "release"]:
+            spec = f"diffusers=={given.release}" if kind == "release" else str(old)
+            # A second thread makes a model this small no faster, and its noise twice as large.
+            environment = {"OMP_NUM_THREADS": "1", **os.environ}
+            if PLANTED.get(kind):
+                environment["PYTHONPATH"] = os.pathsep.join(
+                    [str(copy(Path(temporary, kind), PLANTED[kind])), *filter(None, [environment.get("PYTHONPATH")])]
+                )
+            started = time.monotonic()
+            print(f"== {kind}: --sd-against={spec}", flush=True)
+            status = subprocess.run(
+                [sys.executable, "-m", "pytest", *tests, f"--sd-against={spec}", "-q", *options], env=environment, check=False
+            ).returncode
+            print(f"== {kind}: exit status {status}, {time.monotonic() - started:.0f} s", flush=True)
+            wrong += kind != "release" and status != (1 if kind == "slower" else 0)
+    return wrong
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,28 @@
+"""Whether all that failed in a run was measured: ``python benchmarks/gpu/verdicts.py JUNIT.xml``.
+
+A verdict is a result: exit code 0 where every test that failed has one. A test that failed without is named, exit code 1.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+
+def broken(page: str) -> list[str]:
+    """Names of the tests that failed, or could not be set up, without a verdict.
+
+    Args:
+        page: a JUnit file's text.
+    """
+    cases = ET.fromstring(page).iter("testcase")  # noqa: S314 - this project's own run wrote it
+    failed = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
+    return [case.get("name", "") for case in failed if case.find("properties/property[@name='sdspeed_verdict']") is None]
+
+
+if __name__ == "__main__":
+    names = broken(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    for name in names:
+        print(f"failed without a verdict: {name}")
+    sys.exit(1 if names else 0)

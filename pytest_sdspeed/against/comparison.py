@@ -1,0 +1,281 @@
+"""One run against another version: two workers, a campaign for every setup, and what came of it."""
+
+from __future__ import annotations
+
+import statistics
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from pytest_sdspeed.against.arms import Drawing, WorkersMemory
+from pytest_sdspeed.against.workers import Worker
+from pytest_sdspeed.errors import SdSpeedError, UnsupportedError, UsageMistakeError, WorkerLostError
+from pytest_sdspeed.model import Against, Interval
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from pytest_sdspeed.against.workers import Errand
+    from pytest_sdspeed.contestants import Contestant
+    from pytest_sdspeed.measure.facts import Arm, CampaignRecord, Decision
+    from pytest_sdspeed.model import Result
+    from pytest_sdspeed.session import Session
+    from pytest_sdspeed.settings import Expectation
+    from pytest_sdspeed.setups.catalog import Choice
+    from pytest_sdspeed.sides import Side
+
+TOLERANCE = 0.03
+"""Fraction that the version in hand may be slower by, unless ``--sd-tolerance`` says otherwise."""
+_ROUNDS, _ROUNDS_OF_SLOWER = 1, 3
+"""Palindromes of generations that stage times come from: of a row that passes, and of one that does not."""
+_LEAST_STAGE = 0.02
+"""Share of a generation below which a stage's time is noise, and no matter."""
+
+
+class Comparison:
+    """Measures the version in hand against another one, each in its own process.
+
+    Args:
+        run: of this process, which judges and keeps the results.
+        spec: what the other version is, as ``--sd-against`` was given.
+        new, old: the two sides.
+        errand: what workers are told.
+    """
+
+    def __init__(self, run: Session, spec: str, *, new: Side, old: Side, errand: Errand) -> None:
+        self._run, self._spec = run, spec
+        self._new, self._old = Worker("new", new, errand), Worker("old", old, errand)
+        self._control = Worker("control", old, errand) if run.options.against_control else None
+        self._memory = WorkersMemory()
+        self._results: dict[tuple[str, ...], Result] = {}
+
+    @property
+    def _workers(self) -> tuple[Worker, ...]:
+        return (self._new, self._old, *((self._control,) if self._control else ()))
+
+    def open(self, choices: Iterable[Choice]) -> None:
+        """Start the workers, and see that each has every setup that will be asked for.
+
+        Raises:
+            UsageMistakeError: a side does not start, does not import, or lacks a setup.
+        """
+        try:
+            self._started()
+            for choice in choices:
+                for worker in self._workers:
+                    self._check(worker, choice)
+        except SdSpeedError as error:
+            self.close()
+            raise UsageMistakeError(f"--sd-against={self._spec}: {error}") from None
+        except BaseException:
+            self.close()
+            raise
+
+    def _check(self, worker: Worker, choice: Choice) -> None:
+        try:
+            worker.ask("check", ("setup", choice.table.name, choice.setup))
+        except WorkerLostError:
+            raise
+        except SdSpeedError as error:
+            raise UsageMistakeError(f"{worker.side.label} cannot draw setup {choice.setup!r}: {error}") from None
+
+    def close(self) -> None:
+        """End the workers."""
+        for worker in self._workers:
+            worker.stop()
+
+    def release(self) -> None:
+        """Give the memory of what the workers built back."""
+        for worker in self._workers:
+            if worker.alive:
+                worker.ask("release")
+
+    def measure(
+        self,
+        candidate: Contestant,
+        _baseline: Contestant | None,
+        _expectation: Expectation,
+        confirm: Callable[[Result], Result] | None = None,
+        test: str = "",
+    ) -> Result:
+        """Measure a setup or callable of the version in hand against that of the other one, and judge.
+
+        What it is documented to deliver over its baseline is not asked: the other version is its baseline.
+
+        Args:
+            candidate: a setup, or a callable that can be imported.
+            confirm: asked for the last word on one that fails on its speed alone; None leaves it the failure it is.
+            test: id of the test.
+
+        Raises:
+            SdSpeedError: it could not be measured; the message says why.
+        """
+        named = _named(candidate)
+        if named not in self._results:
+            self._results[named] = self._measured(candidate, named, test)
+        result = self._results[named]
+        if confirm is not None and result.too_slow:
+            result = confirm(result)
+        self._run.results.append(result)
+        return result
+
+    def _measured(self, candidate: Contestant, named: tuple[str, ...], test: str) -> Result:
+        from pytest_sdspeed.results import Expected, Judged, judged
+
+        self._started()
+        label = self._old.side.label
+        decided: list[Decision] = []
+
+        def settled(found: Decision) -> bool:
+            decided.append(found)
+            return True
+
+        new = Drawing(self._new, named, self._memory).arm(candidate.name, 1 - self._tolerance, settled)
+        old = Drawing(self._old, named, self._memory).arm(f"{candidate.name} of {label}")
+        arms = [new]
+        if self._control is not None:
+            # It stays as long as the row does.
+            arms.append(
+                Drawing(self._control, named, self._memory).arm(self._control_name(candidate), settled=lambda _found: bool(decided))
+            )
+        record = self._campaign(candidate, old, arms, test)
+        error = record.errors.get(candidate.name)
+        if error is not None and candidate.name not in record.decisions:
+            raise error
+        base = replace(candidate, name=old.name)
+        expected = Expected(1.0, self._tolerance, None, documented_on=None, recorded_in=None)
+        choice = candidate.setup.choice if candidate.setup else None
+        result = judged(
+            Judged(record, candidate, base, choice, expected, self._run.machine, self._run.options, _no_scorer, same_weights=True)
+        )
+        return self._with_sides(result, record, named)
+
+    def _campaign(self, candidate: Contestant, old: Arm, arms: list[Arm], test: str) -> CampaignRecord:
+        from pytest_sdspeed.measure.campaign import run_campaign
+        from pytest_sdspeed.measure.clock import WallClock
+
+        with self._run.watcher(f"{candidate.name} against {self._old.side.label}") as watch:
+            record = run_campaign(
+                old,
+                arms,
+                self._run.limits(candidate, self._rows, self._rows),
+                WallClock(_nothing),
+                memory=self._memory,
+                telemetry=self._run.telemetry,
+                watch=watch,
+            )
+        self._run.note_failures(record, test or candidate.name)
+        return record
+
+    @cached_property
+    def _rows(self) -> int:
+        return max(1, len(self._run.selected) + self._run.own_campaigns)
+
+    @property
+    def _tolerance(self) -> float:
+        given = self._run.options.tolerance
+        return TOLERANCE if given is None else given
+
+    def _control_name(self, candidate: Contestant) -> str:
+        return f"{candidate.name} of {self._old.side.label}, another process"
+
+    def _with_sides(self, result: Result, record: CampaignRecord, named: tuple[str, ...]) -> Result:
+        """The result with what both sides are, where the difference is, and whether processes of one side differ as much."""
+        control = self._process_control(record)
+        versions: Mapping[str, str] = {}
+        notes: tuple[str, ...] = ()
+        stages: Mapping[str, float] = {}
+        if self._new.alive and self._old.alive:
+            result = replace(result, versions=self._new.ask("versions"))
+            versions = self._old.ask("versions")
+            notes = self._same_code()
+            stages = self._stages(named, record.case.seed, _ROUNDS if result.verdict == "pass" else _ROUNDS_OF_SLOWER)
+        result = replace(result, notes=(*result.notes, *notes))
+        sides = Against(
+            spec=self._spec,
+            label=self._old.side.label,
+            versions=versions,
+            stages=stages,
+            identical=_identical(record, result.setup),
+            process_control=control,
+        )
+        if control is not None and _differ(control, self._tolerance / 2) and result.verdict != "invalid" and result.image_verdict != "fail":
+            found = f"x{control.speedup:.3f} [{control.low:.3f}, {control.high:.3f}]"
+            why = f"two processes of {sides.label} differ by as much ({found}): an effect of the process, not of the code"
+            return replace(result, against=sides, verdict="invalid", reasons=(*result.reasons, why))
+        return replace(result, against=sides)
+
+    def _same_code(self) -> tuple[str, ...]:
+        """A note where nothing that was imported differs, so that the same code was measured twice."""
+        if not self._old.side.roots or self._old.ask("served"):
+            return ()
+        return (f"nothing that was imported comes from {self._old.side.label}: the same code was measured twice",)
+
+    def _process_control(self, record: CampaignRecord) -> Interval | None:
+        found = next((record.decisions.get(name) for name in record.samples_s if name.endswith(", another process")), None)
+        return found.interval if found else None
+
+    def _stages(self, named: tuple[str, ...], seed: int, rounds: int) -> Mapping[str, float]:
+        """Stage -> latency of the version in hand over that of the other one, medians over palindromes of both."""
+        taken: dict[str, list[Mapping[str, float]]] = {"new": [], "old": []}
+        try:
+            for _ in range(rounds):
+                for worker in (self._old, self._new, self._new, self._old):
+                    taken[worker.role].append(worker.ask("stages", named, seed))
+        except SdSpeedError:
+            return {}
+        medians = {role: {stage: statistics.median(times[stage] for times in found) for stage in found[0]} for role, found in taken.items()}
+        least = _LEAST_STAGE * sum(medians["old"].values())
+        return {stage: seconds / medians["old"][stage] for stage, seconds in medians["new"].items() if medians["old"].get(stage, 0) > least}
+
+    def _started(self) -> None:
+        """Start the workers that do not run: all at the beginning, later those that were lost."""
+        missing = [worker for worker in self._workers if not worker.alive]
+        with ExitStack() as undo:
+            for worker in missing:
+                undo.callback(worker.stop)
+                worker.start()
+            for worker in missing:
+                worker.wait()
+            undo.pop_all()
+
+
+def _named(candidate: Contestant) -> tuple[str, ...]:
+    """What workers know it by.
+
+    Raises:
+        UnsupportedError: a callable that no other process can import.
+    """
+    if candidate.setup is not None:
+        return ("setup", candidate.setup.choice.table.name, candidate.setup.name)
+    if candidate.address is None:
+        raise UnsupportedError(
+            f"sd_latency({candidate.name}): --sd-against measures in other processes, which must be able to import a callable by its module "
+            "and name: define it in a module, or give 'module:name'"
+        )
+    return ("call", candidate.address)
+
+
+def _identical(record: CampaignRecord, name: str) -> bool | None:
+    import numpy as np
+
+    ours, theirs = record.pictures[name], record.pictures[record.baseline]
+    pairs = [(ours[case], theirs[case]) for case in ours.keys() & theirs.keys()]
+    if not pairs or any(mine is None or yours is None for mine, yours in pairs):
+        return None
+    return all(np.array_equal(mine, yours, equal_nan=True) for mine, yours in pairs)
+
+
+def _differ(found: Interval, tolerance: float) -> bool:
+    """Whether a ratio that ought to be 1 is further away than a tolerance."""
+    return found.high < 1 - tolerance or found.low > 1 / (1 - tolerance)
+
+
+def _nothing() -> None:
+    """The workers wait for their devices."""
+
+
+def _no_scorer() -> Any:
+    """No bound asks for CLIP scores here."""
+    raise NotImplementedError

@@ -1,0 +1,61 @@
+"""Where the time of a campaign's arms goes, without risk to what was measured."""
+
+from __future__ import annotations
+
+import gc
+from typing import TYPE_CHECKING
+
+from pytest_sdspeed.errors import UnusableDeviceError
+from pytest_sdspeed.measure.explaining import explained
+from pytest_sdspeed.measure.facts import Progress
+from pytest_sdspeed.model import Case, Profile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pytest_sdspeed.measure.clock import Clock
+    from pytest_sdspeed.measure.facts import Arm
+
+
+def profiles(
+    arms: Iterable[Arm], case: Case, clock: Clock, watch: Callable[[Progress], None]
+) -> tuple[dict[str, Profile], UnusableDeviceError | None]:
+    """What the profile of each arm says, for the arms that have one; nothing but a note where it raises.
+
+    Args:
+        arms: those that held out.
+        case: what the timed slots drew.
+        clock: waits for the device.
+        watch: called before every profile.
+
+    Returns:
+        Arm -> profile, and why the device no longer answers, or None. From then on it is asked nothing.
+    """
+    found: dict[str, Profile] = {}
+    for arm in arms:
+        if arm.profile is None:
+            continue
+        watch(Progress(phase="profile", arm=arm.name))
+        try:
+            found[arm.name] = arm.profile(case)
+        except Exception as error:  # noqa: BLE001 - no extra may cost a campaign its result
+            found[arm.name] = Profile(notes=(f"where a generation's time goes is unknown: {explained(arm.name, error)}",))
+        gc.collect()
+        lost = unusable(clock, f"the profile of {arm.name}")
+        if lost is not None:
+            return found, lost
+    return found, None
+
+
+def unusable(clock: Clock, since: object) -> UnusableDeviceError | None:
+    """Why the device no longer answers, or None where it does.
+
+    Args:
+        clock: waits for the device.
+        since: what went before.
+    """
+    try:
+        clock.synchronize()
+    except Exception:  # noqa: BLE001 - whatever it raises, no other arm can use the device
+        return UnusableDeviceError(f"the device is unusable since {since}: nothing more can be measured in this run")
+    return None

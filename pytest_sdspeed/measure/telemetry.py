@@ -1,0 +1,149 @@
+"""What the device says of itself between slots: clock, temperature, power, energy, and what holds its clock down."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pytest_sdspeed.judge.throttling import complaint
+from pytest_sdspeed.model import CONTROL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pytest_sdspeed.measure.facts import CampaignRecord, Slot
+
+COUNTER_SLOT_S = 1.0
+"""Slots from this length on, in seconds, have their energy from the counter: NVML moves it about every 100 ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One reading; None is unknown.
+
+    Attributes:
+        sm_clock_mhz: clock of the streaming multiprocessors, MHz.
+        temperature_c: of the GPU, degrees Celsius.
+        power_w: drawn, watts, over whatever time the device averages.
+        energy_j: counter of the energy drawn so far, joules.
+        reasons: names of what holds the clock below what it could be; idling and chosen clock settings are none.
+    """
+
+    sm_clock_mhz: float | None = None
+    temperature_c: float | None = None
+    power_w: float | None = None
+    energy_j: float | None = None
+    reasons: tuple[str, ...] | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is known."""
+        return all(value is None for value in astuple(self))
+
+
+UNREAD = Reading()
+
+
+class Telemetry(Protocol):
+    """Asks the device, between slots only. Never raises: what cannot be had is None.
+
+    Attributes:
+        note: why nothing is known, or "".
+    """
+
+    note: str
+
+    def energy_j(self) -> float | None:
+        """The energy counter alone, joules."""
+        ...
+
+    def read(self) -> Reading:
+        """Everything, a few milliseconds at most."""
+        ...
+
+
+class UnknownTelemetry:
+    """A device that does not tell.
+
+    Args:
+        note: why, where that is worth a line.
+    """
+
+    def __init__(self, note: str = "") -> None:
+        self.note = note
+
+    def energy_j(self) -> float | None:
+        """Unknown."""
+        return None
+
+    def read(self) -> Reading:
+        """Unknown."""
+        return UNREAD
+
+
+def spent_j(before: float | None, after: float | None) -> float | None:
+    """Joules between two readings of the counter, or None where one is unknown."""
+    return None if before is None or after is None else after - before
+
+
+def throttling_of(discarded: Sequence[Sequence[Slot]], planned: int) -> str:
+    """Why throttling ended a campaign.
+
+    Args:
+        discarded: the slots of every block that was.
+        planned: blocks of the campaign.
+    """
+    readings = [slot.reading for block in discarded for slot in block]
+    clocks = [reading.sm_clock_mhz for reading in readings if reading.sm_clock_mhz is not None]
+    return complaint(len(discarded), planned, {reason for reading in readings for reason in reading.reasons or ()}, clocks)
+
+
+def summary(record: CampaignRecord, name: str, pictures: int | None) -> dict[str, Any]:
+    """What the device said after an arm's slots; empty where it said nothing.
+
+    Args:
+        record: of the campaign.
+        name: of the arm; the baseline's slots are also those of the control.
+        pictures: that one generation draws, or None where that is unknown.
+
+    Returns:
+        ``sm_clock_mhz``, ``temperature_c``, ``power_w``: [least, median, greatest]; ``throttle_reasons``: names, those in discarded blocks
+        included; ``discarded_blocks``: of the campaign; ``energy_per_picture_j`` and ``energy_from``, see ``_energy_j``. Unknown is None.
+    """
+    labels = {name, CONTROL} if name == record.baseline else {name}
+    kept = [slot for slot in record.slots if slot.arm in labels]
+    every = kept + [slot for block in record.discarded for slot in block if slot.arm in labels]
+    if all(slot.reading.empty for slot in every):
+        return {}
+    known = [slot.reading.reasons for slot in every if slot.reading.reasons is not None]
+    energy_j, origin = _energy_j(kept)
+    return {
+        "sm_clock_mhz": _range(slot.reading.sm_clock_mhz for slot in kept),
+        "temperature_c": _range(slot.reading.temperature_c for slot in kept),
+        "power_w": _range(slot.reading.power_w for slot in kept),
+        "throttle_reasons": sorted({reason for reasons in known for reason in reasons}) if known else None,
+        "discarded_blocks": len(record.discarded) if known else None,
+        "energy_per_picture_j": energy_j / pictures if energy_j is not None and pictures else None,
+        "energy_from": origin,
+    }
+
+
+def _range(values: Iterable[float | None]) -> list[float] | None:
+    found = [float(value) for value in values if value is not None]
+    return [min(found), statistics.median(found), max(found)] if found else None
+
+
+def _energy_j(slots: Sequence[Slot]) -> tuple[float | None, str | None]:
+    """Mean energy of a slot, joules, and whether it is from the ``counter`` or from ``power`` times time.
+
+    The counter is read right before and right after each slot. Where there is none, or its steps are too coarse for slots this short, the power
+    after each slot stands for the whole of it: a rough figure, since most GPUs average it over a second.
+    """
+    if not slots:
+        return None, None
+    counted = [slot.energy_j for slot in slots if slot.energy_j is not None]
+    if len(counted) == len(slots) and sum(counted) > 0 and statistics.median(slot.duration_s for slot in slots) >= COUNTER_SLOT_S:
+        return statistics.fmean(counted), "counter"
+    powered = [slot.reading.power_w * slot.duration_s for slot in slots if slot.reading.power_w is not None]
+    return (statistics.fmean(powered), "power") if powered else (None, None)

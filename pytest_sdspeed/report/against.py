@@ -1,0 +1,63 @@
+"""A comparison of two versions, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from pytest_sdspeed.model import Against, Result
+
+COLUMNS = ("setup", "old", "new", "change", "stages", "pictures", "verdict")
+
+
+def change(result: Result) -> str:
+    """``6.1% slower [5.4, 6.8]``, of the latency; ``-0.2% [-0.6, 0.3]`` where the interval holds no change."""
+    found, least, most = (100 * (1 / ratio - 1) for ratio in (result.speedup, result.high, result.low))
+    if least > 0:
+        return f"{found:.1f}% slower [{least:.1f}, {most:.1f}]"
+    if most < 0:
+        return f"{-found:.1f}% faster [{-most:.1f}, {-least:.1f}]"
+    return f"{found:+.1f}% [{least:.1f}, {most:.1f}]"
+
+
+def stages(against: Against) -> str:
+    """``denoising +6.6%, decoding +0.1%``, or nothing where they are unknown."""
+    return ", ".join(f"{stage.replace('_', ' ')} {100 * (ratio - 1):+.1f}%" for stage, ratio in against.stages.items())
+
+
+def pictures(result: Result, against: Against, compared: str) -> str:
+    """Whether both sides drew the same.
+
+    Args:
+        result: of the row.
+        against: its other side.
+        compared: picture metrics in words.
+    """
+    if against.identical is None or result.image_verdict == "fail":
+        return compared
+    return "identical" if against.identical else f"differ  {compared}".rstrip()
+
+
+def finding(result: Result, against: Against, compared: str) -> str:
+    """``fp16: 6.1% slower [5.4, 6.8] than main (3f2a1bc), denoising +6.6%, decoding +0.1%; pictures identical``."""
+    than = "than" if change(result).split(" [")[0].endswith(("slower", "faster")) else "against"
+    where = ", ".join(filter(None, (f"{result.setup}: {change(result)} {than} {against.label}", stages(against))))
+    seen = pictures(result, against, compared)
+    return f"{where}; pictures {seen}" if seen else where
+
+
+def versions(results: Iterable[Result]) -> str:
+    """``diffusers 0.41.0 -> 0.42.1``: what differs between the sides."""
+    found: dict[str, None] = {}
+    for result in results:
+        if result.against is not None:
+            found |= dict.fromkeys(_differing(result.against.versions, result.versions))
+    return ", ".join(found)
+
+
+def _differing(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
+    for name in sorted({*old, *new}):
+        if old and old.get(name) != new.get(name):
+            yield f"{name} {old.get(name, 'none')} -> {new.get(name, 'none')}"

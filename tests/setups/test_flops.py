@@ -1,0 +1,197 @@
+"""FLOPs on the meta device: those of the published architectures, and of what a pipeline was seen to call."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import CLIPTextModel
+
+from pytest_sdspeed.setups.architectures import architecture
+from pytest_sdspeed.setups.flops import Twin, call_flops, generation_flops, twin_of
+from pytest_sdspeed.setups.optimization import Optimization
+from pytest_sdspeed.setups.stages import HostMarks, Watch
+from pytest_sdspeed.setups.standin import graphed
+
+SD14 = "CompVis/stable-diffusion-v1-4"
+LATENTS = (1, 4, 64, 64)
+UNET_CALL = ((0, LATENTS, True), (1, (), False), ("encoder_hidden_states", (1, 77, 768), True))
+
+
+@pytest.mark.parametrize(
+    ("model", "macs"),
+    [
+        (SD14, 401_636_720_640),
+        ("nota-ai/bk-sdm-base", 261_496_995_840),
+        ("nota-ai/bk-sdm-small", 255_447_203_840),
+        ("nota-ai/bk-sdm-tiny", 242_754_519_040),
+    ],
+)
+def test_flops_of_the_published_unets(model, macs):
+    twin = Twin(UNet2DConditionModel, json.dumps(architecture(model).unet))
+    assert call_flops(twin, "__call__", UNET_CALL)[""] == 2 * macs
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "macs"),
+    [
+        (AutoencoderKL, architecture(SD14).vae, 1_257_259_466_752),
+        (AutoencoderTiny, architecture("sayakpaul/taesd-diffusers").tiny_vae, 70_675_070_976),
+    ],
+)
+def test_flops_of_the_published_decoders(kind, config, macs):
+    assert call_flops(Twin(kind, json.dumps(config)), "decode", ((0, LATENTS, True),))[""] == 2 * macs
+
+
+def test_flops_of_the_published_text_encoder():
+    twin = Twin(CLIPTextModel, json.dumps(architecture(SD14).text_encoder))
+    assert call_flops(twin, "__call__", ((0, (1, 77), False),))[""] == 2 * 6_649_251_840
+
+
+def test_a_call_is_counted_once_for_all_rows(make, monkeypatch):
+    shapes = ((0, (1, 4, 4, 4), True),)
+    found = call_flops(twin_of(make().pipeline.vae), "decode", shapes)
+    monkeypatch.setattr("pytest_sdspeed.setups.flops._built", None)
+    assert call_flops(twin_of(make("sdpa").pipeline.vae), "decode", shapes) is found
+
+
+# A generation
+
+
+def watched(setup, *, inside=False):
+    watch = Watch(HostMarks())
+    with watch.on(setup.pipeline, inside=inside):
+        setup.generate(0)
+    return watch
+
+
+def flops_of(setup, *, inside=False):
+    return generation_flops(setup.pipeline, watched(setup, inside=inside))
+
+
+def directly(setup):
+    """FLOPs of one generation, counted while it runs: of eager modules, with attention as products, since its CPU kernel is not counted."""
+    _ = setup.pipeline
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        setup.generate(0)
+    return counter.get_total_flops()
+
+
+@pytest.fixture(scope="module")
+def baseline_flops(make):
+    return flops_of(make())
+
+
+def test_twins_count_what_a_generation_does(make, baseline_flops):
+    assert baseline_flops == directly(make()) > 0
+
+
+@pytest.mark.parametrize("stack", [("distilled_unet",), ("distilled_unet", "tiny_vae"), ("tiny_vae",)])
+def test_other_models_have_other_flops(stack, make, baseline_flops):
+    setup = make(*stack)
+    assert flops_of(setup) == directly(setup) < baseline_flops
+
+
+@pytest.mark.parametrize("name", ["traced_unet", "sdpa", "vanilla_attention", "fused_qkv", "channels_last", "bf16"])
+def test_the_same_architecture_has_the_same_flops_whatever_computes_it(name, make, baseline_flops):
+    assert flops_of(make(name)) == baseline_flops
+
+
+def compiled(pipeline, _recipe):
+    pipeline.unet = torch.compile(pipeline.unet, backend="eager")
+    pipeline.vae.decode = torch.compile(pipeline.vae.decode, backend="eager")
+
+
+COMPILED = Optimization(name="compiled", summary="wrappers alone", changes=frozenset({"unet", "vae"}), apply=compiled)
+
+
+def test_a_compiled_pipeline_has_the_same_flops_and_is_not_compiled_again(make, baseline_flops):
+    setup = make(extra=[COMPILED])
+    setup.generate(0)
+    graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    assert flops_of(setup) == baseline_flops
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == graphs > 0
+
+
+def replayed(work):
+    """As ``standin.captured``, on the CPU."""
+    results = work()
+
+    def replay():
+        for result, again in zip(results, work(), strict=True):
+            result.copy_(again)
+
+    return results, replay
+
+
+def captured(pipeline, _recipe):
+    pipeline.unet = graphed(pipeline.unet, replayed)
+
+
+CAPTURED = Optimization(name="captured", summary="replayed", changes=frozenset({"unet"}), apply=captured)
+
+
+# A UNet that leaves modules out
+
+
+def now_and_then(pipeline, _recipe):
+    """The middle block lets every second call through untouched."""
+    block, calls = pipeline.unet.mid_block, []
+    whole = block.forward
+
+    def forward(hidden_states, *args, **kwargs):
+        calls.append(0)
+        return hidden_states if len(calls) % 2 == 0 else whole(hidden_states, *args, **kwargs)
+
+    block.forward = forward
+
+
+LAZY = Optimization(name="lazy", summary="less work", changes=frozenset({"unet"}), apply=now_and_then, partial=True)
+
+
+def test_modules_that_are_left_out_are_not_counted(make, baseline_flops):
+    middle = call_flops(twin_of(make().pipeline.unet), "__call__", next(iter(watched(make()).calls["unet"])))["mid_block"]
+    assert middle > 0
+    # Two steps: the second one goes without.
+    assert flops_of(make(extra=[LAZY]), inside=True) == baseline_flops - middle
+    assert flops_of(make(), inside=True) == baseline_flops
+
+
+@pytest.mark.parametrize("stack", [((), (COMPILED,)), (("traced_unet",), ())], ids=["compiled", "traced"])
+def test_what_cannot_be_seen_inside_is_not_guessed(stack, make):
+    names, extra = stack
+    setup = make(*names, extra=extra)
+    setup.generate(0)
+    with pytest.raises(LookupError, match="cannot be seen: it is compiled or traced"):
+        flops_of(setup, inside=True)
+
+
+def test_calls_of_several_shapes_cannot_be_told_apart_inside(make):
+    watch = watched(make(), inside=True)
+    watch.calls["unet"][((0, (1, 4, 8, 8), True),)] += 1
+    with pytest.raises(LookupError, match="several shapes"):
+        generation_flops(make().pipeline, watch)
+
+
+def test_what_a_feature_cache_leaves_out_is_not_counted(make, baseline_flops):
+    setup = make("feature_cache_2")
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        setup.generate(0)
+    assert flops_of(setup) == counter.get_total_flops() < baseline_flops
+    assert flops_of(make("feature_cache_2", extra=[CAPTURED])) == counter.get_total_flops()
+
+
+def test_shapes_that_change_within_a_generation_tell_nothing_of_a_cache(make):
+    setup = make("feature_cache_2")
+    watch = watched(setup)
+    watch.calls["unet"][((0, (1, 4, 8, 8), True),)] += 1
+    with pytest.raises(LookupError, match="several shapes"):
+        generation_flops(setup.pipeline, watch)
+
+
+def test_a_captured_pipeline_has_the_same_flops(make, baseline_flops):
+    assert flops_of(make(extra=[CAPTURED])) == baseline_flops

@@ -1,0 +1,121 @@
+"""Stage times: what is watched, by which clock, and that nothing is left behind."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from test_flops import COMPILED
+
+from pytest_sdspeed.setups.stages import STAGES, CudaMarks, HostMarks, Watch
+
+
+class Ticks:
+    """Every look at the clock is one second later."""
+
+    def __init__(self):
+        self.seen = 0
+
+    def now(self):
+        self.seen += 1
+        return self.seen
+
+    def seconds(self, start, end):
+        return end - start
+
+
+def hooks(pipeline):
+    modules = [*pipeline.text_encoder.modules(), *pipeline.unet.modules(), *pipeline.vae.modules()]
+    return sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in modules)
+
+
+def test_a_stage_lasts_from_its_first_call_to_the_end_of_its_last(make):
+    watch = Watch(Ticks())
+    with watch.on(make().pipeline, inside=False):
+        make().generate(0)
+    # Two calls of the text encoder (prompt and negative prompt) and two steps: only a first call's beginning is noted, and every end.
+    assert watch.stages_s() == {"text_encoder": 2, "denoising": 2, "decoding": 1}
+    assert {part: calls.total() for part, calls in watch.calls.items()} == {"text_encoder": 2, "unet": 2, "vae": 1}
+
+
+@pytest.mark.parametrize("stack", [(), ("distilled_unet", "tiny_vae"), ("traced_unet",), ("bf16",)])
+def test_stages_take_no_longer_than_the_whole(stack, make):
+    setup, marks = make(*stack), HostMarks()
+    watch = Watch(marks)
+    with watch.on(setup.pipeline, inside=False):
+        start = marks.now()
+        setup.generate(0)
+        whole_s = marks.seconds(start, marks.now())
+    stages_s = watch.stages_s()
+    assert list(stages_s) == list(STAGES.values())
+    assert min(stages_s.values()) > 0
+    assert sum(stages_s.values()) <= whole_s
+
+
+def test_a_compiled_pipeline_is_watched_at_its_wrappers(make):
+    setup = make(extra=[COMPILED])
+    expected = setup.generate(0)
+    decode = vars(setup.pipeline.vae)["decode"]
+    watch = Watch(Ticks())
+    with watch.on(setup.pipeline, inside=False):
+        assert np.array_equal(setup.generate(0), expected)
+    assert {part: calls.total() for part, calls in watch.calls.items()} == {"text_encoder": 2, "unet": 2, "vae": 1}
+    assert vars(setup.pipeline.vae)["decode"] is decode
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_pipeline_is_left_as_it_was(inside, make, drawn):
+    pipeline = make().pipeline
+    before = hooks(pipeline)
+    with Watch(HostMarks()).on(pipeline, inside=inside):
+        assert hooks(pipeline) > before
+        assert np.array_equal(make().generate(0), drawn)
+    with pytest.raises(ZeroDivisionError), Watch(HostMarks()).on(pipeline, inside=inside):
+        raise ZeroDivisionError
+    assert hooks(pipeline) == before
+    assert "decode" not in vars(pipeline.vae)
+
+
+def test_a_part_that_is_never_called_is_named(make):
+    with pytest.raises(LookupError, match="no call of unet, vae was seen"), Watch(HostMarks()).on(make().pipeline, inside=False):
+        make().pipeline.encode_prompt("a cat", "cpu", 1, do_classifier_free_guidance=False)
+
+
+def test_inside_every_module_is_counted(make):
+    watch = Watch(HostMarks())
+    with watch.on(make().pipeline, inside=True):
+        make().generate(0)
+    assert watch.inner[""] == watch.inner["conv_in"] == watch.inner["mid_block"] == 2
+
+
+# CUDA, faked
+
+
+class Event:
+    """An event of a device that is one second behind whatever it is asked for."""
+
+    clock = 0
+
+    def __init__(self, *, enable_timing):
+        assert enable_timing
+        self.waited = False
+
+    def record(self):
+        Event.clock += 1
+        self.at = Event.clock
+
+    def synchronize(self):
+        self.waited = True
+
+    def elapsed_time(self, end):
+        assert end.waited
+        return 1e3 * (end.at - self.at)
+
+
+def test_cuda_events_tell_the_time_without_waiting_before_the_end(make):
+    watch = Watch(CudaMarks(SimpleNamespace(Event=Event)))
+    with watch.on(make().pipeline, inside=False):
+        make().generate(0)
+    assert not any(event.waited for event in watch._last.values())
+    assert watch.stages_s() == {"text_encoder": 2.0, "denoising": 2.0, "decoding": 1.0}
