@@ -212,7 +212,11 @@ def test_an_interrupt_leaves_no_process_and_no_worktree(pytester):
     for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
         subprocess.run([*git, *command], check=True)
     run = subprocess.Popen(
-        [sys.executable, "-m", "pytest", "--sd-against=HEAD", "-p", "no:randomly"], cwd=pytester.path, stdout=subprocess.PIPE, text=True
+        # Whoever starts these tests in the background has them ignore interrupts, and their children too.
+        ["env", "--default-signal=INT", sys.executable, "-m", "pytest", "--sd-against=HEAD", "-p", "no:randomly"],
+        cwd=pytester.path,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     end = time.monotonic() + 120
     while not (pytester.path / "drawing").exists() and time.monotonic() < end:

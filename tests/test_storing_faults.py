@@ -45,6 +45,8 @@ def engine(seconds):
 """
 FULL = """
 def pytest_benchmark_update_commit_info():
+    # Python would cut the bytecode that it keeps of a module just as short, and trust it ever after.
+    sys.dont_write_bytecode = True
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
 
 @pytest.hookimpl(tryfirst=True)
