@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import tempfile
 from dataclasses import replace
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import execnet
 import pytest
@@ -20,6 +23,7 @@ from pytest_sdspeed.fleet.tags import Tag, problem_of, read, tagged, with_proble
 from pytest_sdspeed.fleet.worker import machine_of, packed_machine
 from pytest_sdspeed.history.records import record
 from pytest_sdspeed.history.sending import packed, received
+from pytest_sdspeed.history.spool import Spool
 from pytest_sdspeed.model import CONTROL, Exhibit
 from pytest_sdspeed.report import text
 from pytest_sdspeed.report.html import page
@@ -208,12 +212,17 @@ def sent(one, params=None):
     return packed(one, item, "t.py::test_row[fp16]")
 
 
-def test_a_result_arrives_as_it_was():
+@pytest.fixture
+def spool():
+    return Spool(pytest.fail)
+
+
+def test_a_result_arrives_as_it_was(spool):
     pictures = (exhibit(0, reference=b"reference"), exhibit(1, control=True))
     one = replace(result(exhibits=pictures), reasons=("a", "b"))
     message = sent(one, {"sd_setup": "fp16", "call": print})
     execnet.loads(execnet.dumps(message))
-    back = received(json.loads(json.dumps(message)), {})
+    back = received(json.loads(json.dumps(message)), spool)
     assert record(back.result) == record(one)
     assert "error_map" in pictures[0].pictures
     assert [set(shown.pictures) for shown in back.result.exhibits] == [{"baseline", "candidate", "reference"}, {"baseline", "candidate"}]
@@ -221,21 +230,38 @@ def test_a_result_arrives_as_it_was():
     assert "print" in back.test["params"]["call"]
 
 
-def test_equal_pictures_are_held_once():
-    known = {}
-    found = [
-        received(sent(result(exhibits=(Exhibit(seed=0, prompt="", index=0, pictures={"baseline": b"same"}, metrics={}),))), known)
-        for _ in "ab"
+def shows(**pictures):
+    return result(exhibits=(Exhibit(seed=0, prompt="", index=0, pictures=pictures, metrics={}),))
+
+
+def test_equal_pictures_are_kept_once_and_on_the_disk(spool, monkeypatch):
+    kept = []
+    make = tempfile.TemporaryFile
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda *given, **named: kept.append(make(*given, **named)) or kept[-1])
+    found = [received(sent(shows(baseline=b"same", candidate=own)), spool) for own in (b"first", b"second")]
+    assert [dict(one.result.exhibits[0].pictures) for one in found] == [
+        {"baseline": b"same", "candidate": b"first"},
+        {"baseline": b"same", "candidate": b"second"},
     ]
-    first, second = (one.result.exhibits[0].pictures["baseline"] for one in found)
-    assert first is second
+    (file,) = kept
+    assert file.seek(0, 2) == len(b"samefirstsecond")
 
 
-def test_another_version_is_not_understood():
+def test_pictures_without_space_cost_no_figures(monkeypatch):
+    full = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr("tempfile.TemporaryFile", Mock(side_effect=full))
+    lost = []
+    found = received(sent(shows(baseline=b"some")), Spool(lost.append))
+    assert lost == [full]
+    assert dict(found.result.exhibits[0].pictures) == {}
+    assert found.result.speedup == result().speedup
+
+
+def test_another_version_is_not_understood(spool):
     message = sent(result())
     message["test"]["extra_info"]["sdspeed"]["schema"] = 99
     with pytest.raises(StoredRunError, match="schema 99"):
-        received(message, {})
+        received(message, spool)
 
 
 def test_a_machine_arrives_as_it_was():

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.fleet.seats import Seat
     from pytest_sdspeed.fleet.tags import Tag
     from pytest_sdspeed.history.sending import Received
+    from pytest_sdspeed.history.spool import Spool
     from pytest_sdspeed.model import Result
     from pytest_sdspeed.session import Session
 
@@ -41,7 +42,6 @@ class Controller:
         self._machines: dict[str, Machine] = {}
         self._received: list[tuple[str, Received]] = []
         self._lost: list[tuple[str, Result]] = []
-        self._pictures: dict[bytes, bytes] = {}
 
     @property
     def _run(self) -> Session:
@@ -58,6 +58,18 @@ class Controller:
             assign_gpus(specs, lambda: self._local_gpus)
         except SdSpeedError as error:
             raise pytest.UsageError(str(error)) from None
+
+    @cached_property
+    def _spool(self) -> Spool:
+        from pytest_sdspeed.history.spool import Spool
+
+        return Spool(self._without_pictures)
+
+    def _without_pictures(self, error: OSError) -> None:
+        # The figures are worth more than the pictures.
+        said = f"sd pictures: some could not be kept: {error.strerror or error}"
+        if said not in self._run.problems:
+            self._run.problems.append(said)
 
     @cached_property
     def _local_gpus(self) -> list[str]:
@@ -121,7 +133,7 @@ class Controller:
             from pytest_sdspeed.history.sending import received
 
             try:
-                self._received.append((report.nodeid, received(sent["result"], self._pictures)))
+                self._received.append((report.nodeid, received(sent["result"], self._spool)))
             except StoredRunError as error:
                 storing: Any = self._config.pluginmanager.getplugin(STORING)
                 storing.lost(f"this run, {report.nodeid} of {report.worker_id}", error)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from pytest_sdspeed.history.spool import Spool
+
 FOLDER = "sdspeed-pictures"
 """Beside the JSON file of a run."""
 DERIVED = frozenset({"error_map"})
@@ -58,17 +60,16 @@ def packed(exhibit: Exhibit) -> dict[str, Any]:
     return described(exhibit) | {"files": {role: base64.b64encode(png).decode() for role, png in _stored(exhibit)}}
 
 
-def unpacked(sent: Mapping[str, Any], known: dict[bytes, bytes]) -> Exhibit:
+def unpacked(sent: Mapping[str, Any], spool: Spool) -> Exhibit:
     """The exhibit that was sent, without its derived pictures.
 
     Args:
         sent: what ``packed`` made.
-        known: pictures so far, to hold equal ones once.
+        spool: where its pictures are until they are stored.
     """
-    found = {role: base64.b64decode(content) for role, content in sent["files"].items()}
     return Exhibit(
         **{name: sent[name] for name in ("seed", "prompt", "index", "control", "metrics")},
-        pictures={role: known.setdefault(png, png) for role, png in found.items()},
+        pictures=spool.keep({role: base64.b64decode(content) for role, content in sent["files"].items()}),
     )
 
 

@@ -15,6 +15,7 @@ from pytest_sdspeed.history.saving import EXTRA, ReplayClock, play
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pytest_sdspeed.history.spool import Spool
     from pytest_sdspeed.model import Result
 
 
@@ -53,12 +54,12 @@ def packed(result: Result, item: Any, fullname: str) -> dict[str, Any]:
     return unpacked
 
 
-def received(sent: Mapping[str, Any], known: dict[bytes, bytes]) -> Received:
+def received(sent: Mapping[str, Any], spool: Spool) -> Received:
     """What ``packed`` made, unpacked.
 
     Args:
         sent: what arrived.
-        known: pictures so far, which rows share with their baseline: equal ones are held once.
+        spool: where its pictures are until they are stored.
 
     Raises:
         StoredRunError: it is of another version of this plugin.
@@ -66,7 +67,7 @@ def received(sent: Mapping[str, Any], known: dict[bytes, bytes]) -> Received:
     test = sent["test"]
     stored = test["extra_info"][EXTRA]
     result = result_of({**stored, "pictures": ()}, Path())
-    return Received(test, replace(result, exhibits=tuple(pictures.unpacked(one, known) for one in sent["exhibits"])))
+    return Received(test, replace(result, exhibits=tuple(pictures.unpacked(one, spool) for one in sent["exhibits"])))
 
 
 def store_received(session: Any, one: Received) -> None:
