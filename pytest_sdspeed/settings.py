@@ -83,7 +83,7 @@ def read_options(config: pytest.Config) -> Options:
     most = "200" if against else "20"
     tables = [*(config.rootpath / entry for entry in config.getini("sdspeed_tables")), *map(Path, config.getoption("sd_tables") or ())]
     return Options(
-        gpu=config.getoption("sd_gpu") or config.getini("sdspeed_gpu"),
+        gpu=_flag(config, "gpu"),
         weights=_choice("--sd-weights", value("weights", "pretrained"), WEIGHTS),
         tables=tuple(tables),
         tolerance=_number("--sd-tolerance", value("tolerance"), float, "a fraction from 0 to below 1", lambda x: 0 <= x < 1),

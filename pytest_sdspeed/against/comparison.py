@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -55,7 +55,7 @@ class Comparison:
         return (self._new, self._old, *((self._control,) if self._control else ()))
 
     def open(self, choices: Iterable[Choice]) -> None:
-        """Start the workers, and see that each has every setup that will be asked for.
+        """Start the workers, and see that each has every setup that will be asked for. Whatever comes of it, ``close`` ends them.
 
         Raises:
             UsageMistakeError: a side does not start, does not import, or lacks a setup.
@@ -66,11 +66,7 @@ class Comparison:
                 for worker in self._workers:
                     self._check(worker, choice)
         except SdSpeedError as error:
-            self.close()
             raise UsageMistakeError(f"--sd-against={self._spec}: {error}") from None
-        except BaseException:
-            self.close()
-            raise
 
     def _check(self, worker: Worker, choice: Choice) -> None:
         try:
@@ -137,7 +133,7 @@ class Comparison:
         if self._control is not None:
             # It stays as long as the row does.
             arms.append(
-                Drawing(self._control, named, self._memory).arm(self._control_name(candidate), settled=lambda _found: bool(decided))
+                Drawing(self._control, named, self._memory).arm(f"{old.name}, another process", settled=lambda _found: bool(decided))
             )
         record = self._campaign(candidate, old, arms, test)
         error = record.errors.get(candidate.name)
@@ -149,7 +145,8 @@ class Comparison:
         result = judged(
             Judged(record, candidate, base, choice, expected, self._run.machine, self._run.options, _no_scorer, same_weights=True)
         )
-        return self._with_sides(result, record, named)
+        control = record.decisions.get(arms[-1].name) if self._control else None
+        return self._with_sides(result, record, named, control.interval if control else None)
 
     def _campaign(self, candidate: Contestant, old: Arm, arms: list[Arm], test: str) -> CampaignRecord:
         from pytest_sdspeed.measure.campaign import run_campaign
@@ -177,21 +174,15 @@ class Comparison:
         given = self._run.options.tolerance
         return TOLERANCE if given is None else given
 
-    def _control_name(self, candidate: Contestant) -> str:
-        return f"{candidate.name} of {self._old.side.label}, another process"
-
-    def _with_sides(self, result: Result, record: CampaignRecord, named: tuple[str, ...]) -> Result:
+    def _with_sides(self, result: Result, record: CampaignRecord, named: tuple[str, ...], control: Interval | None) -> Result:
         """The result with what both sides are, where the difference is, and whether processes of one side differ as much."""
-        control = self._process_control(record)
         versions: Mapping[str, str] = {}
-        notes: tuple[str, ...] = ()
         stages: Mapping[str, float] = {}
-        if self._new.alive and self._old.alive:
-            result = replace(result, versions=self._new.ask("versions"))
-            versions = self._old.ask("versions")
-            notes = self._same_code()
+        # A worker may be lost here too, and takes nothing of what was measured with it.
+        with suppress(SdSpeedError):
+            ours, versions = self._new.ask("versions"), self._old.ask("versions")
+            result = replace(result, versions=ours, notes=(*result.notes, *self._same_code()))
             stages = self._stages(named, record.case.seed, _ROUNDS if result.verdict == "pass" else _ROUNDS_OF_SLOWER)
-        result = replace(result, notes=(*result.notes, *notes))
         sides = Against(
             spec=self._spec,
             label=self._old.side.label,
@@ -212,19 +203,12 @@ class Comparison:
             return ()
         return (f"nothing that was imported comes from {self._old.side.label}: the same code was measured twice",)
 
-    def _process_control(self, record: CampaignRecord) -> Interval | None:
-        found = next((record.decisions.get(name) for name in record.samples_s if name.endswith(", another process")), None)
-        return found.interval if found else None
-
     def _stages(self, named: tuple[str, ...], seed: int, rounds: int) -> Mapping[str, float]:
         """Stage -> latency of the version in hand over that of the other one, medians over palindromes of both."""
         taken: dict[str, list[Mapping[str, float]]] = {"new": [], "old": []}
-        try:
-            for _ in range(rounds):
-                for worker in (self._old, self._new, self._new, self._old):
-                    taken[worker.role].append(worker.ask("stages", named, seed))
-        except SdSpeedError:
-            return {}
+        for _ in range(rounds):
+            for worker in (self._old, self._new, self._new, self._old):
+                taken[worker.role].append(worker.ask("stages", named, seed))
         medians = {role: {stage: statistics.median(times[stage] for times in found) for stage in found[0]} for role, found in taken.items()}
         least = _LEAST_STAGE * sum(medians["old"].values())
         return {stage: seconds / medians["old"][stage] for stage, seconds in medians["new"].items() if medians["old"].get(stage, 0) > least}
