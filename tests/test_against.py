@@ -17,7 +17,7 @@ import random
 
 from fake_clock import CLOCK
 
-NOISE = random.Random(1)
+NOISE = random.Random(2)
 
 def work():
     CLOCK.spend({seconds} * NOISE.gauss(1, 0.003))
@@ -184,13 +184,13 @@ def test_work(sd_latency):
 def test_other(sd_latency):
     sd_latency(other)
 """
-DYING = "CLOCK.calls = getattr(CLOCK, 'calls', 0) + 1; CLOCK.calls < 12 or __import__('os').kill(__import__('os').getpid(), 9)"
+DYING = "CLOCK.calls = getattr(CLOCK, 'calls', 0) + 1; CLOCK.calls < 18 or __import__('os').kill(__import__('os').getpid(), 9)"
 
 
 @pytest.mark.parametrize("side", ["new", "old"])
 def test_a_worker_that_is_killed_makes_its_row_invalid_and_keeps_what_was_measured(versions, pytester, side):
     both = {"new": {"seconds": 0.05135}, "old": {}}
-    both[side]["more"] = f"{DYING if side == 'new' else DYING.replace('12', '20')}\ndef other():\n    CLOCK.spend(0.05)"
+    both[side]["more"] = f"{DYING if side == 'new' else DYING.replace('18', '30')}\ndef other():\n    CLOCK.spend(0.05)"
     both["old" if side == "new" else "new"]["more"] = "pass\ndef other():\n    CLOCK.spend(0.05)"
     started = time.monotonic()
     result = versions(both["new"], both["old"], "--sd-tolerance=0.0265", test=TWO)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -27,8 +28,12 @@ if TYPE_CHECKING:
 
 TOLERANCE = 0.03
 """Fraction that the version in hand may be slower by, unless ``--sd-tolerance`` says otherwise."""
-_ROUNDS, _ROUNDS_OF_SLOWER = 1, 3
-"""Palindromes of generations that stage times come from: of a row that passes, and of one that does not."""
+_SLOT_S = 0.1
+"""Seconds of a slot, where generations are shorter than that: a floor of 3% asks for more of them than the looks have blocks."""
+_ROUNDS, _ROUNDS_OF_SLOWER, _MOST_ROUNDS = 1, 3, 50
+"""Palindromes of generations that stage times come from: at least, of a row that passes and of one that does not; and at most."""
+_STAGES_S, _STAGES_OF_SLOWER_S = 5.0, 15.0
+"""Seconds that as many of them may take as are more than the least."""
 _LEAST_STAGE = 0.02
 """Share of a generation below which a stage's time is noise, and no matter."""
 
@@ -156,7 +161,7 @@ class Comparison:
             record = run_campaign(
                 old,
                 arms,
-                self._run.limits(candidate, self._rows, self._rows),
+                replace(self._run.limits(candidate, self._rows, self._rows), slot_s=_SLOT_S),
                 WallClock(_nothing),
                 memory=self._memory,
                 telemetry=self._run.telemetry,
@@ -182,13 +187,14 @@ class Comparison:
         with suppress(SdSpeedError):
             ours, versions = self._new.ask("versions"), self._old.ask("versions")
             result = replace(result, versions=ours, notes=(*result.notes, *self._same_code()))
-            stages = self._stages(named, record.case.seed, _ROUNDS if result.verdict == "pass" else _ROUNDS_OF_SLOWER)
+            stages = self._stages(named, record.case.seed, _rounds(result))
         sides = Against(
             spec=self._spec,
             label=self._old.side.label,
             versions=versions,
             stages=stages,
             identical=_identical(record, result.setup),
+            turns=record.turns,
             process_control=control,
         )
         if control is not None and _differ(control, self._tolerance / 2) and result.verdict != "invalid" and result.image_verdict != "fail":
@@ -204,14 +210,21 @@ class Comparison:
         return (f"nothing that was imported comes from {self._old.side.label}: the same code was measured twice",)
 
     def _stages(self, named: tuple[str, ...], seed: int, rounds: int) -> Mapping[str, float]:
-        """Stage -> latency of the version in hand over that of the other one, medians over palindromes of both."""
+        """Stage -> latency of the version in hand over that of the other one, median over palindromes of both."""
+        found = [self._stage_times(named, seed) for _ in range(rounds)]
+        new, old = found[0]
+        share = {stage: statistics.median(old[stage] / sum(old.values()) for _, old in found) for stage in old.keys() & new.keys()}
+        return {
+            stage: statistics.median(new[stage] / old[stage] for new, old in found) for stage in old if share.get(stage, 0) > _LEAST_STAGE
+        }
+
+    def _stage_times(self, named: tuple[str, ...], seed: int) -> tuple[Mapping[str, float], Mapping[str, float]]:
+        """Stage -> seconds, of the version in hand and of the other one, over one palindrome of both."""
         taken: dict[str, list[Mapping[str, float]]] = {"new": [], "old": []}
-        for _ in range(rounds):
-            for worker in (self._old, self._new, self._new, self._old):
-                taken[worker.role].append(worker.ask("stages", named, seed))
-        medians = {role: {stage: statistics.median(times[stage] for times in found) for stage in found[0]} for role, found in taken.items()}
-        least = _LEAST_STAGE * sum(medians["old"].values())
-        return {stage: seconds / medians["old"][stage] for stage, seconds in medians["new"].items() if medians["old"].get(stage, 0) > least}
+        for worker in (self._old, self._new, self._new, self._old):
+            taken[worker.role].append(worker.ask("stages", named, seed))
+        new, old = ({stage: sum(times[stage] for times in taken[role]) for stage in taken[role][0]} for role in ("new", "old"))
+        return new, old
 
     def _started(self) -> None:
         """Start the workers that do not run: all at the beginning, later those that were lost."""
@@ -239,6 +252,12 @@ def _named(candidate: Contestant) -> tuple[str, ...]:
             "and name: define it in a module, or give 'module:name'"
         )
     return ("call", candidate.address)
+
+
+def _rounds(result: Result) -> int:
+    least, seconds = (_ROUNDS, _STAGES_S) if result.verdict == "pass" else (_ROUNDS_OF_SLOWER, _STAGES_OF_SLOWER_S)
+    affordable = seconds / (2 * (result.latency_s + result.baseline_latency_s))
+    return least if math.isnan(affordable) else min(max(least, int(affordable)), _MOST_ROUNDS)
 
 
 def _identical(record: CampaignRecord, name: str) -> bool | None:

@@ -65,7 +65,7 @@ def stored_recipe(result: Result) -> dict[str, Any] | None:
 
 def _stored_against(against: Against) -> dict[str, Any]:
     return {
-        **_named(against, "spec", "label", "identical"),
+        **_named(against, "spec", "label", "identical", "turns"),
         "versions": dict(against.versions),
         "stages": {stage: _number(ratio) for stage, ratio in against.stages.items()},
         "process_control": _stored_interval(against.process_control),
@@ -77,7 +77,7 @@ def _against_of(stored: Mapping[str, Any] | None) -> Against | None:
         return None
     stages = {stage: figure(ratio) for stage, ratio in stored["stages"].items()}
     return Against(
-        **{name: stored[name] for name in ("spec", "label", "versions", "identical")},
+        **{name: stored[name] for name in ("spec", "label", "versions", "identical", "turns")},
         stages=stages,
         process_control=_interval_of(stored["process_control"]),
     )
