@@ -1,7 +1,8 @@
 """What measuring under pytest-xdist saves and costs.
 
-``python benchmarks/fleet.py [--runs N] [--budget S] [--blocks N]`` measures the miniature table in one process, in one process on one core, and
-with two workers on a core each, and prints wall times and how the speed-ups agree. It needs two cores that nothing else uses.
+``python benchmarks/fleet.py [--runs N] [--budget S] [--blocks N]`` measures the miniature table in one process and with two workers on a core
+each, in turns, and prints wall times and how the speed-ups agree; once also in one process on one core, whose record must be the workers'. It
+needs two cores that nothing else uses.
 
 ``python benchmarks/fleet.py --simulate [--workers N] [--results N] [--side PIXELS]`` feeds made-up reports of as many workers to the
 controller's hook and lets it write the run: milliseconds and bytes for each result, and the memory of the process.
@@ -105,28 +106,32 @@ def figures(stored: dict[str, Any]) -> dict[str, tuple[float, float]]:
 def measured(options: argparse.Namespace) -> None:
     """Measure and print."""
     siblings = [core[0] for core in cores(os.sched_getaffinity(0), lambda _: "")][:2]
-    ways = {ONE: (["-n0"], set(siblings)), ALONE: (["-n0"], {siblings[0]}), TWO: (["-n2"], set(siblings))}
+    ways = {ONE: (["-n0"], set(siblings)), TWO: (["-n2"], set(siblings)), ALONE: (["-n0"], {siblings[0]})}
     taken: dict[str, list[float]] = {way: [] for way in ways}
-    agree = total = 0
+    runs = 0
     for number in range(options.runs):
         found = {}
-        for way in list(ways)[:: 1 if number % 2 else -1]:
+        for way in [ONE, TWO, *([] if number else [ALONE])][:: 1 if number % 2 else -1]:
             seconds, found[way] = run(ways[way][0], options, ways[way][1])
             taken[way].append(seconds)
             print(f"run {number + 1}: {way}: {seconds:.1f} s", flush=True)
         assert facts(found[TWO], TIMELESS) == facts(found[ONE], TIMELESS)
-        assert facts(found[TWO], (*TIMELESS, *PICTURES)) == facts(found[ALONE], (*TIMELESS, *PICTURES))
-        alone, two = figures(found[ALONE]), figures(found[TWO])
-        for setup, (level, half) in alone.items():
-            other, others_half = two[setup]
-            agrees = abs(level - other) <= math.hypot(half, others_half)
-            agree, total = agree + agrees, total + 1
-            print(f"  {setup}: x{math.exp(level):.3f} and x{math.exp(other):.3f}, {'agree' if agrees else 'DISAGREE'}", flush=True)
+        if ALONE in found:
+            assert facts(found[TWO], (*TIMELESS, *PICTURES)) == facts(found[ALONE], (*TIMELESS, *PICTURES))
+        runs += all(list(_agreements(figures(found[ONE]), figures(found[TWO]))))
     for way, seconds_ in taken.items():
         print(f"{way}: {statistics.median(seconds_):.1f} s")
-    for way in (ONE, ALONE):
-        print(f"two workers over {way}: {statistics.median(taken[TWO]) / statistics.median(taken[way]):.2f}")
-    print(f"speed-ups on one core each that agree within their intervals: {agree} of {total}")
+    print(f"two workers over {ONE}: {statistics.median(taken[TWO]) / statistics.median(taken[ONE]):.2f}")
+    print(f"runs whose speed-ups agree within their intervals: {runs} of {options.runs}")
+
+
+def _agreements(one: dict[str, tuple[float, float]], two: dict[str, tuple[float, float]]) -> Iterator[bool]:
+    """Whether the speed-ups of each row agree within their intervals."""
+    for setup, (level, half) in one.items():
+        other, others_half = two[setup]
+        agrees = abs(level - other) <= math.hypot(half, others_half)
+        print(f"  {setup}: x{math.exp(level):.3f} and x{math.exp(other):.3f}, {'agree' if agrees else 'DISAGREE'}", flush=True)
+        yield agrees
 
 
 # Many workers

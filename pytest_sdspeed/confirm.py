@@ -229,7 +229,6 @@ def run_errand(config: pytest.Config) -> None:
     The variable is taken away: a test may start pytest itself.
     """
     errand = Errand(**json.loads(os.environ.pop(CONFIRMATION)))
-    os.environ.pop(STEP_SUMMARY, None)
     config.stash[ANSWER] = errand.answer
     config.args = [errand.test]
     write_nothing(config.option, errand.temporary)
@@ -242,6 +241,7 @@ def write_nothing(option: Any, temporary: Path) -> None:
         option: its parsed command line, before plugins read it.
         temporary: its ``--basetemp``: that of the run which waits for it would be emptied.
     """
+    os.environ.pop(STEP_SUMMARY, None)
     save_nothing(option)
     for name, value in (_WRITE_NOTHING | _ALONE | {"basetemp": temporary}).items():
         if hasattr(option, name):

@@ -94,11 +94,12 @@ def _contestant(value: Any, role: str) -> Contestant:
     choice = getattr(value, "choice", None)
     if isinstance(choice, Choice):
         return Contestant(value.name, value, None)
-    value = _imported(value, role) if isinstance(value, str) else value
-    if not callable(value):
+    call = _imported(value, role) if isinstance(value, str) else value
+    if not callable(call):
         raise UsageMistakeError(f"sd_latency: the {role} is {value!r}; {_VALID}")
-    name = getattr(value, "__name__", role)
-    return Contestant(role if name in ("<lambda>", CONTROL) else name, None, value, address_of(value))
+    name = getattr(call, "__name__", role)
+    address = value if isinstance(value, str) else address_of(call)
+    return Contestant(role if name in ("<lambda>", CONTROL) else name, None, call, address)
 
 
 def _imported(address: str, role: str) -> Any:

@@ -15,7 +15,7 @@ HISTORY = ("off", "warn", "fail")
 CONFIRMATION = "SDSPEED_CONFIRMATION"
 """The environment variable that makes a run the confirmation of another: ``confirm.Errand`` as JSON."""
 _VALUES = ("weights", "tolerance", "budget", "max_blocks", "inconclusive", "seed", "report", "record", "clip", "history", "against")
-_FLAGS = ("confirm", "against_control")
+_FLAGS = ("gpu", "confirm", "against_control")
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -69,7 +69,6 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--sd-record", metavar="PATH", help="write what was measured as a table file for this device")
     for name in _VALUES:
         parser.addini(f"sdspeed_{name}", f"default of --sd-{name.replace('_', '-')}", type="string", default=None)
-    parser.addini("sdspeed_gpu", "default of --sd-gpu", type="bool", default=False)
     for name in _FLAGS:
         parser.addini(f"sdspeed_{name}", f"default of --sd-{name.replace('_', '-')}", type="bool", default=False)
     parser.addini("sdspeed_tables", "table files or folders, as --sd-tables", type="linelist", default=[])
@@ -77,11 +76,15 @@ def add_options(parser: pytest.Parser) -> None:
 
 def any_given(config: pytest.Config) -> bool:
     """Whether the command line or the ini file sets any of them."""
-    return any(
-        config.getoption(f"sd_{name}") is not None or config.getini(f"sdspeed_{name}") for name in (*_VALUES, *_FLAGS, "gpu", "tables")
-    )
+    return any(config.getoption(f"sd_{name}") is not None or config.getini(f"sdspeed_{name}") for name in (*_VALUES, *_FLAGS, "tables"))
 
 
-def wants_gpu(config: pytest.Config) -> bool:
-    """Whether the run is to measure on CUDA GPUs."""
-    return bool(config.getoption("sd_gpu") or config.getini("sdspeed_gpu"))
+def flag(config: pytest.Config, name: str) -> bool:
+    """Whether an option that is on or off is on.
+
+    Args:
+        config: of the run.
+        name: as in ``--sd-NAME``, with underscores.
+    """
+    given = config.getoption(f"sd_{name}")
+    return bool(config.getini(f"sdspeed_{name}") if given is None else given)

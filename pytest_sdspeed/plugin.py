@@ -42,7 +42,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """Under ``--sd-gpu`` one worker for each GPU."""
-    if not options.wants_gpu(config):
+    if not options.flag(config, "gpu"):
         return None
     from pytest_sdspeed.fleet.seats import visible_gpus
 

@@ -145,9 +145,12 @@ class Session:
         if not table.on_cpu and not gpu:
             return f"table {table.name!r} is documented on {table.device}: run pytest {path} --sd-gpu"
         unsupported = self.setup(choice).unsupported
-        if unsupported is None and choice.setup != choice.baseline and self.options.against is None:
+        if self.options.against is not None:
+            # The other version is what it is held to.
+            return unsupported
+        if unsupported is None and choice.setup != choice.baseline:
             unsupported = self.setup(self.catalog.baseline_of(choice)).unsupported
-        if unsupported is None and choice.row is None and expectation.speedup is None and self.options.against is None:
+        if unsupported is None and choice.row is None and expectation.speedup is None:
             help_ = "" if gpu else ", or run with --sd-gpu"
             return f"table {table.name!r} has no row {choice.setup!r} to hold it to: give the marker a speedup{help_}"
         return unsupported

@@ -12,7 +12,7 @@ import pytest
 
 from pytest_sdspeed.errors import MarkerError
 from pytest_sdspeed.model import DEFAULT_TOLERANCE, ImageGate
-from pytest_sdspeed.options import CLIP, HISTORY, INCONCLUSIVE, MARKER, WEIGHTS, wants_gpu
+from pytest_sdspeed.options import CLIP, HISTORY, INCONCLUSIVE, MARKER, WEIGHTS, flag
 
 if TYPE_CHECKING:
     from _pytest.mark import Mark
@@ -85,7 +85,7 @@ def read_options(config: pytest.Config) -> Options:
     most = "200" if against else "20"
     tables = [*(config.rootpath / entry for entry in config.getini("sdspeed_tables")), *map(Path, config.getoption("sd_tables") or ())]
     return Options(
-        gpu=wants_gpu(config),
+        gpu=flag(config, "gpu"),
         weights=_choice("--sd-weights", value("weights", "pretrained"), WEIGHTS),
         tables=tuple(tables),
         tolerance=_number("--sd-tolerance", value("tolerance"), float, "a fraction from 0 to below 1", lambda x: 0 <= x < 1),
@@ -97,15 +97,10 @@ def read_options(config: pytest.Config) -> Options:
         record=record,
         clip=value("clip", CLIP) or CLIP,
         history=_choice("--sd-history", value("history", "warn"), HISTORY),
-        confirm=_flag(config, "confirm"),
+        confirm=flag(config, "confirm"),
         against=against,
-        against_control=_flag(config, "against_control"),
+        against_control=flag(config, "against_control"),
     )
-
-
-def _flag(config: pytest.Config, name: str) -> bool:
-    given = config.getoption(f"sd_{name}")
-    return bool(config.getini(f"sdspeed_{name}") if given is None else given)
 
 
 def _choice(option: str, given: str | None, valid: tuple[str, ...]) -> str:

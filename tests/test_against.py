@@ -17,7 +17,7 @@ import random
 
 from fake_clock import CLOCK
 
-NOISE = random.Random(1)
+NOISE = random.Random(2)
 
 def work():
     CLOCK.spend({seconds} * NOISE.gauss(1, 0.003))
@@ -184,13 +184,13 @@ def test_work(sd_latency):
 def test_other(sd_latency):
     sd_latency(other)
 """
-DYING = "CLOCK.calls = getattr(CLOCK, 'calls', 0) + 1; CLOCK.calls < 12 or __import__('os').kill(__import__('os').getpid(), 9)"
+DYING = "CLOCK.calls = getattr(CLOCK, 'calls', 0) + 1; CLOCK.calls < 18 or __import__('os').kill(__import__('os').getpid(), 9)"
 
 
 @pytest.mark.parametrize("side", ["new", "old"])
 def test_a_worker_that_is_killed_makes_its_row_invalid_and_keeps_what_was_measured(versions, pytester, side):
     both = {"new": {"seconds": 0.05135}, "old": {}}
-    both[side]["more"] = f"{DYING if side == 'new' else DYING.replace('12', '20')}\ndef other():\n    CLOCK.spend(0.05)"
+    both[side]["more"] = f"{DYING if side == 'new' else DYING.replace('18', '30')}\ndef other():\n    CLOCK.spend(0.05)"
     both["old" if side == "new" else "new"]["more"] = "pass\ndef other():\n    CLOCK.spend(0.05)"
     started = time.monotonic()
     result = versions(both["new"], both["old"], "--sd-tolerance=0.0265", test=TWO)
@@ -203,6 +203,29 @@ def test_a_worker_that_is_killed_makes_its_row_invalid_and_keeps_what_was_measur
     assert first["blocks"] >= 2
     assert second["verdict"] == "pass"
     assert workers() == []
+
+
+LOST = """
+import pytest
+from pytest_sdspeed.against.workers import Worker, WorkerLostError
+
+@pytest.fixture(autouse=True)
+def lost_at_last(monkeypatch):
+    ask = Worker.ask
+    def asked(self, command, *arguments):
+        if command == {command!r}:
+            raise WorkerLostError("it has ended")
+        return ask(self, command, *arguments)
+    monkeypatch.setattr(Worker, "ask", asked)
+"""
+
+
+@pytest.mark.parametrize("command", ["versions", "served", "stages"])
+def test_a_worker_lost_after_the_last_slot_takes_nothing_with_it(versions, pytester, command):
+    result = versions({"seconds": 0.053}, {}, conftest=LOST.format(command=command))
+    result.assert_outcomes(failed=1)
+    assert stored(pytester)[0]["verdict"] == "fail"
+    assert stored(pytester)[0]["against"]["stages"] == {}
 
 
 def test_an_interrupt_leaves_no_process_and_no_worktree(pytester):
@@ -311,6 +334,13 @@ def test_callables_are_named_by_module_and_name(versions):
     result = versions({}, {}, "-rsf", test=CALLABLES)
     result.assert_outcomes(passed=2, failed=3, skipped=1)
     result.stdout.fnmatch_lines(["*valid: *'module:name'*", "*sd_latency(inner): --sd-against measures in other processes*"])
+
+
+def test_a_callable_without_a_name_of_its_own_is_known_by_the_address_it_was_given_by(versions, pytester):
+    test = "def test_task(sd_latency):\n    sd_latency('engine:TASK')\n"
+    partial = {"more": "pass\nTASK = __import__('functools').partial(work)"}
+    versions(partial, partial, test=test).assert_outcomes(passed=1)
+    assert stored(pytester)[0]["setup"] == "candidate"
 
 
 def test_nothing_starts_where_nothing_is_measured(versions):

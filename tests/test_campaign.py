@@ -155,6 +155,51 @@ def test_the_record_knows_when_every_sample_began(bench):
             assert tuple(begun[name, start] for start in starts) == tuple(durations_s)
 
 
+def test_short_generations_take_turns_until_a_slot_is_long_enough(bench):
+    record = bench.run(bench.arm("base", 0.03, cv=0.1), bench.arm("row", 0.025, cv=0.1, floor=1.2), slot_s=0.1, max_blocks=6)
+    turns = 5  # The warm-up's fastest took just above 0.02 s.
+    for name, pairs in record.samples_s.items():
+        taken = [slot.duration_s for slot in record.slots if slot.arm == name]
+        blocks = [taken[start : start + 2 * turns] for start in range(0, len(taken), 2 * turns)]
+        assert pairs == [(statistics.median(block[::2]), statistics.median(block[1::2])) for block in blocks]
+        starts = [slot.start_s for slot in record.slots if slot.arm == name]
+        assert record.starts_s[name] == [(starts[first], starts[first + 1]) for first in range(0, len(starts), 2 * turns)]
+    block = [slot.arm for slot in record.slots if slot.block == 1]
+    for turn in range(turns):
+        palindrome = block[6 * turn :][:6]
+        assert sorted(palindrome) == sorted(["base", "base", CONTROL, CONTROL, "row", "row"])
+        assert palindrome == palindrome[::-1]
+
+
+@pytest.mark.parametrize(("budget_s", "turns"), [(1000, 10), (60, 10), (30, 5), (11, 1), (1, 1)])
+def test_turns_never_cost_blocks(budget_s, turns):
+    def run(slot_s):
+        bench = Bench()
+        return bench.run(bench.arm("base", 0.01), bench.arm("row", 0.01, floor=1), slot_s=slot_s, max_blocks=100, budget_s=budget_s)
+
+    record = run(0.0995)
+    assert sum(slot.block == 1 for slot in record.slots) == 6 * turns
+    assert record.planned_blocks == run(0.0).planned_blocks
+
+
+@pytest.mark.parametrize("slot_s", [0.0, 0.0099])
+def test_generations_that_last_long_enough_take_one_turn(bench, slot_s):
+    record = bench.run(bench.arm("base", 0.01), bench.arm("row", 0.01, floor=1), slot_s=slot_s)
+    assert sum(slot.block == 1 for slot in record.slots) == 6
+
+
+def test_spikes_in_few_generations_of_a_slot_are_not_in_its_sample(bench):
+    spikes = random.Random(5)
+    record = bench.run(
+        bench.arm("base", 0.01),
+        bench.arm("row", 0.01, floor=1, effect=lambda: 3.0 if spikes.random() < 0.1 else 1.0),
+        slot_s=0.15,
+        max_blocks=20,
+    )
+    assert max(durations(record, "row")) < 0.011
+    assert max(slot.duration_s for slot in record.slots) > 0.029
+
+
 def test_a_block_that_broke_has_neither_samples_nor_starts(bench):
     def generate(_case):
         bench.clock.spend(1)

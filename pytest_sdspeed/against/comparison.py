@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import statistics
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -27,8 +28,12 @@ if TYPE_CHECKING:
 
 TOLERANCE = 0.03
 """Fraction that the version in hand may be slower by, unless ``--sd-tolerance`` says otherwise."""
-_ROUNDS, _ROUNDS_OF_SLOWER = 1, 3
-"""Palindromes of generations that stage times come from: of a row that passes, and of one that does not."""
+_SLOT_S = 0.1
+"""Seconds of a slot, where generations are shorter than that: a floor of 3% asks for more of them than the looks have blocks."""
+_ROUNDS, _ROUNDS_OF_SLOWER, _MOST_ROUNDS = 1, 3, 50
+"""Palindromes of generations that stage times come from: at least, of a row that passes and of one that does not; and at most."""
+_STAGES_S, _STAGES_OF_SLOWER_S = 5.0, 15.0
+"""Seconds that as many of them may take as are more than the least."""
 _LEAST_STAGE = 0.02
 """Share of a generation below which a stage's time is noise, and no matter."""
 
@@ -55,7 +60,7 @@ class Comparison:
         return (self._new, self._old, *((self._control,) if self._control else ()))
 
     def open(self, choices: Iterable[Choice]) -> None:
-        """Start the workers, and see that each has every setup that will be asked for.
+        """Start the workers, and see that each has every setup that will be asked for. Whatever comes of it, ``close`` ends them.
 
         Raises:
             UsageMistakeError: a side does not start, does not import, or lacks a setup.
@@ -66,11 +71,7 @@ class Comparison:
                 for worker in self._workers:
                     self._check(worker, choice)
         except SdSpeedError as error:
-            self.close()
             raise UsageMistakeError(f"--sd-against={self._spec}: {error}") from None
-        except BaseException:
-            self.close()
-            raise
 
     def _check(self, worker: Worker, choice: Choice) -> None:
         try:
@@ -137,7 +138,7 @@ class Comparison:
         if self._control is not None:
             # It stays as long as the row does.
             arms.append(
-                Drawing(self._control, named, self._memory).arm(self._control_name(candidate), settled=lambda _found: bool(decided))
+                Drawing(self._control, named, self._memory).arm(f"{old.name}, another process", settled=lambda _found: bool(decided))
             )
         record = self._campaign(candidate, old, arms, test)
         error = record.errors.get(candidate.name)
@@ -149,7 +150,8 @@ class Comparison:
         result = judged(
             Judged(record, candidate, base, choice, expected, self._run.machine, self._run.options, _no_scorer, same_weights=True)
         )
-        return self._with_sides(result, record, named)
+        control = record.decisions.get(arms[-1].name) if self._control else None
+        return self._with_sides(result, record, named, control.interval if control else None)
 
     def _campaign(self, candidate: Contestant, old: Arm, arms: list[Arm], test: str) -> CampaignRecord:
         from pytest_sdspeed.measure.campaign import run_campaign
@@ -159,7 +161,7 @@ class Comparison:
             record = run_campaign(
                 old,
                 arms,
-                self._run.limits(candidate, self._rows, self._rows),
+                replace(self._run.limits(candidate, self._rows, self._rows), slot_s=_SLOT_S),
                 WallClock(_nothing),
                 memory=self._memory,
                 telemetry=self._run.telemetry,
@@ -177,27 +179,22 @@ class Comparison:
         given = self._run.options.tolerance
         return TOLERANCE if given is None else given
 
-    def _control_name(self, candidate: Contestant) -> str:
-        return f"{candidate.name} of {self._old.side.label}, another process"
-
-    def _with_sides(self, result: Result, record: CampaignRecord, named: tuple[str, ...]) -> Result:
+    def _with_sides(self, result: Result, record: CampaignRecord, named: tuple[str, ...], control: Interval | None) -> Result:
         """The result with what both sides are, where the difference is, and whether processes of one side differ as much."""
-        control = self._process_control(record)
         versions: Mapping[str, str] = {}
-        notes: tuple[str, ...] = ()
         stages: Mapping[str, float] = {}
-        if self._new.alive and self._old.alive:
-            result = replace(result, versions=self._new.ask("versions"))
-            versions = self._old.ask("versions")
-            notes = self._same_code()
-            stages = self._stages(named, record.case.seed, _ROUNDS if result.verdict == "pass" else _ROUNDS_OF_SLOWER)
-        result = replace(result, notes=(*result.notes, *notes))
+        # A worker may be lost here too, and takes nothing of what was measured with it.
+        with suppress(SdSpeedError):
+            ours, versions = self._new.ask("versions"), self._old.ask("versions")
+            result = replace(result, versions=ours, notes=(*result.notes, *self._same_code()))
+            stages = self._stages(named, record.case.seed, _rounds(result))
         sides = Against(
             spec=self._spec,
             label=self._old.side.label,
             versions=versions,
             stages=stages,
             identical=_identical(record, result.setup),
+            turns=record.turns,
             process_control=control,
         )
         if control is not None and _differ(control, self._tolerance / 2) and result.verdict != "invalid" and result.image_verdict != "fail":
@@ -212,22 +209,22 @@ class Comparison:
             return ()
         return (f"nothing that was imported comes from {self._old.side.label}: the same code was measured twice",)
 
-    def _process_control(self, record: CampaignRecord) -> Interval | None:
-        found = next((record.decisions.get(name) for name in record.samples_s if name.endswith(", another process")), None)
-        return found.interval if found else None
-
     def _stages(self, named: tuple[str, ...], seed: int, rounds: int) -> Mapping[str, float]:
-        """Stage -> latency of the version in hand over that of the other one, medians over palindromes of both."""
+        """Stage -> latency of the version in hand over that of the other one, median over palindromes of both."""
+        found = [self._stage_times(named, seed) for _ in range(rounds)]
+        new, old = found[0]
+        share = {stage: statistics.median(old[stage] / sum(old.values()) for _, old in found) for stage in old.keys() & new.keys()}
+        return {
+            stage: statistics.median(new[stage] / old[stage] for new, old in found) for stage in old if share.get(stage, 0) > _LEAST_STAGE
+        }
+
+    def _stage_times(self, named: tuple[str, ...], seed: int) -> tuple[Mapping[str, float], Mapping[str, float]]:
+        """Stage -> seconds, of the version in hand and of the other one, over one palindrome of both."""
         taken: dict[str, list[Mapping[str, float]]] = {"new": [], "old": []}
-        try:
-            for _ in range(rounds):
-                for worker in (self._old, self._new, self._new, self._old):
-                    taken[worker.role].append(worker.ask("stages", named, seed))
-        except SdSpeedError:
-            return {}
-        medians = {role: {stage: statistics.median(times[stage] for times in found) for stage in found[0]} for role, found in taken.items()}
-        least = _LEAST_STAGE * sum(medians["old"].values())
-        return {stage: seconds / medians["old"][stage] for stage, seconds in medians["new"].items() if medians["old"].get(stage, 0) > least}
+        for worker in (self._old, self._new, self._new, self._old):
+            taken[worker.role].append(worker.ask("stages", named, seed))
+        new, old = ({stage: sum(times[stage] for times in taken[role]) for stage in taken[role][0]} for role in ("new", "old"))
+        return new, old
 
     def _started(self) -> None:
         """Start the workers that do not run: all at the beginning, later those that were lost."""
@@ -255,6 +252,12 @@ def _named(candidate: Contestant) -> tuple[str, ...]:
             "and name: define it in a module, or give 'module:name'"
         )
     return ("call", candidate.address)
+
+
+def _rounds(result: Result) -> int:
+    least, seconds = (_ROUNDS, _STAGES_S) if result.verdict == "pass" else (_ROUNDS_OF_SLOWER, _STAGES_OF_SLOWER_S)
+    affordable = seconds / (2 * (result.latency_s + result.baseline_latency_s))
+    return least if math.isnan(affordable) else min(max(least, int(affordable)), _MOST_ROUNDS)
 
 
 def _identical(record: CampaignRecord, name: str) -> bool | None:

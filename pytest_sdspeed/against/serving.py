@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import hashlib
-import os
 import sys
 import time
 from pathlib import Path
@@ -17,7 +16,6 @@ from pytest_sdspeed.fixtures import run_of
 from pytest_sdspeed.measure.explaining import explained
 from pytest_sdspeed.model import Case
 from pytest_sdspeed.session import synchronize
-from pytest_sdspeed.summary import STEP_SUMMARY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +36,6 @@ def leave_nothing(config: pytest.Config, temporary: str) -> None:
         config: of the run, before plugins read it.
         temporary: its ``--basetemp``.
     """
-    os.environ.pop(STEP_SUMMARY, None)
     write_nothing(config.option, Path(temporary))
     config.option.sd_against = ""
 

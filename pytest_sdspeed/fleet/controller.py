@@ -15,7 +15,7 @@ from pytest_sdspeed.fleet.seats import assign_gpus, seats, visible_gpus
 from pytest_sdspeed.fleet.tags import problem_of, read
 from pytest_sdspeed.fleet.worker import REPORT, SEAT, machine_of
 from pytest_sdspeed.model import Machine
-from pytest_sdspeed.options import wants_gpu
+from pytest_sdspeed.options import flag
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
@@ -52,7 +52,7 @@ class Controller:
     def pytest_xdist_setupnodes(self, specs: Sequence[Any]) -> None:
         """Give every worker a seat, and under ``--sd-gpu`` a GPU, before it starts."""
         self._seats = list(zip(specs, seats(specs), strict=True))
-        if not wants_gpu(self._config):
+        if not flag(self._config, "gpu"):
             return
         try:
             assign_gpus(specs, lambda: self._local_gpus)

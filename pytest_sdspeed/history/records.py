@@ -46,7 +46,7 @@ def record(result: Result) -> dict[str, Any]:
         **{name: None if getattr(result, name) is None else dict(getattr(result, name)) for name in _UNKNOWN},
         **_named(result, "documented_on", "planned_blocks"),
         "resolves": None if result.resolves is None else _number(result.resolves),
-        "control": None if result.control is None else {name: _number(value) for name, value in asdict(result.control).items()},
+        "control": _stored_interval(result.control),
         "starts_s": _slots(result.starts_s),
         "canary_s": {operation: [float(seconds) for seconds in taken] for operation, taken in result.canary_s.items()},
         **_named(result, "recorded_in", "raised", "memory_share", "memory_bound"),
@@ -64,25 +64,31 @@ def stored_recipe(result: Result) -> dict[str, Any] | None:
 
 
 def _stored_against(against: Against) -> dict[str, Any]:
-    control = against.process_control
     return {
-        **_named(against, "spec", "label", "identical"),
+        **_named(against, "spec", "label", "identical", "turns"),
         "versions": dict(against.versions),
         "stages": {stage: _number(ratio) for stage, ratio in against.stages.items()},
-        "process_control": None if control is None else {name: _number(value) for name, value in asdict(control).items()},
+        "process_control": _stored_interval(against.process_control),
     }
 
 
 def _against_of(stored: Mapping[str, Any] | None) -> Against | None:
     if stored is None:
         return None
-    control = stored["process_control"]
     stages = {stage: figure(ratio) for stage, ratio in stored["stages"].items()}
     return Against(
-        **{name: stored[name] for name in ("spec", "label", "versions", "identical")},
+        **{name: stored[name] for name in ("spec", "label", "versions", "identical", "turns")},
         stages=stages,
-        process_control=None if control is None else Interval(*map(figure, control.values())),
+        process_control=_interval_of(stored["process_control"]),
     )
+
+
+def _stored_interval(found: Interval | None) -> dict[str, float | None] | None:
+    return None if found is None else {name: _number(value) for name, value in asdict(found).items()}
+
+
+def _interval_of(stored: Mapping[str, float | None] | None) -> Interval | None:
+    return None if stored is None else Interval(*map(figure, stored.values()))
 
 
 def _named(result: Result | Against, *names: str) -> dict[str, Any]:
@@ -118,7 +124,7 @@ def figure(value: float | None) -> float:
 
 
 def _facts(stored: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    recipe, control = stored["recipe"], stored.get("control")
+    recipe = stored["recipe"]
     if stored["verdict"] not in get_args(Verdict) or stored["image_verdict"] not in (*get_args(ImageVerdict), None):
         raise ValueError(f"verdicts {stored['verdict']!r} and {stored['image_verdict']!r}")
     latency_s, baseline_latency_s = latencies(stored["samples_s"], stored["setup"], stored["baseline"])
@@ -129,7 +135,7 @@ def _facts(stored: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         **{name: float(stored[name]) for name in ("expected", "tolerance", "floor")},
         "blocks": int(stored["blocks"]),
         **{name: figure(stored[name]) for name in ("speedup", "low", "high")},
-        "control": None if control is None else Interval(*map(figure, control.values())),
+        "control": _interval_of(stored.get("control")),
         "reasons": tuple(stored["reasons"]),
         "notes": tuple(stored.get("notes", ())),
         "samples_s": stored["samples_s"],

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+import math
 import random
+import statistics
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_sdspeed.errors import GenerationError, OutOfMemoryError, SdSpeedError, ThrottledError
@@ -108,7 +111,7 @@ class _Campaign:
         self.unusable: UnusableDeviceError | None = None
         self.canary_before = self.canary_after = CanaryTimes({}, {})
         self.profiles: dict[str, Profile] = {}
-        self.blocks = 0
+        self.blocks, self.turns = 0, 1
         self.looks: tuple[int, ...] = ()
         self.at_stake = max(limits.rows, sum(row.floor is not None for row in rows), 1)
         self.block_s = self.timed_s = self.started = 0.0
@@ -142,6 +145,7 @@ class _Campaign:
             control=speed.control_interval(self.samples[self.baseline.name], self.samples[CONTROL], self.limits.campaigns),
             looks=self.looks,
             planned_blocks=self.blocks,
+            turns=self.turns,
             block_s=self.block_s,
             timed_s=self.timed_s,
             case=self.limits.case,
@@ -217,6 +221,11 @@ class _Campaign:
             self.watch(Progress(phase="canary"))
         return time_canary(operations, self.clock)
 
+    def _enough_turns(self, turn_s: float) -> int:
+        """How many palindromes make a block: enough for slots of the wanted length, and not so many that they cost blocks."""
+        wanted = math.ceil(self.limits.slot_s / min(self.costs.values()))
+        return max(1, min(wanted, int(self.limits.budget_s / (self.limits.max_blocks * turn_s))))
+
     def _plan(self, block_s: float) -> None:
         """Fix the looks, always before the first one."""
         self.block_s = block_s
@@ -225,12 +234,14 @@ class _Campaign:
 
     def _timed_part(self) -> None:
         gated = bool(self.active)
-        self._plan(4 * self.costs[self.baseline.name] + 2 * sum(self.costs[name] for name in self.active))
+        turn_s = 4 * self.costs[self.baseline.name] + 2 * sum(self.costs[name] for name in self.active)
+        self.turns = self._enough_turns(turn_s)
+        self._plan(self.turns * turn_s)
         order = random.Random(self.limits.seed)  # noqa: S311 - an experiment's order, not a secret
         self.started = self.clock.now()
         block, done = 0, False
         while block < self.blocks and not done:
-            if not self._block(block + 1, palindrome(self.baseline.name, list(self.active), order)):
+            if not self._block(block + 1, chain(*(palindrome(self.baseline.name, list(self.active), order) for _ in range(self.turns)))):
                 break
             block = len(self.samples[self.baseline.name])
             # Asked again after a discarded block, a look finds what it found.
@@ -245,7 +256,7 @@ class _Campaign:
         self.timed_s = self.clock.now() - self.started
 
     def _block(self, block: int, order: Iterable[str]) -> bool:
-        """One block. Only arms that finished both of their slots gain a sample, and none does where the GPU throttled.
+        """One block. Only arms that finished all of their slots gain a sample, and none does where the GPU throttled.
 
         Returns:
             False where the campaign ends: the baseline or the device broke, or the GPU throttled too often.
@@ -267,7 +278,7 @@ class _Campaign:
             return self._discard(first)
         for label, durations in taken.items():
             if label == CONTROL or label not in self.errors:
-                self.samples[label].append((durations[0], durations[1]))
+                self.samples[label].append((statistics.median(durations[::2]), statistics.median(durations[1::2])))
         return True
 
     def _discard(self, first: int) -> bool:

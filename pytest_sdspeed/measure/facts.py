@@ -61,6 +61,8 @@ class Limits:
         prompts: texts to draw once beside the arms' own.
         rows: how many rows of the whole run could still fail; they share the error of "fail".
         campaigns: how many campaigns the run has; they share the error of the A/A control.
+        slot_s: seconds that a slot should have. Where generations are shorter, and the budget leaves time, a block has as many palindromes
+            more, and a slot is the median of their generations: noise longer than a palindrome falls on all arms alike, shorter on few.
     """
 
     budget_s: float = 300.0
@@ -69,6 +71,7 @@ class Limits:
     prompts: tuple[str, ...] = ()
     rows: int = 1
     campaigns: int = 1
+    slot_s: float = 0.0
 
     @property
     def case(self) -> Case:
@@ -128,8 +131,8 @@ class CampaignRecord:
 
     Attributes:
         baseline: name of the baseline arm; its second pair of slots is stored under ``model.CONTROL``.
-        samples_s: arm -> [first, second] slot of every block, seconds.
-        slots: every timed slot in order, but those of discarded blocks.
+        samples_s: arm -> [first, second] slot of every block, seconds a generation.
+        slots: every timed generation in order, but those of discarded blocks.
         discarded: the slots of each block that was discarded since the GPU throttled in it.
         throttled: why throttling ended the campaign, or "".
         unusable: why nothing more can be measured on the device, or None.
@@ -142,6 +145,7 @@ class CampaignRecord:
         warm_up_s: arm -> its warm-up generations in order, seconds; the first holds what compilers and autotuners take.
         control: the A/A control, or None with fewer than two blocks.
         looks: the block counts at which rows could be decided; planned_blocks: how many the budget allowed, fixed before the first.
+        turns: palindromes of a block.
         block_s: seconds one block was expected to take.
         timed_s: wall-clock seconds of the timed part.
         case: what the timed slots drew.
@@ -162,6 +166,7 @@ class CampaignRecord:
     block_s: float
     timed_s: float
     planned_blocks: int = 0
+    turns: int = 1
     case: Case = field(default_factory=lambda: Case(0))
     references: Mapping[str, Mapping[Case, Any]] = field(default_factory=dict)
     canary_s: Mapping[str, tuple[float, float]] = field(default_factory=dict)
@@ -175,7 +180,7 @@ class CampaignRecord:
 
     @property
     def starts_s(self) -> dict[str, list[tuple[float, float]]]:
-        """When the slots of ``samples_s`` began, seconds into the timed part, in the same order."""
+        """When the slots of ``samples_s`` began, seconds into the timed part, in the same order: the first generation of each."""
         begun: dict[str, dict[int, list[float]]] = {name: {} for name in self.samples_s}
         for slot in self.slots:
             begun[slot.arm].setdefault(slot.block, []).append(slot.start_s)

@@ -176,6 +176,7 @@ class Against:
         versions: package -> version, on that side.
         stages: stage -> latency over that side's, 1.05 for 5% slower; empty where stage times are unknown.
         identical: whether both sides drew the same bits, or None where one drew nothing.
+        turns: generations that a slot is the median of, taken in turns.
         process_control: that side over another process of the same side, or None where that was not measured.
     """
 
@@ -184,6 +185,7 @@ class Against:
     versions: Mapping[str, str]
     stages: Mapping[str, float]
     identical: bool | None
+    turns: int = 1
     process_control: Interval | None = None
 
 

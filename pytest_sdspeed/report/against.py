@@ -42,7 +42,7 @@ def pictures(result: Result, against: Against, compared: str) -> str:
 
 def finding(result: Result, against: Against, compared: str) -> str:
     """``fp16: 6.1% slower [5.4, 6.8] than main (3f2a1bc), denoising +6.6%, decoding +0.1%; pictures identical``."""
-    than = "than" if change(result).split(" [")[0].endswith(("slower", "faster")) else "against"
+    than = "than" if result.high < 1 or result.low > 1 else "against"
     where = ", ".join(filter(None, (f"{result.setup}: {change(result)} {than} {against.label}", stages(against))))
     seen = pictures(result, against, compared)
     return f"{where}; pictures {seen}" if seen else where

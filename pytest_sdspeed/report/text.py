@@ -91,7 +91,7 @@ def rate(result: Result) -> str:
     tflops, share = known.get("tflops"), known.get("ceiling_share")
     if tflops is None:
         return ""
-    return f"{_flops(tflops)}" + ("" if share is None else f", {share:.0%}")
+    return _flops(tflops) + ("" if share is None else f", {share:.0%}")
 
 
 def _flops(tera: float) -> str:
@@ -154,9 +154,9 @@ def rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
 
 def heading(results: Sequence[Result]) -> str:
     """The line over a campaign's table."""
-    if results[0].against is not None:
-        return f"sd against {results[0].against.label}: {results[0].table or 'callables'}   {circumstances(results)}"
-    return f"sd speed-ups: {results[0].table or 'callables'}   {circumstances(results)}"
+    other = results[0].against
+    lead = "sd speed-ups" if other is None else f"sd against {other.label}"
+    return f"{lead}: {results[0].table or 'callables'}   {circumstances(results)}"
 
 
 def circumstances(results: Sequence[Result]) -> str:

@@ -73,7 +73,7 @@ def call_flops(twin: Twin, method: str, shapes: Shapes) -> Mapping[str, int]:
 
     with torch.device("meta"):
         module = _built(twin).eval()
-        tensors = {name: torch.empty(shape, dtype=torch.float32 if floats else torch.int64) for name, shape, floats in shapes}
+        tensors = _tensors(shapes)
         args = [tensor for name, tensor in tensors.items() if isinstance(name, int)]
         kwargs = {name: tensor for name, tensor in tensors.items() if isinstance(name, str)}
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -107,11 +107,18 @@ def shallow_flops(twin: Twin, shapes: Shapes) -> int:
 
     with torch.device("meta"), torch.no_grad():
         full, shallow = both_passes(_built(twin).eval())
-        tensors = [torch.empty(shape, dtype=torch.float32 if floats else torch.int64) for _, shape, floats in shapes]
+        tensors = _tensors(shapes).values()
         _, deep = full(*tensors)
         with FlopCounterMode(display=False) as counter:
             shallow(*tensors, deep)
     return int(counter.get_total_flops())
+
+
+def _tensors(shapes: Shapes) -> dict[int | str, Any]:
+    """Tensors of these shapes by position or keyword, on torch's default device."""
+    import torch
+
+    return {name: torch.empty(shape, dtype=torch.float32 if floats else torch.int64) for name, shape, floats in shapes}
 
 
 def _built(twin: Twin) -> Any:

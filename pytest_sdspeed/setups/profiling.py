@@ -30,18 +30,12 @@ def profiled(pipeline: Any, draw: Callable[[], object], *, kind: Literal["cpu", 
         What was found. What could not be is None, with a note.
     """
     notes: list[str] = []
-    watch = Watch(_cuda_marks() if kind == "cuda" else HostMarks())
-
-    def watched() -> Mapping[str, float]:
-        with watch.on(pipeline, inside=partial):
-            draw()
-        return watch.stages_s()
-
-    stages_s = _tried("where a generation's time goes", watched, notes)
-    if stages_s is None:
+    watch = _watch(kind)
+    stages = _tried("where a generation's time goes", lambda: _watched(watch, pipeline, draw, inside=partial), notes)
+    if stages is None:
         return Profile(notes=tuple(notes))
     return Profile(
-        stages_s=stages_s,
+        stages_s=stages,
         busy_s=_tried("how busy the GPU was", lambda: _busy_s(draw), notes) if kind == "cuda" else None,
         flops=_tried("how many FLOPs a generation has", lambda: generation_flops(pipeline, watch), notes),
         notes=tuple(notes),
@@ -56,10 +50,17 @@ def stages_s(pipeline: Any, draw: Callable[[], object], *, kind: Literal["cpu", 
         draw: one generation, with whatever flags it needs; waits for the device.
         kind: of the device.
     """
-    watch = Watch(_cuda_marks() if kind == "cuda" else HostMarks())
-    with watch.on(pipeline, inside=False):
+    return _watched(_watch(kind), pipeline, draw, inside=False)
+
+
+def _watched(watch: Watch, pipeline: Any, draw: Callable[[], object], *, inside: bool) -> Mapping[str, float]:
+    with watch.on(pipeline, inside=inside):
         draw()
     return watch.stages_s()
+
+
+def _watch(kind: Literal["cpu", "cuda"]) -> Watch:
+    return Watch(_cuda_marks() if kind == "cuda" else HostMarks())
 
 
 def _tried(what: str, work: Callable[[], T], notes: list[str]) -> T | None:

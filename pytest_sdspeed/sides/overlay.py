@@ -50,8 +50,9 @@ def overlay_side(spec: str, named: Sequence[Requirement], *, cache: Path | None,
     """
     for folder in leftovers(cache):
         remove(folder)
-    below, key = _site_folders(), _key(named)
-    ready = complete(cache, key) if cache is not None and all(map(is_pinned, named)) else None
+    below, pinned = _site_folders(), all(map(is_pinned, named))
+    key = _key(named, below)
+    ready = complete(cache, key) if cache is not None and pinned else None
     if ready is not None:
         yield _side(ready, named, own)
         return
@@ -60,7 +61,7 @@ def overlay_side(spec: str, named: Sequence[Requirement], *, cache: Path | None,
         _make(folder, below)
         _install(spec, folder, named)
         side = _side(folder, named, own)
-        if cache is not None and all(map(is_pinned, named)):
+        if cache is not None and pinned:
             (folder / COMPLETE).touch()
         yield side
     finally:
@@ -68,9 +69,8 @@ def overlay_side(spec: str, named: Sequence[Requirement], *, cache: Path | None,
             remove(folder)
 
 
-def _key(named: Sequence[Requirement]) -> str:
+def _key(named: Sequence[Requirement], below: Sequence[str]) -> str:
     """A digest of all that an overlay depends on: what is named, the interpreter, and what is installed below it."""
-    below = _site_folders()
     listed = sorted(entry.name for folder in below for entry in Path(folder).glob("*.dist-info"))
     facts = [*sorted(map(str, named)), sys.executable, sys.version, *below, *listed]
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
