@@ -153,7 +153,7 @@ def _read(place: Place, found: Found, paths: Sequence[str]) -> tuple[dict[str, t
     batch = {}
     try:
         for path, content in zip(paths, place.fetch([found.files[path][0] for path in paths]), strict=True):
-            batch[path] = read(path, found.files[path][1], content)
+            batch[path] = read(found.files[path][1], content)
     except PlaceError as error:
         return batch, error
     return batch, None

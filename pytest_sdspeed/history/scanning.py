@@ -152,18 +152,16 @@ class Folder:
         yield Path(run).parent
 
 
-def read(path: str, stamp: Stamp, content: bytes | OSError) -> tuple[Stamp, FileFacts]:
+def read(stamp: Stamp, content: bytes | OSError) -> tuple[Stamp, FileFacts]:
     """What a file holds, and the stamp to know it by.
 
     Args:
-        path: of the file, from its place.
-        stamp: when it was found.
+        stamp: when the file was found.
         content: of the file, or why it cannot be read.
     """
     # The parser needs numpy, which a run that finds nothing new does without.
     from pytest_sdspeed.history.parsing import file_facts
 
-    del path
     if isinstance(content, OSError):
         return UNKNOWN, FileFacts(run=None, wrong=(("damaged", f"cannot be read: {content.strerror or content}"),))
     return stamp, file_facts(content, max(stamp.mtime_ns, 0) / 1e9)
