@@ -177,8 +177,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: pytest.ExitCode, config: pytest.Config) -> None:
-    """Print one table per campaign, and write the files that were asked for: not over those of a run that was one."""
-    if RUN not in config.stash or exitstatus == pytest.ExitCode.USAGE_ERROR:
+    """Print one table per campaign, and write the files that were asked for: not over those of a run that was one, and not in a worker."""
+    if RUN not in config.stash or exitstatus == pytest.ExitCode.USAGE_ERROR or hasattr(config, "workerinput"):
         return
     from pytest_sdspeed.summary import file_lines, history_lines, table_lines
 

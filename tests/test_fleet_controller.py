@@ -68,6 +68,7 @@ def vars_of(one):
     return {name: getattr(one, name) for name in one.__dataclass_fields__}
 
 
+@pytest.mark.filterwarnings("ignore:Not saving anything")
 def test_a_storage_that_cannot_be_written_is_refused_before_the_tests(fed, pytester):
     (pytester.path / "file").write_text("")
     said = fed([result()], "--benchmark-autosave", "--benchmark-storage=file")

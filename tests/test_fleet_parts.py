@@ -214,7 +214,9 @@ def sent(one, params=None):
 
 @pytest.fixture
 def spool():
-    return Spool(pytest.fail)
+    kept = Spool(pytest.fail)
+    yield kept
+    kept.close()
 
 
 def test_a_result_arrives_as_it_was(spool):

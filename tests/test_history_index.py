@@ -41,11 +41,14 @@ def parsed(monkeypatch):
     """Names of the files that are read, not taken from the index."""
     names = []
 
-    def watched(path, stamp, content):
-        names.append(Path(path).name)
-        return scanning.read(path, stamp, content)
+    fetch = scanning.Folder.fetch
 
-    monkeypatch.setattr(index, "read", watched)
+    def watched(place, files):
+        for file, content in zip(files, fetch(place, files), strict=True):
+            names.append(Path(file).name)
+            yield content
+
+    monkeypatch.setattr(scanning.Folder, "fetch", watched)
     return names
 
 
@@ -288,10 +291,9 @@ def test_processes_that_index_at_once_all_read_everything(folder):
 def test_a_process_killed_while_it_indexes_leaves_what_it_has_read(folder, parsed):
     killed = reader(
         folder,
-        "import os, signal\nindex._BATCH, read = 2, index.read\n"
-        "def killing(path, stamp, content):\n"
-        "    '0005' in path and os.kill(os.getpid(), signal.SIGKILL)\n    return read(path, stamp, content)\n"
-        "index.read = killing",
+        "import os, signal\nfrom pytest_sdspeed.history.scanning import Folder\nindex._BATCH, fetch = 2, Folder.fetch\n"
+        "def killing(place, files):\n    '0005' in files[0] and os.kill(os.getpid(), signal.SIGKILL)\n    return fetch(place, files)\n"
+        "Folder.fetch = killing",
     )
     killed.communicate()
     assert killed.returncode == -signal.SIGKILL

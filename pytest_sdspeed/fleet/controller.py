@@ -152,6 +152,10 @@ class Controller:
             self._run.results += [result for _, result in sorted([*self._with_histories(measured), *self._lost], key=self._place)]
         return (yield)
 
+    def pytest_unconfigure(self) -> None:
+        """Let the pictures go: all files are written."""
+        self._spool.close()
+
     def _place(self, entry: tuple[str, Any]) -> int:
         return self._order[entry[0]]
 

@@ -51,6 +51,11 @@ class Spool:
             self._places[digest] = _Place(start, len(png))
         return self._places[digest]
 
+    def close(self) -> None:
+        """Let the pictures go."""
+        if self._file is not None:
+            self._file.close()
+
     def read(self, place: _Place) -> bytes:
         """A picture.
 
