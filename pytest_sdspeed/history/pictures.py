@@ -88,8 +88,9 @@ def save(folder: Path, exhibits: Iterable[Exhibit]) -> None:
             target = folder / file["path"]
             if target.is_file() and target.stat().st_size == len(png):
                 continue
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(target, png)
+            if not target.parent.is_dir():
+                target.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(target, png, lasting=False)
 
 
 def named(stored: Any) -> Iterator[str]:

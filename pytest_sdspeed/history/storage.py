@@ -79,13 +79,18 @@ class WholeStorage:
         return (self._storage.get(f"{number:04}_{save}.json") for number in count(latest + 1))
 
 
-def write_whole(target: Path, content: bytes) -> None:
+def write_whole(target: Path, content: bytes, *, lasting: bool = True) -> None:
     """Write a file in one step, over the one that is there: a process that is killed leaves the old one.
+
+    Args:
+        target: to write.
+        content: of it.
+        lasting: whether to wait until it would outlast a power failure; what can be told from its name is read again without.
 
     Raises:
         OSError: it cannot be written; nothing of it stays, and the old one does.
     """
-    with _written(target, content) as unfinished:
+    with _written(target, content, lasting=lasting) as unfinished:
         unfinished.replace(target)
 
 
@@ -117,14 +122,15 @@ def _claimed(target: Path) -> bool:
 
 
 @contextmanager
-def _written(target: Path, content: bytes) -> Iterator[Path]:
+def _written(target: Path, content: bytes, *, lasting: bool = True) -> Iterator[Path]:
     """The content on the disk, beside its target, for as long as nothing goes wrong."""
     unfinished = target.with_name(f"{target.name}.{os.getpid()}{UNFINISHED}")
     try:
         with unfinished.open("wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            if lasting:
+                file.flush()
+                os.fsync(file.fileno())
         yield unfinished
     except BaseException:
         unfinished.unlink(missing_ok=True)
