@@ -85,7 +85,7 @@ def write_whole(target: Path, content: bytes, *, lasting: bool = True) -> None:
     Args:
         target: to write.
         content: of it.
-        lasting: whether to wait until it would outlast a power failure; what can be told from its name is read again without.
+        lasting: whether to wait until it would outlast a power failure too.
 
     Raises:
         OSError: it cannot be written; nothing of it stays, and the old one does.
