@@ -65,7 +65,19 @@ def run(arguments: list[str], options: argparse.Namespace, processors: set[int])
         stored = Path(folder, "run.json")
         # Where a budget is small many rows stay inconclusive, which is no failure here.
         limits = [f"--sd-budget={options.budget}", f"--sd-max-blocks={options.blocks}", "--sd-inconclusive=warn", "--sd-history=off"]
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", *limits, f"--benchmark-json={stored}", *arguments]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:randomly",
+            *limits,
+            f"--benchmark-json={stored}",
+            *arguments,
+        ]
         begun = time.perf_counter()
         done = subprocess.run(
             [*command, str(HERE / "test_miniature.py")],
