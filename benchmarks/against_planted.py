@@ -1,7 +1,7 @@
-"""What ``--sd-against`` says of the embedded miniature, in four steps (``against.toml``): the same version, planted faults, and another release of diffusers.
+"""What ``--sd-against`` says of the embedded miniature, in two steps (``against.toml``): the same version, planted faults, and another release of diffusers.
 
-    python benchmarks/against_planted.py                          # all of it, a few minutes each
-    python benchmarks/against_planted.py same slower -- -k fp32   # some, with more options of pytest
+    python benchmarks/against_planted.py                                  # all of it, a few minutes each
+    python benchmarks/against_planted.py same slower -- --sd-budget=200   # some, with more options of pytest
 
 - ``same``: diffusers against a copy of itself. Passes, pictures identical.
 - ``slower``: 6% of busy waiting is planted into the UNet's forward of the version in hand. Fails, and names denoising.

@@ -23,17 +23,16 @@ DERIVED = frozenset({"error_map"})
 
 def described(exhibit: Exhibit) -> dict[str, Any]:
     """An exhibit as it is stored: what it shows, and for every picture its path, from the folder of the run's file, and its SHA-256."""
-    files = {}
-    for role, png in _stored(exhibit):
-        digest = hashlib.sha256(png).hexdigest()
-        files[role] = {"path": f"{FOLDER}/{digest[:32]}.png", "sha256": digest}
+    return _shown(exhibit) | {"files": {role: _file(png) for role, png in _stored(exhibit)}}
+
+
+def _shown(exhibit: Exhibit) -> dict[str, Any]:
     return {
         "seed": exhibit.seed,
         "prompt": exhibit.prompt,
         "index": exhibit.index,
         "control": exhibit.control,
         "metrics": dict(exhibit.metrics),
-        "files": files,
     }
 
 
@@ -57,7 +56,7 @@ def restored(stored: Mapping[str, Any], folder: Path) -> Exhibit:
 
 def packed(exhibit: Exhibit) -> dict[str, Any]:
     """An exhibit to be sent to another process: as it is stored, with its pictures in base64 in the place of their paths."""
-    return described(exhibit) | {"files": {role: base64.b64encode(png).decode() for role, png in _stored(exhibit)}}
+    return _shown(exhibit) | {"files": {role: base64.b64encode(png).decode() for role, png in _stored(exhibit)}}
 
 
 def unpacked(sent: Mapping[str, Any], spool: Spool) -> Exhibit:
@@ -84,12 +83,11 @@ def save(folder: Path, exhibits: Iterable[Exhibit]) -> None:
         OSError: one cannot be written.
     """
     for exhibit in exhibits:
-        for (_, png), file in zip(_stored(exhibit), described(exhibit)["files"].values(), strict=True):
-            target = folder / file["path"]
+        for _, png in _stored(exhibit):
+            target = folder / _file(png)["path"]
             if target.is_file() and target.stat().st_size == len(png):
                 continue
-            if not target.parent.is_dir():
-                target.parent.mkdir(parents=True, exist_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
             write_whole(target, png, lasting=False)
 
 
@@ -107,6 +105,11 @@ def named(stored: Any) -> Iterator[str]:
     elif isinstance(stored, list):
         for value in stored:
             yield from named(value)
+
+
+def _file(png: bytes) -> dict[str, str]:
+    digest = hashlib.sha256(png).hexdigest()
+    return {"path": f"{FOLDER}/{digest[:32]}.png", "sha256": digest}
 
 
 def _stored(exhibit: Exhibit) -> Iterator[tuple[str, bytes]]:
