@@ -8,6 +8,7 @@ import math
 import os
 import re
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from pytest_sdspeed.history.reading import clean, latest_run, read_run, run_file
 from pytest_sdspeed.history.records import record, result_of
 from pytest_sdspeed.history.scanning import Folder
 from pytest_sdspeed.history.series import gathered
-from pytest_sdspeed.model import CONTROL, Exhibit
+from pytest_sdspeed.model import CONTROL, Against, Exhibit
 from pytest_sdspeed.pictures import png
 
 
@@ -313,3 +314,13 @@ def test_clean_spares_the_pictures_beside_a_file_that_it_cannot_read(tmp_path):
     assert deleted == 4
     assert freed > 0
     assert len(list((tmp_path / "a" / pictures.FOLDER).iterdir())) == 4
+
+
+def test_a_comparison_that_was_stored_before_generations_took_turns_had_one():
+    sides = Against(
+        spec="main", label="main (3f2a1bc)", versions={"diffusers": "0.41.0"}, stages={"denoising": 1.06}, identical=True, turns=6
+    )
+    stored = record(result(against=sides))
+    assert result_of(stored, Path()).against == sides
+    del stored["against"]["turns"]
+    assert result_of(stored, Path()).against == replace(sides, turns=1)

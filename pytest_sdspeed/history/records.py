@@ -77,7 +77,8 @@ def _against_of(stored: Mapping[str, Any] | None) -> Against | None:
         return None
     stages = {stage: figure(ratio) for stage, ratio in stored["stages"].items()}
     return Against(
-        **{name: stored[name] for name in ("spec", "label", "versions", "identical", "turns")},
+        **{name: stored[name] for name in ("spec", "label", "versions", "identical")},
+        turns=stored.get("turns", 1),
         stages=stages,
         process_control=_interval_of(stored["process_control"]),
     )
