@@ -1,5 +1,7 @@
 """Shared by all tests: pytester, and a clock that only the measured callables move."""
 
+import gc
+import os
 import pkgutil
 from importlib import import_module
 from importlib.util import find_spec
@@ -15,8 +17,9 @@ for module in pkgutil.walk_packages(pytest_sdspeed.__path__, "pytest_sdspeed."):
     if module.name != "pytest_sdspeed.setups.traced":
         import_module(module.name)
 
-# Two processes of tests on two cores would wait for each other's threads far longer than one thread works.
+# Two processes of tests on two cores would wait for each other's threads far longer than one thread works; and so would those they start.
 torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"
 
 # The command pytest-benchmark reads this file too, also where the tests' own dependencies are not installed.
 if find_spec("hypothesis"):
@@ -34,6 +37,12 @@ def runs_of_their_own(monkeypatch):
     """The runs inside write no summary of the run around them, and are no workers of it, which would measure nothing."""
     for variable in ("GITHUB_STEP_SUMMARY", "PYTEST_XDIST_WORKER"):
         monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def short_collections():
+    """A campaign collects garbage around every generation: what the tests before have imported is not walked through each time."""
+    gc.freeze()
 
 
 @pytest.fixture

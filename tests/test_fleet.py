@@ -1,6 +1,7 @@
 """Measuring under pytest-xdist: the record is that of one process, whatever becomes of the workers."""
 
 import json
+import math
 import os
 import re
 import sys
@@ -23,13 +24,17 @@ def project(pytester):
     return lambda *arguments: pytester.runpytest_subprocess(*OPTIONS, *arguments)
 
 
-def rounded(value):
-    """A stored run without what no two runs share. The clock runs on between campaigns, which changes the last digits."""
-    if isinstance(value, dict):
-        return {key: rounded(one) for key, one in value.items() if key not in OF_A_RUN}
-    if isinstance(value, list):
-        return [rounded(one) for one in value if one != PINNED]
-    return float(f"{value:.9g}") if isinstance(value, float) else value
+def differences(one, other, at=""):
+    """Where two stored runs differ in what any two runs share. The clock runs on between campaigns, which changes the last digits."""
+    if isinstance(one, float) and isinstance(other, float):
+        return [] if math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12) else [f"{at}: {one} and {other}"]
+    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        return [found for key in one.keys() - OF_A_RUN for found in differences(one[key], other[key], f"{at}.{key}")]
+    if isinstance(one, list) and isinstance(other, list):
+        ours, theirs = ([value for value in values if value != PINNED] for values in (one, other))
+        if len(ours) == len(theirs):
+            return [found for place, pair in enumerate(zip(ours, theirs, strict=True)) for found in differences(*pair, f"{at}[{place}]")]
+    return [] if one == other else [f"{at}: {one} and {other}"]
 
 
 def workers(result):
@@ -54,7 +59,7 @@ def test_the_record_of_two_workers_is_that_of_one_process(project, pytester, mon
             (pytester.path / "steps.md").read_text().count("### "),
         ]
         (pytester.path / "steps.md").unlink()
-    assert rounded(runs["-n2"]) == rounded(runs["-n0"])
+    assert differences(runs["-n2"], runs["-n0"]) == []
     assert len(runs["-n2"]["benchmarks"]) == 7
     assert PINNED in runs["-n2"]["benchmarks"][0]["extra_info"]["sdspeed"]["notes"]
     assert runs["-n2"]["machine_info"]["sdspeed"]["device"] == runs["-n0"]["machine_info"]["sdspeed"]["device"]

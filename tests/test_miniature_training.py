@@ -193,7 +193,7 @@ def test_wrong_arguments_are_named(wrong, capsys):
 def trained(tmp_path_factory):
     """The work folder of the command for a hundredth of the steps, in small batches, that was killed once on its way."""
     work = tmp_path_factory.mktemp("miniature") / "work"
-    command = [sys.executable, train.__file__, "--work", str(work), "--scale", "0.01", "--batch", "4"]
+    command = [sys.executable, train.__file__, "--work", str(work), "--scale", "0.01", "--batch", "2"]
     code = f"import sys; sys.path.insert(0, {str(train.ROOT / 'benchmarks')!r}); from miniature import loop, train; loop.CHECKPOINT_S = 0; {{}}"
     stop = "loop.Training._save = lambda self, save=loop.Training._save: (save(self), self._stage.name == 'teacher' and sys.exit(3))"
     stopped = subprocess.run([sys.executable, "-c", code.format(f"{stop}; train.main(sys.argv[1:])"), *command[2:]], check=False)
@@ -222,7 +222,7 @@ def test_a_hundredth_of_the_training_lowers_the_losses_of_every_stage(trained):
 def test_a_folder_that_was_begun_otherwise_is_refused(trained):
     before = (trained / "teacher.pt").stat().st_mtime_ns
     for other in (["--seed", "1"], ["--batch", "5"], ["--scale", "0.02"]):
-        given = ["--work", str(trained), "--scale", "0.01", "--batch", "4", *other]
+        given = ["--work", str(trained), "--scale", "0.01", "--batch", "2", *other]
         with pytest.raises(SystemExit, match=r"was begun with another seed, --scale, --batch or plan, see plan\.json"):
             train.main(given)
     assert (trained / "teacher.pt").stat().st_mtime_ns == before

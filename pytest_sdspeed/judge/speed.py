@@ -9,7 +9,7 @@ import math
 import statistics
 from typing import TYPE_CHECKING, Literal
 
-from scipy import stats
+from scipy import special
 
 from pytest_sdspeed.judge import stopping
 from pytest_sdspeed.judge.blocks import block_ratios
@@ -161,7 +161,7 @@ def control_interval(first: Pairs, second: Pairs, campaigns: int = 1) -> Interva
     ratios = log_ratios([first], [second])
     if len(ratios) < stopping.LEAST_BLOCKS:
         return None
-    measured = interval(ratios, float(stats.t.isf(CONTROL_ERROR / campaigns / 2, len(ratios) - 1)))
+    measured = interval(ratios, -float(special.stdtrit(len(ratios) - 1, CONTROL_ERROR / campaigns / 2)))
     return Interval(measured.speedup, measured.low * (1 - _CLOCK_RESOLUTION), measured.high * (1 + _CLOCK_RESOLUTION))
 
 

@@ -12,7 +12,7 @@ import math
 from importlib.resources import files
 from typing import NamedTuple
 
-from scipy import stats
+from scipy import special
 
 ERROR_PER_SIDE = 0.005
 """Probability of "pass", and of "fail", for a row whose speed-up sits exactly on its floor, over all looks: 1% for both together."""
@@ -95,4 +95,4 @@ def critical(blocks: int, rows: int = 1) -> float:
     if rows <= calibrated:
         return value
     freedom = ladder[index] - 1
-    return float(stats.t.isf(stats.t.sf(value, freedom) * calibrated / rows, freedom))
+    return -float(special.stdtrit(freedom, special.stdtr(freedom, -value) * calibrated / rows))

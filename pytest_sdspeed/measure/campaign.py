@@ -128,9 +128,9 @@ class _Campaign:
                 self.canary_before = self._time_canary(operations)
                 self._timed_part()
                 self.canary_after = self._time_canary({} if self.unusable else operations)
-            if not self.unusable:
-                held_out = [arm for arm in self.arms.values() if arm.name not in self.errors]
-                self.profiles, self.unusable = profiles(held_out, self.limits.case, self.clock, self.watch)
+                if not self.unusable:
+                    held_out = [arm for arm in self.arms.values() if arm.name not in self.errors]
+                    self.profiles, self.unusable = profiles(held_out, self.limits.case, self.clock, self.watch)
         self._close()
         return CampaignRecord(
             baseline=self.baseline.name,
@@ -163,6 +163,7 @@ class _Campaign:
         """Whether the baseline, or the device, broke."""
         return self.baseline.name in self.errors
 
+    @collecting_between_slots()
     def _warm_up(self) -> None:
         """A generation of every arm for every case, two at least: compilers and caches settle, and the fastest tells what a slot costs."""
         for arm in [arm for arm in self.arms.values() if arm.name not in self.errors]:
