@@ -1,4 +1,4 @@
-"""A project whose setups draw nothing and take their time on a clock of each process: campaigns under pytest-xdist, without pipelines."""
+"""A project whose setups draw nothing and take their time and memory by meters of each process: campaigns under pytest-xdist, without pipelines."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ import numpy as np
 from fakes import FakeClock
 
 from pytest_sdspeed import Optimization
-from pytest_sdspeed.measure import clock
+from pytest_sdspeed.measure import clock, memory
 from pytest_sdspeed.model import Profile
 from pytest_sdspeed.setups import canary
 from pytest_sdspeed.setups.setup import Setup
 
 CLOCK = FakeClock()
 clock.WallClock = lambda _synchronize: CLOCK
+memory.ResidentMemory.peak_bytes = lambda self: 4096
 canary.canary = lambda *_machine: {{}}
 SECONDS = {{"baseline": 1.5, "quick": 1.0, "quicker": 0.75, "quickest": 0.5}}
 NOISE = {{}}

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import venv
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,15 @@ def test_without_a_gpu_it_says_so_before_anything_else(arguments, tmp_path):
     )
     assert done.returncode == 4
     assert done.stderr.startswith("run_all.sh: --sd-gpu needs a CUDA GPU: ")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_interpreter_that_lacks_something_is_named(tmp_path):
+    venv.create(tmp_path / "bare", with_pip=False)
+    bare = tmp_path / "bare" / "bin" / "python"
+    done = subprocess.run([SCRIPT, tmp_path / "out"], env=os.environ | {"PYTHON": str(bare)}, capture_output=True, text=True, check=False)
+    lacks = "torch, diffusers, transformers, pytest_benchmark"
+    assert (done.returncode, done.stderr) == (1, f"run_all.sh: {bare} has no {lacks}: set PYTHON to an interpreter that has\n")
     assert not (tmp_path / "out").exists()
 
 

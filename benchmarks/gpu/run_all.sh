@@ -3,7 +3,7 @@
 #
 # Each part has a log and a time limit of its own, and what it wrote stays when a later one fails. A part that is out of time gets what Ctrl-C
 # would send, so that pytest writes what it has, and is killed when that takes too long. The limits, with that, add up to 540 s or less.
-# Exit code: 0 where every part ran, whatever its verdicts; 1 where one did not; 4 without a CUDA GPU. PYTHON names another interpreter.
+# Exit code: 0 where every part ran, whatever its verdicts; 1 where one did not, or cannot; 4 without a CUDA GPU. PYTHON names another interpreter.
 #
 # What it costs, guessed for an H200 (half of an A100's time in float32) until it was measured. Of a campaign: warm-up, a generation of each arm
 # for each case (2, and 1 for each further prompt), then blocks of 4 generations of the baseline and 2 of each row: 5, which a record wants, or
@@ -35,6 +35,10 @@ if [ $# -gt 1 ] || [[ ${1-} == -* ]]; then
 fi
 "$python" - << 'PYTHON' || exit
 import sys
+from importlib.util import find_spec
+missing = [name for name in ("torch", "diffusers", "transformers", "pytest_benchmark") if find_spec(name) is None]
+if missing:
+    sys.exit(f"run_all.sh: {sys.executable} has no {', '.join(missing)}: set PYTHON to an interpreter that has")
 from pytest_sdspeed.errors import UnsupportedError
 from pytest_sdspeed.setups.machine import cuda_machine
 try:

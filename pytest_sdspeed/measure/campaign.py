@@ -117,11 +117,9 @@ class _Campaign:
         self.block_s = self.timed_s = self.started = 0.0
 
     def run(self) -> CampaignRecord:
-        self._prepare()
-        if not self._ended:
-            self._warm_up()
-        if not self._ended:
-            self._draw_references()
+        for phase in (self._prepare, self._warm_up, self._draw_references):
+            if not self._ended:
+                phase()
         if not self._ended:
             operations = self.canary()
             with collecting_between_slots():
