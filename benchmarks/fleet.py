@@ -1,8 +1,8 @@
 """What measuring under pytest-xdist saves and costs.
 
-``python benchmarks/fleet.py [--runs N] [--budget S] [--blocks N]`` measures the miniature table in one process and with two workers on a core
-each, in turns, and prints wall times and how the speed-ups agree; once also in one process on one core, whose record must be the workers'. It
-needs two cores that nothing else uses.
+``python benchmarks/fleet.py [--runs N] [--budget S] [--blocks N] [--tolerance T]`` measures the miniature table in one process and with two
+workers on a core each, in turns, and prints wall times and how the speed-ups agree; once also in one process on one core, whose record must be
+the workers'. It needs two cores that nothing else uses.
 
 ``python benchmarks/fleet.py --simulate [--workers N] [--results N] [--side PIXELS]`` feeds made-up reports of as many workers to the
 controller's hook and lets it write the run: milliseconds and bytes for each result, and the memory of the process.
@@ -65,6 +65,7 @@ def run(arguments: list[str], options: argparse.Namespace, processors: set[int])
         stored = Path(folder, "run.json")
         # Where a budget is small many rows stay inconclusive, which is no failure here.
         limits = [f"--sd-budget={options.budget}", f"--sd-max-blocks={options.blocks}", "--sd-inconclusive=warn", "--sd-history=off"]
+        limits += [] if options.tolerance is None else [f"--sd-tolerance={options.tolerance}"]
         command = [
             sys.executable,
             "-m",
@@ -249,6 +250,9 @@ if __name__ == "__main__":
     parser.add_argument("--runs", type=int, default=3, help="of each way (default: 3)")
     parser.add_argument("--budget", type=float, default=60, help="seconds of a campaign's timed part (default: 60)")
     parser.add_argument("--blocks", type=int, default=20, help="most blocks of a campaign (default: 20)")
+    parser.add_argument(
+        "--tolerance", type=float, help="of every row (default: the table's); with 0 hardly one is decided before the budget ends"
+    )
     parser.add_argument("--simulate", action="store_true", help="feed made-up reports to the controller instead")
     parser.add_argument("--workers", type=int, default=64, help="simulated workers (default: 64)")
     parser.add_argument("--results", type=int, default=2000, help="simulated results (default: 2000)")
