@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import redirect_stdout
 from itertools import count, islice
 from pathlib import Path
 from types import SimpleNamespace
@@ -228,9 +229,14 @@ def simulated(options: argparse.Namespace) -> None:
         stored = Path(folder, "run.json")
         simulation = Simulation(results(options.side), options.results, options.workers)
         arguments = ["-q", f"--tx={options.workers}*popen", "-p", "no:randomly", "-p", "no:cacheprovider", "--sd-history=off"]
-        pytest.main(
-            [*arguments, f"--rootdir={folder}", f"--benchmark-json={stored}", "--benchmark-columns=median", folder], plugins=[simulation]
-        )
+        said = Path(folder, "said.txt")
+        with said.open("w") as screen, redirect_stdout(screen):
+            status = pytest.main(
+                [*arguments, f"--rootdir={folder}", f"--benchmark-json={stored}", "--benchmark-columns=median", folder],
+                plugins=[simulation],
+            )
+        if status:
+            raise SystemExit(f"{said.read_text()[-4000:]}\nthe simulated run ended with {status!r}")
         whole_s = time.process_time() - simulation.begun_s - simulation.made_s
         pictures = sum(file.stat().st_size for file in Path(folder).rglob("*.png"))
         size, number = stored.stat().st_size, len(json.loads(stored.read_text())["benchmarks"])
