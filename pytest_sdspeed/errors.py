@@ -102,3 +102,14 @@ class PlaceError(SdSpeedError):
 
 class StoredRunError(SdSpeedError):
     """A stored run, or one of its results, cannot be read: damaged, of another schema, or not of this plugin."""
+
+
+def first_line(error: BaseException, otherwise: str) -> str:
+    """The first line of an exception's message; where that only announces what follows (``backend='inductor' raised:``), the next one too.
+
+    Args:
+        error: it may say anything; torch prints whole tensors into some messages.
+        otherwise: what an empty message becomes.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[: 1 + lines[0].endswith(":")]) if lines else otherwise

@@ -105,7 +105,20 @@ def test_the_error_names_arm_type_first_line_and_the_place_it_was_raised_at(benc
     assert str(error) == f"broken raised ValueError: boom ({__file__}:{deep.__code__.co_firstlineno + 1})"
 
 
-@pytest.mark.parametrize(("text", "said"), [("", "no message"), ("\n\n", "no message"), ("x" * 1000, "x" * 300), ("  a\r\nb", "a")])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "no message"),
+        ("\n\n", "no message"),
+        ("x" * 1000, "x" * 300),
+        ("  a\r\nb", "a"),
+        (
+            "backend='inductor' raised:\n\nRuntimeError: no triton\n\nSet TORCHDYNAMO_VERBOSE",
+            "backend='inductor' raised: RuntimeError: no triton",
+        ),
+        ("it ends there:", "it ends there:"),
+    ],
+)
 def test_an_error_that_was_never_raised_has_no_place(text, said):
     assert str(explained("arm", RuntimeError(text))) == f"arm raised RuntimeError: {said}"
 

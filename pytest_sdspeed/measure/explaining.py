@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_sdspeed.errors import GenerationError, OutOfMemoryError, SdSpeedError
+from pytest_sdspeed.errors import GenerationError, OutOfMemoryError, SdSpeedError, first_line
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -24,7 +24,7 @@ def explained(arm: str, error: Exception) -> SdSpeedError:
     """
     if isinstance(error, SdSpeedError):
         return error.with_traceback(None)
-    first = (str(error).strip() or "no message").splitlines()[0][:300] + _raised_at(error.__traceback__)
+    first = first_line(error, "no message")[:300] + _raised_at(error.__traceback__)
     # By name, since this room does not import torch, whose OutOfMemoryError is no MemoryError.
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or any(said in first for said in _NO_MEMORY):
         return OutOfMemoryError(f"{arm} ran out of memory: {first}")

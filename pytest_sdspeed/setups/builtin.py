@@ -9,6 +9,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from pytest_sdspeed.errors import first_line
 from pytest_sdspeed.setups.flags import holding
 from pytest_sdspeed.setups.optimization import Optimization
 
@@ -60,7 +61,7 @@ def _xformers_supported(machine: Machine) -> str | None:
     try:
         import_module("xformers.ops")  # one built for another torch is found, but fails to load
     except Exception as error:  # noqa: BLE001 - whatever it raises, it cannot be used
-        return f"xformers cannot be imported: {(str(error) or type(error).__name__).splitlines()[0]}: pip install xformers"
+        return f"xformers cannot be imported: {first_line(error, type(error).__name__)}: pip install xformers"
     return None
 
 

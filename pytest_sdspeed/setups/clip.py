@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_sdspeed.errors import ModelUnavailableError
+from pytest_sdspeed.errors import ModelUnavailableError, first_line
 from pytest_sdspeed.setups.folders import check_part
 from pytest_sdspeed.setups.quiet import quiet
 
@@ -134,7 +134,7 @@ def _loading(model: str) -> Iterator[None]:
         except ModelUnavailableError as error:
             raise ModelUnavailableError(f"{error}; {_help(model)}") from None
         except Exception as error:
-            first = (str(error).strip() or type(error).__name__).splitlines()[0][:160].rstrip(". ")
+            first = first_line(error, type(error).__name__)[:160].rstrip(". ")
             raise ModelUnavailableError(f"cannot load CLIP model {model!r}: {first}; {_help(model)}") from error
         finally:
             if bars:

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_sdspeed.errors import UnsupportedError
+from pytest_sdspeed.errors import UnsupportedError, first_line
 from pytest_sdspeed.model import Machine
 from pytest_sdspeed.setups.quiet import quiet
 
@@ -60,7 +60,7 @@ def _no_cuda(torch: Any) -> str:
         # Unlike is_available it raises, and says whether a driver is missing, too old, or shows no device.
         torch.cuda.init()
     except Exception as error:  # noqa: BLE001 - whatever it raises, the device cannot be used
-        said = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        said = first_line(error, type(error).__name__).rstrip(".")
         return f"torch {torch.__version__}, built for CUDA {torch.version.cuda}, cannot use one: {said}"
     return ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from pytest_sdspeed.errors import first_line
 from pytest_sdspeed.model import Profile
 from pytest_sdspeed.setups.busy import busy_ns
 from pytest_sdspeed.setups.flops import generation_flops
@@ -67,7 +68,7 @@ def _tried(what: str, work: Callable[[], T], notes: list[str]) -> T | None:
     try:
         return work()
     except Exception as error:  # noqa: BLE001 - no extra may cost a campaign its result
-        first = (str(error).strip() or "no message").splitlines()[0][:200]
+        first = first_line(error, "no message")[:200]
         notes.append(f"{what} is unknown: {type(error).__name__}: {first}")
         return None
 

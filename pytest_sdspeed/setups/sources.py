@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pytest_sdspeed.errors import ModelUnavailableError, SdSpeedError
+from pytest_sdspeed.errors import ModelUnavailableError, SdSpeedError, first_line
 from pytest_sdspeed.setups.architectures import Architecture, architecture
 from pytest_sdspeed.setups.embedded import EMBEDDED, located
 from pytest_sdspeed.setups.folders import check_part, check_pipeline
@@ -204,7 +204,7 @@ def _without_bars() -> Iterator[None]:
 
 
 def _why(model: str, error: Exception) -> str:
-    first = (str(error).strip() or type(error).__name__).splitlines()[0].replace(f"{model}/", "")[:160].rstrip(". ")
+    first = first_line(error, type(error).__name__).replace(f"{model}/", "")[:160].rstrip(". ")
     if Path(model).is_dir():
         return f"{model}: broken or incomplete model folder: {first}"
     return (
