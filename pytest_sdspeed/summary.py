@@ -105,10 +105,15 @@ def _facts(config: Any) -> dict[str, str]:
 
 
 def _written(what: str, path: Path, make: Callable[[], str], mode: str = "w") -> str:
-    content = make()
+    from pytest_sdspeed.history.storage import write_whole
+
+    content = make().encode(errors="backslashreplace")
     try:
-        with path.open(mode, encoding="utf-8", errors="backslashreplace") as file:
-            file.write(content)
+        if mode == "w" and (path.is_file() or not path.exists()):
+            write_whole(path.resolve(), content, lasting=False)
+        else:
+            with path.open(f"{mode}b") as file:
+                file.write(content)
     except OSError as error:
         return f"{what}: {path} could not be written: {error.strerror}"
     return f"{what}: {path}"

@@ -261,7 +261,7 @@ def test_pictures_without_space_cost_no_figures(monkeypatch):
 
 def test_another_version_is_not_understood(spool):
     message = sent(result())
-    message["test"]["extra_info"]["sdspeed"]["schema"] = 99
+    message["test"] = message["test"].replace('"schema": 1', '"schema": 99', 1)
     with pytest.raises(StoredRunError, match="schema 99"):
         received(message, spool)
 

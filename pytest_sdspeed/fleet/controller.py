@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_sdspeed.errors import SdSpeedError, StoredRunError
+from pytest_sdspeed.errors import SdSpeedError, StoredRunError, UnknownNameError
 from pytest_sdspeed.fixtures import run_of
 from pytest_sdspeed.fleet.seats import assign_gpus, seats, visible_gpus
 from pytest_sdspeed.fleet.tags import problem_of, read
@@ -18,7 +19,7 @@ from pytest_sdspeed.model import Machine
 from pytest_sdspeed.options import flag
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
     from pytest_sdspeed.fleet.seats import Seat
     from pytest_sdspeed.fleet.tags import Tag
@@ -38,7 +39,10 @@ class Controller:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._seats: list[tuple[Any, Seat]] = []
+        self._others: list[tuple[Any, Sequence[str]]] = []
         self._order: dict[str, int] = {}
+        self._gated: set[str] = set()
+        self._reported: set[str] = set()
         self._machines: dict[str, Machine] = {}
         self._received: list[tuple[str, Received]] = []
         self._lost: list[tuple[str, Result]] = []
@@ -83,7 +87,7 @@ class Controller:
         """Tell a worker its seat; one that replaces another has that one's."""
         node.workerinput[SEAT] = tuple(next(seat for spec, seat in self._seats if spec is node.gateway.spec))
 
-    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+    def pytest_xdist_node_collection_finished(self, node: Any, ids: Sequence[str]) -> None:
         """At the first worker's tests: refuse what cannot be, and where some measure, make the record's way ready and deal out campaigns.
 
         Raises:
@@ -92,7 +96,10 @@ class Controller:
         for problem in filter(None, map(problem_of, ids)):
             raise pytest.UsageError(problem)
         tags = {test: tag for test, tag in map(read, ids) if tag is not None}
-        if not tags or self._order:
+        if self._order:
+            return
+        if not tags:
+            self._others.append((node, ids))
             return
         if self._config.getoption("dist") == "each":
             raise pytest.UsageError("--dist=each runs every test on every worker, and a campaign is measured once: choose another --dist")
@@ -101,10 +108,14 @@ class Controller:
 
         keep_record(self._config)
         self._order = {test: place for place, (test, _) in enumerate(map(read, ids))}
+        self._gated = set(tags)
         self._announce(tags.values())
         xdist: Any = self._config.pluginmanager.getplugin("dsession")
         # The hook that makes schedulers is called before anybody knows what there is to schedule.
         xdist.sched = CampaignScheduling(self._config, xdist.log, xdist.sched.nodes)
+        for other, theirs in self._others:
+            if other in xdist.sched.nodes:
+                xdist.sched.add_node_collection(other, theirs)
 
     def _announce(self, tags: Iterable[Tag]) -> None:
         """Note what the tests will measure, as a process notes it that collects them itself."""
@@ -123,6 +134,8 @@ class Controller:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take what a worker sent with a report."""
+        if report.when != "setup" or not report.passed:
+            self._reported.add(report.nodeid)
         sent = report.__dict__.pop(REPORT, {})
         if "machine" in sent:
             machine = machine_of(sent["machine"])
@@ -139,8 +152,15 @@ class Controller:
                 storing.lost(f"this run, {report.nodeid} of {report.worker_id}", error)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_sessionfinish(self) -> Generator[None, Any, Any]:
-        """Put the results together as one process would have them by now, in the order of the tests, before any of them is written."""
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, Any, Any]:
+        """Put the results together as one process would have them by now, in the order of the tests, before any of them is written.
+
+        A run that passed although a test that measures never reported (a worker broke) fails.
+        """
+        silent = sorted(self._gated - self._reported, key=self._order.__getitem__)
+        if silent and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            self._run.problems.append(f"sd run: nothing was heard of {', '.join(silent)}: its worker broke")
         if self._order:
             from pytest_sdspeed.history.sending import store_received
             from pytest_sdspeed.history.storage import SESSION
@@ -180,24 +200,29 @@ class Controller:
         if tag is None:
             return
         worker = report.node.gateway.id
-        reason = f"worker {worker} ended while it ran {test}: its campaign is invalid"
+        measured = {one for one, _ in self._received}
         for lost, row in map(read, sched.lost):
             one = report if lost == test else copy.copy(report)
+            reason = f"worker {worker} ended while it ran {test}: its campaign is invalid"
+            if lost in measured:
+                reason = f"worker {worker} ended after {test} was measured"
             one.nodeid, one.longrepr = lost, reason
             one.location = (lost.split("::")[0], None, lost.partition("::")[2].replace("::", "."))
-            if row is not None and row.campaign:
-                self._lost.append((lost, self._invalid(row, worker, reason)))
+            if row is not None and row.campaign and lost not in measured:
+                self._lost += [(lost, result) for result in self._invalid(row, worker, reason)]
             if one is not report:
                 self._config.hook.pytest_runtest_logreport(report=one)
 
-    def _invalid(self, row: Tag, worker: str, reason: str) -> Result:
+    def _invalid(self, row: Tag, worker: str, reason: str) -> Iterator[Result]:
+        """What a lost row comes to; nothing where only the worker knew its setup, by a conftest file that the controller does not read."""
         from pytest_sdspeed.results import expected_of, unmeasured
         from pytest_sdspeed.settings import Expectation
 
         run = self._run
         run.machine = self._machines.get(worker, run.machine)
-        choice = run.catalog.choose(row.table, row.setup, "")
-        return unmeasured(choice, expected_of(row.setup, choice, Expectation(), run.options), run.machine, run.options, reason)
+        with suppress(UnknownNameError):
+            choice = run.catalog.choose(row.table, row.setup, "")
+            yield unmeasured(choice, expected_of(row.setup, choice, Expectation(), run.options), run.machine, run.options, reason)
 
 
 def _campaign(test: str, result: Result) -> tuple[str | None, ...]:

@@ -38,9 +38,12 @@ class CampaignScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist is
         return self._rule._split_scope(self, nodeid) if self._rule else nodeid  # noqa: SLF001 - xdist's documented way to group
 
     def _reschedule(self, node: Any) -> None:
+        # One that has just started has nothing to be told by yet: it is given work when it has collected.
+        if node.shutting_down or node not in self.registered_collections:
+            return
         # A worker waits with its last test for what comes after it. What it gets before that waits behind a campaign, which lasts long,
         # while other workers may be idle.
-        if node.shutting_down or (self.workqueue and self._pending_of(self.assigned_work[node]) > 1):
+        if self.workqueue and self._pending_of(self.assigned_work[node]) > 1:
             return
         super()._reschedule(node)
 
@@ -53,6 +56,9 @@ class CampaignScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist is
             The test it ran when it ended, or None where it had none.
         """
         left = {scope: tests for scope, tests in self.assigned_work.pop(node).items() if not all(tests.values())}
+        if self.collection is None:
+            # The tests are dealt out when as many have collected as there are workers, of which it is none any more.
+            self.registered_collections.pop(node, None)
         if not left:
             return None
         scope, tests = next(iter(left.items()))
@@ -65,7 +71,5 @@ class CampaignScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist is
                 self.workqueue[name] = unit
                 self.workqueue.move_to_end(name, last=False)
         for other in self.nodes:
-            # One that has just started has nothing to be told by yet: it is given work when it has collected.
-            if other in self.registered_collections:
-                self._reschedule(other)
+            self._reschedule(other)
         return str(pending[0])

@@ -37,21 +37,21 @@ class Worker:
     def pytest_collection_finish(self, session: pytest.Session) -> Generator[None, None, None]:
         """Tag the ids of tests that measure, while xdist sends them: afterwards they have those of tests that run in one process."""
         items = session.items
-        names = dict(self._tags([item for item in items if is_gated(item) and not item.get_closest_marker("skip")]))
+        names = dict(self._tags(items, [item for item in items if is_gated(item) and not item.get_closest_marker("skip")]))
         session.items = [_Renamed(item, names[item]) if item in names else item for item in items]  # type: ignore[misc]
         try:
             yield
         finally:
             session.items = items
 
-    def _tags(self, items: list[pytest.Item]) -> Iterator[tuple[pytest.Item, str]]:
+    def _tags(self, items: list[pytest.Item], gated: list[pytest.Item]) -> Iterator[tuple[pytest.Item, str]]:
         problems: list[str] = [*self._config.stash[PROBLEMS]]
-        if items and not problems:
+        if gated and not problems:
             from pytest_sdspeed.history.saving import measuring_is_off
 
             if measuring_is_off(self._config.option):
                 return
-            self._keep_quiet(items[0].session)
+            self._keep_quiet(items)
             try:
                 self._take_cores()
             except FleetError as error:
@@ -59,14 +59,14 @@ class Worker:
         if problems:
             yield from ((item, with_problem(item.nodeid, "\n".join(dict.fromkeys(problems)))) for item in items[:1])
         else:
-            yield from ((item, tagged(item.nodeid, self._tag(item))) for item in items)
+            yield from ((item, tagged(item.nodeid, self._tag(item))) for item in gated)
 
-    def _keep_quiet(self, session: pytest.Session) -> None:
+    def _keep_quiet(self, items: list[pytest.Item]) -> None:
         """Where every benchmark is one of this plugin, pytest-benchmark would say without need that it measures nothing here."""
         from pytest_sdspeed.history.sending import without_warning
         from pytest_sdspeed.history.storage import SESSION
 
-        if all(is_gated(item) or "benchmark" not in getattr(item, "fixturenames", ()) for item in session.items):
+        if all(is_gated(item) or "benchmark" not in getattr(item, "fixturenames", ()) for item in items):
             without_warning(self._config.pluginmanager.getplugin(SESSION))
 
     def _take_cores(self) -> None:

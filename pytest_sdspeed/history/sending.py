@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,7 +33,9 @@ class Received(NamedTuple):
 
 
 def packed(result: Result, item: Any, fullname: str) -> dict[str, Any]:
-    """A result and its test as strict builtins, pictures in base64.
+    """A result and its test as strict builtins: the test as JSON, in which any text can be sent, and pictures in base64.
+
+    A parameter or extra info that JSON cannot hold is kept as its ``repr``.
 
     Args:
         result: of the test.
@@ -46,12 +49,25 @@ def packed(result: Result, item: Any, fullname: str) -> dict[str, Any]:
         "name": item.name,
         "fullname": fullname,
         "id": callspec.id if callspec else None,
-        "params": dict(callspec.params) if callspec else None,
-        "extra_info": item.funcargs["benchmark"].extra_info,
+        "params": _writable(callspec.params) if callspec else None,
+        "extra_info": _writable(item.funcargs["benchmark"].extra_info),
     }
     # Through JSON, as the file will be: a parameter may be any object, and neither execnet nor a report log takes those.
-    unpacked: dict[str, Any] = json.loads(safe_dumps({"test": test, "exhibits": [pictures.packed(one) for one in result.exhibits]}))
-    return unpacked
+    return {"test": safe_dumps(test), "exhibits": json.loads(safe_dumps([pictures.packed(one) for one in result.exhibits]))}
+
+
+def _writable(values: Mapping[Any, Any]) -> dict[str, Any]:
+    from pytest_benchmark.utils import safe_dumps
+
+    found = {}
+    for name, value in values.items():
+        try:
+            safe_dumps(value)
+        except (TypeError, ValueError, RecursionError):
+            found[str(name)] = reprlib.repr(value)
+        else:
+            found[str(name)] = value
+    return found
 
 
 def received(sent: Mapping[str, Any], spool: Spool) -> Received:
@@ -64,7 +80,7 @@ def received(sent: Mapping[str, Any], spool: Spool) -> Received:
     Raises:
         StoredRunError: it is of another version of this plugin.
     """
-    test = sent["test"]
+    test = json.loads(sent["test"])
     stored = test["extra_info"][EXTRA]
     result = result_of({**stored, "pictures": ()}, Path())
     return Received(test, replace(result, exhibits=tuple(pictures.unpacked(one, spool) for one in sent["exhibits"])))
