@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_sdspeed.errors import SdSpeedError
-from pytest_sdspeed.fixtures import CLOCK, run_of
 from pytest_sdspeed.gate import expectation_of, setups_of
 from pytest_sdspeed.history.saving import PLUGIN, ReplayClock, Storing, run_folders, run_info, storage_folder, unwritable_storage
 from pytest_sdspeed.history.storage import SESSION, guard
 from pytest_sdspeed.model import BASELINE
+from pytest_sdspeed.state import CLOCK, run_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -78,7 +78,7 @@ def keep_record(config: pytest.Config) -> None:
     command = shlex.join(["pytest", *map(str, config.invocation_params.args)])
     storing = Storing(run_of(config), command, run_folders(config.option, Path.cwd()))
     config.pluginmanager.register(storing, STORING)
-    guard(config.pluginmanager.getplugin(SESSION), storing)
+    guard(config.pluginmanager.getplugin(SESSION), storing.lost)
     _look_back(config)
 
 

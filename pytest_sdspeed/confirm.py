@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -18,25 +17,22 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from pytest_sdspeed.errors import SdSpeedError
-from pytest_sdspeed.fixtures import ANSWER, own_id
 from pytest_sdspeed.history.records import figure, record
 from pytest_sdspeed.history.saving import save_nothing
 from pytest_sdspeed.judge.blocks import latencies
 from pytest_sdspeed.measure.facts import Progress
-from pytest_sdspeed.options import CONFIRMATION
+from pytest_sdspeed.options import CONFIRMATION, STEP_SUMMARY
+from pytest_sdspeed.processes import last_words
 from pytest_sdspeed.report.text import figures
-from pytest_sdspeed.summary import STEP_SUMMARY
+from pytest_sdspeed.state import ANSWER, own_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from pytest_sdspeed.measure.facts import Watcher
     from pytest_sdspeed.model import Result
-    from pytest_sdspeed.session import Watcher
 
 _PHASE = "again in a new process"
-_COLOR = re.compile(r"\x1b\[[0-9;]*m")
-# What pytest and the interpreter put before the words that matter, the most telling first.
-_TELLING = (r"^E {2,}(\S.*)$", r"^((?:Fatal Python error|ERROR|FAILED)\b.*)$", r"^(.*\S.*)$")
 _WRITE_NOTHING = {"xmlpath": None, "htmlpath": None, "report_log": None, "pastebin": None, "log_file": os.devnull}
 """Options of pytest and of plugins that write a file for each run, with the value that writes none."""
 _ALONE = {"sd_confirm": False, "sd_history": "off", "sd_report": "", "sd_record": "", "usepdb": False, "trace": False, "color": "no"}
@@ -199,25 +195,6 @@ def arguments(config: pytest.Config, cache: Path) -> list[str]:
     alone = ["-n0"] if hasattr(config, "workerinput") else []
     elsewhere = ["-o", f"cache_dir={cache}"] if config.pluginmanager.hasplugin("cacheprovider") else []
     return [*given[:end], *alone, *elsewhere, *given[end:]]
-
-
-def last_words(output: str, status: int) -> str:
-    """The line of a process's output that tells best why it ended.
-
-    Args:
-        output: all it said.
-        status: its exit status; negative for a signal.
-    """
-    found = telling(output)
-    ended = f"signal {-status} ended the process" if status < 0 else f"exit status {status}"
-    return f"{ended}: {found}" if found else ended
-
-
-def telling(output: str) -> str:
-    """The line of a process's output that tells most; "" where there is none."""
-    plain = _COLOR.sub("", output)
-    found = next(filter(None, (re.findall(pattern, plain, re.MULTILINE) for pattern in _TELLING)), [])
-    return found[-1].strip() if found else ""
 
 
 # The new process

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_sdspeed.fixtures import RESULT
 from pytest_sdspeed.report import text
+from pytest_sdspeed.state import RESULT
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator

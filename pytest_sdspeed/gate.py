@@ -9,13 +9,14 @@ import pytest
 
 from pytest_sdspeed.contestants import contestants
 from pytest_sdspeed.errors import OutOfMemoryError, SdSpeedError, UnsupportedError, UsageMistakeError
-from pytest_sdspeed.fixtures import ANSWER, CLOCK, GATE, PREFIX, RESULT, ROW, own_id, run_of
 from pytest_sdspeed.settings import Expectation, read_marker
+from pytest_sdspeed.state import ANSWER, CLOCK, GATE, PREFIX, RESULT, ROW, own_id, run_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_sdspeed.model import Result
+    from pytest_sdspeed.session import Measurer
     from pytest_sdspeed.setups.setup import Setup
 
 
@@ -95,8 +96,8 @@ class Gate:
         expectation = expectation_of(self._node)
         ours, theirs = contestants(candidate, baseline)
         confirm = self._confirmed if self._session.options.confirm else None
-        measure = self._session.against.measure if self._session.against else self._session.measure
-        return measure(ours, theirs, expectation, confirm, own_id(self._node))
+        measurer: Measurer = self._session.against or self._session
+        return measurer.measure(ours, theirs, expectation, confirm, own_id(self._node))
 
     def _confirmed(self, first: Result) -> Result:
         from pytest_sdspeed.confirm import confirmed

@@ -88,3 +88,7 @@ def flag(config: pytest.Config, name: str) -> bool:
     """
     given = config.getoption(f"sd_{name}")
     return bool(config.getini(f"sdspeed_{name}") if given is None else given)
+
+
+STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
+"""The environment variable that names the file of a GitHub Actions step's summary."""

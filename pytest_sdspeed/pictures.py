@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_sdspeed.contestants import Contestant
+    from pytest_sdspeed.expected import Judged
     from pytest_sdspeed.model import Result
-    from pytest_sdspeed.results import Judged
 
 _CONTROL_METRICS = ("control_psnr", "control_ssim", "control_mae", "control_flip")
 LARGEST = 512

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_sdspeed import fixtures, hooks, options
-from pytest_sdspeed.fixtures import GATE, PROBLEMS, REGISTRY, ROW, RUN, is_gated, run_of, sd_latency, sd_setup
+from pytest_sdspeed.fixtures import sd_latency, sd_setup
 from pytest_sdspeed.setups.registry import Registry
+from pytest_sdspeed.state import GATE, PROBLEMS, REGISTRY, ROW, RUN, is_gated, run_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import gc
-import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pytest_sdspeed.contestants import Contestant
 from pytest_sdspeed.errors import OutOfMemoryError, SdSpeedError, UsageMistakeError
+from pytest_sdspeed.measure.facts import Watcher, unwatched
 from pytest_sdspeed.setups.catalog import Catalog, Choice
+from pytest_sdspeed.setups.cuda import free_device_memory, synchronize
 from pytest_sdspeed.setups.names import BUILTIN_SETUPS, RESERVED
 
 if TYPE_CHECKING:
-    from pytest_sdspeed.against.comparison import Comparison
-    from pytest_sdspeed.measure.facts import Arm, CampaignRecord, Limits, Progress
+    from collections.abc import Callable
+
+    from pytest_sdspeed.expected import Expected
+    from pytest_sdspeed.measure.facts import Arm, CampaignRecord, Limits
     from pytest_sdspeed.measure.memory import MemoryMeter
     from pytest_sdspeed.measure.telemetry import Telemetry
     from pytest_sdspeed.model import Machine, Result, Table
     from pytest_sdspeed.past import Past
-    from pytest_sdspeed.results import Expected
     from pytest_sdspeed.settings import Expectation, Options
     from pytest_sdspeed.setups.clip import ClipScorer
     from pytest_sdspeed.setups.optimization import Optimization
@@ -30,11 +29,24 @@ if TYPE_CHECKING:
     from pytest_sdspeed.setups.registry import Registry
     from pytest_sdspeed.setups.setup import Setup
 
-Watcher = Callable[[str], AbstractContextManager["Callable[[Progress], None]"]]
 
+class Measurer(Protocol):
+    """Measures what a test asks for: here, or against another version."""
 
-def _unwatched(_campaign: str) -> AbstractContextManager[Callable[[Progress], None]]:
-    return nullcontext(lambda _progress: None)
+    def measure(
+        self,
+        candidate: Contestant,
+        baseline: Contestant | None,
+        expectation: Expectation,
+        confirm: Callable[[Result], Result] | None = None,
+        test: str = "",
+    ) -> Result:
+        """Measure and judge; see ``Session.measure``."""
+        ...
+
+    def release(self) -> None:
+        """Give the memory of what was built back."""
+        ...
 
 
 class Session:
@@ -61,9 +73,9 @@ class Session:
         self.results: list[Result] = []
         self.problems: list[str] = []
         self.past: Past | None = None
-        self.against: Comparison | None = None
+        self.against: Measurer | None = None
         self.recorded: list[str] = []
-        self.watcher: Watcher = _unwatched
+        self.watcher: Watcher = unwatched
         self.selected: set[tuple[str | None, str]] = set()
         self._setups: dict[tuple[str, str, str], Setup] = {}
         self.campaigns: dict[tuple[str, ...], CampaignRecord] = {}
@@ -175,7 +187,8 @@ class Session:
         Raises:
             SdSpeedError: the arm or its baseline could not be measured; the message says why.
         """
-        from pytest_sdspeed.results import Judged, expected_of, judged, standing
+        from pytest_sdspeed.expected import Judged, expected_of
+        from pytest_sdspeed.results import judged, standing
 
         choice = candidate.setup.choice if candidate.setup else None
         base = baseline or self._documented_baseline(candidate, choice)
@@ -223,7 +236,7 @@ class Session:
 
     def _shared_campaign(self, choice: Choice) -> CampaignRecord:
         """The campaign of a row's table. A row that no collected test announced gets one of its own."""
-        from pytest_sdspeed.results import expected_of
+        from pytest_sdspeed.expected import expected_of
         from pytest_sdspeed.settings import Expectation
 
         key: tuple[str, ...] = choice.campaign
@@ -348,7 +361,7 @@ class Session:
             if setup.choice.campaign != keep:
                 setup.release()
         if self._unusable is None:
-            _free_device_memory()
+            free_device_memory()
 
     @cached_property
     def telemetry(self) -> Telemetry:
@@ -371,21 +384,3 @@ class Session:
         import torch
 
         return CudaMemory(torch.cuda)
-
-
-def synchronize() -> None:
-    """Wait for the CUDA device if this process uses one, whoever started it."""
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
-        torch.cuda.synchronize()
-
-
-def _free_device_memory() -> None:
-    """Collect what compiled pipelines hold in cycles, forget what Dynamo compiled, and give the allocator's cache back."""
-    gc.collect()
-    torch = sys.modules.get("torch")
-    if "torch._dynamo" in sys.modules and torch is not None:
-        torch.compiler.reset()
-        gc.collect()
-    if torch is not None and torch.cuda.is_initialized():
-        torch.cuda.empty_cache()

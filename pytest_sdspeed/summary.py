@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_sdspeed.options import STEP_SUMMARY
 from pytest_sdspeed.report import text
 
 if TYPE_CHECKING:
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
 
     from pytest_sdspeed.model import History, Machine, Result
     from pytest_sdspeed.session import Session
-
-STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
-"""The environment variable that names the file of a GitHub Actions step's summary."""
 
 
 def table_lines(results: Iterable[Result]) -> Iterator[str]:
@@ -105,7 +103,7 @@ def _facts(config: Any) -> dict[str, str]:
 
 
 def _written(what: str, path: Path, make: Callable[[], str], mode: str = "w") -> str:
-    from pytest_sdspeed.history.storage import write_whole
+    from pytest_sdspeed.history.atomic import write_whole
 
     content = make().encode(errors="backslashreplace")
     try:

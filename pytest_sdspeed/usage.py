@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from pytest_sdspeed.expected import Judged
     from pytest_sdspeed.measure.facts import CampaignRecord
-    from pytest_sdspeed.results import Judged
 
 
 _NOTEWORTHY_S = 1.0

@@ -11,8 +11,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from pytest_sdspeed.measure.facts import Progress
-    from pytest_sdspeed.session import Watcher
+    from pytest_sdspeed.measure.facts import Progress, Watcher
 
 
 def watcher(config: pytest.Config) -> Watcher:

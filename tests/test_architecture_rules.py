@@ -26,6 +26,9 @@ GLUE = "plugin"
 
 GLUE_MODULES = {
     "options",
+    "state",
+    "expected",
+    "processes",
     "plugin",
     "hooks",
     "fixtures",
@@ -62,7 +65,7 @@ MAY_IMPORT = {
 KNOW_PYTEST = (
     {
         f"{PACKAGE}.{name}"
-        for name in ("options", "plugin", "hooks", "fixtures", "settings", "gate", "confirm", "collecting", "watching", "extras")
+        for name in ("options", "state", "plugin", "hooks", "fixtures", "settings", "gate", "confirm", "collecting", "watching", "extras")
     }
     | {f"{PACKAGE}.against.{name}" for name in ("bootstrap", "serving", "opening")}
     | {f"{PACKAGE}.fleet.{name}" for name in ("worker", "controller")}

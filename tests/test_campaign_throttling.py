@@ -8,8 +8,7 @@ from campaigns import durations, undecidable
 
 from pytest_sdspeed.errors import ThrottledError
 from pytest_sdspeed.judge.throttling import complaint, distorted, most_discarded
-from pytest_sdspeed.measure.telemetry import Reading
-from pytest_sdspeed.model import CONTROL
+from pytest_sdspeed.model import CONTROL, Reading
 
 bench = campaigns.bench
 _quick_collector = campaigns.quick_collector

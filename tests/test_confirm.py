@@ -15,8 +15,9 @@ from xml.etree import ElementTree as ET
 import pytest
 from fakes import FakeClock, baseline_result, result
 
-from pytest_sdspeed.confirm import combined, last_words
+from pytest_sdspeed.confirm import combined
 from pytest_sdspeed.history import records
+from pytest_sdspeed.processes import last_words
 from pytest_sdspeed.report import text
 from pytest_sdspeed.report.html import page
 

@@ -7,7 +7,8 @@ import json
 
 import pytest
 
-from pytest_sdspeed.measure.telemetry import Reading, UnknownTelemetry
+from pytest_sdspeed.measure.telemetry import UnknownTelemetry
+from pytest_sdspeed.model import Reading
 from pytest_sdspeed.session import Session
 
 GATED = """

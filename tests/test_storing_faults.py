@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.storage.file import FileStorage
 
+from pytest_sdspeed.history.atomic import write_whole
 from pytest_sdspeed.history.series import histories
-from pytest_sdspeed.history.storage import WholeStorage, write_whole
+from pytest_sdspeed.history.storage import WholeStorage
 
 ENGINE = """
 @pytest.mark.sd_latency(speedup={expected})

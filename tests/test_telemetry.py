@@ -11,8 +11,8 @@ import pytest
 
 from pytest_sdspeed.measure.facts import CampaignRecord, Slot
 from pytest_sdspeed.measure.nvml import NvmlTelemetry, opened
-from pytest_sdspeed.measure.telemetry import UNREAD, Reading, UnknownTelemetry, spent_j, summary
-from pytest_sdspeed.model import CONTROL
+from pytest_sdspeed.measure.telemetry import UnknownTelemetry, spent_j, summary
+from pytest_sdspeed.model import CONTROL, UNREAD, Reading
 
 UUID = "ffc79498-8ff3-c2dc-3b0d-fafd804516ae"
 

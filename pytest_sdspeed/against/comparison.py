@@ -95,8 +95,8 @@ class Comparison:
     def measure(
         self,
         candidate: Contestant,
-        _baseline: Contestant | None,
-        _expectation: Expectation,
+        baseline: Contestant | None,
+        expectation: Expectation,
         confirm: Callable[[Result], Result] | None = None,
         test: str = "",
     ) -> Result:
@@ -106,12 +106,16 @@ class Comparison:
 
         Args:
             candidate: a setup, or a callable that can be imported.
+            baseline: ignored.
+            expectation: ignored.
             confirm: asked for the last word on one that fails on its speed alone; None leaves it the failure it is.
             test: id of the test.
 
         Raises:
             SdSpeedError: it could not be measured; the message says why.
         """
+        # Neither holds here: the other version is the baseline.
+        del baseline, expectation
         named = _named(candidate)
         if named not in self._results:
             self._results[named] = self._measured(candidate, named, test)
@@ -122,7 +126,8 @@ class Comparison:
         return result
 
     def _measured(self, candidate: Contestant, named: tuple[str, ...], test: str) -> Result:
-        from pytest_sdspeed.results import Expected, Judged, judged
+        from pytest_sdspeed.expected import Expected, Judged
+        from pytest_sdspeed.results import judged
 
         self._started()
         label = self._old.side.label

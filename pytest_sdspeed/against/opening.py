@@ -14,8 +14,8 @@ from pytest_sdspeed.against.comparison import Comparison
 from pytest_sdspeed.against.workers import Errand
 from pytest_sdspeed.confirm import arguments
 from pytest_sdspeed.errors import SdSpeedError
-from pytest_sdspeed.fixtures import run_of
 from pytest_sdspeed.settings import Expectation
+from pytest_sdspeed.state import run_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from pytest_sdspeed.confirm import write_nothing
 from pytest_sdspeed.contestants import Contestant, contestants
 from pytest_sdspeed.errors import SdSpeedError
-from pytest_sdspeed.fixtures import run_of
 from pytest_sdspeed.measure.explaining import explained
 from pytest_sdspeed.model import Case
-from pytest_sdspeed.session import synchronize
+from pytest_sdspeed.setups.cuda import synchronize
+from pytest_sdspeed.state import run_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,8 +8,8 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_sdspeed import errors
-from pytest_sdspeed.confirm import last_words, telling
 from pytest_sdspeed.errors import GenerationError, SdSpeedError, WorkerLostError
+from pytest_sdspeed.processes import last_words, telling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_sdspeed.errors import SdSpeedError, StoredRunError, UnknownNameError
-from pytest_sdspeed.fixtures import run_of
 from pytest_sdspeed.fleet.seats import assign_gpus, seats, visible_gpus
 from pytest_sdspeed.fleet.tags import problem_of, read
 from pytest_sdspeed.fleet.worker import REPORT, SEAT, machine_of
 from pytest_sdspeed.model import Machine
 from pytest_sdspeed.options import flag
+from pytest_sdspeed.state import run_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -215,7 +215,8 @@ class Controller:
 
     def _invalid(self, row: Tag, worker: str, reason: str) -> Iterator[Result]:
         """What a lost row comes to; nothing where only the worker knew its setup, by a conftest file that the controller does not read."""
-        from pytest_sdspeed.results import expected_of, unmeasured
+        from pytest_sdspeed.expected import expected_of
+        from pytest_sdspeed.results import unmeasured
         from pytest_sdspeed.settings import Expectation
 
         run = self._run

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_sdspeed.errors import FleetError
-from pytest_sdspeed.fixtures import PROBLEMS, RESULT, is_gated, own_id, run_of
 from pytest_sdspeed.fleet.seats import Seat, pin
 from pytest_sdspeed.fleet.tags import Tag, tagged, with_problem
+from pytest_sdspeed.state import PROBLEMS, RESULT, is_gated, own_id, run_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from pytest_sdspeed.errors import PlaceError
 from pytest_sdspeed.history import rows
+from pytest_sdspeed.history.facts import FileFacts
 from pytest_sdspeed.history.rows import Contents
-from pytest_sdspeed.history.scanning import UNKNOWN, read
+from pytest_sdspeed.history.scanning import UNKNOWN, Stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from pytest_sdspeed.history.facts import FileFacts
     from pytest_sdspeed.history.scanning import Found, Place, Stamp
 
 PATIENCE_S = 2.0
@@ -165,3 +165,18 @@ def _transaction(connection: sqlite3.Connection, kind: str = "IMMEDIATE") -> Ite
     connection.execute(f"BEGIN {kind}")
     yield
     connection.execute("COMMIT")
+
+
+def read(stamp: Stamp, content: bytes | OSError) -> tuple[Stamp, FileFacts]:
+    """What a file holds, and the stamp to know it by.
+
+    Args:
+        stamp: when the file was found.
+        content: of the file, or why it cannot be read.
+    """
+    # The parser needs numpy, which a run that finds nothing new does without.
+    from pytest_sdspeed.history.parsing import file_facts
+
+    if isinstance(content, OSError):
+        return UNKNOWN, FileFacts(run=None, wrong=(("damaged", f"cannot be read: {content.strerror or content}"),))
+    return stamp, file_facts(content, max(stamp.mtime_ns, 0) / 1e9)

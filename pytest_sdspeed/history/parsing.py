@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 
 from pytest_sdspeed.errors import StoredRunError
 from pytest_sdspeed.history.facts import FileFacts, Kind, ResultFacts, RunFacts, Series
-from pytest_sdspeed.history.reading import decoded, section
+from pytest_sdspeed.history.files import decoded, section
 from pytest_sdspeed.history.records import SCHEMA
 from pytest_sdspeed.history.saving import EXTRA, RUN
 from pytest_sdspeed.judge.blocks import latencies

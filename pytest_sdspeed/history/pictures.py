@@ -6,7 +6,7 @@ import base64
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from pytest_sdspeed.history.storage import write_whole
+from pytest_sdspeed.history.atomic import write_whole
 from pytest_sdspeed.model import Exhibit
 
 if TYPE_CHECKING:

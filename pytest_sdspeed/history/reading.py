@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import StoredRunError
 from pytest_sdspeed.history import pictures
+from pytest_sdspeed.history.files import decoded, section
 from pytest_sdspeed.history.records import result_of
 from pytest_sdspeed.history.saving import EXTRA
 from pytest_sdspeed.history.scanning import Folder
@@ -122,19 +123,6 @@ def _read(place: Place, where: str, name: str) -> StoredRun:
     return StoredRun(where=name, results=tuple(results), facts=facts_of(stored), passed_over=tuple(passed_over))
 
 
-def decoded(content: bytes) -> tuple[Mapping[str, Any], list[tuple[str, Any]]]:
-    """What a file of pytest-benchmark holds, and of each of its benchmarks the test's full name and this plugin's record, or None.
-
-    Raises:
-        StoredRunError: it is damaged, or another kind of file.
-    """
-    try:
-        stored = json.loads(content)
-        return stored, [(str(benchmark["fullname"]), benchmark["extra_info"].get(EXTRA)) for benchmark in stored["benchmarks"]]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise StoredRunError(f"not a run that pytest-benchmark stored: {type(error).__name__}: {error}") from None
-
-
 def clean(folder: Path, keep: int) -> tuple[int, int]:
     """Delete the pictures below a folder that only older runs name. The runs stay.
 
@@ -184,9 +172,3 @@ def facts_of(stored: Mapping[str, Any]) -> dict[str, str]:
         "processor": section(machine, "cpu").get("brand_raw"),
     }
     return {label: str(value) for label, value in known.items() if value}
-
-
-def section(stored: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """A mapping inside a stored one; empty where there is none."""
-    found = stored.get(name)
-    return found if isinstance(found, dict) else {}

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pytest_sdspeed.errors import PlaceError
-from pytest_sdspeed.history.facts import FileFacts
-from pytest_sdspeed.history.storage import UNFINISHED
+from pytest_sdspeed.history.atomic import UNFINISHED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -150,21 +149,6 @@ class Folder:
         """The folder that the pictures lie in."""
         del names
         yield Path(run).parent
-
-
-def read(stamp: Stamp, content: bytes | OSError) -> tuple[Stamp, FileFacts]:
-    """What a file holds, and the stamp to know it by.
-
-    Args:
-        stamp: when the file was found.
-        content: of the file, or why it cannot be read.
-    """
-    # The parser needs numpy, which a run that finds nothing new does without.
-    from pytest_sdspeed.history.parsing import file_facts
-
-    if isinstance(content, OSError):
-        return UNKNOWN, FileFacts(run=None, wrong=(("damaged", f"cannot be read: {content.strerror or content}"),))
-    return stamp, file_facts(content, max(stamp.mtime_ns, 0) / 1e9)
 
 
 def is_unfinished(name: str) -> bool:

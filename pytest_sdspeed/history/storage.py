@@ -5,34 +5,31 @@ pytest-benchmark writes its files in place, and what goes wrong there ends pytes
 
 from __future__ import annotations
 
-import os
 import re
-from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_sdspeed.history.atomic import write_new, write_whole
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pytest_sdspeed.history.saving import Storing
 
 SESSION = "pytest-benchmark"
 """Name of the plugin that pytest-benchmark's session is registered as."""
-UNFINISHED = ".part"
-"""Suffix of a file that is being written; what a run leaves that is killed meanwhile."""
 _NUMBER = re.compile(r"([0-9]{4,5})_")
 
 
-def guard(session: Any, storing: Storing) -> None:
+def guard(session: Any, lost: Callable[[object, Exception], None]) -> None:
     """Have pytest-benchmark store a run through ``WholeStorage``, and its ``--benchmark-json`` in the same manner.
 
     Args:
         session: pytest-benchmark's own, the plugin ``SESSION``.
-        storing: is told what could not be stored.
+        lost: is told of a run that could not be stored, where and why.
     """
-    session.storage = WholeStorage(session.storage, storing.lost)
-    session.save_json = lambda output_json: _save_json(session, output_json, storing.lost)
+    session.storage = WholeStorage(session.storage, lost)
+    session.save_json = lambda output_json: _save_json(session, output_json, lost)
 
 
 class WholeStorage:
@@ -65,7 +62,7 @@ class WholeStorage:
 
         try:
             if isinstance(self._storage, FileStorage):
-                saved = _write_new(self._names(save), _content(output_json))
+                saved = write_new(self._names(save), _content(output_json))
                 self._storage.logger.info(f"Saved benchmark data in: {saved}")  # noqa: G004 - not the standard library's logger
             else:
                 self._storage.save(output_json, save)
@@ -77,64 +74,6 @@ class WholeStorage:
         taken = (_NUMBER.match(file.name) for file in self._storage.query("[0-9][0-9][0-9][0-9]*_"))
         latest = max((int(number[1]) for number in taken if number), default=0)
         return (self._storage.get(f"{number:04}_{save}.json") for number in count(latest + 1))
-
-
-def write_whole(target: Path, content: bytes, *, lasting: bool = True) -> None:
-    """Write a file in one step, over the one that is there: a process that is killed leaves the old one.
-
-    Args:
-        target: to write.
-        content: of it.
-        lasting: whether to wait until it would outlast a power failure too.
-
-    Raises:
-        OSError: it cannot be written; nothing of it stays, and the old one does.
-    """
-    with _written(target, content, lasting=lasting) as unfinished:
-        unfinished.replace(target)
-
-
-def _write_new(targets: Iterator[Path], content: bytes) -> Path:
-    """Write a file under the first of some names that no file has, in one step.
-
-    Raises:
-        OSError: it cannot be written; nothing of it stays.
-    """
-    target = next(targets)
-    with _written(target, content) as unfinished:
-        while not _claimed(target):
-            target = next(targets)
-        try:
-            unfinished.replace(target)
-        except BaseException:
-            target.unlink()
-            raise
-    return target
-
-
-def _claimed(target: Path) -> bool:
-    """Take a name, unless somebody has it."""
-    try:
-        target.touch(exist_ok=False)
-    except FileExistsError:
-        return False
-    return True
-
-
-@contextmanager
-def _written(target: Path, content: bytes, *, lasting: bool = True) -> Iterator[Path]:
-    """The content on the disk, beside its target, for as long as nothing goes wrong."""
-    unfinished = target.with_name(f"{target.name}.{os.getpid()}{UNFINISHED}")
-    try:
-        with unfinished.open("wb") as file:
-            file.write(content)
-            if lasting:
-                file.flush()
-                os.fsync(file.fileno())
-        yield unfinished
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
 
 
 def _save_json(session: Any, output_json: Any, lost: Callable[[object, Exception], None]) -> None:

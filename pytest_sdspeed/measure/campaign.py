@@ -19,8 +19,8 @@ from pytest_sdspeed.measure.facts import Arm, CampaignRecord, Decision, Limits, 
 from pytest_sdspeed.measure.memory import MemoryMeter, UnknownMemory
 from pytest_sdspeed.measure.order import palindrome
 from pytest_sdspeed.measure.profiling import profiles, unusable
-from pytest_sdspeed.measure.telemetry import Reading, Telemetry, UnknownTelemetry, spent_j, throttling_of
-from pytest_sdspeed.model import CONTROL, Case
+from pytest_sdspeed.measure.telemetry import Telemetry, UnknownTelemetry, spent_j, throttling_of
+from pytest_sdspeed.model import CONTROL, Case, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pytest_sdspeed.measure.telemetry import UNREAD, Reading
-from pytest_sdspeed.model import Case, Profile
+from pytest_sdspeed.model import UNREAD, Case, Profile, Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from pytest_sdspeed.errors import SdSpeedError
     from pytest_sdspeed.model import Interval, Verdict
@@ -211,3 +211,11 @@ class Progress:
     block: int = 0
     blocks: int = 0
     left_s: float | None = None
+
+
+Watcher = Callable[[str], AbstractContextManager["Callable[[Progress], None]"]]
+
+
+def unwatched(_campaign: str) -> AbstractContextManager[Callable[[Progress], None]]:
+    """Show nothing of a campaign."""
+    return nullcontext(lambda _progress: None)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pytest_sdspeed.measure.telemetry import Reading, UnknownTelemetry
+from pytest_sdspeed.measure.telemetry import UnknownTelemetry
+from pytest_sdspeed.model import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable

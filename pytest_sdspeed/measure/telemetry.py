@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import statistics
-from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_sdspeed.judge.throttling import complaint
-from pytest_sdspeed.model import CONTROL
+from pytest_sdspeed.model import CONTROL, UNREAD, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,33 +15,6 @@ if TYPE_CHECKING:
 
 COUNTER_SLOT_S = 1.0
 """Slots from this length on, in seconds, have their energy from the counter: NVML moves it about every 100 ms."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One reading; None is unknown.
-
-    Attributes:
-        sm_clock_mhz: clock of the streaming multiprocessors, MHz.
-        temperature_c: of the GPU, degrees Celsius.
-        power_w: drawn, watts, over whatever time the device averages.
-        energy_j: counter of the energy drawn so far, joules.
-        reasons: names of what holds the clock below what it could be; idling and chosen clock settings are none.
-    """
-
-    sm_clock_mhz: float | None = None
-    temperature_c: float | None = None
-    power_w: float | None = None
-    energy_j: float | None = None
-    reasons: tuple[str, ...] | None = None
-
-    @property
-    def empty(self) -> bool:
-        """Whether nothing is known."""
-        return all(value is None for value in astuple(self))
-
-
-UNREAD = Reading()
 
 
 class Telemetry(Protocol):

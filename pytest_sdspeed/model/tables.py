@@ -156,3 +156,20 @@ class Table:
     def row(self, setup: str) -> Row | None:
         """The row of that name, or None."""
         return next((row for row in self.rows if row.setup == setup), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredSetup:
+    """A setup that is no row of a table.
+
+    Attributes:
+        name: gives the fixture ``sd_<name>``.
+        optimizations: names of the stack.
+        recipe: what is generated; the default table's recipe where None.
+        doc: shown by ``pytest --fixtures``.
+    """
+
+    name: str
+    optimizations: tuple[str, ...]
+    recipe: Recipe | None = None
+    doc: str = ""

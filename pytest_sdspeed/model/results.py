@@ -1,0 +1,201 @@
+"""What one gate found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pytest_sdspeed.model.vocabulary import HOST_BOUND_UNDER, MIG, ImageVerdict, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pytest_sdspeed.model import History
+    from pytest_sdspeed.model.tables import Recipe
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Case:
+    """What one generation draws.
+
+    Attributes:
+        seed: of the initial latents.
+        prompt: the text, or "" for the recipe's own.
+    """
+
+    seed: int
+    prompt: str = ""
+
+    def __str__(self) -> str:
+        """``seed 1``, or ``seed 1, 'a golden vase'``."""
+        return f"seed {self.seed}" + (f", {self.prompt!r}" if self.prompt else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A speed-up with its confidence interval, all as ratios (1.0 is no change)."""
+
+    speedup: float
+    low: float
+    high: float
+
+    @property
+    def excludes_one(self) -> bool:
+        """Whether "no change" lies outside."""
+        return self.low > 1.0 or self.high < 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exhibit:
+    """One picture of a case, as each side drew it: the batch's worst by PSNR.
+
+    Attributes:
+        seed, prompt: of the case, the prompt spelled out; "" for a callable, which has none.
+        index: in the batch, from 0.
+        pictures: role -> PNG, 8 bits a channel: ``baseline``; ``candidate``; ``reference`` where the candidate is compared with something
+            other than the baseline (a tiny autoencoder with the autoencoder, on the same latents); ``error_map``, FLIP's, where both sides
+            have the same size. What is not finite is magenta. A role is left out where there is no such picture.
+        metrics: of this picture, by name.
+        control: whether this is the negative control: ``candidate`` is then the baseline of another case.
+    """
+
+    seed: int
+    prompt: str
+    index: int
+    pictures: Mapping[str, bytes]
+    metrics: Mapping[str, float]
+    control: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Against:
+    """What a result was compared with where that is another version of the same setup.
+
+    Attributes:
+        spec: what ``--sd-against`` was given.
+        label: what a reader calls that side.
+        versions: package -> version, on that side.
+        stages: stage -> latency over that side's, 1.05 for 5% slower; empty where stage times are unknown.
+        identical: whether both sides drew the same bits, or None where one drew nothing.
+        turns: generations that a slot is the median of, taken in turns.
+        process_control: that side over another process of the same side, or None where that was not measured.
+    """
+
+    spec: str
+    label: str
+    versions: Mapping[str, str]
+    stages: Mapping[str, float]
+    identical: bool | None
+    turns: int = 1
+    process_control: Interval | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What one ``sd_latency`` call found.
+
+    Attributes:
+        table, setup, baseline: names; ``table`` is None when callables were measured.
+        device: where it was measured; documented_on: the device of the table that the expectation comes from, or None.
+        recorded_in: the file of that table where it is a recorded one; None where it is documented.
+        speedup, low, high: baseline latency over candidate latency, with its interval.
+        expected: the documented (or marked) speed-up; tolerance: the fraction that may be missing; floor: expected x (1 - tolerance).
+        verdict: of speed and pictures together; image_verdict: of the pictures alone, None when not judged.
+        blocks: blocks measured for this row.
+        latency_s, baseline_latency_s: medians over the slots, seconds.
+        samples_s: arm -> [first, second] slot of every block, seconds.
+        image: picture metric -> value; images: the candidate's pictures, float32 (N, H, W, 3) in [0, 1], or None.
+        reasons: why the verdict is what it is, in words.
+        raised: what the row raised after its first blocks, or None.
+        control: the A/A control's interval, or None where it could not be formed.
+        planned_blocks: what the budget allowed, fixed before the first look; resolves: how far from its floor a
+            speed-up must be for them to decide it at this noise, as a fraction; None for a baseline and where they bring no look.
+        recipe: what was generated, or None for callables.
+        weights: ``pretrained``, ``random`` or ``embedded``, or None for callables.
+        peak_memory_bytes: of one generation, or None where the platform does not tell.
+        stages_s: stage -> seconds of one generation, or None where they are unknown.
+        memory_share: of the baseline's peak, None where one is unknown or no more than a lower bound; memory_bound: the most that is
+            documented, or None.
+        telemetry: how the device was used and what it said of itself: see ``judge.rates`` and ``measure.telemetry.summary``. None where
+            nothing is known.
+        exhibits: pictures to look at, a few of each case.
+        starts_s: arm -> when each of ``samples_s`` began, seconds into the timed part; empty where that is not known.
+        notes: what the reader should know besides the verdict, in words.
+        canary_s: operation -> how long the device took for it before and after the timed part, seconds; empty where it was not timed.
+        against: the other version, where two are compared; ``baseline`` is then the same setup of that side.
+        history: of the row, this run its latest; None where it was not asked for. Not stored.
+        confirmation: the stored form of the run in the other process: of the first one where the second passed, else of the second; None
+            where there was but one. ``images``, ``exhibits`` and ``control`` are the first's in any case.
+    """
+
+    table: str | None
+    setup: str
+    baseline: str
+    device: str
+    documented_on: str | None
+    speedup: float
+    low: float
+    high: float
+    expected: float
+    tolerance: float
+    floor: float
+    verdict: Verdict
+    image_verdict: ImageVerdict | None
+    blocks: int
+    latency_s: float
+    baseline_latency_s: float
+    samples_s: Mapping[str, Sequence[Sequence[float]]]
+    image: Mapping[str, float]
+    images: Any
+    reasons: tuple[str, ...]
+    control: Interval | None
+    recipe: Recipe | None
+    versions: Mapping[str, str]
+    planned_blocks: int | None = None
+    resolves: float | None = None
+    weights: str | None = None
+    peak_memory_bytes: int | None = None
+    memory_share: float | None = None
+    memory_bound: float | None = None
+    stages_s: Mapping[str, float] | None = None
+    telemetry: Mapping[str, Any] | None = None
+    exhibits: Sequence[Exhibit] = ()
+    starts_s: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    canary_s: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    against: Against | None = None
+    history: History | None = None
+    confirmation: Mapping[str, Any] | None = None
+    recorded_in: str | None = None
+    raised: str | None = None
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether this is the baseline itself, which no gate holds."""
+        return self.setup == self.baseline
+
+    @property
+    def too_slow(self) -> bool:
+        """Whether it failed on its speed alone: its pictures and its memory hold, and it did not raise."""
+        return self.verdict == "fail" and self.image_verdict != "fail" and self.raised is None and not self.too_large
+
+    @property
+    def too_large(self) -> bool:
+        """Whether it needs more memory than documented."""
+        return self.memory_bound is not None and self.memory_share is not None and self.memory_share > self.memory_bound
+
+    @property
+    def host_bound(self) -> bool:
+        """Whether the GPU waited for its host for a good part of the time."""
+        busy = (self.telemetry or {}).get("busy_share")
+        return busy is not None and busy < HOST_BOUND_UNDER
+
+    @property
+    def held_to_another_device(self) -> bool:
+        """Whether the expectation comes from another device. ``NVIDIA A100`` is any A100, but no MIG slice of one, and ``cpu`` any CPU."""
+        expected = self.documented_on
+        if expected is None or expected == "cpu":
+            return False
+        if (MIG in self.device) != (MIG in expected):
+            return True
+        return not self.device.startswith(expected) or self.device[len(expected) :][:1].isalnum()

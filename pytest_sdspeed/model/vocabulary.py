@@ -1,0 +1,17 @@
+"""The words that every room uses: verdicts, causes, reserved names."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Verdict = Literal["pass", "fail", "inconclusive", "invalid"]
+ImageVerdict = Literal["pass", "fail", "powerless"]
+Relation = Literal["same_weights", "other_weights", "other_autoencoder"]
+Kind = Literal["code", "machine", "stack", "improvement", "none"]
+BASELINE = "baseline"
+CONTROL = "control"
+MINIATURE = "miniature"
+HOST_BOUND_UNDER = 0.7
+"""Share of the time a GPU must be busy not to be held up by its host."""
+MIG = " MIG "
+"""Stands in the name of a slice of a GPU: ``NVIDIA H200 MIG 1g.18gb``."""
