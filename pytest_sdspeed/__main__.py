@@ -141,8 +141,8 @@ def _judged(stored: Sequence[str]) -> tuple[Sequence[History], Sequence[Kept]]:
 
 
 def _report(stored: Sequence[str], target: Path) -> None:
+    from pytest_sdspeed.exhibits import with_error_maps
     from pytest_sdspeed.history.reading import latest_run, read_run
-    from pytest_sdspeed.pictures import with_error_maps
     from pytest_sdspeed.report.html import page
 
     file = local(stored[0])

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_sdspeed.errors import SdSpeedError
-from pytest_sdspeed.gate import expectation_of, setups_of
 from pytest_sdspeed.history.saving import PLUGIN, ReplayClock, Storing, run_folders, run_info, storage_folder, unwritable_storage
 from pytest_sdspeed.history.storage import SESSION, guard
 from pytest_sdspeed.model import BASELINE
+from pytest_sdspeed.requests import expectation_of, setups_of
 from pytest_sdspeed.state import CLOCK, run_of
 
 if TYPE_CHECKING:

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from pytest_sdspeed.child import arguments, write_nothing
 from pytest_sdspeed.errors import SdSpeedError
 from pytest_sdspeed.history.records import figure, record
-from pytest_sdspeed.history.saving import save_nothing
 from pytest_sdspeed.judge.blocks import latencies
 from pytest_sdspeed.measure.facts import Progress
-from pytest_sdspeed.options import CONFIRMATION, STEP_SUMMARY
+from pytest_sdspeed.options import CONFIRMATION
 from pytest_sdspeed.processes import last_words
 from pytest_sdspeed.report.text import figures
 from pytest_sdspeed.state import ANSWER, own_id
@@ -33,10 +33,6 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import Result
 
 _PHASE = "again in a new process"
-_WRITE_NOTHING = {"xmlpath": None, "htmlpath": None, "report_log": None, "pastebin": None, "log_file": os.devnull}
-"""Options of pytest and of plugins that write a file for each run, with the value that writes none."""
-_ALONE = {"sd_confirm": False, "sd_history": "off", "sd_report": "", "sd_record": "", "usepdb": False, "trace": False, "color": "no"}
-"""Options that mean the run the user watches: not the one inside it, which nobody can type to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,16 +183,6 @@ def _argument(item: pytest.Item) -> str:
     return "::".join((str(path), *own_id(item).split("::")[1:]))
 
 
-def arguments(config: pytest.Config, cache: Path) -> list[str]:
-    """The arguments of this run with another cache and without workers, paths included: they decide which conftest files and which ini file hold."""
-    given = [str(argument) for argument in config.invocation_params.args]
-    end = given.index("--") if "--" in given else len(given)
-    # A worker has the arguments of the run that has the workers.
-    alone = ["-n0"] if hasattr(config, "workerinput") else []
-    elsewhere = ["-o", f"cache_dir={cache}"] if config.pluginmanager.hasplugin("cacheprovider") else []
-    return [*given[:end], *alone, *elsewhere, *given[end:]]
-
-
 # The new process
 
 
@@ -209,20 +195,6 @@ def run_errand(config: pytest.Config) -> None:
     config.stash[ANSWER] = errand.answer
     config.args = [errand.test]
     write_nothing(config.option, errand.temporary)
-
-
-def write_nothing(option: Any, temporary: Path) -> None:
-    """Let a run inside another one write nothing that outlives it, and ask nobody.
-
-    Args:
-        option: its parsed command line, before plugins read it.
-        temporary: its ``--basetemp``: that of the run which waits for it would be emptied.
-    """
-    os.environ.pop(STEP_SUMMARY, None)
-    save_nothing(option)
-    for name, value in (_WRITE_NOTHING | _ALONE | {"basetemp": temporary}).items():
-        if hasattr(option, name):
-            setattr(option, name, value)
 
 
 def answer(path: Path, measure: Callable[[], Result]) -> NoReturn:

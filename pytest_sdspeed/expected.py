@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.contestants import Contestant
     from pytest_sdspeed.measure.facts import CampaignRecord
     from pytest_sdspeed.model import ImageGate, Machine, Recipe
-    from pytest_sdspeed.settings import Expectation, Options
+    from pytest_sdspeed.run_settings import Expectation, Options
     from pytest_sdspeed.setups.catalog import Choice
     from pytest_sdspeed.setups.clip import ClipScorer
 

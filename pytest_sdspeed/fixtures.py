@@ -32,7 +32,7 @@ def sd_latency(request: pytest.FixtureRequest, benchmark: Any) -> Gate:
 @pytest.fixture
 def sd_setup(request: pytest.FixtureRequest) -> Setup:
     """Every setup of the marker's table in turn, baselines included."""
-    from pytest_sdspeed.gate import requested_setup
+    from pytest_sdspeed.requests import requested_setup
 
     return requested_setup(request, request.param)
 
@@ -48,7 +48,7 @@ def setup_fixtures(docs: Mapping[str, str]) -> Any:
 
     def fixture_of(name: str, doc: str) -> Any:
         def setup(request: pytest.FixtureRequest) -> Setup:
-            from pytest_sdspeed.gate import requested_setup
+            from pytest_sdspeed.requests import requested_setup
 
             return requested_setup(request, name)
 

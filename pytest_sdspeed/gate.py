@@ -9,15 +9,14 @@ import pytest
 
 from pytest_sdspeed.contestants import contestants
 from pytest_sdspeed.errors import OutOfMemoryError, SdSpeedError, UnsupportedError, UsageMistakeError
-from pytest_sdspeed.settings import Expectation, read_marker
-from pytest_sdspeed.state import ANSWER, CLOCK, GATE, PREFIX, RESULT, ROW, own_id, run_of
+from pytest_sdspeed.requests import expectation_of
+from pytest_sdspeed.state import ANSWER, CLOCK, RESULT, own_id, run_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_sdspeed.model import Result
     from pytest_sdspeed.session import Measurer
-    from pytest_sdspeed.setups.setup import Setup
 
 
 class InconclusiveWarning(pytest.PytestWarning):
@@ -125,34 +124,6 @@ def properties(result: Result) -> Iterator[tuple[str, str | float]]:
     if result.image_verdict:
         yield "image_verdict", result.image_verdict
     yield from ((f"image_{metric}", round(value, 6)) for metric, value in result.image.items())
-
-
-def expectation_of(node: Any) -> Expectation:
-    """The expectation of a test's closest ``sd_latency`` marker."""
-    return read_marker(node.get_closest_marker(GATE), node.nodeid)
-
-
-def setups_of(item: Any) -> set[str]:
-    """Names of the setups that a test asks for by its fixtures."""
-    chosen = {
-        name.removeprefix(PREFIX) for name in getattr(item, "fixturenames", ()) if name.startswith(PREFIX) and name not in (GATE, ROW)
-    }
-    parameters = getattr(getattr(item, "callspec", None), "params", {})
-    return chosen | ({parameters[ROW]} if isinstance(parameters.get(ROW), str) else set())
-
-
-def requested_setup(request: pytest.FixtureRequest, name: str) -> Setup:
-    """The setup a fixture stands for, or the test's end where this run cannot measure it."""
-    session = run_of(request.config)
-    try:
-        expectation = expectation_of(request.node)
-        choice = session.catalog.choose(expectation.table, name, request.node.nodeid)
-        reason = session.skip_reason(choice, expectation, str(request.node.location[0]))
-        if reason:
-            pytest.skip(reason)
-        return session.setup(choice)
-    except SdSpeedError as error:
-        pytest.fail(str(error), pytrace=False)
 
 
 def gate_of(request: pytest.FixtureRequest, benchmark: Any) -> Gate:

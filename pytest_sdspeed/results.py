@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pytest_sdspeed.measure.facts import CampaignRecord, Decision
     from pytest_sdspeed.model import Machine
-    from pytest_sdspeed.settings import Options
+    from pytest_sdspeed.run_settings import Options
     from pytest_sdspeed.setups.catalog import Choice
 
 

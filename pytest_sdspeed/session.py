@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.measure.telemetry import Telemetry
     from pytest_sdspeed.model import Machine, Result, Table
     from pytest_sdspeed.past import Past
-    from pytest_sdspeed.settings import Expectation, Options
+    from pytest_sdspeed.run_settings import Expectation, Options
     from pytest_sdspeed.setups.clip import ClipScorer
     from pytest_sdspeed.setups.optimization import Optimization
     from pytest_sdspeed.setups.pool import Pool
@@ -237,7 +237,7 @@ class Session:
     def _shared_campaign(self, choice: Choice) -> CampaignRecord:
         """The campaign of a row's table. A row that no collected test announced gets one of its own."""
         from pytest_sdspeed.expected import expected_of
-        from pytest_sdspeed.settings import Expectation
+        from pytest_sdspeed.run_settings import Expectation
 
         key: tuple[str, ...] = choice.campaign
         if key in self.campaigns and choice.setup not in self.campaigns[key].samples_s:
@@ -377,7 +377,7 @@ class Session:
 
     def memory(self) -> MemoryMeter:
         """A meter of this device's memory."""
-        from pytest_sdspeed.measure.memory import CudaMemory, ResidentMemory
+        from pytest_sdspeed.setups.memory_meters import CudaMemory, ResidentMemory
 
         if self.machine.kind == "cpu":
             return ResidentMemory()

@@ -86,7 +86,7 @@ def _recorded_devices(path: Path, session: Session) -> Iterator[tuple[Path, str,
 
 
 def _page(session: Session, config: Any) -> str:
-    from pytest_sdspeed.pictures import with_error_maps
+    from pytest_sdspeed.exhibits import with_error_maps
     from pytest_sdspeed.report.html import page
 
     # What workers of pytest-xdist sent comes without its error maps.

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from pytest_sdspeed.contestants import Contestant
     from pytest_sdspeed.measure.facts import Arm, CampaignRecord, Decision
     from pytest_sdspeed.model import Result
+    from pytest_sdspeed.run_settings import Expectation
     from pytest_sdspeed.session import Session
-    from pytest_sdspeed.settings import Expectation
     from pytest_sdspeed.setups.catalog import Choice
     from pytest_sdspeed.sides import Side
 

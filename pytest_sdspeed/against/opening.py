@@ -12,9 +12,9 @@ import pytest
 from pytest_sdspeed import sides
 from pytest_sdspeed.against.comparison import Comparison
 from pytest_sdspeed.against.workers import Errand
-from pytest_sdspeed.confirm import arguments
+from pytest_sdspeed.child import arguments
 from pytest_sdspeed.errors import SdSpeedError
-from pytest_sdspeed.settings import Expectation
+from pytest_sdspeed.run_settings import Expectation
 from pytest_sdspeed.state import run_of
 
 if TYPE_CHECKING:

@@ -217,7 +217,7 @@ class Controller:
         """What a lost row comes to; nothing where only the worker knew its setup, by a conftest file that the controller does not read."""
         from pytest_sdspeed.expected import expected_of
         from pytest_sdspeed.results import unmeasured
-        from pytest_sdspeed.settings import Expectation
+        from pytest_sdspeed.run_settings import Expectation
 
         run = self._run
         run.machine = self._machines.get(worker, run.machine)

@@ -76,7 +76,7 @@ class Worker:
             run.machine = replace(run.machine, notes=(*run.machine.notes, note))
 
     def _tag(self, item: pytest.Item) -> Tag:
-        from pytest_sdspeed.gate import expectation_of, setups_of
+        from pytest_sdspeed.requests import expectation_of, setups_of
 
         expectation, catalog = expectation_of(item), run_of(self._config).catalog
         if not expectation.is_documented:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import MISSING, fields
 from datetime import UTC, datetime
 from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any, cast, get_args
@@ -13,17 +12,16 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 from pytest_sdspeed.errors import StoredRunError
 from pytest_sdspeed.history.facts import FileFacts, Kind, ResultFacts, RunFacts, Series
 from pytest_sdspeed.history.files import decoded, section
-from pytest_sdspeed.history.records import SCHEMA
+from pytest_sdspeed.history.records import SCHEMA, recipe_key
 from pytest_sdspeed.history.saving import EXTRA, RUN
 from pytest_sdspeed.judge.blocks import latencies
-from pytest_sdspeed.model import ImageVerdict, Recipe, Verdict
+from pytest_sdspeed.model import ImageVerdict, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _NO_COMMIT = ("unversioned", "unknown")
 """What pytest-benchmark writes where it finds no commit."""
-_DEFAULTS = {field.name: field.default for field in fields(Recipe) if field.default is not MISSING}
 
 
 def file_facts(content: bytes, written: float) -> FileFacts:
@@ -95,21 +93,6 @@ def series_facts(record: Mapping[str, Any], test: str) -> Series:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _damaged(error) from None
-
-
-def recipe_key(recipe: Mapping[str, Any] | None, test: str) -> str:
-    """What tells recipes, weights and, for callables, tests apart.
-
-    What has its default is left out, so that the records from before a recipe had it belong to the same history.
-
-    Args:
-        recipe: as it is stored, or None for callables.
-        test: the full name of the test.
-    """
-    if recipe is None:
-        return test
-    told = {name: value for name, value in recipe.items() if name not in _DEFAULTS or value != _stored(_DEFAULTS[name])}
-    return json.dumps(told, sort_keys=True, separators=(",", ":"))
 
 
 def result_facts(record: Mapping[str, Any]) -> ResultFacts:
@@ -206,10 +189,6 @@ def _known(value: Any) -> str | None:
 
 def _printable(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
-
-
-def _stored(default: Any) -> Any:
-    return list(default) if isinstance(default, tuple) else default
 
 
 def _date(told: Any) -> str | None:

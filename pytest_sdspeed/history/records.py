@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
-from dataclasses import asdict, fields
+from dataclasses import MISSING, asdict, fields
 from typing import TYPE_CHECKING, Any, get_args
 
 from pytest_sdspeed.errors import StoredRunError
@@ -160,3 +161,25 @@ def _tupled(value: Any) -> Any:
 def _number(value: float) -> float | None:
     """A number that strict JSON can hold, or None."""
     return float(value) if math.isfinite(value) else None
+
+
+_DEFAULTS = {field.name: field.default for field in fields(Recipe) if field.default is not MISSING}
+
+
+def recipe_key(recipe: Mapping[str, Any] | None, test: str) -> str:
+    """What tells recipes, weights and, for callables, tests apart.
+
+    What has its default is left out, so that the records from before a recipe had it belong to the same history.
+
+    Args:
+        recipe: as it is stored, or None for callables.
+        test: the full name of the test.
+    """
+    if recipe is None:
+        return test
+    told = {name: value for name, value in recipe.items() if name not in _DEFAULTS or value != _stored(_DEFAULTS[name])}
+    return json.dumps(told, sort_keys=True, separators=(",", ":"))
+
+
+def _stored(default: Any) -> Any:
+    return list(default) if isinstance(default, tuple) else default

@@ -99,8 +99,7 @@ def series_of(result: Result, test: str) -> Series:
         result: what was measured.
         test: id of the test that measured it, which tells callables apart.
     """
-    from pytest_sdspeed.history.parsing import recipe_key
-    from pytest_sdspeed.history.records import stored_recipe
+    from pytest_sdspeed.history.records import recipe_key, stored_recipe
 
     return Series(result.table, result.setup, result.baseline, result.device, recipe_key(stored_recipe(result), test))
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-from typing import Any, Protocol
-
-_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+from typing import Protocol
 
 
 class MemoryMeter(Protocol):
@@ -38,70 +34,3 @@ class UnknownMemory:
     def shortage(self) -> str:
         """Unknown."""
         return ""
-
-
-class ResidentMemory:
-    """Resident memory of this process, whose peak Linux lets a process reset (proc(5), ``clear_refs``).
-
-    Memory that was freed but not given back to the system is used again unseen, so that a figure is a lower bound.
-
-    Args:
-        status, clear: the two files.
-    """
-
-    def __init__(self, status: Path = _STATUS, clear: Path = _CLEAR) -> None:
-        self._status, self._clear = status, clear
-        self._held: int | None = None
-
-    def start(self) -> None:
-        """Reset the high-water mark and note what is in use."""
-        try:
-            self._clear.write_text("5", encoding="ascii")
-        except OSError:
-            self._held = None
-        else:
-            self._held = self._read("VmRSS")
-
-    def peak_bytes(self) -> int | None:
-        """The high-water mark over what was in use, bytes, or None where either is unknown."""
-        peak = None if self._held is None else self._read("VmHWM")
-        return None if peak is None or self._held is None else max(0, peak - self._held)
-
-    def shortage(self) -> str:
-        """Unknown: other processes share the memory."""
-        return ""
-
-    def _read(self, field: str) -> int | None:
-        try:
-            # The file also holds the process's name, which need not be ASCII.
-            status = self._status.read_text(encoding="ascii", errors="replace")
-        except OSError:
-            return None
-        found = re.search(rf"^{field}:\s+(\d+) kB$", status, re.MULTILINE)
-        return int(found[1]) * 1024 if found else None
-
-
-class CudaMemory:
-    """Peak memory that torch allocated on the CUDA device.
-
-    Args:
-        cuda: the ``torch.cuda`` module.
-    """
-
-    def __init__(self, cuda: Any) -> None:
-        self._cuda, self._held = cuda, 0
-
-    def start(self) -> None:
-        """Reset the high-water mark and note what is allocated."""
-        self._cuda.reset_peak_memory_stats()
-        self._held = int(self._cuda.memory_allocated())
-
-    def peak_bytes(self) -> int | None:
-        """The high-water mark over what was allocated, bytes."""
-        return int(self._cuda.max_memory_allocated()) - self._held
-
-    def shortage(self) -> str:
-        """What torch had allocated when it was refused more, and the device's memory."""
-        free, total = self._cuda.mem_get_info()
-        peak, free, total = (f"{size / 2**30:.2f} GiB" for size in (self._cuda.max_memory_allocated(), free, total))
-        return f"; {peak} were allocated and it asked for more; of the device's {total}, {free} are free"

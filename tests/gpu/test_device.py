@@ -12,10 +12,10 @@ import torch
 from pytest_sdspeed.judge.metrics import metrics
 from pytest_sdspeed.measure.canary import time_canary
 from pytest_sdspeed.measure.clock import WallClock
-from pytest_sdspeed.measure.memory import CudaMemory
 from pytest_sdspeed.measure.nvml import opened
 from pytest_sdspeed.model import Case, Recipe
 from pytest_sdspeed.setups.canary import canary
+from pytest_sdspeed.setups.memory_meters import CudaMemory
 from pytest_sdspeed.setups.standin import Graphed, captured, compiled
 
 MIB = 2**20
