@@ -1,4 +1,4 @@
-"""Tables of the studies as Markdown, in reports and as the snippet files that the documentation includes."""
+"""Tables of the studies as Markdown: in reports, and as snippets of the documentation."""
 
 from __future__ import annotations
 
