@@ -16,7 +16,17 @@ from pathlib import Path
 PACKAGE = "pytest_sdspeed"
 ROOT = Path(__file__).resolve().parents[1]
 
-NOT_IN_SDIST = (".mirror", ".miniature", ".git", ".tox", ".venv", "dist", "build", "site", "gate-power")
+NOT_IN_SDIST = (
+    ".mirror",
+    ".miniature",
+    ".git",
+    ".tox",
+    ".venv",
+    "dist",
+    "build",
+    "site",
+    "gate-power",
+)
 """Folders at the root that builds, studies and machines leave."""
 
 
@@ -53,7 +63,9 @@ def _wheel_faults(wheel: Path, version: str, source: Path) -> list[str]:
 
 def _belongs(name: str, version: str) -> bool:
     """Return whether a file may be in the wheel."""
-    return name.startswith((f"{PACKAGE}/", f"{PACKAGE}-{version}.dist-info/")) and not name.endswith(".pyc")
+    return name.startswith(
+        (f"{PACKAGE}/", f"{PACKAGE}-{version}.dist-info/")
+    ) and not name.endswith(".pyc")
 
 
 def _sdist_faults(sdist: Path, version: str) -> list[str]:

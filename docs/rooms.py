@@ -82,7 +82,9 @@ def read_layers(pyproject: Path, package: str = PACKAGE) -> list[list[str]]:
             continue
         contained = package in contract.get("containers", ())
         names = [re.findall(r"[\w.]+", layer) for layer in contract["layers"]]
-        if contained or all(re.fullmatch(rf"{package}\.\w+", name) for layer in names for name in layer):
+        if contained or all(
+            re.fullmatch(rf"{package}\.\w+", name) for layer in names for name in layer
+        ):
             return [[name.removeprefix(f"{package}.") for name in layer] for layer in names]
     return []
 
@@ -90,7 +92,9 @@ def read_layers(pyproject: Path, package: str = PACKAGE) -> list[list[str]]:
 def read_imports(package: str = PACKAGE) -> dict[str, set[str]]:
     """Return each room of an importable package with the rooms that it imports."""
     graph = grimp.build_graph(package, cache_dir=None)
-    found: dict[str, set[str]] = {room.removeprefix(f"{package}."): set() for room in graph.find_children(package)}
+    found: dict[str, set[str]] = {
+        room.removeprefix(f"{package}."): set() for room in graph.find_children(package)
+    }
     for module in graph.modules:
         for imported in graph.find_modules_directly_imported_by(module):
             if package not in {module, imported}:
@@ -157,8 +161,12 @@ def _untangled(rows: list[list[Node]], edges: Sequence[tuple[Node, Node]]) -> li
     rows = [list(row) for row in rows]
     for _ in range(SWEEPS):
         for row in (*rows, *reversed(rows)):
-            place = {node: (index + 1) / (len(one) + 1) for one in rows for index, node in enumerate(one)}
-            means = {node: _mean([place[other] for other in connected.get(node, [node])]) for node in row}
+            place = {
+                node: (index + 1) / (len(one) + 1) for one in rows for index, node in enumerate(one)
+            }
+            means = {
+                node: _mean([place[other] for other in connected.get(node, [node])]) for node in row
+            }
             row.sort(key=lambda node, means=means: (round(means[node], 6), node))  # type: ignore[misc]
     return rows
 
@@ -171,7 +179,9 @@ def place_nodes(plan: Plan) -> dict[Node, int]:
         middles |= _spread(row, [0.0] * len(row))
     for _ in range(SWEEPS):
         for row in (*plan.rows, *reversed(plan.rows)):
-            wanted = [_mean([middles[other] for other in connected.get(node, [node])]) for node in row]
+            wanted = [
+                _mean([middles[other] for other in connected.get(node, [node])]) for node in row
+            ]
             middles |= _spread(row, wanted)
     left = min(middles[node] - node.width / 2 for node in middles) - MARGIN
     return {node: round(middle - left) for node, middle in middles.items()}
@@ -216,7 +226,10 @@ def draw(imports: Mapping[str, Iterable[str]], layers: Sequence[Sequence[str]]) 
     boxes = [node for row in plan.rows for node in row if not node.is_line]
     color = {node.room: COLORS[index % len(COLORS)] for index, node in enumerate(boxes)}
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">',
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"'
+            f' width="{width}" height="{height}" role="img">'
+        ),
         "<title>The rooms of pytest_sdspeed and their imports</title>",
         f"<desc>Made by docs/rooms.py. {escape(_in_words(imports))}</desc>",
         f'<rect width="{width}" height="{height}" fill="white"/>',
@@ -225,13 +238,17 @@ def draw(imports: Mapping[str, Iterable[str]], layers: Sequence[Sequence[str]]) 
         '<g fill="none" stroke-width="1.4">',
         *(_edge(edge, plan, middles, color) for edge in plan.edges),
         *(
-            f'<path d="M {middles[node]} {node.height(1):g} V {node.height(0):g}" stroke="{color[node.room]}"/>'
+            f'<path d="M {middles[node]} {node.height(1):g} V {node.height(0):g}"'
+            f' stroke="{color[node.room]}"/>'
             for row in plan.rows
             for node in row
             if node.is_line
         ),
         "</g>",
-        '<g font-family="ui-monospace, Menlo, Consolas, monospace" font-size="14" text-anchor="middle">',
+        (
+            '<g font-family="ui-monospace, Menlo, Consolas, monospace" font-size="14"'
+            ' text-anchor="middle">'
+        ),
         *(_box(node, middles[node], color[node.room]) for node in boxes),
         "</g>",
         f'<g fill="none" stroke="{AGAINST}" stroke-width="1.4" stroke-dasharray="5 3">',
@@ -244,24 +261,36 @@ def draw(imports: Mapping[str, Iterable[str]], layers: Sequence[Sequence[str]]) 
 
 def _in_words(imports: Mapping[str, Iterable[str]]) -> str:
     """Return each room and what it imports, for those who do not see the picture."""
-    return " ".join(f"{room}: {', '.join(sorted(there)) or 'nothing'}." for room, there in sorted(imports.items()))
+    return " ".join(
+        f"{room}: {', '.join(sorted(there)) or 'nothing'}."
+        for room, there in sorted(imports.items())
+    )
 
 
 def _marker(name: str, color: str) -> list[str]:
     """Return the head of the arrows to a room."""
     return [
-        f'<marker id="to-{name}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">',
+        (
+            f'<marker id="to-{name}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7"'
+            ' markerHeight="7" orient="auto">'
+        ),
         f'<path d="M 0 0 L 8 4 L 0 8 z" fill="{color}"/></marker>',
     ]
 
 
-def _edge(edge: tuple[Node, Node], plan: Plan, middles: Mapping[Node, int], color: Mapping[str, str]) -> str:
+def _edge(
+    edge: tuple[Node, Node], plan: Plan, middles: Mapping[Node, int], color: Mapping[str, str]
+) -> str:
     """Return a line down to the next row, with a head if a room is there."""
     upper, lower = edge
     start, end = middles[upper], middles[lower]
     if not upper.is_line:
         ends = sorted((middles[there], there) for here, there in plan.edges if here == upper)
-        start += round((ends.index((end, lower)) + 1 - (len(ends) + 1) / 2) * (upper.width - 16) / (len(ends) + 1))
+        start += round(
+            (ends.index((end, lower)) + 1 - (len(ends) + 1) / 2)
+            * (upper.width - 16)
+            / (len(ends) + 1)
+        )
     top, bottom = upper.height(0), lower.height(1)
     middle = (top + bottom) / 2
     head = "" if lower.is_line else f' marker-end="url(#to-{lower.room})"'
@@ -282,17 +311,22 @@ def _box(node: Node, middle: int, color: str) -> str:
     """Return a room."""
     left, width = round(middle - node.width / 2), round(node.width)
     return (
-        f'<rect x="{left}" y="{node.height(1):g}" width="{width}" height="{BOX_HEIGHT}" rx="6" fill="white" stroke="{color}" '
-        f'stroke-width="2"/><text x="{middle}" y="{node.height(1) + 22:g}">{escape(node.room)}</text>'
+        f'<rect x="{left}" y="{node.height(1):g}" width="{width}" height="{BOX_HEIGHT}" rx="6"'
+        f' fill="white" stroke="{color}" stroke-width="2"/><text x="{middle}"'
+        f' y="{node.height(1) + 22:g}">{escape(node.room)}</text>'
     )
 
 
 def main() -> None:
     """Write the picture."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("output", nargs="?", type=Path, default=TARGET, help="default: docs/rooms.svg")
+    parser.add_argument(
+        "output", nargs="?", type=Path, default=TARGET, help="default: docs/rooms.svg"
+    )
     options = parser.parse_args()
-    options.output.write_text(draw(read_imports(), read_layers(ROOT / "pyproject.toml")), encoding="utf-8")
+    options.output.write_text(
+        draw(read_imports(), read_layers(ROOT / "pyproject.toml")), encoding="utf-8"
+    )
     print(f"wrote {options.output}")
 
 

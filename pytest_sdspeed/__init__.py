@@ -14,7 +14,18 @@ if TYPE_CHECKING:
     from pytest_sdspeed.tables import load_tables
 
 __version__ = "0.1.0"
-__all__ = ["ImageGate", "Optimization", "Recipe", "Registry", "Result", "Row", "SdSpeedError", "Setup", "Table", "load_tables"]
+__all__ = [
+    "ImageGate",
+    "Optimization",
+    "Recipe",
+    "Registry",
+    "Result",
+    "Row",
+    "SdSpeedError",
+    "Setup",
+    "Table",
+    "load_tables",
+]
 
 _HOMES = {
     "ImageGate": "model",

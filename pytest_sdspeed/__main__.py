@@ -1,7 +1,8 @@
 """Stored runs from the command line.
 
-``python -m pytest_sdspeed history .benchmarks``, ``... report .benchmarks out.html``, ``... clean .benchmarks``. The first two take several
-folders and addresses of fsspec's, and make one history of them.
+``python -m pytest_sdspeed history .benchmarks``, ``... report .benchmarks out.html``, ``... clean
+.benchmarks``. The first two take several folders and addresses of fsspec's, and make one history of
+them.
 """
 
 from __future__ import annotations
@@ -28,23 +29,51 @@ _PAGE = "report.html"
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """The parsed command line; what is wrong with it ends the process with status 2 and a message."""
-    parser = argparse.ArgumentParser(prog="python -m pytest_sdspeed", description="What stored runs say, without measuring.")
+    parser = argparse.ArgumentParser(
+        prog="python -m pytest_sdspeed", description="What stored runs say, without measuring."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    history = commands.add_parser("history", help="say what became slower or faster, since when, and by the code or the machine")
-    history.add_argument("stored", nargs="+", metavar="FOLDER", help=f"{_STORED}; several are one history")
-    history.add_argument("--json", action="store_true", help="print a list with one object for each setup and device")
+    history = commands.add_parser(
+        "history",
+        help="say what became slower or faster, since when, and by the code or the machine",
+    )
+    history.add_argument(
+        "stored", nargs="+", metavar="FOLDER", help=f"{_STORED}; several are one history"
+    )
+    history.add_argument(
+        "--json", action="store_true", help="print a list with one object for each setup and device"
+    )
     report = commands.add_parser("report", help="write the HTML report of a stored run")
-    report.add_argument("stored", nargs="+", metavar="FOLDER", help=f"a stored run, or its latest: {_STORED}; several are one history")
+    report.add_argument(
+        "stored",
+        nargs="+",
+        metavar="FOLDER",
+        help=f"a stored run, or its latest: {_STORED}; several are one history",
+    )
     # The first positional takes them all: this one is in the usage, and is told by what it is.
     report.add_argument("page", nargs="?", help=f"the HTML file to write (default: {_PAGE})")
-    clean = commands.add_parser("clean", help="delete the pictures of all but the latest runs; the runs stay")
-    clean.add_argument("stored", nargs=1, metavar="FOLDER", help="a folder of stored runs (.benchmarks)")
-    clean.add_argument("--keep", type=int, default=20, metavar="N", help="how many of the latest runs keep their pictures (default: 20)")
+    clean = commands.add_parser(
+        "clean", help="delete the pictures of all but the latest runs; the runs stay"
+    )
+    clean.add_argument(
+        "stored", nargs=1, metavar="FOLDER", help="a folder of stored runs (.benchmarks)"
+    )
+    clean.add_argument(
+        "--keep",
+        type=int,
+        default=20,
+        metavar="N",
+        help="how many of the latest runs keep their pictures (default: 20)",
+    )
     parsed = parser.parse_args(given)
     if parsed.command == "report":
         parsed.stored, parsed.page = _page_apart(parsed.stored)
-    parsed.missing = [problem for problem in map(partial(_problem, parsed), parsed.stored) if problem]
-    parsed.stored = [stored for stored in dict.fromkeys(parsed.stored) if not _problem(parsed, stored)]
+    parsed.missing = [
+        problem for problem in map(partial(_problem, parsed), parsed.stored) if problem
+    ]
+    parsed.stored = [
+        stored for stored in dict.fromkeys(parsed.stored) if not _problem(parsed, stored)
+    ]
     if not parsed.stored:
         parser.error("; ".join(parsed.missing))
     if parsed.command == "clean" and parsed.keep < 0:
@@ -65,7 +94,11 @@ def _problem(parsed: argparse.Namespace, stored: str) -> str | None:
     """What is wrong with a place that a command is given; of an address that is seen when it is read."""
     path = local(stored)
     if path is None:
-        return f"{place(stored).named('')}: pictures are deleted in folders of this machine alone" if parsed.command == "clean" else None
+        return (
+            f"{place(stored).named('')}: pictures are deleted in folders of this machine alone"
+            if parsed.command == "clean"
+            else None
+        )
     if not path.exists():
         return f"{path} does not exist"
     if not path.is_dir() and not (parsed.command == "report" and len(parsed.stored) == 1):
@@ -77,7 +110,8 @@ def main(given: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        0; 1 where it could not be done; 2 where no place could be read. The message is on standard error.
+        0; 1 where it could not be done; 2 where no place could be read. The message is on standard
+        error.
     """
     options = arguments(given)
     _say(options.missing)
@@ -158,7 +192,9 @@ def _report(stored: Sequence[str], target: Path) -> None:
             raise StoredRunError(f"{', '.join(_names(stored))}: {error}") from None
     _say(f"passed over: {problem}" for problem in (*problems, *run.passed_over))
     results = [with_error_maps(result) for result in run.results]
-    target.write_text(page(results, {"stored run": run.where, **run.facts}, histories), encoding="utf-8")
+    target.write_text(
+        page(results, {"stored run": run.where, **run.facts}, histories), encoding="utf-8"
+    )
     print(f"{target}: {len(results)} results of {run.where}")  # noqa: T201 - a command's answer
 
 

@@ -19,7 +19,8 @@ class TableError(SdSpeedError):
 
     Args:
         path: the file.
-        key: the key at fault, as a dotted path (``rows[2].speedup``), or "" for the file as a whole.
+        key: the key at fault, as a dotted path (``rows[2].speedup``), or "" for the file as a
+            whole.
         problem: what is wrong and what would be valid.
     """
 
@@ -42,7 +43,9 @@ class UnknownNameError(SdSpeedError):
     def __init__(self, kind: str, name: str, valid: Iterable[str], where: str = "") -> None:
         self.kind, self.name = kind, name
         prefix = f"{where}: " if where else ""
-        super().__init__(f"{prefix}unknown {kind} {name!r}; valid: {', '.join(sorted(valid)) or 'none'}")
+        super().__init__(
+            f"{prefix}unknown {kind} {name!r}; valid: {', '.join(sorted(valid)) or 'none'}"
+        )
 
 
 class MarkerError(SdSpeedError):
@@ -119,7 +122,8 @@ def first_line(error: BaseException, otherwise: str) -> str:
 def explained(arm: str, error: Exception) -> SdSpeedError:
     """An arm's exception as one of this package's own: its first line, since torch prints whole tensors into some, and where it was raised.
 
-    The traceback is let go: its frames hold what the arm had allocated, which after an out-of-memory error is what the others need.
+    The traceback is let go: its frames hold what the arm had allocated, which after an
+    out-of-memory error is what the others need.
 
     Args:
         arm: the name of what raised.
@@ -129,12 +133,20 @@ def explained(arm: str, error: Exception) -> SdSpeedError:
         return error.with_traceback(None)
     first = first_line(error, "no message")[:300] + _raised_at(error.__traceback__)
     # By name, since this room does not import torch, whose OutOfMemoryError is no MemoryError.
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or any(said in first for said in _NO_MEMORY):
+    if (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or any(said in first for said in _NO_MEMORY)
+    ):
         return OutOfMemoryError(f"{arm} ran out of memory: {first}")
     return GenerationError(f"{arm} raised {type(error).__name__}: {first}")
 
 
-_NO_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+_NO_MEMORY = (
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
 """What CUDA and its libraries say where they, not torch's allocator, run out of memory."""
 
 

@@ -30,5 +30,10 @@ def repeat_calls(pipeline: Any, _recipe: Recipe) -> None:
 def pytest_sdspeed_register(registry: Registry) -> None:
     """Add ``every_20th_call_repeated``."""
     registry.add_optimization(
-        Optimization(name="every_20th_call_repeated", summary="5% more calls of the UNet", changes=frozenset({"unet"}), apply=repeat_calls)
+        Optimization(
+            name="every_20th_call_repeated",
+            summary="5% more calls of the UNet",
+            changes=frozenset({"unet"}),
+            apply=repeat_calls,
+        )
     )

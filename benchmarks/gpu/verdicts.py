@@ -1,6 +1,7 @@
 """Whether all that failed in a run was measured: ``python benchmarks/gpu/verdicts.py JUNIT.xml``.
 
-A verdict is a result: exit code 0 where every test that failed has one. A test that failed without is named, exit code 1.
+A verdict is a result: exit code 0 where every test that failed has one. A test that failed without
+is named, exit code 1.
 """
 
 from __future__ import annotations
@@ -17,8 +18,14 @@ def broken(page: str) -> list[str]:
         page: a JUnit file's text.
     """
     cases = ET.fromstring(page).iter("testcase")  # noqa: S314 - this project's own run wrote it
-    failed = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
-    return [case.get("name", "") for case in failed if case.find("properties/property[@name='sdspeed_verdict']") is None]
+    failed = [
+        case for case in cases if case.find("failure") is not None or case.find("error") is not None
+    ]
+    return [
+        case.get("name", "")
+        for case in failed
+        if case.find("properties/property[@name='sdspeed_verdict']") is None
+    ]
 
 
 if __name__ == "__main__":

@@ -29,7 +29,11 @@ def train_autoencoder(run: Run, vae: Any, drawn: Drawn) -> Trained:
         noise = torch.randn(posterior.mean.shape, generator=generator).to(vae.device)
         decoded = vae.decode(posterior.mean + posterior.std * noise).sample
         divergence = KL_WEIGHT * posterior.kl().mean() / posterior.mean[0].numel()
-        return {"absolute": l1_loss(decoded, pictures), "squared": mse_loss(decoded, pictures), "divergence": divergence}
+        return {
+            "absolute": l1_loss(decoded, pictures),
+            "squared": mse_loss(decoded, pictures),
+            "divergence": divergence,
+        }
 
     trained = run.train("autoencoder", [vae], losses)
     sample = encoded(vae, drawn, torch.arange(min(512, len(drawn))))
@@ -48,7 +52,10 @@ def train_tiny(run: Run, tiny: Any, vae: Any, drawn: Drawn) -> Trained:
             target = vae.decode(latents).sample
         decoded = tiny.decode(latents * scale).sample
         found = tiny.encode(pictures).latents
-        return {"decoder": l1_loss(decoded, target) + mse_loss(decoded, target), "encoder": l1_loss(found, latents * scale)}
+        return {
+            "decoder": l1_loss(decoded, target) + mse_loss(decoded, target),
+            "encoder": l1_loss(found, latents * scale),
+        }
 
     return run.train("tiny-autoencoder", [tiny], losses)
 
@@ -56,7 +63,10 @@ def train_tiny(run: Run, tiny: Any, vae: Any, drawn: Drawn) -> Trained:
 def encoded(vae: Any, drawn: Drawn, indices: torch.Tensor) -> torch.Tensor:
     """Latents of some pictures as the UNet sees them: (N, 4, 16, 16), float32, scaled."""
     with torch.no_grad():
-        batches = [vae.encode(drawn.pictures(part).to(vae.device)).latent_dist.mean for part in indices.split(64)]
+        batches = [
+            vae.encode(drawn.pictures(part).to(vae.device)).latent_dist.mean
+            for part in indices.split(64)
+        ]
     return torch.cat(batches) * vae.config.scaling_factor
 
 

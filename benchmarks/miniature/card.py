@@ -51,7 +51,9 @@ in ten left out; the student on noise, the teacher's output and its features.
 """
 
 
-def card(records: Sequence[Trained], report: str, *, pictures: int, scale: float, seed: int, device: str) -> str:
+def card(
+    records: Sequence[Trained], report: str, *, pictures: int, scale: float, seed: int, device: str
+) -> str:
     """The card as Markdown.
 
     Args:
@@ -76,6 +78,15 @@ def card(records: Sequence[Trained], report: str, *, pictures: int, scale: float
 
 def _stage(record: Trained) -> str:
     stage: Mapping[str, object] = record.stage
-    losses = ", ".join(f"{name} {curve[0]:.3g} to {curve[-1]:.3g}" for name, curve in record.losses.items())
-    cells = (stage["name"], stage["steps"], stage["batch"], stage["learning_rate"], f"{record.seconds / 60:.1f}", losses)
+    losses = ", ".join(
+        f"{name} {curve[0]:.3g} to {curve[-1]:.3g}" for name, curve in record.losses.items()
+    )
+    cells = (
+        stage["name"],
+        stage["steps"],
+        stage["batch"],
+        stage["learning_rate"],
+        f"{record.seconds / 60:.1f}",
+        losses,
+    )
     return "| " + " | ".join(map(str, cells)) + " |"

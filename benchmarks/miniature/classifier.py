@@ -9,7 +9,18 @@ import torch
 from torch import nn
 from torch.nn.functional import avg_pool2d, cross_entropy, interpolate
 
-from miniature.scenes import BOUQUETS, COLORS, COUNTED, COUNTS, MATERIALS, MOUNTS, PLACED, PLACES, POSITIONS, RIDERS
+from miniature.scenes import (
+    BOUQUETS,
+    COLORS,
+    COUNTED,
+    COUNTS,
+    MATERIALS,
+    MOUNTS,
+    PLACED,
+    PLACES,
+    POSITIONS,
+    RIDERS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,11 +48,15 @@ class Classifier(nn.Module):  # type: ignore[misc]
         super().__init__()
         channels = (3, 24, 48, 96, 128, 128)
         layers = [
-            nn.Sequential(nn.Conv2d(wide, wider, 3, stride=2, padding=1), nn.GroupNorm(8, wider), nn.SiLU())
+            nn.Sequential(
+                nn.Conv2d(wide, wider, 3, stride=2, padding=1), nn.GroupNorm(8, wider), nn.SiLU()
+            )
             for wide, wider in itertools.pairwise(channels)
         ]
         self.body = nn.Sequential(*layers, nn.Flatten())
-        self.heads = nn.ModuleDict({name: nn.Linear(128 * 4, len(answers)) for name, answers in ANSWERS.items()})
+        self.heads = nn.ModuleDict(
+            {name: nn.Linear(128 * 4, len(answers)) for name, answers in ANSWERS.items()}
+        )
 
     def forward(self, pictures: torch.Tensor) -> dict[str, torch.Tensor]:
         """Scores of every answer.
@@ -56,7 +71,10 @@ class Classifier(nn.Module):  # type: ignore[misc]
         """What each picture shows, by attribute."""
         with torch.no_grad():
             chosen = {name: scores.argmax(1).tolist() for name, scores in self(pictures).items()}
-        return [{name: ANSWERS[name][indices[row]] for name, indices in chosen.items()} for row in range(len(pictures))]
+        return [
+            {name: ANSWERS[name][indices[row]] for name, indices in chosen.items()}
+            for row in range(len(pictures))
+        ]
 
 
 def train_classifier(run: Run, classifier: Classifier, drawn: Drawn, device: str) -> Trained:
@@ -69,7 +87,9 @@ def train_classifier(run: Run, classifier: Classifier, drawn: Drawn, device: str
         worse = _blurred(pictures) + 0.1 * torch.randn(pictures.shape, generator=generator)
         pictures = torch.cat([pictures[: size // 2], worse[size // 2 :]])
         scores = classifier(pictures.to(device))
-        return {name: cross_entropy(scores[name], truth[name][indices].to(device)) for name in ANSWERS}
+        return {
+            name: cross_entropy(scores[name], truth[name][indices].to(device)) for name in ANSWERS
+        }
 
     return run.train("classifier", [classifier], losses)
 

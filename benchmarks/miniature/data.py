@@ -63,7 +63,9 @@ def as_tensor(pixels: np.ndarray) -> torch.Tensor:
 def tokens(tokenizer: Any, captions: list[str]) -> torch.Tensor:
     """Captions as the pipeline reads them: (N, 77) token ids, padded."""
     length = tokenizer.model_max_length
-    return tokenizer(captions, padding="max_length", max_length=length, truncation=True, return_tensors="pt").input_ids
+    return tokenizer(
+        captions, padding="max_length", max_length=length, truncation=True, return_tensors="pt"
+    ).input_ids
 
 
 class Captions:

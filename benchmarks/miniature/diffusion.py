@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from miniature.models import Miniature
 
 UNCONDITIONAL = 0.1
-"""Share of training pictures without a caption, for classifier-free guidance (Ho and Salimans 2022)."""
+"""Share of training pictures without a caption, for classifier-free guidance (Ho and Salimans
+2022)."""
 
 MIN_SNR_GAMMA = 5.0
 """Greatest signal-to-noise ratio that weighs in full (Hang et al. 2023)."""
@@ -44,13 +45,20 @@ class Latents:
     def noisy(self, size: int, generator: torch.Generator, device: Any) -> Noisy:
         """A batch of latents at random timesteps."""
         indices = torch.randint(len(self.scaled), (size,), generator=generator)
-        timesteps = torch.randint(self.scheduler.config.num_train_timesteps, (size,), generator=generator)
+        timesteps = torch.randint(
+            self.scheduler.config.num_train_timesteps, (size,), generator=generator
+        )
         noise = torch.randn(self.scaled[indices].shape, generator=generator)
         ids = self.captions.draw(indices, generator, UNCONDITIONAL)
         noisy = self.scheduler.add_noise(self.scaled[indices], noise, timesteps)
         alphas = self.scheduler.alphas_cumprod[timesteps]
         snr = alphas / (1 - alphas)
-        return Noisy(*(part.to(device) for part in (noisy, timesteps, noise, ids, snr.clamp(max=MIN_SNR_GAMMA) / snr)))
+        return Noisy(
+            *(
+                part.to(device)
+                for part in (noisy, timesteps, noise, ids, snr.clamp(max=MIN_SNR_GAMMA) / snr)
+            )
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +91,9 @@ def train_teacher(run: Run, parts: Miniature, latents: Latents) -> Trained:
     def losses(size: int, generator: torch.Generator) -> Mapping[str, torch.Tensor]:
         batch = latents.noisy(size, generator, unet.device)
         text = text_encoder(batch.ids).last_hidden_state
-        return {"noise": batch.error(unet(batch.latents, batch.timesteps, text).sample, batch.noise)}
+        return {
+            "noise": batch.error(unet(batch.latents, batch.timesteps, text).sample, batch.noise)
+        }
 
     return run.train("teacher", [unet, text_encoder], losses)
 
@@ -91,8 +101,9 @@ def train_teacher(run: Run, parts: Miniature, latents: Latents) -> Trained:
 def distill(run: Run, parts: Miniature, latents: Latents) -> Trained:
     """Give the student the weights of the blocks it has, and teach it to do as the teacher does.
 
-    Its losses are BK-SDM's (Kim et al. 2023): the noise, the teacher's prediction, both with min-SNR weights, and the features that leave
-    each level, a feature's error in units of its variance over the teacher's batch.
+    Its losses are BK-SDM's (Kim et al. 2023): the noise, the teacher's prediction, both with
+    min-SNR weights, and the features that leave each level, a feature's error in units of its
+    variance over the teacher's batch.
     """
     student, teacher = parts.student, parts.unet
     from_teacher(student, teacher.state_dict())
@@ -124,7 +135,9 @@ class Features:
     def __init__(self, unet: Any) -> None:
         self.seen: list[torch.Tensor] = []
         self._hooks = [unet.register_forward_pre_hook(lambda *_: self.seen.clear())]
-        self._hooks += [block.register_forward_hook(self._see) for block in (*unet.down_blocks, *unet.up_blocks)]
+        self._hooks += [
+            block.register_forward_hook(self._see) for block in (*unet.down_blocks, *unet.up_blocks)
+        ]
 
     def _see(self, _block: Any, _inputs: Any, output: Any) -> None:
         # A down block gives its output and what it hands over to the up blocks.

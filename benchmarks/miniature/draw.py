@@ -24,7 +24,8 @@ def draw(scene: Scene, seed: int) -> Image.Image:
 
     Args:
         scene: what it shows.
-        seed: decides on what the scene leaves open: where exactly things stand, how large, which way they face, and the background.
+        seed: decides on what the scene leaves open: where exactly things stand, how large, which
+            way they face, and the background.
     """
     rng = random.Random(seed)  # noqa: S311 - a picture, not a secret
     canvas = Canvas(SIDE)
@@ -38,7 +39,9 @@ def draw(scene: Scene, seed: int) -> Image.Image:
         pen = Pen(canvas, rng.uniform(27, 37), feet + 2, size * 1.25)
         draw_vase(pen, scene.color, scene.bouquet, rng.randrange(6))
     elif scene.subject in PLACED:
-        pen = Pen(canvas, _LEFT_TO_RIGHT[scene.position] + rng.uniform(-2, 2), feet, size * 1.12, mirrored)
+        pen = Pen(
+            canvas, _LEFT_TO_RIGHT[scene.position] + rng.uniform(-2, 2), feet, size * 1.12, mirrored
+        )
         draw_thing(pen, scene.subject, scene.color)
     else:
         _draw_counted(Pen(canvas, mirrored=mirrored), scene, rng, feet)
@@ -49,4 +52,8 @@ def _draw_counted(pen: Pen, scene: Scene, rng: random.Random, feet: float) -> No
     size = {1: 1.6, 2: 1.2, 3: 1.0}[scene.count] * rng.uniform(0.94, 1.04)
     for x in _SPREAD[scene.count]:
         side = -x if pen.mirrored else x
-        draw_thing(pen.at(side + rng.uniform(-2, 2), feet + rng.uniform(-3, 2), size), scene.subject, scene.color)
+        draw_thing(
+            pen.at(side + rng.uniform(-2, 2), feet + rng.uniform(-3, 2), size),
+            scene.subject,
+            scene.color,
+        )

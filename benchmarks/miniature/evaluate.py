@@ -1,8 +1,9 @@
 """What the miniature is worth: ``python benchmarks/miniature/evaluate.py [--quick] [--json OUT] [--sheet PNG]``.
 
-On captions that training never saw: what a classifier, trained on drawn pictures only, recognizes in the pictures of teacher and student;
-how alike those are at the same seeds; how near the tiny autoencoder comes to the autoencoder; parameters, and the UNets' speed side by
-side. Gates on pictures have a negative control. Exit code 1: a figure misses its gate, or a control reaches it.
+On captions that training never saw: what a classifier, trained on drawn pictures only, recognizes
+in the pictures of teacher and student; how alike those are at the same seeds; how near the tiny
+autoencoder comes to the autoencoder; parameters, and the UNets' speed side by side. Gates on
+pictures have a negative control. Exit code 1: a figure misses its gate, or a control reaches it.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ class Gate:
         name: of the figure.
         value: measured.
         least: bound.
-        control: the same figure of something wrong, which must miss the bound; None where there is none.
+        control: the same figure of something wrong, which must miss the bound; None where there is
+            none.
     """
 
     name: str
@@ -46,7 +48,10 @@ class Gate:
         if not self.value >= self.least:
             return f"{self.name} is {self.value:.3g}, under {self.least:g}"
         if self.control is not None and not self.control < self.least:
-            return f"{self.name}: the negative control reaches {self.control:.3g}, so that the gate at {self.least:g} has no power"
+            return (
+                f"{self.name}: the negative control reaches {self.control:.3g}, so that the gate at"
+                f" {self.least:g} has no power"
+            )
         return None
 
 
@@ -54,9 +59,18 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer captions and steps")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures there")
-    parser.add_argument("--sheet", type=Path, metavar="PNG", help="draw a contact sheet: eight prompts by every pipeline")
-    parser.add_argument("--models", type=Path, help="folder of the trained models (default: the package's)")
-    parser.add_argument("--classifier", type=Path, default=CLASSIFIER, help="file of the classifier")
+    parser.add_argument(
+        "--sheet",
+        type=Path,
+        metavar="PNG",
+        help="draw a contact sheet: eight prompts by every pipeline",
+    )
+    parser.add_argument(
+        "--models", type=Path, help="folder of the trained models (default: the package's)"
+    )
+    parser.add_argument(
+        "--classifier", type=Path, default=CLASSIFIER, help="file of the classifier"
+    )
     parsed = parser.parse_args(given)
     for option in ("json", "sheet"):
         path = getattr(parsed, option)
@@ -75,10 +89,17 @@ def figures(models: Any, reader: Any, captions: int, steps: int) -> dict[str, An
 
     scenes = evaluation.scenes(captions)
     prompts = [scene.caption for scene in scenes]
-    teacher, student = (evaluation.pictures(pipeline, prompts, steps) for pipeline in (models.teacher, models.student))
-    another_seed = evaluation.pictures(models.teacher, prompts[: len(prompts) // 4], steps, first_seed=len(prompts))
+    teacher, student = (
+        evaluation.pictures(pipeline, prompts, steps)
+        for pipeline in (models.teacher, models.student)
+    )
+    another_seed = evaluation.pictures(
+        models.teacher, prompts[: len(prompts) // 4], steps, first_seed=len(prompts)
+    )
     drawn = evaluation.drawn_pictures(scenes)
-    one_word_off = evaluation.drawn_pictures([evaluation.near_miss(scene, index) for index, scene in enumerate(scenes)])
+    one_word_off = evaluation.drawn_pictures(
+        [evaluation.near_miss(scene, index) for index, scene in enumerate(scenes)]
+    )
     return {
         "captions": captions,
         "steps": steps,
@@ -89,10 +110,15 @@ def figures(models: Any, reader: Any, captions: int, steps: int) -> dict[str, An
             "control": evaluation.recognized(reader, one_word_off, scenes),
         },
         "student_against_teacher": evaluation.likeness(student, teacher),
-        "another_seed_against_teacher": evaluation.likeness(another_seed, teacher[: len(another_seed)]),
+        "another_seed_against_teacher": evaluation.likeness(
+            another_seed, teacher[: len(another_seed)]
+        ),
         "tiny_autoencoder": evaluation.autoencoders(models, drawn),
         "sizes": evaluation.sizes(models),
-        "unet_speedup": {name: evaluation.unet_speedup(models, images) for name, images in (("one_picture", 1), ("four_pictures", 4))},
+        "unet_speedup": {
+            name: evaluation.unet_speedup(models, images)
+            for name, images in (("one_picture", 1), ("four_pictures", 4))
+        },
     }
 
 
@@ -106,15 +132,31 @@ def gates(found: Mapping[str, Any]) -> list[Gate]:
         Gate("share of the teacher's pictures recognized", read["teacher"]["all"], 0.9, control),
         Gate("share of the student's pictures recognized", read["student"]["all"], 0.85, control),
         Gate(
-            "share of the teacher's parameters that the student saves", 1 - sizes["student_parameters"] / sizes["teacher_parameters"], 0.4
-        ),
-        Gate("speed-up of the student's UNet, one picture", found["unet_speedup"]["one_picture"]["speedup"], STUDENT_SPEEDUP),
-        Gate("speed-up of the student's UNet, four pictures", found["unet_speedup"]["four_pictures"]["speedup"], STUDENT_SPEEDUP),
-        Gate(
-            "SSIM of student against teacher", found["student_against_teacher"]["ssim"], 0.58, found["another_seed_against_teacher"]["ssim"]
+            "share of the teacher's parameters that the student saves",
+            1 - sizes["student_parameters"] / sizes["teacher_parameters"],
+            0.4,
         ),
         Gate(
-            "PSNR of tiny autoencoder against autoencoder", found["tiny_autoencoder"]["psnr"], 25, found["tiny_autoencoder"]["control_psnr"]
+            "speed-up of the student's UNet, one picture",
+            found["unet_speedup"]["one_picture"]["speedup"],
+            STUDENT_SPEEDUP,
+        ),
+        Gate(
+            "speed-up of the student's UNet, four pictures",
+            found["unet_speedup"]["four_pictures"]["speedup"],
+            STUDENT_SPEEDUP,
+        ),
+        Gate(
+            "SSIM of student against teacher",
+            found["student_against_teacher"]["ssim"],
+            0.58,
+            found["another_seed_against_teacher"]["ssim"],
+        ),
+        Gate(
+            "PSNR of tiny autoencoder against autoencoder",
+            found["tiny_autoencoder"]["psnr"],
+            25,
+            found["tiny_autoencoder"]["control_psnr"],
         ),
     ]
 
@@ -122,27 +164,63 @@ def gates(found: Mapping[str, Any]) -> list[Gate]:
 def report(found: Mapping[str, Any], judged: Sequence[Gate]) -> str:
     """The figures as text."""
     read, sizes, fast = found["recognized"], found["sizes"], found["unet_speedup"]
-    like, other, tiny = found["student_against_teacher"], found["another_seed_against_teacher"], found["tiny_autoencoder"]
-    shares = [f"{name:<12}" + "".join(f"{column[name]:>10.1%}" for column in read.values()) for name in read["drawn"]]
-    saved = f"{sizes['teacher_parameters']:,} and {sizes['student_parameters']:,}, {sizes['student_parameters'] / sizes['teacher_parameters']:.0%}"
+    like, other, tiny = (
+        found["student_against_teacher"],
+        found["another_seed_against_teacher"],
+        found["tiny_autoencoder"],
+    )
+    shares = [
+        f"{name:<12}" + "".join(f"{column[name]:>10.1%}" for column in read.values())
+        for name in read["drawn"]
+    ]
+    saved = (
+        f"{sizes['teacher_parameters']:,} and {sizes['student_parameters']:,},"
+        f" {sizes['student_parameters'] / sizes['teacher_parameters']:.0%}"
+    )
     lines = [
-        f"{found['captions']} captions held out from training, {found['steps']} DDIM steps, guidance 7.5",
+        (
+            f"{found['captions']} captions held out from training, {found['steps']} DDIM steps,"
+            " guidance 7.5"
+        ),
         "",
         f"{'recognized':<12}" + "".join(f"{name:>10}" for name in read),
         *shares,
-        "(drawn: pictures of the training's kind; control: drawn with another subject, color or place than asked for)",
+        (
+            "(drawn: pictures of the training's kind; control: drawn with another subject, color or"
+            " place than asked for)"
+        ),
         "",
-        f"student against teacher, same seeds    SSIM {like['ssim']:.3f}, PSNR {like['psnr']:.1f} dB (medians)",
-        f"teacher against itself, another seed   SSIM {other['ssim']:.3f}, PSNR {other['psnr']:.1f} dB",
-        f"tiny autoencoder against autoencoder   PSNR {tiny['psnr']:.1f} dB; on latents without their scaling {tiny['control_psnr']:.1f} dB",
+        (
+            f"student against teacher, same seeds    SSIM {like['ssim']:.3f}, PSNR"
+            f" {like['psnr']:.1f} dB (medians)"
+        ),
+        (
+            f"teacher against itself, another seed   SSIM {other['ssim']:.3f}, PSNR"
+            f" {other['psnr']:.1f} dB"
+        ),
+        (
+            f"tiny autoencoder against autoencoder   PSNR {tiny['psnr']:.1f} dB; on latents without"
+            f" their scaling {tiny['control_psnr']:.1f} dB"
+        ),
         f"autoencoder against drawn pictures     PSNR {tiny['autoencoder_psnr']:.1f} dB",
         f"UNet parameters, teacher and student   {saved}",
-        f"speed-up of the student's UNet         {_interval(fast['one_picture'])} for one picture, {_interval(fast['four_pictures'])} for four",
+        (
+            f"speed-up of the student's UNet         {_interval(fast['one_picture'])} for one"
+            f" picture, {_interval(fast['four_pictures'])} for four"
+        ),
         f"shipped                                {sizes['shipped_bytes'] / 1e6:.2f} MB",
         "",
     ]
     problems = [gate.problem for gate in judged if gate.problem]
-    return "\n".join([*lines, *(problems or [f"all {len(judged)} gates hold, and every negative control misses its gate"])])
+    return "\n".join(
+        [
+            *lines,
+            *(
+                problems
+                or [f"all {len(judged)} gates hold, and every negative control misses its gate"]
+            ),
+        ]
+    )
 
 
 def _interval(speedup: Mapping[str, float]) -> str:
@@ -155,7 +233,10 @@ def main(given: Sequence[str] | None = None) -> int:
     from miniature import evaluation
     from pytest_sdspeed.pipelines.embedded import WEIGHTS
 
-    models, reader = evaluation.Models((options.models or WEIGHTS).resolve()), evaluation.classifier(options.classifier)
+    models, reader = (
+        evaluation.Models((options.models or WEIGHTS).resolve()),
+        evaluation.classifier(options.classifier),
+    )
     captions, steps = (48, 20) if options.quick else (CAPTIONS, STEPS)
     found = figures(models, reader, captions, steps)
     judged = gates(found)
@@ -166,7 +247,12 @@ def main(given: Sequence[str] | None = None) -> int:
         contact_sheet(models).save(options.sheet)
     if options.json:
         gated = [{**asdict(gate), "holds": gate.problem is None} for gate in judged]
-        options.json.write_text(json.dumps({**found, "gates": gated, "seconds": round(time.monotonic() - start, 1)}, indent=1) + "\n")
+        options.json.write_text(
+            json.dumps(
+                {**found, "gates": gated, "seconds": round(time.monotonic() - start, 1)}, indent=1
+            )
+            + "\n"
+        )
     return 1 if any(gate.problem for gate in judged) else 0
 
 

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import Case
 
 ASKED = ("subject", "color", "place")
-"""What must be right, all at once, for a picture to be recognized; a rider is part of its subject."""
+"""What must be right, all at once, for a picture to be recognized; a rider is part of its
+subject."""
 
 BATCH = 16
 STUDENT_SPEEDUP = 1.3
@@ -63,16 +64,23 @@ class Models:
     @cached_property
     def student(self) -> Any:
         """The teacher's pipeline with the student's UNet."""
-        return self._with(unet=PretrainedSource("cpu").unet(str(self.folder / "miniature-student"), "float32"))
+        return self._with(
+            unet=PretrainedSource("cpu").unet(str(self.folder / "miniature-student"), "float32")
+        )
 
     @cached_property
     def tiny(self) -> Any:
         """The student's pipeline with the tiny autoencoder."""
-        return self._with(unet=self.student.unet, vae=PretrainedSource("cpu").vae(str(self.folder / "miniature-tiny-vae"), "float32"))
+        return self._with(
+            unet=self.student.unet,
+            vae=PretrainedSource("cpu").vae(str(self.folder / "miniature-tiny-vae"), "float32"),
+        )
 
     def _with(self, **parts: Any) -> Any:
         with quiet():
-            pipeline = StableDiffusionPipeline(**{**self.teacher.components, **parts}, requires_safety_checker=False)
+            pipeline = StableDiffusionPipeline(
+                **{**self.teacher.components, **parts}, requires_safety_checker=False
+            )
         pipeline.set_progress_bar_config(disable=True)
         return pipeline
 
@@ -87,15 +95,25 @@ def scenes(count: int) -> list[Scene]:
     return list(found.values())
 
 
-def pictures(pipeline: Any, prompts: Sequence[str], steps: int, first_seed: int = 0, guidance: float = 7.5) -> np.ndarray:
+def pictures(
+    pipeline: Any, prompts: Sequence[str], steps: int, first_seed: int = 0, guidance: float = 7.5
+) -> np.ndarray:
     """One picture a prompt: float32 (N, 64, 64, 3) in [0, 1]; picture ``i`` starts from the noise of seed ``first_seed + i``."""
     shape = (1, 4, LATENT, LATENT)
-    noise = [torch.randn(shape, generator=torch.Generator().manual_seed(first_seed + index)) for index in range(len(prompts))]
+    noise = [
+        torch.randn(shape, generator=torch.Generator().manual_seed(first_seed + index))
+        for index in range(len(prompts))
+    ]
     drawn = []
     with quiet(), torch.no_grad():
         for start in range(0, len(prompts), BATCH):
             batch = slice(start, start + BATCH)
-            options = {"num_inference_steps": steps, "guidance_scale": guidance, "latents": torch.cat(noise[batch]), "output_type": "np"}
+            options = {
+                "num_inference_steps": steps,
+                "guidance_scale": guidance,
+                "latents": torch.cat(noise[batch]),
+                "output_type": "np",
+            }
             drawn.append(pipeline(list(prompts[batch]), **options).images)
     return np.concatenate(drawn)
 
@@ -117,13 +135,16 @@ def recognized(reader: Classifier, shown: np.ndarray, asked: Sequence[Scene]) ->
         asked: the scene each was drawn for.
 
     Returns:
-        ``all``: subject, color and place at once; and each attribute alone, over the scenes that have it.
+        ``all``: subject, color and place at once; and each attribute alone, over the scenes that
+            have it.
     """
     answers = reader.answers(as_tensor((shown * 255).round().astype(np.uint8)))
     right = [_right(answer, scene) for answer, scene in zip(answers, asked, strict=True)]
     shares = {"all": statistics.mean(all(found[name] for name in ASKED) for found in right)}
     for name in (*ASKED, "bouquet", "count", "position"):
-        stated = [found[name] for found, scene in zip(right, asked, strict=True) if _stated(name, scene)]
+        stated = [
+            found[name] for found, scene in zip(right, asked, strict=True) if _stated(name, scene)
+        ]
         if stated:
             shares[name] = statistics.mean(stated)
     return shares
@@ -135,7 +156,11 @@ def _right(answer: Mapping[str, Any], scene: Scene) -> dict[str, bool]:
 
 
 def _stated(name: str, scene: Scene) -> bool:
-    return {"bouquet": scene.bouquet is not None, "count": scene.count > 1, "position": scene.position != "center"}.get(name, True)
+    return {
+        "bouquet": scene.bouquet is not None,
+        "count": scene.count > 1,
+        "position": scene.position != "center",
+    }.get(name, True)
 
 
 def near_miss(scene: Scene, seed: int) -> Scene:
@@ -146,7 +171,12 @@ def near_miss(scene: Scene, seed: int) -> Scene:
         other = draw_scene(rng)
         if changed == "subject" and scene.rider and other.rider not in (None, scene.rider):
             return replace(scene, rider=other.rider)
-        if changed == "subject" and not scene.rider and not other.rider and other.subject != scene.subject:
+        if (
+            changed == "subject"
+            and not scene.rider
+            and not other.rider
+            and other.subject != scene.subject
+        ):
             return replace(other, color=scene.color, place=scene.place)
         if changed == "color" and other.color != scene.color:
             return replace(scene, color=other.color)
@@ -156,12 +186,19 @@ def near_miss(scene: Scene, seed: int) -> Scene:
 
 def drawn_pictures(asked: Sequence[Scene]) -> np.ndarray:
     """The scenes as this project draws them, float32 in [0, 1]."""
-    return np.stack([np.asarray(draw(scene, 10_000 + index), dtype=np.float32) / 255 for index, scene in enumerate(asked)])
+    return np.stack(
+        [
+            np.asarray(draw(scene, 10_000 + index), dtype=np.float32) / 255
+            for index, scene in enumerate(asked)
+        ]
+    )
 
 
 def likeness(candidate: np.ndarray, baseline: np.ndarray) -> dict[str, float]:
     """Medians of PSNR (dB) and SSIM of pictures against the baseline's."""
-    each = [metrics(ours[None], theirs[None]) for ours, theirs in zip(candidate, baseline, strict=True)]
+    each = [
+        metrics(ours[None], theirs[None]) for ours, theirs in zip(candidate, baseline, strict=True)
+    ]
     return {name: statistics.median(values[name] for values in each) for name in ("psnr", "ssim")}
 
 
@@ -170,8 +207,9 @@ def autoencoders(models: Models, shown: np.ndarray) -> dict[str, float]:
 
     Args:
         models: gives both.
-        shown: pictures in [0, 1], which the autoencoder makes latents of. For the control the tiny autoencoder gets them without the scaling
-            that it was trained for, as a pipeline would that takes its scaling factor for the autoencoder's.
+        shown: pictures in [0, 1], which the autoencoder makes latents of. For the control the tiny
+            autoencoder gets them without the scaling that it was trained for, as a pipeline would
+            that takes its scaling factor for the autoencoder's.
     """
     vae, tiny = models.teacher.vae, models.tiny.vae
     with torch.no_grad():
@@ -201,7 +239,11 @@ def sizes(models: Models) -> dict[str, int]:
         "text_encoder": models.teacher.text_encoder,
     }
     counted = {f"{name}_parameters": parameters([part]) for name, part in parts.items()}
-    return counted | {"shipped_bytes": sum(file.stat().st_size for file in models.folder.rglob("*") if file.is_file())}
+    return counted | {
+        "shipped_bytes": sum(
+            file.stat().st_size for file in models.folder.rglob("*") if file.is_file()
+        )
+    }
 
 
 def unet_speedup(models: Models, images: int) -> dict[str, float]:
@@ -223,5 +265,7 @@ def unet_speedup(models: Models, images: int) -> dict[str, float]:
         return Arm(name=name, generate=one_pass, floor=floor)
 
     limits = Limits(budget_s=SPEEDUP_S)
-    record = run_campaign(arm("teacher", None), [arm("student", STUDENT_SPEEDUP)], limits, WallClock())
+    record = run_campaign(
+        arm("teacher", None), [arm("student", STUDENT_SPEEDUP)], limits, WallClock()
+    )
     return asdict(record.decisions["student"].interval)

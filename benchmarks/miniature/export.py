@@ -44,7 +44,9 @@ def export(out: Path, parts: Miniature) -> None:
 
 def export_classifier(file: Path, classifier: Classifier) -> None:
     """Write the classifier as float16 safetensors."""
-    save_file({name: part.half().contiguous() for name, part in classifier.state_dict().items()}, file)
+    save_file(
+        {name: part.half().contiguous() for name, part in classifier.state_dict().items()}, file
+    )
 
 
 def _half(module: Any) -> Any:

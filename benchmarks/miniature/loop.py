@@ -45,7 +45,9 @@ class Stage:
         rise = max(1, self.steps // 20)
         if step < rise:
             return self.learning_rate * (step + 1) / rise
-        return self.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, self.steps - rise))))
+        return self.learning_rate * (
+            0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, self.steps - rise)))
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,16 +90,21 @@ class Training:
     Args:
         stage: what and how long.
         modules: what is trained.
-        losses: called with the batch's size and random numbers that depend on seed and step only, so that a run that stopped goes on as it
-            would have; gives the losses by name, which are summed where they carry a gradient.
+        losses: called with the batch's size and random numbers that depend on seed and step only,
+            so that a run that stopped goes on as it would have; gives the losses by name, which are
+            summed where they carry a gradient.
         run: has seed and folder; the checkpoint is ``NAME.pt`` there.
     """
 
     def __init__(self, stage: Stage, modules: Sequence[Any], losses: Losses, run: Run) -> None:
         self._stage, self._modules, self._losses, self._seed = stage, modules, losses, run.seed
         self._file = run.folder / f"{stage.name}.pt"
-        self._parameters = [part for module in modules for part in module.parameters() if part.requires_grad]
-        self._optimizer = torch.optim.AdamW(self._parameters, lr=stage.learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
+        self._parameters = [
+            part for module in modules for part in module.parameters() if part.requires_grad
+        ]
+        self._optimizer = torch.optim.AdamW(
+            self._parameters, lr=stage.learning_rate, betas=(0.9, 0.99), weight_decay=0.01
+        )
         self._averages = [part.detach().clone() for part in self._parameters]
         self._curves: dict[str, list[tuple[int, float]]] = {}
         self._step, self._seconds = 0, 0.0
@@ -118,7 +125,13 @@ class Training:
         saved = time.monotonic()
         for module in self._modules:
             module.train()
-        with tqdm(total=self._stage.steps, initial=self._step, desc=self._stage.name, unit="step", smoothing=0.05) as bar:
+        with tqdm(
+            total=self._stage.steps,
+            initial=self._step,
+            desc=self._stage.name,
+            unit="step",
+            smoothing=0.05,
+        ) as bar:
             while self._step < self._stage.steps:
                 start = time.monotonic()
                 bar.set_postfix(self._one(), refresh=False)
@@ -164,7 +177,10 @@ class Training:
         self._step, self._seconds, self._curves = state["step"], state["seconds"], state["curves"]
         for part, weights in zip(self._parameters, state["weights"], strict=True):
             part.data.copy_(weights)
-        self._averages = [average.to(part.device) for average, part in zip(state["averages"], self._parameters, strict=True)]
+        self._averages = [
+            average.to(part.device)
+            for average, part in zip(state["averages"], self._parameters, strict=True)
+        ]
         self._optimizer.load_state_dict(state["optimizer"])
 
 

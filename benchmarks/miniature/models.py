@@ -1,7 +1,8 @@
 """The parts of the miniature, untrained: real diffusers and transformers classes, small.
 
-The UNet has Stable Diffusion XL's layout (Podell et al. 2023): plain blocks at the finest scale, cross-attention at the two below. The
-student is its teacher with blocks removed as BK-SDM-small has (Kim et al. 2023): one residual block and attention less a level, no mid block.
+The UNet has Stable Diffusion XL's layout (Podell et al. 2023): plain blocks at the finest scale,
+cross-attention at the two below. The student is its teacher with blocks removed as BK-SDM-small has
+(Kim et al. 2023): one residual block and attention less a level, no mid block.
 """
 
 from __future__ import annotations
@@ -140,15 +141,24 @@ def word_tokenizer() -> Any:
     """A ``CLIPTokenizer`` in which every word of a caption is one token, and every other text is bytes."""
     letters = byte_alphabet()
     merges = _merges([[*word[:-1], f"{word[-1]}</w>"] for word in vocabulary()])
-    entries = [*letters, *(f"{letter}</w>" for letter in letters), *(left + right for left, right in merges)]
+    entries = [
+        *letters,
+        *(f"{letter}</w>" for letter in letters),
+        *(left + right for left, right in merges),
+    ]
     entries += ["<|startoftext|>", "<|endoftext|>"]
-    return CLIPTokenizer(vocab={entry: index for index, entry in enumerate(entries)}, merges=merges, model_max_length=77)
+    return CLIPTokenizer(
+        vocab={entry: index for index, entry in enumerate(entries)},
+        merges=merges,
+        model_max_length=77,
+    )
 
 
 def _merges(words: list[list[str]]) -> list[tuple[str, str]]:
     """Byte-pair encoding (Sennrich et al. 2016) until every word is one token, ties broken by the alphabet.
 
-    The tokenizers library breaks ties by the order of a hash map, which is another one in every process.
+    The tokenizers library breaks ties by the order of a hash map, which is another one in every
+    process.
     """
     merges: list[tuple[str, str]] = []
     while counts := Counter(pair for word in words for pair in pairwise(word)):
@@ -176,8 +186,8 @@ def scheduler() -> Any:
 def from_teacher(student: Any, weights: Mapping[str, torch.Tensor]) -> None:
     """Give the student the weights of the teacher's blocks that it keeps.
 
-    Of the up blocks it keeps the first and the last residual block and attention, as BK-SDM does: the last one sees the skip connection
-    that the student has.
+    Of the up blocks it keeps the first and the last residual block and attention, as BK-SDM does:
+    the last one sees the skip connection that the student has.
 
     Args:
         student: from ``student()``.

@@ -73,28 +73,52 @@ class Pen:
 
     def at(self, x: float, y: float, scale: float = 1.0) -> Pen:
         """A pen whose origin is this one's point ``(x, y)``."""
-        return replace(self, x=self.x + self._across(x), y=self.y + y * self.scale, scale=self.scale * scale)
+        return replace(
+            self, x=self.x + self._across(x), y=self.y + y * self.scale, scale=self.scale * scale
+        )
 
-    def ellipse(self, x: float, y: float, rx: float, ry: float, fill: Color, *, outline: bool = True) -> None:
+    def ellipse(
+        self, x: float, y: float, rx: float, ry: float, fill: Color, *, outline: bool = True
+    ) -> None:
         """An ellipse around ``(x, y)``."""
         box = [*self._point((x - rx, y - ry)), *self._point((x + rx, y + ry))]
         box = [min(box[0], box[2]), box[1], max(box[0], box[2]), box[3]]
-        self.canvas.draw.ellipse(box, fill, darker(fill) if outline else None, self._width(OUTLINE) if outline else 0)
+        self.canvas.draw.ellipse(
+            box, fill, darker(fill) if outline else None, self._width(OUTLINE) if outline else 0
+        )
 
     def polygon(self, points: Sequence[Point], fill: Color, *, outline: bool = True) -> None:
         """A filled polygon."""
         at = [self._point(point) for point in points]
         self.canvas.draw.polygon(at, fill)
         if outline:
-            self.canvas.draw.line([*at, at[0], at[1]], darker(fill), self._width(OUTLINE), joint="curve")
+            self.canvas.draw.line(
+                [*at, at[0], at[1]], darker(fill), self._width(OUTLINE), joint="curve"
+            )
 
-    def box(self, left: float, top: float, right: float, bottom: float, fill: Color, *, outline: bool = True) -> None:
+    def box(
+        self,
+        left: float,
+        top: float,
+        right: float,
+        bottom: float,
+        fill: Color,
+        *,
+        outline: bool = True,
+    ) -> None:
         """A rectangle."""
-        self.polygon([(left, top), (right, top), (right, bottom), (left, bottom)], fill, outline=outline)
+        self.polygon(
+            [(left, top), (right, top), (right, bottom), (left, bottom)], fill, outline=outline
+        )
 
     def line(self, points: Sequence[Point], fill: Color, width: float) -> None:
         """A line with round joints; its width is in units."""
-        self.canvas.draw.line([self._point(point) for point in points], fill, self._width(width * self.scale), joint="curve")
+        self.canvas.draw.line(
+            [self._point(point) for point in points],
+            fill,
+            self._width(width * self.scale),
+            joint="curve",
+        )
 
     def limb(self, points: Sequence[Point], fill: Color, width: float) -> None:
         """A line with an outline and round ends."""

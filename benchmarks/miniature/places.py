@@ -27,7 +27,9 @@ def _ground(canvas: Canvas, rng: random.Random, sky: tuple[Color, Color], ground
     return horizon
 
 
-def _hills(pen: Pen, rng: random.Random, horizon: float, color: Color, height: tuple[float, float]) -> None:
+def _hills(
+    pen: Pen, rng: random.Random, horizon: float, color: Color, height: tuple[float, float]
+) -> None:
     for x in (rng.uniform(2, 20), rng.uniform(24, 40), rng.uniform(44, 62)):
         pen.half_ellipse(x, horizon + 0.5, rng.uniform(9, 16), rng.uniform(*height), color)
 
@@ -38,19 +40,38 @@ def _mars(canvas: Canvas, rng: random.Random) -> None:
     _hills(pen, rng, horizon, (170, 72, 42), (4, 10))
     pen.box(-1, horizon, SIDE + 1, SIDE + 1, (196, 84, 44), outline=False)
     for _ in range(3):
-        pen.ellipse(rng.uniform(4, 60), rng.uniform(horizon + 5, 62), rng.uniform(3, 6), rng.uniform(1, 2), (160, 62, 34))
+        pen.ellipse(
+            rng.uniform(4, 60),
+            rng.uniform(horizon + 5, 62),
+            rng.uniform(3, 6),
+            rng.uniform(1, 2),
+            (160, 62, 34),
+        )
 
 
 def _moon(canvas: Canvas, rng: random.Random) -> None:
     horizon = _ground(canvas, rng, ((8, 8, 26), (22, 22, 48)), (172, 174, 182))
     pen = Pen(canvas)
     for _ in range(8):
-        pen.ellipse(rng.uniform(1, 63), rng.uniform(1, horizon - 3), 0.7, 0.7, (255, 255, 240), outline=False)
+        pen.ellipse(
+            rng.uniform(1, 63),
+            rng.uniform(1, horizon - 3),
+            0.7,
+            0.7,
+            (255, 255, 240),
+            outline=False,
+        )
     x, y = rng.uniform(6, 58), rng.uniform(6, 12)
     pen.ellipse(x, y, 5, 5, (60, 120, 220))
     pen.ellipse(x - 1, y - 1, 2.4, 1.8, (90, 190, 100), outline=False)
     for _ in range(4):
-        pen.ellipse(rng.uniform(4, 60), rng.uniform(horizon + 4, 62), rng.uniform(3, 6), rng.uniform(1, 2), (140, 142, 150))
+        pen.ellipse(
+            rng.uniform(4, 60),
+            rng.uniform(horizon + 4, 62),
+            rng.uniform(3, 6),
+            rng.uniform(1, 2),
+            (140, 142, 150),
+        )
 
 
 def _beach(canvas: Canvas, rng: random.Random) -> None:
@@ -70,7 +91,9 @@ def _forest(canvas: Canvas, rng: random.Random) -> None:
     for left in range(4, 64, 11):
         middle, top = left + rng.uniform(-3, 3), rng.uniform(8, 20)
         pen.box(middle - 1.6, top + 8, middle + 1.6, horizon + 2, (112, 78, 48), outline=False)
-        pen.ellipse(middle, top + 6, rng.uniform(6, 8), rng.uniform(8, 11), (40, rng.randint(104, 130), 56))
+        pen.ellipse(
+            middle, top + 6, rng.uniform(6, 8), rng.uniform(8, 11), (40, rng.randint(104, 130), 56)
+        )
     for _ in range(4):
         x, y = rng.uniform(3, 61), rng.uniform(horizon + 6, 62)
         pen.polygon([(x - 2, y), (x, y - 4), (x + 2, y)], (70, 134, 48), outline=False)
@@ -86,11 +109,19 @@ def _snow(canvas: Canvas, rng: random.Random) -> None:
             low = top + height * 0.42
             pen.polygon([(x - wide, low), (x, top), (x + wide, low)], (46, 106, 96))
             pen.polygon(
-                [(x - wide * 0.4, top + height * 0.16), (x, top), (x + wide * 0.4, top + height * 0.16)], (250, 252, 255), outline=False
+                [
+                    (x - wide * 0.4, top + height * 0.16),
+                    (x, top),
+                    (x + wide * 0.4, top + height * 0.16),
+                ],
+                (250, 252, 255),
+                outline=False,
             )
     pen.box(-1, horizon, SIDE + 1, SIDE + 1, (240, 244, 250), outline=False)
     for _ in range(10):
-        pen.ellipse(rng.uniform(1, 63), rng.uniform(1, 40), 0.9, 0.9, (255, 255, 255), outline=False)
+        pen.ellipse(
+            rng.uniform(1, 63), rng.uniform(1, 40), 0.9, 0.9, (255, 255, 255), outline=False
+        )
 
 
 def _city(canvas: Canvas, rng: random.Random) -> None:

@@ -69,7 +69,9 @@ class Scene:
             color = "" if self.color == MOUNTS[self.subject] else f"{self.color} "
             return f"{_a(self.rider)} riding {_a(color + self.subject)} {where}"
         if self.bouquet:
-            return f"{_a(self.color)} vase with {self.bouquet} flowers" + ("" if self.place == "table" else f" {where}")
+            return f"{_a(self.color)} vase with {self.bouquet} flowers" + (
+                "" if self.place == "table" else f" {where}"
+            )
         if self.count > 1:
             return f"{COUNTS[self.count]} {self.color} {_plural(self.subject)} {where}"
         return f"{_a(self.color)} {self.subject} {where}{POSITIONS[self.position]}"
@@ -93,11 +95,20 @@ def draw_scene(rng: random.Random) -> Scene:
         return Scene(subject=mount, color=color, place=place, rider=rng.choice(RIDERS))
     if kind == "vase":
         place = "table" if rng.random() < 0.5 else place
-        return Scene(subject="vase", color=rng.choice(MATERIALS * 2 + COLORS), place=place, bouquet=rng.choice(BOUQUETS))
+        return Scene(
+            subject="vase",
+            color=rng.choice(MATERIALS * 2 + COLORS),
+            place=place,
+            bouquet=rng.choice(BOUQUETS),
+        )
     color = rng.choice(COLORS)
     if kind == "counted":
-        return Scene(subject=rng.choice(COUNTED), color=color, place=place, count=rng.choice(tuple(COUNTS)))
-    return Scene(subject=rng.choice(PLACED), color=color, place=place, position=rng.choice(tuple(POSITIONS)))
+        return Scene(
+            subject=rng.choice(COUNTED), color=color, place=place, count=rng.choice(tuple(COUNTS))
+        )
+    return Scene(
+        subject=rng.choice(PLACED), color=color, place=place, position=rng.choice(tuple(POSITIONS))
+    )
 
 
 def training_scene(rng: random.Random) -> Scene:
@@ -127,6 +138,16 @@ def _plural(thing: str) -> str:
 
 def vocabulary() -> list[str]:
     """Every word of every caption, once."""
-    words = {*COLORS, *MATERIALS, *BOUQUETS, *RIDERS, *MOUNTS, *COUNTED, *PLACED, *COUNTS.values(), *map(_plural, COUNTED)}
+    words = {
+        *COLORS,
+        *MATERIALS,
+        *BOUQUETS,
+        *RIDERS,
+        *MOUNTS,
+        *COUNTED,
+        *PLACED,
+        *COUNTS.values(),
+        *map(_plural, COUNTED),
+    }
     phrases = [*PLACES.values(), *POSITIONS.values(), *OPENINGS, "an riding vase with flowers"]
     return sorted(words | {word for phrase in phrases for word in phrase.split()})

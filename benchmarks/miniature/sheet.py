@@ -30,15 +30,23 @@ _INK = (32, 32, 40)
 
 def contact_sheet(models: Models) -> Image.Image:
     """Eight prompts across, teacher, student, and student with tiny autoencoder down, 50 DDIM steps each, seeds 0 to 7."""
-    rows = {"teacher": models.teacher, "student": models.student, "student,\ntiny\nautoencoder": models.tiny}
+    rows = {
+        "teacher": models.teacher,
+        "student": models.student,
+        "student,\ntiny\nautoencoder": models.tiny,
+    }
     step = _SIDE + _GAP
     sheet = Image.new("RGB", (_LEFT + step * len(PROMPTS), _TOP + step * len(rows)), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
     for column, prompt in enumerate(PROMPTS):
-        draw.multiline_text((_LEFT + step * column, 4), textwrap.fill(prompt, 22), _INK, font, spacing=2)
+        draw.multiline_text(
+            (_LEFT + step * column, 4), textwrap.fill(prompt, 22), _INK, font, spacing=2
+        )
     for row, (name, pipeline) in enumerate(rows.items()):
         draw.multiline_text((4, _TOP + step * row + 48), name, _INK, font, spacing=2)
         for column, picture in enumerate(pictures(pipeline, PROMPTS, STEPS)):
-            tile = Image.fromarray((picture * 255).round().astype(np.uint8)).resize((_SIDE, _SIDE), Image.Resampling.BICUBIC)
+            tile = Image.fromarray((picture * 255).round().astype(np.uint8)).resize(
+                (_SIDE, _SIDE), Image.Resampling.BICUBIC
+            )
             sheet.paste(tile, (_LEFT + step * column, _TOP + step * row))
     return sheet

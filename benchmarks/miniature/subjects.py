@@ -148,8 +148,12 @@ def _wizard(pen: Pen) -> None:
 
 def _car(pen: Pen, color: Color) -> None:
     pen.polygon([(-8, -9), (-5, -16), (5, -16), (9, -9)], color)
-    pen.polygon([(-5.6, -9.6), (-3.8, -14.4), (-0.6, -14.4), (-0.6, -9.6)], (190, 226, 248), outline=False)
-    pen.polygon([(0.8, -9.6), (0.8, -14.4), (4, -14.4), (6.6, -9.6)], (190, 226, 248), outline=False)
+    pen.polygon(
+        [(-5.6, -9.6), (-3.8, -14.4), (-0.6, -14.4), (-0.6, -9.6)], (190, 226, 248), outline=False
+    )
+    pen.polygon(
+        [(0.8, -9.6), (0.8, -14.4), (4, -14.4), (6.6, -9.6)], (190, 226, 248), outline=False
+    )
     pen.box(-14, -10, 14, -3, color)
     pen.ellipse(13, -7, 1.4, 1.4, (255, 240, 150), outline=False)
     for x in (-8, 8):
@@ -175,7 +179,11 @@ def _boat(pen: Pen, color: Color) -> None:
 def _umbrella(pen: Pen, color: Color) -> None:
     pen.limb([(0, -16), (0, -2), (3, -1), (4, -3)], (112, 78, 48), 1.5)
     pen.half_ellipse(0, -14, 14, 13, color)
-    pen.polygon([(-4.6, -14), (0, -26.6), (4.6, -14)], lighter(color, 0.45) if color != RGB["white"] else (205, 208, 216), outline=False)
+    pen.polygon(
+        [(-4.6, -14), (0, -26.6), (4.6, -14)],
+        lighter(color, 0.45) if color != RGB["white"] else (205, 208, 216),
+        outline=False,
+    )
     pen.line([(0, -27), (0, -29)], (112, 78, 48), 1.3)
 
 
@@ -189,7 +197,9 @@ def _rocket(pen: Pen, color: Color) -> None:
 
 def _ball(pen: Pen, color: Color) -> None:
     pen.ellipse(0, -8, 8, 8, color)
-    pen.line([(-7, -8), (0, -5.6), (7, -8)], _PAPER if color != RGB["white"] else (190, 194, 204), 1.8)
+    pen.line(
+        [(-7, -8), (0, -5.6), (7, -8)], _PAPER if color != RGB["white"] else (190, 194, 204), 1.8
+    )
     pen.ellipse(-2.6, -12, 1.9, 1.5, lighter(color, 0.7), outline=False)
 
 
@@ -218,8 +228,22 @@ def _vase(pen: Pen, color: Color, flowers: tuple[str, ...]) -> None:
         petal = RGB[flower]
         for dx, dy in ((-2.2, -0.8), (2.2, -0.8), (0, -2.6), (-1.4, 1.8), (1.4, 1.8)):
             pen.ellipse(x + dx, y + dy, 2, 2, petal)
-        pen.ellipse(x, y, 1.6, 1.6, (250, 206, 60) if flower != "yellow" else (196, 110, 40), outline=False)
-    pen.polygon([(-5.5, -18.5), (-3.2, -15), (-8.5, -8), (-5, 0), (5, 0), (8.5, -8), (3.2, -15), (5.5, -18.5)], color)
+        pen.ellipse(
+            x, y, 1.6, 1.6, (250, 206, 60) if flower != "yellow" else (196, 110, 40), outline=False
+        )
+    pen.polygon(
+        [
+            (-5.5, -18.5),
+            (-3.2, -15),
+            (-8.5, -8),
+            (-5, 0),
+            (5, 0),
+            (8.5, -8),
+            (3.2, -15),
+            (5.5, -18.5),
+        ],
+        color,
+    )
     pen.line([(-4.8, -10), (-5.4, -7.6), (-3.6, -3)], lighter(color, 0.65), 1.6)
     if color == RGB["wooden"]:
         for y in (-11, -7.5, -4):
@@ -236,7 +260,12 @@ MOUNTS: Mapping[str, Callable[[Pen, Color], tuple[float, float]]] = {
 }
 """Each draws a mount and returns where its rider sits."""
 
-RIDERS: Mapping[str, Callable[[Pen], None]] = {"astronaut": _astronaut, "knight": _knight, "robot": _robot, "wizard": _wizard}
+RIDERS: Mapping[str, Callable[[Pen], None]] = {
+    "astronaut": _astronaut,
+    "knight": _knight,
+    "robot": _robot,
+    "wizard": _wizard,
+}
 
 THINGS: Mapping[str, Callable[[Pen, Color], None]] = {
     "car": _car,
@@ -270,5 +299,8 @@ def draw_vase(pen: Pen, material: str, bouquet: str, order: int) -> None:
         bouquet: color of the flowers, or ``different``.
         order: turns the colors of different flowers.
     """
-    flowers = tuple(_BOUQUET[(order + index) % len(_BOUQUET)] if bouquet == "different" else bouquet for index in range(5))
+    flowers = tuple(
+        _BOUQUET[(order + index) % len(_BOUQUET)] if bouquet == "different" else bouquet
+        for index in range(5)
+    )
     _vase(pen, RGB[material], flowers)

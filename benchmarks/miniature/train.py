@@ -1,9 +1,10 @@
 """Train the miniature: ``python benchmarks/miniature/train.py``. What was begun goes on where it stopped.
 
-Draws pictures, trains autoencoder, teacher, student, tiny autoencoder and the classifier that reads their pictures, writes float16
-safetensors with a model card into the work folder's ``out``, and evaluates them. The whole training takes under three hours on two cores;
-where every gate of the evaluation holds, its models then take the place of the package's. ``--scale 0.01`` tries all of it in minutes, and
-leaves the package alone. Exit code 1: a gate does not hold.
+Draws pictures, trains autoencoder, teacher, student, tiny autoencoder and the classifier that reads
+their pictures, writes float16 safetensors with a model card into the work folder's ``out``, and
+evaluates them. The whole training takes under three hours on two cores; where every gate of the
+evaluation holds, its models then take the place of the package's. ``--scale 0.01`` tries all of it
+in minutes, and leaves the package alone. Exit code 1: a gate does not hold.
 """
 
 from __future__ import annotations
@@ -26,9 +27,18 @@ if TYPE_CHECKING:
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--work", type=Path, default=ROOT / ".miniature", help="folder of pictures, checkpoints and results")
-    parser.add_argument("--scale", type=float, default=1.0, help="share of the steps (default: all)")
-    parser.add_argument("--batch", type=int, help="pictures a step, for every stage (default: the plan's)")
+    parser.add_argument(
+        "--work",
+        type=Path,
+        default=ROOT / ".miniature",
+        help="folder of pictures, checkpoints and results",
+    )
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="share of the steps (default: all)"
+    )
+    parser.add_argument(
+        "--batch", type=int, help="pictures a step, for every stage (default: the plan's)"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parsed = parser.parse_args(given)
@@ -83,7 +93,14 @@ def train(options: argparse.Namespace, out: Path) -> tuple[list[Trained], int]:
 
     options.work.mkdir(parents=True, exist_ok=True)
     count, stages = scaled(options.scale, options.batch)
-    _hold_to({"seed": options.seed, "pictures": count, "stages": [asdict(stage) for stage in stages.values()]}, options.work)
+    _hold_to(
+        {
+            "seed": options.seed,
+            "pictures": count,
+            "stages": [asdict(stage) for stage in stages.values()],
+        },
+        options.work,
+    )
     run = Run(stages=stages, folder=options.work, seed=options.seed)
     drawn = Drawn(options.work, count, options.seed)
     parts = untrained(options.seed, options.device)
@@ -91,9 +108,19 @@ def train(options: argparse.Namespace, out: Path) -> tuple[list[Trained], int]:
     classifier = Classifier().to(options.device)
 
     records = [train_autoencoder(run, parts.vae, drawn)]
-    scaled_latents = _kept(options.work / "latents.pt", lambda: encoded(parts.vae, drawn, torch.arange(count)).cpu())
-    latents = Latents(scaled=scaled_latents, captions=Captions(parts.tokenizer, drawn.scenes), scheduler=parts.scheduler)
-    records += [train_teacher(run, parts, latents), distill(run, parts, latents), train_tiny(run, parts.tiny_vae, parts.vae, drawn)]
+    scaled_latents = _kept(
+        options.work / "latents.pt", lambda: encoded(parts.vae, drawn, torch.arange(count)).cpu()
+    )
+    latents = Latents(
+        scaled=scaled_latents,
+        captions=Captions(parts.tokenizer, drawn.scenes),
+        scheduler=parts.scheduler,
+    )
+    records += [
+        train_teacher(run, parts, latents),
+        distill(run, parts, latents),
+        train_tiny(run, parts.tiny_vae, parts.vae, drawn),
+    ]
     records += [train_classifier(run, classifier, drawn, options.device)]
 
     export(out, parts)
@@ -101,7 +128,9 @@ def train(options: argparse.Namespace, out: Path) -> tuple[list[Trained], int]:
     return records, count
 
 
-def evaluate(options: argparse.Namespace, records: Sequence[Trained], pictures: int, out: Path) -> bool:
+def evaluate(
+    options: argparse.Namespace, records: Sequence[Trained], pictures: int, out: Path
+) -> bool:
     """Write the model card with what the models are worth, and print it; returns whether every gate holds."""
     from miniature import evaluation
     from miniature.card import card
@@ -110,10 +139,19 @@ def evaluate(options: argparse.Namespace, records: Sequence[Trained], pictures: 
 
     machine = cuda_machine() if options.device == "cuda" else cpu_machine()
     captions = max(4, round(CAPTIONS * options.scale))
-    found = figures(evaluation.Models(out), evaluation.classifier(out / CLASSIFIER.name), captions, STEPS)
+    found = figures(
+        evaluation.Models(out), evaluation.classifier(out / CLASSIFIER.name), captions, STEPS
+    )
     text = report(found, gates(found))
     print(text)
-    written = card(records, text, pictures=pictures, scale=options.scale, seed=options.seed, device=machine.device)
+    written = card(
+        records,
+        text,
+        pictures=pictures,
+        scale=options.scale,
+        seed=options.seed,
+        device=machine.device,
+    )
     (out / "miniature" / "README.md").write_text(written, encoding="utf-8")
     return not any(gate.problem for gate in gates(found))
 
@@ -123,10 +161,15 @@ def _hold_to(plan: Mapping[str, Any], folder: Path) -> None:
     file = folder / "plan.json"
     if not file.is_file():
         if any(folder.glob("*.pt")):
-            sys.exit(f"{folder} has checkpoints of an unknown plan: delete it, or name another --work")
+            sys.exit(
+                f"{folder} has checkpoints of an unknown plan: delete it, or name another --work"
+            )
         file.write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
     elif json.loads(file.read_text(encoding="utf-8")) != plan:
-        sys.exit(f"{folder} was begun with another seed, --scale, --batch or plan, see {file.name}: delete it, or name another --work")
+        sys.exit(
+            f"{folder} was begun with another seed, --scale, --batch or plan, see {file.name}:"
+            " delete it, or name another --work"
+        )
 
 
 def _kept(file: Path, make: Callable[[], Any]) -> Any:

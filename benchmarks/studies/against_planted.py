@@ -4,9 +4,12 @@
     python benchmarks/studies/against_planted.py same slower -- --sd-budget=200   # some, with more options of pytest
 
 - ``same``: diffusers against a copy of itself. Passes, pictures identical.
-- ``slower``: 6% of busy waiting is planted into the UNet's forward of the version in hand. Fails, and names denoising.
-- ``pictures``: another epsilon is planted into the GroupNorms of its residual blocks. Passes on speed; pictures differ.
-- ``release``: against another release from the package index (``--release 0.41.0``). Runs through and reports.
+- ``slower``: 6% of busy waiting is planted into the UNet's forward of the version in hand. Fails,
+  and names denoising.
+- ``pictures``: another epsilon is planted into the GroupNorms of its residual blocks. Passes on
+  speed; pictures differ.
+- ``release``: against another release from the package index (``--release 0.41.0``). Runs through
+  and reports.
 """
 
 from __future__ import annotations
@@ -57,7 +60,9 @@ def copy(folder: Path, planted: str) -> Path:
     spec = find_spec("diffusers")
     assert spec is not None
     assert spec.origin is not None
-    shutil.copytree(Path(spec.origin).parent, folder / "diffusers", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        Path(spec.origin).parent, folder / "diffusers", ignore=shutil.ignore_patterns("__pycache__")
+    )
     module = folder / "diffusers" / "models" / "unets" / "unet_2d_condition.py"
     module.write_text(module.read_text(encoding="utf-8") + planted, encoding="utf-8")
     return folder
@@ -72,7 +77,10 @@ def main() -> int:
     cut = arguments.index("--") if "--" in arguments else len(arguments)
     given, options = parser.parse_args(arguments[:cut]), arguments[cut + 1 :]
     here = Path(__file__).resolve().parent
-    tests = [f"{here / 'against_miniature.py'}::test_short[short]", f"--sd-tables={here.parent / 'against.toml'}"]
+    tests = [
+        f"{here / 'against_miniature.py'}::test_short[short]",
+        f"--sd-tables={here.parent / 'against.toml'}",
+    ]
     wrong = 0
     with tempfile.TemporaryDirectory() as temporary:
         old = copy(Path(temporary, "old"), "")
@@ -82,14 +90,21 @@ def main() -> int:
             environment = {"OMP_NUM_THREADS": "1", **os.environ}
             if PLANTED.get(kind):
                 environment["PYTHONPATH"] = os.pathsep.join(
-                    [str(copy(Path(temporary, kind), PLANTED[kind])), *filter(None, [environment.get("PYTHONPATH")])]
+                    [
+                        str(copy(Path(temporary, kind), PLANTED[kind])),
+                        *filter(None, [environment.get("PYTHONPATH")]),
+                    ]
                 )
             started = time.monotonic()
             print(f"== {kind}: --sd-against={spec}", flush=True)
             status = subprocess.run(
-                [sys.executable, "-m", "pytest", *tests, f"--sd-against={spec}", "-q", *options], env=environment, check=False
+                [sys.executable, "-m", "pytest", *tests, f"--sd-against={spec}", "-q", *options],
+                env=environment,
+                check=False,
             ).returncode
-            print(f"== {kind}: exit status {status}, {time.monotonic() - started:.0f} s", flush=True)
+            print(
+                f"== {kind}: exit status {status}, {time.monotonic() - started:.0f} s", flush=True
+            )
             wrong += kind != "release" and status != (1 if kind == "slower" else 0)
     return wrong
 

@@ -4,7 +4,8 @@
     python benchmarks/studies/against_power.py --runs 5 --slower 0.1
     python benchmarks/studies/against_power.py --json out.json
 
-Every run starts its two processes anew, as a user's does. The callable hashes a fixed number of bytes; the slower version hashes more of them.
+Every run starts its two processes anew, as a user's does. The callable hashes a fixed number of
+bytes; the slower version hashes more of them.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ def checkout(folder: Path, slower: float) -> Path:
         slower: fraction of more work.
     """
     folder.mkdir()
-    (folder / "sdspeed_work.py").write_text(MODULE.format(chunks=round(CHUNKS * (1 + slower))), encoding="utf-8")
+    (folder / "sdspeed_work.py").write_text(
+        MODULE.format(chunks=round(CHUNKS * (1 + slower))), encoding="utf-8"
+    )
     return folder
 
 
@@ -60,12 +63,27 @@ def run(folder: Path, against: Path, options: list[str]) -> dict[str, Any]:
     """
     stored = folder / "run.json"
     stored.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--sd-against={against}", f"--benchmark-json={stored}"]
-    done = subprocess.run([*command, *options], cwd=folder, capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        f"--sd-against={against}",
+        f"--benchmark-json={stored}",
+    ]
+    done = subprocess.run(
+        [*command, *options], cwd=folder, capture_output=True, text=True, check=False
+    )
     try:
-        found: dict[str, Any] = json.loads(stored.read_text(encoding="utf-8"))["benchmarks"][0]["extra_info"]["sdspeed"]
+        found: dict[str, Any] = json.loads(stored.read_text(encoding="utf-8"))["benchmarks"][0][
+            "extra_info"
+        ]["sdspeed"]
     except (OSError, ValueError, LookupError):
-        raise SystemExit(f"against_power: a run left no result:\n{done.stdout}{done.stderr}") from None
+        raise SystemExit(
+            f"against_power: a run left no result:\n{done.stdout}{done.stderr}"
+        ) from None
     return found
 
 
@@ -82,7 +100,9 @@ def main() -> None:
     """Run both studies side by side, and print their table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--runs", type=int, default=40, help="of each kind (40)")
-    parser.add_argument("--slower", type=float, default=0.05, help="fraction of planted work (0.05)")
+    parser.add_argument(
+        "--slower", type=float, default=0.05, help="fraction of planted work (0.05)"
+    )
     parser.add_argument("--json", type=Path, help="write every run's record here")
     given, options = parser.parse_known_args()
     kinds = {"itself": 0.0, f"{given.slower:.0%} slower": given.slower}
@@ -90,7 +110,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         old = checkout(root / "old", 0.0)
-        folders = {kind: checkout(root / f"new-{index}", slower) for index, (kind, slower) in enumerate(kinds.items())}
+        folders = {
+            kind: checkout(root / f"new-{index}", slower)
+            for index, (kind, slower) in enumerate(kinds.items())
+        }
         for folder in folders.values():
             (folder / "test_work.py").write_text(TEST, encoding="utf-8")
             (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
@@ -98,8 +121,15 @@ def main() -> None:
             for kind, folder in folders.items():
                 records[kind].append(run(folder, old, options))
                 last = records[kind][-1]
-                print(f"{number + 1}: {kind}: {last['verdict']} x{last['speedup']:.3f}", file=sys.stderr, flush=True)
-    print("| new against old | runs | pass | fail | inconclusive | invalid | median change | median blocks |")
+                print(
+                    f"{number + 1}: {kind}: {last['verdict']} x{last['speedup']:.3f}",
+                    file=sys.stderr,
+                    flush=True,
+                )
+    print(
+        "| new against old | runs | pass | fail | inconclusive | invalid | median change | median"
+        " blocks |"
+    )
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for kind, found in records.items():
         print(study(kind, found))

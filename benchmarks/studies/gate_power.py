@@ -3,9 +3,11 @@
     python benchmarks/studies/gate_power.py                      # the documented figures, some minutes
     python benchmarks/studies/gate_power.py --quick              # the same with fewer trials, under 50 s
     python benchmarks/studies/gate_power.py --traces t.json      # other traces recorded by record_noise.py
-    python benchmarks/studies/gate_power.py --docs docs/figures  # also renews the tables of the documentation
+    python benchmarks/studies/gate_power.py --docs docs/figures  # also renews the tables of the
+    documentation
 
-Writes gate_power.csv, gate_power.md and gate_power.svg into the output folder and prints the tables.
+Writes gate_power.csv, gate_power.md and gate_power.svg into the output folder and prints the
+tables.
 """
 
 from __future__ import annotations
@@ -42,10 +44,24 @@ def traces(given: list[Path] | None) -> list[Noise]:
 
 def main() -> None:
     """Run the studies, write and print them."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="fewer trials")
-    parser.add_argument("--traces", nargs="+", type=Path, metavar="PATH", help="replay these trace files instead of the usual ones")
-    parser.add_argument("--output", type=Path, default=Path("gate-power"), metavar="FOLDER", help="default: %(default)s")
+    parser.add_argument(
+        "--traces",
+        nargs="+",
+        type=Path,
+        metavar="PATH",
+        help="replay these trace files instead of the usual ones",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("gate-power"),
+        metavar="FOLDER",
+        help="default: %(default)s",
+    )
     add_docs_option(parser)
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     options = parser.parse_args()
@@ -55,7 +71,11 @@ def main() -> None:
         print(line, file=sys.stderr)
     tasks = studies.tasks(trials, peer_trials, traces(options.traces), known)
     seeds = np.random.SeedSequence(options.seed).spawn(len(tasks))
-    lines = [line for task, seed in zip(tqdm(tasks, unit="study"), seeds, strict=True) for line in task(np.random.default_rng(seed))]
+    lines = [
+        line
+        for task, seed in zip(tqdm(tasks, unit="study"), seeds, strict=True)
+        for line in task(np.random.default_rng(seed))
+    ]
     options.output.mkdir(parents=True, exist_ok=True)
     report.write_csv(lines, options.output / "gate_power.csv")
     report.plot(lines, options.output / "gate_power.svg")
@@ -63,7 +83,8 @@ def main() -> None:
     (options.output / "gate_power.md").write_text(text, encoding="utf-8")
     print(text)
     print(
-        f"{trials} campaigns a line ({peer_trials} for peers), seed {options.seed}; a simulated share p has a standard error of sqrt(p (1 - p) / n), one of a trace more."
+        f"{trials} campaigns a line ({peer_trials} for peers), seed {options.seed}; a simulated"
+        " share p has a standard error of sqrt(p (1 - p) / n), one of a trace more."
     )
     print(f"wrote {options.output}/gate_power.csv, .md and .svg")
     if options.docs:

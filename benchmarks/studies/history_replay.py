@@ -3,9 +3,11 @@
     python benchmarks/studies/history_replay.py nightlies.csv              # columns timestamp_utc, commit, case, framework, latency_s
     python benchmarks/studies/history_replay.py --simulate                 # series whose changes are known, under ten minutes
     python benchmarks/studies/history_replay.py --simulate --quick         # fewer of them, under one
-    python benchmarks/studies/history_replay.py nightlies.csv --simulate --docs docs/figures  # also renews the documentation's tables
+    python benchmarks/studies/history_replay.py nightlies.csv --simulate --docs docs/figures  # also
+    renews the documentation's tables
 
-Prints Markdown tables. How alarms are scored: ``history/scoring.py``. A bad file is named with line and column, exit 2.
+Prints Markdown tables. How alarms are scored: ``history/scoring.py``. A bad file is named with line
+and column, exit 2.
 """
 
 from __future__ import annotations
@@ -35,14 +37,29 @@ QUICK_NOISES = ("iid, CV 1%", "spikes", "two speeds", "AR(1), CV 1%")
 
 def main() -> None:
     """Replay, simulate, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("csv", nargs="?", type=Path, metavar="CSV", help="nightlies to replay")
     parser.add_argument("--simulate", action="store_true", help="also, or only, simulated series")
     parser.add_argument("--quick", action="store_true", help="fewer simulated series")
-    parser.add_argument("--json", type=Path, metavar="OUT", help="writes everything: each alarm, each lasting step and who found it")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="OUT",
+        help="writes everything: each alarm, each lasting step and who found it",
+    )
     add_docs_option(parser)
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="processes that simulate; default: %(default)s")
-    parser.add_argument("--seed", type=int, default=0, help="of the simulation; default: %(default)s")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=os.cpu_count(),
+        metavar="N",
+        help="processes that simulate; default: %(default)s",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the simulation; default: %(default)s"
+    )
     options = parser.parse_args()
     if not (options.csv or options.simulate):
         parser.error("nothing to do: name a CSV file, or --simulate, or both")
@@ -58,7 +75,10 @@ def main() -> None:
         replays = scoring.replay(data.series, rules)
         texts += [_about(data), tables.NOTES, tables.replayed(replays)]
         snippets |= tables.replayed_snippets(replays)
-        everything["replay"] = {"nights": data.nights, "repeated_rows": data.repeated} | tables.replayed_json(replays)
+        everything["replay"] = {
+            "nights": data.nights,
+            "repeated_rows": data.repeated,
+        } | tables.replayed_json(replays)
     if options.simulate:
         lines = simulate(rules, quick=options.quick, seed=options.seed, processes=options.jobs)
         texts += [tables.simulated(lines), tables.precision(lines)]
@@ -73,13 +93,21 @@ def main() -> None:
 
 def _about(data: nightlies.Nightlies) -> str:
     results = sum(len(one.nights) for one in data.series)
-    repeated = f" {data.repeated} rows repeat the night of another; the last one of each counts." if data.repeated else ""
+    repeated = (
+        f" {data.repeated} rows repeat the night of another; the last one of each counts."
+        if data.repeated
+        else ""
+    )
     return f"{data.nights} nights, {len(data.series)} series, {results} results.{repeated}"
 
 
-def simulate(rules: Sequence[Rule], *, quick: bool, seed: int, processes: int) -> list[simulation.Line]:
+def simulate(
+    rules: Sequence[Rule], *, quick: bool, seed: int, processes: int
+) -> list[simulation.Line]:
     """The simulation's lines, by so many processes; the same for any number of them."""
-    tasks = simulation.jobs(rules, QUICK_NOISES if quick else list(simulation.NOISES), QUICK if quick else FULL, seed)
+    tasks = simulation.jobs(
+        rules, QUICK_NOISES if quick else list(simulation.NOISES), QUICK if quick else FULL, seed
+    )
     if processes == 1:
         return simulation.lines(tasks)
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:

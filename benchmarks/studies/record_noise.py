@@ -1,10 +1,13 @@
 """Record how this machine's noise looks: the durations of one fixed piece of work, repeated for minutes.
 
-``python benchmarks/studies/record_noise.py noise.json`` repeats forward passes of the miniature's UNet on the CPU; ``--gpu`` repeats those of Stable
-Diffusion v1.5's in float16, with random weights and classifier-free guidance's batch of two. Ctrl-C stops early and keeps what was recorded. The file is JSON:
+``python benchmarks/studies/record_noise.py noise.json`` repeats forward passes of the miniature's
+UNet on the CPU; ``--gpu`` repeats those of Stable Diffusion v1.5's in float16, with random weights
+and classifier-free guidance's batch of two. Ctrl-C stops early and keeps what was recorded. The
+file is JSON:
 
 - ``work``: what was repeated, and on what.
-- ``start_s_duration_s``: ``[start, duration]`` of each slot in seconds, starts counted from the beginning of the recording.
+- ``start_s_duration_s``: ``[start, duration]`` of each slot in seconds, starts counted from the
+  beginning of the recording.
 - ``machine``: device, kind, cores, threads, versions and date.
 - ``load``: with ``--load`` the number of busy processes and ``start_s_end_s``, when they ran.
 """
@@ -36,7 +39,10 @@ PHASE_S = 5.0
 
 WARM_UP_S = 2.0
 WARM_UP_SLOTS = 5
-BUSY = "import sys, time\nend = time.monotonic() + float(sys.argv[1])\nwhile time.monotonic() < end:\n    pass"
+BUSY = (
+    "import sys, time\nend = time.monotonic() + float(sys.argv[1])\nwhile time.monotonic() < end:\n"
+    "    pass"
+)
 
 
 def _nothing() -> None:
@@ -69,7 +75,9 @@ def cpu_work() -> Work:
     from pytest_sdspeed.model import MINIATURE
     from pytest_sdspeed.pipelines.sources import PretrainedSource
 
-    return Work("UNet forward pass", passing(PretrainedSource("cpu").unet(MINIATURE, "float32"), batch=1))
+    return Work(
+        "UNet forward pass", passing(PretrainedSource("cpu").unet(MINIATURE, "float32"), batch=1)
+    )
 
 
 def gpu_work() -> Work:
@@ -79,7 +87,11 @@ def gpu_work() -> Work:
     from pytest_sdspeed.pipelines.sources import RandomSource
 
     unet = RandomSource("cuda").unet("stable-diffusion-v1-5/stable-diffusion-v1-5", "float16")
-    return Work("float16 forward pass of Stable Diffusion v1.5's UNet", passing(unet, batch=2), torch.cuda.synchronize)
+    return Work(
+        "float16 forward pass of Stable Diffusion v1.5's UNet",
+        passing(unet, batch=2),
+        torch.cuda.synchronize,
+    )
 
 
 def passing(unet: Any, batch: int) -> Callable[[], object]:
@@ -97,7 +109,9 @@ def passing(unet: Any, batch: int) -> Callable[[], object]:
     return pass_
 
 
-def passes_per_slot(work: Work, seconds: float, clock: Callable[[], float] = time.perf_counter) -> int:
+def passes_per_slot(
+    work: Work, seconds: float, clock: Callable[[], float] = time.perf_counter
+) -> int:
     """How many passes take about so many seconds, by the fastest of the warm-up: noise only adds."""
     begin = clock()
     passes, fastest = 1, math.inf
@@ -117,7 +131,10 @@ def busy_phases(seconds: float, chance: random.Random) -> list[tuple[float, floa
     """A random half of the time: ``(start, end)`` in seconds, in order, of phases of about ``PHASE_S``."""
     half = max(1, round(seconds / (2 * PHASE_S)))
     length = seconds / (2 * half)
-    return [(number * length, (number + 1) * length) for number in sorted(chance.sample(range(2 * half), half))]
+    return [
+        (number * length, (number + 1) * length)
+        for number in sorted(chance.sample(range(2 * half), half))
+    ]
 
 
 @dataclass
@@ -149,7 +166,9 @@ class Load:
             command = [sys.executable, "-I", "-S", "-c", BUSY, str(limit)]
             quiet = subprocess.DEVNULL
             for _ in range(self.processes):
-                self._running.append(subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet))
+                self._running.append(
+                    subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet)
+                )
 
     def stop(self) -> None:
         """End the processes."""
@@ -180,7 +199,8 @@ def record(
         seconds: how long to record.
         clock: seconds since any fixed point.
         load: switched before each slot, and stopped at the end.
-        progress: called after each slot with the seconds since the beginning and the slot's duration.
+        progress: called after each slot with the seconds since the beginning and the slot's
+            duration.
     """
     slots: list[list[float]] = []
     with load or nullcontext():
@@ -209,7 +229,9 @@ def _bar(seconds: float) -> AbstractContextManager[Any]:
     return tqdm(total=seconds, disable=None, bar_format=form, leave=False)  # type: ignore[no-any-return] # tqdm is not followed
 
 
-def _recorded(work: Work, options: argparse.Namespace) -> tuple[int, list[list[float]], Load | None]:
+def _recorded(
+    work: Work, options: argparse.Namespace
+) -> tuple[int, list[list[float]], Load | None]:
     """Passes per slot, the slots, and the load."""
     seconds = 60 * options.minutes
     passes = passes_per_slot(work, options.seconds_per_slot)
@@ -221,7 +243,11 @@ def _recorded(work: Work, options: argparse.Namespace) -> tuple[int, list[list[f
             bar.set_postfix_str(f"last slot {1e3 * duration:.1f} ms", refresh=False)
             bar.update(min(now, seconds) - bar.n)
 
-        return passes, record(partial(work.slot, passes), seconds, load=load, progress=progress), load
+        return (
+            passes,
+            record(partial(work.slot, passes), seconds, load=load, progress=progress),
+            load,
+        )
 
 
 def _machine(*, gpu: bool) -> dict[str, Any]:
@@ -255,13 +281,33 @@ def _count(text: str) -> int:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Record the durations of one fixed piece of work on this machine. Ctrl-C keeps them.")
-    parser.add_argument("output", type=Path, metavar="OUTPUT", help="the JSON file to write; it must not exist")
-    parser.add_argument("--minutes", type=_positive, default=3.0, help="how long to record (default: 3)")
-    parser.add_argument("--seconds-per-slot", type=_positive, default=0.2, help="about how long a slot takes (default: 0.2)")
-    parser.add_argument("--threads", type=_count, help="threads of torch on the CPU (default: torch's own)")
+    parser = argparse.ArgumentParser(
+        description=(
+            "Record the durations of one fixed piece of work on this machine. Ctrl-C keeps them."
+        )
+    )
+    parser.add_argument(
+        "output", type=Path, metavar="OUTPUT", help="the JSON file to write; it must not exist"
+    )
+    parser.add_argument(
+        "--minutes", type=_positive, default=3.0, help="how long to record (default: 3)"
+    )
+    parser.add_argument(
+        "--seconds-per-slot",
+        type=_positive,
+        default=0.2,
+        help="about how long a slot takes (default: 0.2)",
+    )
+    parser.add_argument(
+        "--threads", type=_count, help="threads of torch on the CPU (default: torch's own)"
+    )
     parser.add_argument("--gpu", action="store_true", help="work on the CUDA GPU")
-    parser.add_argument("--load", type=_count, metavar="N", help="run N busy processes beside it for a random half of the time")
+    parser.add_argument(
+        "--load",
+        type=_count,
+        metavar="N",
+        help="run N busy processes beside it for a random half of the time",
+    )
     options = parser.parse_args(arguments)
     folder = options.output.absolute().parent
     if not folder.is_dir():
@@ -298,13 +344,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("stopped before the first slot was over: nothing is written", file=sys.stderr)
         return 130
     where = f"{machine['device']}, {machine['cores']} cores, {machine['threads']} threads"
-    trace = {"work": f"{passes} x {work.name}, {where}", "start_s_duration_s": slots, "machine": machine}
+    trace = {
+        "work": f"{passes} x {work.name}, {where}",
+        "start_s_duration_s": slots,
+        "machine": machine,
+    }
     if load:
         trace["load"] = {"processes": load.processes, "start_s_end_s": load.spans}
     options.output.write_text(json.dumps(trace) + "\n", encoding="utf-8")
     durations = [duration for _, duration in slots]
     spread = statistics.pstdev(durations) / statistics.fmean(durations)
-    print(f"{options.output}: {len(slots)} slots of {passes} x {work.name}, median {statistics.median(durations):.4f} s, CV {spread:.1%}")
+    print(
+        f"{options.output}: {len(slots)} slots of {passes} x {work.name}, median"
+        f" {statistics.median(durations):.4f} s, CV {spread:.1%}"
+    )
     return 0
 
 

@@ -28,25 +28,31 @@ PRODUCTS: Mapping[tuple[str, str], Product] = {
 }
 """Kind of device and precision -> the product whose rate is a ceiling there.
 
-That of float32 on CUDA is TF32's: as torch comes, its convolutions run in TF32, although its matrix products do not.
+That of float32 on CUDA is TF32's: as torch comes, its convolutions run in TF32, although its matrix
+products do not.
 """
 
 
-def canary(kind: Literal["cpu", "cuda"], capability: tuple[int, int] | None = None) -> Mapping[str, Callable[[], Callable[[], None]]]:
+def canary(
+    kind: Literal["cpu", "cuda"], capability: tuple[int, int] | None = None
+) -> Mapping[str, Callable[[], Callable[[], None]]]:
     """The operations of a device: products, a convolution, a memory copy, and ``dispatch``, operations so small that the host is the limit.
 
-    A name says all that an operation is: one that is defined anew gets another name, so that its times are never compared with older ones.
-    Each call takes milliseconds and runs in the type that its name says, without gradients or autocast. On a CPU the inputs take 100 MiB;
-    those of the copy are too large for malloc to keep once they are freed. On CUDA they take 750 MiB, which go back to torch's allocator;
-    there nothing computes in float32, since flags of the process decide whether that is TF32.
+    A name says all that an operation is: one that is defined anew gets another name, so that its
+    times are never compared with older ones. Each call takes milliseconds and runs in the type that
+    its name says, without gradients or autocast. On a CPU the inputs take 100 MiB; those of the
+    copy are too large for malloc to keep once they are freed. On CUDA they take 750 MiB, which go
+    back to torch's allocator; there nothing computes in float32, since flags of the process decide
+    whether that is TF32.
 
     Args:
         kind: of the device.
-        capability: compute capability of a CUDA device. bfloat16 and TF32 need (8, 0); where it is None they are left out.
+        capability: compute capability of a CUDA device. bfloat16 and TF32 need (8, 0); where it is
+            None they are left out.
 
     Returns:
-        Operation -> what makes its inputs and returns the work of one call. Empty where nothing has imported torch: callables without it
-        do not pay for its import, and have no canary.
+        Operation -> what makes its inputs and returns the work of one call. Empty where nothing has
+        imported torch: callables without it do not pay for its import, and have no canary.
     """
     if "torch" not in sys.modules:
         return {}
@@ -55,17 +61,23 @@ def canary(kind: Literal["cpu", "cuda"], capability: tuple[int, int] | None = No
     if kind == "cpu":
         return {
             "matmul_float32_512": lambda: _calls(kind, _matmul(kind, torch.float32, 512)),
-            "conv2d_float32_1x64x64x64": lambda: _calls(kind, _conv2d(kind, torch.float32, (1, 64, 64, 64))),
+            "conv2d_float32_1x64x64x64": lambda: _calls(
+                kind, _conv2d(kind, torch.float32, (1, 64, 64, 64))
+            ),
             "copy_48mib": lambda: _calls(kind, _copy(kind, 48)),
             "dispatch_1000": lambda: _calls(kind, _dispatch(kind), 1000),
         }
     ampere = {
         "matmul_bfloat16_4096_x8": lambda: _calls(kind, _matmul(kind, torch.bfloat16, 4096), 8),
-        "matmul_tf32_4096_x8": lambda: _calls(kind, _with_tf32(_matmul(kind, torch.float32, 4096)), 8),
+        "matmul_tf32_4096_x8": lambda: _calls(
+            kind, _with_tf32(_matmul(kind, torch.float32, 4096)), 8
+        ),
     }
     return (ampere if capability is not None and capability >= _AMPERE else {}) | {
         "matmul_float16_4096_x8": lambda: _calls(kind, _matmul(kind, torch.float16, 4096), 8),
-        "conv2d_float16_16x320x64x64_x8": lambda: _calls(kind, _conv2d(kind, torch.float16, (16, 320, 64, 64)), 8),
+        "conv2d_float16_16x320x64x64_x8": lambda: _calls(
+            kind, _conv2d(kind, torch.float16, (16, 320, 64, 64)), 8
+        ),
         "copy_128mib_x16": lambda: _calls(kind, _copy(kind, 128), 16),
         "dispatch_1000": lambda: _calls(kind, _dispatch(kind), 1000),
     }
@@ -112,7 +124,12 @@ def _conv2d(device: str, dtype: Any, shape: tuple[int, int, int, int]) -> Callab
     import torch
 
     channels = shape[1]
-    return partial(torch.nn.functional.conv2d, _random(device, dtype, shape), _random(device, dtype, (channels, channels, 3, 3)), padding=1)
+    return partial(
+        torch.nn.functional.conv2d,
+        _random(device, dtype, shape),
+        _random(device, dtype, (channels, channels, 3, 3)),
+        padding=1,
+    )
 
 
 def _copy(device: str, mebibytes: int) -> Callable[[], Any]:
@@ -134,4 +151,6 @@ def _random(device: str, dtype: Any, shape: tuple[int, ...]) -> Any:
     """Seeded normal numbers, from a generator of their own: the process's is the arms'."""
     import torch
 
-    return torch.randn(shape, generator=torch.Generator(device).manual_seed(0), device=device, dtype=dtype)
+    return torch.randn(
+        shape, generator=torch.Generator(device).manual_seed(0), device=device, dtype=dtype
+    )

@@ -33,8 +33,16 @@ def _flags() -> dict[str, Flag]:
     cuda, cudnn = torch.backends.cuda, torch.backends.cudnn
     attributes = [
         ("torch.backends.cuda.matmul.allow_tf32", cuda.matmul, "allow_tf32"),
-        ("torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction", cuda.matmul, "allow_fp16_reduced_precision_reduction"),
-        ("torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction", cuda.matmul, "allow_bf16_reduced_precision_reduction"),
+        (
+            "torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction",
+            cuda.matmul,
+            "allow_fp16_reduced_precision_reduction",
+        ),
+        (
+            "torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction",
+            cuda.matmul,
+            "allow_bf16_reduced_precision_reduction",
+        ),
         ("torch.backends.cudnn.allow_tf32", cudnn, "allow_tf32"),
         ("torch.backends.cudnn.benchmark", cudnn, "benchmark"),
         ("torch.backends.cudnn.deterministic", cudnn, "deterministic"),
@@ -43,27 +51,39 @@ def _flags() -> dict[str, Flag]:
     flags = {name: _attribute(holder, attribute) for name, holder, attribute in attributes}
     for kind in ("flash", "mem_efficient", "math", "cudnn"):
         name = f"torch.backends.cuda.{kind}_sdp"
-        flags[name] = Flag(getattr(cuda, f"{kind}_sdp_enabled"), getattr(cuda, f"enable_{kind}_sdp"))
+        flags[name] = Flag(
+            getattr(cuda, f"{kind}_sdp_enabled"), getattr(cuda, f"enable_{kind}_sdp")
+        )
     for device in ("cpu", "cuda"):
-        flags[f"torch.autocast({device!r})"] = Flag(partial(torch.is_autocast_enabled, device), partial(torch.set_autocast_enabled, device))
+        flags[f"torch.autocast({device!r})"] = Flag(
+            partial(torch.is_autocast_enabled, device), partial(torch.set_autocast_enabled, device)
+        )
     flags["torch default dtype"] = Flag(torch.get_default_dtype, torch.set_default_dtype)
     flags["torch number of threads"] = Flag(torch.get_num_threads, torch.set_num_threads)
     flags["torch gradients"] = Flag(torch.is_grad_enabled, torch.set_grad_enabled)
-    # The debug mode also tells "warn only" apart, which the plain switch would lose when it is put back.
-    flags["torch deterministic debug mode"] = Flag(torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode)
+    # The debug mode also tells "warn only" apart, which the plain switch would lose when it is put
+    # back.
+    flags["torch deterministic debug mode"] = Flag(
+        torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode
+    )
     return flags | _attention_backend()
 
 
 def _attention_backend() -> dict[str, Flag]:
     """The attention backend that diffusers keeps per process; empty where this diffusers has none.
 
-    ``set_attention_backend`` changes it for every later pipeline and offers no public way to read it.
+    ``set_attention_backend`` changes it for every later pipeline and offers no public way to read
+    it.
     """
     try:
         from diffusers.models.attention_dispatch import _AttentionBackendRegistry as Registry
     except ImportError:
         return {}
-    return {"diffusers attention backend": _attribute(Registry, "_active_backend")} if hasattr(Registry, "_active_backend") else {}
+    return (
+        {"diffusers attention backend": _attribute(Registry, "_active_backend")}
+        if hasattr(Registry, "_active_backend")
+        else {}
+    )
 
 
 def snapshot() -> Mapping[str, Any]:
@@ -92,8 +112,8 @@ def guarded(owner: str) -> Iterator[None]:
         owner: who is blamed, "setup 'tf32'".
 
     Raises:
-        LeakedFlagError: a switch was left changed. It is put back first, so that nothing measured later is touched. An exception from
-            inside the block goes on instead.
+        LeakedFlagError: a switch was left changed. It is put back first, so that nothing measured
+            later is touched. An exception from inside the block goes on instead.
     """
     before = snapshot()
     try:
@@ -104,8 +124,9 @@ def guarded(owner: str) -> Iterator[None]:
     leaked = _restore(before)
     if leaked:
         raise LeakedFlagError(
-            f"{owner} left process-global flags behind: {'; '.join(leaked)}. They are put back. An optimization may hold flags only inside "
-            "its slot: set them in the context manager of Optimization.slot and restore them there."
+            f"{owner} left process-global flags behind: {'; '.join(leaked)}. They are put back. An"
+            " optimization may hold flags only inside its slot: set them in the context manager of"
+            " Optimization.slot and restore them there."
         )
 
 
@@ -134,7 +155,8 @@ def holding(values: Mapping[str, Any]) -> Iterator[None]:
     for name, value in before.items():
         if value == UNREADABLE:
             raise UsageMistakeError(
-                f"{name} cannot be held: its newer twin (fp32_precision) was set in this process. Set one of the two, not both."
+                f"{name} cannot be held: its newer twin (fp32_precision) was set in this process."
+                " Set one of the two, not both."
             )
     try:
         for name, flag in flags.items():

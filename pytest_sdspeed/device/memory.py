@@ -12,7 +12,8 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 class ResidentMemory:
     """Resident memory of this process, whose peak Linux lets a process reset (proc(5), ``clear_refs``).
 
-    Memory that was freed but not given back to the system is used again unseen, so that a figure is a lower bound.
+    Memory that was freed but not given back to the system is used again unseen, so that a figure is
+    a lower bound.
 
     Args:
         status, clear: the two files.
@@ -72,5 +73,10 @@ class CudaMemory:
     def shortage(self) -> str:
         """What torch had allocated when it was refused more, and the device's memory."""
         free, total = self._cuda.mem_get_info()
-        peak, free, total = (f"{size / 2**30:.2f} GiB" for size in (self._cuda.max_memory_allocated(), free, total))
-        return f"; {peak} were allocated and it asked for more; of the device's {total}, {free} are free"
+        peak, free, total = (
+            f"{size / 2**30:.2f} GiB" for size in (self._cuda.max_memory_allocated(), free, total)
+        )
+        return (
+            f"; {peak} were allocated and it asked for more; of the device's {total}, {free} are"
+            " free"
+        )

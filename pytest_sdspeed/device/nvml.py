@@ -20,7 +20,8 @@ _LIMITS = {
     0x40: "HW thermal slowdown",
     0x80: "HW power brake",
 }
-"""Bits of NVML's clocks event reasons (nvml.h, ``nvmlClocksEventReason*``) that are limits; the others are idling and chosen settings."""
+"""Bits of NVML's clocks event reasons (nvml.h, ``nvmlClocksEventReason*``) that are limits; the
+others are idling and chosen settings."""
 
 
 class NvmlTelemetry:
@@ -44,7 +45,9 @@ class NvmlTelemetry:
         """Everything; the limits on the clock first, since they fade when the device idles."""
         mask = self._asked("nvmlDeviceGetCurrentClocksEventReasons")
         return Reading(
-            reasons=None if mask is None else tuple(name for bit, name in _LIMITS.items() if mask & bit),
+            reasons=(
+                None if mask is None else tuple(name for bit, name in _LIMITS.items() if mask & bit)
+            ),
             sm_clock_mhz=self._asked("nvmlDeviceGetClockInfo", self._nvml.NVML_CLOCK_SM),
             energy_j=self.energy_j(),
             power_w=_scaled(self._asked("nvmlDeviceGetPowerUsage"), 1e-3),
@@ -66,17 +69,25 @@ def opened(uuid: Callable[[], str]) -> Telemetry:
     """Telemetry of a CUDA device, or one that tells nothing and says why.
 
     Args:
-        uuid: tells the device's own, as CUDA gives it, which orders devices otherwise than NVML does.
+        uuid: tells the device's own, as CUDA gives it, which orders devices otherwise than NVML
+            does.
     """
     try:
         nvml = import_module("pynvml")
         nvml.nvmlInit()
         found = NvmlTelemetry(nvml, _handle(nvml, uuid().removeprefix("GPU-").removeprefix("MIG-")))
     except ImportError:
-        return UnknownTelemetry("GPU telemetry is unknown: nvidia-ml-py is not installed: pip install 'pytest-sdspeed[gpu]'")
+        return UnknownTelemetry(
+            "GPU telemetry is unknown: nvidia-ml-py is not installed: pip install"
+            " 'pytest-sdspeed[gpu]'"
+        )
     except Exception as error:  # noqa: BLE001 - whatever it raises, there is no telemetry
         return UnknownTelemetry(f"GPU telemetry is unknown: {type(error).__name__}: {error}")
-    return UnknownTelemetry("GPU telemetry is unknown: NVML tells nothing of this device") if found.read().empty else found
+    return (
+        UnknownTelemetry("GPU telemetry is unknown: NVML tells nothing of this device")
+        if found.read().empty
+        else found
+    )
 
 
 def _handle(nvml: Any, uuid: str) -> Any:

@@ -41,7 +41,11 @@ def quiet(level: int = logging.ERROR) -> Iterator[None]:
 
 @contextmanager
 def _quiet_imports() -> Iterator[None]:
-    before = {variable: os.environ.get(variable) for library, variable in _VERBOSITY.items() if library not in sys.modules}
+    before = {
+        variable: os.environ.get(variable)
+        for library, variable in _VERBOSITY.items()
+        if library not in sys.modules
+    }
     os.environ.update(dict.fromkeys(before, "error"))
     try:
         yield

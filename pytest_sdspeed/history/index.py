@@ -1,6 +1,7 @@
 """An index of a place of stored runs, in SQLite: what a history keeps of every file, so that only new and changed files are read.
 
-It is a cache. Whatever is wrong with it, it is made anew; where it cannot be used, the files are read without it.
+It is a cache. Whatever is wrong with it, it is made anew; where it cannot be used, the files are
+read without it.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
     from pytest_sdspeed.history.places import Found, Place, Stamp
 
 PATIENCE_S = 2.0
-"""How long to wait for another process that writes the index: it writes for milliseconds, unless it hangs."""
+"""How long to wait for another process that writes the index: it writes for milliseconds, unless it
+hangs."""
 _BATCH = 200
-"""Files that are read, then written in one step: a run that is killed leaves what it has read, and no other one waits for long."""
+"""Files that are read, then written in one step: a run that is killed leaves what it has read, and
+no other one waits for long."""
 _DAMAGE = (sqlite3.DatabaseError, ValueError, TypeError, LookupError)
 """What a damaged index raises, one way or another."""
 _SOUND = (
@@ -44,7 +47,8 @@ def contents(place: Place) -> Contents:
     """What is known of every stored run at a place, by its index, which is brought up to date.
 
     Returns:
-        What the files hold; with what was found stand the lines on what kept the index from being used, or a part from being read.
+        What the files hold; with what was found stand the lines on what kept the index from being
+        used, or a part from being read.
 
     Raises:
         PlaceError: the place cannot be read at all.
@@ -114,7 +118,9 @@ def _copied(index: Path) -> sqlite3.Connection:
     """An index in memory: a copy of the one on the disk where that can be read, else a new one."""
     memory = _connected(":memory:")
     try:
-        with closing(sqlite3.connect(f"{index.resolve().as_uri()}?mode=ro", timeout=0, uri=True)) as disk:
+        with closing(
+            sqlite3.connect(f"{index.resolve().as_uri()}?mode=ro", timeout=0, uri=True)
+        ) as disk:
             index_tables.check(disk)
             disk.backup(memory)
     except (sqlite3.DatabaseError, ValueError):
@@ -132,7 +138,11 @@ def _updated(connection: sqlite3.Connection, place: Place, found: Found) -> Cont
             index_tables.forget(connection, gone)
             index_tables.tidy(connection)
     # By name they are ordered by date, as they are when they come back.
-    new = sorted(path for path, (_, stamp) in found.files.items() if stamp == UNKNOWN or known.get(path) != stamp)
+    new = sorted(
+        path
+        for path, (_, stamp) in found.files.items()
+        if stamp == UNKNOWN or known.get(path) != stamp
+    )
     for start in range(0, len(new), _BATCH):
         batch, lost = _read(place, found, new[start : start + _BATCH])
         with _transaction(connection):
@@ -148,11 +158,15 @@ def _updated(connection: sqlite3.Connection, place: Place, found: Found) -> Cont
         return index_tables.contents(connection)._replace(found=found)
 
 
-def _read(place: Place, found: Found, paths: Sequence[str]) -> tuple[dict[str, tuple[Stamp, FileFacts]], PlaceError | None]:
+def _read(
+    place: Place, found: Found, paths: Sequence[str]
+) -> tuple[dict[str, tuple[Stamp, FileFacts]], PlaceError | None]:
     """What files hold, by path; and where the place was lost meanwhile, how: then only of the first ones."""
     batch = {}
     try:
-        for path, content in zip(paths, place.fetch([found.files[path][0] for path in paths]), strict=True):
+        for path, content in zip(
+            paths, place.fetch([found.files[path][0] for path in paths]), strict=True
+        ):
             batch[path] = read(found.files[path][1], content)
     except PlaceError as error:
         return batch, error
@@ -178,5 +192,7 @@ def read(stamp: Stamp, content: bytes | OSError) -> tuple[Stamp, FileFacts]:
     from pytest_sdspeed.history.parsing import file_facts
 
     if isinstance(content, OSError):
-        return UNKNOWN, FileFacts(run=None, wrong=(("damaged", f"cannot be read: {content.strerror or content}"),))
+        return UNKNOWN, FileFacts(
+            run=None, wrong=(("damaged", f"cannot be read: {content.strerror or content}"),)
+        )
     return stamp, file_facts(content, max(stamp.mtime_ns, 0) / 1e9)

@@ -35,12 +35,13 @@ COMMIT;
 """
 """``series``, ``versions`` and ``canary_s`` are numbers of texts, as many results share one."""
 _RESULTS = (
-    "SELECT file, series, samples, versions, canary_s, verdict, speedup, low, high, latency_s, baseline_latency_s, reference "
-    "FROM results ORDER BY file, number"
+    "SELECT file, series, samples, versions, canary_s, verdict, speedup, low, high, latency_s,"
+    " baseline_latency_s, reference FROM results ORDER BY file, number"
 )
 _OTHERS = (
-    "SELECT coalesce(sum(NOT own), 0), coalesce(sum(own * of_others), 0) FROM "
-    "(SELECT of_others, id IN (SELECT file FROM results UNION SELECT file FROM wrong) AS own FROM files WHERE of_others > 0)"
+    "SELECT coalesce(sum(NOT own), 0), coalesce(sum(own * of_others), 0) FROM (SELECT of_others, id"
+    " IN (SELECT file FROM results UNION SELECT file FROM wrong) AS own FROM files WHERE of_others"
+    " > 0)"
 )
 
 
@@ -51,7 +52,8 @@ class StoredFile(NamedTuple):
         path: from its place, printable.
         run: what holds for all its results.
         of_others: how many of its benchmarks are not this plugin's.
-        results: of this plugin, in order, each with its series and what tells its samples from others.
+        results: of this plugin, in order, each with its series and what tells its samples from
+            others.
     """
 
     path: str
@@ -65,9 +67,11 @@ class Contents(NamedTuple):
 
     Attributes:
         files: those that hold runs.
-        wrong: path of a file, from the folder, printable; what kind of thing is wrong with it, and what.
+        wrong: path of a file, from the folder, printable; what kind of thing is wrong with it, and
+            what.
         files_of_others: how many files hold nothing of this plugin.
-        benchmarks_of_others: how many benchmarks that are not this plugin's stand in files that hold its own.
+        benchmarks_of_others: how many benchmarks that are not this plugin's stand in files that
+            hold its own.
         found: what lies there.
     """
 
@@ -80,7 +84,9 @@ class Contents(NamedTuple):
 
 def is_empty(connection: sqlite3.Connection) -> bool:
     """Whether nothing was ever written to a database."""
-    return not any(_mark(connection, name) for name in ("application_id", "user_version", "schema_version"))
+    return not any(
+        _mark(connection, name) for name in ("application_id", "user_version", "schema_version")
+    )
 
 
 def check(connection: sqlite3.Connection) -> None:
@@ -100,22 +106,29 @@ def _mark(connection: sqlite3.Connection, name: str) -> int:
 
 def stamps(connection: sqlite3.Connection) -> dict[str, Stamp]:
     """The files of an index, by path."""
-    return {path: Stamp(*stamp) for path, *stamp in connection.execute("SELECT path, mtime_ns, size, marks FROM files")}
+    return {
+        path: Stamp(*stamp)
+        for path, *stamp in connection.execute("SELECT path, mtime_ns, size, marks FROM files")
+    }
 
 
 def forget(connection: sqlite3.Connection, paths: Iterable[str]) -> None:
     """Take files out of an index; those that are not in it are ignored."""
     named = [(path,) for path in paths]
-    connection.executemany("DELETE FROM results WHERE file = (SELECT id FROM files WHERE path = ?)", named)
-    connection.executemany("DELETE FROM wrong WHERE file = (SELECT id FROM files WHERE path = ?)", named)
+    connection.executemany(
+        "DELETE FROM results WHERE file = (SELECT id FROM files WHERE path = ?)", named
+    )
+    connection.executemany(
+        "DELETE FROM wrong WHERE file = (SELECT id FROM files WHERE path = ?)", named
+    )
     connection.executemany("DELETE FROM files WHERE path = ?", named)
 
 
 def tidy(connection: sqlite3.Connection) -> None:
     """Drop texts that no result has any more."""
     connection.execute(
-        "DELETE FROM texts WHERE id NOT IN "
-        "(SELECT series FROM results UNION SELECT versions FROM results UNION SELECT canary_s FROM results)"
+        "DELETE FROM texts WHERE id NOT IN (SELECT series FROM results UNION SELECT versions FROM"
+        " results UNION SELECT canary_s FROM results)"
     )
 
 
@@ -130,13 +143,18 @@ def insert(connection: sqlite3.Connection, path: str, stamp: Stamp, facts: FileF
     """
     run = facts.run or (None,) * len(RunFacts._fields)
     file = connection.execute(
-        "INSERT INTO files VALUES(NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (path, *stamp, *run, facts.foreign)
+        "INSERT INTO files VALUES(NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (path, *stamp, *run, facts.foreign),
     ).lastrowid
-    connection.executemany("INSERT INTO wrong VALUES(?, ?, ?)", [(file, kind, words) for kind, words in facts.wrong])
+    connection.executemany(
+        "INSERT INTO wrong VALUES(?, ?, ?)", [(file, kind, words) for kind, words in facts.wrong]
+    )
     for number, (series, image_verdict, (*figures, versions, canary_s)) in enumerate(facts.results):
         text_ids = [_text_id(connection, fact) for fact in (series, versions, canary_s)]
         values = (file, number, text_ids[0], image_verdict, *figures, *text_ids[1:])
-        connection.execute("INSERT INTO results VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+        connection.execute(
+            "INSERT INTO results VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values
+        )
 
 
 def _text_id(connection: sqlite3.Connection, fact: Any) -> int:
@@ -151,7 +169,9 @@ def contents(connection: sqlite3.Connection) -> Contents:
     files_of_others, benchmarks_of_others = connection.execute(_OTHERS).fetchone()
     return Contents(
         files=_files(connection),
-        wrong=connection.execute("SELECT path, kind, words FROM wrong JOIN files ON file = id ORDER BY path").fetchall(),
+        wrong=connection.execute(
+            "SELECT path, kind, words FROM wrong JOIN files ON file = id ORDER BY path"
+        ).fetchall(),
         files_of_others=files_of_others,
         benchmarks_of_others=benchmarks_of_others,
     )
@@ -161,15 +181,36 @@ def _files(connection: sqlite3.Connection) -> list[StoredFile]:
     """The files that hold runs, with their results."""
     decoded = _decoded(connection)
     files = {
-        file: StoredFile(path, RunFacts(date, commit, bool(dirty), host, bool(dated), run), of_others, [])
+        file: StoredFile(
+            path, RunFacts(date, commit, bool(dirty), host, bool(dated), run), of_others, []
+        )
         for file, path, date, commit, dirty, host, dated, run, of_others in connection.execute(
-            "SELECT id, path, date, commit_id, dirty, host, dated, run, of_others FROM files WHERE date NOT NULL"
+            "SELECT id, path, date, commit_id, dirty, host, dated, run, of_others FROM files WHERE"
+            " date NOT NULL"
         )
     }
-    names = {file: path.rpartition("/")[2].removesuffix(".json") for file, (path, *_) in files.items()}
-    kinds = {series: Series(*decoded[series]) for (series,) in connection.execute("SELECT DISTINCT series FROM results")}
+    names = {
+        file: path.rpartition("/")[2].removesuffix(".json") for file, (path, *_) in files.items()
+    }
+    kinds = {
+        series: Series(*decoded[series])
+        for (series,) in connection.execute("SELECT DISTINCT series FROM results")
+    }
     rows = connection.execute(_RESULTS)
-    for file, series, samples, versions, canary_s, verdict, speedup, low, high, latency_s, baseline_latency_s, reference in rows:
+    for (
+        file,
+        series,
+        samples,
+        versions,
+        canary_s,
+        verdict,
+        speedup,
+        low,
+        high,
+        latency_s,
+        baseline_latency_s,
+        reference,
+    ) in rows:
         facts = ResultFacts(
             verdict,
             math.nan if speedup is None else speedup,
@@ -182,7 +223,9 @@ def _files(connection: sqlite3.Connection) -> list[StoredFile]:
             decoded[versions],
             decoded[canary_s],
         )
-        files[file].results.append((kinds[series], samples, run_in_history(names[file], files[file].run, facts)))
+        files[file].results.append(
+            (kinds[series], samples, run_in_history(names[file], files[file].run, facts))
+        )
     return list(files.values())
 
 

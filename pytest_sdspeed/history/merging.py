@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import HistoryRun
 
 TWICE_S = 1.0
-"""Two files from before runs had an id are of one run where host, commit and samples are equal and their dates are nearer than this."""
+"""Two files from before runs had an id are of one run where host, commit and samples are equal and
+their dates are nearer than this."""
 
 
 class Kept(NamedTuple):
@@ -30,8 +31,10 @@ class Merged(NamedTuple):
 
     Attributes:
         runs: of every series, by date, then name.
-        files: those that these runs are of, and those whose results have no series, in the same order.
-        wrong: what kind of thing is wrong with a file, and in words that name it, in the order of places and paths.
+        files: those that these runs are of, and those whose results have no series, in the same
+            order.
+        wrong: what kind of thing is wrong with a file, and in words that name it, in the order of
+            places and paths.
     """
 
     runs: dict[Series, list[HistoryRun]]
@@ -41,27 +44,46 @@ class Merged(NamedTuple):
 
 def merged(places: Sequence[tuple[Place, Contents]]) -> Merged:
     """The runs of all places, each once, wherever it lies and however often it was written."""
-    wrong: list[tuple[Kind, str]] = [(kind, f"{place.named(path)}: {words}") for place, held in places for path, kind, words in held.wrong]
+    wrong: list[tuple[Kind, str]] = [
+        (kind, f"{place.named(path)}: {words}")
+        for place, held in places
+        for path, kind, words in held.wrong
+    ]
     files = sorted(
-        (Kept(place, file, held.found.files[file.path][0]) for place, held in places for file in held.files),
+        (
+            Kept(place, file, held.found.files[file.path][0])
+            for place, held in places
+            for file in held.files
+        ),
         key=lambda kept: (kept.file.run.date, kept.file.path.rpartition("/")[2]),
     )
     outdone: dict[int, set[Series]] = {}
     damaged = {(place.named(""), path) for place, held in places for path, *_ in held.wrong}
     for copies in _copies(files):
-        best = min(copies, key=lambda kept: ((kept.place.named(""), kept.file.path) in damaged, -len(kept.file.results)))
+        best = min(
+            copies,
+            key=lambda kept: (
+                (kept.place.named(""), kept.file.path) in damaged,
+                -len(kept.file.results),
+            ),
+        )
         for other in copies:
             if other is not best:
                 outdone[id(other.file)] = {series for series, *_ in best.file.results}
                 if not _figures(other.file) <= _figures(best.file):
-                    words = f"differs from {best.place.named(best.file.path)}, a copy of the same run, which counts"
+                    words = (
+                        f"differs from {best.place.named(best.file.path)}, a copy of the same run,"
+                        " which counts"
+                    )
                     wrong.append(("copy", f"{other.place.named(other.file.path)}: {words}"))
     runs: dict[Series, list[HistoryRun]] = {}
     counted = list(_counted(files, outdone, runs))
     return Merged(runs, counted, wrong)
 
 
-def _counted(files: Iterable[Kept], outdone: dict[int, set[Series]], runs: dict[Series, list[HistoryRun]]) -> Iterator[Kept]:
+def _counted(
+    files: Iterable[Kept], outdone: dict[int, set[Series]], runs: dict[Series, list[HistoryRun]]
+) -> Iterator[Kept]:
     """Put the results of files into the runs of their series, each once; the files that had any to put there, or none at all.
 
     Args:
@@ -89,7 +111,11 @@ def _is_same(run: RunFacts, date: str) -> bool:
     """Whether a run is the one of that date that has its samples, and its id or host and commit."""
     if run.date == date or not run.dated:
         return True
-    return run.id is None and abs((datetime.fromisoformat(run.date) - datetime.fromisoformat(date)).total_seconds()) < TWICE_S
+    return (
+        run.id is None
+        and abs((datetime.fromisoformat(run.date) - datetime.fromisoformat(date)).total_seconds())
+        < TWICE_S
+    )
 
 
 def _copies(files: Iterable[Kept]) -> Iterator[list[Kept]]:
@@ -103,4 +129,7 @@ def _copies(files: Iterable[Kept]) -> Iterator[list[Kept]]:
 
 def _figures(file: StoredFile) -> set[tuple[object, ...]]:
     """What two copies of a run must have in common."""
-    return {(series, samples, run.verdict, run.speedup, run.low, run.high) for series, samples, run in file.results}
+    return {
+        (series, samples, run.verdict, run.speedup, run.low, run.high)
+        for series, samples, run in file.results
+    }

@@ -51,7 +51,12 @@ def file_facts(content: bytes, written: float) -> FileFacts:
         except StoredRunError as error:
             wrong.setdefault("record", _printable(f"{name}: {error}"))
     foreign = sum(extra is None for _, extra in extras)
-    return FileFacts(run=run_facts(stored, written), results=tuple(results), wrong=tuple(wrong.items()), foreign=foreign)
+    return FileFacts(
+        run=run_facts(stored, written),
+        results=tuple(results),
+        wrong=tuple(wrong.items()),
+        foreign=foreign,
+    )
 
 
 def run_facts(stored: Mapping[str, Any], written: float) -> RunFacts:
@@ -112,8 +117,13 @@ def result_facts(record: Mapping[str, Any]) -> ResultFacts:
 
 def _result_facts(record: Mapping[str, Any]) -> ResultFacts:
     if record["verdict"] not in get_args(Verdict):
-        raise ValueError(f"verdict {shortened(record['verdict'])}; valid: {', '.join(get_args(Verdict))}")
-    samples_s = {arm: [[_positive(slot, "a slot") for slot in pair] for pair in pairs] for arm, pairs in record["samples_s"].items()}
+        raise ValueError(
+            f"verdict {shortened(record['verdict'])}; valid: {', '.join(get_args(Verdict))}"
+        )
+    samples_s = {
+        arm: [[_positive(slot, "a slot") for slot in pair] for pair in pairs]
+        for arm, pairs in record["samples_s"].items()
+    }
     latency_s, baseline_latency_s = latencies(samples_s, record["setup"], record["baseline"])
     digest = hashlib.blake2b(json.dumps(samples_s, sort_keys=True).encode(), digest_size=8).digest()
     return ResultFacts(
@@ -126,7 +136,11 @@ def _result_facts(record: Mapping[str, Any]) -> ResultFacts:
         reference=_is_reference(record),
         samples=int.from_bytes(digest, signed=True),
         versions={_utf8(name): _utf8(version) for name, version in record["versions"].items()},
-        canary_s={_utf8(name): _mean(taken, name) for name, taken in (record.get("canary_s") or {}).items() if taken},
+        canary_s={
+            _utf8(name): _mean(taken, name)
+            for name, taken in (record.get("canary_s") or {}).items()
+            if taken
+        },
     )
 
 
@@ -134,16 +148,25 @@ def _is_reference(record: Mapping[str, Any]) -> bool:
     """Whether others may be compared with it: it passed, or failed by its speed alone."""
     if record["verdict"] == "pass":
         return True
-    if record["setup"] == record["baseline"] or record["verdict"] != "fail" or _image_verdict(record) == "fail":
+    if (
+        record["setup"] == record["baseline"]
+        or record["verdict"] != "fail"
+        or _image_verdict(record) == "fail"
+    ):
         return False
     # NaN is under no floor: an arm that broke has no ratio.
-    return math.isfinite(_ratio(record, "speedup")) and _ratio(record, "high") < _number(record["floor"], "floor")
+    return math.isfinite(_ratio(record, "speedup")) and _ratio(record, "high") < _number(
+        record["floor"], "floor"
+    )
 
 
 def _image_verdict(record: Mapping[str, Any]) -> str | None:
     verdict: Any = record.get("image_verdict")
     if verdict is not None and verdict not in get_args(ImageVerdict):
-        raise StoredRunError(f"not a record of this plugin: image_verdict {shortened(verdict)}; valid: {', '.join(get_args(ImageVerdict))}")
+        raise StoredRunError(
+            f"not a record of this plugin: image_verdict {shortened(verdict)}; valid:"
+            f" {', '.join(get_args(ImageVerdict))}"
+        )
     return cast("str | None", verdict)
 
 

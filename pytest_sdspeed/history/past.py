@@ -36,23 +36,38 @@ class Past:
     @cached_property
     def _stored(self) -> dict[tuple[Any, ...], History]:
         found, self.problems = histories(self._folder)
-        return {(history.table, history.setup, history.baseline, history.device, history.recipe): history for history in found}
+        return {
+            (
+                history.table,
+                history.setup,
+                history.baseline,
+                history.device,
+                history.recipe,
+            ): history
+            for history in found
+        }
 
     @cached_property
     def _info(self) -> Mapping[str, Any]:
         return self._run_info()
 
-    def judged(self, result: Result, others: Mapping[str, tuple[float, float]], test: str) -> History:
+    def judged(
+        self, result: Result, others: Mapping[str, tuple[float, float]], test: str
+    ) -> History:
         """The history of a row, this run its latest, with its changes.
 
         Args:
             result: of the row.
-            others: what this run says of the other setups of its campaign: name -> speed-up and latency in seconds.
+            others: what this run says of the other setups of its campaign: name -> speed-up and
+                latency in seconds.
             test: id of the test, which tells callables apart.
         """
         series, run = series_of(result, test), history_run(result, self._info)
         beside = [
-            self._continued(series._replace(setup=name), replace(run, speedup=speedup, low=speedup, high=speedup, latency_s=latency_s))
+            self._continued(
+                series._replace(setup=name),
+                replace(run, speedup=speedup, low=speedup, high=speedup, latency_s=latency_s),
+            )
             for name, (speedup, latency_s) in others.items()
         ]
         return judged_among(self._continued(series, run), beside)

@@ -27,7 +27,8 @@ class Stamp(NamedTuple):
 
 
 UNKNOWN = Stamp(-1, -1)
-"""Of a file that could not be read, or whose changes its file system does not tell: it is read again the next time."""
+"""Of a file that could not be read, or whose changes its file system does not tell: it is read
+again the next time."""
 
 
 class Found(NamedTuple):
@@ -124,7 +125,10 @@ class Folder:
                             pending.append((entry.path, f"{prefix}{printable(entry.name)}/"))
                         elif entry.name.endswith(".json") and entry.is_file():
                             status = entry.stat()
-                            files[prefix + printable(entry.name)] = entry.path, Stamp(status.st_mtime_ns, status.st_size)
+                            files[prefix + printable(entry.name)] = (
+                                entry.path,
+                                Stamp(status.st_mtime_ns, status.st_size),
+                            )
                         elif is_unfinished(entry.name):
                             unfinished.append(prefix + printable(entry.name))
             except FileNotFoundError:

@@ -38,7 +38,8 @@ class StoredRun:
         where: path or address of its file.
         results: those of this plugin, in order.
         facts: what is known of the run as a whole, label -> text.
-        passed_over: benchmarks of the file that are not this plugin's, and why the others could not be read.
+        passed_over: benchmarks of the file that are not this plugin's, and why the others could not
+            be read.
     """
 
     where: str
@@ -49,7 +50,10 @@ class StoredRun:
 
 def run_files(folder: Path) -> list[Path]:
     """Files of stored runs below a folder, the oldest first: by the date in the file, since copies have other times."""
-    return sorted((path for path in folder.rglob("*.json") if path.is_file()), key=lambda path: (_date(path), path.name))
+    return sorted(
+        (path for path in folder.rglob("*.json") if path.is_file()),
+        key=lambda path: (_date(path), path.name),
+    )
 
 
 def _date(path: Path) -> str:
@@ -60,14 +64,19 @@ def _date(path: Path) -> str:
             dates = _DATE.findall(file.read())
     except OSError:
         dates = []
-    return dates[-1].decode() if dates else datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat()
+    return (
+        dates[-1].decode()
+        if dates
+        else datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat()
+    )
 
 
 def read_run(path: Path) -> StoredRun:
     """One stored run of this machine.
 
     Raises:
-        StoredRunError: the file cannot be read, is damaged, or holds no result of this plugin; the message names it.
+        StoredRunError: the file cannot be read, is damaged, or holds no result of this plugin; the
+            message names it.
     """
     return _read(Folder(path.parent), str(path), str(path))
 
@@ -119,14 +128,19 @@ def _read(place: Place, where: str, name: str) -> StoredRun:
             except StoredRunError as error:
                 passed_over.append(f"{test}: {error}")
     if not results:
-        raise StoredRunError(f"{name}: no result of this plugin: {'; '.join(passed_over) or 'it is empty'}")
-    return StoredRun(where=name, results=tuple(results), facts=facts_of(stored), passed_over=tuple(passed_over))
+        raise StoredRunError(
+            f"{name}: no result of this plugin: {'; '.join(passed_over) or 'it is empty'}"
+        )
+    return StoredRun(
+        where=name, results=tuple(results), facts=facts_of(stored), passed_over=tuple(passed_over)
+    )
 
 
 def clean(folder: Path, keep: int) -> tuple[int, int]:
     """Delete the pictures below a folder that only older runs name. The runs stay.
 
-    A picture that no run can be seen to name goes too; where a file cannot be read, the pictures beside it stay.
+    A picture that no run can be seen to name goes too; where a file cannot be read, the pictures
+    beside it stay.
 
     Args:
         folder: of stored runs.
@@ -144,7 +158,11 @@ def clean(folder: Path, keep: int) -> tuple[int, int]:
             continue
         runs += bool(named)
         kept |= {path.parent / name for name in named} if runs <= keep else set()
-    gone = [path for path in sorted(folder.rglob(f"{pictures.FOLDER}/*.png")) if path not in kept and path.parent.parent not in spared]
+    gone = [
+        path
+        for path in sorted(folder.rglob(f"{pictures.FOLDER}/*.png"))
+        if path not in kept and path.parent.parent not in spared
+    ]
     freed = sum(path.stat().st_size for path in gone)
     for path in gone:
         path.unlink()
@@ -163,11 +181,15 @@ def facts_of(stored: Mapping[str, Any]) -> dict[str, str]:
     known = {
         "date": stored.get("datetime"),
         "command": own.get("command"),
-        "commit": f"{commit['id']}{changed}" if commit.get("id") not in (None, _NO_COMMIT) else None,
+        "commit": (
+            f"{commit['id']}{changed}" if commit.get("id") not in (None, _NO_COMMIT) else None
+        ),
         "branch": commit.get("branch"),
         "device": own.get("device"),
         "host": machine.get("node"),
-        "system": " ".join(str(machine[name]) for name in ("system", "release", "machine") if machine.get(name)),
+        "system": " ".join(
+            str(machine[name]) for name in ("system", "release", "machine") if machine.get(name)
+        ),
         "Python": machine.get("python_version"),
         "processor": section(machine, "cpu").get("brand_raw"),
     }

@@ -22,9 +22,29 @@ if TYPE_CHECKING:
 
     from pytest_sdspeed.history.places import Place
 
-_DATES = ("LastModified", "last_modified", "Last-Modified", "modified", "updated", "mtime", "created")
-_CHECKSUMS = ("ETag", "etag", "md5Hash", "content_md5", "Content-MD5", "Digest", "checksum", "generation", "sha", "blob_id")
-"""What the file systems of fsspec call what changes with a file: S3, GCS, Azure, HTTP, WebDAV, SFTP, GitHub, the hub."""
+_DATES = (
+    "LastModified",
+    "last_modified",
+    "Last-Modified",
+    "modified",
+    "updated",
+    "mtime",
+    "created",
+)
+_CHECKSUMS = (
+    "ETag",
+    "etag",
+    "md5Hash",
+    "content_md5",
+    "Content-MD5",
+    "Digest",
+    "checksum",
+    "generation",
+    "sha",
+    "blob_id",
+)
+"""What the file systems of fsspec call what changes with a file: S3, GCS, Azure, HTTP, WebDAV,
+SFTP, GitHub, the hub."""
 
 
 def is_address(text: str) -> bool:
@@ -48,7 +68,8 @@ class Remote:
     """An address of stored runs. Nothing is asked of its file system before it is scanned.
 
     Args:
-        address: as fsspec knows it (``s3://bucket/runs``), its credentials wherever its file system looks for them.
+        address: as fsspec knows it (``s3://bucket/runs``), its credentials wherever its file system
+            looks for them.
     """
 
     def __init__(self, address: str) -> None:
@@ -57,7 +78,9 @@ class Remote:
     @property
     def index(self) -> Path:
         """The file of its index, in this user's cache."""
-        name = hashlib.sha256(self._address.rstrip("/").encode(errors="surrogateescape")).hexdigest()[:32]
+        name = hashlib.sha256(
+            self._address.rstrip("/").encode(errors="surrogateescape")
+        ).hexdigest()[:32]
         return _cache() / "pytest-sdspeed" / f"{name}.sqlite3"
 
     def named(self, path: str) -> str:
@@ -73,11 +96,14 @@ class Remote:
         try:
             file_system, root = url_to_fs(self._address)
         except ImportError as error:
-            raise PlaceError(f"{self.named('')}: its protocol needs a package that is not installed: {error}") from None
+            raise PlaceError(
+                f"{self.named('')}: its protocol needs a package that is not installed: {error}"
+            ) from None
         except Exception as error:  # noqa: BLE001 - file systems raise what they like
             if isinstance(error, ValueError) and "Protocol not known" in str(error):
                 raise PlaceError(
-                    f"{self.named('')}: unknown protocol; valid: a folder, or an address that fsspec knows (s3://, gs://, az://, sftp://, ...)"
+                    f"{self.named('')}: unknown protocol; valid: a folder, or an address that"
+                    " fsspec knows (s3://, gs://, az://, sftp://, ...)"
                 ) from None
             raise self._failed(error) from None
         return file_system, root
@@ -86,7 +112,8 @@ class Remote:
         """Every JSON file below the address. Folders of pictures are not listed.
 
         Raises:
-            PlaceError: the address cannot be read, or a part of it for another reason than its permissions.
+            PlaceError: the address cannot be read, or a part of it for another reason than its
+                permissions.
         """
         file_system, root = self._opened
         files: dict[str, tuple[str, Stamp]] = {}
@@ -100,14 +127,19 @@ class Remote:
                 if not (prefix and isinstance(error, (FileNotFoundError, PermissionError))):
                     raise self._failed(error) from None
                 # A folder that is gone was looked at while it went.
-                problems += [f"sd history: {self.named(prefix)}: no permission"] if isinstance(error, PermissionError) else []
+                problems += (
+                    [f"sd history: {self.named(prefix)}: no permission"]
+                    if isinstance(error, PermissionError)
+                    else []
+                )
                 continue
             for info in entries:
                 location = info["name"].rstrip("/")
                 name = location.rpartition("/")[2]
                 path = prefix + printable(name)
                 if location == inside.rstrip("/"):
-                    # Object stores may list a folder in itself, and a file as the only one below it.
+                    # Object stores may list a folder in itself, and a file as the only one below
+                    # it.
                     if info["type"] == "file" and not prefix and len(entries) == 1 and info["size"]:
                         raise PlaceError(f"{self.named('')}: is no folder")
                 elif info["type"] == "directory":
@@ -130,7 +162,9 @@ class Remote:
         except Exception as error:  # noqa: BLE001 - file systems raise what they like
             raise self._failed(error) from None
         for content in contents:
-            if isinstance(content, Exception) and not isinstance(content, (FileNotFoundError, PermissionError)):
+            if isinstance(content, Exception) and not isinstance(
+                content, (FileNotFoundError, PermissionError)
+            ):
                 raise self._failed(content)
             yield content
 
@@ -142,11 +176,19 @@ class Remote:
             PlaceError: the connection broke.
         """
         # A stored file is somebody else's: it names no picture outside its folder.
-        wanted = [name for name in dict.fromkeys(names) if PurePosixPath(name).parts == (pictures.FOLDER, PurePosixPath(name).name)]
+        wanted = [
+            name
+            for name in dict.fromkeys(names)
+            if PurePosixPath(name).parts == (pictures.FOLDER, PurePosixPath(name).name)
+        ]
         with TemporaryDirectory() as temporary:
             folder = Path(temporary)
             (folder / pictures.FOLDER).mkdir()
-            for name, content in zip(wanted, self.fetch([f"{run.rpartition('/')[0]}/{name}" for name in wanted]), strict=True):
+            for name, content in zip(
+                wanted,
+                self.fetch([f"{run.rpartition('/')[0]}/{name}" for name in wanted]),
+                strict=True,
+            ):
                 if isinstance(content, bytes):
                     (folder / name).write_bytes(content)
             yield folder
@@ -157,8 +199,14 @@ class Remote:
             return PlaceError(f"{self.named('')}: does not exist: check the address")
         told = CREDENTIALS.sub("//***@", " ".join(str(error).split()))
         if isinstance(error, PermissionError):
-            return PlaceError(f"{self.named('')}: no permission: {told}: check the credentials and what they allow")
-        return PlaceError(f"{self.named('')}: {type(error).__name__}: {told}: check the address, the connection and the credentials")
+            return PlaceError(
+                f"{self.named('')}: no permission: {told}: check the credentials and what they"
+                " allow"
+            )
+        return PlaceError(
+            f"{self.named('')}: {type(error).__name__}: {told}: check the address, the connection"
+            " and the credentials"
+        )
 
 
 def _stamp(info: Mapping[str, Any]) -> Stamp:
@@ -169,7 +217,9 @@ def _stamp(info: Mapping[str, Any]) -> Stamp:
 
 def _written_ns(info: Mapping[str, Any]) -> int:
     """When a file was written, nanoseconds since the epoch; 0 where its file system does not tell in a way that is known here."""
-    date = next((info[name] for name in _DATES if isinstance(info.get(name), (datetime, float, int))), 0)
+    date = next(
+        (info[name] for name in _DATES if isinstance(info.get(name), (datetime, float, int))), 0
+    )
     return int((date.timestamp() if isinstance(date, datetime) else date) * 1e9)
 
 

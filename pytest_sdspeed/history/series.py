@@ -54,7 +54,8 @@ def histories(*folders: Path) -> tuple[tuple[History, ...], tuple[str, ...]]:
     """All histories below folders of stored runs, without their changes, and lines on what was passed over.
 
     Args:
-        folders: such as that of ``--benchmark-storage``; where there is none, there are no histories.
+        folders: such as that of ``--benchmark-storage``; where there is none, there are no
+            histories.
     """
     found = gathered([Folder(folder) for folder in folders])
     return found.histories, found.problems
@@ -63,7 +64,8 @@ def histories(*folders: Path) -> tuple[tuple[History, ...], tuple[str, ...]]:
 def gathered(places: Sequence[Place]) -> Gathered:
     """What places hold together. A place that cannot be read is named, and the others are read.
 
-    What is there twice counts once: two tests that share a campaign, two files that hold the same run.
+    What is there twice counts once: two tests that share a campaign, two files that hold the same
+    run.
     """
     held: list[tuple[Place, Contents]] = []
     problems: list[str] = []
@@ -101,7 +103,13 @@ def series_of(result: Result, test: str) -> Series:
     """
     from pytest_sdspeed.store.records import recipe_key, stored_recipe
 
-    return Series(result.table, result.setup, result.baseline, result.device, recipe_key(stored_recipe(result), test))
+    return Series(
+        result.table,
+        result.setup,
+        result.baseline,
+        result.device,
+        recipe_key(stored_recipe(result), test),
+    )
 
 
 def history_run(result: Result, run_info: Mapping[str, Any]) -> HistoryRun:
@@ -118,10 +126,14 @@ def history_run(result: Result, run_info: Mapping[str, Any]) -> HistoryRun:
 
     # Its pictures say nothing here, and storing them costs.
     stored = record(replace(result, exhibits=()))
-    return run_in_history("", run_facts(run_info, datetime.now(UTC).timestamp()), result_facts(stored))
+    return run_in_history(
+        "", run_facts(run_info, datetime.now(UTC).timestamp()), result_facts(stored)
+    )
 
 
-def _passed_over(held: Iterable[tuple[Place, Contents]], wrong: Iterable[tuple[Kind, str]]) -> Iterator[str]:
+def _passed_over(
+    held: Iterable[tuple[Place, Contents]], wrong: Iterable[tuple[Kind, str]]
+) -> Iterator[str]:
     """What was not read, and why: a line each for the first few files of a kind, and one on what is not this plugin's."""
     lines: dict[Kind, list[str]] = {kind: [] for kind in _KINDS}
     others = [0, 0]
@@ -129,13 +141,17 @@ def _passed_over(held: Iterable[tuple[Place, Contents]], wrong: Iterable[tuple[K
         lines[kind].append(line)
     for place, stored in held:
         lines["unfinished"] += [
-            f"{place.named(path)}: left by a run that was killed, or is being written" for path in stored.found.unfinished
+            f"{place.named(path)}: left by a run that was killed, or is being written"
+            for path in stored.found.unfinished
         ]
         others = [others[0] + stored.files_of_others, others[1] + stored.benchmarks_of_others]
     for kind, what in _KINDS.items():
         yield from _capped(lines[kind], what)
     if any(others):
-        yield f"sd history: not this plugin's: {others[0]} files, and {others[1]} benchmarks in files that hold its own too"
+        yield (
+            f"sd history: not this plugin's: {others[0]} files, and {others[1]} benchmarks in files"
+            " that hold its own too"
+        )
 
 
 def _capped(lines: list[str], what: str) -> Iterator[str]:

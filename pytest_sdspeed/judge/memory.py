@@ -21,7 +21,9 @@ class MemoryJudgement(NamedTuple):
     note: str = ""
 
 
-def judge_memory(peak: int | None, baseline_peak: int | None, bound: float | None, *, exact: bool = True) -> MemoryJudgement:
+def judge_memory(
+    peak: int | None, baseline_peak: int | None, bound: float | None, *, exact: bool = True
+) -> MemoryJudgement:
     """Hold a row's peak memory against its baseline's.
 
     Args:
@@ -31,11 +33,27 @@ def judge_memory(peak: int | None, baseline_peak: int | None, bound: float | Non
         exact: whether peaks are exact; lower bounds are not compared.
     """
     if not exact:
-        return MemoryJudgement(None, note="" if bound is None else "the bound on memory was not judged: on a CPU peaks are lower bounds")
+        return MemoryJudgement(
+            None,
+            note=(
+                ""
+                if bound is None
+                else "the bound on memory was not judged: on a CPU peaks are lower bounds"
+            ),
+        )
     if peak is None or not baseline_peak:
-        return MemoryJudgement(None, note="" if bound is None else "the bound on memory was not judged: the peak is unknown")
+        return MemoryJudgement(
+            None,
+            note="" if bound is None else "the bound on memory was not judged: the peak is unknown",
+        )
     share = peak / baseline_peak
     if bound is None or share <= bound:
         return MemoryJudgement(share)
     sizes = f"{peak / _GIB:.2f} of {baseline_peak / _GIB:.2f} GiB"
-    return MemoryJudgement(share, reason=f"it needs {share:.1%} of its baseline's peak memory ({sizes}), at most {bound:.1%} is documented")
+    return MemoryJudgement(
+        share,
+        reason=(
+            f"it needs {share:.1%} of its baseline's peak memory ({sizes}), at most {bound:.1%} is"
+            " documented"
+        ),
+    )

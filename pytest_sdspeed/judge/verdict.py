@@ -10,12 +10,18 @@ if TYPE_CHECKING:
 
 
 def combined(
-    speed: Verdict, pictures: ImageJudgement | None, control: Interval | None, *, memory: str = "", throttled: str = ""
+    speed: Verdict,
+    pictures: ImageJudgement | None,
+    control: Interval | None,
+    *,
+    memory: str = "",
+    throttled: str = "",
 ) -> tuple[Verdict, tuple[str, ...]]:
     """The verdict of a row, with what decided it apart from its speed.
 
-    Wrong pictures and too much memory fail whatever the machine did to the timing. A GPU that throttled too often, or a control that excludes 1,
-    which says that the same work took different times, leave no speed verdict of the campaign to be trusted.
+    Wrong pictures and too much memory fail whatever the machine did to the timing. A GPU that
+    throttled too often, or a control that excludes 1, which says that the same work took different
+    times, leave no speed verdict of the campaign to be trusted.
 
     Args:
         speed: what the looks decided.
@@ -25,7 +31,8 @@ def combined(
         throttled: why throttling ended the campaign, or "".
 
     Returns:
-        The verdict, and the reasons in words; a powerless picture gate is a reason without being a failure.
+        The verdict, and the reasons in words; a powerless picture gate is a reason without being a
+        failure.
     """
     said = (*(pictures.reasons if pictures else ()), *filter(None, (memory,)))
     if memory or (pictures and pictures.verdict == "fail"):
@@ -33,6 +40,7 @@ def combined(
     broken = [throttled] if throttled else []
     if control is not None and control.excludes_one:
         broken.append(
-            f"A/A control x{control.speedup:.3f} [{control.low:.3f}, {control.high:.3f}] excludes x1: equal work took unequal time"
+            f"A/A control x{control.speedup:.3f} [{control.low:.3f}, {control.high:.3f}] excludes"
+            " x1: equal work took unequal time"
         )
     return ("invalid", (*broken, *said)) if broken else (speed, said)

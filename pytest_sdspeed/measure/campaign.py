@@ -10,7 +10,13 @@ from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_sdspeed.errors import GenerationError, OutOfMemoryError, SdSpeedError, ThrottledError, explained
+from pytest_sdspeed.errors import (
+    GenerationError,
+    OutOfMemoryError,
+    SdSpeedError,
+    ThrottledError,
+    explained,
+)
 from pytest_sdspeed.judge.speed import intervals, stopping, throttling
 from pytest_sdspeed.measure.canary import CanaryTimes, both, time_canary
 from pytest_sdspeed.measure.collector import collecting_between_slots
@@ -65,15 +71,19 @@ def run_campaign(
         clock: tells time and waits for the device.
         memory: meter of the warm-up generations.
         telemetry: asked right before and right after every timed region.
-        canary: the operations that are timed right before and right after the timed part, asked for after warm-up.
+        canary: the operations that are timed right before and right after the timed part, asked for
+            after warm-up.
         watch: called before every generation, outside the timed region.
 
     Returns:
-        The record. An arm that raises leaves the campaign with its error there; everything measured so far is kept. Where the baseline
-        raises, or the device no longer answers, the campaign ends, and every row that was not decided carries that error.
+        The record. An arm that raises leaves the campaign with its error there; everything measured
+        so far is kept. Where the baseline raises, or the device no longer answers, the campaign
+        ends, and every row that was not decided carries that error.
     """
     meter, said = memory or UnknownMemory(), telemetry or UnknownTelemetry()
-    return _Campaign(baseline, rows, limits, clock, memory=meter, telemetry=said, canary=canary, watch=watch).run()
+    return _Campaign(
+        baseline, rows, limits, clock, memory=meter, telemetry=said, canary=canary, watch=watch
+    ).run()
 
 
 class _Campaign:
@@ -93,11 +103,16 @@ class _Campaign:
         self.memory, self.telemetry, self.canary, self.watch = memory, telemetry, canary, watch
         self.arms = {arm.name: arm for arm in (baseline, *rows)}
         if len(self.arms) != len(rows) + 1 or CONTROL in self.arms:
-            raise ValueError(f"arms need distinct names other than {CONTROL!r}: {[baseline.name, *(row.name for row in rows)]}")
+            raise ValueError(
+                f"arms need distinct names other than {CONTROL!r}:"
+                f" {[baseline.name, *(row.name for row in rows)]}"
+            )
         self.active = {row.name: row for row in rows}
         self.samples: Samples = {name: [] for name in (*self.arms, CONTROL)}
         self.pictures: dict[str, dict[Case, Any]] = {name: {} for name in self.arms}
-        self.references: dict[str, dict[Case, Any]] = {name: {} for name, arm in self.arms.items() if arm.reference}
+        self.references: dict[str, dict[Case, Any]] = {
+            name: {} for name, arm in self.arms.items() if arm.reference
+        }
         self.peaks: dict[str, int | None] = {}
         self.costs: dict[str, float] = {}
         self.warm_up_s: dict[str, list[float]] = {}
@@ -127,7 +142,9 @@ class _Campaign:
                 self.canary_after = self._time_canary({} if self.unusable else operations)
                 if not self.unusable:
                     held_out = [arm for arm in self.arms.values() if arm.name not in self.errors]
-                    self.profiles, self.unusable = profiles(held_out, self.limits.case, self.clock, self.watch)
+                    self.profiles, self.unusable = profiles(
+                        held_out, self.limits.case, self.clock, self.watch
+                    )
         self._close()
         return CampaignRecord(
             baseline=self.baseline.name,
@@ -139,7 +156,9 @@ class _Campaign:
             errors=self.errors,
             peak_bytes=self.peaks,
             warm_up_s=self.warm_up_s,
-            control=intervals.control_interval(self.samples[self.baseline.name], self.samples[CONTROL], self.limits.campaigns),
+            control=intervals.control_interval(
+                self.samples[self.baseline.name], self.samples[CONTROL], self.limits.campaigns
+            ),
             looks=self.looks,
             planned_blocks=self.blocks,
             turns=self.turns,
@@ -172,7 +191,9 @@ class _Campaign:
                     break
                 self.warm_up_s.setdefault(arm.name, []).append(taken.duration_s)
                 # Compiling and contention only slow.
-                self.costs[arm.name] = min(taken.duration_s, self.costs.get(arm.name, taken.duration_s))
+                self.costs[arm.name] = min(
+                    taken.duration_s, self.costs.get(arm.name, taken.duration_s)
+                )
                 extra = self.memory.peak_bytes()
                 self.peaks[arm.name] = None if extra is None else arm.held_bytes() + extra
             if self._ended:
@@ -227,19 +248,31 @@ class _Campaign:
     def _plan(self, block_s: float) -> None:
         """Fix the looks, always before the first one."""
         self.block_s = block_s
-        self.blocks = stopping.affordable_blocks(self.limits.max_blocks, block_s, self.limits.budget_s)
+        self.blocks = stopping.affordable_blocks(
+            self.limits.max_blocks, block_s, self.limits.budget_s
+        )
         self.looks = stopping.looks(self.blocks)
 
     def _timed_part(self) -> None:
         gated = bool(self.active)
-        turn_s = 4 * self.costs[self.baseline.name] + 2 * sum(self.costs[name] for name in self.active)
+        turn_s = 4 * self.costs[self.baseline.name] + 2 * sum(
+            self.costs[name] for name in self.active
+        )
         self.turns = self._enough_turns(turn_s)
         self._plan(self.turns * turn_s)
         order = random.Random(self.limits.seed)  # noqa: S311 - an experiment's order, not a secret
         self.started = self.clock.now()
         block, done = 0, False
         while block < self.blocks and not done:
-            if not self._block(block + 1, chain(*(palindrome(self.baseline.name, list(self.active), order) for _ in range(self.turns)))):
+            if not self._block(
+                block + 1,
+                chain(
+                    *(
+                        palindrome(self.baseline.name, list(self.active), order)
+                        for _ in range(self.turns)
+                    )
+                ),
+            ):
                 break
             block = len(self.samples[self.baseline.name])
             # Asked again after a discarded block, a look finds what it found.
@@ -247,7 +280,8 @@ class _Campaign:
                 self._look(block)
             self.timed_s = self.clock.now() - self.started
             if block == stopping.LEAST_BLOCKS:
-                # Contention and compiling only slow: warm-up may have been slower than what follows.
+                # Contention and compiling only slow: warm-up may have been slower than what
+                # follows.
                 self._plan(min(self.block_s, self.timed_s / (block + len(self.discarded))))
             done = not self.active if gated else block in self.looks
             done = done or (block >= stopping.LEAST_BLOCKS and self.timed_s >= self.limits.budget_s)
@@ -257,7 +291,8 @@ class _Campaign:
         """One block. Only arms that finished all of their slots gain a sample, and none does where the GPU throttled.
 
         Returns:
-            False where the campaign ends: the baseline or the device broke, or the GPU throttled too often.
+            False where the campaign ends: the baseline or the device broke, or the GPU throttled
+                too often.
         """
         taken: dict[str, list[float]] = {}
         first = len(self.slots)
@@ -265,7 +300,15 @@ class _Campaign:
             arm = self.baseline if label == CONTROL else self.arms[label]
             if arm.name in self.errors:
                 continue
-            self.watch(Progress(phase="block", arm=arm.name, block=block, blocks=self.blocks, left_s=self._left(block)))
+            self.watch(
+                Progress(
+                    phase="block",
+                    arm=arm.name,
+                    block=block,
+                    blocks=self.blocks,
+                    left_s=self._left(block),
+                )
+            )
             timed = self._generate(arm, self.limits.case)
             if timed is not None:
                 taken.setdefault(label, []).append(timed.duration_s)
@@ -276,7 +319,9 @@ class _Campaign:
             return self._discard(first)
         for label, durations in taken.items():
             if label == CONTROL or label not in self.errors:
-                self.samples[label].append((statistics.median(durations[::2]), statistics.median(durations[1::2])))
+                self.samples[label].append(
+                    (statistics.median(durations[::2]), statistics.median(durations[1::2]))
+                )
         return True
 
     def _discard(self, first: int) -> bool:
@@ -317,7 +362,12 @@ class _Campaign:
             self._leave(arm, explained(arm.name, error))
             return None
         if duration <= 0:
-            self._leave(arm, GenerationError(f"{arm.name} took no time that the clock can tell: let one call do more work"))
+            self._leave(
+                arm,
+                GenerationError(
+                    f"{arm.name} took no time that the clock can tell: let one call do more work"
+                ),
+            )
             return None
         self.pictures[arm.name][case] = pictures
         return _Timed(start, duration, reading, spent_j(energy_j, reading.energy_j))
@@ -333,17 +383,31 @@ class _Campaign:
         if self.unusable:
             self.errors |= {arm.name: self.unusable, self.baseline.name: self.unusable}
         else:
-            self.errors[arm.name] = OutOfMemoryError(f"{error}{self.memory.shortage()}") if isinstance(error, OutOfMemoryError) else error
+            self.errors[arm.name] = (
+                OutOfMemoryError(f"{error}{self.memory.shortage()}")
+                if isinstance(error, OutOfMemoryError)
+                else error
+            )
 
     def _look(self, blocks: int) -> None:
         """Decide what can be decided. A row that fails leaves its share of the error to the others (Holm 1979), which are then asked again."""
         asked_again = True
         while asked_again:
             found = {name: self._decision(name, blocks) for name in self.active}
-            decided = {name: decision for name, decision in found.items() if decision.verdict != "inconclusive"}
-            failed = {name for name, decision in decided.items() if decision.verdict == "fail"} - self.failed
+            decided = {
+                name: decision
+                for name, decision in found.items()
+                if decision.verdict != "inconclusive"
+            }
+            failed = {
+                name for name, decision in decided.items() if decision.verdict == "fail"
+            } - self.failed
             self.decisions |= decided
-            self.active = {name: row for name, row in self.active.items() if name not in decided or not _may_leave(row, decided[name])}
+            self.active = {
+                name: row
+                for name, row in self.active.items()
+                if name not in decided or not _may_leave(row, decided[name])
+            }
             self.failed |= failed
             self.at_stake = max(1, self.at_stake - len(failed))
             asked_again = bool(failed)
@@ -353,7 +417,9 @@ class _Campaign:
         pairs, floor = self.samples[name], self.arms[name].floor
         outer, inner = (self.samples[arm][: len(pairs)] for arm in (self.baseline.name, CONTROL))
         ratios = intervals.log_ratios([outer, inner], [pairs])
-        found = intervals.interval(ratios, stopping.critical(look), stopping.critical(look, self.at_stake))
+        found = intervals.interval(
+            ratios, stopping.critical(look), stopping.critical(look, self.at_stake)
+        )
         verdict = "pass" if floor is None else intervals.decide(found, floor)
         more = None
         if verdict is None and floor is not None:
@@ -373,7 +439,9 @@ class _Campaign:
         An arm that raised keeps what its whole blocks say beside its error.
         """
         if self.throttled and len(self.samples[self.baseline.name]) < stopping.LEAST_BLOCKS:
-            self.errors[self.baseline.name] = ThrottledError(f"invalid: {self.throttled}, and fewer than {stopping.LEAST_BLOCKS} are left")
+            self.errors[self.baseline.name] = ThrottledError(
+                f"invalid: {self.throttled}, and fewer than {stopping.LEAST_BLOCKS} are left"
+            )
         for name, arm in self.arms.items():
             if name in self.decisions or arm is self.baseline:
                 continue
@@ -393,5 +461,7 @@ def _undecided(decision: Decision) -> Decision:
     """What the interval says where no look was planned: it needs the next look, even where it seems to decide."""
     more = decision.more_blocks
     if decision.verdict != "inconclusive":
-        more = next((look - decision.blocks for look in stopping.later_looks(decision.blocks)), None)
+        more = next(
+            (look - decision.blocks for look in stopping.later_looks(decision.blocks)), None
+        )
     return replace(decision, verdict="inconclusive", more_blocks=more)

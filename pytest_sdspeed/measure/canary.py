@@ -32,8 +32,9 @@ class CanaryTimes(NamedTuple):
 def time_canary(operations: Operations, clock: Clock, repeats: int = REPEATS) -> CanaryTimes:
     """Time every operation: one call of each for warm-up, then one of each after the other, ``repeats`` times over.
 
-    The median, since the fastest of a few calls is the luckiest on a machine that others use too. An operation that raises, or that the
-    clock cannot time, is left out. The inputs are let go at the end.
+    The median, since the fastest of a few calls is the luckiest on a machine that others use too.
+    An operation that raises, or that the clock cannot time, is left out. The inputs are let go at
+    the end.
 
     Args:
         operations: what is timed.
@@ -52,12 +53,19 @@ def time_canary(operations: Operations, clock: Clock, repeats: int = REPEATS) ->
             except Exception as error:  # noqa: BLE001 - the canary must never break a campaign
                 errors[name] = explained(name, error)
                 work.pop(name, None)
-    return CanaryTimes({name: statistics.median(taken[name][1:]) for name in operations if name not in errors}, errors)
+    return CanaryTimes(
+        {name: statistics.median(taken[name][1:]) for name in operations if name not in errors},
+        errors,
+    )
 
 
 def both(before: CanaryTimes, after: CanaryTimes) -> dict[str, tuple[float, float]]:
     """Operation -> its times before and after, seconds, where it has both."""
-    return {name: (seconds, after.seconds[name]) for name, seconds in before.seconds.items() if name in after.seconds}
+    return {
+        name: (seconds, after.seconds[name])
+        for name, seconds in before.seconds.items()
+        if name in after.seconds
+    }
 
 
 def _seconds(name: str, work: Callable[[], object], clock: Clock) -> float:

@@ -29,13 +29,16 @@ class Arm:
         generate: called with what to draw; returns pictures, or None.
         slot: context held around every generation, outside the timed region.
         floor: least speed-up that passes, or None for an arm no gate holds.
-        settled: asked whether a decided row may leave; while it may not it is measured on, and later looks may decide again. None
-            lets it leave.
+        settled: asked whether a decided row may leave; while it may not it is measured on, and
+            later looks may decide again. None lets it leave.
         prepare: builds what ``generate`` needs; called once, before any arm's warm-up.
         held_bytes: memory the prepared arm holds between generations.
-        reference: draws what the pictures are compared with in the baseline's place, or None; never timed.
-        timed: generates in another process, which times it: pictures and seconds. None: ``generate`` is timed here.
-        profile: generates once or a few times more, in slots of its own, to see where the time goes; None where nobody can tell.
+        reference: draws what the pictures are compared with in the baseline's place, or None; never
+            timed.
+        timed: generates in another process, which times it: pictures and seconds. None:
+            ``generate`` is timed here.
+        profile: generates once or a few times more, in slots of its own, to see where the time
+            goes; None where nobody can tell.
     """
 
     name: str
@@ -61,8 +64,9 @@ class Limits:
         prompts: texts to draw once beside the arms' own.
         rows: how many rows of the whole run could still fail; they share the error of "fail".
         campaigns: how many campaigns the run has; they share the error of the A/A control.
-        slot_s: seconds that a slot should have. Where generations are shorter, and the budget leaves time, a block has as many palindromes
-            more, and a slot is the median of their generations: noise longer than a palindrome falls on all arms alike, shorter on few.
+        slot_s: seconds that a slot should have. Where generations are shorter, and the budget
+            leaves time, a block has as many palindromes more, and a slot is the median of their
+            generations: noise longer than a palindrome falls on all arms alike, shorter on few.
     """
 
     budget_s: float = 300.0
@@ -81,7 +85,11 @@ class Limits:
     @property
     def cases(self) -> tuple[Case, ...]:
         """What the warm-up draws: another seed, the other prompts, and at last what the timed slots will."""
-        return (Case(self.seed + 1), *(Case(self.seed, prompt) for prompt in self.prompts), self.case)
+        return (
+            Case(self.seed + 1),
+            *(Case(self.seed, prompt) for prompt in self.prompts),
+            self.case,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +122,8 @@ class Decision:
         interval: at the deciding look, or the last.
         blocks: blocks measured.
         more_blocks: how many more would decide, None where decided or where no number would.
-        resolves: how far from its floor a speed-up must be for the planned blocks to decide it at this noise, as a fraction; None where they
-            bring no look.
+        resolves: how far from its floor a speed-up must be for the planned blocks to decide it at
+            this noise, as a fraction; None where they bring no look.
     """
 
     verdict: Verdict
@@ -130,7 +138,8 @@ class CampaignRecord:
     """Everything a campaign found.
 
     Attributes:
-        baseline: name of the baseline arm; its second pair of slots is stored under ``model.CONTROL``.
+        baseline: name of the baseline arm; its second pair of slots is stored under
+            ``model.CONTROL``.
         samples_s: arm -> [first, second] slot of every block, seconds a generation.
         slots: every timed generation in order, but those of discarded blocks.
         discarded: the slots of each block that was discarded since the GPU throttled in it.
@@ -141,17 +150,22 @@ class CampaignRecord:
         references: arm -> case -> what its reference returned, for the arms that have one.
         decisions: arm -> decision, for the arms that were measured.
         errors: arm -> what it raised; such an arm left the campaign.
-        peak_bytes: arm -> what the arm holds and the most a warm-up generation needed beside it, or None where the platform does not tell.
-        warm_up_s: arm -> its warm-up generations in order, seconds; the first holds what compilers and autotuners take.
+        peak_bytes: arm -> what the arm holds and the most a warm-up generation needed beside it, or
+            None where the platform does not tell.
+        warm_up_s: arm -> its warm-up generations in order, seconds; the first holds what compilers
+            and autotuners take.
         control: the A/A control, or None with fewer than two blocks.
-        looks: the block counts at which rows could be decided; planned_blocks: how many the budget allowed, fixed before the first.
+        looks: the block counts at which rows could be decided; planned_blocks: how many the budget
+            allowed, fixed before the first.
         turns: palindromes of a block.
         block_s: seconds one block was expected to take.
         timed_s: wall-clock seconds of the timed part.
         case: what the timed slots drew.
-        canary_s: operation -> its times right before and right after the timed part, seconds, where it has both.
+        canary_s: operation -> its times right before and right after the timed part, seconds, where
+            it has both.
         canary_errors: operation -> why it lacks one.
-        profiles: arm -> where a generation's time goes, for the arms that have a profile and did not raise.
+        profiles: arm -> where a generation's time goes, for the arms that have a profile and did
+            not raise.
     """
 
     baseline: str
@@ -185,7 +199,10 @@ class CampaignRecord:
         for slot in self.slots:
             begun[slot.arm].setdefault(slot.block, []).append(slot.start_s)
         # A block that an arm did not finish gave it no sample.
-        whole = {name: [(pair[0], pair[1]) for pair in blocks.values() if len(pair) > 1] for name, blocks in begun.items()}
+        whole = {
+            name: [(pair[0], pair[1]) for pair in blocks.values() if len(pair) > 1]
+            for name, blocks in begun.items()
+        }
         return {name: pairs[: len(self.samples_s[name])] for name, pairs in whole.items()}
 
     @property

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 def palindrome(baseline: str, rows: Sequence[str], order: random.Random) -> tuple[str, ...]:
     """Slot order of one block.
 
-    The first half holds every row once and the baseline twice, shuffled; the second half is its mirror image, so that every arm's mean
-    position is the middle of the block and a linear drift cancels. Of the baseline's two pairs the outer one keeps its name and the
-    inner one is called ``model.CONTROL``: a dependence on the position in the block separates them.
+    The first half holds every row once and the baseline twice, shuffled; the second half is its
+    mirror image, so that every arm's mean position is the middle of the block and a linear drift
+    cancels. Of the baseline's two pairs the outer one keeps its name and the inner one is called
+    ``model.CONTROL``: a dependence on the position in the block separates them.
     """
     half = [baseline, baseline, *rows]
     order.shuffle(half)

@@ -28,7 +28,8 @@ def profiles(
         watch: called before every profile.
 
     Returns:
-        Arm -> profile, and why the device no longer answers, or None. From then on it is asked nothing.
+        Arm -> profile, and why the device no longer answers, or None. From then on it is asked
+        nothing.
     """
     found: dict[str, Profile] = {}
     for arm in arms:
@@ -38,7 +39,9 @@ def profiles(
         try:
             found[arm.name] = arm.profile(case)
         except Exception as error:  # noqa: BLE001 - no extra may cost a campaign its result
-            found[arm.name] = Profile(notes=(f"where a generation's time goes is unknown: {explained(arm.name, error)}",))
+            found[arm.name] = Profile(
+                notes=(f"where a generation's time goes is unknown: {explained(arm.name, error)}",)
+            )
         gc.collect()
         lost = unusable(clock, f"the profile of {arm.name}")
         if lost is not None:
@@ -56,5 +59,7 @@ def unusable(clock: Clock, since: object) -> UnusableDeviceError | None:
     try:
         clock.synchronize()
     except Exception:  # noqa: BLE001 - whatever it raises, no other arm can use the device
-        return UnusableDeviceError(f"the device is unusable since {since}: nothing more can be measured in this run")
+        return UnusableDeviceError(
+            f"the device is unusable since {since}: nothing more can be measured in this run"
+        )
     return None

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from pytest_sdspeed.measure.facts import CampaignRecord, Slot
 
 COUNTER_SLOT_S = 1.0
-"""Slots from this length on, in seconds, have their energy from the counter: NVML moves it about every 100 ms."""
+"""Slots from this length on, in seconds, have their energy from the counter: NVML moves it about
+every 100 ms."""
 
 
 def spent_j(before: float | None, after: float | None) -> float | None:
@@ -31,7 +32,12 @@ def throttling_of(discarded: Sequence[Sequence[Slot]], planned: int) -> str:
     """
     readings = [slot.reading for block in discarded for slot in block]
     clocks = [reading.sm_clock_mhz for reading in readings if reading.sm_clock_mhz is not None]
-    return complaint(len(discarded), planned, {reason for reading in readings for reason in reading.reasons or ()}, clocks)
+    return complaint(
+        len(discarded),
+        planned,
+        {reason for reading in readings for reason in reading.reasons or ()},
+        clocks,
+    )
 
 
 def summary(record: CampaignRecord, name: str, pictures: int | None) -> dict[str, Any]:
@@ -43,8 +49,10 @@ def summary(record: CampaignRecord, name: str, pictures: int | None) -> dict[str
         pictures: that one generation draws, or None where that is unknown.
 
     Returns:
-        ``sm_clock_mhz``, ``temperature_c``, ``power_w``: [least, median, greatest]; ``throttle_reasons``: names, those in discarded blocks
-        included; ``discarded_blocks``: of the campaign; ``energy_per_picture_j`` and ``energy_from``, see ``_energy_j``. Unknown is None.
+        ``sm_clock_mhz``, ``temperature_c``, ``power_w``: [least, median, greatest];
+            ``throttle_reasons``: names, those in discarded blocks
+        included; ``discarded_blocks``: of the campaign; ``energy_per_picture_j`` and
+        ``energy_from``, see ``_energy_j``. Unknown is None.
     """
     labels = {name, CONTROL} if name == record.baseline else {name}
     kept = [slot for slot in record.slots if slot.arm in labels]
@@ -57,7 +65,9 @@ def summary(record: CampaignRecord, name: str, pictures: int | None) -> dict[str
         "sm_clock_mhz": _range(slot.reading.sm_clock_mhz for slot in kept),
         "temperature_c": _range(slot.reading.temperature_c for slot in kept),
         "power_w": _range(slot.reading.power_w for slot in kept),
-        "throttle_reasons": sorted({reason for reasons in known for reason in reasons}) if known else None,
+        "throttle_reasons": (
+            sorted({reason for reasons in known for reason in reasons}) if known else None
+        ),
         "discarded_blocks": len(record.discarded) if known else None,
         "energy_per_picture_j": energy_j / pictures if energy_j is not None and pictures else None,
         "energy_from": origin,
@@ -72,13 +82,20 @@ def _range(values: Iterable[float | None]) -> list[float] | None:
 def _energy_j(slots: Sequence[Slot]) -> tuple[float | None, str | None]:
     """Mean energy of a slot, joules, and whether it is from the ``counter`` or from ``power`` times time.
 
-    The counter is read right before and right after each slot. Where there is none, or its steps are too coarse for slots this short, the power
-    after each slot stands for the whole of it: a rough figure, since most GPUs average it over a second.
+    The counter is read right before and right after each slot. Where there is none, or its steps
+    are too coarse for slots this short, the power after each slot stands for the whole of it: a
+    rough figure, since most GPUs average it over a second.
     """
     if not slots:
         return None, None
     counted = [slot.energy_j for slot in slots if slot.energy_j is not None]
-    if len(counted) == len(slots) and sum(counted) > 0 and statistics.median(slot.duration_s for slot in slots) >= COUNTER_SLOT_S:
+    if (
+        len(counted) == len(slots)
+        and sum(counted) > 0
+        and statistics.median(slot.duration_s for slot in slots) >= COUNTER_SLOT_S
+    ):
         return statistics.fmean(counted), "counter"
-    powered = [slot.reading.power_w * slot.duration_s for slot in slots if slot.reading.power_w is not None]
+    powered = [
+        slot.reading.power_w * slot.duration_s for slot in slots if slot.reading.power_w is not None
+    ]
     return (statistics.fmean(powered), "power") if powered else (None, None)

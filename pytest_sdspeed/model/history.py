@@ -51,11 +51,14 @@ class Change:
     Attributes:
         kind: what changed, or that it became faster.
         since: index of the first run at the new level; found: of the run whose result gave it away.
-        change: of the latency, as a fraction of what it was: 0.06 is 6% slower. Where the ratio moved, against the baseline's.
+        change: of the latency, as a fraction of what it was: 0.06 is 6% slower. Where the ratio
+            moved, against the baseline's.
         ratio: whether it is the ratio that moved; else the latency, and the ratio stayed.
-        holds: whether the latest run is nearer to the new level than to the old one; False where it says nothing.
+        holds: whether the latest run is nearer to the new level than to the old one; False where it
+            says nothing.
         reasons: what speaks for the kind, in words.
-        versions: package or driver -> before and after, of those that changed with it; None where it was not there.
+        versions: package or driver -> before and after, of those that changed with it; None where
+            it was not there.
     """
 
     kind: Kind

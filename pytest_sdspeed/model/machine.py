@@ -56,7 +56,8 @@ class Reading:
         temperature_c: of the GPU, degrees Celsius.
         power_w: drawn, watts, over whatever time the device averages.
         energy_j: counter of the energy drawn so far, joules.
-        reasons: names of what holds the clock below what it could be; idling and chosen clock settings are none.
+        reasons: names of what holds the clock below what it could be; idling and chosen clock
+            settings are none.
     """
 
     sm_clock_mhz: float | None = None

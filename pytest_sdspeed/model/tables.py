@@ -58,7 +58,8 @@ class ImageGate:
         ssim: least structural similarity, in [-1, 1].
         mae: greatest mean absolute difference, in units of the full range [0, 1].
         flip: greatest mean FLIP error, in [0, 1].
-        clip_drop: most that the CLIP score (cosine of picture and prompt, [-1, 1]) may fall below the baseline's, averaged over the cases.
+        clip_drop: most that the CLIP score (cosine of picture and prompt, [-1, 1]) may fall below
+            the baseline's, averaged over the cases.
     """
 
     psnr: float | None = None

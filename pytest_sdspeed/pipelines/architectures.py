@@ -1,6 +1,7 @@
 """Architectures by model name: the configurations that random weights are put into.
 
-Sources: the ``config.json`` files of the hub repositories named below; BK-SDM (Nota-NetsPresso/BK-SDM) for the students.
+Sources: the ``config.json`` files of the hub repositories named below; BK-SDM
+(Nota-NetsPresso/BK-SDM) for the students.
 """
 
 from __future__ import annotations

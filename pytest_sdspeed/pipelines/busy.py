@@ -34,9 +34,14 @@ def busy_ns(work: Callable[[], object], activity: Any, device: Any) -> int:
 
     with profile(activities=[activity]) as profiler:
         work()
-    # As recorded: ``profiler.events()`` links every kernel with its caller first, which takes a minute for half a million.
+    # As recorded: ``profiler.events()`` links every kernel with its caller first, which takes a
+    # minute for half a million.
     events = profiler.profiler.kineto_results.events()
-    seen = [(event.start_ns(), event.end_ns()) for event in events if event.device_type() == device and not event.is_user_annotation()]
+    seen = [
+        (event.start_ns(), event.end_ns())
+        for event in events
+        if event.device_type() == device and not event.is_user_annotation()
+    ]
     if not seen:
         raise LookupError("the profiler saw no work on the device")
     return covered(seen)

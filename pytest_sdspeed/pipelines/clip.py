@@ -29,7 +29,8 @@ class ClipScorer:
     """How well pictures show a text: the cosine of their embeddings by CLIP (Radford et al. 2021), as in CLIPScore (Hessel et al. 2021).
 
     Args:
-        model: a folder with a ``CLIPModel``, its tokenizer and its image processor, or the id of such a repository in the hub's cache.
+        model: a folder with a ``CLIPModel``, its tokenizer and its image processor, or the id of
+            such a repository in the hub's cache.
         device: torch device that it runs on, in float32.
 
     Raises:
@@ -44,22 +45,33 @@ class ClipScorer:
 
             _check(folder)
             self._tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
-            # Pillow resizes on every machine alike; torchvision, which may or may not be installed, does it a little differently.
-            self._processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True, backend="pil")
+            # Pillow resizes on every machine alike; torchvision, which may or may not be installed,
+            # does it a little differently.
+            self._processor = AutoImageProcessor.from_pretrained(
+                folder, local_files_only=True, backend="pil"
+            )
             loaded, report = CLIPModel.from_pretrained(
-                folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+                folder,
+                local_files_only=True,
+                use_safetensors=True,
+                dtype=torch.float32,
+                output_loading_info=True,
             )
             if report["missing_keys"]:
                 # transformers would draw them at random.
                 missing = sorted(report["missing_keys"])
-                raise ModelUnavailableError(f"{folder}: no whole CLIP model: its weights lack {missing[0]} and {len(missing) - 1} others")
+                raise ModelUnavailableError(
+                    f"{folder}: no whole CLIP model: its weights lack {missing[0]} and"
+                    f" {len(missing) - 1} others"
+                )
             self._model = loaded.to(device).eval()
 
     def scores(self, pictures: NDArray[np.float32], prompt: str) -> list[float]:
         """The cosine of each picture and the text.
 
         Args:
-            pictures: finite float32 array (N, H, W, 3) in [0, 1]; they are rounded to 8 bits, as they would be when saved.
+            pictures: finite float32 array (N, H, W, 3) in [0, 1]; they are rounded to 8 bits, as
+                they would be when saved.
             prompt: the text; what exceeds the model's context, 77 tokens for OpenAI's, is cut off.
 
         Returns:
@@ -71,12 +83,18 @@ class ClipScorer:
         longest = self._model.config.text_config.max_position_embeddings
         found: list[float] = []
         with quiet(), torch.no_grad():
-            text = self._tokenizer([prompt], truncation=True, max_length=longest, return_tensors="pt").to(self._model.device)
+            text = self._tokenizer(
+                [prompt], truncation=True, max_length=longest, return_tensors="pt"
+            ).to(self._model.device)
             for start in range(0, len(levels), BATCH):
                 batch = list(levels[start : start + BATCH])
-                pixels = self._processor(batch, input_data_format="channels_last", return_tensors="pt").to(self._model.device)
+                pixels = self._processor(
+                    batch, input_data_format="channels_last", return_tensors="pt"
+                ).to(self._model.device)
                 embedded = self._model(**text, **pixels)
-                found += (embedded.image_embeds @ embedded.text_embeds.T)[:, 0].clamp(-1, 1).tolist()
+                found += (
+                    (embedded.image_embeds @ embedded.text_embeds.T)[:, 0].clamp(-1, 1).tolist()
+                )
         return found
 
 
@@ -90,7 +108,10 @@ def _folder(model: str) -> Path:
     try:
         return Path(snapshot_download(model, local_files_only=True))
     except LocalEntryNotFoundError:
-        missing = f"CLIP model {model!r} is no folder, and not in the hub's cache {constants.HF_HUB_CACHE}: {_help(model)}"
+        missing = (
+            f"CLIP model {model!r} is no folder, and not in the hub's cache"
+            f" {constants.HF_HUB_CACHE}: {_help(model)}"
+        )
     except HFValidationError:
         missing = f"CLIP model {model!r} is neither a folder nor a hub id: {_help('OWNER/NAME')}"
     raise ModelUnavailableError(missing)
@@ -98,8 +119,13 @@ def _folder(model: str) -> Path:
 
 def _help(model: str) -> str:
     if Path(model).is_dir():
-        return "name a folder with a whole one, or a hub id that was downloaded before (hf download OWNER/NAME)"
-    return f"download it where there is a network (hf download {model}), or name a folder that has one"
+        return (
+            "name a folder with a whole one, or a hub id that was downloaded before (hf download"
+            " OWNER/NAME)"
+        )
+    return (
+        f"download it where there is a network (hf download {model}), or name a folder that has one"
+    )
 
 
 def _check(folder: Path) -> None:
@@ -108,11 +134,14 @@ def _check(folder: Path) -> None:
     Raises:
         ModelUnavailableError: what is missing or broken.
     """
-    # A CLIP model is laid out as a text encoder is: configuration and safetensors weights side by side.
+    # A CLIP model is laid out as a text encoder is: configuration and safetensors weights side by
+    # side.
     check_part(folder, kind="text_encoder")
     for names in (_TOKENIZER, _PROCESSOR):
         if not any((folder / name).is_file() for name in names):
-            raise ModelUnavailableError(f"{folder}: incomplete CLIP model: it has neither {' nor '.join(names)}")
+            raise ModelUnavailableError(
+                f"{folder}: incomplete CLIP model: it has neither {' nor '.join(names)}"
+            )
 
 
 @contextmanager
@@ -135,7 +164,9 @@ def _loading(model: str) -> Iterator[None]:
             raise ModelUnavailableError(f"{error}; {_help(model)}") from None
         except Exception as error:
             first = first_line(error, type(error).__name__)[:160].rstrip(". ")
-            raise ModelUnavailableError(f"cannot load CLIP model {model!r}: {first}; {_help(model)}") from error
+            raise ModelUnavailableError(
+                f"cannot load CLIP model {model!r}: {first}; {_help(model)}"
+            ) from error
         finally:
             if bars:
                 transformers_logging.enable_progress_bar()

@@ -20,5 +20,8 @@ def located(model: str) -> str:
     if model not in EMBEDDED:
         return model
     if not (WEIGHTS / model).is_dir():
-        raise ModelUnavailableError(f"{WEIGHTS / model} is missing: the installation of pytest-sdspeed is not whole, install it again")
+        raise ModelUnavailableError(
+            f"{WEIGHTS / model} is missing: the installation of pytest-sdspeed is not whole,"
+            " install it again"
+        )
     return str(WEIGHTS / model)

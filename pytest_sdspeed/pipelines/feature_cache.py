@@ -20,7 +20,12 @@ _FRESH = 2
 """Skip connections that a shallow pass computes: that of the first convolution and that of the first layer. Each has its layer at the
 other end of the UNet. What enters the first of those layers is the deep feature that is kept."""
 
-_CONDITIONS = ("addition_embed_type", "class_embed_type", "encoder_hid_dim_type", "time_cond_proj_dim")
+_CONDITIONS = (
+    "addition_embed_type",
+    "class_embed_type",
+    "encoder_hid_dim_type",
+    "time_cond_proj_dim",
+)
 
 
 class FeatureCachedUNet(StandIn):
@@ -42,7 +47,11 @@ class FeatureCachedUNet(StandIn):
         self._deep: torch.Tensor | None = None
 
     def forward(
-        self, sample: torch.Tensor, timestep: torch.Tensor, encoder_hidden_states: torch.Tensor, **_ignored: Any
+        self,
+        sample: torch.Tensor,
+        timestep: torch.Tensor,
+        encoder_hidden_states: torch.Tensor,
+        **_ignored: Any,
     ) -> tuple[torch.Tensor]:
         """Predict the noise in ``sample`` (N, C, H, W)."""
         full, shallow = self.passes
@@ -66,7 +75,9 @@ class _Full(torch.nn.Module):  # type: ignore[misc] # torch is not followed
         super().__init__()
         self.unet = unet
 
-    def forward(self, sample: torch.Tensor, timestep: torch.Tensor, text: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(
+        self, sample: torch.Tensor, timestep: torch.Tensor, text: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Noise and deep feature of ``sample`` (N, C, H, W)."""
         unet = self.unet
         embedding = _embedding(unet, sample, timestep)
@@ -84,7 +95,11 @@ class _Full(torch.nn.Module):  # type: ignore[misc] # torch is not followed
             # The side of a picture need not be a multiple of what the UNet halves.
             size = skips[-1].shape[2:]
             sample = block(
-                hidden_states=sample, res_hidden_states_tuple=taken, temb=embedding, upsample_size=size, **_text_for(block, text)
+                hidden_states=sample,
+                res_hidden_states_tuple=taken,
+                temb=embedding,
+                upsample_size=size,
+                **_text_for(block, text),
             )
         for index in range(len(last.resnets) - _FRESH):
             sample = _layer(last, index, torch.cat([sample, skips.pop()], dim=1), embedding, text)
@@ -98,7 +113,9 @@ class _Shallow(torch.nn.Module):  # type: ignore[misc] # torch is not followed
         super().__init__()
         self.unet = unet
 
-    def forward(self, sample: torch.Tensor, timestep: torch.Tensor, text: torch.Tensor, deep: torch.Tensor) -> tuple[torch.Tensor]:
+    def forward(
+        self, sample: torch.Tensor, timestep: torch.Tensor, text: torch.Tensor, deep: torch.Tensor
+    ) -> tuple[torch.Tensor]:
         """Noise of ``sample`` (N, C, H, W)."""
         unet = self.unet
         embedding = _embedding(unet, sample, timestep)
@@ -115,7 +132,9 @@ def _text_for(block: Any, text: torch.Tensor) -> dict[str, torch.Tensor]:
     return {"encoder_hidden_states": text} if getattr(block, "has_cross_attention", False) else {}
 
 
-def _layer(block: Any, index: int, sample: torch.Tensor, embedding: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+def _layer(
+    block: Any, index: int, sample: torch.Tensor, embedding: torch.Tensor, text: torch.Tensor
+) -> torch.Tensor:
     """One layer of a block: convolutions, and attention where it has any."""
     sample = block.resnets[index](sample, embedding)
     if getattr(block, "has_cross_attention", False):
@@ -123,7 +142,13 @@ def _layer(block: Any, index: int, sample: torch.Tensor, embedding: torch.Tensor
     return sample
 
 
-def _finished(unet: Any, deep: torch.Tensor, skips: Sequence[torch.Tensor], embedding: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+def _finished(
+    unet: Any,
+    deep: torch.Tensor,
+    skips: Sequence[torch.Tensor],
+    embedding: torch.Tensor,
+    text: torch.Tensor,
+) -> torch.Tensor:
     """The last layers, one for each of the outermost skip connections, and the output."""
     last = unet.up_blocks[-1]
     first = len(last.resnets) - len(skips)
@@ -135,22 +160,31 @@ def _finished(unet: Any, deep: torch.Tensor, skips: Sequence[torch.Tensor], embe
 def cache_features(pipeline: Any, interval: int) -> None:
     """Put a ``FeatureCachedUNet`` in the place of a pipeline's UNet.
 
-    It starts anew with each generation, when the pipeline sets its scheduler's timesteps; a host that asked the timesteps themselves would
-    wait for the device at every step.
+    It starts anew with each generation, when the pipeline sets its scheduler's timesteps; a host
+    that asked the timesteps themselves would wait for the device at every step.
 
     Raises:
-        RegistrationError: the UNet is not of Stable Diffusion 1's kind, or something stands in its place already.
+        RegistrationError: the UNet is not of Stable Diffusion 1's kind, or something stands in its
+            place already.
     """
     from diffusers import UNet2DConditionModel
 
     unet = pipeline.unet
     if not isinstance(unet, UNet2DConditionModel):
-        raise RegistrationError(f"feature_cache_{interval} takes the UNet apart: list it before compile, cuda_graphs and traced_unet")
+        raise RegistrationError(
+            f"feature_cache_{interval} takes the UNet apart: list it before compile, cuda_graphs"
+            " and traced_unet"
+        )
     conditions = [name for name in _CONDITIONS if getattr(unet.config, name, None) is not None]
     if conditions:
-        raise RegistrationError(f"feature_cache_{interval} is for UNets of Stable Diffusion 1's kind: this one has {', '.join(conditions)}")
+        raise RegistrationError(
+            f"feature_cache_{interval} is for UNets of Stable Diffusion 1's kind: this one has"
+            f" {', '.join(conditions)}"
+        )
     pipeline.unet = FeatureCachedUNet(unet, interval)
-    pipeline.scheduler.set_timesteps = _after(pipeline.unet.restart, pipeline.scheduler.set_timesteps)
+    pipeline.scheduler.set_timesteps = _after(
+        pipeline.unet.restart, pipeline.scheduler.set_timesteps
+    )
 
 
 def _after(first: Callable[[], None], then: Callable[..., None]) -> Callable[..., None]:

@@ -26,15 +26,17 @@ class Twin(NamedTuple):
 def generation_flops(pipeline: Any, watch: Watch) -> int:
     """FLOPs of the generation that was watched: the calls of each part times what a call at these shapes takes.
 
-    Compiled and traced graphs hide their operators, so every part is counted on its twin. The count is that of the architecture, whatever
-    computes it. Where calls of the UNet's submodules were counted as well, each of them counts with its own calls.
+    Compiled and traced graphs hide their operators, so every part is counted on its twin. The count
+    is that of the architecture, whatever computes it. Where calls of the UNet's submodules were
+    counted as well, each of them counts with its own calls.
 
     Args:
         pipeline: what was watched.
         watch: what it saw.
 
     Raises:
-        LookupError: calls inside the UNet were to be counted, and none can be seen, or they differ in shape.
+        LookupError: calls inside the UNet were to be counted, and none can be seen, or they differ
+            in shape.
     """
     total = 0
     for part, calls in watch.calls.items():
@@ -45,7 +47,10 @@ def generation_flops(pipeline: Any, watch: Watch) -> int:
         elif interval > 1:
             total += _cached_flops(twin, calls, interval)
         else:
-            total += sum(count * call_flops(twin, _METHODS[part], shapes)[""] for shapes, count in calls.items())
+            total += sum(
+                count * call_flops(twin, _METHODS[part], shapes)[""]
+                for shapes, count in calls.items()
+            )
     return total
 
 
@@ -53,15 +58,18 @@ def twin_of(part: Any) -> Twin:
     """What a part of a pipeline is built from. A stand-in for another module names that one's class as ``original_class``."""
     module = unwrapped(part)
     config = module.config.to_dict() if hasattr(module.config, "to_dict") else dict(module.config)
-    return Twin(getattr(module, "original_class", type(module)), json.dumps(config, sort_keys=True, default=str))
+    return Twin(
+        getattr(module, "original_class", type(module)),
+        json.dumps(config, sort_keys=True, default=str),
+    )
 
 
 @cache
 def call_flops(twin: Twin, method: str, shapes: Shapes) -> Mapping[str, int]:
     """FLOPs of one call: those of its submodules by name, each with all that it calls, and of the whole as "".
 
-    A multiplication and an addition are two. Matrix products, convolutions and attention count; what works on single elements does not
-    (``torch.utils.flop_counter``).
+    A multiplication and an addition are two. Matrix products, convolutions and attention count;
+    what works on single elements does not (``torch.utils.flop_counter``).
 
     Args:
         twin: of the module.
@@ -79,7 +87,11 @@ def call_flops(twin: Twin, method: str, shapes: Shapes) -> Mapping[str, int]:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             getattr(module, method)(*args, **kwargs)
     lead = f"{type(module).__name__}."
-    found = {name.removeprefix(lead): sum(counts.values()) for name, counts in counter.get_flop_counts().items() if name.startswith(lead)}
+    found = {
+        name.removeprefix(lead): sum(counts.values())
+        for name, counts in counter.get_flop_counts().items()
+        if name.startswith(lead)
+    }
     return found | {"": counter.get_total_flops()}
 
 
@@ -89,7 +101,9 @@ def _cached_flops(twin: Twin, calls: Mapping[Shapes, int], interval: int) -> int
     if others:
         raise LookupError("a UNet that keeps features was called with several shapes")
     full = -(-count // interval)
-    return full * call_flops(twin, "__call__", shapes)[""] + (count - full) * shallow_flops(twin, shapes)
+    return full * call_flops(twin, "__call__", shapes)[""] + (count - full) * shallow_flops(
+        twin, shapes
+    )
 
 
 @cache
@@ -118,7 +132,10 @@ def _tensors(shapes: Shapes) -> dict[int | str, Any]:
     """Tensors of these shapes by position or keyword, on torch's default device."""
     import torch
 
-    return {name: torch.empty(shape, dtype=torch.float32 if floats else torch.int64) for name, shape, floats in shapes}
+    return {
+        name: torch.empty(shape, dtype=torch.float32 if floats else torch.int64)
+        for name, shape, floats in shapes
+    }
 
 
 def _built(twin: Twin) -> Any:

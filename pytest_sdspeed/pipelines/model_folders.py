@@ -31,12 +31,22 @@ def check_pipeline(folder: Path) -> None:
     if not (folder / "model_index.json").exists():
         raise ModelUnavailableError(f"{folder}: no saved pipeline: model_index.json is missing")
     for part, kind in _index(folder).items():
-        if part.startswith("_") or part in _UNUSED or not isinstance(kind, list) or kind == [None, None]:
+        if (
+            part.startswith("_")
+            or part in _UNUSED
+            or not isinstance(kind, list)
+            or kind == [None, None]
+        ):
             continue
         if len(kind) != 2:  # noqa: PLR2004 - library and class
-            raise ModelUnavailableError(f"{folder}: model_index.json gives {part!r} as {kind}; valid: [library, class]")
+            raise ModelUnavailableError(
+                f"{folder}: model_index.json gives {part!r} as {kind}; valid: [library, class]"
+            )
         if not (folder / part).is_dir():
-            raise ModelUnavailableError(f"{folder}: incomplete pipeline: model_index.json names {part!r}, but that folder is missing")
+            raise ModelUnavailableError(
+                f"{folder}: incomplete pipeline: model_index.json names {part!r}, but that folder"
+                " is missing"
+            )
         check_part(folder, part)
 
 
@@ -56,18 +66,27 @@ def check_part(folder: Path, part: str = "", kind: str = "") -> None:
         raise ModelUnavailableError(f"{folder}: incomplete model: folder {part!r} is missing")
     for file in sorted(inside.glob("*.json")):
         _json(folder, file)
-    if kind.startswith("tokenizer") and not any((inside / name).is_file() for name in _TOKENIZER_FILES):
-        raise ModelUnavailableError(f"{folder}: incomplete pipeline: {part} has neither {' nor '.join(_TOKENIZER_FILES)}")
+    if kind.startswith("tokenizer") and not any(
+        (inside / name).is_file() for name in _TOKENIZER_FILES
+    ):
+        raise ModelUnavailableError(
+            f"{folder}: incomplete pipeline: {part} has neither {' nor '.join(_TOKENIZER_FILES)}"
+        )
     if kind.startswith(_WEIGHTED):
         if not (inside / "config.json").is_file():
-            raise ModelUnavailableError(f"{folder}: incomplete model: {_shown(folder, inside / 'config.json')} is missing")
+            raise ModelUnavailableError(
+                f"{folder}: incomplete model: {_shown(folder, inside / 'config.json')} is missing"
+            )
         _check_weights(folder, inside)
 
 
 def _index(folder: Path) -> Mapping[str, Any]:
     index = _json(folder, folder / "model_index.json")
     if not isinstance(index, dict) or not isinstance(index.get("_class_name"), str):
-        raise ModelUnavailableError(f"{folder}: model_index.json names no pipeline class of diffusers: '_class_name' must be a string")
+        raise ModelUnavailableError(
+            f"{folder}: model_index.json names no pipeline class of diffusers: '_class_name' must"
+            " be a string"
+        )
     return index
 
 
@@ -75,9 +94,13 @@ def _json(folder: Path, file: Path) -> Any:
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ModelUnavailableError(f"{folder}: {_shown(folder, file)} cannot be read: {error.strerror}") from None
+        raise ModelUnavailableError(
+            f"{folder}: {_shown(folder, file)} cannot be read: {error.strerror}"
+        ) from None
     except (ValueError, RecursionError) as error:
-        raise ModelUnavailableError(f"{folder}: {_shown(folder, file)} is not JSON: {error}") from None
+        raise ModelUnavailableError(
+            f"{folder}: {_shown(folder, file)} is not JSON: {error}"
+        ) from None
 
 
 def _check_weights(folder: Path, inside: Path) -> None:
@@ -87,13 +110,18 @@ def _check_weights(folder: Path, inside: Path) -> None:
     if not files:
         pickled = ", ".join(file.name for file in sorted(inside.glob("*.bin")))
         why = f" ({pickled} is not used: loading a pickle runs the code in it)" if pickled else ""
-        raise ModelUnavailableError(f"{folder}: incomplete model: {_shown(folder, inside)} has no *.safetensors weights{why}")
+        raise ModelUnavailableError(
+            f"{folder}: incomplete model: {_shown(folder, inside)} has no *.safetensors"
+            f" weights{why}"
+        )
     for file in files:
         try:
             with safe_open(file, framework="np"):
                 pass
         except (SafetensorError, OSError) as error:
-            raise ModelUnavailableError(f"{folder}: {_shown(folder, file)} is no whole safetensors file: {error}") from None
+            raise ModelUnavailableError(
+                f"{folder}: {_shown(folder, file)} is no whole safetensors file: {error}"
+            ) from None
 
 
 def _shown(folder: Path, file: Path) -> str:

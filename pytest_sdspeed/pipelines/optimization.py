@@ -30,14 +30,19 @@ class Optimization:
         summary: what it does, one line.
         supported: returns None where the machine can run it, else the reason and what would help.
         dtype: type the weights are loaded in, or None to leave it.
-        memory_format: name of a ``torch`` memory format the weights are stored in, or None to leave it.
+        memory_format: name of a ``torch`` memory format the weights are stored in, or None to leave
+            it.
         replaces: pipeline component -> recipe field that names the model it is taken from.
-        changes: components whose structure ``apply`` alters: they are copied first, with shared weights, so that no other setup sees it.
+        changes: components whose structure ``apply`` alters: they are copied first, with shared
+            weights, so that no other setup sees it.
         apply: called once with the new pipeline and its recipe.
-        slot: context held around every generation of a setup that stacks this, and only there: process-global flags belong here.
+        slot: context held around every generation of a setup that stacks this, and only there:
+            process-global flags belong here.
         relation: what the pictures may be compared with.
-        precision: type in which matrix products and convolutions run where it is not the weights' (``tf32`` acts on float32 weights only).
-        partial: whether a call of the UNet may leave out some of its modules: FLOPs are then counted by the calls of each of them.
+        precision: type in which matrix products and convolutions run where it is not the weights'
+            (``tf32`` acts on float32 weights only).
+        partial: whether a call of the UNet may leave out some of its modules: FLOPs are then
+            counted by the calls of each of them.
     """
 
     name: str
@@ -68,5 +73,9 @@ def precision_of(stack: tuple[Optimization, ...], dtype: str) -> str:
         dtype: of the weights before any of them.
     """
     weights = next((part.dtype for part in reversed(stack) if part.dtype), dtype)
-    named = (part.precision for part in reversed(stack) if part.precision and (part.precision != "tf32" or weights == "float32"))
+    named = (
+        part.precision
+        for part in reversed(stack)
+        if part.precision and (part.precision != "tf32" or weights == "float32")
+    )
     return next(named, weights)

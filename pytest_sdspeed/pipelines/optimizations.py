@@ -34,20 +34,31 @@ def _ampere(name: str, machine: Machine) -> str | None:
     if machine.capability is None:
         return f"{name} needs an Ampere or later CUDA GPU: {_GPU_HINT}"
     if machine.capability < _AMPERE:
-        return f"{name} needs an Ampere or later CUDA GPU: {machine.device} has compute capability {machine.capability[0]}.{machine.capability[1]}"
+        return (
+            f"{name} needs an Ampere or later CUDA GPU: {machine.device} has compute capability"
+            f" {machine.capability[0]}.{machine.capability[1]}"
+        )
     return None
 
 
 def _fp16_supported(machine: Machine) -> str | None:
     if machine.kind == "cpu" and not machine.features & _FP16_CPU:
-        return f"fp16 needs a CUDA GPU (this CPU has no native float16 and would be about 20 times slower): {_GPU_HINT}"
+        return (
+            "fp16 needs a CUDA GPU (this CPU has no native float16 and would be about 20 times"
+            f" slower): {_GPU_HINT}"
+        )
     return None
 
 
 def _bf16_supported(machine: Machine) -> str | None:
     if machine.kind == "cpu":
         return (
-            None if machine.features & _BF16_CPU else f"bf16 needs an Ampere or later CUDA GPU, or a CPU with native bfloat16: {_GPU_HINT}"
+            None
+            if machine.features & _BF16_CPU
+            else (
+                "bf16 needs an Ampere or later CUDA GPU, or a CPU with native bfloat16:"
+                f" {_GPU_HINT}"
+            )
         )
     return _ampere("bf16", machine)
 
@@ -61,15 +72,26 @@ def _xformers_supported(machine: Machine) -> str | None:
     try:
         import_module("xformers.ops")  # one built for another torch is found, but fails to load
     except Exception as error:  # noqa: BLE001 - whatever it raises, it cannot be used
-        return f"xformers cannot be imported: {first_line(error, type(error).__name__)}: pip install xformers"
+        return (
+            f"xformers cannot be imported: {first_line(error, type(error).__name__)}: pip install"
+            " xformers"
+        )
     return None
 
 
 def _compile_supported(machine: Machine) -> str | None:
     if machine.kind == "cuda" and not find_spec("triton"):
         return "compile needs Triton on a CUDA GPU: pip install triton"
-    names = ("g++", "clang++", "c++") if machine.kind == "cpu" else (os.environ.get("CC", "gcc"), "gcc", "clang", "cc")
-    return None if any(map(shutil.which, names)) else "compile needs a C and C++ compiler: install gcc and g++"
+    names = (
+        ("g++", "clang++", "c++")
+        if machine.kind == "cpu"
+        else (os.environ.get("CC", "gcc"), "gcc", "clang", "cc")
+    )
+    return (
+        None
+        if any(map(shutil.which, names))
+        else "compile needs a C and C++ compiler: install gcc and g++"
+    )
 
 
 def _tf32_slot() -> AbstractContextManager[None]:
@@ -119,9 +141,11 @@ def _compile(pipeline: Any, _recipe: Recipe) -> None:
 
     from pytest_sdspeed.pipelines.unet_wrapper import compiled
 
-    # Autotuning matrix kernels, and CUDA graphs, pay on a GPU; on a CPU the one only lengthens the compilation, and there are none of the other.
+    # Autotuning matrix kernels, and CUDA graphs, pay on a GPU; on a CPU the one only lengthens the
+    # compilation, and there are none of the other.
     mode = "max-autotune" if pipeline.device.type == "cuda" else "default"
-    # Dynamo shares what it learns of shapes between all UNets of a process: another batch size must not make this one dynamic.
+    # Dynamo shares what it learns of shapes between all UNets of a process: another batch size must
+    # not make this one dynamic.
     compiler = partial(torch.compile, mode=mode, dynamic=False)
     pipeline.unet = compiled(pipeline.unet, compiler)
     pipeline.vae.decode = compiler(pipeline.vae.decode)
@@ -160,16 +184,32 @@ OPTIMIZATIONS: tuple[Optimization, ...] = (
         slot=_tf32_slot,
         precision="tf32",
     ),
-    Optimization(name="fp16", summary="weights and arithmetic in float16", supported=_fp16_supported, dtype="float16"),
-    Optimization(name="bf16", summary="weights and arithmetic in bfloat16", supported=_bf16_supported, dtype="bfloat16"),
-    Optimization(name="channels_last", summary="UNet and autoencoder in channels-last memory format", memory_format="channels_last"),
+    Optimization(
+        name="fp16",
+        summary="weights and arithmetic in float16",
+        supported=_fp16_supported,
+        dtype="float16",
+    ),
+    Optimization(
+        name="bf16",
+        summary="weights and arithmetic in bfloat16",
+        supported=_bf16_supported,
+        dtype="bfloat16",
+    ),
+    Optimization(
+        name="channels_last",
+        summary="UNet and autoencoder in channels-last memory format",
+        memory_format="channels_last",
+    ),
     Optimization(
         name="cudnn_benchmark",
         summary="cuDNN picks its fastest convolution by trying",
         supported=lambda machine: _cuda("cudnn_benchmark", machine),
         slot=_cudnn_benchmark_slot,
     ),
-    Optimization(name="sdpa", summary="scaled dot product attention of torch", changes=_BOTH, apply=_sdpa),
+    Optimization(
+        name="sdpa", summary="scaled dot product attention of torch", changes=_BOTH, apply=_sdpa
+    ),
     Optimization(
         name="vanilla_attention",
         summary="attention as separate matrix products, as before torch 2",
@@ -177,7 +217,11 @@ OPTIMIZATIONS: tuple[Optimization, ...] = (
         apply=_vanilla_attention,
     ),
     Optimization(
-        name="xformers", summary="memory-efficient attention of xFormers", supported=_xformers_supported, changes=_BOTH, apply=_xformers
+        name="xformers",
+        summary="memory-efficient attention of xFormers",
+        supported=_xformers_supported,
+        changes=_BOTH,
+        apply=_xformers,
     ),
     Optimization(
         name="autocast",
@@ -187,7 +231,11 @@ OPTIMIZATIONS: tuple[Optimization, ...] = (
         precision="float16",
     ),
     Optimization(
-        name="compile", summary="torch.compile of UNet and autoencoder", supported=_compile_supported, changes=_BOTH, apply=_compile
+        name="compile",
+        summary="torch.compile of UNet and autoencoder",
+        supported=_compile_supported,
+        changes=_BOTH,
+        apply=_compile,
     ),
     Optimization(
         name="cuda_graphs",
@@ -196,10 +244,28 @@ OPTIMIZATIONS: tuple[Optimization, ...] = (
         apply=_cuda_graphs,
     ),
     *map(_feature_cache, _ORDINALS),
-    Optimization(name="fused_qkv", summary="query, key and value projections as one", changes=_BOTH, apply=_fused_qkv),
-    Optimization(name="traced_unet", summary="UNet traced to TorchScript", changes=frozenset({"unet"}), apply=_traced_unet),
-    Optimization(name="distilled_unet", summary="the UNet of a distilled student", replaces={"unet": "student"}, relation="other_weights"),
     Optimization(
-        name="tiny_vae", summary="a tiny autoencoder in the autoencoder's place", replaces={"vae": "tiny_vae"}, relation="other_autoencoder"
+        name="fused_qkv",
+        summary="query, key and value projections as one",
+        changes=_BOTH,
+        apply=_fused_qkv,
+    ),
+    Optimization(
+        name="traced_unet",
+        summary="UNet traced to TorchScript",
+        changes=frozenset({"unet"}),
+        apply=_traced_unet,
+    ),
+    Optimization(
+        name="distilled_unet",
+        summary="the UNet of a distilled student",
+        replaces={"unet": "student"},
+        relation="other_weights",
+    ),
+    Optimization(
+        name="tiny_vae",
+        summary="a tiny autoencoder in the autoencoder's place",
+        replaces={"vae": "tiny_vae"},
+        relation="other_autoencoder",
     ),
 )

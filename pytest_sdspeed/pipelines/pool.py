@@ -34,8 +34,8 @@ class Pool:
     def build(self, name: str, recipe: Recipe, stack: Sequence[Optimization]) -> Any:
         """A new pipeline for a setup.
 
-        Its modules are those of every other setup with the same weights, dtype and memory format; a module whose structure the stack
-        changes is a copy that shares the weights.
+        Its modules are those of every other setup with the same weights, dtype and memory format; a
+        module whose structure the stack changes is a copy that shares the weights.
 
         Args:
             name: of the setup, for messages.
@@ -48,14 +48,20 @@ class Pool:
         """
         with quiet(), guarded(f"building setup {name!r}"):
             dtype = next((part.dtype for part in reversed(stack) if part.dtype), recipe.dtype)
-            layout = next((part.memory_format for part in reversed(stack) if part.memory_format), "")
+            layout = next(
+                (part.memory_format for part in reversed(stack) if part.memory_format), ""
+            )
             base = self._pipeline(recipe.model, dtype)
             components = dict(base.components)
             for part in stack:
                 for component, field in part.replaces.items():
-                    components[component] = self._replacement(component, getattr(recipe, field), dtype)
+                    components[component] = self._replacement(
+                        component, getattr(recipe, field), dtype
+                    )
             if layout:
-                components |= {name: self._laid_out(components[name], layout) for name in _CONVOLUTIONAL}
+                components |= {
+                    name: self._laid_out(components[name], layout) for name in _CONVOLUTIONAL
+                }
             for component in {component for part in stack for component in part.changes}:
                 components[component] = share_weights(components[component])
             components["scheduler"] = _scheduler(recipe.scheduler, base.scheduler.config)
@@ -102,7 +108,8 @@ def share_weights(module: Any, *, fresh_parameters: bool = False) -> Any:
 
     Args:
         module: a ``torch.nn.Module``.
-        fresh_parameters: new ``Parameter`` objects over the same storage, so that re-laying one out leaves the original's alone.
+        fresh_parameters: new ``Parameter`` objects over the same storage, so that re-laying one out
+            leaves the original's alone.
     """
     import torch
 
@@ -110,12 +117,15 @@ def share_weights(module: Any, *, fresh_parameters: bool = False) -> Any:
     if not fresh_parameters:
         return copy.deepcopy(module, {id(tensor): tensor for tensor in tensors})
     fresh = {
-        id(tensor): torch.nn.Parameter(tensor.data, requires_grad=tensor.requires_grad)
-        if isinstance(tensor, torch.nn.Parameter)
-        else tensor.detach()
+        id(tensor): (
+            torch.nn.Parameter(tensor.data, requires_grad=tensor.requires_grad)
+            if isinstance(tensor, torch.nn.Parameter)
+            else tensor.detach()
+        )
         for tensor in tensors
     }
-    # deepcopy keeps only the copies alive through the memo; the originals outlive the call through ``module``.
+    # deepcopy keeps only the copies alive through the memo; the originals outlive the call through
+    # ``module``.
     return copy.deepcopy(module, fresh)
 
 
@@ -131,4 +141,6 @@ def _scheduler(name: str, config: Any) -> Any:
 
 
 def _without_checker(pipeline: Any) -> dict[str, Any]:
-    return {"requires_safety_checker": False} if "requires_safety_checker" in pipeline.config else {}
+    return (
+        {"requires_safety_checker": False} if "requires_safety_checker" in pipeline.config else {}
+    )

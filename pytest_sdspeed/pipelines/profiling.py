@@ -16,34 +16,48 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def profiled(pipeline: Any, draw: Callable[[], object], *, kind: Literal["cpu", "cuda"], partial: bool) -> Profile:
+def profiled(
+    pipeline: Any, draw: Callable[[], object], *, kind: Literal["cpu", "cuda"], partial: bool
+) -> Profile:
     """Stage times, FLOPs and, on a GPU, how long it worked. Takes one generation, on a GPU two.
 
-    The profiler has the second for itself: it hardly changes how long kernels take, but slows the host between them.
+    The profiler has the second for itself: it hardly changes how long kernels take, but slows the
+    host between them.
 
     Args:
         pipeline: what draws.
         draw: one generation, with whatever flags it needs.
         kind: of the device.
-        partial: whether a call of the UNet may leave out modules, whose calls are then counted one by one.
+        partial: whether a call of the UNet may leave out modules, whose calls are then counted one
+            by one.
 
     Returns:
         What was found. What could not be is None, with a note.
     """
     notes: list[str] = []
     watch = _watch(kind)
-    stages = _tried("where a generation's time goes", lambda: _watched(watch, pipeline, draw, inside=partial), notes)
+    stages = _tried(
+        "where a generation's time goes",
+        lambda: _watched(watch, pipeline, draw, inside=partial),
+        notes,
+    )
     if stages is None:
         return Profile(notes=tuple(notes))
     return Profile(
         stages_s=stages,
-        busy_s=_tried("how busy the GPU was", lambda: _busy_s(draw), notes) if kind == "cuda" else None,
-        flops=_tried("how many FLOPs a generation has", lambda: generation_flops(pipeline, watch), notes),
+        busy_s=_tried("how busy the GPU was", lambda: _busy_s(draw), notes)
+        if kind == "cuda"
+        else None,
+        flops=_tried(
+            "how many FLOPs a generation has", lambda: generation_flops(pipeline, watch), notes
+        ),
         notes=tuple(notes),
     )
 
 
-def stages_s(pipeline: Any, draw: Callable[[], object], *, kind: Literal["cpu", "cuda"]) -> Mapping[str, float]:
+def stages_s(
+    pipeline: Any, draw: Callable[[], object], *, kind: Literal["cpu", "cuda"]
+) -> Mapping[str, float]:
     """Stage -> seconds, of one generation. Raises what it raises.
 
     Args:
@@ -54,7 +68,9 @@ def stages_s(pipeline: Any, draw: Callable[[], object], *, kind: Literal["cpu", 
     return _watched(_watch(kind), pipeline, draw, inside=False)
 
 
-def _watched(watch: Watch, pipeline: Any, draw: Callable[[], object], *, inside: bool) -> Mapping[str, float]:
+def _watched(
+    watch: Watch, pipeline: Any, draw: Callable[[], object], *, inside: bool
+) -> Mapping[str, float]:
     with watch.on(pipeline, inside=inside):
         draw()
     return watch.stages_s()

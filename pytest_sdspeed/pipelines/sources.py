@@ -54,8 +54,14 @@ class PretrainedSource:
             if Path(model).is_dir():
                 check_pipeline(Path(model))
             index = DiffusionPipeline.load_config(model)
-            without = {"safety_checker": None, "requires_safety_checker": False} if "safety_checker" in index else {}
-            return DiffusionPipeline.from_pretrained(model, **self._arguments(dtype), **without).to(self.device)
+            without = (
+                {"safety_checker": None, "requires_safety_checker": False}
+                if "safety_checker" in index
+                else {}
+            )
+            return DiffusionPipeline.from_pretrained(model, **self._arguments(dtype), **without).to(
+                self.device
+            )
 
     def unet(self, model: str, dtype: str) -> Any:
         """The ``unet`` folder of a pipeline."""
@@ -65,7 +71,9 @@ class PretrainedSource:
 
             if Path(model).is_dir():
                 check_part(Path(model), "unet")
-            return UNet2DConditionModel.from_pretrained(model, subfolder="unet", **self._arguments(dtype)).to(self.device)
+            return UNet2DConditionModel.from_pretrained(
+                model, subfolder="unet", **self._arguments(dtype)
+            ).to(self.device)
 
     def vae(self, model: str, dtype: str) -> Any:
         """An ``AutoencoderTiny`` at the root of a model."""
@@ -87,7 +95,8 @@ class PretrainedSource:
 class RandomSource:
     """The same architectures with random weights, the same for the same name whatever was built before.
 
-    Weights are drawn in float32 and cast, so that a float16 module holds the rounded weights of its float32 twin.
+    Weights are drawn in float32 and cast, so that a float16 module holds the rounded weights of its
+    float32 twin.
 
     Args:
         device: torch device the weights are drawn on.
@@ -100,15 +109,28 @@ class RandomSource:
         """A Stable Diffusion pipeline of the model's architecture."""
         parts = architecture(model)
         with quiet():
-            from diffusers import AutoencoderKL, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+            from diffusers import (
+                AutoencoderKL,
+                PNDMScheduler,
+                StableDiffusionPipeline,
+                UNet2DConditionModel,
+            )
             from transformers import CLIPTextConfig, CLIPTextModel
 
             text = CLIPTextConfig(**_part(parts, "text_encoder", model))
             return StableDiffusionPipeline(
-                vae=self._draw(f"{model}/vae", dtype, lambda: AutoencoderKL(**_part(parts, "vae", model))),
-                text_encoder=self._draw(f"{model}/text_encoder", dtype, lambda: CLIPTextModel(text)),
+                vae=self._draw(
+                    f"{model}/vae", dtype, lambda: AutoencoderKL(**_part(parts, "vae", model))
+                ),
+                text_encoder=self._draw(
+                    f"{model}/text_encoder", dtype, lambda: CLIPTextModel(text)
+                ),
                 tokenizer=clip_tokenizer(text.vocab_size),
-                unet=self._draw(f"{model}/unet", dtype, lambda: UNet2DConditionModel(**_part(parts, "unet", model))),
+                unet=self._draw(
+                    f"{model}/unet",
+                    dtype,
+                    lambda: UNet2DConditionModel(**_part(parts, "unet", model)),
+                ),
                 scheduler=PNDMScheduler.from_config(_part(parts, "scheduler", model)),
                 safety_checker=None,
                 feature_extractor=None,
@@ -120,14 +142,22 @@ class RandomSource:
         with quiet():
             from diffusers import UNet2DConditionModel
 
-        return self._draw(f"{model}/unet", dtype, lambda: UNet2DConditionModel(**_part(architecture(model), "unet", model)))
+        return self._draw(
+            f"{model}/unet",
+            dtype,
+            lambda: UNet2DConditionModel(**_part(architecture(model), "unet", model)),
+        )
 
     def vae(self, model: str, dtype: str) -> Any:
         """A tiny autoencoder."""
         with quiet():
             from diffusers import AutoencoderTiny
 
-        return self._draw(f"{model}/vae", dtype, lambda: AutoencoderTiny(**_part(architecture(model), "tiny_vae", model)))
+        return self._draw(
+            f"{model}/vae",
+            dtype,
+            lambda: AutoencoderTiny(**_part(architecture(model), "tiny_vae", model)),
+        )
 
     def _draw(self, name: str, dtype: str, build: Callable[[], Any]) -> Any:
         import torch
@@ -167,7 +197,9 @@ class EmbeddedFirst:
 def _part(parts: Architecture, name: str, model: str) -> dict[str, Any]:
     config = getattr(parts, name)
     if config is None:
-        raise ModelUnavailableError(f"{model!r} has no {name.replace('_', ' ')} to give random weights to")
+        raise ModelUnavailableError(
+            f"{model!r} has no {name.replace('_', ' ')} to give random weights to"
+        )
     return dict(config)
 
 
@@ -193,7 +225,11 @@ def _without_bars() -> Iterator[None]:
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
 
-    bars = [library for library in (diffusers_logging, transformers_logging) if library.is_progress_bar_enabled()]
+    bars = [
+        library
+        for library in (diffusers_logging, transformers_logging)
+        if library.is_progress_bar_enabled()
+    ]
     for library in bars:
         library.disable_progress_bar()
     try:
@@ -208,6 +244,7 @@ def _why(model: str, error: Exception) -> str:
     if Path(model).is_dir():
         return f"{model}: broken or incomplete model folder: {first}"
     return (
-        f"cannot load {model!r}: {first}. It is not a local folder, not in the hub's cache, and not to be had from the hub: "
-        "download it where there is a network (hf download), name a local folder in a table, or use --sd-weights=random."
+        f"cannot load {model!r}: {first}. It is not a local folder, not in the hub's cache, and not"
+        " to be had from the hub: download it where there is a network (hf download), name a local"
+        " folder in a table, or use --sd-weights=random."
     )

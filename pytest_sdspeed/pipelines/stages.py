@@ -15,7 +15,8 @@ STAGES = {"text_encoder": "text_encoder", "unet": "denoising", "vae": "decoding"
 """Part of a pipeline -> the stage that lasts from the part's first call to the end of its last."""
 
 Shapes = tuple[tuple[int | str, tuple[int, ...], bool], ...]
-"""The tensors of a call: position or keyword, shape, and whether it holds floating-point numbers."""
+"""The tensors of a call: position or keyword, shape, and whether it holds floating-point
+numbers."""
 
 
 class Marks(Protocol):
@@ -67,8 +68,9 @@ class CudaMarks:
 class Watch:
     """Watches the parts of a pipeline from outside.
 
-    Text encoder and UNet are watched by hooks on the very objects that the pipeline calls: of a compiled module this is its wrapper, so
-    that the graph inside knows nothing of them. ``decode`` is a method, which hooks do not see: it is replaced for the while.
+    Text encoder and UNet are watched by hooks on the very objects that the pipeline calls: of a
+    compiled module this is its wrapper, so that the graph inside knows nothing of them. ``decode``
+    is a method, which hooks do not see: it is replaced for the while.
 
     Args:
         marks: time of the device.
@@ -99,7 +101,11 @@ class Watch:
         with ExitStack() as held:
             for part in ("text_encoder", "unet"):
                 module = getattr(pipeline, part)
-                held.enter_context(module.register_forward_pre_hook(partial(self._hook_before, part), with_kwargs=True))
+                held.enter_context(
+                    module.register_forward_pre_hook(
+                        partial(self._hook_before, part), with_kwargs=True
+                    )
+                )
                 held.enter_context(module.register_forward_hook(partial(self._hook_after, part)))
             held.enter_context(self._decoding(unwrapped(pipeline.vae)))
             for name, module in unwrapped(pipeline.unet).named_modules() if inside else ():
@@ -111,7 +117,10 @@ class Watch:
 
     def stages_s(self) -> Mapping[str, float]:
         """Stage -> seconds, once the device has done it all."""
-        return {stage: self._marks.seconds(self._first[part], self._last[part]) for part, stage in STAGES.items()}
+        return {
+            stage: self._marks.seconds(self._first[part], self._last[part])
+            for part, stage in STAGES.items()
+        }
 
     def _begin(self, part: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         self.calls[part][_shapes(args, kwargs)] += 1
@@ -121,7 +130,9 @@ class Watch:
     def _end(self, part: str) -> None:
         self._last[part] = self._marks.now()
 
-    def _hook_before(self, part: str, _module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    def _hook_before(
+        self, part: str, _module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> None:
         self._begin(part, args, kwargs)
 
     def _hook_after(self, part: str, _module: Any, _args: Any, _output: Any) -> None:
@@ -156,5 +167,11 @@ def unwrapped(module: Any) -> Any:
 
 
 def _shapes(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Shapes:
-    tensors = {name: value for name, value in (dict(enumerate(args)) | dict(kwargs)).items() if hasattr(value, "is_floating_point")}
-    return tuple((name, tuple(tensor.shape), tensor.is_floating_point()) for name, tensor in tensors.items())
+    tensors = {
+        name: value
+        for name, value in (dict(enumerate(args)) | dict(kwargs)).items()
+        if hasattr(value, "is_floating_point")
+    }
+    return tuple(
+        (name, tuple(tensor.shape), tensor.is_floating_point()) for name, tensor in tensors.items()
+    )

@@ -15,8 +15,8 @@ def byte_alphabet() -> list[str]:
 def clip_tokenizer(vocab_size: int) -> Any:
     """A ``CLIPTokenizer`` of ``vocab_size`` entries that reads any text, byte by byte.
 
-    Entries between the alphabet and the two special tokens, which stand last as in CLIP, never occur in a text: they only give the
-    text encoder its full-size embedding.
+    Entries between the alphabet and the two special tokens, which stand last as in CLIP, never
+    occur in a text: they only give the text encoder its full-size embedding.
     """
     from transformers import CLIPTokenizer
 
@@ -24,4 +24,6 @@ def clip_tokenizer(vocab_size: int) -> Any:
     entries = [*letters, *(f"{letter}</w>" for letter in letters)]
     entries += [f"<|unused{index}|>" for index in range(vocab_size - len(entries) - 2)]
     entries += ["<|startoftext|>", "<|endoftext|>"]
-    return CLIPTokenizer(vocab={entry: index for index, entry in enumerate(entries)}, merges=[], model_max_length=77)
+    return CLIPTokenizer(
+        vocab={entry: index for index, entry in enumerate(entries)}, merges=[], model_max_length=77
+    )

@@ -17,9 +17,13 @@ class TensorsOnly(torch.nn.Module):  # type: ignore[misc] # torch is not followe
         super().__init__()
         self.unet = unet
 
-    def forward(self, sample: torch.Tensor, timestep: torch.Tensor, encoder_hidden_states: torch.Tensor) -> Any:
+    def forward(
+        self, sample: torch.Tensor, timestep: torch.Tensor, encoder_hidden_states: torch.Tensor
+    ) -> Any:
         """Predict the noise in ``sample`` (N, C, H, W)."""
-        return self.unet(sample, timestep, encoder_hidden_states=encoder_hidden_states, return_dict=False)
+        return self.unet(
+            sample, timestep, encoder_hidden_states=encoder_hidden_states, return_dict=False
+        )
 
 
 class TracedUNet(torch.nn.Module):  # type: ignore[misc] # torch is not followed
@@ -33,7 +37,13 @@ class TracedUNet(torch.nn.Module):  # type: ignore[misc] # torch is not followed
         self.dtype = original.dtype
         self.device = original.device
 
-    def forward(self, sample: torch.Tensor, timestep: torch.Tensor, encoder_hidden_states: torch.Tensor, **_ignored: Any) -> Any:
+    def forward(
+        self,
+        sample: torch.Tensor,
+        timestep: torch.Tensor,
+        encoder_hidden_states: torch.Tensor,
+        **_ignored: Any,
+    ) -> Any:
         """Predict the noise in ``sample`` (N, C, H, W); a tuple, as with ``return_dict=False``."""
         return self.traced(sample, timestep, encoder_hidden_states)
 
@@ -44,9 +54,15 @@ def trace_unet(pipeline: Any, recipe: Recipe) -> TracedUNet:
     batch = recipe.images * (2 if recipe.guidance > 1 else 1)
     scale = pipeline.vae_scale_factor
     kind = {"dtype": unet.dtype, "device": unet.device}
-    sample = torch.zeros(batch, unet.config.in_channels, recipe.height // scale, recipe.width // scale, **kind)
-    hidden = torch.zeros(batch, pipeline.tokenizer.model_max_length, unet.config.cross_attention_dim, **kind)
+    sample = torch.zeros(
+        batch, unet.config.in_channels, recipe.height // scale, recipe.width // scale, **kind
+    )
+    hidden = torch.zeros(
+        batch, pipeline.tokenizer.model_max_length, unet.config.cross_attention_dim, **kind
+    )
     timestep = torch.ones((), dtype=torch.int64, device=unet.device)
     with torch.no_grad():
-        traced = torch.jit.trace(TensorsOnly(unet).eval(), (sample, timestep, hidden), check_trace=False)
+        traced = torch.jit.trace(
+            TensorsOnly(unet).eval(), (sample, timestep, hidden), check_trace=False
+        )
     return TracedUNet(traced, unet)

@@ -13,15 +13,19 @@ if TYPE_CHECKING:
 
     Pass = Callable[..., tuple[torch.Tensor, ...]]
     Replay = Callable[[], object]
-    Capture = Callable[[Callable[[], tuple[torch.Tensor, ...]]], tuple[tuple[torch.Tensor, ...], Replay]]
+    Capture = Callable[
+        [Callable[[], tuple[torch.Tensor, ...]]], tuple[tuple[torch.Tensor, ...], Replay]
+    ]
 
 
 class StandIn(torch.nn.Module):  # type: ignore[misc] # torch is not followed
     """A UNet that is called through something else.
 
     Args:
-        unet: whose weights it holds, and whose ``config``, ``dtype`` and ``device`` the pipeline reads.
-        passes: what computes: one call of the pipeline is one call of one of them. This class has one, which takes what a UNet takes.
+        unet: whose weights it holds, and whose ``config``, ``dtype`` and ``device`` the pipeline
+            reads.
+        passes: what computes: one call of the pipeline is one call of one of them. This class has
+            one, which takes what a UNet takes.
     """
 
     def __init__(self, unet: Any, *passes: Pass) -> None:
@@ -30,7 +34,13 @@ class StandIn(torch.nn.Module):  # type: ignore[misc] # torch is not followed
         self.config, self.dtype, self.device = unet.config, unet.dtype, unet.device
         self.original_class = type(unet)
 
-    def forward(self, sample: torch.Tensor, timestep: torch.Tensor, encoder_hidden_states: torch.Tensor, **others: Any) -> Any:
+    def forward(
+        self,
+        sample: torch.Tensor,
+        timestep: torch.Tensor,
+        encoder_hidden_states: torch.Tensor,
+        **others: Any,
+    ) -> Any:
         """Predict the noise in ``sample`` (N, C, H, W)."""
         return self.passes[0](sample, timestep, encoder_hidden_states, **others)
 
@@ -44,7 +54,9 @@ def cloned(call: Pass) -> Pass:
     return kept
 
 
-def captured(work: Callable[[], tuple[torch.Tensor, ...]]) -> tuple[tuple[torch.Tensor, ...], Replay]:
+def captured(
+    work: Callable[[], tuple[torch.Tensor, ...]],
+) -> tuple[tuple[torch.Tensor, ...], Replay]:
     """Capture work in a CUDA graph.
 
     Args:
@@ -53,7 +65,8 @@ def captured(work: Callable[[], tuple[torch.Tensor, ...]]) -> tuple[tuple[torch.
     Returns:
         Its results, which every replay overwrites, and the replay.
     """
-    # Libraries set themselves up at their first calls, which no capture may hold, and outside the default stream.
+    # Libraries set themselves up at their first calls, which no capture may hold, and outside the
+    # default stream.
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
@@ -70,7 +83,8 @@ def captured(work: Callable[[], tuple[torch.Tensor, ...]]) -> tuple[tuple[torch.
 class Graphed:
     """A pass that is captured at its first call with tensors of some shapes, and replayed from then on.
 
-    The capture is part of the first call and not of the building, since the flags that the setup holds in its slots choose kernels.
+    The capture is part of the first call and not of the building, since the flags that the setup
+    holds in its slots choose kernels.
 
     Args:
         call: the pass; takes tensors only.
@@ -85,12 +99,16 @@ class Graphed:
         """What the pass returns for these tensors; new tensors.
 
         Raises:
-            RegistrationError: under autocast, whose cached casts of the weights a graph would outlive.
+            RegistrationError: under autocast, whose cached casts of the weights a graph would
+                outlive.
         """
         key = tuple((tensor.shape, tensor.dtype) for tensor in tensors)
         if key not in self._graphs:
             if torch.is_autocast_enabled("cuda"):
-                raise RegistrationError("cuda_graphs and autocast exclude each other: a graph would outlive the casts of the weights")
+                raise RegistrationError(
+                    "cuda_graphs and autocast exclude each other: a graph would outlive the casts"
+                    " of the weights"
+                )
             held = tuple(tensor.clone() for tensor in tensors)
             self._graphs[key] = (held, *self._capture(lambda: self._call(*held)))
         held, results, replay = self._graphs[key]
@@ -120,4 +138,7 @@ def graphed(unet: Any, capture: Capture = captured) -> StandIn:
 
 def _check_untouched(standing: StandIn) -> None:
     if not all(isinstance(call, torch.nn.Module) for call in standing.passes):
-        raise RegistrationError("compile and cuda_graphs exclude each other, since compile captures CUDA graphs itself: list one of them")
+        raise RegistrationError(
+            "compile and cuda_graphs exclude each other, since compile captures CUDA graphs itself:"
+            " list one of them"
+        )

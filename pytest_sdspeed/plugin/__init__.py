@@ -52,11 +52,16 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the fixtures, let users register, read the options where any is given."""
-    config.addinivalue_line("markers", f"{options.MARKER}: gate a diffusion pipeline on its documented speed-up and pictures.")
+    config.addinivalue_line(
+        "markers",
+        f"{options.MARKER}: gate a diffusion pipeline on its documented speed-up and pictures.",
+    )
     manager = config.pluginmanager
     manager.register(fixtures.builtin_fixtures(), "sdspeed-setups")
     registry = config.stash[REGISTRY] = Registry()
-    registry.listener = lambda setup: manager.register(fixtures.setup_fixtures({setup.name: setup.doc}), f"sdspeed-setup-{setup.name}")
+    registry.listener = lambda setup: manager.register(
+        fixtures.setup_fixtures({setup.name: setup.doc}), f"sdspeed-setup-{setup.name}"
+    )
     config.stash[PROBLEMS] = []
     distributed = _join(config)
     with _usage_errors():
@@ -64,16 +69,25 @@ def pytest_configure(config: pytest.Config) -> None:
         if options.any_given(config):
             session = run_of(config)
             if session.options.against and distributed:
-                raise pytest.UsageError("--sd-against measures in processes of its own, which others would disturb: run without -n")
+                raise pytest.UsageError(
+                    "--sd-against measures in processes of its own, which others would disturb: run"
+                    " without -n"
+                )
             if session.options.tables:
-                manager.register(fixtures.setup_fixtures(session.own_setups()), "sdspeed-table-setups")
+                manager.register(
+                    fixtures.setup_fixtures(session.own_setups()), "sdspeed-table-setups"
+                )
             if session.options.gpu and not distributed:
                 _find_gpu(config, session)
 
 
 def _join(config: pytest.Config) -> bool:
     """Take part in a run that pytest-xdist distributes, as its controller or as a worker. Whether this is the controller."""
-    distributed = getattr(config.option, "dist", "no") != "no" and bool(config.option.tx) and not config.option.collectonly
+    distributed = (
+        getattr(config.option, "dist", "no") != "no"
+        and bool(config.option.tx)
+        and not config.option.collectonly
+    )
     if distributed:
         from pytest_sdspeed.plugin.distributed.controller import Controller
 
@@ -160,7 +174,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
         select(session.config, gated)
         run = session.config.stash[RUN]
-        if run.options.against and not session.config.option.collectonly and not session.testsfailed:
+        if (
+            run.options.against
+            and not session.config.option.collectonly
+            and not session.testsfailed
+        ):
             from pytest_sdspeed.plugin.comparing import open_comparison
 
             open_comparison(session.config, session.items)
@@ -169,7 +187,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Record what was measured. A run that was asked for a record and leaves none fails."""
     config = session.config
-    if RUN not in config.stash or exitstatus == pytest.ExitCode.USAGE_ERROR or hasattr(config, "workerinput"):
+    if (
+        RUN not in config.stash
+        or exitstatus == pytest.ExitCode.USAGE_ERROR
+        or hasattr(config, "workerinput")
+    ):
         return
     from pytest_sdspeed.plugin.summary import record
 
@@ -177,9 +199,15 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: pytest.ExitCode, config: pytest.Config) -> None:
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, exitstatus: pytest.ExitCode, config: pytest.Config
+) -> None:
     """Print one table per campaign, and write the files that were asked for: not over those of a run that was one, and not in a worker."""
-    if RUN not in config.stash or exitstatus == pytest.ExitCode.USAGE_ERROR or hasattr(config, "workerinput"):
+    if (
+        RUN not in config.stash
+        or exitstatus == pytest.ExitCode.USAGE_ERROR
+        or hasattr(config, "workerinput")
+    ):
         return
     from pytest_sdspeed.plugin.summary import file_lines, history_lines, table_lines
 

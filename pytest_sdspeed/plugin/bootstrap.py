@@ -15,15 +15,21 @@ def main(channel: Any) -> None:
     """Be a worker until the channel says that nothing more is wanted.
 
     Args:
-        channel: execnet's. It brings first: ``log``, a file for everything that is printed; ``folder``, the working directory; ``finder``, the source of
-            ``sides.finder``, with ``roots``, ``excluded`` and ``path`` for its ``install``; ``arguments`` of pytest; ``temporary``, a folder.
+        channel: execnet's. It brings first: ``log``, a file for everything that is printed;
+            ``folder``, the working directory; ``finder``, the source of ``sides.finder``, with
+            ``roots``, ``excluded`` and ``path`` for its ``install``; ``arguments`` of pytest;
+            ``temporary``, a folder.
     """
     facts = channel.receive()
     log = os.open(facts["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
-    sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+    sys.stdout = os.fdopen(
+        1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
+    )
+    sys.stderr = os.fdopen(
+        2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
+    )
     os.chdir(facts["folder"])
     finder = ModuleType("pytest_sdspeed_finder")
     sys.modules[finder.__name__] = finder

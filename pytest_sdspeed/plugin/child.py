@@ -13,11 +13,26 @@ if TYPE_CHECKING:
 
     import pytest
 
-_WRITE_NOTHING = {"xmlpath": None, "htmlpath": None, "report_log": None, "pastebin": None, "log_file": os.devnull}
-"""Options of pytest and of plugins that write a file for each run, with the value that writes none."""
+_WRITE_NOTHING = {
+    "xmlpath": None,
+    "htmlpath": None,
+    "report_log": None,
+    "pastebin": None,
+    "log_file": os.devnull,
+}
+"""Options of pytest and of plugins that write a file for each run, with the value that writes
+none."""
 
 
-_ALONE = {"sd_confirm": False, "sd_history": "off", "sd_report": "", "sd_record": "", "usepdb": False, "trace": False, "color": "no"}
+_ALONE = {
+    "sd_confirm": False,
+    "sd_history": "off",
+    "sd_report": "",
+    "sd_record": "",
+    "usepdb": False,
+    "trace": False,
+    "color": "no",
+}
 """Options that mean the run the user watches: not the one inside it, which nobody can type to."""
 
 
@@ -27,7 +42,9 @@ def arguments(config: pytest.Config, cache: Path) -> list[str]:
     end = given.index("--") if "--" in given else len(given)
     # A worker has the arguments of the run that has the workers.
     alone = ["-n0"] if hasattr(config, "workerinput") else []
-    elsewhere = ["-o", f"cache_dir={cache}"] if config.pluginmanager.hasplugin("cacheprovider") else []
+    elsewhere = (
+        ["-o", f"cache_dir={cache}"] if config.pluginmanager.hasplugin("cacheprovider") else []
+    )
     return [*given[:end], *alone, *elsewhere, *given[end:]]
 
 

@@ -12,7 +12,15 @@ from pytest_sdspeed.errors import SdSpeedError
 from pytest_sdspeed.model import BASELINE
 from pytest_sdspeed.plugin.requests import expectation_of, setups_of
 from pytest_sdspeed.plugin.state import CLOCK, run_of
-from pytest_sdspeed.store.benchmark import PLUGIN, ReplayClock, Storing, run_folders, run_info, storage_folder, unwritable_storage
+from pytest_sdspeed.store.benchmark import (
+    PLUGIN,
+    ReplayClock,
+    Storing,
+    run_folders,
+    run_info,
+    storage_folder,
+    unwritable_storage,
+)
 from pytest_sdspeed.store.whole import SESSION, guard
 
 if TYPE_CHECKING:
@@ -25,11 +33,17 @@ STORING = "sdspeed-storing"
 def rows_of(metafunc: pytest.Metafunc) -> tuple[Sequence[str], str | None]:
     """Rows that ``sd_setup`` runs over, and what is wrong with the test's table.
 
-    A problem raised here would be a collection error (exit 2); the caller keeps it until collection is over. The one row returned with it
-    makes a test that fails with the same words where the run cannot be ended.
+    A problem raised here would be a collection error (exit 2); the caller keeps it until collection
+    is over. The one row returned with it makes a test that fails with the same words where the run
+    cannot be ended.
     """
     try:
-        return run_of(metafunc.config).catalog.rows(expectation_of(metafunc.definition).table, metafunc.definition.nodeid), None
+        return (
+            run_of(metafunc.config).catalog.rows(
+                expectation_of(metafunc.definition).table, metafunc.definition.nodeid
+            ),
+            None,
+        )
     except SdSpeedError as error:
         return (BASELINE,), str(error)
 
@@ -70,7 +84,10 @@ def keep_record(config: pytest.Config) -> None:
         pytest.UsageError: pytest-benchmark is off, or cannot store what it was asked to.
     """
     if not config.pluginmanager.hasplugin(PLUGIN):
-        raise pytest.UsageError("sd_latency keeps its record through pytest-benchmark, which is off: run without -p no:benchmark")
+        raise pytest.UsageError(
+            "sd_latency keeps its record through pytest-benchmark, which is off: run without -p"
+            " no:benchmark"
+        )
     problem = unwritable_storage(config.option, Path.cwd())
     # A worker writes nothing, and may be on another host.
     if problem and not hasattr(config, "workerinput"):

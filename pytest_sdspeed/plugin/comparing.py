@@ -35,22 +35,33 @@ def open_comparison(config: pytest.Config, items: Sequence[pytest.Item]) -> None
         items: the tests that will run.
 
     Raises:
-        pytest.UsageError: the other version cannot be had, does not start, does not import or lacks a setup.
+        pytest.UsageError: the other version cannot be had, does not start, does not import or lacks
+        a setup.
     """
     run = run_of(config)
     spec = run.options.against
     assert spec is not None  # noqa: S101 - the caller asked
     with ExitStack() as held:
         try:
-            temporary = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="sdspeed-", ignore_cleanup_errors=True)))
-            old = held.enter_context(environments.opened(spec, root=config.rootpath, cache=_cache(config), tests=_tests(config, items)))
+            temporary = Path(
+                held.enter_context(
+                    tempfile.TemporaryDirectory(prefix="sdspeed-", ignore_cleanup_errors=True)
+                )
+            )
+            old = held.enter_context(
+                environments.opened(
+                    spec, root=config.rootpath, cache=_cache(config), tests=_tests(config, items)
+                )
+            )
             errand = Errand(
                 arguments=arguments(config, temporary / "cache"),
                 folder=config.invocation_params.dir,
                 temporary=temporary,
                 program=(files(__package__) / "bootstrap.py").read_text(encoding="utf-8"),
             )
-            comparison = Comparison(run, spec, new=environments.in_hand(root=config.rootpath), old=old, errand=errand)
+            comparison = Comparison(
+                run, spec, new=environments.in_hand(root=config.rootpath), old=old, errand=errand
+            )
             held.callback(comparison.close)
             comparison.open(_choices(config))
         except SdSpeedError as error:
@@ -66,7 +77,11 @@ def _cache(config: pytest.Config) -> Path | None:
 
 def _tests(config: pytest.Config, items: Iterable[pytest.Item]) -> list[Path]:
     """The files of the tests and their conftest files."""
-    conftests = [Path(name) for name, _ in config.pluginmanager.list_name_plugin() if name.endswith("conftest.py")]
+    conftests = [
+        Path(name)
+        for name, _ in config.pluginmanager.list_name_plugin()
+        if name.endswith("conftest.py")
+    ]
     return sorted({*conftests, *(item.path for item in items)})
 
 

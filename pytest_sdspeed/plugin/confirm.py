@@ -1,6 +1,7 @@
 """``--sd-confirm``: a row that is too slow is measured again in a new process, and fails only if it fails there too.
 
-Memory layout and autotuning are drawn once per process: no interval inside one process can see them.
+Memory layout and autotuning are drawn once per process: no interval inside one process can see
+them.
 """
 
 from __future__ import annotations
@@ -87,7 +88,8 @@ def combined(first: Result, second: Mapping[str, Any] | str) -> Result:
         second: the record of the new process, or why there is none.
 
     Returns:
-        A failure with the figures of the first where both fail or there is no second, the second's pass, else an inconclusive first.
+        A failure with the figures of the first where both fail or there is no second, the second's
+        pass, else an inconclusive first.
     """
     if isinstance(second, str):
         return replace(first, reasons=(*first.reasons, f"could not be confirmed: {second}"))
@@ -95,14 +97,22 @@ def combined(first: Result, second: Mapping[str, Any] | str) -> Result:
         return _passed(first, second)
     if second["verdict"] != "fail":
         reason = _also(f"{second['verdict']} in a fresh process", second)
-        return replace(first, verdict="inconclusive", reasons=(*first.reasons, reason), confirmation=second)
+        return replace(
+            first, verdict="inconclusive", reasons=(*first.reasons, reason), confirmation=second
+        )
     pictures_fail = second["image_verdict"] == "fail"
     if not pictures_fail and figure(second["high"]) < first.floor:
         reason = f"confirmed in a fresh process: {figures(second)}"
     else:
         reason = _also("failed in a fresh process too", second)
     image_verdict = "fail" if pictures_fail else first.image_verdict
-    return replace(first, image_verdict=image_verdict, raised=second["raised"], reasons=(*first.reasons, reason), confirmation=second)
+    return replace(
+        first,
+        image_verdict=image_verdict,
+        raised=second["raised"],
+        reasons=(*first.reasons, reason),
+        confirmation=second,
+    )
 
 
 _MEASURED = (
@@ -115,7 +125,10 @@ _MEASURED = (
 def _passed(first: Result, second: Mapping[str, Any]) -> Result:
     stored = record(first)
     latency_s, baseline_latency_s = latencies(second["samples_s"], first.setup, first.baseline)
-    why = f"failed in the first process ({figures(stored)}), passed in a fresh one: an effect of the process, not of the code"
+    why = (
+        f"failed in the first process ({figures(stored)}), passed in a fresh one: an effect of the"
+        " process, not of the code"
+    )
     return replace(
         first,
         **{name: second[name] for name in _MEASURED},
@@ -162,7 +175,9 @@ def rerun(item: pytest.Item) -> Mapping[str, Any] | str:
 
 def _run(errand: Errand, config: pytest.Config, output: Path) -> int:
     """Run the new process to its end, and return its exit status. It is no worker of pytest-xdist, whose GPU or cores it has all the same."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST_")}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST_")
+    }
     # A file, not a pipe: a pipe would stay open as long as any process that the test leaves behind.
     with output.open("wb") as said:
         return subprocess.run(  # noqa: S603 - the command of this run, once more

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 def sd_latency(request: pytest.FixtureRequest, benchmark: Any) -> Gate:
     """Measure a setup or callable against its baseline, judge speed and pictures, and record both.
 
-    ``result = sd_latency(sd_fp16)`` or ``sd_latency(candidate, baseline=reference)``; expectations come from the ``sd_latency`` marker.
+    ``result = sd_latency(sd_fp16)`` or ``sd_latency(candidate, baseline=reference)``; expectations
+    come from the ``sd_latency`` marker.
     """
     from pytest_sdspeed.plugin.gate import gate_of
 
@@ -43,7 +44,8 @@ def setup_fixtures(docs: Mapping[str, str]) -> Any:
     Args:
         docs: setup -> what ``pytest --fixtures`` says.
     """
-    # pytest asks each for its signature, which costs more than all the rest of an unused plugin: they share one, worked out once.
+    # pytest asks each for its signature, which costs more than all the rest of an unused plugin:
+    # they share one, worked out once.
     signature = inspect.signature(lambda request: request)
 
     def fixture_of(name: str, doc: str) -> Any:

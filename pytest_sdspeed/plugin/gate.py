@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_sdspeed.errors import OutOfMemoryError, SdSpeedError, UnsupportedError, UsageMistakeError
+from pytest_sdspeed.errors import (
+    OutOfMemoryError,
+    SdSpeedError,
+    UnsupportedError,
+    UsageMistakeError,
+)
 from pytest_sdspeed.plugin.requests import expectation_of
 from pytest_sdspeed.plugin.state import ANSWER, CLOCK, RESULT, own_id, run_of
 from pytest_sdspeed.run.targets import contestants
@@ -38,7 +43,8 @@ class Gate:
         """Measure, judge and record.
 
         Args:
-            candidate: a setup fixture's value, a callable ``() -> picture, pictures or None``, or the ``module:name`` of one.
+            candidate: a setup fixture's value, a callable ``() -> picture, pictures or None``, or
+                the ``module:name`` of one.
             baseline: what it is compared with; for a setup the baseline of its table where None.
 
         Returns:
@@ -55,7 +61,8 @@ class Gate:
         try:
             result = self._measured(candidate, baseline)
         except OutOfMemoryError as error:
-            # A setup may be too large for this machine; a callable that outgrew it is its author's to mend.
+            # A setup may be too large for this machine; a callable that outgrew it is its author's
+            # to mend.
             if callable(candidate) or isinstance(candidate, str):
                 pytest.fail(str(error), pytrace=False)
             pytest.skip(str(error))
@@ -66,9 +73,13 @@ class Gate:
             raise pytest.fail.Exception(str(error), pytrace=False) from None
         store(self._benchmark, self._node.stash[CLOCK], result)
         self._node.stash[RESULT] = result
-        self._node.user_properties.extend((f"sdspeed_{name}", value) for name, value in properties(result))
+        self._node.user_properties.extend(
+            (f"sdspeed_{name}", value) for name, value in properties(result)
+        )
         past = self._slower_than_before(result)
-        said = "\n".join(filter(None, (message(result), past))) if result.verdict != "pass" else past
+        said = (
+            "\n".join(filter(None, (message(result), past))) if result.verdict != "pass" else past
+        )
         if result.verdict == "inconclusive":
             self._inconclusive(said)
         elif result.verdict != "pass" or (past and self._session.options.history == "fail"):
@@ -90,7 +101,10 @@ class Gate:
 
     def _measured(self, candidate: Any, baseline: Any) -> Result:
         if self._used:
-            raise UsageMistakeError("sd_latency measures once per test: parametrize, or write one test for each candidate")
+            raise UsageMistakeError(
+                "sd_latency measures once per test: parametrize, or write one test for each"
+                " candidate"
+            )
         self._used = True
         expectation = expectation_of(self._node)
         ours, theirs = contestants(candidate, baseline)

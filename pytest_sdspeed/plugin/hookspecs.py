@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 def pytest_sdspeed_register(registry: Registry) -> None:
     """Add optimizations and setups.
 
-    Called once for every conftest file or plugin, also for one that is loaded late. A setup's fixture ``sd_<name>`` exists from then on.
+    Called once for every conftest file or plugin, also for one that is loaded late. A setup's
+    fixture ``sd_<name>`` exists from then on.
 
     Args:
-        registry: ``registry.add_optimization(Optimization(...))``, ``registry.add_setup(name, [optimization, ...])``.
+        registry: ``registry.add_optimization(Optimization(...))``, ``registry.add_setup(name,
+            [optimization, ...])``.
     """

@@ -21,7 +21,9 @@ class HtmlExtras:
     """Adds extras to the reports of gated tests; to be registered where pytest-html writes a page."""
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, Any, Any]:
         """Add the row and the pictures to the report of the test's own phase."""
         report = yield
         result = item.stash.get(RESULT, None)
@@ -35,13 +37,20 @@ def _extras(result: Result) -> Iterator[dict[str, Any]]:
 
     yield extras.html(_table(result))
     for exhibit in result.exhibits:
-        case = f"seed {exhibit.seed}, {exhibit.prompt}" if exhibit.prompt else f"seed {exhibit.seed}"
+        case = (
+            f"seed {exhibit.seed}, {exhibit.prompt}" if exhibit.prompt else f"seed {exhibit.seed}"
+        )
         kind = "negative control, " if exhibit.control else ""
         for role, png in exhibit.pictures.items():
-            yield extras.png(base64.b64encode(png).decode(), name=f"{kind}{role.replace('_', ' ')}: {case}")
+            yield extras.png(
+                base64.b64encode(png).decode(), name=f"{kind}{role.replace('_', ' ')}: {case}"
+            )
 
 
 def _table(result: Result) -> str:
     head = "".join(f"<th>{escape(column)}</th>" for column in text.COLUMNS)
-    rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>" for cells in text.rows([result]))
+    rows = "".join(
+        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
+        for cells in text.rows([result])
+    )
     return f"<p>{escape(text.heading([result]))}</p><table><tr>{head}</tr>{rows}</table>"

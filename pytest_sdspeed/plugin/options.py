@@ -13,8 +13,21 @@ CLIP = "openai/clip-vit-large-patch14"
 INCONCLUSIVE = ("fail", "warn", "skip")
 HISTORY = ("off", "warn", "fail")
 CONFIRMATION = "SDSPEED_CONFIRMATION"
-"""The environment variable that makes a run the confirmation of another: ``confirm.Errand`` as JSON."""
-_VALUES = ("weights", "tolerance", "budget", "max_blocks", "inconclusive", "seed", "report", "record", "clip", "history", "against")
+"""The environment variable that makes a run the confirmation of another: ``confirm.Errand`` as
+JSON."""
+_VALUES = (
+    "weights",
+    "tolerance",
+    "budget",
+    "max_blocks",
+    "inconclusive",
+    "seed",
+    "report",
+    "record",
+    "clip",
+    "history",
+    "against",
+)
 _FLAGS = ("gpu", "confirm", "against_control")
 
 
@@ -30,53 +43,111 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--sd-weights",
         metavar="|".join(WEIGHTS),
-        help="with --sd-gpu: weights from the hub or its cache (pretrained, the default), or seeded random ones without a download (random)",
+        help=(
+            "with --sd-gpu: weights from the hub or its cache (pretrained, the default), or seeded"
+            " random ones without a download (random)"
+        ),
     )
-    group.addoption("--sd-tables", action="append", metavar="PATH", help="one more table file, or folder of them (repeatable)")
-    group.addoption("--sd-tolerance", metavar="FRACTION", help="fraction of a speed-up that may be missing, instead of the tables' own")
-    group.addoption("--sd-budget", metavar="SECONDS", help="wall-clock budget of one campaign's timed part (default: 300)")
-    group.addoption("--sd-max-blocks", metavar="N", help="most blocks of a campaign (default: 20; with --sd-against 200)")
-    group.addoption("--sd-inconclusive", metavar="|".join(INCONCLUSIVE), help="what an inconclusive verdict does (default: fail)")
+    group.addoption(
+        "--sd-tables",
+        action="append",
+        metavar="PATH",
+        help="one more table file, or folder of them (repeatable)",
+    )
+    group.addoption(
+        "--sd-tolerance",
+        metavar="FRACTION",
+        help="fraction of a speed-up that may be missing, instead of the tables' own",
+    )
+    group.addoption(
+        "--sd-budget",
+        metavar="SECONDS",
+        help="wall-clock budget of one campaign's timed part (default: 300)",
+    )
+    group.addoption(
+        "--sd-max-blocks",
+        metavar="N",
+        help="most blocks of a campaign (default: 20; with --sd-against 200)",
+    )
+    group.addoption(
+        "--sd-inconclusive",
+        metavar="|".join(INCONCLUSIVE),
+        help="what an inconclusive verdict does (default: fail)",
+    )
     group.addoption(
         "--sd-confirm",
         action="store_true",
         default=None,
-        help="measure a row that is too slow again in a new process; it fails only if it fails there too",
+        help=(
+            "measure a row that is too slow again in a new process; it fails only if it fails"
+            " there too"
+        ),
     )
     group.addoption("--sd-seed", metavar="N", help="seed of block order and latents (default: 0)")
     group.addoption(
         "--sd-clip",
         metavar="MODEL",
-        help=f"folder, or hub id in the local cache, of the CLIP model behind bounds on CLIP scores (default: {CLIP})",
+        help=(
+            "folder, or hub id in the local cache, of the CLIP model behind bounds on CLIP scores"
+            f" (default: {CLIP})"
+        ),
     )
     group.addoption(
         "--sd-history",
         metavar="|".join(HISTORY),
-        help="what a row does that became lastingly slower than in the stored runs, and not by the machine (default: warn)",
+        help=(
+            "what a row does that became lastingly slower than in the stored runs, and not by the"
+            " machine (default: warn)"
+        ),
     )
     group.addoption(
         "--sd-against",
         metavar="SPEC",
-        help="measure against another version, side by side: requirements (diffusers==0.41.0), a checkout, a Python interpreter, or a git reference",
+        help=(
+            "measure against another version, side by side: requirements (diffusers==0.41.0), a"
+            " checkout, a Python interpreter, or a git reference"
+        ),
     )
     group.addoption(
         "--sd-against-control",
         action="store_true",
         default=None,
-        help="with --sd-against: a third process, of the other version, shows how much processes of one version differ",
+        help=(
+            "with --sd-against: a third process, of the other version, shows how much processes of"
+            " one version differ"
+        ),
     )
     group.addoption("--sd-report", metavar="PATH", help="write the HTML report")
-    group.addoption("--sd-record", metavar="PATH", help="write what was measured as a table file for this device")
+    group.addoption(
+        "--sd-record",
+        metavar="PATH",
+        help="write what was measured as a table file for this device",
+    )
     for name in _VALUES:
-        parser.addini(f"sdspeed_{name}", f"default of --sd-{name.replace('_', '-')}", type="string", default=None)
+        parser.addini(
+            f"sdspeed_{name}",
+            f"default of --sd-{name.replace('_', '-')}",
+            type="string",
+            default=None,
+        )
     for name in _FLAGS:
-        parser.addini(f"sdspeed_{name}", f"default of --sd-{name.replace('_', '-')}", type="bool", default=False)
-    parser.addini("sdspeed_tables", "table files or folders, as --sd-tables", type="linelist", default=[])
+        parser.addini(
+            f"sdspeed_{name}",
+            f"default of --sd-{name.replace('_', '-')}",
+            type="bool",
+            default=False,
+        )
+    parser.addini(
+        "sdspeed_tables", "table files or folders, as --sd-tables", type="linelist", default=[]
+    )
 
 
 def any_given(config: pytest.Config) -> bool:
     """Whether the command line or the ini file sets any of them."""
-    return any(config.getoption(f"sd_{name}") is not None or config.getini(f"sdspeed_{name}") for name in (*_VALUES, *_FLAGS, "tables"))
+    return any(
+        config.getoption(f"sd_{name}") is not None or config.getini(f"sdspeed_{name}")
+        for name in (*_VALUES, *_FLAGS, "tables")
+    )
 
 
 def flag(config: pytest.Config, name: str) -> bool:

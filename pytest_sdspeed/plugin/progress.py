@@ -32,12 +32,21 @@ def watcher(config: pytest.Config) -> Watcher:
 
         def show(text: str) -> None:
             with uncaptured():
-                writer.write(f"\r{text[: writer.fullwidth - 1].ljust(writer.fullwidth - 1)}", flush=True)
+                writer.write(
+                    f"\r{text[: writer.fullwidth - 1].ljust(writer.fullwidth - 1)}", flush=True
+                )
 
         show(f"{campaign}: building")
         try:
             yield lambda progress: show(
-                progress_line(campaign, progress.phase, progress.arm, block=progress.block, blocks=progress.blocks, left_s=progress.left_s)
+                progress_line(
+                    campaign,
+                    progress.phase,
+                    progress.arm,
+                    block=progress.block,
+                    blocks=progress.blocks,
+                    left_s=progress.left_s,
+                )
             )
         finally:
             show("")

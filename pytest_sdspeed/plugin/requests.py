@@ -23,7 +23,9 @@ def expectation_of(node: Any) -> Expectation:
 def setups_of(item: Any) -> set[str]:
     """Names of the setups that a test asks for by its fixtures."""
     chosen = {
-        name.removeprefix(PREFIX) for name in getattr(item, "fixturenames", ()) if name.startswith(PREFIX) and name not in (GATE, ROW)
+        name.removeprefix(PREFIX)
+        for name in getattr(item, "fixturenames", ())
+        if name.startswith(PREFIX) and name not in (GATE, ROW)
     }
     parameters = getattr(getattr(item, "callspec", None), "params", {})
     return chosen | ({parameters[ROW]} if isinstance(parameters.get(ROW), str) else set())

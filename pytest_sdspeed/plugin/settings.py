@@ -36,19 +36,51 @@ def read_options(config: pytest.Config) -> Options:
     output = _unchecked if hasattr(config, "workerinput") else _output
     against, record = value("against") or None, output("--sd-record", value("record"))
     if against and record:
-        raise pytest.UsageError("--sd-against and --sd-record: a reference is recorded against a table's baseline: give one of them")
+        raise pytest.UsageError(
+            "--sd-against and --sd-record: a reference is recorded against a table's baseline: give"
+            " one of them"
+        )
     # Versions are held to less than tables' ratios, which takes more blocks.
     most = "200" if against else "20"
-    tables = [*(config.rootpath / entry for entry in config.getini("sdspeed_tables")), *map(Path, config.getoption("sd_tables") or ())]
+    tables = [
+        *(config.rootpath / entry for entry in config.getini("sdspeed_tables")),
+        *map(Path, config.getoption("sd_tables") or ()),
+    ]
     return Options(
         gpu=flag(config, "gpu"),
         weights=_choice("--sd-weights", value("weights", "pretrained"), WEIGHTS),
         tables=tuple(tables),
-        tolerance=_number("--sd-tolerance", value("tolerance"), float, "a fraction from 0 to below 1", lambda x: 0 <= x < 1),
-        budget_s=_number("--sd-budget", value("budget", "300"), float, "seconds, more than 0", lambda x: x > 0 and math.isfinite(x)) or 0.0,
-        max_blocks=_number("--sd-max-blocks", value("max_blocks", most), int, "a whole number, 2 or more", lambda x: x >= 2) or 0,  # noqa: PLR2004
+        tolerance=_number(
+            "--sd-tolerance",
+            value("tolerance"),
+            float,
+            "a fraction from 0 to below 1",
+            lambda x: 0 <= x < 1,
+        ),
+        budget_s=_number(
+            "--sd-budget",
+            value("budget", "300"),
+            float,
+            "seconds, more than 0",
+            lambda x: x > 0 and math.isfinite(x),
+        )
+        or 0.0,
+        max_blocks=_number(
+            "--sd-max-blocks",
+            value("max_blocks", most),
+            int,
+            "a whole number, 2 or more",
+            lambda x: x >= 2,  # noqa: PLR2004
+        )
+        or 0,
         inconclusive=_choice("--sd-inconclusive", value("inconclusive", "fail"), INCONCLUSIVE),
-        seed=_number("--sd-seed", value("seed"), int, "a whole number from 0 to 2**62", lambda x: 0 <= x <= 2**62),
+        seed=_number(
+            "--sd-seed",
+            value("seed"),
+            int,
+            "a whole number from 0 to 2**62",
+            lambda x: 0 <= x <= 2**62,
+        ),
         report=output("--sd-report", value("report")),
         record=record,
         clip=value("clip", CLIP) or CLIP,
@@ -65,7 +97,13 @@ def _choice(option: str, given: str | None, valid: tuple[str, ...]) -> str:
     return given
 
 
-def _number(option: str, given: str | None, kind: Callable[[str], Any], valid: str, holds: Callable[[Any], bool]) -> Any:
+def _number(
+    option: str,
+    given: str | None,
+    kind: Callable[[str], Any],
+    valid: str,
+    holds: Callable[[Any], bool],
+) -> Any:
     if given is None:
         return None
     try:
@@ -85,7 +123,9 @@ def _output(option: str, given: str | None) -> Path | None:
     if path.is_dir():
         raise pytest.UsageError(f"{option}={given}: is a folder; name a file")
     if not path.absolute().parent.is_dir():
-        raise pytest.UsageError(f"{option}={given}: the folder {path.absolute().parent} does not exist")
+        raise pytest.UsageError(
+            f"{option}={given}: the folder {path.absolute().parent} does not exist"
+        )
     try:
         _try_to_write(path)
     except OSError as error:
@@ -121,26 +161,46 @@ def read_marker(mark: Mark | None, where: str) -> Expectation:
         return Expectation()
     given = dict(mark.kwargs)
     if len(mark.args) > 1 or (mark.args and "table" in given):
-        raise MarkerError(f"{where}: marker sd_latency takes one positional argument, the table: {MARKER}")
+        raise MarkerError(
+            f"{where}: marker sd_latency takes one positional argument, the table: {MARKER}"
+        )
     if mark.args:
         given["table"] = mark.args[0]
     unknown = given.keys() - set(_MARKER_KEYS)
     if unknown:
-        raise MarkerError(f"{where}: marker sd_latency has no argument {', '.join(map(repr, sorted(unknown)))}; valid: {MARKER}")
+        raise MarkerError(
+            f"{where}: marker sd_latency has no argument {', '.join(map(repr, sorted(unknown)))};"
+            f" valid: {MARKER}"
+        )
     if not isinstance(given.get("table"), str | None):
-        raise MarkerError(f"{where}: marker sd_latency: table={given['table']!r}; valid: the name of a table")
+        raise MarkerError(
+            f"{where}: marker sd_latency: table={given['table']!r}; valid: the name of a table"
+        )
     return Expectation(
         table=given.get("table"),
         speedup=_marked(where, "speedup", given.get("speedup"), "a ratio above 0", lambda x: x > 0),
-        tolerance=_marked(where, "tolerance", given.get("tolerance"), "a fraction from 0 to below 1", lambda x: 0 <= x < 1),
+        tolerance=_marked(
+            where,
+            "tolerance",
+            given.get("tolerance"),
+            "a fraction from 0 to below 1",
+            lambda x: 0 <= x < 1,
+        ),
         image=_marked_image(where, given.get("image")),
     )
 
 
-def _marked(where: str, name: str, given: Any, valid: str, holds: Callable[[float], bool]) -> float | None:
+def _marked(
+    where: str, name: str, given: Any, valid: str, holds: Callable[[float], bool]
+) -> float | None:
     if given is None:
         return None
-    if isinstance(given, bool) or not isinstance(given, int | float) or not math.isfinite(given) or not holds(given):
+    if (
+        isinstance(given, bool)
+        or not isinstance(given, int | float)
+        or not math.isfinite(given)
+        or not holds(given)
+    ):
         raise MarkerError(f"{where}: marker sd_latency: {name}={given!r}; valid: {valid}")
     return float(given)
 
@@ -149,7 +209,10 @@ def _marked_image(where: str, given: Any) -> ImageGate | None:
     if given is None:
         return None
     if not isinstance(given, Mapping) or not given or given.keys() - set(_IMAGE_KEYS):
-        raise MarkerError(f"{where}: marker sd_latency: image={given!r}; valid: a dict with bounds for {', '.join(_IMAGE_KEYS)}")
+        raise MarkerError(
+            f"{where}: marker sd_latency: image={given!r}; valid: a dict with bounds for"
+            f" {', '.join(_IMAGE_KEYS)}"
+        )
     bounds = {
         "psnr": ("decibels, more than 0", lambda x: x > 0),
         "ssim": ("from -1 to 1", lambda x: -1 <= x <= 1),
@@ -157,4 +220,9 @@ def _marked_image(where: str, given: Any) -> ImageGate | None:
         "flip": ("more than 0, at most 1", lambda x: 0 < x <= 1),
         "clip_drop": ("a difference of cosines, more than 0", lambda x: x > 0),
     }
-    return ImageGate(**{key: _marked(where, f"image[{key!r}]", value, *bounds[key]) for key, value in given.items()})
+    return ImageGate(
+        **{
+            key: _marked(where, f"image[{key!r}]", value, *bounds[key])
+            for key, value in given.items()
+        }
+    )

@@ -30,7 +30,9 @@ def history_lines(session: Session) -> Iterator[str]:
         return
     from pytest_sdspeed.report import history
 
-    yield from (f"history: {history.line(found)}" for found in histories(session) if len(found.runs) > 1)
+    yield from (
+        f"history: {history.line(found)}" for found in histories(session) if len(found.runs) > 1
+    )
     yield from session.past.problems
 
 
@@ -39,7 +41,13 @@ def histories(session: Session) -> list[History]:
     found = {}
     for result in session.results:
         if result.history is not None:
-            key = (result.history.table, result.history.setup, result.history.baseline, result.history.device, result.history.recipe)
+            key = (
+                result.history.table,
+                result.history.setup,
+                result.history.baseline,
+                result.history.device,
+                result.history.recipe,
+            )
             found[key] = result.history
     return list(found.values())
 
@@ -54,7 +62,12 @@ def file_lines(session: Session, config: Any) -> Iterator[str]:
     if target and session.results:
         from pytest_sdspeed.report.markdown import summary
 
-        yield _written("sd summary", Path(target), lambda: summary(session.results, histories(session)), mode="a")
+        yield _written(
+            "sd summary",
+            Path(target),
+            lambda: summary(session.results, histories(session)),
+            mode="a",
+        )
 
 
 def record(session: Session, config: Any) -> bool:
@@ -69,7 +82,13 @@ def record(session: Session, config: Any) -> bool:
 
     facts = _facts(config) if session.results else {}
     made = [
-        write_record(path, [result for result in session.results if result.device == device], session.tables, machine, facts)
+        write_record(
+            path,
+            [result for result in session.results if result.device == device],
+            session.tables,
+            machine,
+            facts,
+        )
         for path, device, machine in _recorded_devices(session.options.record, session)
     ]
     session.recorded += [line for one in made for line in one.lines]
@@ -82,7 +101,11 @@ def _recorded_devices(path: Path, session: Session) -> Iterator[tuple[Path, str,
         yield path, session.machine.device, session.machine
         return
     for device, machine in session.machines.items():
-        yield path.with_stem(f"{path.stem}-{re.sub('[^a-z0-9]+', '-', device.lower())}"), device, machine
+        yield (
+            path.with_stem(f"{path.stem}-{re.sub('[^a-z0-9]+', '-', device.lower())}"),
+            device,
+            machine,
+        )
 
 
 def _page(session: Session, config: Any) -> str:
@@ -90,7 +113,11 @@ def _page(session: Session, config: Any) -> str:
     from pytest_sdspeed.report.page.html import page
 
     # What workers of pytest-xdist sent comes without its error maps.
-    results = [with_error_maps(result) for result in session.results] if session.machines else session.results
+    results = (
+        [with_error_maps(result) for result in session.results]
+        if session.machines
+        else session.results
+    )
     return page(results, _facts(config), histories(session))
 
 

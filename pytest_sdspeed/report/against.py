@@ -14,7 +14,9 @@ COLUMNS = ("setup", "old", "new", "change", "stages", "pictures", "verdict")
 
 def change(result: Result) -> str:
     """``6.1% slower [5.4, 6.8]``, of the latency; ``-0.2% [-0.6, 0.3]`` where the interval holds no change."""
-    found, least, most = (100 * (1 / ratio - 1) for ratio in (result.speedup, result.high, result.low))
+    found, least, most = (
+        100 * (1 / ratio - 1) for ratio in (result.speedup, result.high, result.low)
+    )
     if least > 0:
         return f"{found:.1f}% slower [{least:.1f}, {most:.1f}]"
     if most < 0:
@@ -24,7 +26,10 @@ def change(result: Result) -> str:
 
 def stages(against: Against) -> str:
     """``denoising +6.6%, decoding +0.1%``, or nothing where they are unknown."""
-    return ", ".join(f"{stage.replace('_', ' ')} {100 * (ratio - 1):+.1f}%" for stage, ratio in against.stages.items())
+    return ", ".join(
+        f"{stage.replace('_', ' ')} {100 * (ratio - 1):+.1f}%"
+        for stage, ratio in against.stages.items()
+    )
 
 
 def pictures(result: Result, against: Against, compared: str) -> str:
@@ -43,7 +48,9 @@ def pictures(result: Result, against: Against, compared: str) -> str:
 def finding(result: Result, against: Against, compared: str) -> str:
     """``fp16: 6.1% slower [5.4, 6.8] than main (3f2a1bc), denoising +6.6%, decoding +0.1%; pictures identical``."""
     than = "than" if result.high < 1 or result.low > 1 else "against"
-    where = ", ".join(filter(None, (f"{result.setup}: {change(result)} {than} {against.label}", stages(against))))
+    where = ", ".join(
+        filter(None, (f"{result.setup}: {change(result)} {than} {against.label}", stages(against)))
+    )
     seen = pictures(result, against, compared)
     return f"{where}; pictures {seen}" if seen else where
 

@@ -50,7 +50,10 @@ def groups(histories: Iterable[History]) -> list[list[History]]:
     found: dict[tuple[str | None, str], list[History]] = {}
     for history in histories:
         found.setdefault((history.table, history.baseline), []).append(history)
-    return [sorted(group, key=lambda history: history.setup != history.baseline) for group in found.values()]
+    return [
+        sorted(group, key=lambda history: history.setup != history.baseline)
+        for group in found.values()
+    ]
 
 
 def commits(history: History, change: Change) -> tuple[str, str] | None:
@@ -72,7 +75,10 @@ def amount(change: Change) -> str:
 
 def moves(versions: Mapping[str, tuple[str | None, str | None]], arrow: str = "->") -> str:
     """``torch 2.13.0 -> 2.14.0, xformers none -> 0.0.33``."""
-    return ", ".join(f"{name} {before or 'none'} {arrow} {after or 'none'}" for name, (before, after) in versions.items())
+    return ", ".join(
+        f"{name} {before or 'none'} {arrow} {after or 'none'}"
+        for name, (before, after) in versions.items()
+    )
 
 
 def day(run: HistoryRun) -> str:
@@ -111,14 +117,20 @@ def _since(history: History, change: Change) -> str:
     found = commits(history, change)
     if found:
         before, after = map(short, found)
-        where.append(f"commits {before}..{after}" if before != after else f"commit {before}, as before")
+        where.append(
+            f"commits {before}..{after}" if before != after else f"commit {before}, as before"
+        )
     age = f", {ago} run{'' if ago == 1 else 's'} ago" if ago else ""
     return f"since {day(run)} ({', '.join(where)}){age}"
 
 
 def _cause(change: Change, colon: str = ": ") -> str:
     """``code``, or ``stack: torch 2.13.0 -> 2.14.0``."""
-    return f"{change.kind}{colon}{moves(change.versions)}" if change.kind == "stack" and change.versions else change.kind
+    return (
+        f"{change.kind}{colon}{moves(change.versions)}"
+        if change.kind == "stack" and change.versions
+        else change.kind
+    )
 
 
 def message(history: History, change: Change | None = None) -> str:
@@ -131,8 +143,12 @@ def message(history: History, change: Change | None = None) -> str:
     change = change or history.latest
     if change is None or change.kind == "none":
         return f"{history.setup} on {history.device}: {_quiet(history)}."
-    against = f" against {history.baseline}" if change.ratio and history.setup != history.baseline else ""
-    what = f"{history.setup} on {history.device}: {amount(change)}{against} {_since(history, change)}."
+    against = (
+        f" against {history.baseline}" if change.ratio and history.setup != history.baseline else ""
+    )
+    what = (
+        f"{history.setup} on {history.device}: {amount(change)}{against} {_since(history, change)}."
+    )
     why = f"{_SAID[change.kind]}{': ' if change.reasons else ''}{'; '.join(change.reasons)}."
     return f"{what} {why} {_next_step(history, change)}"
 
@@ -149,12 +165,20 @@ def _next_step(history: History, change: Change) -> str:
     if change.kind == "code":
         return _search(commits(history, change))
     if change.kind == "stack":
-        former = [f"{name} {before}" if before else f"no {name}" for name, (before, _) in change.versions.items()]
+        former = [
+            f"{name} {before}" if before else f"no {name}"
+            for name, (before, _) in change.versions.items()
+        ]
         return (
-            f"To be sure, run again with {', '.join(former)}." if former else "No stored version changed: compare what else is installed."
+            f"To be sure, run again with {', '.join(former)}."
+            if former
+            else "No stored version changed: compare what else is installed."
         )
     if change.kind == "machine":
-        return "Nothing is to be done in the code: look at what else the machine runs, its clocks and its temperature."
+        return (
+            "Nothing is to be done in the code: look at what else the machine runs, its clocks and"
+            " its temperature."
+        )
     return "The reference is stale: record a new one with --sd-record."
 
 
@@ -163,13 +187,20 @@ def _search(found: tuple[str, str] | None) -> str:
         return "The stored runs name no commits: run inside a git repository to learn them."
     before, after = map(short, found)
     if before == after:
-        return f"Both sides are commit {before}: look at changes that were not committed, and at what the tests call."
+        return (
+            f"Both sides are commit {before}: look at changes that were not committed, and at what"
+            " the tests call."
+        )
     return f"See git log {before}..{after}, or search with git bisect start {after} {before}."
 
 
 def table(histories: Iterable[History]) -> list[str]:
     """A heading and an aligned table for each table and baseline, as lines."""
-    return [line for group in groups(histories) for line in (heading(group), *text.aligned([COLUMNS, *map(row, group)]))]
+    return [
+        line
+        for group in groups(histories)
+        for line in (heading(group), *text.aligned([COLUMNS, *map(row, group)]))
+    ]
 
 
 def heading(histories: Sequence[History]) -> str:
@@ -188,10 +219,12 @@ def as_json(histories: Iterable[History]) -> list[dict[str, Any]]:
     """Histories as builtins for programs: what is unknown, not finite, or did not change is None.
 
     Returns:
-        One object for each: ``table``, ``setup``, ``baseline``, ``device``, ``recipe``, ``runs`` (how many), ``latest`` (the latest run's
-        figures), ``changes`` (the oldest first), and the latest change's own: ``kind``, ``since`` and ``found`` (dates), ``since_run`` (a
-        name, None for the run in hand), ``change`` (of the latency, a fraction), ``commits`` (``after`` which and ``first`` with which),
-        ``versions`` (name -> before and after) and ``reasons``.
+        One object for each: ``table``, ``setup``, ``baseline``, ``device``, ``recipe``, ``runs``
+            (how many), ``latest`` (the latest run's
+        figures), ``changes`` (the oldest first), and the latest change's own: ``kind``, ``since``
+        and ``found`` (dates), ``since_run`` (a name, None for the run in hand), ``change`` (of the
+        latency, a fraction), ``commits`` (``after`` which and ``first`` with which), ``versions``
+        (name -> before and after) and ``reasons``.
     """
     return [_object(history) for history in histories]
 
@@ -238,7 +271,9 @@ def _change(history: History, change: Change) -> dict[str, Any]:
 
 
 def _latest(run: HistoryRun) -> dict[str, Any]:
-    figures = {name: _figure(getattr(run, name)) for name in ("speedup", "low", "high", "latency_s")}
+    figures = {
+        name: _figure(getattr(run, name)) for name in ("speedup", "low", "high", "latency_s")
+    }
     return {**figures, "date": run.date, "run": run.name or None}
 
 

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$#])")
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
-_MARKS = {"pass": "✅ pass", "fail": "❌ fail", "inconclusive": "❔ inconclusive", "invalid": "⚠️ invalid"}
+_MARKS = {
+    "pass": "✅ pass",
+    "fail": "❌ fail",
+    "inconclusive": "❔ inconclusive",
+    "invalid": "⚠️ invalid",
+}
 
 
 def summary(results: Sequence[Result], histories: Sequence[History] = ()) -> str:
@@ -25,7 +30,15 @@ def summary(results: Sequence[Result], histories: Sequence[History] = ()) -> str
         results: of the run; none gives a summary that says so.
         histories: whose levels may have changed.
     """
-    return "\n".join(["## Diffusion speed-ups and pictures", "", *_attention(results), *_campaigns(results), *_histories(histories)])
+    return "\n".join(
+        [
+            "## Diffusion speed-ups and pictures",
+            "",
+            *_attention(results),
+            *_campaigns(results),
+            *_histories(histories),
+        ]
+    )
 
 
 def _attention(results: Sequence[Result]) -> Iterator[str]:
@@ -43,7 +56,10 @@ def _campaigns(results: Sequence[Result]) -> Iterator[str]:
         columns = text.columns(group)
         yield _line(columns)
         yield _line(["---"] * len(columns))
-        yield from (_line([*map(escaped, cells[:-1]), _MARKS.get(cells[-1], cells[-1])]) for cells in text.rows(group))
+        yield from (
+            _line([*map(escaped, cells[:-1]), _MARKS.get(cells[-1], cells[-1])])
+            for cells in text.rows(group)
+        )
         yield ""
         yield from (f"- {escaped(line)}" for line in text.confirmations(group))
         yield ""
@@ -53,7 +69,10 @@ def _histories(histories: Sequence[History]) -> Iterator[str]:
     changed = past.unsteady(histories)
     if changed:
         yield from ("### History", "")
-        yield from (f"- {escaped(f'{text.name([history])} on {history.device}: {past.line(history)}')}" for history in changed)
+        yield from (
+            f"- {escaped(f'{text.name([history])} on {history.device}: {past.line(history)}')}"
+            for history in changed
+        )
         yield ""
 
 

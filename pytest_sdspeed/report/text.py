@@ -47,7 +47,10 @@ def _figure(value: float) -> str:
 
 def figures(record: Mapping[str, Any]) -> str:
     """``x1.31 [1.29, 1.33]`` of a stored record, whose figures are None where they are not finite."""
-    speedup, low, high = (float("nan") if record[name] is None else record[name] for name in ("speedup", "low", "high"))
+    speedup, low, high = (
+        float("nan") if record[name] is None else record[name]
+        for name in ("speedup", "low", "high")
+    )
     return f"{ratio(speedup)} {interval(low, high)}"
 
 
@@ -76,7 +79,10 @@ def pictures(image: Mapping[str, float]) -> str:
 def host_bound(result: Result) -> str:
     """What holds a host-bound row up, and what helps."""
     busy = (result.telemetry or {})["busy_share"]
-    return f"the GPU was busy {busy:.0%} of the time: host-bound, try a larger batch, CUDA graphs or compile"
+    return (
+        f"the GPU was busy {busy:.0%} of the time: host-bound, try a larger batch, CUDA graphs or"
+        " compile"
+    )
 
 
 def busy(result: Result) -> str:
@@ -116,7 +122,9 @@ def row(result: Result) -> tuple[str, ...]:
             result.verdict,
         )
     if result.is_baseline:
-        return _baseline_row(result.setup, result.latency_s, "-" if result.verdict == "pass" else result.verdict)
+        return _baseline_row(
+            result.setup, result.latency_s, "-" if result.verdict == "pass" else result.verdict
+        )
     return (
         result.setup,
         latency(result.latency_s),
@@ -166,7 +174,9 @@ def circumstances(results: Sequence[Result]) -> str:
     blocks = max(result.blocks for result in results)
     where = f"{documented}measured on {measured_on(least)}, {blocks} blocks"
     if least.against is not None:
-        return ", ".join(filter(None, (where, against.versions(results), f"floor -{tolerance(least)}")))
+        return ", ".join(
+            filter(None, (where, against.versions(results), f"floor -{tolerance(least)}"))
+        )
     return f"{where}, {control(least.control)}{_budget(least)}"
 
 
@@ -193,34 +203,55 @@ def measured_on(result: Result) -> str:
 
 def _budget(result: Result) -> str:
     """What the blocks that the budget allows can tell, where a row's noise is known."""
-    return "" if result.resolves is None else f", at this noise {result.planned_blocks} blocks resolve {result.resolves:.1%}"
+    return (
+        ""
+        if result.resolves is None
+        else f", at this noise {result.planned_blocks} blocks resolve {result.resolves:.1%}"
+    )
 
 
 def control(found: Interval | None) -> str:
     """``A/A control x1.00 [0.99, 1.01]``."""
-    return f"A/A control {ratio(found.speedup)} {interval(found.low, found.high)}" if found else "no A/A control"
+    return (
+        f"A/A control {ratio(found.speedup)} {interval(found.low, found.high)}"
+        if found
+        else "no A/A control"
+    )
 
 
 def campaigns(results: Iterable[Result]) -> list[list[Result]]:
     """Results grouped by campaign, baselines first, in order of appearance otherwise.
 
-    A campaign is told by its table, device, baseline and A/A control: rows of two campaigns under one control would vouch for each other.
+    A campaign is told by its table, device, baseline and A/A control: rows of two campaigns under
+    one control would vouch for each other.
     """
     groups: dict[tuple[object, ...], list[Result]] = {}
     for result in results:
-        told = (result.documented_on, result.baseline, result.control) if result.against is None else (result.against.label,)
+        told = (
+            (result.documented_on, result.baseline, result.control)
+            if result.against is None
+            else (result.against.label,)
+        )
         groups.setdefault((result.table, result.device, *told), []).append(result)
     return [sorted(group, key=lambda result: not result.is_baseline) for group in groups.values()]
 
 
 def confirmations(results: Iterable[Result]) -> list[str]:
     """What new processes said of the rows that failed in the first one, a line each."""
-    return list(dict.fromkeys(_confirmation(result, result.confirmation) for result in results if result.confirmation is not None))
+    return list(
+        dict.fromkeys(
+            _confirmation(result, result.confirmation)
+            for result in results
+            if result.confirmation is not None
+        )
+    )
 
 
 def attention(results: Iterable[Result]) -> list[Result]:
     """What does not pass, the gravest first; tests of one row that say the same share an entry."""
-    found = {(result.table, message(result)): result for result in results if result.verdict != "pass"}
+    found = {
+        (result.table, message(result)): result for result in results if result.verdict != "pass"
+    }
     return sorted(found.values(), key=lambda result: _GRAVITY.index(result.verdict))
 
 
@@ -241,10 +272,18 @@ def remarks(results: Iterable[Result]) -> list[str]:
 
 
 def _confirmation(result: Result, other: Mapping[str, Any]) -> str:
-    own: Mapping[str, Any] = {"speedup": result.speedup, "low": result.low, "high": result.high, "verdict": result.verdict}
+    own: Mapping[str, Any] = {
+        "speedup": result.speedup,
+        "low": result.low,
+        "high": result.high,
+        "verdict": result.verdict,
+    }
     first, second = (other, own) if result.verdict == "pass" else (own, other)
     said = _ENDED.get(str(second["verdict"]), second["verdict"])
-    return f"{result.setup}: failed in the first process ({figures(first)}), {said} in a fresh one ({figures(second)})"
+    return (
+        f"{result.setup}: failed in the first process ({figures(first)}), {said} in a fresh one"
+        f" ({figures(second)})"
+    )
 
 
 def table(results: Sequence[Result]) -> list[str]:
@@ -270,34 +309,54 @@ def _facts(result: Result) -> str:
     if result.against is not None:
         found = against.finding(result, result.against, pictures(result.image))
         return (
-            f"{found}. On {result.device}; at most {tolerance(result)} slower passes (floor {ratio(result.floor)}), {result.blocks} blocks."
+            f"{found}. On {result.device}; at most {tolerance(result)} slower passes (floor"
+            f" {ratio(result.floor)}), {result.blocks} blocks."
         )
     if result.is_baseline:
-        return f"{result.setup} on {result.device}: {latency(result.latency_s)}, {result.blocks} blocks."
+        return (
+            f"{result.setup} on {result.device}: {latency(result.latency_s)}, {result.blocks}"
+            " blocks."
+        )
     where = f" on {result.documented_on}" if result.documented_on else ""
     file = f" ({result.recorded_in})" if result.recorded_in else ""
     documented = f"{origin(result)} {ratio(result.expected)}{where}{file}"
-    measured = f"{result.setup} on {result.device}: {ratio(result.speedup)} {interval(result.low, result.high)} over {result.baseline}"
+    measured = (
+        f"{result.setup} on {result.device}: {ratio(result.speedup)}"
+        f" {interval(result.low, result.high)} over {result.baseline}"
+    )
     needed = _memory_share(result)
-    return f"{measured}; {documented}, floor {ratio(result.floor)} (tolerance {tolerance(result)}), {result.blocks} blocks{needed}."
+    return (
+        f"{measured}; {documented}, floor {ratio(result.floor)} (tolerance {tolerance(result)}),"
+        f" {result.blocks} blocks{needed}."
+    )
 
 
 def _memory_share(result: Result) -> str:
     """``, 81% of the baseline's peak memory (at most 95%)``, where a bound was judged."""
     if result.memory_share is None or result.memory_bound is None:
         return ""
-    return f", {result.memory_share:.1%} of the baseline's peak memory (at most {result.memory_bound:.1%})"
+    return (
+        f", {result.memory_share:.1%} of the baseline's peak memory (at most"
+        f" {result.memory_bound:.1%})"
+    )
 
 
 def _next_steps(result: Result) -> Iterable[str]:
     if result.verdict == "invalid":
         yield "Nothing can be said about the code: find what disturbs this machine and run again."
     if result.too_slow and result.held_to_another_device:
-        name = "".join(letter if letter.isalnum() else "-" for letter in result.device.lower()).strip("-")
-        yield f'To gate this device on its own ratios: --sd-record {name}.toml, see README "Recording a reference".'
+        name = "".join(
+            letter if letter.isalnum() else "-" for letter in result.device.lower()
+        ).strip("-")
+        yield (
+            f'To gate this device on its own ratios: --sd-record {name}.toml, see README "Recording'
+            ' a reference".'
+        )
 
 
-def progress_line(campaign: str, phase: str, arm: str, *, block: int, blocks: int, left_s: float | None) -> str:
+def progress_line(
+    campaign: str, phase: str, arm: str, *, block: int, blocks: int, left_s: float | None
+) -> str:
     """``inference: block 3 of at most 20, fp16, 41 s left at most``; phase and arm alone where ``block`` is 0."""
     if not block:
         return f"{campaign}: {phase}, {arm}" if arm else f"{campaign}: {phase}"

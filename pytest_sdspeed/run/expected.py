@@ -33,7 +33,9 @@ class Expected(NamedTuple):
         return self.speedup * (1 - self.tolerance)
 
 
-def expected_of(name: str, choice: Choice | None, expectation: Expectation, options: Options) -> Expected:
+def expected_of(
+    name: str, choice: Choice | None, expectation: Expectation, options: Options
+) -> Expected:
     """What holds for a candidate: the marker before the table.
 
     Args:
@@ -48,7 +50,9 @@ def expected_of(name: str, choice: Choice | None, expectation: Expectation, opti
     row = choice.row if choice else None
     baseline = choice is not None and choice.setup == choice.baseline
     if row is None and expectation.speedup is None and not baseline:
-        raise UsageMistakeError(f"sd_latency({name}): nothing says what to expect: @pytest.mark.sd_latency(speedup=...)")
+        raise UsageMistakeError(
+            f"sd_latency({name}): nothing says what to expect: @pytest.mark.sd_latency(speedup=...)"
+        )
     tolerance = expectation.tolerance_or(options.tolerance, *([row.tolerance] if row else []))
     image = expectation.image
     if image is None and row is not None:
@@ -81,7 +85,9 @@ class Judged(NamedTuple):
     @property
     def weights(self) -> str | None:
         """Where the candidate's weights come from, in a word; None for a callable."""
-        return weights_of(self.candidate.setup.recipe, self.options) if self.candidate.setup else None
+        return (
+            weights_of(self.candidate.setup.recipe, self.options) if self.candidate.setup else None
+        )
 
 
 def weights_of(recipe: Recipe, options: Options) -> str:

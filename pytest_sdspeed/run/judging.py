@@ -32,12 +32,19 @@ def judged(case: Judged) -> Result:
     pictures, exhibits, images, notes = seen(case)
     speed: Verdict = decision.verdict if decision else "pass"
     peak, peak_of_base = (record.peak_bytes.get(arm) for arm in (name, base))
-    memory = judge_memory(peak, peak_of_base, case.expected.memory, exact=case.machine.kind == "cuda")
-    verdict, reasons = combined(speed, pictures, record.control, memory=memory.reason, throttled=record.throttled)
+    memory = judge_memory(
+        peak, peak_of_base, case.expected.memory, exact=case.machine.kind == "cuda"
+    )
+    verdict, reasons = combined(
+        speed, pictures, record.control, memory=memory.reason, throttled=record.throttled
+    )
     error = record.errors.get(name)
     if error is not None:
         # It has blocks, which are kept, but it did not hold out.
-        verdict, reasons = ("invalid" if isinstance(error, WorkerLostError) else "fail"), (str(error), *reasons)
+        verdict, reasons = (
+            ("invalid" if isinstance(error, WorkerLostError) else "fail"),
+            (str(error), *reasons),
+        )
     interval = decision.interval if decision else Interval(1.0, 1.0, 1.0)
     blocks = decision.blocks if decision else len(record.samples_s[base])
     samples = {arm: record.samples_s[arm][:blocks] for arm in dict.fromkeys((base, CONTROL, name))}
@@ -84,7 +91,9 @@ def judged(case: Judged) -> Result:
     )
 
 
-def unmeasured(choice: Choice, expected: Expected, machine: Machine, options: Options, reason: str) -> Result:
+def unmeasured(
+    choice: Choice, expected: Expected, machine: Machine, options: Options, reason: str
+) -> Result:
     """The result of a row that was lost with the process that measured it: invalid, without a single block.
 
     Args:
@@ -130,8 +139,13 @@ def standing(record: CampaignRecord) -> dict[str, tuple[float, float]]:
     from pytest_sdspeed.judge.speed.blocks import latencies
 
     base = record.baseline
-    found = {name: (decision.interval.speedup, latencies(record.samples_s, name, base)[0]) for name, decision in record.decisions.items()}
-    return found | ({base: (1.0, latencies(record.samples_s, base, base)[0])} if record.samples_s[base] else {})
+    found = {
+        name: (decision.interval.speedup, latencies(record.samples_s, name, base)[0])
+        for name, decision in record.decisions.items()
+    }
+    return found | (
+        {base: (1.0, latencies(record.samples_s, base, base)[0])} if record.samples_s[base] else {}
+    )
 
 
 def _speed_reasons(decision: Decision, case: Judged) -> Sequence[str]:
@@ -140,15 +154,28 @@ def _speed_reasons(decision: Decision, case: Judged) -> Sequence[str]:
         return (f"slower than its floor: at most x{found.high:.3f}, the floor is x{floor:.3f}",)
     if decision.verdict != "inconclusive":
         return ()
-    resolved = f"{_resolution(decision, case.record.planned_blocks)}: the floor x{floor:.3f} is not told apart"
+    resolved = (
+        f"{_resolution(decision, case.record.planned_blocks)}: the floor x{floor:.3f} is not told"
+        " apart"
+    )
     if decision.more_blocks is None:
-        return (f"{resolved}; no number of blocks that a campaign may take decides a ratio this close to its floor",)
+        return (
+            (
+                f"{resolved}; no number of blocks that a campaign may take decides a ratio this"
+                " close to its floor"
+            ),
+        )
     record, total = case.record, decision.blocks + decision.more_blocks
     seconds = decision.more_blocks * record.timed_s / max(1, len(record.samples_s[case.base.name]))
     # The next run plans with what a block of all rows costs, though rows leave.
     budget_s = max(record.timed_s + 1.2 * seconds, 1.1 * record.block_s * total)
     wanted = f"--sd-budget {math.ceil(budget_s)} --sd-max-blocks {total}"
-    return (f"{resolved}; about {decision.more_blocks} more blocks ({seconds:.0f} s) would decide it: {wanted}",)
+    return (
+        (
+            f"{resolved}; about {decision.more_blocks} more blocks ({seconds:.0f} s) would decide"
+            f" it: {wanted}"
+        ),
+    )
 
 
 def _resolution(decision: Decision, planned: int) -> str:

@@ -23,7 +23,8 @@ class Seen(NamedTuple):
     Attributes:
         judgement: None where neither pictures nor a gate exist.
         exhibits: to look at.
-        images: the candidate's of the case that the timed slots draw, float32 (N, H, W, 3) in [0, 1], or None.
+        images: the candidate's of the case that the timed slots draw, float32 (N, H, W, 3) in [0,
+            1], or None.
         notes: what the judgement leaves open, in words.
     """
 
@@ -36,17 +37,26 @@ class Seen(NamedTuple):
 def seen(case: Judged) -> Seen:
     """Judge a row's pictures, and choose some of them to be looked at.
 
-    A callable cannot be asked for another seed or prompt: only the pictures of its timed slots are compared, without a negative control.
+    A callable cannot be asked for another seed or prompt: only the pictures of its timed slots are
+    compared, without a negative control.
     """
     record, setup, gate = case.record, case.candidate.setup, case.expected.image
     seeded = setup is not None and case.base.setup is not None
-    ours, theirs = _drawn(case, case.candidate, seeded=seeded), _drawn(case, case.base, seeded=seeded)
+    ours, theirs = (
+        _drawn(case, case.candidate, seeded=seeded),
+        _drawn(case, case.base, seeded=seeded),
+    )
     images = _batch(record.pictures[case.candidate.name].get(record.case))
     if not ours and gate is None:
         return Seen(None, (), images, ())
     alone = case.candidate.name == case.base.name
     reference = None if alone else record.references.get(case.candidate.name)
-    drawn = Drawn(candidate={} if alone else ours, baseline=theirs, reference=reference, prompt=setup.recipe.prompt if setup else "")
+    drawn = Drawn(
+        candidate={} if alone else ours,
+        baseline=theirs,
+        reference=reference,
+        prompt=setup.recipe.prompt if setup else "",
+    )
     if alone or (not theirs and gate is None):
         # Nothing to compare with: only whether they are pictures at all.
         whole = judge_images(ours, ours, None, "same_weights")
@@ -60,7 +70,11 @@ def seen(case: Judged) -> Seen:
 
 def _drawn(case: Judged, arm: Contestant, *, seeded: bool) -> dict[Case, object]:
     found = case.record.pictures[arm.name]
-    return {drawn: value for drawn, value in found.items() if value is not None and (seeded or drawn == case.record.case)}
+    return {
+        drawn: value
+        for drawn, value in found.items()
+        if value is not None and (seeded or drawn == case.record.case)
+    }
 
 
 def _scores(case: Judged, drawn: Drawn) -> tuple[ClipScores | None, tuple[str, ...]]:

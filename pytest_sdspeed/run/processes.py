@@ -26,5 +26,7 @@ def last_words(output: str, status: int) -> str:
 def telling(output: str) -> str:
     """The line of a process's output that tells most; "" where there is none."""
     plain = _COLOR.sub("", output)
-    found = next(filter(None, (re.findall(pattern, plain, re.MULTILINE) for pattern in _TELLING)), [])
+    found = next(
+        filter(None, (re.findall(pattern, plain, re.MULTILINE) for pattern in _TELLING)), []
+    )
     return found[-1].strip() if found else ""

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 LEAST_BLOCKS = 5
 """The fewest blocks of a reference.
 
-By luck, their standard deviation comes out at half of what it is, or less, in 9% of campaigns (chi-squared, 4 degrees of freedom), of three
-blocks in 22%. An interval of half the tolerance either side is then truly one of the whole tolerance at most."""
+By luck, their standard deviation comes out at half of what it is, or less, in 9% of campaigns
+(chi-squared, 4 degrees of freedom), of three blocks in 22%. An interval of half the tolerance
+either side is then truly one of the whole tolerance at most."""
 
 _MORE = "--sd-max-blocks and --sd-budget give it more"
 _FACTS = ("host", "system", "processor", "command", "commit")
@@ -44,12 +45,16 @@ class Recording(NamedTuple):
 
 
 def write_record(
-    path: Path, results: Sequence[Result], tables: Sequence[Table], machine: Machine, facts: Mapping[str, str] | None = None
+    path: Path,
+    results: Sequence[Result],
+    tables: Sequence[Table],
+    machine: Machine,
+    facts: Mapping[str, str] | None = None,
 ) -> Recording:
     """Write one table file for each table that was measured, leaving out the rows that are no reference.
 
-    A file is replaced as a whole or not at all, and never by one that lacks a row of the same table and device: that row would be held to
-    another device from then on.
+    A file is replaced as a whole or not at all, and never by one that lacks a row of the same table
+    and device: that row would be held to another device from then on.
 
     Args:
         path: the file; where several tables were measured, ``-<table>`` is added to its stem.
@@ -62,18 +67,29 @@ def write_record(
     for table in _measured(results, tables):
         own = [result for result in results if _documented(result, table)]
         refused = _refusals(own)
-        lines += [f"sd record: {table.name}: {name} left out: {why}" for name, why in refused.items()]
+        lines += [
+            f"sd record: {table.name}: {name} left out: {why}" for name, why in refused.items()
+        ]
         kept = {result.setup: result for result in own if result.setup not in refused}
         rows = tuple(_recorded(row, kept) for row in table.rows if _is_kept(row, kept))
         if rows:
-            made = replace(table, device=machine.device, rows=rows, recorded=_provenance(machine, kept.values(), facts or {}), path="")
+            made = replace(
+                table,
+                device=machine.device,
+                rows=rows,
+                recorded=_provenance(machine, kept.values(), facts or {}),
+                path="",
+            )
             recorded.append(made)
     complete = bool(recorded)
     for table in recorded:
         target = path if len(recorded) == 1 else path.with_stem(f"{path.stem}-{table.name}")
         problem = _lost_rows(target, table) or _replace(target, dumps_table(table))
         complete = complete and problem is None
-        lines.append(f"sd record: {target}: {problem or f'{len(table.rows)} rows of {table.name!r} on {table.device}'}")
+        lines.append(
+            f"sd record: {target}:"
+            f" {problem or f'{len(table.rows)} rows of {table.name!r} on {table.device}'}"
+        )
     if not recorded:
         lines.append(f"sd record: nothing to record; {path} was not written")
     return Recording(complete, tuple(lines))
@@ -86,7 +102,12 @@ def _measured(results: Sequence[Result], tables: Sequence[Table]) -> list[Table]
         own = [result for result in results if result.table == name]
         setups, devices = {result.setup for result in own}, {result.documented_on for result in own}
         named = [table for table in tables if table.name == name]
-        named.sort(key=lambda table: (-sum(row.setup in setups for row in table.rows), table.device not in devices))
+        named.sort(
+            key=lambda table: (
+                -sum(row.setup in setups for row in table.rows),
+                table.device not in devices,
+            )
+        )
         found[name] = named[0] if named else None
     return [table for table in tables if any(table is one for one in found.values())]
 
@@ -116,7 +137,12 @@ def _refusals(results: Sequence[Result]) -> dict[str, str]:
 def _refusal(result: Result) -> str | None:
     """Why a result is no reference, and what to do; None where it is one."""
     figure = Interval(result.speedup, result.low, result.high)
-    return _unsound(result) or _regression(result) or _disagreement(result) or too_rough(result.blocks, figure, result.tolerance)
+    return (
+        _unsound(result)
+        or _regression(result)
+        or _disagreement(result)
+        or too_rough(result.blocks, figure, result.tolerance)
+    )
 
 
 def _unsound(result: Result) -> str | None:
@@ -128,26 +154,41 @@ def _unsound(result: Result) -> str | None:
     if result.too_large:
         return f"it needs too much memory: {why}"
     if result.verdict == "invalid" and result.control is not None and result.control.excludes_one:
-        found = f"{ratio(result.control.speedup)} {interval(result.control.low, result.control.high)}"
+        found = (
+            f"{ratio(result.control.speedup)} {interval(result.control.low, result.control.high)}"
+        )
         return f"its A/A control broke ({found}): find what disturbs this machine and run again"
-    return f"its verdict is {result.verdict}: {why}" if result.verdict in ("invalid", "inconclusive") else None
+    return (
+        f"its verdict is {result.verdict}: {why}"
+        if result.verdict in ("invalid", "inconclusive")
+        else None
+    )
 
 
 def _regression(result: Result) -> str | None:
-    # Under the floor that another device documents it is recorded: gating a device on its own ratios is what the file is for. Under one that
-    # holds on this device it is not: recording it would move the floor down after it.
+    # Under the floor that another device documents it is recorded: gating a device on its own
+    # ratios is what the file is for. Under one that holds on this device it is not: recording it
+    # would move the floor down after it.
     if not result.too_slow or result.held_to_another_device:
         return None
-    floor = f"a regression is no reference: {_measured_figures(result)} is under the floor {ratio(result.floor)}"
+    floor = (
+        f"a regression is no reference: {_measured_figures(result)} is under the floor"
+        f" {ratio(result.floor)}"
+    )
     return floor + (
-        f" of {result.recorded_in}; to accept it, run without that table" if result.recorded_in else ", which holds on this device"
+        f" of {result.recorded_in}; to accept it, run without that table"
+        if result.recorded_in
+        else ", which holds on this device"
     )
 
 
 def _disagreement(result: Result) -> str | None:
     if result.verdict != "pass" or result.confirmation is None:
         return None
-    return f"two processes disagree, {figures(result.confirmation)} and {_measured_figures(result)}: run again"
+    return (
+        f"two processes disagree, {figures(result.confirmation)} and {_measured_figures(result)}:"
+        " run again"
+    )
 
 
 def _measured_figures(result: Result) -> str:
@@ -167,8 +208,8 @@ def too_rough(blocks: int, found: Interval, tolerance: float) -> str | None:
     half = found.high / found.speedup - 1
     if half > tolerance / 2:
         return (
-            f"its interval is too wide to hold another run to: {half:.1%} either side, half the tolerance is {tolerance / 2:.1%}: more "
-            f"blocks narrow it, {_MORE}"
+            f"its interval is too wide to hold another run to: {half:.1%} either side, half the"
+            f" tolerance is {tolerance / 2:.1%}: more blocks narrow it, {_MORE}"
         )
     return None
 
@@ -179,7 +220,9 @@ def too_rough(blocks: int, found: Interval, tolerance: float) -> str | None:
 def _is_kept(row: Row, kept: Mapping[str, Result]) -> bool:
     """Whether a row belongs in the file: it was measured, or for a baseline a row was measured against it."""
     if row.is_baseline:
-        return any(result.baseline == row.setup and not result.is_baseline for result in kept.values())
+        return any(
+            result.baseline == row.setup and not result.is_baseline for result in kept.values()
+        )
     return row.setup in kept
 
 
@@ -187,8 +230,13 @@ def _recorded(row: Row, kept: Mapping[str, Result]) -> Row:
     # One call is measured, whatever number of calls the documented latency sums up.
     row = replace(row, recipe=replace(row.recipe, repeats=1))
     if row.is_baseline:
-        against = max((result for result in kept.values() if result.baseline == row.setup), key=lambda result: result.blocks)
-        return replace(row, latency_s=round(against.baseline_latency_s, 6), spread=_baseline_spread(against))
+        against = max(
+            (result for result in kept.values() if result.baseline == row.setup),
+            key=lambda result: result.blocks,
+        )
+        return replace(
+            row, latency_s=round(against.baseline_latency_s, 6), spread=_baseline_spread(against)
+        )
     found = kept[row.setup]
     # The paired ratio is the finding; a median latency beside it would contradict it within noise.
     return replace(row, speedup=round(found.speedup, 4), latency_s=None, spread=_spread(found))
@@ -220,11 +268,15 @@ def _baseline_spread(against: Result) -> Spread | None:
 
 
 def _quartiles(pairs: Iterable[Sequence[float]]) -> tuple[float, float, float]:
-    lower, median, upper = statistics.quantiles((slot for pair in pairs for slot in pair), n=4, method="inclusive")
+    lower, median, upper = statistics.quantiles(
+        (slot for pair in pairs for slot in pair), n=4, method="inclusive"
+    )
     return round(lower, 6), round(median, 6), round(upper, 6)
 
 
-def _provenance(machine: Machine, kept: Iterable[Result], facts: Mapping[str, str]) -> dict[str, str]:
+def _provenance(
+    machine: Machine, kept: Iterable[Result], facts: Mapping[str, str]
+) -> dict[str, str]:
     kept = list(kept)
     known = {
         "kind": machine.kind,
@@ -255,7 +307,10 @@ def _lost_rows(path: Path, table: Table) -> str | None:
     lost = [row.setup for row in there.rows if table.row(row.setup) is None]
     if not lost:
         return None
-    return f"not replaced: it holds {', '.join(lost)}, which this run did not record; record into another file, or delete this one"
+    return (
+        f"not replaced: it holds {', '.join(lost)}, which this run did not record; record into"
+        " another file, or delete this one"
+    )
 
 
 def _replace(path: Path, text: str) -> str | None:

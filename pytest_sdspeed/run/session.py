@@ -62,9 +62,12 @@ class Session:
         against: measures in the place of this under ``--sd-against``, else None.
         watcher: opens the progress display of a campaign by its name.
         campaigns: records of the tables' campaigns, by table, device and baseline.
-        selected: setups that the collected tests ask for, by the table name they were asked of (None: the default table).
-        own_campaigns: how many collected tests bring a campaign of their own: callables, or a ratio in the marker.
-        machines: those that workers of pytest-xdist measured on, by device; empty where this process measures.
+        selected: setups that the collected tests ask for, by the table name they were asked of
+            (None: the default table).
+        own_campaigns: how many collected tests bring a campaign of their own: callables, or a ratio
+            in the marker.
+        machines: those that workers of pytest-xdist measured on, by device; empty where this
+            process measures.
     """
 
     def __init__(self, options: Options, registry: Registry) -> None:
@@ -101,7 +104,9 @@ class Session:
     @cached_property
     def catalog(self) -> Catalog:
         """Setups by name."""
-        return Catalog(self.tables, self.registry, gpu=self.options.gpu, device=lambda: self.machine.device)
+        return Catalog(
+            self.tables, self.registry, gpu=self.options.gpu, device=lambda: self.machine.device
+        )
 
     @cached_property
     def _pool(self) -> Pool:
@@ -109,7 +114,11 @@ class Session:
         from pytest_sdspeed.pipelines.sources import EmbeddedFirst, PretrainedSource, RandomSource
 
         trained = PretrainedSource(self.machine.kind)
-        return Pool(EmbeddedFirst(trained, RandomSource(self.machine.kind)) if self.options.random_weights else trained)
+        return Pool(
+            EmbeddedFirst(trained, RandomSource(self.machine.kind))
+            if self.options.random_weights
+            else trained
+        )
 
     @cached_property
     def _clip_scorer(self) -> ClipScorer:
@@ -120,8 +129,16 @@ class Session:
 
     def own_setups(self) -> dict[str, str]:
         """Setups of the user's own tables that have no built-in fixture, with what ``pytest --fixtures`` says of them."""
-        rows = {row.setup: f"Row {row.setup!r} of table {table.name!r}." for table in self.tables for row in table.rows}
-        return {name: doc for name, doc in rows.items() if name not in BUILTIN_SETUPS and name not in RESERVED}
+        rows = {
+            row.setup: f"Row {row.setup!r} of table {table.name!r}."
+            for table in self.tables
+            for row in table.rows
+        }
+        return {
+            name: doc
+            for name, doc in rows.items()
+            if name not in BUILTIN_SETUPS and name not in RESERVED
+        }
 
     def setup(self, choice: Choice) -> Setup:
         """The setup of a choice; the same object for the same choice, so that its pipeline is built once."""
@@ -129,9 +146,15 @@ class Session:
 
         key = (choice.table.name, choice.table.device, choice.setup)
         if key not in self._setups:
-            recipe = choice.recipe if self.options.seed is None else replace(choice.recipe, seed=self.options.seed)
+            recipe = (
+                choice.recipe
+                if self.options.seed is None
+                else replace(choice.recipe, seed=self.options.seed)
+            )
             stack = self.stack_of(choice)
-            self._setups[key] = Setup(choice.setup, recipe, stack, machine=self.machine, pool=self._pool, choice=choice)
+            self._setups[key] = Setup(
+                choice.setup, recipe, stack, machine=self.machine, pool=self._pool, choice=choice
+            )
         return self._setups[key]
 
     def stack_of(self, choice: Choice) -> tuple[Optimization, ...]:
@@ -140,7 +163,11 @@ class Session:
         Raises:
             SdSpeedError: one is unknown, or its recipe lacks a model that one needs.
         """
-        return self.registry.stack(choice.optimizations, f"setup {choice.setup!r} of table {choice.table.name!r}", choice.recipe)
+        return self.registry.stack(
+            choice.optimizations,
+            f"setup {choice.setup!r} of table {choice.table.name!r}",
+            choice.recipe,
+        )
 
     def skip_reason(self, choice: Choice, expectation: Expectation, path: str) -> str | None:
         """Why a setup cannot be measured in this run, with what would help, or None.
@@ -154,7 +181,9 @@ class Session:
         if table.on_cpu and gpu:
             return f"table {table.name!r} is for the CPU: run without --sd-gpu"
         if not table.on_cpu and not gpu:
-            return f"table {table.name!r} is documented on {table.device}: run pytest {path} --sd-gpu"
+            return (
+                f"table {table.name!r} is documented on {table.device}: run pytest {path} --sd-gpu"
+            )
         unsupported = self.setup(choice).unsupported
         if self.options.against is not None:
             # The other version is what it is held to.
@@ -163,7 +192,10 @@ class Session:
             unsupported = self.setup(self.catalog.baseline_of(choice)).unsupported
         if unsupported is None and choice.row is None and expectation.speedup is None:
             help_ = "" if gpu else ", or run with --sd-gpu"
-            return f"table {table.name!r} has no row {choice.setup!r} to hold it to: give the marker a speedup{help_}"
+            return (
+                f"table {table.name!r} has no row {choice.setup!r} to hold it to: give the marker a"
+                f" speedup{help_}"
+            )
         return unsupported
 
     def measure(
@@ -180,7 +212,8 @@ class Session:
             candidate: a setup, or a callable.
             baseline: what it is compared with; None for the baseline of its setup's table.
             expectation: of the test's marker.
-            confirm: asked for the last word on a row that fails on its speed alone; None leaves it the failure it is.
+            confirm: asked for the last word on a row that fails on its speed alone; None leaves it
+                the failure it is.
             test: id of the test, by which a failing row is known where a plugin runs tests again.
 
         Raises:
@@ -192,10 +225,16 @@ class Session:
         choice = candidate.setup.choice if candidate.setup else None
         base = baseline or self._documented_baseline(candidate, choice)
         documented = choice is not None and self._documented(choice, base)
-        if choice is not None and choice.row is not None and not documented and expectation.speedup is None:
+        if (
+            choice is not None
+            and choice.row is not None
+            and not documented
+            and expectation.speedup is None
+        ):
             raise UsageMistakeError(
-                f"sd_latency({candidate.name}, baseline={base.name}): table {choice.table.name!r} documents {candidate.name} over "
-                f"{choice.baseline}, not over {base.name}: give the marker a speedup"
+                f"sd_latency({candidate.name}, baseline={base.name}): table {choice.table.name!r}"
+                f" documents {candidate.name} over {choice.baseline}, not over {base.name}: give"
+                " the marker a speedup"
             )
         expected = expected_of(candidate.name, choice, expectation, self.options)
         if choice is not None and documented and expectation.is_documented:
@@ -205,14 +244,31 @@ class Session:
             record = self._run(f"{candidate.name} against {base.name}", base, arms, test)
         error = record.errors.get(candidate.name) or record.errors.get(base.name)
         decision = record.decisions.get(candidate.name)
-        # A row decided before its baseline broke keeps its verdict. One that no longer fits says nothing of its speed.
-        if error is not None and (decision is None or (isinstance(error, OutOfMemoryError) and decision.verdict == "inconclusive")):
+        # A row decided before its baseline broke keeps its verdict. One that no longer fits says
+        # nothing of its speed.
+        if error is not None and (
+            decision is None
+            or (isinstance(error, OutOfMemoryError) and decision.verdict == "inconclusive")
+        ):
             raise error
-        result = judged(Judged(record, candidate, base, choice, expected, self.machine, self.options, lambda: self._clip_scorer))
+        result = judged(
+            Judged(
+                record,
+                candidate,
+                base,
+                choice,
+                expected,
+                self.machine,
+                self.options,
+                lambda: self._clip_scorer,
+            )
+        )
         if confirm is not None and result.too_slow:
             result = confirm(result)
         if self.past is not None:
-            others = {name: found for name, found in standing(record).items() if name != result.setup}
+            others = {
+                name: found for name, found in standing(record).items() if name != result.setup
+            }
             result = replace(result, history=self.past.judged(result, others, test))
         self.results.append(result)
         return result
@@ -220,7 +276,8 @@ class Session:
     def _documented_baseline(self, candidate: Contestant, choice: Choice | None) -> Contestant:
         if choice is None:
             raise UsageMistakeError(
-                f"sd_latency({candidate.name}): a callable needs a baseline: sd_latency({candidate.name}, baseline=...)"
+                f"sd_latency({candidate.name}): a callable needs a baseline:"
+                f" sd_latency({candidate.name}, baseline=...)"
             )
         setup = self.setup(self.catalog.baseline_of(choice))
         return Contestant(setup.name, setup, None)
@@ -231,7 +288,10 @@ class Session:
         if choice.row is None or base.setup is None or base.name != choice.baseline:
             return False
         theirs = base.setup.choice
-        return theirs.table.name == choice.table.name and replace(theirs.recipe, repeats=choice.recipe.repeats) == choice.recipe
+        return (
+            theirs.table.name == choice.table.name
+            and replace(theirs.recipe, repeats=choice.recipe.repeats) == choice.recipe
+        )
 
     def _shared_campaign(self, choice: Choice) -> CampaignRecord:
         """The campaign of a row's table. A row that no collected test announced gets one of its own."""
@@ -243,10 +303,24 @@ class Session:
             key = (*key, choice.setup)
         if key not in self.campaigns:
             base = self.setup(self.catalog.baseline_of(choice))
-            rows = [self.setup(row) for row in ([choice] if key[-1] == choice.setup != choice.baseline else self._campaign_rows(choice))]
-            unmarked = [expected_of(row.name, row.choice, Expectation(), self.options) for row in rows]
-            arms = [self._gated(Contestant(row.name, row, None), held_to) for row, held_to in zip(rows, unmarked, strict=True)]
-            self.campaigns[key] = self._run(choice.table.name, Contestant(base.name, base, None), arms)
+            rows = [
+                self.setup(row)
+                for row in (
+                    [choice]
+                    if key[-1] == choice.setup != choice.baseline
+                    else self._campaign_rows(choice)
+                )
+            ]
+            unmarked = [
+                expected_of(row.name, row.choice, Expectation(), self.options) for row in rows
+            ]
+            arms = [
+                self._gated(Contestant(row.name, row, None), held_to)
+                for row, held_to in zip(rows, unmarked, strict=True)
+            ]
+            self.campaigns[key] = self._run(
+                choice.table.name, Contestant(base.name, base, None), arms
+            )
         return self.campaigns[key]
 
     def _gated(self, row: Contestant, expected: Expected) -> Arm:
@@ -256,11 +330,18 @@ class Session:
             return arm
         from pytest_sdspeed.run.recording import too_rough
 
-        return replace(arm, settled=lambda found: too_rough(found.blocks, found.interval, expected.tolerance) is None)
+        return replace(
+            arm,
+            settled=lambda found: (
+                too_rough(found.blocks, found.interval, expected.tolerance) is None
+            ),
+        )
 
     def _campaign_rows(self, asked: Choice) -> list[Choice]:
         """The rows that tests of this run select from a campaign, in the table's order."""
-        selected = {choice.setup for choice in self._selected_choices if choice.campaign == asked.campaign} | {asked.setup}
+        selected = {
+            choice.setup for choice in self._selected_choices if choice.campaign == asked.campaign
+        } | {asked.setup}
         rows = [row.setup for row in asked.table.rows if row.setup in selected - {asked.baseline}]
         return [self.catalog.choose(asked.table.name, row, "") for row in rows]
 
@@ -305,7 +386,11 @@ class Session:
             budget_s=self.options.budget_s,
             max_blocks=self.options.max_blocks,
             seed=recipe.seed if recipe else self.options.seed or 0,
-            prompts=tuple(prompt for prompt in recipe.more_prompts if prompt != recipe.prompt) if recipe else (),
+            prompts=(
+                tuple(prompt for prompt in recipe.more_prompts if prompt != recipe.prompt)
+                if recipe
+                else ()
+            ),
             rows=rows - len(self._failed_rows),
             campaigns=campaigns,
         )
@@ -317,7 +402,9 @@ class Session:
             record: of their campaign.
             name: of the test or campaign. One that a plugin runs again leaves its share once.
         """
-        self._failed_rows |= {(name, row) for row, decision in record.decisions.items() if decision.verdict == "fail"}
+        self._failed_rows |= {
+            (name, row) for row, decision in record.decisions.items() if decision.verdict == "fail"
+        }
 
     @cached_property
     def _selected_choices(self) -> list[Choice]:
@@ -326,17 +413,25 @@ class Session:
         return [
             choice
             for choice in choices
-            if choice.row and choice.table.on_cpu != self.options.gpu and self.setup(choice).unsupported is None
+            if choice.row
+            and choice.table.on_cpu != self.options.gpu
+            and self.setup(choice).unsupported is None
         ]
 
     def _planned_rows(self) -> int:
         """Rows of the whole run that could fail: the error of "fail" is shared among them."""
-        rows = {(choice.campaign, choice.setup) for choice in self._selected_choices if choice.setup != choice.baseline}
+        rows = {
+            (choice.campaign, choice.setup)
+            for choice in self._selected_choices
+            if choice.setup != choice.baseline
+        }
         return len(rows) + self.own_campaigns
 
     def _planned_campaigns(self) -> int:
         """Campaigns of the whole run: the error of the A/A control is shared among them."""
-        return max(1, len({choice.campaign for choice in self._selected_choices}) + self.own_campaigns)
+        return max(
+            1, len({choice.campaign for choice in self._selected_choices}) + self.own_campaigns
+        )
 
     def _let_go_of_other_campaigns(self, base: Contestant) -> None:
         """Full-size weights and compiled graphs of a campaign that is done would take the memory of the next one's."""
@@ -372,7 +467,9 @@ class Session:
             return UnknownTelemetry()
         import torch
 
-        return opened(lambda: str(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid))
+        return opened(
+            lambda: str(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid)
+        )
 
     def memory(self) -> MemoryMeter:
         """A meter of this device's memory."""

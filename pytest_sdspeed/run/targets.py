@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from pytest_sdspeed.setups.setup import Setup
 
 
-_VALID = "valid: a setup fixture (sd_fp16, ...), a callable () -> pictures or None, or where to import one from, 'module:name'"
+_VALID = (
+    "valid: a setup fixture (sd_fp16, ...), a callable () -> pictures or None, or where to import"
+    " one from, 'module:name'"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,8 @@ def contestants(candidate: Any, baseline: Any) -> tuple[Contestant, Contestant |
     """What a test passed to ``sd_latency``, under distinct names.
 
     Args:
-        candidate: a setup, a callable ``() -> picture, pictures or None``, or the ``module:name`` of one.
+        candidate: a setup, a callable ``() -> picture, pictures or None``, or the ``module:name``
+            of one.
         baseline: the same, or None.
 
     Raises:
@@ -82,11 +86,14 @@ def contestants(candidate: Any, baseline: Any) -> tuple[Contestant, Contestant |
         return ours, theirs
     if ours.setup is not None and theirs.setup is not None:
         raise UsageMistakeError(
-            f"sd_latency: two setups called {ours.name!r}, of tables {ours.setup.choice.table.name!r} and {theirs.setup.choice.table.name!r}"
+            f"sd_latency: two setups called {ours.name!r}, of tables"
+            f" {ours.setup.choice.table.name!r} and {theirs.setup.choice.table.name!r}"
         )
     # Closures of one factory share a name: their roles tell them apart.
     return (replace(ours, name="candidate") if ours.setup is None else ours), (
-        replace(theirs, name="baseline" if ours.name != "baseline" else "reference") if theirs.setup is None else theirs
+        replace(theirs, name="baseline" if ours.name != "baseline" else "reference")
+        if theirs.setup is None
+        else theirs
     )
 
 
@@ -112,7 +119,9 @@ def _imported(address: str, role: str) -> Any:
     try:
         return operator.attrgetter(name)(import_module(module))
     except (ImportError, AttributeError, ValueError) as error:
-        raise UsageMistakeError(f"sd_latency: the {role} is {address!r}: {error}; {_VALID}") from None
+        raise UsageMistakeError(
+            f"sd_latency: the {role} is {address!r}: {error}; {_VALID}"
+        ) from None
 
 
 def address_of(call: Any) -> str | None:

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 
 _NOTEWORTHY_S = 1.0
-"""A first generation that takes so much longer, and twice as long as a later one, was doing something else."""
+"""A first generation that takes so much longer, and twice as long as a later one, was doing
+something else."""
 
 
 def usage(case: Judged, latency_s: float, pictures: int | None) -> Mapping[str, Any] | None:
@@ -41,7 +42,10 @@ def unknowns(case: Judged) -> Iterator[str]:
     if record.telemetry_note:
         yield record.telemetry_note
     if record.discarded and not record.throttled:
-        yield f"blocks that were discarded and measured again, since the GPU throttled in them: {len(record.discarded)}"
+        yield (
+            "blocks that were discarded and measured again, since the GPU throttled in them:"
+            f" {len(record.discarded)}"
+        )
     yield from profile.notes if profile else ()
 
 
@@ -60,4 +64,7 @@ def _set_up_notes(record: CampaignRecord, name: str) -> Iterator[str]:
     taken = record.warm_up_s.get(name, (0.0,))
     beyond = taken[0] - min(taken)
     if beyond > max(_NOTEWORTHY_S, min(taken)):
-        yield f"its first generation took {beyond:.1f} s more than a later one, to compile, capture or tune: no slot holds that"
+        yield (
+            f"its first generation took {beyond:.1f} s more than a later one, to compile, capture"
+            " or tune: no slot holds that"
+        )

@@ -53,7 +53,9 @@ class Catalog:
         device: names this machine's device; asked only where a recorded table could be for it.
     """
 
-    def __init__(self, tables: Sequence[Table], registry: Registry, *, gpu: bool, device: Callable[[], str]) -> None:
+    def __init__(
+        self, tables: Sequence[Table], registry: Registry, *, gpu: bool, device: Callable[[], str]
+    ) -> None:
         self._tables, self._registry, self._gpu, self._device = tables, registry, gpu, device
 
     def named(self, name: str, where: str) -> list[Table]:
@@ -76,7 +78,9 @@ class Catalog:
         """The table of a test that names none: the miniature on the CPU; on a GPU the first that has the setup, one for GPUs if there is."""
         if not self._gpu:
             return MINIATURE
-        holders = sorted((table for table in self._tables if table.row(setup)), key=lambda table: table.on_cpu)
+        holders = sorted(
+            (table for table in self._tables if table.row(setup)), key=lambda table: table.on_cpu
+        )
         names = [table.name for table in holders]
         return DEFAULT_ON_GPU if DEFAULT_ON_GPU in names or not names else names[0]
 
@@ -109,9 +113,19 @@ class Catalog:
             stack, recipe = self._builtin_stack(setup), base.recipe
         else:
             raise UnknownNameError(
-                f"setup of table {tables[0].name!r}", setup, {row.setup for table in tables for row in table.rows}, where
+                f"setup of table {tables[0].name!r}",
+                setup,
+                {row.setup for table in tables for row in table.rows},
+                where,
             )
-        return Choice(table=tables[0], setup=setup, optimizations=stack, recipe=recipe, row=None, baseline=base.setup)
+        return Choice(
+            table=tables[0],
+            setup=setup,
+            optimizations=stack,
+            recipe=recipe,
+            row=None,
+            baseline=base.setup,
+        )
 
     def shared_by_devices(self, name: str | None, setup: str) -> tuple[str, str]:
         """Table and baseline of a setup, whatever device it is measured on: what the tests of one campaign have in common everywhere.
@@ -121,7 +135,9 @@ class Catalog:
             setup: a row of it; the baseline is "" where the table does not have it.
         """
         table = name or self.default_table(setup)
-        tables = sorted((one for one in self._tables if one.name == table), key=lambda one: bool(one.recorded))
+        tables = sorted(
+            (one for one in self._tables if one.name == table), key=lambda one: bool(one.recorded)
+        )
         return table, next((row.baseline for one in tables if (row := one.row(setup))), "")
 
     @staticmethod
@@ -132,15 +148,29 @@ class Catalog:
         return _row_of(choice.table, row)
 
     def _builtin_stack(self, setup: str) -> tuple[str, ...]:
-        holders = sorted((table for table in self._tables if table.row(setup)), key=lambda table: table.name != DEFAULT_ON_GPU)
+        holders = sorted(
+            (table for table in self._tables if table.row(setup)),
+            key=lambda table: table.name != DEFAULT_ON_GPU,
+        )
         row = holders[0].row(setup)
         assert row is not None  # noqa: S101 - chosen for having it
         return row.optimizations
 
     def setup_names(self) -> set[str]:
         """Every setup that has a fixture."""
-        return {row.setup for table in self._tables for row in table.rows} | BUILTIN_SETUPS.keys() | self._registry.setups.keys()
+        return (
+            {row.setup for table in self._tables for row in table.rows}
+            | BUILTIN_SETUPS.keys()
+            | self._registry.setups.keys()
+        )
 
 
 def _row_of(table: Table, row: Row) -> Choice:
-    return Choice(table=table, setup=row.setup, optimizations=row.optimizations, recipe=row.recipe, row=row, baseline=row.baseline)
+    return Choice(
+        table=table,
+        setup=row.setup,
+        optimizations=row.optimizations,
+        recipe=row.recipe,
+        row=row,
+        baseline=row.baseline,
+    )

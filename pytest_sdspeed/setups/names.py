@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_GROUPS = {"fp16_b1": "float16, 1 picture", "fp16_b4": "float16, 4 pictures", "fp16_b16": "float16, 16 pictures"} | {
+_GROUPS = {
+    "fp16_b1": "float16, 1 picture",
+    "fp16_b4": "float16, 4 pictures",
+    "fp16_b16": "float16, 16 pictures",
+} | {
     "fp32_b1": "float32, 1 picture",
     "fp32_b4": "float32, 4 pictures",
 }
@@ -22,7 +26,9 @@ _CACHED = {
     "cache_2": "deep features at every second step",
     "cache_3": "deep features at every third step",
     "cache_3_tiny_vae": "deep features at every third step, tiny autoencoder",
-    "cache_3_tiny_vae_distilled": "deep features at every third step, tiny autoencoder, distilled UNet",
+    "cache_3_tiny_vae_distilled": (
+        "deep features at every third step, tiny autoencoder, distilled UNet"
+    ),
 }
 _FASTEST = {
     "baseline": "PyTorch as it comes, in float32 (baseline)",
@@ -47,14 +53,31 @@ BUILTIN_SETUPS: Mapping[str, str] = {
     "bf16": "Weights and arithmetic in bfloat16.",
     "bf16_sdpa": "bfloat16 and scaled dot product attention.",
     "bf16_sdpa_compile": "bfloat16, scaled dot product attention, compiled UNet and autoencoder.",
-    "bf16_sdpa_compile_fused_qkv": "bfloat16, scaled dot product attention, compiled, with fused projections.",
+    "bf16_sdpa_compile_fused_qkv": (
+        "bfloat16, scaled dot product attention, compiled, with fused projections."
+    ),
     "cudnn_benchmark": "cuDNN picks its fastest convolution by trying.",
     "autocast": "Automatic mixed precision in float16.",
-    "channels_last": "Channels-last memory format, with the optimizations of the rows above it in its table.",
-    "traced_unet": "UNet traced to TorchScript, with the optimizations of the rows above it in its table.",
-    "memory_efficient_attention": "Memory-efficient attention of xFormers, with the optimizations of the rows above it in its table.",
-    **{f"{kind}_{group}": f"{how}, {what}." for group, what in _GROUPS.items() for kind, how in _ATTENTION.items()},
-    **{f"fastest_{kind}_{group}": f"{how}, {what}." for group, what in _PICTURES.items() for kind, how in _FASTEST.items()},
+    "channels_last": (
+        "Channels-last memory format, with the optimizations of the rows above it in its table."
+    ),
+    "traced_unet": (
+        "UNet traced to TorchScript, with the optimizations of the rows above it in its table."
+    ),
+    "memory_efficient_attention": (
+        "Memory-efficient attention of xFormers, with the optimizations of the rows above it in its"
+        " table."
+    ),
+    **{
+        f"{kind}_{group}": f"{how}, {what}."
+        for group, what in _GROUPS.items()
+        for kind, how in _ATTENTION.items()
+    },
+    **{
+        f"fastest_{kind}_{group}": f"{how}, {what}."
+        for group, what in _PICTURES.items()
+        for kind, how in _FASTEST.items()
+    },
 }
 RESERVED = frozenset({"latency", "setup"})
 """Names whose fixtures ``sd_<name>`` mean something else."""

@@ -41,7 +41,14 @@ class Registry:
         _check_name("optimization", optimization.name, taken)
         self._optimizations[optimization.name] = optimization
 
-    def add_setup(self, name: str, optimizations: Sequence[str], *, recipe: Recipe | None = None, doc: str = "") -> None:
+    def add_setup(
+        self,
+        name: str,
+        optimizations: Sequence[str],
+        *,
+        recipe: Recipe | None = None,
+        doc: str = "",
+    ) -> None:
         """Make a setup, and with it the fixture ``sd_<name>``.
 
         Args:
@@ -57,9 +64,14 @@ class Registry:
         from pytest_sdspeed.model import RegisteredSetup
 
         if isinstance(optimizations, str):
-            raise RegistrationError(f"setup {name!r}: optimizations are a list of names, not {optimizations!r}: [{optimizations!r}]")
+            raise RegistrationError(
+                f"setup {name!r}: optimizations are a list of names, not {optimizations!r}:"
+                f" [{optimizations!r}]"
+            )
         _check_name("setup", name, BUILTIN_SETUPS.keys() | self.setups.keys() | RESERVED)
-        self.setups[name] = setup = RegisteredSetup(name=name, optimizations=tuple(optimizations), recipe=recipe, doc=doc)
+        self.setups[name] = setup = RegisteredSetup(
+            name=name, optimizations=tuple(optimizations), recipe=recipe, doc=doc
+        )
         self.listener(setup)
 
     def optimizations(self) -> dict[str, Optimization]:
@@ -89,7 +101,9 @@ class Registry:
                 raise UnknownNameError("optimization", name, known, where)
             for field in known[name].replaces.values():
                 if getattr(recipe, field) is None:
-                    raise RegistrationError(f"{where}: optimization {name!r} needs a model: the recipe has no {field!r}")
+                    raise RegistrationError(
+                        f"{where}: optimization {name!r} needs a model: the recipe has no {field!r}"
+                    )
             found.append(known[name])
         return tuple(found)
 
@@ -98,6 +112,8 @@ def _check_name(kind: str, name: str, taken: Iterable[str]) -> None:
     from pytest_sdspeed.errors import RegistrationError
 
     if not (name.isascii() and name.isidentifier() and name.islower() and name[0] != "_"):
-        raise RegistrationError(f"{kind} name {name!r}: lower case letters, digits and underscores, a letter first")
+        raise RegistrationError(
+            f"{kind} name {name!r}: lower case letters, digits and underscores, a letter first"
+        )
     if name in taken:
         raise RegistrationError(f"{kind} {name!r} exists already: choose another name")

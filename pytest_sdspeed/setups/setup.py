@@ -36,11 +36,22 @@ class Setup:
         name, recipe, choice: as given.
         optimizations: names of the stack.
         relation: what its pictures may be compared with.
-        precision: type in which its matrix products and convolutions run: ``float32``, ``tf32``, ``float16``, ``bfloat16``.
-        reference: where the autoencoder is replaced, the same stack with the model's own, which draws from the same latents; else None.
+        precision: type in which its matrix products and convolutions run: ``float32``, ``tf32``,
+            ``float16``, ``bfloat16``.
+        reference: where the autoencoder is replaced, the same stack with the model's own, which
+            draws from the same latents; else None.
     """
 
-    def __init__(self, name: str, recipe: Recipe, stack: tuple[Optimization, ...], *, machine: Machine, pool: Pool, choice: Choice) -> None:
+    def __init__(
+        self,
+        name: str,
+        recipe: Recipe,
+        stack: tuple[Optimization, ...],
+        *,
+        machine: Machine,
+        pool: Pool,
+        choice: Choice,
+    ) -> None:
         self.name, self.recipe, self.choice = name, recipe, choice
         self.optimizations = tuple(part.name for part in stack)
         self.relation: Relation = relation_of(stack)
@@ -50,14 +61,19 @@ class Setup:
         self.reference = self._with_own_autoencoder()
 
     def __repr__(self) -> str:
-        return f"Setup({self.name!r}, optimizations={list(self.optimizations)}, model={self.recipe.model!r})"
+        return (
+            f"Setup({self.name!r}, optimizations={list(self.optimizations)},"
+            f" model={self.recipe.model!r})"
+        )
 
     def _with_own_autoencoder(self) -> Setup | None:
         stack = tuple(part for part in self._stack if part.relation != "other_autoencoder")
         if len(stack) == len(self._stack):
             return None
         name = f"{self.name} with the model's own autoencoder"
-        return Setup(name, self.recipe, stack, machine=self._machine, pool=self._pool, choice=self.choice)
+        return Setup(
+            name, self.recipe, stack, machine=self._machine, pool=self._pool, choice=self.choice
+        )
 
     @property
     def unsupported(self) -> str | None:
@@ -85,8 +101,14 @@ class Setup:
 
     def weight_bytes(self) -> int:
         """Bytes of the distinct weights the pipeline holds, whether or not other setups share them."""
-        modules = [part for part in self.pipeline.components.values() if hasattr(part, "parameters")]
-        storages = {tensor.data_ptr(): tensor.nbytes for module in modules for tensor in (*module.parameters(), *module.buffers())}
+        modules = [
+            part for part in self.pipeline.components.values() if hasattr(part, "parameters")
+        ]
+        storages = {
+            tensor.data_ptr(): tensor.nbytes
+            for module in modules
+            for tensor in (*module.parameters(), *module.buffers())
+        }
         return sum(storages.values())
 
     def release(self) -> None:
@@ -111,13 +133,16 @@ class Setup:
         """Draw, holding the stack's flags.
 
         Args:
-            seed: of the initial latents; the recipe's where None. The same seed gives every setup the same latents.
+            seed: of the initial latents; the recipe's where None. The same seed gives every setup
+                the same latents.
 
         Returns:
             Pictures, float32 (images, height, width, 3) in [0, 1].
         """
         with self.slot(), quiet():
-            pictures: NDArray[np.float32] = self.draw(Case(self.recipe.seed if seed is None else seed))
+            pictures: NDArray[np.float32] = self.draw(
+                Case(self.recipe.seed if seed is None else seed)
+            )
             return pictures
 
     def draw(self, case: Case) -> Any:
@@ -160,10 +185,18 @@ class Setup:
 def _latents(pipeline: Any, recipe: Recipe, seed: int) -> Any:
     """Initial latents drawn on the CPU in float32 and cast, so that every device and dtype starts from the same noise.
 
-    The generator is new each time: a reused one gives other latents at each call. The schedulers here draw nothing themselves.
+    The generator is new each time: a reused one gives other latents at each call. The schedulers
+    here draw nothing themselves.
     """
     import torch
 
     scale = pipeline.vae_scale_factor
-    shape = (recipe.images, pipeline.unet.config.in_channels, recipe.height // scale, recipe.width // scale)
-    return torch.randn(shape, generator=torch.Generator("cpu").manual_seed(seed)).to(pipeline.device, pipeline.unet.dtype)
+    shape = (
+        recipe.images,
+        pipeline.unet.config.in_channels,
+        recipe.height // scale,
+        recipe.width // scale,
+    )
+    return torch.randn(shape, generator=torch.Generator("cpu").manual_seed(seed)).to(
+        pipeline.device, pipeline.unet.dtype
+    )

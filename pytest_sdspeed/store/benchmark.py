@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 PLUGIN = "benchmark"
 EXTRA = "sdspeed"
 RUN = "run"
-"""Key of a run's id in ``machine_info["sdspeed"]``: the files of a run have it in common, however often they are copied."""
+"""Key of a run's id in ``machine_info["sdspeed"]``: the files of a run have it in common, however
+often they are copied."""
 CREDENTIALS = re.compile(r"//[^/@\s]+@")
 _SAVING: dict[str, list[str] | None] = {
     "json": None,
@@ -77,7 +78,9 @@ def play(benchmark: Any, clock: ReplayClock, result: Result) -> None:
     samples = iter(own_samples(result))
     against = f" against {result.against.label}" if result.against else ""
     benchmark.group = f"{result.table or 'callables'}{against} on {result.device}"
-    benchmark.pedantic(lambda: clock.advance(next(samples)), rounds=len(own_samples(result)), iterations=1)
+    benchmark.pedantic(
+        lambda: clock.advance(next(samples)), rounds=len(own_samples(result)), iterations=1
+    )
 
 
 def own_samples(result: Result) -> list[float]:
@@ -131,8 +134,12 @@ class Storing:
             where: the file, folder or database.
             error: why.
         """
-        reason = (isinstance(error, OSError) and error.strerror) or f"{type(error).__name__}: {error}"
-        self._run.problems.append(f"sd run: not stored in {CREDENTIALS.sub('//***@', str(where))}: {reason}")
+        reason = (
+            isinstance(error, OSError) and error.strerror
+        ) or f"{type(error).__name__}: {error}"
+        self._run.problems.append(
+            f"sd run: not stored in {CREDENTIALS.sub('//***@', str(where))}: {reason}"
+        )
         self._lost = True
 
     def pytest_sessionfinish(self, session: Any) -> None:
@@ -145,7 +152,11 @@ class Storing:
         if self._run.results:
             # Workers of pytest-xdist may have GPUs of several kinds.
             devices = dict.fromkeys(result.device for result in self._run.results)
-            told = {"kind": self._run.machine.kind, "device": ", ".join(devices), "command": self._command}
+            told = {
+                "kind": self._run.machine.kind,
+                "device": ", ".join(devices),
+                "command": self._command,
+            }
             machine_info[EXTRA] = told | {RUN: self._id}
 
     def pytest_benchmark_update_json(self, output_json: dict[str, Any]) -> None:
@@ -154,10 +165,14 @@ class Storing:
         output_json["datetime"] = self._date
         for folder in self._folders:
             try:
-                pictures.save(folder, (exhibit for result in self._run.results for exhibit in result.exhibits))
+                pictures.save(
+                    folder, (exhibit for result in self._run.results for exhibit in result.exhibits)
+                )
             except OSError as error:
                 # The figures are worth more than the pictures.
-                self._run.problems.append(f"sd pictures: not stored in {folder}: {error.strerror or error}")
+                self._run.problems.append(
+                    f"sd pictures: not stored in {folder}: {error.strerror or error}"
+                )
 
 
 def run_info(config: Any) -> dict[str, Any]:
@@ -169,7 +184,11 @@ def run_info(config: Any) -> dict[str, Any]:
     machine = config.hook.pytest_benchmark_generate_machine_info(config=config)
     config.hook.pytest_benchmark_update_machine_info(config=config, machine_info=machine)
     commit = config.hook.pytest_benchmark_generate_commit_info(config=config)
-    return {"machine_info": machine, "commit_info": commit, "datetime": datetime.now(UTC).isoformat(timespec="seconds")}
+    return {
+        "machine_info": machine,
+        "commit_info": commit,
+        "datetime": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
 
 
 def run_folders(option: Any, root: Path) -> tuple[Path, ...]:
@@ -203,7 +222,9 @@ def storage_folder(option: Any, root: Path) -> Path | None:
 def _saves(option: Any) -> bool:
     """Whether this run is saved in a folder: not at all, or in a database, are the other ways."""
     wanted = getattr(option, "benchmark_save", None) or getattr(option, "benchmark_autosave", None)
-    return bool(wanted) and "://" not in getattr(option, "benchmark_storage", "").removeprefix("file://")
+    return bool(wanted) and "://" not in getattr(option, "benchmark_storage", "").removeprefix(
+        "file://"
+    )
 
 
 def unwritable_storage(option: Any, root: Path) -> str | None:
@@ -219,7 +240,13 @@ def unwritable_storage(option: Any, root: Path) -> str | None:
     folder = root / address.removeprefix("file://")
     nearest = next(path for path in (folder, *folder.parents) if path.exists())
     if not nearest.is_dir():
-        return f"--benchmark-storage={address}: {nearest} is a file, not a folder: move it away or choose another storage"
+        return (
+            f"--benchmark-storage={address}: {nearest} is a file, not a folder: move it away or"
+            " choose another storage"
+        )
     if not os.access(nearest, os.W_OK):
-        return f"--benchmark-storage={address}: {nearest} is read-only: make it writable or choose another storage"
+        return (
+            f"--benchmark-storage={address}: {nearest} is read-only: make it writable or choose"
+            " another storage"
+        )
     return None

@@ -20,9 +20,14 @@ def decoded(content: bytes) -> tuple[Mapping[str, Any], list[tuple[str, Any]]]:
     """
     try:
         stored = json.loads(content)
-        return stored, [(str(benchmark["fullname"]), benchmark["extra_info"].get(EXTRA)) for benchmark in stored["benchmarks"]]
+        return stored, [
+            (str(benchmark["fullname"]), benchmark["extra_info"].get(EXTRA))
+            for benchmark in stored["benchmarks"]
+        ]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise StoredRunError(f"not a run that pytest-benchmark stored: {type(error).__name__}: {error}") from None
+        raise StoredRunError(
+            f"not a run that pytest-benchmark stored: {type(error).__name__}: {error}"
+        ) from None
 
 
 def section(stored: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -56,7 +56,9 @@ def restored(stored: Mapping[str, Any], folder: Path) -> Exhibit:
 
 def packed(exhibit: Exhibit) -> dict[str, Any]:
     """An exhibit to be sent to another process: as it is stored, with its pictures in base64 in the place of their paths."""
-    return _shown(exhibit) | {"files": {role: base64.b64encode(png).decode() for role, png in _stored(exhibit)}}
+    return _shown(exhibit) | {
+        "files": {role: base64.b64encode(png).decode() for role, png in _stored(exhibit)}
+    }
 
 
 def unpacked(sent: Mapping[str, Any], spool: Spool) -> Exhibit:
@@ -68,7 +70,9 @@ def unpacked(sent: Mapping[str, Any], spool: Spool) -> Exhibit:
     """
     return Exhibit(
         **{name: sent[name] for name in ("seed", "prompt", "index", "control", "metrics")},
-        pictures=spool.keep({role: base64.b64decode(content) for role, content in sent["files"].items()}),
+        pictures=spool.keep(
+            {role: base64.b64decode(content) for role, content in sent["files"].items()}
+        ),
     )
 
 

@@ -19,8 +19,26 @@ if TYPE_CHECKING:
 SCHEMA = 1
 _UNKNOWN = ("stages_s", "telemetry", "confirmation")
 """Mappings that may be None."""
-_REQUIRED = ("table", "setup", "baseline", "device", "verdict", "image_verdict", "versions", "peak_memory_bytes")
-_LATER = ("documented_on", "planned_blocks", "resolves", "recorded_in", "raised", "memory_share", "memory_bound", *_UNKNOWN)
+_REQUIRED = (
+    "table",
+    "setup",
+    "baseline",
+    "device",
+    "verdict",
+    "image_verdict",
+    "versions",
+    "peak_memory_bytes",
+)
+_LATER = (
+    "documented_on",
+    "planned_blocks",
+    "resolves",
+    "recorded_in",
+    "raised",
+    "memory_share",
+    "memory_bound",
+    *_UNKNOWN,
+)
 """Keys that records of this schema may lack."""
 
 
@@ -44,12 +62,18 @@ def record(result: Result) -> dict[str, Any]:
         "recipe": stored_recipe(result),
         "versions": dict(result.versions),
         "peak_memory_bytes": result.peak_memory_bytes,
-        **{name: None if getattr(result, name) is None else dict(getattr(result, name)) for name in _UNKNOWN},
+        **{
+            name: None if getattr(result, name) is None else dict(getattr(result, name))
+            for name in _UNKNOWN
+        },
         **_named(result, "documented_on", "planned_blocks"),
         "resolves": None if result.resolves is None else _number(result.resolves),
         "control": _stored_interval(result.control),
         "starts_s": _slots(result.starts_s),
-        "canary_s": {operation: [float(seconds) for seconds in taken] for operation, taken in result.canary_s.items()},
+        "canary_s": {
+            operation: [float(seconds) for seconds in taken]
+            for operation, taken in result.canary_s.items()
+        },
         **_named(result, "recorded_in", "raised", "memory_share", "memory_bound"),
         "against": None if result.against is None else _stored_against(result.against),
         "notes": list(result.notes),
@@ -61,7 +85,10 @@ def stored_recipe(result: Result) -> dict[str, Any] | None:
     """The stored form of a result's recipe, with where its weights come from; None for callables."""
     if result.recipe is None:
         return None
-    return asdict(result.recipe) | {"more_prompts": list(result.recipe.more_prompts), "weights": result.weights}
+    return asdict(result.recipe) | {
+        "more_prompts": list(result.recipe.more_prompts),
+        "weights": result.weights,
+    }
 
 
 def _stored_against(against: Against) -> dict[str, Any]:
@@ -86,7 +113,9 @@ def _against_of(stored: Mapping[str, Any] | None) -> Against | None:
 
 
 def _stored_interval(found: Interval | None) -> dict[str, float | None] | None:
-    return None if found is None else {name: _number(value) for name, value in asdict(found).items()}
+    return (
+        None if found is None else {name: _number(value) for name, value in asdict(found).items()}
+    )
 
 
 def _interval_of(stored: Mapping[str, float | None] | None) -> Interval | None:
@@ -98,7 +127,9 @@ def _named(result: Result | Against, *names: str) -> dict[str, Any]:
 
 
 def _slots(pairs_s: Mapping[str, Sequence[Sequence[float]]]) -> dict[str, list[list[float]]]:
-    return {arm: [[float(slot) for slot in pair] for pair in pairs] for arm, pairs in pairs_s.items()}
+    return {
+        arm: [[float(slot) for slot in pair] for pair in pairs] for arm, pairs in pairs_s.items()
+    }
 
 
 def result_of(stored: Mapping[str, Any], folder: Path) -> Result:
@@ -117,7 +148,9 @@ def result_of(stored: Mapping[str, Any], folder: Path) -> Result:
     try:
         return Result(**_facts(stored, folder))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise StoredRunError(f"not a record of this plugin: {type(error).__name__}: {error}") from None
+        raise StoredRunError(
+            f"not a record of this plugin: {type(error).__name__}: {error}"
+        ) from None
 
 
 def figure(value: float | None) -> float:
@@ -127,9 +160,14 @@ def figure(value: float | None) -> float:
 
 def _facts(stored: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     recipe = stored["recipe"]
-    if stored["verdict"] not in get_args(Verdict) or stored["image_verdict"] not in (*get_args(ImageVerdict), None):
+    if stored["verdict"] not in get_args(Verdict) or stored["image_verdict"] not in (
+        *get_args(ImageVerdict),
+        None,
+    ):
         raise ValueError(f"verdicts {stored['verdict']!r} and {stored['image_verdict']!r}")
-    latency_s, baseline_latency_s = latencies(stored["samples_s"], stored["setup"], stored["baseline"])
+    latency_s, baseline_latency_s = latencies(
+        stored["samples_s"], stored["setup"], stored["baseline"]
+    )
     known = {field.name for field in fields(Recipe)}
     return {
         **{name: stored[name] for name in _REQUIRED},
@@ -149,7 +187,11 @@ def _facts(stored: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         "images": None,
         "exhibits": tuple(restored(exhibit, folder) for exhibit in stored.get("pictures", ())),
         "against": _against_of(stored.get("against")),
-        "recipe": None if recipe is None else Recipe(**{name: _tupled(value) for name, value in recipe.items() if name in known}),
+        "recipe": (
+            None
+            if recipe is None
+            else Recipe(**{name: _tupled(value) for name, value in recipe.items() if name in known})
+        ),
         "weights": None if recipe is None else recipe["weights"],
     }
 
@@ -169,7 +211,8 @@ _DEFAULTS = {field.name: field.default for field in fields(Recipe) if field.defa
 def recipe_key(recipe: Mapping[str, Any] | None, test: str) -> str:
     """What tells recipes, weights and, for callables, tests apart.
 
-    What has its default is left out, so that the records from before a recipe had it belong to the same history.
+    What has its default is left out, so that the records from before a recipe had it belong to the
+    same history.
 
     Args:
         recipe: as it is stored, or None for callables.
@@ -177,7 +220,11 @@ def recipe_key(recipe: Mapping[str, Any] | None, test: str) -> str:
     """
     if recipe is None:
         return test
-    told = {name: value for name, value in recipe.items() if name not in _DEFAULTS or value != _stored(_DEFAULTS[name])}
+    told = {
+        name: value
+        for name, value in recipe.items()
+        if name not in _DEFAULTS or value != _stored(_DEFAULTS[name])
+    }
     return json.dumps(told, sort_keys=True, separators=(",", ":"))
 
 

@@ -24,7 +24,8 @@ class Received(NamedTuple):
     """What came of one test.
 
     Attributes:
-        test: what pytest-benchmark keeps of it: ``name``, ``fullname``, ``id`` and ``params`` of its parameters, ``extra_info``.
+        test: what pytest-benchmark keeps of it: ``name``, ``fullname``, ``id`` and ``params`` of
+            its parameters, ``extra_info``.
         result: without the full pictures.
     """
 
@@ -52,8 +53,12 @@ def packed(result: Result, item: Any, fullname: str) -> dict[str, Any]:
         "params": _writable(callspec.params) if callspec else None,
         "extra_info": _writable(item.funcargs["benchmark"].extra_info),
     }
-    # Through JSON, as the file will be: a parameter may be any object, and neither execnet nor a report log takes those.
-    return {"test": safe_dumps(test), "exhibits": json.loads(safe_dumps([pictures.packed(one) for one in result.exhibits]))}
+    # Through JSON, as the file will be: a parameter may be any object, and neither execnet nor a
+    # report log takes those.
+    return {
+        "test": safe_dumps(test),
+        "exhibits": json.loads(safe_dumps([pictures.packed(one) for one in result.exhibits])),
+    }
 
 
 def _writable(values: Mapping[Any, Any]) -> dict[str, Any]:
@@ -83,7 +88,10 @@ def received(sent: Mapping[str, Any], spool: Spool) -> Received:
     test = json.loads(sent["test"])
     stored = test["extra_info"][EXTRA]
     result = result_of({**stored, "pictures": ()}, Path())
-    return Received(test, replace(result, exhibits=tuple(pictures.unpacked(one, spool) for one in sent["exhibits"])))
+    return Received(
+        test,
+        replace(result, exhibits=tuple(pictures.unpacked(one, spool) for one in sent["exhibits"])),
+    )
 
 
 def store_received(session: Any, one: Received) -> None:

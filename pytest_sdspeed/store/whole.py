@@ -1,6 +1,7 @@
 """Runs are stored whole or not at all, and what could not be stored costs nothing else.
 
-pytest-benchmark writes its files in place, and what goes wrong there ends pytest before anything is reported.
+pytest-benchmark writes its files in place, and what goes wrong there ends pytest before anything is
+reported.
 """
 
 from __future__ import annotations

@@ -32,7 +32,8 @@ def load_table(path: Path | str) -> Table:
         The table; latencies are seconds, tolerances fractions.
 
     Raises:
-        TableError: the file cannot be read, is not UTF-8 or not TOML, breaks the schema, or contradicts itself.
+        TableError: the file cannot be read, is not UTF-8 or not TOML, breaks the schema, or
+            contradicts itself.
     """
     return parse_table(_read(path), str(path))
 
@@ -41,14 +42,17 @@ def load_tables(extra: Iterable[Path | str] = ()) -> tuple[Table, ...]:
     """Read the built-in tables and then those given.
 
     Args:
-        extra: files, or folders whose ``*.toml`` files are read (not those of folders inside). A file given twice is read once.
+        extra: files, or folders whose ``*.toml`` files are read (not those of folders inside). A
+            file given twice is read once.
 
     Returns:
-        The built-in tables by name, then the others in the order given, within a folder by file name.
+        The built-in tables by name, then the others in the order given, within a folder by file
+        name.
 
     Raises:
-        TableError: a path does not exist, a folder holds no ``*.toml``, a table is malformed, two tables have the same name
-            and device, or share a name without at least one of them being recorded.
+        TableError: a path does not exist, a folder holds no ``*.toml``, a table is malformed, two
+            tables have the same name and device, or share a name without at least one of them being
+            recorded.
     """
     files = [_BUILTIN / f"{name}{_SUFFIX}" for name in builtin_names()]
     for path in extra:
@@ -72,24 +76,40 @@ def _read(path: Path | str) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise TableError(path, "", f"is not UTF-8 (byte 0x{data[error.start]:02x} at line {line}); TOML files are UTF-8") from None
+        raise TableError(
+            path,
+            "",
+            f"is not UTF-8 (byte 0x{data[error.start]:02x} at line {line}); TOML files are UTF-8",
+        ) from None
 
 
 def _files_of(path: Path) -> list[Path]:
     try:
         if not path.is_dir():
-            # Only existence is checked here: whatever else is wrong with the file is reported by reading it.
+            # Only existence is checked here: whatever else is wrong with the file is reported by
+            # reading it.
             path.stat()
             return [path]
-        files = sorted(file for file in path.iterdir() if file.suffix == _SUFFIX and not file.is_dir())
+        files = sorted(
+            file for file in path.iterdir() if file.suffix == _SUFFIX and not file.is_dir()
+        )
     except FileNotFoundError:
-        raise TableError(path, "", f"no such file or folder; valid: a table file, or a folder with *{_SUFFIX} files") from None
+        raise TableError(
+            path,
+            "",
+            f"no such file or folder; valid: a table file, or a folder with *{_SUFFIX} files",
+        ) from None
     except OSError as error:
         raise TableError(path, "", f"cannot be read: {error.strerror or error}") from None
     except ValueError as error:
         raise TableError(repr(str(path)), "", f"cannot be read: {error}") from None
     if not files:
-        raise TableError(path, "", f"the folder holds no *{_SUFFIX} file; valid: a table file, or a folder with *{_SUFFIX} files")
+        raise TableError(
+            path,
+            "",
+            f"the folder holds no *{_SUFFIX} file; valid: a table file, or a folder with *{_SUFFIX}"
+            " files",
+        )
     return files
 
 
@@ -107,11 +127,15 @@ def _refuse_clash(table: Table, earlier: Iterable[Table]) -> None:
         if other.name != table.name:
             continue
         if other.device == table.device:
-            problem = f"{table.name!r} for device {table.device!r} is also in {other.path}; give one of them another name or leave it out"
+            problem = (
+                f"{table.name!r} for device {table.device!r} is also in {other.path}; give one of"
+                " them another name or leave it out"
+            )
             raise TableError(table.path, "name", problem)
         if not (table.recorded or other.recorded):
             problem = (
-                f"{table.name!r} is also in {other.path}, for device {other.device!r}; only a recorded table, one with a [recorded] "
-                "section, may share a name with a table for another device"
+                f"{table.name!r} is also in {other.path}, for device {other.device!r}; only a"
+                " recorded table, one with a [recorded] section, may share a name with a table for"
+                " another device"
             )
             raise TableError(table.path, "name", problem)

@@ -31,7 +31,8 @@ def parse_table(text: str, path: str) -> Table:
     """
     place = Place(path)
     raw = _toml(text, path)
-    # A later schema would fail on its new keys; what the reader must hear is that the file is of another schema.
+    # A later schema would fail on its new keys; what the reader must hear is that the file is of
+    # another schema.
     if "schema" in raw:
         read_value(place.at("schema"), raw["schema"], schema.TABLE["schema"])
     head = read_section(place, raw, schema.TABLE)
@@ -57,19 +58,25 @@ def _toml(text: str, path: str) -> dict[str, Any]:
     except RecursionError:
         raise TableError(path, "", "is not valid TOML here: nested too deeply") from None
     except (ValueError, ArithmeticError) as error:
-        raise TableError(path, "", f"is not valid TOML here: a number is too large to be read ({error})") from None
+        raise TableError(
+            path, "", f"is not valid TOML here: a number is too large to be read ({error})"
+        ) from None
 
 
 def _recorded(place: Place, raw: Mapping[str, object] | None) -> dict[str, str]:
     if raw is None:
         return {}
     if not raw:
-        raise place.error("must not be empty; it says where and with what the table was recorded, or is left out")
+        raise place.error(
+            "must not be empty; it says where and with what the table was recorded, or is left out"
+        )
     text = schema.Key(values.any_text)
     return {name: read_value(place.at(name), value, text) for name, value in raw.items()}
 
 
-def _rows(place: Place, head: Mapping[str, Any], recipe: Mapping[str, Any], *, measured: bool) -> tuple[Row, ...]:
+def _rows(
+    place: Place, head: Mapping[str, Any], recipe: Mapping[str, Any], *, measured: bool
+) -> tuple[Row, ...]:
     """Read every row first, because a row may name a baseline further down."""
     rows = [_row_facts(place.item(index), raw) for index, raw in enumerate(head["rows"])]
     baselines = link(place, rows)
@@ -80,7 +87,9 @@ def _rows(place: Place, head: Mapping[str, Any], recipe: Mapping[str, Any], *, m
         row.setdefault("tolerance", tolerance)
         speedup = speedup_of(place.item(index), row, baseline, measured=measured)
         check_spread(place.item(index), row, speedup, measured=measured)
-        built.append(_row(row, Recipe(**_floats({**recipe, **baseline.get("recipe", {})})), speedup))
+        built.append(
+            _row(row, Recipe(**_floats({**recipe, **baseline.get("recipe", {})})), speedup)
+        )
     return tuple(built)
 
 
@@ -92,7 +101,9 @@ def _row_facts(place: Place, raw: Mapping[str, object]) -> dict[str, Any]:
     if "recipe" in row:
         row["recipe"] = read_section(place.at("recipe"), row["recipe"], schema.ROW_RECIPE)
     if "spread" in row:
-        row["spread"] = Spread(**_floats(read_section(place.at("spread"), row["spread"], schema.SPREAD)))
+        row["spread"] = Spread(
+            **_floats(read_section(place.at("spread"), row["spread"], schema.SPREAD))
+        )
     return row
 
 
@@ -107,4 +118,6 @@ def _row(facts: Mapping[str, Any], recipe: Recipe, speedup: float) -> Row:
 
 
 def _floats(facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: float(value) if isinstance(value, Decimal) else value for name, value in facts.items()}
+    return {
+        name: float(value) if isinstance(value, Decimal) else value for name, value in facts.items()
+    }

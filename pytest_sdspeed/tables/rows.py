@@ -28,24 +28,44 @@ def link(place: Place, rows: Sequence[dict[str, Any]]) -> dict[str, int]:
         Name -> index of every baseline row.
 
     Raises:
-        TableError: two rows of one name, a reserved name, a baseline that is missing or compared with another row, a recipe on
-            a row that is compared with another, a bound on a baseline's memory, or nothing to compare.
+        TableError: two rows of one name, a reserved name, a baseline that is missing or compared
+            with another row, a recipe on a row that is compared with another, a bound on a
+            baseline's memory, or nothing to compare.
     """
     _check_names(place, rows)
     for row in rows:
         row.setdefault("baseline", BASELINE)
-    baselines = {row["setup"]: index for index, row in enumerate(rows) if row["setup"] == row["baseline"]}
+    baselines = {
+        row["setup"]: index for index, row in enumerate(rows) if row["setup"] == row["baseline"]
+    }
     setups = {row["setup"]: row for row in rows}
     for index, row in enumerate(rows):
         if row["baseline"] not in baselines:
-            raise place.item(index).at("baseline").error(_no_baseline(row["baseline"], setups, baselines))
+            raise (
+                place.item(index)
+                .at("baseline")
+                .error(_no_baseline(row["baseline"], setups, baselines))
+            )
         if "recipe" in row and row["setup"] not in baselines:
-            problem = f"only a baseline row has a recipe; this row has that of {row['baseline']!r}. Valid here: a recipe on a baseline row of its own"
+            problem = (
+                f"only a baseline row has a recipe; this row has that of {row['baseline']!r}. Valid"
+                " here: a recipe on a baseline row of its own"
+            )
             raise place.item(index).at("recipe").error(problem)
         if "memory" in row and row["setup"] in baselines:
-            raise place.item(index).at("memory").error("a baseline row has no bound; valid: on a row compared with it, a share of its peak")
+            raise (
+                place.item(index)
+                .at("memory")
+                .error(
+                    "a baseline row has no bound; valid: on a row compared with it, a share of its"
+                    " peak"
+                )
+            )
     if len(baselines) == len(rows):
-        raise place.error("no row is compared with a baseline; valid: a baseline row and at least one row that names it")
+        raise place.error(
+            "no row is compared with a baseline; valid: a baseline row and at least one row that"
+            " names it"
+        )
     return baselines
 
 
@@ -57,27 +77,47 @@ def _check_names(place: Place, rows: Sequence[Mapping[str, Any]]) -> None:
             raise (
                 place.item(index)
                 .at("setup")
-                .error(f"{setup!r} is already the setup of rows[{first[setup]}]; each row needs a name of its own")
+                .error(
+                    f"{setup!r} is already the setup of rows[{first[setup]}]; each row needs a name"
+                    " of its own"
+                )
             )
         first[setup] = index
         if setup == CONTROL:
-            raise place.item(index).at("setup").error(f"{CONTROL!r} is the name of the A/A control; valid: any other name")
+            raise (
+                place.item(index)
+                .at("setup")
+                .error(f"{CONTROL!r} is the name of the A/A control; valid: any other name")
+            )
         if setup == BASELINE and row.get("baseline", BASELINE) != BASELINE:
             raise (
                 place.item(index)
                 .at("baseline")
-                .error(f"the row {BASELINE!r} is compared with no other; valid: {BASELINE}, or leave it out")
+                .error(
+                    f"the row {BASELINE!r} is compared with no other; valid: {BASELINE}, or leave"
+                    " it out"
+                )
             )
 
 
-def _no_baseline(name: str, setups: Mapping[str, Mapping[str, Any]], baselines: Mapping[str, int]) -> str:
-    valid = f"valid: {', '.join(baselines) or 'none, since no row is a baseline: a baseline row names itself'}"
+def _no_baseline(
+    name: str, setups: Mapping[str, Mapping[str, Any]], baselines: Mapping[str, int]
+) -> str:
+    valid = (
+        "valid:"
+        f" {', '.join(baselines) or 'none, since no row is a baseline: a baseline row names itself'}"
+    )
     if name in setups:
-        return f"{name!r} is itself compared with {setups[name]['baseline']!r}, and a baseline is compared with no other row; {valid}"
+        return (
+            f"{name!r} is itself compared with {setups[name]['baseline']!r}, and a baseline is"
+            f" compared with no other row; {valid}"
+        )
     return f"no row has the setup {name!r}; {valid}"
 
 
-def speedup_of(place: Place, row: Mapping[str, Any], baseline: Mapping[str, Any], *, measured: bool) -> float:
+def speedup_of(
+    place: Place, row: Mapping[str, Any], baseline: Mapping[str, Any], *, measured: bool
+) -> float:
     """The documented speed-up of a row, computed where only latencies are given.
 
     Args:
@@ -96,12 +136,18 @@ def speedup_of(place: Place, row: Mapping[str, Any], baseline: Mapping[str, Any]
     speedup: Decimal | None = row.get("speedup")
     if row is baseline:
         if speedup is not None and speedup != 1:
-            raise key.error(f"{speedup} on a baseline row, which is what the others are compared with; valid: 1, or leave it out")
+            raise key.error(
+                f"{speedup} on a baseline row, which is what the others are compared with; valid:"
+                " 1, or leave it out"
+            )
         return 1.0
     ours, theirs = row.get("latency_s"), baseline.get("latency_s")
     if ours is None or theirs is None:
         if speedup is None:
-            raise key.error(f"missing; valid: speedup, or latency_s both here and on the baseline row {baseline['setup']!r}")
+            raise key.error(
+                "missing; valid: speedup, or latency_s both here and on the baseline row"
+                f" {baseline['setup']!r}"
+            )
         return float(speedup)
     if speedup is None:
         return float(theirs) / float(ours)
@@ -125,32 +171,42 @@ def check_spread(place: Place, row: Mapping[str, Any], speedup: float, *, measur
     if spread is None:
         return
     if not measured:
-        raise place.at("spread").error("only a row of a recorded table, one with a [recorded] section, has a spread")
+        raise place.at("spread").error(
+            "only a row of a recorded table, one with a [recorded] section, has a spread"
+        )
     if not spread.low <= speedup <= spread.high:
-        problem = f"{spread.low} to {spread.high} does not hold the speed-up {speedup}; valid: low <= speed-up <= high"
+        problem = (
+            f"{spread.low} to {spread.high} does not hold the speed-up {speedup}; valid: low <="
+            " speed-up <= high"
+        )
         raise place.at("spread").error(problem)
 
 
 def _slack(row: Mapping[str, Any], *, measured: bool) -> Decimal:
     """Relative disagreement that is no contradiction.
 
-    A recorded speed-up is estimated from paired blocks, a recorded latency is a median over slots: the quotient of two medians
-    differs from the estimate by noise, for which the row's tolerance is a bound.
+    A recorded speed-up is estimated from paired blocks, a recorded latency is a median over slots:
+    the quotient of two medians differs from the estimate by noise, for which the row's tolerance is
+    a bound.
     """
     return max(row["tolerance"], Decimal(str(DEFAULT_TOLERANCE))) if measured else _ROUNDING
 
 
-def _check_speedup(key: Place, speedup: Decimal, baseline: Decimal, latency: Decimal, slack: Decimal) -> None:
+def _check_speedup(
+    key: Place, speedup: Decimal, baseline: Decimal, latency: Decimal, slack: Decimal
+) -> None:
     """Compare intervals: each figure stands for everything that rounds to it as it was written."""
     half_baseline, half_latency, half_speedup = map(_half_unit, (baseline, latency, speedup))
     low = (baseline - half_baseline) / (latency + half_latency) * (1 - slack)
-    # A positive number is at least one unit of its last written place, so that the divisor stays positive.
+    # A positive number is at least one unit of its last written place, so that the divisor stays
+    # positive.
     high = (baseline + half_baseline) / (latency - half_latency) * (1 + slack)
     if speedup + half_speedup < low or speedup - half_speedup > high:
         places = min(max(2, -int(speedup.as_tuple().exponent)) + 1, 17)
         raise key.error(
-            f"{speedup} contradicts the latencies: {baseline} s / {latency} s is {baseline / latency:.{places}f}; "
-            f"valid: {low:.{places}f} to {high:.{places}f}, or leave it out"
+            f"{speedup} contradicts the latencies: {baseline} s / {latency} s is"
+            f" {baseline / latency:.{places}f}; valid: {low:.{places}f} to {high:.{places}f}, or"
+            " leave it out"
         )
 
 

@@ -61,7 +61,9 @@ def _schema(value: object) -> int:
 def _quartiles(value: object) -> tuple[float, ...]:
     found = values.array(_positive)(value)
     if len(found) != 3 or sorted(found) != list(found):  # noqa: PLR2004 - quartiles are three
-        raise values.InvalidValueError("must be the lower quartile, the median and the upper quartile, in this order")
+        raise values.InvalidValueError(
+            "must be the lower quartile, the median and the upper quartile, in this order"
+        )
     return tuple(map(float, found))
 
 
@@ -129,10 +131,18 @@ SPREAD = {
     "quartiles_s": Key(_quartiles, required=True),
 }
 
-GATE = {"psnr": Key(_positive), "ssim": Key(_similarity), "mae": Key(_positive), "flip": Key(_share), "clip_drop": Key(_positive)}
+GATE = {
+    "psnr": Key(_positive),
+    "ssim": Key(_similarity),
+    "mae": Key(_positive),
+    "flip": Key(_share),
+    "clip_drop": Key(_positive),
+}
 
 
-def read_section(place: Place, raw: Mapping[str, object], keys: Mapping[str, Key]) -> dict[str, Any]:
+def read_section(
+    place: Place, raw: Mapping[str, object], keys: Mapping[str, Key]
+) -> dict[str, Any]:
     """Check a section against its keys.
 
     Args:
@@ -151,7 +161,9 @@ def read_section(place: Place, raw: Mapping[str, object], keys: Mapping[str, Key
             raise place.at(name).error(_unknown(name, keys))
     for name, key in keys.items():
         if key.required and name not in raw:
-            raise place.at(name).error(f"missing; required: {', '.join(other for other in keys if keys[other].required)}")
+            raise place.at(name).error(
+                f"missing; required: {', '.join(other for other in keys if keys[other].required)}"
+            )
     return {name: read_value(place.at(name), value, keys[name]) for name, value in raw.items()}
 
 

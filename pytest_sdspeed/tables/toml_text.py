@@ -5,13 +5,25 @@ from __future__ import annotations
 import re
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-_ESCAPES = {"\\": "\\\\", '"': '\\"', "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
+_ESCAPES = {
+    "\\": "\\\\",
+    '"': '\\"',
+    "\b": "\\b",
+    "\t": "\\t",
+    "\n": "\\n",
+    "\f": "\\f",
+    "\r": "\\r",
+}
 _MUST_ESCAPE = re.compile(r'[\x00-\x1f\x7f"\\]')
 
 
 def quoted(text: str) -> str:
     """A TOML basic string that reads back as ``text``."""
-    return '"' + _MUST_ESCAPE.sub(lambda match: _ESCAPES.get(match[0], f"\\u{ord(match[0]):04x}"), text) + '"'
+    return (
+        '"'
+        + _MUST_ESCAPE.sub(lambda match: _ESCAPES.get(match[0], f"\\u{ord(match[0]):04x}"), text)
+        + '"'
+    )
 
 
 def key(name: str) -> str:

@@ -1,7 +1,8 @@
 """Checks of single TOML values.
 
-A check takes what tomllib read and returns it, or raises ``InvalidValueError`` with what is wrong and what would be valid; whoever calls it knows
-the file and the key. Numbers come as ``Decimal`` or ``int``, so that the precision they were written with is still known.
+A check takes what tomllib read and returns it, or raises ``InvalidValueError`` with what is wrong
+and what would be valid; whoever calls it knows the file and the key. Numbers come as ``Decimal`` or
+``int``, so that the precision they were written with is still known.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ class InvalidValueError(Exception):
 def type_name(value: object) -> str:
     """The TOML type of a value, with its article."""
     # bool comes before int, and datetime before date, because each is a subclass of the other.
-    return next((name for kind, name in _TYPE_NAMES if isinstance(value, kind)), type(value).__name__)
+    return next(
+        (name for kind, name in _TYPE_NAMES if isinstance(value, kind)), type(value).__name__
+    )
 
 
 def expected(what: str, value: object) -> InvalidValueError:
@@ -62,7 +65,10 @@ def identifier(value: object) -> str:
     """A name that can be part of a fixture's name."""
     name = any_text(value)
     if not _IDENTIFIER.fullmatch(name):
-        raise InvalidValueError(f"{name!r} is no valid name; valid: a lower-case letter, then lower-case letters, digits and underscores")
+        raise InvalidValueError(
+            f"{name!r} is no valid name; valid: a lower-case letter, then lower-case letters,"
+            " digits and underscores"
+        )
     return name
 
 
@@ -102,7 +108,8 @@ def number(valid: str, within: Callable[[float], bool]) -> Check:
         if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
             raise expected("a number", value)
         written = Decimal(value)
-        # The float is what is computed with later: 1e-400 is positive as a Decimal, and zero as a float.
+        # The float is what is computed with later: 1e-400 is positive as a Decimal, and zero as a
+        # float.
         if not math.isfinite(as_float(written)):
             raise InvalidValueError(f"must be finite, not {value}")
         if not within(as_float(written)):

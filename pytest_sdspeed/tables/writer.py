@@ -32,18 +32,29 @@ def dumps_table(table: Table) -> str:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise TableError(
-            table.path or table.name, "", f"cannot be written as UTF-8: {error.object[error.start]!a} is no character"
+            table.path or table.name,
+            "",
+            f"cannot be written as UTF-8: {error.object[error.start]!a} is no character",
         ) from None
     back = parse_table(text, table.path or table.name)
     if replace(back, path=table.path) != table:
         raise TableError(
-            table.path or table.name, _difference(table, back), "would not read back as it is: not a table that a file can hold"
+            table.path or table.name,
+            _difference(table, back),
+            "would not read back as it is: not a table that a file can hold",
         )
     return text
 
 
 def _difference(table: Table, back: Table) -> str:
-    index = next((index for index, rows in enumerate(zip(table.rows, back.rows, strict=True)) if rows[0] != rows[1]), None)
+    index = next(
+        (
+            index
+            for index, rows in enumerate(zip(table.rows, back.rows, strict=True))
+            if rows[0] != rows[1]
+        ),
+        None,
+    )
     return "" if index is None else f"rows[{index}]"
 
 
@@ -51,7 +62,9 @@ def _lines(table: Table) -> Iterator[str]:
     baselines = [row for row in table.rows if row.is_baseline]
     shared = _shared_recipe([row.recipe for row in baselines])
     yield f"schema = {SCHEMA}"
-    yield from _pairs({"name": table.name, "title": table.title, "source": table.source, "device": table.device})
+    yield from _pairs(
+        {"name": table.name, "title": table.title, "source": table.source, "device": table.device}
+    )
     if table.notes:
         yield "notes = ["
         yield from (f"    {_value(note)}," for note in table.notes)
@@ -69,8 +82,8 @@ def _lines(table: Table) -> Iterator[str]:
 def _shared_recipe(recipes: Iterable[Recipe]) -> dict[str, Any]:
     """The keys of ``[recipe]``.
 
-    A row cannot take a key of ``[recipe]`` back, since TOML has no null: what is not required stands there only if all
-    baselines agree on it.
+    A row cannot take a key of ``[recipe]`` back, since TOML has no null: what is not required
+    stands there only if all baselines agree on it.
     """
     facts = [asdict(recipe) for recipe in recipes]
     shared = {}
@@ -85,7 +98,11 @@ def _shared_recipe(recipes: Iterable[Recipe]) -> dict[str, Any]:
 
 
 def _row(row: Row, shared: Mapping[str, Any]) -> dict[str, Any]:
-    facts: dict[str, Any] = {"setup": row.setup, "optimizations": row.optimizations, "baseline": row.baseline}
+    facts: dict[str, Any] = {
+        "setup": row.setup,
+        "optimizations": row.optimizations,
+        "baseline": row.baseline,
+    }
     if row.latency_s is not None:
         facts["latency_s"] = row.latency_s
     facts["speedup"] = row.speedup
@@ -97,7 +114,11 @@ def _row(row: Row, shared: Mapping[str, Any]) -> dict[str, Any]:
     if row.memory is not None:
         facts["memory"] = row.memory
     if row.is_baseline:
-        own = {name: value for name, value in asdict(row.recipe).items() if value != shared.get(name, _RECIPE_DEFAULTS[name])}
+        own = {
+            name: value
+            for name, value in asdict(row.recipe).items()
+            if value != shared.get(name, _RECIPE_DEFAULTS[name])
+        }
         if own:
             facts["recipe"] = own
     if row.notes:
@@ -123,6 +144,7 @@ def _value(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(_value, value)) + "]"
     if isinstance(value, float):
-        # The shortest decimal that reads back as the same float; numpy's subclass would spell its own name.
+        # The shortest decimal that reads back as the same float; numpy's subclass would spell its
+        # own name.
         return float.__repr__(value)
     return str(value)

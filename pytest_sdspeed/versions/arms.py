@@ -50,7 +50,12 @@ class Drawing:
         self._worker, self._named, self._memory = worker, named, memory
         self._pictures: dict[Case, Any] = {}
 
-    def arm(self, name: str, floor: float | None = None, settled: Callable[[Decision], bool] | None = None) -> Arm:
+    def arm(
+        self,
+        name: str,
+        floor: float | None = None,
+        settled: Callable[[Decision], bool] | None = None,
+    ) -> Arm:
         """It as an arm of that name."""
         return Arm(
             name=name,
@@ -68,11 +73,15 @@ class Drawing:
         Returns:
             Pictures, float32 (N, H, W, 3), or None; and seconds, by the worker's clock.
         """
-        told = self._worker.ask("draw", self._named, case.seed, case.prompt, int(self._memory.metered))
+        told = self._worker.ask(
+            "draw", self._named, case.seed, case.prompt, int(self._memory.metered)
+        )
         if self._memory.metered:
             self._memory.latest = told["peak_bytes"]
         if told["pictures"] != "same":
-            self._pictures[case] = None if told["pictures"] is None else _restored(told["pictures"], told["shape"])
+            self._pictures[case] = (
+                None if told["pictures"] is None else _restored(told["pictures"], told["shape"])
+            )
         return self._pictures[case], float(told["duration_s"])
 
 

@@ -29,9 +29,11 @@ if TYPE_CHECKING:
 TOLERANCE = 0.03
 """Fraction that the version in hand may be slower by, unless ``--sd-tolerance`` says otherwise."""
 _SLOT_S = 0.1
-"""Seconds of a slot, where generations are shorter than that: a floor of 3% asks for more of them than the looks have blocks."""
+"""Seconds of a slot, where generations are shorter than that: a floor of 3% asks for more of them
+than the looks have blocks."""
 _ROUNDS, _ROUNDS_OF_SLOWER, _MOST_ROUNDS = 1, 3, 50
-"""Palindromes of generations that stage times come from: at least, of a row that passes and of one that does not; and at most."""
+"""Palindromes of generations that stage times come from: at least, of a row that passes and of one
+that does not; and at most."""
 _STAGES_S, _STAGES_OF_SLOWER_S = 5.0, 15.0
 """Seconds that as many of them may take as are more than the least."""
 _LEAST_STAGE = 0.02
@@ -79,7 +81,9 @@ class Comparison:
         except WorkerLostError:
             raise
         except SdSpeedError as error:
-            raise UsageMistakeError(f"{worker.side.label} cannot draw setup {choice.setup!r}: {error}") from None
+            raise UsageMistakeError(
+                f"{worker.side.label} cannot draw setup {choice.setup!r}: {error}"
+            ) from None
 
     def close(self) -> None:
         """End the workers."""
@@ -102,13 +106,15 @@ class Comparison:
     ) -> Result:
         """Measure a setup or callable of the version in hand against that of the other one, and judge.
 
-        What it is documented to deliver over its baseline is not asked: the other version is its baseline.
+        What it is documented to deliver over its baseline is not asked: the other version is its
+        baseline.
 
         Args:
             candidate: a setup, or a callable that can be imported.
             baseline: ignored.
             expectation: ignored.
-            confirm: asked for the last word on one that fails on its speed alone; None leaves it the failure it is.
+            confirm: asked for the last word on one that fails on its speed alone; None leaves it
+                the failure it is.
             test: id of the test.
 
         Raises:
@@ -137,13 +143,17 @@ class Comparison:
             decided.append(found)
             return True
 
-        new = Drawing(self._new, named, self._memory).arm(candidate.name, 1 - self._tolerance, settled)
+        new = Drawing(self._new, named, self._memory).arm(
+            candidate.name, 1 - self._tolerance, settled
+        )
         old = Drawing(self._old, named, self._memory).arm(f"{candidate.name} of {label}")
         arms = [new]
         if self._control is not None:
             # It stays as long as the row does.
             arms.append(
-                Drawing(self._control, named, self._memory).arm(f"{old.name}, another process", settled=lambda _found: bool(decided))
+                Drawing(self._control, named, self._memory).arm(
+                    f"{old.name}, another process", settled=lambda _found: bool(decided)
+                )
             )
         record = self._campaign(candidate, old, arms, test)
         error = record.errors.get(candidate.name)
@@ -153,12 +163,24 @@ class Comparison:
         expected = Expected(1.0, self._tolerance, None, documented_on=None, recorded_in=None)
         choice = candidate.setup.choice if candidate.setup else None
         result = judged(
-            Judged(record, candidate, base, choice, expected, self._run.machine, self._run.options, _no_scorer, same_weights=True)
+            Judged(
+                record,
+                candidate,
+                base,
+                choice,
+                expected,
+                self._run.machine,
+                self._run.options,
+                _no_scorer,
+                same_weights=True,
+            )
         )
         control = record.decisions.get(arms[-1].name) if self._control else None
         return self._with_sides(result, record, named, control.interval if control else None)
 
-    def _campaign(self, candidate: Contestant, old: Arm, arms: list[Arm], test: str) -> CampaignRecord:
+    def _campaign(
+        self, candidate: Contestant, old: Arm, arms: list[Arm], test: str
+    ) -> CampaignRecord:
         from pytest_sdspeed.measure.campaign import run_campaign
         from pytest_sdspeed.measure.clock import WallClock
 
@@ -184,7 +206,13 @@ class Comparison:
         given = self._run.options.tolerance
         return TOLERANCE if given is None else given
 
-    def _with_sides(self, result: Result, record: CampaignRecord, named: tuple[str, ...], control: Interval | None) -> Result:
+    def _with_sides(
+        self,
+        result: Result,
+        record: CampaignRecord,
+        named: tuple[str, ...],
+        control: Interval | None,
+    ) -> Result:
         """The result with what both sides are, where the difference is, and whether processes of one side differ as much."""
         versions: Mapping[str, str] = {}
         stages: Mapping[str, float] = {}
@@ -202,9 +230,17 @@ class Comparison:
             turns=record.turns,
             process_control=control,
         )
-        if control is not None and _differ(control, self._tolerance / 2) and result.verdict != "invalid" and result.image_verdict != "fail":
+        if (
+            control is not None
+            and _differ(control, self._tolerance / 2)
+            and result.verdict != "invalid"
+            and result.image_verdict != "fail"
+        ):
             found = f"x{control.speedup:.3f} [{control.low:.3f}, {control.high:.3f}]"
-            why = f"two processes of {sides.label} differ by as much ({found}): an effect of the process, not of the code"
+            why = (
+                f"two processes of {sides.label} differ by as much ({found}): an effect of the"
+                " process, not of the code"
+            )
             return replace(result, against=sides, verdict="invalid", reasons=(*result.reasons, why))
         return replace(result, against=sides)
 
@@ -212,23 +248,38 @@ class Comparison:
         """A note where nothing that was imported differs, so that the same code was measured twice."""
         if not self._old.side.roots or self._old.ask("served"):
             return ()
-        return (f"nothing that was imported comes from {self._old.side.label}: the same code was measured twice",)
+        return (
+            (
+                f"nothing that was imported comes from {self._old.side.label}: the same code was"
+                " measured twice"
+            ),
+        )
 
     def _stages(self, named: tuple[str, ...], seed: int, rounds: int) -> Mapping[str, float]:
         """Stage -> latency of the version in hand over that of the other one, median over palindromes of both."""
         found = [self._stage_times(named, seed) for _ in range(rounds)]
         new, old = found[0]
-        share = {stage: statistics.median(old[stage] / sum(old.values()) for _, old in found) for stage in old.keys() & new.keys()}
+        share = {
+            stage: statistics.median(old[stage] / sum(old.values()) for _, old in found)
+            for stage in old.keys() & new.keys()
+        }
         return {
-            stage: statistics.median(new[stage] / old[stage] for new, old in found) for stage in old if share.get(stage, 0) > _LEAST_STAGE
+            stage: statistics.median(new[stage] / old[stage] for new, old in found)
+            for stage in old
+            if share.get(stage, 0) > _LEAST_STAGE
         }
 
-    def _stage_times(self, named: tuple[str, ...], seed: int) -> tuple[Mapping[str, float], Mapping[str, float]]:
+    def _stage_times(
+        self, named: tuple[str, ...], seed: int
+    ) -> tuple[Mapping[str, float], Mapping[str, float]]:
         """Stage -> seconds, of the version in hand and of the other one, over one palindrome of both."""
         taken: dict[str, list[Mapping[str, float]]] = {"new": [], "old": []}
         for worker in (self._old, self._new, self._new, self._old):
             taken[worker.role].append(worker.ask("stages", named, seed))
-        new, old = ({stage: sum(times[stage] for times in taken[role]) for stage in taken[role][0]} for role in ("new", "old"))
+        new, old = (
+            {stage: sum(times[stage] for times in taken[role]) for stage in taken[role][0]}
+            for role in ("new", "old")
+        )
         return new, old
 
     def _started(self) -> None:
@@ -253,14 +304,19 @@ def _named(candidate: Contestant) -> tuple[str, ...]:
         return ("setup", candidate.setup.choice.table.name, candidate.setup.name)
     if candidate.address is None:
         raise UnsupportedError(
-            f"sd_latency({candidate.name}): --sd-against measures in other processes, which must be able to import a callable by its module "
-            "and name: define it in a module, or give 'module:name'"
+            f"sd_latency({candidate.name}): --sd-against measures in other processes, which must be"
+            " able to import a callable by its module and name: define it in a module, or give"
+            " 'module:name'"
         )
     return ("call", candidate.address)
 
 
 def _rounds(result: Result) -> int:
-    least, seconds = (_ROUNDS, _STAGES_S) if result.verdict == "pass" else (_ROUNDS_OF_SLOWER, _STAGES_OF_SLOWER_S)
+    least, seconds = (
+        (_ROUNDS, _STAGES_S)
+        if result.verdict == "pass"
+        else (_ROUNDS_OF_SLOWER, _STAGES_OF_SLOWER_S)
+    )
     affordable = seconds / (2 * (result.latency_s + result.baseline_latency_s))
     return least if math.isnan(affordable) else min(max(least, int(affordable)), _MOST_ROUNDS)
 

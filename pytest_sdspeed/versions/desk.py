@@ -68,8 +68,14 @@ class Desk:
 
     def on_versions(self) -> dict[str, str]:
         """Package -> version: of what is imported its own word, since a checkout has no other."""
-        loaded = {name: getattr(sys.modules.get(name.replace("-", "_")), "__version__", None) for name in self._run.machine.versions}
-        return {**self._run.machine.versions, **{name: str(version) for name, version in loaded.items() if version is not None}}
+        loaded = {
+            name: getattr(sys.modules.get(name.replace("-", "_")), "__version__", None)
+            for name in self._run.machine.versions
+        }
+        return {
+            **self._run.machine.versions,
+            **{name: str(version) for name, version in loaded.items() if version is not None},
+        }
 
     def on_served(self) -> list[str]:
         """Top-level names that came from this side's own folders."""
@@ -86,7 +92,9 @@ class Desk:
         """Bytes of its weights."""
         return self._arm(named).held_bytes()
 
-    def on_draw(self, named: tuple[str, ...], seed: int, prompt: str, metered: int) -> dict[str, Any]:
+    def on_draw(
+        self, named: tuple[str, ...], seed: int, prompt: str, metered: int
+    ) -> dict[str, Any]:
         """Draw once, timed here.
 
         Args:
@@ -96,8 +104,8 @@ class Desk:
             metered: whether to meter memory; 0 or 1.
 
         Returns:
-            ``duration_s``; ``peak_bytes``, or None; ``shape`` and ``pictures``, float32 in bytes: None where nothing was drawn, and ``same``
-            where it is what was sent last.
+            ``duration_s``; ``peak_bytes``, or None; ``shape`` and ``pictures``, float32 in bytes:
+            None where nothing was drawn, and ``same`` where it is what was sent last.
         """
         from pytest_sdspeed.device.quiet import quiet
 
@@ -112,7 +120,11 @@ class Desk:
                 synchronize()
                 duration_s = time.perf_counter() - start
                 peak_bytes = meter.peak_bytes() if metered else None
-            return {"duration_s": duration_s, "peak_bytes": peak_bytes, **self._packed((named, seed, prompt), drawn)}
+            return {
+                "duration_s": duration_s,
+                "peak_bytes": peak_bytes,
+                **self._packed((named, seed, prompt), drawn),
+            }
         finally:
             self._settle(named)
 

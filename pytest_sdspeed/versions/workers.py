@@ -72,7 +72,9 @@ class Worker:
         self._log.unlink(missing_ok=True)
         self._group = execnet.Group()
         try:
-            gateway = self._group.makegateway(f"popen//id={self.role}//python={shlex.quote(self.side.python)}//execmodel=main_thread_only")
+            gateway = self._group.makegateway(
+                f"popen//id={self.role}//python={shlex.quote(self.side.python)}//execmodel=main_thread_only"
+            )
             self._channel = gateway.remote_exec(self._errand.program)
             self._channel.send(
                 {
@@ -80,7 +82,11 @@ class Worker:
                     "folder": str(self._errand.folder),
                     "temporary": str(self._errand.temporary / self.role),
                     "arguments": list(self._errand.arguments),
-                    "finder": (files("pytest_sdspeed.versions.environments") / "finder.py").read_text(encoding="utf-8"),
+                    "finder": (
+                        (files("pytest_sdspeed.versions.environments") / "finder.py").read_text(
+                            encoding="utf-8"
+                        )
+                    ),
                     "roots": self.side.roots,
                     "excluded": self.side.excluded,
                     "path": self.side.path,
@@ -88,7 +94,9 @@ class Worker:
             )
         except (OSError, EOFError, execnet.HostNotFound) as error:
             self.stop()
-            raise WorkerLostError(f"{self.side.label}: no process could be started: {error or 'it ended at once'}") from None
+            raise WorkerLostError(
+                f"{self.side.label}: no process could be started: {error or 'it ended at once'}"
+            ) from None
 
     def wait(self) -> None:
         """Wait until it has collected its tests.
@@ -99,7 +107,10 @@ class Worker:
         said, told = self._received()
         if said != "ready":
             self.stop()
-            raise WorkerLostError(f"{self.side.label}: {told if isinstance(told, str) else last_words(self._log_text(), told)}")
+            raise WorkerLostError(
+                f"{self.side.label}:"
+                f" {told if isinstance(told, str) else last_words(self._log_text(), told)}"
+            )
         self._said_before = len(self._log_text())
 
     def ask(self, command: str, *arguments: Any) -> Any:
@@ -141,7 +152,10 @@ class Worker:
     def _lost(self) -> NoReturn:
         self.stop()
         said = telling(self._log_text()[self._said_before :])
-        raise WorkerLostError(f"invalid: the process of {self.side.label} ended while it was measured{f': {said}' if said else ''}")
+        raise WorkerLostError(
+            f"invalid: the process of {self.side.label} ended while it was"
+            f" measured{f': {said}' if said else ''}"
+        )
 
     def _log_text(self) -> str:
         try:

@@ -1,7 +1,8 @@
 """What ``python -m pytest_sdspeed history`` costs with many stored runs: seconds and peak memory of a process that reads and judges them.
 
-``python benchmarks/studies/costs/history_cost.py [--runs N]`` makes the runs up, as pytest-benchmark writes them, and prints a Markdown table.
-``--docs docs/figures`` also renews the documentation's table, ``scale-history.md``.
+``python benchmarks/studies/costs/history_cost.py [--runs N]`` makes the runs up, as
+pytest-benchmark writes them, and prints a Markdown table. ``--docs docs/figures`` also renews the
+documentation's table, ``scale-history.md``.
 """
 
 from __future__ import annotations
@@ -32,7 +33,13 @@ VARIANTS = 10
 BLOCKS = 8
 BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
 DATE, COMMIT, RUN, CANARY_S = "2026-01-01T00:00:00+00:00", "0" * 40, "f" * 32, 0.00123456789
-VERSIONS = {"torch": "2.13.0", "diffusers": "0.42.1", "transformers": "5.23.0", "numpy": "2.4.1", "python": "3.12.4"}
+VERSIONS = {
+    "torch": "2.13.0",
+    "diffusers": "0.42.1",
+    "transformers": "5.23.0",
+    "numpy": "2.4.1",
+    "python": "3.12.4",
+}
 MACHINE = {
     "node": "ci-runner-7",
     "processor": "x86_64",
@@ -41,8 +48,17 @@ MACHINE = {
     "python_version": "3.12.4",
     "release": "6.8.0-45-generic",
     "system": "Linux",
-    "cpu": {"brand_raw": "AMD EPYC 7763 64-Core Processor", "count": 4, "flags": [f"flag{number}" for number in range(120)]},
-    "sdspeed": {"kind": "cpu", "device": "AMD EPYC 7763", "command": "pytest benchmarks --benchmark-autosave", "run": RUN},
+    "cpu": {
+        "brand_raw": "AMD EPYC 7763 64-Core Processor",
+        "count": 4,
+        "flags": [f"flag{number}" for number in range(120)],
+    },
+    "sdspeed": {
+        "kind": "cpu",
+        "device": "AMD EPYC 7763",
+        "command": "pytest benchmarks --benchmark-autosave",
+        "run": RUN,
+    },
 }
 CHILD = """
 import contextlib, io, json, resource, sys
@@ -68,7 +84,13 @@ def stored(row: Row, rng: random.Random) -> dict[str, Any]:
     samples = {row.baseline: pairs(1.0), CONTROL: pairs(1.0), row.setup: pairs(1 / row.speedup)}
     latency_s, baseline_latency_s = latencies(samples, row.setup, row.baseline)
     pictures = {"baseline": b"b", "candidate": row.setup.encode()}
-    exhibit = Exhibit(seed=0, prompt=row.recipe.prompt, index=0, pictures=pictures, metrics={"psnr": 58.1, "ssim": 0.998, "mae": 0.001})
+    exhibit = Exhibit(
+        seed=0,
+        prompt=row.recipe.prompt,
+        index=0,
+        pictures=pictures,
+        metrics={"psnr": 58.1, "ssim": 0.998, "mae": 0.001},
+    )
     result = Result(
         table="miniature",
         setup=row.setup,
@@ -101,7 +123,23 @@ def stored(row: Row, rng: random.Random) -> dict[str, Any]:
         starts_s=samples,
         canary_s={"matmul": [CANARY_S, CANARY_S], "memory": [0.002, 0.002], "python": [0.01, 0.01]},
     )
-    stats = dict.fromkeys(("min", "max", "mean", "stddev", "median", "iqr", "q1", "q3", "ld15iqr", "hd15iqr", "ops", "total"), latency_s)
+    stats = dict.fromkeys(
+        (
+            "min",
+            "max",
+            "mean",
+            "stddev",
+            "median",
+            "iqr",
+            "q1",
+            "q3",
+            "ld15iqr",
+            "hd15iqr",
+            "ops",
+            "total",
+        ),
+        latency_s,
+    )
     return {
         "group": "miniature on AMD EPYC 7763",
         "name": f"test_miniature[{row.setup}]",
@@ -109,7 +147,14 @@ def stored(row: Row, rng: random.Random) -> dict[str, Any]:
         "params": {"sd_setup": row.setup},
         "param": row.setup,
         "extra_info": {"sdspeed": record(result)},
-        "options": {"disable_gc": False, "timer": "sdspeed_replay", "min_rounds": 5, "max_time": 1.0, "min_time": 5e-06, "warmup": False},
+        "options": {
+            "disable_gc": False,
+            "timer": "sdspeed_replay",
+            "min_rounds": 5,
+            "max_time": 1.0,
+            "min_time": 5e-06,
+            "warmup": False,
+        },
         "stats": {**stats, "rounds": 2 * BLOCKS, "iterations": 1, "outliers": "0;0"},
     }
 
@@ -122,13 +167,33 @@ def texts() -> Iterator[str]:
     rows = [
         row
         for row in miniature.rows
-        if row.setup in ("baseline", "bf16", "channels_last", "baseline_b4", "distilled", "distilled_tiny_vae")
+        if row.setup
+        in (
+            "baseline",
+            "bf16",
+            "channels_last",
+            "baseline_b4",
+            "distilled",
+            "distilled_tiny_vae",
+        )
     ]
     for seed in range(VARIANTS):
         rng = random.Random(seed)  # noqa: S311 - made-up latencies
         benchmarks = [stored(row, rng) for row in rows]
-        commit = {"id": COMMIT, "time": DATE, "dirty": False, "project": "sdspeed", "branch": "main"}
-        run = {"machine_info": MACHINE, "commit_info": commit, "benchmarks": benchmarks, "datetime": DATE, "version": "5.3.1"}
+        commit = {
+            "id": COMMIT,
+            "time": DATE,
+            "dirty": False,
+            "project": "sdspeed",
+            "branch": "main",
+        }
+        run = {
+            "machine_info": MACHINE,
+            "commit_info": commit,
+            "benchmarks": benchmarks,
+            "datetime": DATE,
+            "version": "5.3.1",
+        }
         yield json.dumps(run, indent=4)
 
 
@@ -167,7 +232,9 @@ class Cost(NamedTuple):
 def cost(folder: Path) -> Cost:
     """Measure a process that reads and judges the histories of a folder."""
     begun = time.perf_counter()
-    said = subprocess.run([sys.executable, "-c", CHILD, str(folder)], check=True, capture_output=True, text=True).stdout
+    said = subprocess.run(
+        [sys.executable, "-c", CHILD, str(folder)], check=True, capture_output=True, text=True
+    ).stdout
     wall_s = time.perf_counter() - begun
     found, used = said.splitlines()
     cpu_s, peak_kb = used.split()
@@ -187,7 +254,10 @@ def documented(first: Cost, again: list[Cost], index_bytes: int, written: int) -
 
     rows = [
         ("reading them for the first time", f"{first.wall_s:.1f} s"),
-        ("reading them again, by the index", f"{statistics.median(one.wall_s for one in again):.1f} s"),
+        (
+            "reading them again, by the index",
+            f"{statistics.median(one.wall_s for one in again):.1f} s",
+        ),
         ("memory of that", f"{statistics.median(one.peak_mb for one in again):.0f} MB"),
         ("the index", f"{index_bytes / 1e6:.1f} MB"),
         ("the files", f"{written / 1e9:.2f} GB"),
@@ -207,9 +277,17 @@ def main() -> None:
         folder = Path(temporary)
         written = write_runs(folder / "Linux-CPython-3.12-64bit", options.runs)
         print(f"{options.runs} runs of {written / options.runs / 1e3:.0f} kB\n")
-        print("| reading | wall, s | CPU, s | peak memory, MB | histories and their results |\n| --- | --- | --- | --- | --- |")
+        print(
+            "| reading | wall, s | CPU, s | peak memory, MB | histories and their results |\n| ---"
+            " | --- | --- | --- | --- |"
+        )
         costs = []
-        for what in ("first, all files", "again, nothing new", "again, nothing new", "again, nothing new"):
+        for what in (
+            "first, all files",
+            "again, nothing new",
+            "again, nothing new",
+            "again, nothing new",
+        ):
             costs.append(cost(folder))
             wall_s, cpu_s, peak_mb, found = costs[-1]
             print(f"| {what} | {wall_s:.2f} | {cpu_s:.2f} | {peak_mb:.0f} | {found} |")

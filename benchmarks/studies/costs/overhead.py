@@ -1,6 +1,7 @@
 """What the plugin costs: milliseconds of start-up, and the measuring loop's share over its slots.
 
-``python benchmarks/studies/costs/overhead.py [--runs N]`` prints both as medians; start-up is measured in rounds of with and without.
+``python benchmarks/studies/costs/overhead.py [--runs N]`` prints both as medians; start-up is
+measured in rounds of with and without.
 """
 
 from __future__ import annotations
@@ -33,7 +34,11 @@ def collect_only(folder: Path, *plugins: str) -> float:
 
 def start_up(runs: int) -> dict[str, list[float]]:
     """Milliseconds that pytest-benchmark adds to ``--collect-only``, and that this plugin adds beside it, one figure per round."""
-    stacks = ((), ("pytest_benchmark.plugin",), ("pytest_benchmark.plugin", "pytest_sdspeed.plugin"))
+    stacks = (
+        (),
+        ("pytest_benchmark.plugin",),
+        ("pytest_benchmark.plugin", "pytest_sdspeed.plugin"),
+    )
     added: dict[str, list[float]] = {"pytest-benchmark": [], "pytest-sdspeed": []}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -41,7 +46,10 @@ def start_up(runs: int) -> dict[str, list[float]]:
         for _ in range(2):
             collect_only(folder, *stacks[-1])
         for number in range(runs):
-            taken = {stack: collect_only(folder, *stack) for stack in (stacks if number % 2 else stacks[::-1])}
+            taken = {
+                stack: collect_only(folder, *stack)
+                for stack in (stacks if number % 2 else stacks[::-1])
+            }
             added["pytest-benchmark"].append(1e3 * (taken[stacks[1]] - taken[stacks[0]]))
             added["pytest-sdspeed"].append(1e3 * (taken[stacks[2]] - taken[stacks[1]]))
     return added
@@ -82,10 +90,18 @@ def loop_overhead(blocks: int) -> float:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=20, help="pairs of collect-only runs (default: 20)")
+    parser.add_argument(
+        "--runs", type=int, default=20, help="pairs of collect-only runs (default: 20)"
+    )
     options = parser.parse_args()
     for plugin, paired in start_up(options.runs).items():
         low, middle, high = statistics.quantiles(paired, n=4)
-        print(f"start-up of {plugin}: {middle:+.1f} ms (quartiles {low:+.1f}, {high:+.1f}; {len(paired)} rounds)")
+        print(
+            f"start-up of {plugin}: {middle:+.1f} ms (quartiles {low:+.1f}, {high:+.1f};"
+            f" {len(paired)} rounds)"
+        )
     shares = [loop_overhead(blocks=4) for _ in range(3)]
-    print(f"measuring loop over its slots: {statistics.median(shares):+.2%} (of {', '.join(f'{share:.2%}' for share in shares)})")
+    print(
+        f"measuring loop over its slots: {statistics.median(shares):+.2%} (of"
+        f" {', '.join(f'{share:.2%}' for share in shares)})"
+    )

@@ -1,6 +1,7 @@
 """What the HTML report costs: seconds, peak memory and megabytes, for every documented table with pictures that compress badly.
 
-``python benchmarks/studies/costs/report_cost.py [--side PIXELS] [--page PATH]`` makes the results up, times the page and prints its cost.
+``python benchmarks/studies/costs/report_cost.py [--side PIXELS] [--page PATH]`` makes the results
+up, times the page and prints its cost.
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
 SEEDS = (0, 1, 2)
 BLOCKS = 8
 VERSIONS = {"torch": "2.13.0", "diffusers": "0.42.1", "CUDA": "13.0", "driver": "580.65"}
-FACTS = {"command": "pytest benchmarks --sd-gpu --sd-weights random --sd-report report.html", "pytest-sdspeed": "0.1.0"}
+FACTS = {
+    "command": "pytest benchmarks --sd-gpu --sd-weights random --sd-report report.html",
+    "pytest-sdspeed": "0.1.0",
+}
 
 
 def noise(seed: int, side: int) -> NDArray[np.float64]:
@@ -52,12 +56,17 @@ def png(picture: NDArray[np.float64]) -> bytes:
 def heat(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> NDArray[np.float64]:
     """Stands for an error map: from black over red to yellow, (H, W, 3) in [0, 1]."""
     size = np.clip(8 * np.abs(ours - theirs).mean(axis=2), 0, 1)
-    return np.stack([np.clip(2 * size, 0, 1), np.clip(2 * size - 1, 0, 1), np.zeros_like(size)], axis=2)
+    return np.stack(
+        [np.clip(2 * size, 0, 1), np.clip(2 * size - 1, 0, 1), np.zeros_like(size)], axis=2
+    )
 
 
 def metrics(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> dict[str, float]:
     """PSNR in dB and mean absolute difference."""
-    return {"psnr": float(-10 * math.log10(np.square(ours - theirs).mean())), "mae": float(np.abs(ours - theirs).mean())}
+    return {
+        "psnr": float(-10 * math.log10(np.square(ours - theirs).mean())),
+        "mae": float(np.abs(ours - theirs).mean()),
+    }
 
 
 class Shots:
@@ -75,7 +84,8 @@ class Shots:
         self._png = {case: png(picture) for case, picture in self._drawn.items()}
         others = {case: SEEDS[(place + 1) % len(SEEDS)] for place, case in enumerate(SEEDS)}
         self.controls = [
-            self._exhibit(case, self._drawn[other], {"candidate": self._png[other]}, control=True) for case, other in others.items()
+            self._exhibit(case, self._drawn[other], {"candidate": self._png[other]}, control=True)
+            for case, other in others.items()
         ]
 
     def exhibits(self, number: int) -> list[Exhibit]:
@@ -89,17 +99,35 @@ class Shots:
     def of_baseline(self) -> list[Exhibit]:
         """What the baseline shows."""
         return [
-            Exhibit(seed=case, prompt=self._prompt, index=0, pictures={"baseline": picture}, metrics={})
+            Exhibit(
+                seed=case, prompt=self._prompt, index=0, pictures={"baseline": picture}, metrics={}
+            )
             for case, picture in self._png.items()
         ]
 
-    def _exhibit(self, case: int, ours: NDArray[np.float64], pictures: dict[str, bytes], *, control: bool = False) -> Exhibit:
+    def _exhibit(
+        self,
+        case: int,
+        ours: NDArray[np.float64],
+        pictures: dict[str, bytes],
+        *,
+        control: bool = False,
+    ) -> Exhibit:
         theirs = self._drawn[case]
         roles = {"baseline": self._png[case], **pictures, "error_map": png(heat(ours, theirs))}
-        return Exhibit(seed=case, prompt=self._prompt, index=0, pictures=roles, metrics=metrics(ours, theirs), control=control)
+        return Exhibit(
+            seed=case,
+            prompt=self._prompt,
+            index=0,
+            pictures=roles,
+            metrics=metrics(ours, theirs),
+            control=control,
+        )
 
 
-def timed(latencies_s: dict[str, float], rng: random.Random) -> tuple[dict[str, Any], dict[str, Any]]:
+def timed(
+    latencies_s: dict[str, float], rng: random.Random
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Slots of every arm and when they began, seconds: palindromes in random order, with noise, drift and a spike now and then."""
     now = 0.0
     samples: dict[str, Any] = {arm: [] for arm in latencies_s}
@@ -110,7 +138,11 @@ def timed(latencies_s: dict[str, float], rng: random.Random) -> tuple[dict[str, 
             samples[arm].append([])
             starts[arm].append([])
         for arm in [*order, *reversed(order)]:
-            slot = latencies_s[arm] * rng.gauss(1 + 0.001 * block, 0.004) * (1.3 if rng.random() < 0.01 else 1)
+            slot = (
+                latencies_s[arm]
+                * rng.gauss(1 + 0.001 * block, 0.004)
+                * (1.3 if rng.random() < 0.01 else 1)
+            )
             starts[arm][-1].append(now)
             samples[arm][-1].append(slot)
             now += slot
@@ -123,7 +155,10 @@ def interval(samples: dict[str, Any], base: Sequence[str], arm: str) -> Interval
     def level(name: str, block: int) -> float:
         return statistics.mean(map(math.log, samples[name][block]))
 
-    logs = [statistics.mean(level(name, block) for name in base) - level(arm, block) for block in range(BLOCKS)]
+    logs = [
+        statistics.mean(level(name, block) for name in base) - level(arm, block)
+        for block in range(BLOCKS)
+    ]
     middle, half = statistics.mean(logs), 2.4 * statistics.stdev(logs) / math.sqrt(BLOCKS)
     return Interval(*(math.exp(value) for value in (middle, middle - half, middle + half)))
 
@@ -139,15 +174,21 @@ def campaign(table: Table, rows: Sequence[Row], seed: int, side: int) -> Iterato
     """Made-up results of a baseline and the rows compared with it, the baseline first."""
     rng, base = random.Random(seed), rows[0]  # noqa: S311 - made-up noise
     lasts = base.latency_s or 2.0
-    latencies = {base.setup: lasts, CONTROL: lasts} | {row.setup: lasts / (row.speedup * rng.gauss(1, 0.03)) for row in rows[1:]}
+    latencies = {base.setup: lasts, CONTROL: lasts} | {
+        row.setup: lasts / (row.speedup * rng.gauss(1, 0.03)) for row in rows[1:]
+    }
     samples, starts = timed(latencies, rng)
     shots = Shots(base.recipe.prompt, seed, side)
     control = interval(samples, (base.setup,), CONTROL)
     for number, row in enumerate(rows):
         arms = (base.setup, CONTROL, row.setup)
-        found = Interval(1.0, 1.0, 1.0) if row.is_baseline else interval(samples, arms[:2], row.setup)
+        found = (
+            Interval(1.0, 1.0, 1.0) if row.is_baseline else interval(samples, arms[:2], row.setup)
+        )
         verdict = "pass" if row.is_baseline else judged(found, row.speedup * (1 - row.tolerance))
-        medians = {arm: statistics.median(slot for pair in samples[arm] for slot in pair) for arm in arms}
+        medians = {
+            arm: statistics.median(slot for pair in samples[arm] for slot in pair) for arm in arms
+        }
         exhibits = shots.of_baseline() if row.is_baseline else shots.exhibits(100 * seed + number)
         yield Result(
             table=table.name,
@@ -178,7 +219,12 @@ def campaign(table: Table, rows: Sequence[Row], seed: int, side: int) -> Iterato
             weights="random",
             peak_memory_bytes=int(rng.uniform(3, 9) * 2**30),
             stages_s={
-                stage: share * medians[row.setup] for stage, share in {"text_encoder": 0.01, "denoising": 0.9, "decoding": 0.09}.items()
+                stage: share * medians[row.setup]
+                for stage, share in {
+                    "text_encoder": 0.01,
+                    "denoising": 0.9,
+                    "decoding": 0.09,
+                }.items()
             },
             exhibits=exhibits,
             starts_s={arm: starts[arm] for arm in arms},
@@ -195,7 +241,10 @@ def results(tables: Sequence[Table], side: int) -> list[Result]:
     found: list[Result] = []
     for number, table in enumerate(tables):
         for place, base in enumerate(row for row in table.rows if row.is_baseline):
-            rows = [base, *(row for row in table.rows if row.baseline == base.setup and not row.is_baseline)]
+            rows = [
+                base,
+                *(row for row in table.rows if row.baseline == base.setup and not row.is_baseline),
+            ]
             found += campaign(table, rows, 10 * number + place, side)
     return found
 
@@ -212,7 +261,9 @@ def peak_mb() -> float:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--side", type=int, default=512, help="of the square pictures, pixels (default: 512)")
+    parser.add_argument(
+        "--side", type=int, default=512, help="of the square pictures, pixels (default: 512)"
+    )
     parser.add_argument("--page", type=Path, help="where to leave the page")
     options = parser.parse_args()
     made = results(documented(), options.side)

@@ -46,7 +46,8 @@ class Nightlies:
     Attributes:
         series: in the order of the file; those without any result are left out.
         nights: how many there are, with and without results.
-        repeated: rows whose case, framework and night another row repeats; the last one of the file counts.
+        repeated: rows whose case, framework and night another row repeats; the last one of the file
+            counts.
     """
 
     series: tuple[Series, ...]
@@ -68,7 +69,9 @@ def read(path: Path) -> Nightlies:
         try:
             missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
             if missing:
-                raise ValueError(f"{path}, line 1: no column {', '.join(missing)}; wanted {', '.join(COLUMNS)}")
+                raise ValueError(
+                    f"{path}, line 1: no column {', '.join(missing)}; wanted {', '.join(COLUMNS)}"
+                )
             for row in reader:
                 place = f"{path}, line {reader.line_num}"
                 case, time, night = _row(row, place)
@@ -76,7 +79,9 @@ def read(path: Path) -> Nightlies:
                 rows, repeated = rows + 1, repeated + (time in results)
                 results[time] = night
         except (UnicodeDecodeError, csv.Error) as error:
-            raise ValueError(f"{path}, line {reader.line_num + 1}: not a CSV file in UTF-8: {error}") from None
+            raise ValueError(
+                f"{path}, line {reader.line_num + 1}: not a CSV file in UTF-8: {error}"
+            ) from None
     if not rows:
         raise ValueError(f"{path}, line 2: no results below the columns")
     series = [
@@ -84,7 +89,9 @@ def read(path: Path) -> Nightlies:
         for (case, framework), results in found.items()
         if any(results.values())
     ]
-    return Nightlies(tuple(series), len({time for results in found.values() for time in results}), repeated)
+    return Nightlies(
+        tuple(series), len({time for results in found.values() for time in results}), repeated
+    )
 
 
 def _row(row: dict[str, str | None], place: str) -> tuple[tuple[str, str], datetime, Night | None]:
@@ -96,14 +103,25 @@ def _row(row: dict[str, str | None], place: str) -> tuple[tuple[str, str], datet
     text = {name: str(cell).strip() for name, cell in cells.items()}
     time = _time(text["timestamp_utc"], place)
     case = text["case"], text["framework"]
-    return case, time, Night(time, text["commit"], _latency(text["latency_s"], place)) if text["latency_s"] else None
+    return (
+        case,
+        time,
+        (
+            Night(time, text["commit"], _latency(text["latency_s"], place))
+            if text["latency_s"]
+            else None
+        ),
+    )
 
 
 def _time(text: str, place: str) -> datetime:
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"{place}, column timestamp_utc: {text!r} is no ISO 8601 time such as 2026-03-19T12:40:37") from None
+        raise ValueError(
+            f"{place}, column timestamp_utc: {text!r} is no ISO 8601 time such as"
+            " 2026-03-19T12:40:37"
+        ) from None
     return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
 
 
@@ -113,5 +131,7 @@ def _latency(text: str, place: str) -> float:
     except ValueError:
         latency = math.nan
     if not (math.isfinite(latency) and latency > 0):
-        raise ValueError(f"{place}, column latency_s: {text!r} is neither empty nor a positive number of seconds")
+        raise ValueError(
+            f"{place}, column latency_s: {text!r} is neither empty nor a positive number of seconds"
+        )
     return latency

@@ -1,6 +1,7 @@
 """Rules that cut a whole series into segments, asked again every night with what is there by then, as their users do.
 
-A change point is news on the night when it first appears. One that moved by two nights or less, or went and came back, is the same one.
+A change point is news on the night when it first appears. One that moved by two nights or less, or
+went and came back, is the same one.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ SAME = 2
 """A change point that moved by so many nights is the same one."""
 
 LIMIT = 0.05
-"""Least change of those that have a setting for it: asv's default, here PELT's too, and the second of otava's."""
+"""Least change of those that have a setting for it: asv's default, here PELT's too, and the second
+of otava's."""
 
 WINDOW, MAX_PVALUE = 50, 0.001
 """otava's defaults: ``AnalysisOptions`` in otava/series.py; its least magnitude is 0."""
@@ -38,7 +40,9 @@ class Point(NamedTuple):
     end: int
 
 
-def online(points: Callable[[np.ndarray], Iterable[Point]]) -> Callable[[np.ndarray, int], list[Alarm]]:
+def online(
+    points: Callable[[np.ndarray], Iterable[Point]],
+) -> Callable[[np.ndarray, int], list[Alarm]]:
     """A rule that watches night by night, of one that finds the change points of a series."""
 
     def alarms(latencies: np.ndarray, first: int = 0) -> list[Alarm]:
@@ -53,13 +57,19 @@ def online(points: Callable[[np.ndarray], Iterable[Point]]) -> Callable[[np.ndar
     return alarms
 
 
-def _told(known: list[tuple[int, bool]], points: list[Point]) -> tuple[list[tuple[int, bool]], list[Point]]:
+def _told(
+    known: list[tuple[int, bool]], points: list[Point]
+) -> tuple[list[tuple[int, bool]], list[Point]]:
     """What is known of change points, as nights and whether slower, after some were told; and those that are news.
 
     Each of the known ones is at most one of the points, the nearest first, and moves with it.
     """
     left, news = list(known), set(range(len(points)))
-    pairs = [(abs(since - points[index].since), index, (since, slower)) for index in news for since, slower in known]
+    pairs = [
+        (abs(since - points[index].since), index, (since, slower))
+        for index in news
+        for since, slower in known
+    ]
     told = []
     for distance, index, one in sorted(pairs):
         point = points[index]
@@ -75,28 +85,40 @@ def _asv(latencies: np.ndarray) -> Iterable[Point]:
     """Asv's regressions: ``detect_regressions`` of ``detect_steps``, with the threshold that asv/plugins/regressions.py takes by default."""
     from asv.step_detect import detect_regressions, detect_steps
 
-    _latest, _best, regressions = detect_regressions(detect_steps(latencies.tolist()), threshold=LIMIT)
-    return [Point(since, math.log(best / before), len(latencies)) for _, since, before, best in regressions or ()]
+    _latest, _best, regressions = detect_regressions(
+        detect_steps(latencies.tolist()), threshold=LIMIT
+    )
+    return [
+        Point(since, math.log(best / before), len(latencies))
+        for _, since, before, best in regressions or ()
+    ]
 
 
 def _pelt(latencies: np.ndarray) -> Iterable[Point]:
     """The segments of least squares that ``rpt.Pelt(model="l2", min_size=2, jump=1)`` finds in the logarithms, and ruptures' compiled twin sooner.
 
-    The noise is 1.4826 MAD of the differences from night to night over the square root of 2: their variance would hold the steps too.
+    The noise is 1.4826 MAD of the differences from night to night over the square root of 2: their
+    variance would hold the steps too.
     """
     from ruptures import KernelCPD
 
     values = np.log(latencies)
     differences = np.diff(values)
-    sigma = 1.4826 * float(np.median(np.abs(differences - np.median(differences)))) / math.sqrt(2) or float(differences.std()) / math.sqrt(
+    sigma = 1.4826 * float(np.median(np.abs(differences - np.median(differences)))) / math.sqrt(
         2
-    )
+    ) or float(differences.std()) / math.sqrt(2)
     if sigma == 0:
         return []
-    cuts = KernelCPD(kernel="linear", min_size=2, jump=1).fit(values).predict(pen=PENALTY * math.log(len(values)) * sigma**2)
+    cuts = (
+        KernelCPD(kernel="linear", min_size=2, jump=1)
+        .fit(values)
+        .predict(pen=PENALTY * math.log(len(values)) * sigma**2)
+    )
     bounds = [0, *map(int, cuts)]
     means = [float(values[start:end].mean()) for start, end in itertools.pairwise(bounds)]
-    points = [Point(bounds[i], means[i] - means[i - 1], bounds[i + 1]) for i in range(1, len(means))]
+    points = [
+        Point(bounds[i], means[i] - means[i - 1], bounds[i + 1]) for i in range(1, len(means))
+    ]
     return [point for point in points if abs(point.change) >= math.log1p(LIMIT)]
 
 
@@ -108,10 +130,18 @@ def _otava(min_magnitude: float) -> Callable[[np.ndarray], Iterable[Point]]:
         with warnings.catch_warnings():
             # The t test of equal values.
             warnings.simplefilter("ignore", RuntimeWarning)
-            found, _weak = compute(latencies.tolist(), window_len=WINDOW, max_pvalue=MAX_PVALUE, min_magnitude=min_magnitude)
+            found, _weak = compute(
+                latencies.tolist(),
+                window_len=WINDOW,
+                max_pvalue=MAX_PVALUE,
+                min_magnitude=min_magnitude,
+            )
         ends = [*(point.index for point in found[1:]), len(latencies)]
         changes = [math.log(point.stats.mean_2 / point.stats.mean_1) for point in found]
-        return [Point(int(point.index), change, int(end)) for point, change, end in zip(found, changes, ends, strict=False)]
+        return [
+            Point(int(point.index), change, int(end))
+            for point, change, end in zip(found, changes, ends, strict=False)
+        ]
 
     return points
 
@@ -123,9 +153,25 @@ def _compute_change_points() -> Any:
 
 
 PEERS: tuple[Rule, ...] = (
-    Rule("asv", "asv/step_detect.py: detect_steps, detect_regressions, threshold 0.05", online(_asv), both=False, cost=20),
-    Rule("PELT", "ruptures, model l2, penalty 3 ln(n) sigma^2, changes of 5% or more", online(_pelt), cost=2),
-    Rule("otava", "otava/analysis.py: compute_change_points, its defaults", online(_otava(0.0)), cost=10),
+    Rule(
+        "asv",
+        "asv/step_detect.py: detect_steps, detect_regressions, threshold 0.05",
+        online(_asv),
+        both=False,
+        cost=20,
+    ),
+    Rule(
+        "PELT",
+        "ruptures, model l2, penalty 3 ln(n) sigma^2, changes of 5% or more",
+        online(_pelt),
+        cost=2,
+    ),
+    Rule(
+        "otava",
+        "otava/analysis.py: compute_change_points, its defaults",
+        online(_otava(0.0)),
+        cost=10,
+    ),
     Rule("otava -M 0.05", "the same, changes of 5% or more", online(_otava(LIMIT)), cost=10),
 )
 """Rules of other tools; those of one package are missing together."""
@@ -138,7 +184,10 @@ def available(peers: tuple[Rule, ...] = PEERS) -> tuple[tuple[Rule, ...], tuple[
         try:
             peer.alarms(np.linspace(1.0, 1.1, NIGHTS + 1), 0)
         except ImportError as error:
-            missing.append(f"{peer.name}: {error} (dependency group history; apache-otava by pip install --no-deps)")
+            missing.append(
+                f"{peer.name}: {error} (dependency group history; apache-otava by pip install"
+                " --no-deps)"
+            )
         else:
             found.append(peer)
     return (*OWN, *found), tuple(missing)

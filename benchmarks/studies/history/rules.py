@@ -1,7 +1,7 @@
 """Rules that watch a series night by night, each asked the same: on which night would you have told what?
 
-Every rule sees the nights that have a result, and on each of them only that night and those before it. Rules of other tools call the tool's
-own functions: ``peers``.
+Every rule sees the nights that have a result, and on each of them only that night and those before
+it. Rules of other tools call the tool's own functions: ``peers``.
 """
 
 from __future__ import annotations
@@ -25,13 +25,15 @@ NIGHTS = 5
 """Results that every rule has before it is first asked."""
 
 LEVEL_NIGHTS, LEAST_LIMIT = 20, 0.03
-"""The plain rule: level and noise are those of the last 20, and no change of less than 3% counts."""
+"""The plain rule: level and noise are those of the last 20, and no change of less than 3%
+counts."""
 
 PAIR_LIMIT = 3.0
 """The plain rule: two in a row that are so many median absolute deviations off."""
 
 CLIP, SLACK, DECISION = 2.5, 0.5, 5.0
-"""CUSUM, in standard deviations: where a run is winsorised, what is taken off each, and the sum that alarms."""
+"""CUSUM, in standard deviations: where a run is winsorised, what is taken off each, and the sum
+that alarms."""
 
 _SIGMA = 1.4826
 """Standard deviation of normal noise over its median absolute deviation."""
@@ -44,8 +46,10 @@ class Alarm:
     Attributes:
         since: first night of what is claimed.
         found: night whose result gave it away.
-        change: claimed, as a difference of logarithms; its sign is the direction, above zero is slower.
-        end: the night after the last claimed one, where the rule knows one before ``found``; else None.
+        change: claimed, as a difference of logarithms; its sign is the direction, above zero is
+            slower.
+        end: the night after the last claimed one, where the rule knows one before ``found``; else
+            None.
         gone: night on which the rule itself withdrew it, or None.
     """
 
@@ -68,8 +72,8 @@ class Rule:
     Attributes:
         name: as a table shows it.
         source: where it is written down, and its settings.
-        alarms: (latencies in seconds, first night that is asked) -> alarms found from that night on, the oldest first. Raises ImportError
-            where the tool is missing.
+        alarms: (latencies in seconds, first night that is asked) -> alarms found from that night
+            on, the oldest first. Raises ImportError where the tool is missing.
         both: whether it knows faster too.
         cost: how much slower than the fast ones, about: simulated series are fewer by that.
     """
@@ -84,7 +88,11 @@ class Rule:
 def ours(latencies: np.ndarray, first: int = 0) -> list[Alarm]:
     """The package's ``shifts``, every run a reference, with those that it withdrew."""
     found = shifts(np.log(latencies), np.ones(len(latencies), dtype=bool))
-    return [Alarm(shift.since, shift.found, shift.change, gone=shift.gone) for shift in found if shift.found >= first]
+    return [
+        Alarm(shift.since, shift.found, shift.change, gone=shift.gone)
+        for shift in found
+        if shift.found >= first
+    ]
 
 
 def median_of_five(limit: float) -> Callable[[np.ndarray, int], list[Alarm]]:
@@ -105,8 +113,9 @@ def median_of_five(limit: float) -> Callable[[np.ndarray, int], list[Alarm]]:
 def two_in_a_row_and_cusum(latencies: np.ndarray, first: int = 0) -> list[Alarm]:
     """The plain rule: two results in a row beyond max(3%, 3 MAD) of the median of the last 20 before them, on one side, or a CUSUM.
 
-    The CUSUM sums (result - level) / sigma, winsorised at 2.5, less 0.5, on either side, and alarms beyond 5; sigma is 1.4826 MAD of the last
-    20, 1% at least, as the pair's limit is 3%. After an alarm the series begins anew where the change began.
+    The CUSUM sums (result - level) / sigma, winsorised at 2.5, less 0.5, on either side, and alarms
+    beyond 5; sigma is 1.4826 MAD of the last 20, 1% at least, as the pair's limit is 3%. After an
+    alarm the series begins anew where the change began.
     """
     return [alarm for alarm in _plain(np.log(latencies).tolist()) if alarm.found >= first]
 
@@ -125,7 +134,13 @@ def _plain(values: list[float]) -> Iterator[Alarm]:
         alarm = _two_in_a_row(values, start, night)
         if not alarm and max(sums) > DECISION:
             begun = since[sums.index(max(sums))]
-            alarm = Alarm(begun, night, math.copysign(abs(statistics.median(values[begun : night + 1]) - level), sums[0] - sums[1]))
+            alarm = Alarm(
+                begun,
+                night,
+                math.copysign(
+                    abs(statistics.median(values[begun : night + 1]) - level), sums[0] - sums[1]
+                ),
+            )
         if alarm:
             yield alarm
             start, sums = alarm.since, [0.0, 0.0]
@@ -150,8 +165,17 @@ def _level(known: list[float]) -> tuple[float, float]:
 
 OWN: tuple[Rule, ...] = (
     Rule(OURS, "pytest_sdspeed/judge/changes/shifts.py", ours),
-    Rule("median of five, 5%", "sgl-project/sglang, pull request 37915", median_of_five(0.05), both=False),
+    Rule(
+        "median of five, 5%",
+        "sgl-project/sglang, pull request 37915",
+        median_of_five(0.05),
+        both=False,
+    ),
     Rule("median of five, 10%", "the same, 10%", median_of_five(0.10), both=False),
-    Rule("two in a row + CUSUM", "max(3%, 3 MAD) of the last 20; winsorised at 2.5, h = 5", two_in_a_row_and_cusum),
+    Rule(
+        "two in a row + CUSUM",
+        "max(3%, 3 MAD) of the last 20; winsorised at 2.5, h = 5",
+        two_in_a_row_and_cusum,
+    ),
 )
 """This project's rule, and the plain ones."""

@@ -2,22 +2,27 @@
 
 Nights without a result are left out; levels are medians of logarithms.
 
-*Alarm*: the first night of an unbroken run of flags in one direction. A change point is flagged once, on the night when it first appears.
+*Alarm*: the first night of an unbroken run of flags in one direction. A change point is flagged
+once, on the night when it first appears.
 
-*Transient*: gone by the next nights. The median of the next three results (fewer where the series ends; undecided where it ends with the
-alarm) is nearer to the level before (median of the five results before what is claimed) than to the level claimed (median of what is claimed,
-up to the alarm), and is no longer off the level before by 5% or more in the direction of the alarm: what overshoots a step is not gone
-where the step stays.
+*Transient*: gone by the next nights. The median of the next three results (fewer where the series
+ends; undecided where it ends with the alarm) is nearer to the level before (median of the five
+results before what is claimed) than to the level claimed (median of what is claimed, up to the
+alarm), and is no longer off the level before by 5% or more in the direction of the alarm: what
+overshoots a step is not gone where the step stays.
 
-*Lasting step*, in hindsight, by none of the rules: two levels that differ by 5% or more and by three standard deviations (1.4826 MAD) of the
-nights on either side, with five nights or more on either side, of which 80% or more lie on their side of the middle between the levels.
-Levels are those of up to ten nights on either side, not reaching past a neighboring step. The step is at the night that leaves the fewest nights
-on the wrong side of the middle, of several such nights the last: a level that came for a night, went and came to stay is one step, since it
-stayed. Where it came first is kept, too.
+*Lasting step*, in hindsight, by none of the rules: two levels that differ by 5% or more and by
+three standard deviations (1.4826 MAD) of the nights on either side, with five nights or more on
+either side, of which 80% or more lie on their side of the middle between the levels. Levels are
+those of up to ten nights on either side, not reaching past a neighboring step. The step is at the
+night that leaves the fewest nights on the wrong side of the middle, of several such nights the
+last: a level that came for a night, went and came to stay is one step, since it stayed. Where it
+came first is kept, too.
 
-*Found*: an alarm in the direction of the step, from its first coming until ten results after the step, the night of the step being night 1, and all
-before it too. One or two nights before it came, an alarm that was not transient finds it as well: some steps take several nights. An alarm
-that this project's rule withdrew finds nothing; what peers withdraw is not held against them.
+*Found*: an alarm in the direction of the step, from its first coming until ten results after the
+step, the night of the step being night 1, and all before it too. One or two nights before it came,
+an alarm that was not transient finds it as well: some steps take several nights. An alarm that this
+project's rule withdrew finds nothing; what peers withdraw is not held against them.
 """
 
 from __future__ import annotations
@@ -82,7 +87,8 @@ class Replay:
         series: that it was asked about.
         rule: that was asked.
         alarms: all of them, in order.
-        steps: the lasting steps in the directions that the rule knows, each with the alarm that found it, or None.
+        steps: the lasting steps in the directions that the rule knows, each with the alarm that
+            found it, or None.
     """
 
     series: Series
@@ -101,7 +107,9 @@ def replay(series: Sequence[Series], rules: Sequence[Rule]) -> list[Replay]:
             alarms = [alarm for alarm in rule.alarms(one.latencies, 0) if rule.both or alarm.slower]
             judged = tuple(Judged(alarm, transient(values, alarm)) for alarm in alarms)
             known = [step for step in steps if rule.both or step.change > 0]
-            found.append(Replay(one, rule, judged, tuple((step, finder(step, judged)) for step in known)))
+            found.append(
+                Replay(one, rule, judged, tuple((step, finder(step, judged)) for step in known))
+            )
     return found
 
 
@@ -126,7 +134,11 @@ def finder(step: Step, alarms: Sequence[Judged]) -> Alarm | None:
     """The first alarm that found a step, or None."""
     for alarm, gone in alarms:
         first = step.came - (0 if gone else FOUND_BEFORE)
-        if alarm.slower == (step.change > 0) and alarm.gone is None and first <= alarm.found <= step.night + FOUND_WITHIN:
+        if (
+            alarm.slower == (step.change > 0)
+            and alarm.gone is None
+            and first <= alarm.found <= step.night + FOUND_WITHIN
+        ):
             return alarm
     return None
 
@@ -142,8 +154,9 @@ def nights_until(alarm: Alarm, night: int) -> int:
 def lasting_steps(values: np.ndarray) -> list[Step]:
     """The lasting steps of a series of logarithms, in order.
 
-    Splits whose five nights on either side differ by 5% or more, the best within five nights, are candidates. While one is no lasting step between
-    its neighbors, the smallest such one is dropped and the others are looked at again.
+    Splits whose five nights on either side differ by 5% or more, the best within five nights, are
+    candidates. While one is no lasting step between its neighbors, the smallest such one is dropped
+    and the others are looked at again.
     """
     nights = _candidates(values)
     while True:
@@ -154,7 +167,10 @@ def lasting_steps(values: np.ndarray) -> list[Step]:
         sides = [_sides(values, *bounds[index : index + 3]) for index in range(len(steps))]
         bad = [index for index, (left, right) in enumerate(sides) if not _is_lasting(left, right)]
         if not bad:
-            return [step._replace(change=_difference(*side)) for step, side in zip(steps, sides, strict=True)]
+            return [
+                step._replace(change=_difference(*side))
+                for step, side in zip(steps, sides, strict=True)
+            ]
         del nights[min(bad, key=lambda index: abs(_difference(*sides[index])))]
 
 
@@ -184,16 +200,24 @@ def _settled(values: np.ndarray, start: int, night: int, end: int) -> Step:
     left, right = _sides(values, start, night, end)
     change = _difference(left, right)
     middle = float(np.median(left)) + change / 2
-    first, beyond = night - len(left), math.copysign(1, change) * (np.concatenate([left, right]) - middle) > 0
+    first, beyond = (
+        night - len(left),
+        math.copysign(1, change) * (np.concatenate([left, right]) - middle) > 0,
+    )
     splits = np.arange(max(first + 1, night - LEAST_SIDE + 1), min(end, night + LEAST_SIDE))
-    wrong = np.array([beyond[: split - first].sum() + (~beyond[split - first :]).sum() for split in splits])
+    wrong = np.array(
+        [beyond[: split - first].sum() + (~beyond[split - first :]).sum() for split in splits]
+    )
     fewest = splits[wrong == wrong.min()]
     return Step(int(fewest[-1]), int(fewest[0]), change)
 
 
 def _sides(values: np.ndarray, start: int, night: int, end: int) -> tuple[np.ndarray, np.ndarray]:
     """The nights on either side of one that make the levels."""
-    return values[max(start, night - MOST_SIDE) : night], values[night : min(end, night + MOST_SIDE)]
+    return (
+        values[max(start, night - MOST_SIDE) : night],
+        values[night : min(end, night + MOST_SIDE)],
+    )
 
 
 def _difference(left: np.ndarray, right: np.ndarray) -> float:
@@ -205,6 +229,12 @@ def _is_lasting(left: np.ndarray, right: np.ndarray) -> bool:
         return False
     levels = np.array([np.median(left), np.median(right)])
     change, middle = levels[1] - levels[0], levels.mean()
-    agreeing = min((math.copysign(1, change) * (middle - left) > 0).mean(), (math.copysign(1, change) * (right - middle) > 0).mean())
-    sigma = _SIGMA * max(float(np.median(np.abs(side - level))) for side, level in zip((left, right), levels, strict=True))
+    agreeing = min(
+        (math.copysign(1, change) * (middle - left) > 0).mean(),
+        (math.copysign(1, change) * (right - middle) > 0).mean(),
+    )
+    sigma = _SIGMA * max(
+        float(np.median(np.abs(side - level)))
+        for side, level in zip((left, right), levels, strict=True)
+    )
     return bool(abs(change) >= max(LEAST_STEP, DEVIATIONS * sigma) and agreeing >= AGREEING)

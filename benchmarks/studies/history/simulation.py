@@ -1,6 +1,7 @@
 """Simulated series, whose changes are known: how often each rule alarms without any, and how soon it finds them.
 
-Every rule sees the same series of a kind of noise; the slow ones see the first of them only. All of it is in logarithms.
+Every rule sees the same series of a kind of noise; the slow ones see the first of them only. All of
+it is in logarithms.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ def _iid(cv: float) -> Callable[[np.random.Generator], np.ndarray]:
 
 
 def _spikes(rng: np.random.Generator) -> np.ndarray:
-    return 0.01 * rng.standard_normal(RUNS) + (rng.random(RUNS) < 0.05) * np.log1p(rng.uniform(0.05, 0.30, RUNS))
+    return 0.01 * rng.standard_normal(RUNS) + (rng.random(RUNS) < 0.05) * np.log1p(
+        rng.uniform(0.05, 0.30, RUNS)
+    )
 
 
 def _two_speeds(rng: np.random.Generator) -> np.ndarray:
@@ -82,8 +85,8 @@ NOISES: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
     "wander": _wander,
 }
 """Spikes: 5% of runs 5 to 30% slower, CV 1%. Two speeds: 20% of runs 5% slower, CV 0.5%. Sticky: episodes 6% slower that begin with 1% of runs
-and end with half of theirs, CV 0.5%. AR(1) has .5. Heavy tails: Student's t with 3 degrees of freedom, CV 1%. Wander: a random walk by 0.1% a
-run, CV 0.5%."""
+and end with half of theirs, CV 0.5%. AR(1) has .5. Heavy tails: Student's t with 3 degrees of
+freedom, CV 1%. Wander: a random walk by 0.1% a run, CV 0.5%."""
 
 
 class Power(NamedTuple):
@@ -112,7 +115,8 @@ class Line:
         series: with a planted change, of each kind.
         steps: by size as a fraction.
         drift: of 0.5% a run.
-        spike: share of series that alarm on a single run 30% slower; None but for one kind of noise.
+        spike: share of series that alarm on a single run 30% slower; None but for one kind of
+            noise.
     """
 
     noise: str
@@ -137,13 +141,22 @@ class Job(NamedTuple):
     changed: int
 
 
-def jobs(rules: Sequence[Rule], noises: Sequence[str], counts: tuple[int, int], seed: int) -> list[Job]:
+def jobs(
+    rules: Sequence[Rule], noises: Sequence[str], counts: tuple[int, int], seed: int
+) -> list[Job]:
     """A job for each noise and rule; ``counts`` are series for the fast rules, without a change and with each one."""
     quiet, changed = counts
-    return [Job(noise, rule.name, seed, max(2, quiet // rule.cost), max(2, changed // rule.cost)) for noise in noises for rule in rules]
+    return [
+        Job(noise, rule.name, seed, max(2, quiet // rule.cost), max(2, changed // rule.cost))
+        for noise in noises
+        for rule in rules
+    ]
 
 
-def lines(tasks: Sequence[Job], ask: Callable[[Callable[[Job], Line], Sequence[Job]], Iterable[Line]] = map) -> list[Line]:
+def lines(
+    tasks: Sequence[Job],
+    ask: Callable[[Callable[[Job], Line], Sequence[Job]], Iterable[Line]] = map,
+) -> list[Line]:
     """Every job's line, in order; ``ask`` is ``map``, or that of a pool of processes."""
     return list(tqdm(ask(line, tasks), total=len(tasks), unit="line"))
 
@@ -152,7 +165,10 @@ def line(job: Job) -> Line:
     """Run one job."""
     rule = next(rule for rule in (*OWN, *PEERS) if rule.name == job.rule)
     runs = RUNS if rule.cost == 1 else SLOW_RUNS
-    quiet = [_slower(rule, _series(job.noise, job.seed, 0, index)[:runs], 0) for index in range(job.quiet)]
+    quiet = [
+        _slower(rule, _series(job.noise, job.seed, 0, index)[:runs], 0)
+        for index in range(job.quiet)
+    ]
     counts = np.array([len(alarms) for alarms in quiet])
     gone = sum(alarm.gone is not None for alarms in quiet for alarm in alarms)
     ramp = np.arange(1, AFTER + 1)
@@ -166,21 +182,34 @@ def line(job: Job) -> Line:
         job.changed,
         {size: _power(rule, job, np.full(AFTER, math.log1p(size)), WITHIN) for size in STEPS},
         _power(rule, job, math.log1p(DRIFT) * ramp, (DRIFT_WITHIN,)),
-        _power(rule, job, math.log1p(SPIKE) * (ramp == 1), (SPIKE_WITHIN,), standing=False).within[SPIKE_WITHIN]
-        if job.noise == SPIKE_NOISE
-        else None,
+        (
+            _power(
+                rule, job, math.log1p(SPIKE) * (ramp == 1), (SPIKE_WITHIN,), standing=False
+            ).within[SPIKE_WITHIN]
+            if job.noise == SPIKE_NOISE
+            else None
+        ),
     )
 
 
-def _power(rule: Rule, job: Job, change: np.ndarray, within: tuple[int, ...], *, standing: bool = True) -> Power:
+def _power(
+    rule: Rule, job: Job, change: np.ndarray, within: tuple[int, ...], *, standing: bool = True
+) -> Power:
     """How a change that is added to the last runs is found; alarms that were withdrawn count where not only standing ones do."""
     delays = []
     for index in range(job.changed):
         values = _series(job.noise, job.seed, 1, index)[: BEFORE + AFTER].copy()
         values[BEFORE:] += change
-        found = [alarm.found for alarm in _slower(rule, values, BEFORE) if alarm.gone is None or not standing]
+        found = [
+            alarm.found
+            for alarm in _slower(rule, values, BEFORE)
+            if alarm.gone is None or not standing
+        ]
         delays.append(found[0] - BEFORE + 1 if found else math.inf)
-    return Power({runs: float(np.mean(np.array(delays) <= runs)) for runs in within}, float(np.median(delays)))
+    return Power(
+        {runs: float(np.mean(np.array(delays) <= runs)) for runs in within},
+        float(np.median(delays)),
+    )
 
 
 def _slower(rule: Rule, values: np.ndarray, first: int) -> list[Alarm]:

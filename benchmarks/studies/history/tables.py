@@ -18,14 +18,26 @@ if TYPE_CHECKING:
     from history.scoring import Judged, Replay, Step
     from history.simulation import Line, Power
 
-SLOWER, FASTER, BOTH = "history-nightlies-slower.md", "history-nightlies-faster.md", "history-nightlies-both.md"
+SLOWER, FASTER, BOTH = (
+    "history-nightlies-slower.md",
+    "history-nightlies-faster.md",
+    "history-nightlies-both.md",
+)
 SIMULATED = "history-simulated.md"
 """Snippets of the documentation."""
 
 LEVEL = 4
 """Of the headings above tables."""
 
-SHORT_NOISES = ("iid, CV 1%", "iid, CV 2%", "spikes", "two speeds", "sticky", "AR(1), CV 1%", "wander")
+SHORT_NOISES = (
+    "iid, CV 1%",
+    "iid, CV 2%",
+    "spikes",
+    "two speeds",
+    "sticky",
+    "AR(1), CV 1%",
+    "wander",
+)
 SHORT_STEPS = (0.05, 0.10)
 """Those of the documentation."""
 
@@ -68,7 +80,9 @@ def summary(replays: Sequence[Replay], rule: str, *, slower: bool) -> Summary | 
     own = [one for one in replays if one.rule.name == rule and (slower or one.rule.both)]
     if not own:
         return None
-    steps = [(step, alarm) for one in own for step, alarm in one.steps if (step.change > 0) == slower]
+    steps = [
+        (step, alarm) for one in own for step, alarm in one.steps if (step.change > 0) == slower
+    ]
     delays = tuple(nights_until(alarm, step.night) for step, alarm in steps if alarm)
     first = [nights_until(alarm, step.came) for step, alarm in steps if alarm]
     alarms = _told([alarm for one in own for alarm in one.alarms if alarm.alarm.slower == slower])
@@ -116,16 +130,25 @@ def _nightlies(replays: Sequence[Replay]) -> list[MarkdownTable]:
         MarkdownTable(
             f"Nightlies: {'slower' if slower else 'faster'}",
             header,
-            [(rule, *_cells(found)) for rule in rules if (found := summary(replays, rule, slower=slower))],
+            [
+                (rule, *_cells(found))
+                for rule in rules
+                if (found := summary(replays, rule, slower=slower))
+            ],
         )
         for slower in (True, False)
     ]
     both = [(rule, *_together(replays, rule)) for rule in rules]
-    return [*parts, MarkdownTable("Nightlies: both directions", ("rule", "alarms", "transient"), both)]
+    return [
+        *parts,
+        MarkdownTable("Nightlies: both directions", ("rule", "alarms", "transient"), both),
+    ]
 
 
 def _cells(found: Summary) -> tuple[str, ...]:
-    median, worst = (f"{np.median(found.delays):g}", str(max(found.delays))) if found.delays else ("-", "-")
+    median, worst = (
+        (f"{np.median(found.delays):g}", str(max(found.delays))) if found.delays else ("-", "-")
+    )
     counts = (f"{count} of {found.steps}" for count in (found.found, found.soon, found.first_soon))
     return (str(found.told.alarms), _transient(found.told), *counts, median, worst)
 
@@ -139,7 +162,9 @@ def _together(replays: Sequence[Replay], rule: str) -> tuple[str, str]:
     return str(told.alarms), _transient(told)
 
 
-def simulated(lines: Sequence[Line], noises: Sequence[str] | None = None, steps: Sequence[float] = STEPS) -> str:
+def simulated(
+    lines: Sequence[Line], noises: Sequence[str] | None = None, steps: Sequence[float] = STEPS
+) -> str:
     """The tables of simulated series, a row for each noise and a column for each rule.
 
     Args:
@@ -150,19 +175,30 @@ def simulated(lines: Sequence[Line], noises: Sequence[str] | None = None, steps:
     chosen = [line for line in lines if noises is None or line.noise in noises]
     spiked = [line for line in chosen if line.spike is not None]
     parts = [
-        _by_rule("Alarms for 1,000 runs without a change (standard error)", chosen, [_alarms(line) for line in chosen]),
+        _by_rule(
+            "Alarms for 1,000 runs without a change (standard error)",
+            chosen,
+            [_alarms(line) for line in chosen],
+        ),
         *(
             _by_rule(
-                f"A step of {size:.0%}: share found within {WITHIN[0]}, {WITHIN[1]} and {WITHIN[2]} runs, median run",
+                f"A step of {size:.0%}: share found within {WITHIN[0]}, {WITHIN[1]} and {WITHIN[2]}"
+                " runs, median run",
                 chosen,
                 [_power(line.steps[size]) for line in chosen],
             )
             for size in steps
         ),
         _by_rule(
-            f"A drift of 0.5% a run: share found within {DRIFT_WITHIN} runs, median run", chosen, [_power(line.drift) for line in chosen]
+            f"A drift of 0.5% a run: share found within {DRIFT_WITHIN} runs, median run",
+            chosen,
+            [_power(line.drift) for line in chosen],
         ),
-        _by_rule("A single run 30% slower: share of series that alarm", spiked, [_percent(line.spike) for line in spiked]),
+        _by_rule(
+            "A single run 30% slower: share of series that alarm",
+            spiked,
+            [_percent(line.spike) for line in spiked],
+        ),
     ]
     return join_titled(parts, LEVEL)
 
@@ -180,8 +216,14 @@ def precision(lines: Sequence[Line]) -> str:
     """How many series stand behind the shares, and what that leaves open."""
     series = {line.rule: line.series for line in lines}
     runs = {line.rule: line.runs for line in lines}
-    counts = "; ".join(f"{rule} {runs[rule]:,} runs, {count} series, {50 / math.sqrt(count):.0f} points" for rule, count in series.items())
-    return f"Runs without a change, series with each change, and the largest standard error of a share, by rule: {counts}."
+    counts = "; ".join(
+        f"{rule} {runs[rule]:,} runs, {count} series, {50 / math.sqrt(count):.0f} points"
+        for rule, count in series.items()
+    )
+    return (
+        "Runs without a change, series with each change, and the largest standard error of a"
+        f" share, by rule: {counts}."
+    )
 
 
 def _alarms(line: Line) -> str:
@@ -203,7 +245,11 @@ def _by_rule(title: str, lines: Sequence[Line], cells: Sequence[str]) -> Markdow
     found: dict[str, dict[str, str]] = {}
     for line, cell in zip(lines, cells, strict=True):
         found.setdefault(line.noise, {})[line.rule] = cell
-    return MarkdownTable(title, ("noise", *rules), [(noise, *(row[rule] for rule in rules)) for noise, row in found.items()])
+    return MarkdownTable(
+        title,
+        ("noise", *rules),
+        [(noise, *(row[rule] for rule in rules)) for noise, row in found.items()],
+    )
 
 
 # JSON
@@ -216,23 +262,34 @@ def replayed_json(replays: Sequence[Replay]) -> dict[str, Any]:
     for one in replays:
         for step, alarm in one.steps:
             key = one.series.case, one.series.framework, step.night
-            entry = steps.setdefault(key, {**_place(one), **_step(one, step), "found": {}, "missed": []})
+            entry = steps.setdefault(
+                key, {**_place(one), **_step(one, step), "found": {}, "missed": []}
+            )
             entry["found"][one.rule.name] = nights_until(alarm, step.night) if alarm else None
             entry["missed"] += [] if alarm else [one.rule.name]
     return {
         "notes": NOTES,
         "rules": {one.rule.name: one.rule.source for one in replays},
         "summary": {
-            rule: {side: found._asdict() | {"told": found.told._asdict()} if found else None for side, found in _sides(replays, rule)}
+            rule: {
+                side: found._asdict() | {"told": found.told._asdict()} if found else None
+                for side, found in _sides(replays, rule)
+            }
             for rule in rules
         },
         "lasting_steps": list(steps.values()),
-        "alarms": [{**_place(one), "rule": one.rule.name, **_alarm(one, judged)} for one in replays for judged in one.alarms],
+        "alarms": [
+            {**_place(one), "rule": one.rule.name, **_alarm(one, judged)}
+            for one in replays
+            for judged in one.alarms
+        ],
     }
 
 
 def _sides(replays: Sequence[Replay], rule: str) -> list[tuple[str, Summary | None]]:
-    return [(side, summary(replays, rule, slower=side == "slower")) for side in ("slower", "faster")]
+    return [
+        (side, summary(replays, rule, slower=side == "slower")) for side in ("slower", "faster")
+    ]
 
 
 def _place(one: Replay) -> dict[str, str]:
@@ -267,7 +324,11 @@ def _night(one: Replay, index: int) -> str:
 def simulated_json(lines: Sequence[Line]) -> list[dict[str, Any]]:
     """Every line; what is not found in half of the series has no delay (None)."""
     return [
-        asdict(line) | {"steps": {f"{size:g}": _power_json(power) for size, power in line.steps.items()}, "drift": _power_json(line.drift)}
+        asdict(line)
+        | {
+            "steps": {f"{size:g}": _power_json(power) for size, power in line.steps.items()},
+            "drift": _power_json(line.drift),
+        }
         for line in lines
     ]
 

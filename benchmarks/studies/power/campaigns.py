@@ -53,17 +53,21 @@ def slots_per_block(rows: int) -> int:
     return 4 + 2 * rows
 
 
-def paired(rng: np.random.Generator, noise: Noise, trials: int, rows: int = 1, edge: float = 0.0) -> np.ndarray:
+def paired(
+    rng: np.random.Generator, noise: Noise, trials: int, rows: int = 1, edge: float = 0.0
+) -> np.ndarray:
     """Durations of campaigns without any difference between the arms, shape (trials, blocks, 2 + rows, 2), seconds.
 
-    Every block is a palindrome of one baseline pair twice and the rows' pairs, its first half shuffled, as ``measure.campaign`` makes them.
+    Every block is a palindrome of one baseline pair twice and the rows' pairs, its first half
+    shuffled, as ``measure.campaign`` makes them.
 
     Args:
         rng: source of noise and order.
         noise: of the slots, in the order they are taken.
         trials: campaigns.
         rows: arms beside the baseline.
-        edge: planted fault: by how much more, as a fraction, the first and the last slot of every block take.
+        edge: planted fault: by how much more, as a fraction, the first and the last slot of every
+            block take.
     """
     arms, slots = 2 + rows, slots_per_block(rows)
     logs = noise.draw(rng, trials, noise.blocks * slots).reshape(trials, noise.blocks, slots)
@@ -71,18 +75,29 @@ def paired(rng: np.random.Generator, noise: Noise, trials: int, rows: int = 1, e
     position = np.argsort(rng.random((trials, noise.blocks, arms)), axis=-1)
     # Of the baseline's two pairs the one that begins first is the outer one.
     position[..., :2] = np.sort(position[..., :2], axis=-1)
-    pairs = np.stack([np.take_along_axis(logs, position, -1), np.take_along_axis(logs, slots - 1 - position, -1)], axis=-1)
+    pairs = np.stack(
+        [
+            np.take_along_axis(logs, position, -1),
+            np.take_along_axis(logs, slots - 1 - position, -1),
+        ],
+        axis=-1,
+    )
     pairs[..., FIRST_ROW:, :] *= noise.candidate
     durations: np.ndarray = np.exp(pairs)
     return durations
 
 
-def seen(pairs: np.ndarray, ratios: Callable[[np.ndarray, np.ndarray], np.ndarray] = block_ratios) -> Looks:
+def seen(
+    pairs: np.ndarray, ratios: Callable[[np.ndarray, np.ndarray], np.ndarray] = block_ratios
+) -> Looks:
     """What the looks see of campaigns, by the package's block ratios or another rule's."""
     looks = stopping.looks(pairs.shape[1])
     means, errors = [], []
     for look in looks:
-        found = [ratios(pairs[:, :look, :FIRST_ROW], pairs[:, :look, row : row + 1]) for row in range(FIRST_ROW, pairs.shape[2])]
+        found = [
+            ratios(pairs[:, :look, :FIRST_ROW], pairs[:, :look, row : row + 1])
+            for row in range(FIRST_ROW, pairs.shape[2])
+        ]
         blocks = np.stack(found, axis=1)
         means.append(blocks.mean(-1))
         errors.append(blocks.std(-1, ddof=1) / math.sqrt(look))
@@ -97,7 +112,8 @@ def verdicts(looks: Looks, ratio: float) -> tuple[np.ndarray, np.ndarray]:
         ratio: true speed-up over the documented one; ``FLOOR`` is on the floor.
 
     Returns:
-        1 for "pass", -1 for "fail", 0 for undecided, and the blocks taken; both of shape (trials, rows).
+        1 for "pass", -1 for "fail", 0 for undecided, and the blocks taken; both of shape (trials,
+        rows).
     """
     trials, rows, _ = looks.mean.shape
     at_stake = np.full(trials, rows)
@@ -108,7 +124,9 @@ def verdicts(looks: Looks, ratio: float) -> tuple[np.ndarray, np.ndarray]:
             t = (looks.mean[..., index] + shift) / looks.error[..., index]
         passing = (verdict == 0) & (t > stopping.critical(int(blocks)))
         verdict[passing], taken[passing] = 1, blocks
-        by_stake = np.array([math.inf, *(stopping.critical(int(blocks), count) for count in range(1, rows + 1))])
+        by_stake = np.array(
+            [math.inf, *(stopping.critical(int(blocks), count) for count in range(1, rows + 1))]
+        )
         while (failing := (verdict == 0) & (-t > by_stake[at_stake][:, None])).any():
             verdict[failing], taken[failing] = -1, blocks
             at_stake = np.maximum(1, at_stake - failing.sum(1))
@@ -118,7 +136,13 @@ def verdicts(looks: Looks, ratio: float) -> tuple[np.ndarray, np.ndarray]:
 def judged(looks: Looks, ratio: float) -> Shares:
     """What became of campaigns whose rows all have that true speed-up, see ``verdicts``."""
     verdict, taken = verdicts(looks, ratio)
-    shares = (verdict > 0).mean(), (verdict < 0).mean(), taken.mean(), (verdict > 0).all(1).mean(), (verdict < 0).any(1).mean()
+    shares = (
+        (verdict > 0).mean(),
+        (verdict < 0).mean(),
+        taken.mean(),
+        (verdict > 0).all(1).mean(),
+        (verdict < 0).any(1).mean(),
+    )
     return Shares(*map(float, shares))
 
 
@@ -132,7 +156,9 @@ def control_alarms(pairs: np.ndarray, blocks: np.ndarray) -> np.ndarray:
     found = np.zeros(len(pairs), dtype=bool)
     for count in np.unique(blocks):
         chosen = blocks == count
-        ratios = block_ratios(pairs[chosen, :count, OUTER : OUTER + 1], pairs[chosen, :count, INNER : INNER + 1])
+        ratios = block_ratios(
+            pairs[chosen, :count, OUTER : OUTER + 1], pairs[chosen, :count, INNER : INNER + 1]
+        )
         t = ratios.mean(1) / ratios.std(1, ddof=1) * math.sqrt(count)
         found[chosen] = np.abs(t) > stats.t.isf(intervals.CONTROL_ERROR / 2, count - 1)
     return found

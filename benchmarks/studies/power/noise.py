@@ -48,7 +48,9 @@ def simulated(kind: str, cv: float) -> Noise:
     draw = KINDS[kind]
     candidate = CANDIDATES.get(kind, 1.0)
     own = cv / max(1.0, candidate)
-    return Noise(f"{kind}, CV {cv:.1%}", lambda rng, trials, slots: draw(rng, own, trials, slots), candidate)
+    return Noise(
+        f"{kind}, CV {cv:.1%}", lambda rng, trials, slots: draw(rng, own, trials, slots), candidate
+    )
 
 
 def _iid(rng: np.random.Generator, cv: float, trials: int, slots: int) -> np.ndarray:
@@ -56,24 +58,32 @@ def _iid(rng: np.random.Generator, cv: float, trials: int, slots: int) -> np.nda
 
 
 def _drift(rng: np.random.Generator, cv: float, trials: int, slots: int) -> np.ndarray:
-    noise: np.ndarray = _iid(rng, cv, trials, slots) + DRIFT * np.linspace(0, 1, slots) * rng.choice([-1, 1], (trials, 1))
+    noise: np.ndarray = _iid(rng, cv, trials, slots) + DRIFT * np.linspace(
+        0, 1, slots
+    ) * rng.choice([-1, 1], (trials, 1))
     return noise
 
 
 def _ar1(rng: np.random.Generator, cv: float, trials: int, slots: int) -> np.ndarray:
     noise = rng.standard_normal((trials, slots))
     for slot in range(1, slots):
-        noise[:, slot] = CORRELATION * noise[:, slot - 1] + math.sqrt(1 - CORRELATION**2) * noise[:, slot]
+        noise[:, slot] = (
+            CORRELATION * noise[:, slot - 1] + math.sqrt(1 - CORRELATION**2) * noise[:, slot]
+        )
     return cv * noise
 
 
 def _spikes(rng: np.random.Generator, cv: float, trials: int, slots: int) -> np.ndarray:
-    noise: np.ndarray = _iid(rng, cv, trials, slots) + SPIKE * (rng.random((trials, slots)) < SPIKE_SHARE)
+    noise: np.ndarray = _iid(rng, cv, trials, slots) + SPIKE * (
+        rng.random((trials, slots)) < SPIKE_SHARE
+    )
     return noise
 
 
 def _stalls(rng: np.random.Generator, cv: float, trials: int, slots: int) -> np.ndarray:
-    noise: np.ndarray = _iid(rng, cv, trials, slots) + STALL * (rng.random((trials, slots)) < STALL_SHARE)
+    noise: np.ndarray = _iid(rng, cv, trials, slots) + STALL * (
+        rng.random((trials, slots)) < STALL_SHARE
+    )
     return noise
 
 
@@ -84,7 +94,11 @@ def _steps(rng: np.random.Generator, cv: float, trials: int, slots: int) -> np.n
 
 
 def _mixed(rng: np.random.Generator, cv: float, trials: int, slots: int) -> np.ndarray:
-    noise: np.ndarray = _ar1(rng, cv, trials, slots) + _drift(rng, 0, trials, slots) + SPIKE * (rng.random((trials, slots)) < SPIKE_SHARE)
+    noise: np.ndarray = (
+        _ar1(rng, cv, trials, slots)
+        + _drift(rng, 0, trials, slots)
+        + SPIKE * (rng.random((trials, slots)) < SPIKE_SHARE)
+    )
     return noise
 
 
@@ -100,7 +114,8 @@ KINDS: dict[str, Callable[[np.random.Generator, float, int, int], np.ndarray]] =
     "quiet candidate": _iid,
 }
 """Drift is 20% over the longest campaign; AR(1) has .5; 2% of slots spike to x1.3; 1% stall for x20; the machine's speed steps by 15%
-(standard deviation) once in 40 slots; mixed is drift, AR(1) and spikes together; a noisy candidate has the CV, its baseline a tenth of it."""
+(standard deviation) once in 40 slots; mixed is drift, AR(1) and spikes together; a noisy candidate
+has the CV, its baseline a tenth of it."""
 
 CANDIDATES = {"noisy candidate": 10.0, "quiet candidate": 0.1}
 """The kinds whose arms differ: factor on the deviations of the candidate's slots."""
@@ -110,25 +125,41 @@ def replayed(path: Path, slots_per_block: int) -> Noise:
     """A recorded trace: campaigns start anywhere in it and go round at its end.
 
     Args:
-        path: JSON with ``start_s_duration_s``, a list of [start, duration] in seconds, as ``record_noise.py`` writes.
+        path: JSON with ``start_s_duration_s``, a list of [start, duration] in seconds, as
+            ``record_noise.py`` writes.
         slots_per_block: of the campaigns that will replay it.
 
     Raises:
         ValueError: the file is no such trace, or holds fewer than three blocks.
     """
     try:
-        durations = np.array([duration for _, duration in json.loads(path.read_text(encoding="utf-8"))["start_s_duration_s"]], dtype=float)
+        durations = np.array(
+            [
+                duration
+                for _, duration in json.loads(path.read_text(encoding="utf-8"))[
+                    "start_s_duration_s"
+                ]
+            ],
+            dtype=float,
+        )
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: not a noise trace, wanted JSON with start_s_duration_s: [[start, duration], ...]: {error}") from None
+        raise ValueError(
+            f"{path}: not a noise trace, wanted JSON with start_s_duration_s: [[start, duration],"
+            f" ...]: {error}"
+        ) from None
     if not (np.isfinite(durations).all() and (durations > 0).all()):
         raise ValueError(f"{path}: a duration is not positive and finite")
     blocks = min(20, len(durations) // slots_per_block)
     if blocks < 3:
-        raise ValueError(f"{path}: {len(durations)} durations; three blocks need {3 * slots_per_block}")
+        raise ValueError(
+            f"{path}: {len(durations)} durations; three blocks need {3 * slots_per_block}"
+        )
     logs: np.ndarray = np.log(durations)
 
     def draw(rng: np.random.Generator, trials: int, slots: int) -> np.ndarray:
-        chosen: np.ndarray = logs[(rng.integers(0, len(logs), (trials, 1)) + np.arange(slots)) % len(logs)]
+        chosen: np.ndarray = logs[
+            (rng.integers(0, len(logs), (trials, 1)) + np.arange(slots)) % len(logs)
+        ]
         return chosen
 
     return Noise(path.stem, draw, blocks=blocks)

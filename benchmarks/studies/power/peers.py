@@ -1,7 +1,8 @@
 """The decision rules of other performance gates, asked the same question: is ``current`` slower than ``reference``?
 
-Each rule calls its tool's own functions where the tool is a Python package, so that the tool is judged and not a copy of it. Those packages
-are the dependency group ``power``; ``available`` says which rules can be asked here.
+Each rule calls its tool's own functions where the tool is a Python package, so that the tool is
+judged and not a copy of it. Those packages are the dependency group ``power``; ``available`` says
+which rules can be asked here.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ class Peer:
     Attributes:
         name: the tool and its options, as a table shows them.
         source: where the rule is written down.
-        alarms: whether the rule says that ``current`` (its second argument) is slower than ``reference`` (its first): durations in seconds,
-            in the order they were measured, of one shape ``(n,)`` with n of at least 5. Raises ImportError where the tool is missing.
+        alarms: whether the rule says that ``current`` (its second argument) is slower than
+            ``reference`` (its first): durations in seconds, in the order they were measured, of one
+            shape ``(n,)`` with n of at least 5. Raises ImportError where the tool is missing.
     """
 
     name: str
@@ -65,7 +67,10 @@ def _benchmark_rule(field: str) -> Callable[[np.ndarray, np.ndarray], bool]:
 
     def alarms(reference: np.ndarray, current: np.ndarray) -> bool:
         check = _benchmark_check(f"{field}:{LIMIT:.0%}")
-        return check.fails(_benchmark_stats(current, field), _benchmark_stats(reference, field)) is not None
+        return (
+            check.fails(_benchmark_stats(current, field), _benchmark_stats(reference, field))
+            is not None
+        )
 
     return alarms
 
@@ -76,22 +81,29 @@ def _benchmark_rule(field: str) -> Callable[[np.ndarray, np.ndarray], bool]:
 def _asv_alarms(reference: np.ndarray, current: np.ndarray) -> bool:
     """``asv continuous --factor 1.05``: a red line in its table, which makes the command fail.
 
-    Both criteria must hold: the median of ``reference`` is below that of ``current`` / 1.05, and the durations differ (``is_different``:
-    two-sided Mann-Whitney U test at p < 0.002, exact up to 20 durations per side, by the normal approximation above, ties counted against a
-    difference). Up to five durations per side, disjoint 99% confidence intervals of the two medians stand in for the test. With six it
-    never alarms: asv asks the test, whose least two-sided p is then 2 / 924.
+    Both criteria must hold: the median of ``reference`` is below that of ``current`` / 1.05, and
+    the durations differ (``is_different``: two-sided Mann-Whitney U test at p < 0.002, exact up to
+    20 durations per side, by the normal approximation above, ties counted against a difference). Up
+    to five durations per side, disjoint 99% confidence intervals of the two medians stand in for
+    the test. With six it never alarms: asv asks the test, whose least two-sided p is then 2 / 924.
 
-    ``asv compare`` decides with the same function, but after ``asv run`` without ``--record-samples`` it has the intervals only.
+    ``asv compare`` decides with the same function, but after ``asv run`` without
+    ``--record-samples`` it has the intervals only.
     """
     from asv.commands.compare import _is_result_better as is_better
     from asv_runner.statistics import compute_stats
 
     before, after = reference.tolist(), current.tolist()
-    (before_s, before_stats), (after_s, after_stats) = compute_stats(before, 1), compute_stats(after, 1)
+    (before_s, before_stats), (after_s, after_stats) = (
+        compute_stats(before, 1),
+        compute_stats(after, 1),
+    )
     # Without samples only the factor is asked: both must hold, and the exact test is slow.
     if not is_better(before_s, after_s, None, None, 1 + LIMIT):
         return False
-    return bool(is_better(before_s, after_s, (before_stats, before), (after_stats, after), 1 + LIMIT))
+    return bool(
+        is_better(before_s, after_s, (before_stats, before), (after_stats, after), 1 + LIMIT)
+    )
 
 
 # pyperf
@@ -113,12 +125,15 @@ class _Durations:
 def _pyperf_alarms(reference: np.ndarray, current: np.ndarray) -> bool:
     """``pyperf compare_to``: a significant change whose ratio of means is above 1.
 
-    Significant is Student's t test with pooled variance, two-sided at 5% by a table of critical values; durations without any variance
-    count as significant. No slowdown is too small: ``--min-speed``, which would add a least change in percent, is off by default.
+    Significant is Student's t test with pooled variance, two-sided at 5% by a table of critical
+    values; durations without any variance count as significant. No slowdown is too small:
+    ``--min-speed``, which would add a least change in percent, is off by default.
     """
     from pyperf._compare import CompareData, CompareResult
 
-    reference_data, current_data = (CompareData("", _Durations(durations.tolist())) for durations in (reference, current))
+    reference_data, current_data = (
+        CompareData("", _Durations(durations.tolist())) for durations in (reference, current)
+    )
     result = CompareResult(reference_data, current_data)
     return bool(result.norm_mean > 1 and result.significant)
 
@@ -144,18 +159,31 @@ def _utest_alarms(reference: np.ndarray, current: np.ndarray) -> bool:
 def _nightly_alarms(reference: np.ndarray, current: np.ndarray) -> bool:
     """SGLang's nightly rule: tonight is more than 5% above the median of the last five nights.
 
-    ``reference`` is cut into five consecutive nights, as equal as can be; ``current`` is tonight. A night is the mean of its durations.
+    ``reference`` is cut into five consecutive nights, as equal as can be; ``current`` is tonight. A
+    night is the mean of its durations.
     """
     nights = [night.mean() for night in np.array_split(reference, NIGHTS)]
     return bool(current.mean() > (1 + LIMIT) * statistics.median(nights))
 
 
 PEERS: tuple[Peer, ...] = (
-    Peer("pytest-benchmark mean:5%", "pytest_benchmark/utils.py: PercentageRegressionCheck", _benchmark_rule("mean")),
-    Peer("pytest-benchmark min:5%", "pytest_benchmark/utils.py: PercentageRegressionCheck", _benchmark_rule("min")),
+    Peer(
+        "pytest-benchmark mean:5%",
+        "pytest_benchmark/utils.py: PercentageRegressionCheck",
+        _benchmark_rule("mean"),
+    ),
+    Peer(
+        "pytest-benchmark min:5%",
+        "pytest_benchmark/utils.py: PercentageRegressionCheck",
+        _benchmark_rule("min"),
+    ),
     Peer("asv continuous --factor 1.05", "asv/commands/compare.py: _is_result_better", _asv_alarms),
     Peer("pyperf compare_to", "pyperf/_compare.py: CompareResult", _pyperf_alarms),
-    Peer("Google Benchmark U test", "google/benchmark, tools/gbench/report.py: calc_utest", _utest_alarms),
+    Peer(
+        "Google Benchmark U test",
+        "google/benchmark, tools/gbench/report.py: calc_utest",
+        _utest_alarms,
+    ),
     Peer("median of five nights, 5%", "sgl-project/sglang, pull request 37915", _nightly_alarms),
 )
 """Every rule, in the order a table shows them."""

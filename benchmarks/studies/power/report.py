@@ -78,7 +78,15 @@ def _gate(lines: Iterable[Line]) -> MarkdownTable:
 
 
 def _rules(lines: Iterable[Line]) -> MarkdownTable:
-    header = ("noise", "rule", "wrong at the floor: `pass`", "`fail`", "`fail` 10% short", "`pass` at documented", "blocks at documented")
+    header = (
+        "noise",
+        "rule",
+        "wrong at the floor: `pass`",
+        "`fail`",
+        "`fail` 10% short",
+        "`pass` at documented",
+        "blocks at documented",
+    )
     cells = [
         (
             noise,
@@ -95,7 +103,15 @@ def _rules(lines: Iterable[Line]) -> MarkdownTable:
 
 
 def _rows(lines: Iterable[Line]) -> MarkdownTable:
-    header = ("arms", "true speed-up", "rows that `pass`", "rows that `fail`", "every row `pass`", "some row `fail`", "blocks")
+    header = (
+        "arms",
+        "true speed-up",
+        "rows that `pass`",
+        "rows that `fail`",
+        "every row `pass`",
+        "some row `fail`",
+        "blocks",
+    )
     cells = [
         (
             str(line.rows + 1),
@@ -109,16 +125,28 @@ def _rows(lines: Iterable[Line]) -> MarkdownTable:
         for line in lines
         if line.study == "rows"
     ]
-    return MarkdownTable("Several rows, all of one true speed-up (mixed noise, CV 1%)", header, cells)
+    return MarkdownTable(
+        "Several rows, all of one true speed-up (mixed noise, CV 1%)", header, cells
+    )
 
 
 def _control(lines: Iterable[Line]) -> MarkdownTable:
-    cells = [(line.noise, line.rule, share(line.failed), number(line.blocks)) for line in lines if line.study == "control"]
+    cells = [
+        (line.noise, line.rule, share(line.failed), number(line.blocks))
+        for line in lines
+        if line.study == "control"
+    ]
     return MarkdownTable("The A/A control", ("noise", "planted", "alarms", "blocks"), cells)
 
 
 def _peers(lines: Iterable[Line]) -> MarkdownTable:
-    header = ("noise", "rule", *(f"alarms at x{ratio:.2f}" for ratio in RATIOS), "undecided at x1.00", "generations at x1.00")
+    header = (
+        "noise",
+        "rule",
+        *(f"alarms at x{ratio:.2f}" for ratio in RATIOS),
+        "undecided at x1.00",
+        "generations at x1.00",
+    )
     cells = [
         (
             noise,
@@ -137,7 +165,9 @@ def _undecided(line: Line) -> float | None:
     return None if line.passed is None else max(0.0, 1 - line.passed - line.failed)
 
 
-def _by_ratio(lines: Iterable[Line], study: str) -> Iterable[tuple[tuple[str, str], dict[float, Line]]]:
+def _by_ratio(
+    lines: Iterable[Line], study: str
+) -> Iterable[tuple[tuple[str, str], dict[float, Line]]]:
     """A study's lines by noise and rule, then by true speed-up."""
     found: dict[tuple[str, str], dict[float, Line]] = {}
     for line in lines:
@@ -182,8 +212,15 @@ def plot(lines: Sequence[Line], path: Path) -> None:
         )
     axes.axvspan(DOCUMENTED, max(RATIOS), color="0.93", zorder=0)
     axes.axvline(FLOOR, color="0.6", linewidth=1, linestyle=":", zorder=0)
-    axes.set(xlabel="true speed-up / documented speed-up", ylabel="share called too slow", ylim=(-0.02, 1.02))
-    axes.set_title(f"An alarm in the shaded range is false; dotted: 5% below ({PLOTTED}, equal generations)", fontsize="medium")
+    axes.set(
+        xlabel="true speed-up / documented speed-up",
+        ylabel="share called too slow",
+        ylim=(-0.02, 1.02),
+    )
+    axes.set_title(
+        f"An alarm in the shaded range is false; dotted: 5% below ({PLOTTED}, equal generations)",
+        fontsize="medium",
+    )
     axes.legend(fontsize="small", frameon=False)
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)

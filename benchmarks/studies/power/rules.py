@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 EFFECT_VARIANCE = 4.0
-"""Prior variance of the e-process's effect size, a row's distance from its floor in standard deviations of a block."""
+"""Prior variance of the e-process's effect size, a row's distance from its floor in standard
+deviations of a block."""
 
 
 class Rule(NamedTuple):
@@ -47,18 +48,27 @@ def _faster_slots(baseline: np.ndarray, candidate: np.ndarray) -> np.ndarray:
 def _e_process(looks: Looks, ratio: float) -> Shares:
     """Decides when the evidence against "on the floor" exceeds 1 over the error of both sides, whatever the number of looks.
 
-    The e-process is the t test's Bayes factor with right-Haar prior on the standard deviation and a normal one on the effect size.
+    The e-process is the t test's Bayes factor with right-Haar prior on the standard deviation and a
+    normal one on the effect size.
     """
     blocks = looks.blocks.astype(float)
     with np.errstate(divide="ignore", invalid="ignore"):
         t = (looks.mean[:, 0] + math.log(ratio / FLOOR)) / looks.error[:, 0]
         freedom, gain = blocks - 1, 1 + blocks * EFFECT_VARIANCE
-        log_evidence = -0.5 * np.log(gain) + blocks / 2 * (np.log1p(t**2 / freedom) - np.log1p(t**2 / (gain * freedom)))
+        log_evidence = -0.5 * np.log(gain) + blocks / 2 * (
+            np.log1p(t**2 / freedom) - np.log1p(t**2 / (gain * freedom))
+        )
     decided = log_evidence > -math.log(2 * stopping.ERROR_PER_SIDE)
     ever, first = decided.any(1), decided.argmax(1)
     sign = np.sign(t[np.arange(len(t)), first])
     passed, failed = float((ever & (sign > 0)).mean()), float((ever & (sign < 0)).mean())
-    return Shares(passed, failed, float(np.where(ever, looks.blocks[first], looks.blocks[-1]).mean()), passed, failed)
+    return Shares(
+        passed,
+        failed,
+        float(np.where(ever, looks.blocks[first], looks.blocks[-1]).mean()),
+        passed,
+        failed,
+    )
 
 
 BLOCK_RULES = (

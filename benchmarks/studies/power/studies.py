@@ -41,7 +41,8 @@ class Line:
         trials: simulated campaigns, or alarms asked for.
         passed, failed: shares of rows; for peers and controls ``failed`` is the share of alarms.
         blocks: mean blocks taken; generations: slots of a campaign, or samples a peer was given.
-        suite_passed, suite_failed: shares of campaigns all of whose rows pass, and with a row that fails.
+        suite_passed, suite_failed: shares of campaigns all of whose rows pass, and with a row that
+            fails.
     """
 
     study: str
@@ -62,7 +63,9 @@ class Line:
         return asdict(self)
 
 
-def _line(shares: Shares, *, study: str, rule: str, noise: str, ratio: float, trials: int, rows: int = 1) -> Line:
+def _line(
+    shares: Shares, *, study: str, rule: str, noise: str, ratio: float, trials: int, rows: int = 1
+) -> Line:
     """What became of the rows of simulated campaigns."""
     return Line(
         study=study,
@@ -78,13 +81,17 @@ def _line(shares: Shares, *, study: str, rule: str, noise: str, ratio: float, tr
     )
 
 
-def gate_lines(rng: np.random.Generator, noise: Noise, trials: int, rows: int = 1) -> Iterator[Line]:
+def gate_lines(
+    rng: np.random.Generator, noise: Noise, trials: int, rows: int = 1
+) -> Iterator[Line]:
     """The shipped rule at every true speed-up."""
     looks = seen(paired(rng, noise, trials, rows))
     study, rule = "gate" if rows == 1 else "rows", BLOCK_RULES[0].name
     for ratio in RATIOS:
         shares = judged(looks, ratio)
-        line = _line(shares, study=study, rule=rule, noise=noise.name, ratio=ratio, trials=trials, rows=rows)
+        line = _line(
+            shares, study=study, rule=rule, noise=noise.name, ratio=ratio, trials=trials, rows=rows
+        )
         yield replace(line, suite_passed=shares.suite_passed, suite_failed=shares.suite_failed)
 
 
@@ -94,17 +101,31 @@ def rule_lines(rng: np.random.Generator, noise: Noise, trials: int) -> Iterator[
     for rule in BLOCK_RULES:
         looks = seen(pairs, rule.ratios)
         for ratio in (SHORT, FLOOR, DOCUMENTED):
-            yield _line(rule.judge(looks, ratio), study="rules", rule=rule.name, noise=noise.name, ratio=ratio, trials=trials)
+            yield _line(
+                rule.judge(looks, ratio),
+                study="rules",
+                rule=rule.name,
+                noise=noise.name,
+                ratio=ratio,
+                trials=trials,
+            )
 
 
 def control_lines(rng: np.random.Generator, noise: Noise, trials: int) -> Iterator[Line]:
     """The A/A control on clean campaigns, with one pair 5% longer, and with the edges of every block 5% longer."""
-    faults = {"clean": (0.0, 0.0), "outer pair +5%": (SLOT_ORDER, 0.0), "first and last slot of a block +5%": (0.0, SLOT_ORDER)}
+    faults = {
+        "clean": (0.0, 0.0),
+        "outer pair +5%": (SLOT_ORDER, 0.0),
+        "first and last slot of a block +5%": (0.0, SLOT_ORDER),
+    }
     for name, (outer, edge) in faults.items():
         pairs = paired(rng, noise, trials, edge=edge)
         pairs[:, :, 0] *= 1 + outer
         whole = np.full(trials, noise.blocks)
-        for when, blocks in (("when decided", verdicts(seen(pairs), DOCUMENTED)[1][:, 0]), ("whole budget", whole)):
+        for when, blocks in (
+            ("when decided", verdicts(seen(pairs), DOCUMENTED)[1][:, 0]),
+            ("whole budget", whole),
+        ):
             alarms = control_alarms(pairs, blocks)
             yield Line(
                 study="control",
@@ -117,17 +138,27 @@ def control_lines(rng: np.random.Generator, noise: Noise, trials: int) -> Iterat
             )
 
 
-def peer_lines(rng: np.random.Generator, noise: Noise, trials: int, peer_trials: int, peers: Sequence[Peer]) -> Iterator[Line]:
+def peer_lines(
+    rng: np.random.Generator, noise: Noise, trials: int, peer_trials: int, peers: Sequence[Peer]
+) -> Iterator[Line]:
     """This gate, and every peer on the same slots in their order: the first half its reference, the second half what it is asked about.
 
-    A peer gets as many generations as the gate took on average at the same true speed-up, taken one arm after the other as its users do,
-    and a reference that takes what the documented speed-up promises.
+    A peer gets as many generations as the gate took on average at the same true speed-up, taken one
+    arm after the other as its users do, and a reference that takes what the documented speed-up
+    promises.
     """
     logs = noise.draw(rng, trials, noise.blocks * slots_per_block(1))
     gate = seen(paired(rng, replace(noise, draw=lambda *_: logs.copy()), trials))
     for ratio in RATIOS:
         shares = judged(gate, ratio)
-        yield _line(shares, study="peers", rule="pytest-sdspeed", noise=noise.name, ratio=ratio, trials=trials)
+        yield _line(
+            shares,
+            study="peers",
+            rule="pytest-sdspeed",
+            noise=noise.name,
+            ratio=ratio,
+            trials=trials,
+        )
         half = max(6, round(shares.blocks * slots_per_block(1) / 2))
         durations = np.exp(logs[:peer_trials, : 2 * half])
         durations[:, half:] /= ratio
@@ -150,13 +181,32 @@ def tasks(
     """Every study, one call for each noise."""
     kinds = ("iid", "drift", "AR(1)", "spikes", "stalls", "steps", "mixed", "noisy candidate")
     every = [*(simulated(kind, cv) for kind in kinds for cv in CVS), *traces]
-    telling = [simulated("iid", 0.01), simulated("iid", 0.03), simulated("spikes", 0.03), simulated("stalls", 0.03)]
+    telling = [
+        simulated("iid", 0.01),
+        simulated("iid", 0.03),
+        simulated("spikes", 0.03),
+        simulated("stalls", 0.03),
+    ]
     telling += [simulated("mixed", 0.03), simulated("noisy candidate", 0.03)]
-    compared = [*(simulated(kind, cv) for kind in ("iid", "drift", "mixed") for cv in (0.01, 0.03)), *traces]
+    compared = [
+        *(simulated(kind, cv) for kind in ("iid", "drift", "mixed") for cv in (0.01, 0.03)),
+        *traces,
+    ]
     return [
         *(partial(gate_lines, noise=noise, trials=trials) for noise in every),
         *(partial(rule_lines, noise=noise, trials=trials) for noise in telling),
-        *(partial(gate_lines, noise=simulated("mixed", 0.01), trials=max(500, trials // 10), rows=rows) for rows in (3, 7)),
-        *(partial(control_lines, noise=simulated("iid", cv), trials=trials) for cv in (0.003, 0.01, 0.03)),
-        *(partial(peer_lines, noise=noise, trials=trials, peer_trials=peer_trials, peers=peers) for noise in compared),
+        *(
+            partial(
+                gate_lines, noise=simulated("mixed", 0.01), trials=max(500, trials // 10), rows=rows
+            )
+            for rows in (3, 7)
+        ),
+        *(
+            partial(control_lines, noise=simulated("iid", cv), trials=trials)
+            for cv in (0.003, 0.01, 0.03)
+        ),
+        *(
+            partial(peer_lines, noise=noise, trials=trials, peer_trials=peer_trials, peers=peers)
+            for noise in compared
+        ),
     ]

@@ -66,11 +66,17 @@ def judged_among(history: History, others: Iterable[History]) -> History:
 def standing(history: History) -> Change | None:
     """The latest change by which a row is still slower than it was, and not by the machine; None where there is none.
 
-    For 20 runs: from then on others are compared with the new level. What came after it, on the machine or a smaller improvement, does not
-    hide it.
+    For 20 runs: from then on others are compared with the new level. What came after it, on the
+    machine or a smaller improvement, does not hide it.
     """
-    recent = (change for change in reversed(history.changes) if len(history.runs) - change.since <= LEVEL_RUNS)
-    return next((change for change in recent if change.kind in ("code", "stack") and change.holds), None)
+    recent = (
+        change
+        for change in reversed(history.changes)
+        if len(history.runs) - change.since <= LEVEL_RUNS
+    )
+    return next(
+        (change for change in recent if change.kind in ("code", "stack") and change.holds), None
+    )
 
 
 class _Member:
@@ -99,14 +105,18 @@ class _Member:
 
 
 def _overlap(shift: Shift, other: Shift) -> bool:
-    return shift.since <= other.found + _SAME_STEP_RUNS and other.since <= shift.found + _SAME_STEP_RUNS
+    return (
+        shift.since <= other.found + _SAME_STEP_RUNS
+        and other.since <= shift.found + _SAME_STEP_RUNS
+    )
 
 
 def _judged(member: _Member, campaign: Sequence[_Member]) -> History:
     """A history with what its steps are.
 
-    The ratio, whose both sides stand on the same machine, tells what one row did. The latency, and the latency over the canary, tell what all
-    did alike: where the canary moved too it was the machine, else the stack.
+    The ratio, whose both sides stand on the same machine, tells what one row did. The latency, and
+    the latency over the canary, tell what all did alike: where the canary moved too it was the
+    machine, else the stack.
     """
     others = [other for other in campaign if other is not member]
     ends = [*(step.shift.since for step in member.steps[1:]), len(member.history.runs)]
@@ -114,7 +124,11 @@ def _judged(member: _Member, campaign: Sequence[_Member]) -> History:
     found: list[Change] = []
     for step, start, end in zip(member.steps, starts, ends, strict=False):
         moved = member.seen.moved(step.shift, start, end)
-        finding = _of_the_ratio(member, moved, others, step) if step.ratio else _of_the_latency(member, moved, others, step)
+        finding = (
+            _of_the_ratio(member, moved, others, step)
+            if step.ratio
+            else _of_the_latency(member, moved, others, step)
+        )
         if finding is not None:
             found.append(_change(step, moved, finding))
     return replace(member.history, changes=tuple(found))
@@ -133,50 +147,89 @@ def _change(step: _Step, moved: Moved, finding: _Finding) -> Change:
     )
 
 
-def _of_the_ratio(member: _Member, moved: Moved, others: Sequence[_Member], step: _Step) -> _Finding | None:
+def _of_the_ratio(
+    member: _Member, moved: Moved, others: Sequence[_Member], step: _Step
+) -> _Finding | None:
     """A ratio moves because its row did; or its baseline, which is the baseline's own affair; or the machine did."""
     canary, size = moved.canary or 0.0, step.shift.change
-    shown = f"the ratio moved {_percent(-size)}: latency {_percent(moved.latency)}, baseline {_percent(moved.baseline)}"
+    shown = (
+        f"the ratio moved {_percent(-size)}: latency {_percent(moved.latency)}, baseline"
+        f" {_percent(moved.baseline)}"
+    )
     reasons = (shown, _of_the_canary(moved))
-    if min(canary - moved.baseline, -moved.baseline, key=lambda share: share / size) / size >= _BASELINES_SHARE:
+    if (
+        min(canary - moved.baseline, -moved.baseline, key=lambda share: share / size) / size
+        >= _BASELINES_SHARE
+    ):
         # With the canary and without: one that moved by itself accuses nobody.
         return None
     if moved.canary_moved and abs(canary) >= abs(size):
-        return _Finding("machine", (*reasons, "the machine changed by more than the ratio: compare on the machine of before"))
+        return _Finding(
+            "machine",
+            (
+                *reasons,
+                "the machine changed by more than the ratio: compare on the machine of before",
+            ),
+        )
     if size < 0:
         return _Finding("improvement", (*reasons, *_beside(moved)))
-    rows = [other for other in others if not other.is_baseline and _place(other.history, member.history, step.shift.since) is not None]
+    rows = [
+        other
+        for other in others
+        if not other.is_baseline
+        and _place(other.history, member.history, step.shift.since) is not None
+    ]
     if moved.versions and rows and all(_same_step(other, member, step) for other in rows):
         return _Finding("stack", (*reasons, "so did every other row", *_beside(moved)))
     return _Finding("code", (*reasons, *_beside(moved)))
 
 
-def _of_the_latency(member: _Member, moved: Moved, others: Sequence[_Member], step: _Step) -> _Finding | None:
+def _of_the_latency(
+    member: _Member, moved: Moved, others: Sequence[_Member], step: _Step
+) -> _Finding | None:
     """A latency that moves while the ratio stays has company: the canary, or the other rows."""
     if abs(moved.latency) < LEAST_EFFECT:
         # Only the canary moved, which the setup does not follow.
         return None
-    steady = () if member.is_baseline else (f"the ratio stayed ({_percent(moved.baseline - moved.latency)})",)
+    steady = (
+        ()
+        if member.is_baseline
+        else (f"the ratio stayed ({_percent(moved.baseline - moved.latency)})",)
+    )
     reasons = (f"latency {_percent(moved.latency)}", *steady, _of_the_canary(moved))
     if _is_the_machine(moved):
         return _Finding("machine", (*reasons, *_beside(moved)))
     if moved.latency < 0:
         return _Finding("improvement", (*reasons, *_beside(moved)))
-    if member.is_baseline and others and not any(_moved_too(other, member, moved, step) for other in others):
+    if (
+        member.is_baseline
+        and others
+        and not any(_moved_too(other, member, moved, step) for other in others)
+    ):
         return _Finding("code", (*reasons, "no other row moved", *_beside(moved)))
-    return _Finding("stack", (*reasons, *(_beside(moved) or ("no recorded version changed: look at what all rows share",))))
+    return _Finding(
+        "stack",
+        (
+            *reasons,
+            *(_beside(moved) or ("no recorded version changed: look at what all rows share",)),
+        ),
+    )
 
 
 def _is_the_machine(moved: Moved) -> bool:
     """Whether a latency moved with the machine; without a canary, a change of version is the only other cause that can be seen."""
-    return moved.canary_moved or (not moved.versions and (moved.canary is None or bool(moved.hosts)))
+    return moved.canary_moved or (
+        not moved.versions and (moved.canary is None or bool(moved.hosts))
+    )
 
 
 def _same_step(other: _Member, member: _Member, step: _Step) -> bool:
     """Whether another row's ratio moved the same way at the same run."""
     place = _place(other.history, member.history, step.shift.since)
     return place is not None and any(
-        candidate.ratio and abs(candidate.shift.since - place) <= _SAME_STEP_RUNS and candidate.shift.change * step.shift.change > 0
+        candidate.ratio
+        and abs(candidate.shift.since - place) <= _SAME_STEP_RUNS
+        and candidate.shift.change * step.shift.change > 0
         for candidate in other.steps
     )
 
@@ -186,7 +239,9 @@ def _moved_too(other: _Member, member: _Member, moved: Moved, step: _Step) -> bo
     place = _place(other.history, member.history, step.shift.since)
     if place is None or place == 0:
         return False
-    theirs = other.seen.moved(replace(step.shift, since=place, found=place + 1), 0, len(other.history.runs))
+    theirs = other.seen.moved(
+        replace(step.shift, since=place, found=place + 1), 0, len(other.history.runs)
+    )
     return theirs.latency * math.copysign(1, moved.latency) >= abs(moved.latency) / 2
 
 
@@ -217,7 +272,10 @@ def _beside(moved: Moved) -> tuple[str, ...]:
 
 
 def _versions(changed: Mapping[str, tuple[str | None, str | None]]) -> str:
-    return ", ".join(f"{name} {before or 'none'} -> {after or 'none'}" for name, (before, after) in changed.items())
+    return ", ".join(
+        f"{name} {before or 'none'} -> {after or 'none'}"
+        for name, (before, after) in changed.items()
+    )
 
 
 def _percent(difference: float) -> str:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import HistoryRun
 
 _SIGMA, _MEDIAN_ERROR = 1.4826, 1.2533
-"""Standard deviation of normal noise over its median absolute deviation; standard error of a median over that of a mean."""
+"""Standard deviation of normal noise over its median absolute deviation; standard error of a median
+over that of a mean."""
 
 _ERRORS = 3.0
 """A canary's operation moved if it did by so many standard errors."""
@@ -34,7 +35,8 @@ class Moved:
     Attributes:
         latency, baseline: of the setup and its baseline.
         canary: the median over its operations, or None where it is unknown on either side.
-        canary_moved: whether an operation moved the way the latency did, by at least half as much and more than its own noise.
+        canary_moved: whether an operation moved the way the latency did, by at least half as much
+            and more than its own noise.
         versions: package or driver -> before and after, of those that changed there.
         hosts: ``a -> b`` where no host of after was one of before, else "".
     """
@@ -69,10 +71,20 @@ class Evidence:
     @cached_property
     def canary(self) -> np.ndarray:
         """Median over the operations, each from its own median, so that one that is missing shifts nothing and a noisy one little."""
-        known = np.isfinite(list(self.operations.values())).any(0) if self.operations else np.zeros(len(self.runs), bool)
+        known = (
+            np.isfinite(list(self.operations.values())).any(0)
+            if self.operations
+            else np.zeros(len(self.runs), bool)
+        )
         found = np.full(len(self.runs), np.nan)
         if known.any():
-            centered = np.array([times - np.nanmedian(times) for times in self.operations.values() if np.isfinite(times).any()])
+            centered = np.array(
+                [
+                    times - np.nanmedian(times)
+                    for times in self.operations.values()
+                    if np.isfinite(times).any()
+                ]
+            )
             found[known] = np.nanmedian(centered[:, known], axis=0)
         return found
 
@@ -89,14 +101,21 @@ class Evidence:
             start: first run that may be looked at, that of the shift before.
             end: where the next shift begins.
         """
-        before, after = slice(max(start, shift.since - LEVEL_RUNS), shift.since), slice(shift.since, min(end, shift.since + LEVEL_RUNS))
-        latency, baseline = (_difference(figure, before, after) for figure in (self.latency, self.baseline))
+        before, after = (
+            slice(max(start, shift.since - LEVEL_RUNS), shift.since),
+            slice(shift.since, min(end, shift.since + LEVEL_RUNS)),
+        )
+        latency, baseline = (
+            _difference(figure, before, after) for figure in (self.latency, self.baseline)
+        )
         canary = _difference(self.canary, before, after)
         return Moved(
             latency=latency,
             baseline=baseline,
             canary=None if math.isnan(canary) else canary,
-            canary_moved=any(_follows(times, before, after, latency) for times in self.operations.values()),
+            canary_moved=any(
+                _follows(times, before, after, latency) for times in self.operations.values()
+            ),
             versions=self._versions(shift.since),
             hosts=self._hosts(before, after),
         )
@@ -107,14 +126,22 @@ class Evidence:
             index = since + away
             if 0 < index < len(self.runs):
                 old, new = self.runs[index - 1].versions, self.runs[index].versions
-                changed = {name: (old.get(name), new.get(name)) for name in (*old, *new) if old.get(name) != new.get(name)}
+                changed = {
+                    name: (old.get(name), new.get(name))
+                    for name in (*old, *new)
+                    if old.get(name) != new.get(name)
+                }
                 if changed:
                     return changed
         return {}
 
     def _hosts(self, before: slice, after: slice) -> str:
         old, new = ({run.host for run in self.runs[part] if run.host} for part in (before, after))
-        return f"{', '.join(sorted(old))} -> {', '.join(sorted(new))}" if old and new and not old & new else ""
+        return (
+            f"{', '.join(sorted(old))} -> {', '.join(sorted(new))}"
+            if old and new and not old & new
+            else ""
+        )
 
 
 def evidence(runs: Sequence[HistoryRun]) -> Evidence:
@@ -126,7 +153,10 @@ def evidence(runs: Sequence[HistoryRun]) -> Evidence:
         latency=_logarithms([run.latency_s for run in runs], says),
         baseline=_logarithms([run.baseline_latency_s for run in runs], says),
         slowness=-_logarithms([run.speedup for run in runs], says),
-        operations={name: _logarithms([run.canary_s.get(name, math.nan) for run in runs], says) for name in names},
+        operations={
+            name: _logarithms([run.canary_s.get(name, math.nan) for run in runs], says)
+            for name in names
+        },
         reference=np.array([run.reference for run in runs], bool),
     )
 

@@ -1,6 +1,7 @@
 """Lasting shifts in a series of runs: what is slower or faster than it was, since when.
 
-The rule was chosen on evidence: ``benchmarks/studies/history_replay.py`` replays it, and its peers, on real nightlies and on simulated series.
+The rule was chosen on evidence: ``benchmarks/studies/history_replay.py`` replays it, and its peers,
+on real nightlies and on simulated series.
 """
 
 from __future__ import annotations
@@ -27,16 +28,20 @@ NOISE_RUNS = 60
 """The noise is that of so many of the latest runs, across levels."""
 
 PAIR, LONGER = 2, (5, 8, 13, 20)
-"""How many of the latest runs are compared with those before them: two, which finds a step soon, and more, which finds small and slow ones."""
+"""How many of the latest runs are compared with those before them: two, which finds a step soon,
+and more, which finds small and slow ones."""
 
 _PAIR_LIMIT, _LONGER_LIMIT = 2.7, 3.7
-"""In standard deviations: of a run for the pair; for the longer ones of the difference between their median and the level."""
+"""In standard deviations: of a run for the pair; for the longer ones of the difference between
+their median and the level."""
 
 _AGREEING = 0.75
-"""Share of the longer ones that must lie beyond half of the shift: fewer are a machine that has two speeds."""
+"""Share of the longer ones that must lie beyond half of the shift: fewer are a machine that has two
+speeds."""
 
 _REMEMBERED_RUNS, _REMEMBERED_RANK = 40, 3
-"""A pair must stray farther than the third-farthest of so many runs before it: rare spikes do not hide a step, two speeds do not make one."""
+"""A pair must stray farther than the third-farthest of so many runs before it: rare spikes do not
+hide a step, two speeds do not make one."""
 
 _CLEARLY = 0.01
 """By how much a shift must exceed what has been seen before, as a difference of logarithms."""
@@ -113,12 +118,15 @@ def lasting(found: list[Shift]) -> list[Shift]:
 def shifts(values: np.ndarray, reference: np.ndarray) -> list[Shift]:
     """Every shift of a series, as one would have been told of it run by run.
 
-    A shift is found when the latest runs differ from the median of the 20 reference runs before them, on the same side, by more than 3% and
-    more than the noise explains: two runs in a row, or the median of 5, 8, 13 or 20; or when that median of 20 has crept away from the first
-    20 of its level. Each must clearly exceed what the runs before showed for a moment. A level is compared with from its fifth reference run.
+    A shift is found when the latest runs differ from the median of the 20 reference runs before
+    them, on the same side, by more than 3% and more than the noise explains: two runs in a row, or
+    the median of 5, 8, 13 or 20; or when that median of 20 has crept away from the first 20 of its
+    level. Each must clearly exceed what the runs before showed for a moment. A level is compared
+    with from its fifth reference run.
 
     Args:
-        values: logarithms, the oldest first, shape (n,); NaN where there is no result, which is neither fast nor slow.
+        values: logarithms, the oldest first, shape (n,); NaN where there is no result, which is
+            neither fast nor slow.
         reference: which runs others may be compared with, shape (n,).
 
     Returns:
@@ -143,14 +151,26 @@ def _shifts_of_known(values: np.ndarray, reference: np.ndarray) -> list[Shift]:
     while True:
         alarm, segment = _next_alarm(values[start:], reference[start:], past, ask_from - start)
         if alarm is None:
-            return [_measured(shift, values, found[number + 1 :]) for number, shift in enumerate(found)]
+            return [
+                _measured(shift, values, found[number + 1 :]) for number, shift in enumerate(found)
+            ]
         since = start + _first_at_new_level(segment.values, alarm)
-        shift = _followed(values, Shift(since, start + alarm.found, _new_level(values, since, start + alarm.found), alarm.level))
+        shift = _followed(
+            values,
+            Shift(
+                since,
+                start + alarm.found,
+                _new_level(values, since, start + alarm.found),
+                alarm.level,
+            ),
+        )
         found.append(shift)
         # What was told stays told: the runs up to this one are not asked again.
         ask_from = (shift.gone or shift.found) + 1
         if shift.gone is None:
-            past = segment.residuals[: len(segment.past) + int(segment.counts[since - start])][-NOISE_RUNS:]
+            past = segment.residuals[: len(segment.past) + int(segment.counts[since - start])][
+                -NOISE_RUNS:
+            ]
             start = since
 
 
@@ -174,10 +194,14 @@ def _measured(shift: Shift, values: np.ndarray, later: list[Shift]) -> Shift:
     if shift.gone is not None:
         return shift
     end = next((other.since for other in later if other.gone is None), len(values))
-    return replace(shift, change=float(np.median(values[shift.since : end][:LEVEL_RUNS])) - shift.before)
+    return replace(
+        shift, change=float(np.median(values[shift.since : end][:LEVEL_RUNS])) - shift.before
+    )
 
 
-def _next_alarm(values: np.ndarray, reference: np.ndarray, past: np.ndarray, ask_from: int) -> tuple[_Alarm | None, _Segment]:
+def _next_alarm(
+    values: np.ndarray, reference: np.ndarray, past: np.ndarray, ask_from: int
+) -> tuple[_Alarm | None, _Segment]:
     """The first alarm of a segment that begins with these runs, asked from a run on."""
     for size in (*(ask_from + chunk for chunk in _CHUNKS), len(values)):
         segment = _segment(values[:size], reference[:size], past)
@@ -188,7 +212,11 @@ def _next_alarm(values: np.ndarray, reference: np.ndarray, past: np.ndarray, ask
 
 
 def _alarms(segment: _Segment, ask_from: int) -> list[_Alarm | None]:
-    return [_pair(segment, ask_from), *(_longer(segment, runs, ask_from) for runs in LONGER), _creeping(segment, ask_from)]
+    return [
+        _pair(segment, ask_from),
+        *(_longer(segment, runs, ask_from) for runs in LONGER),
+        _creeping(segment, ask_from),
+    ]
 
 
 def _segment(values: np.ndarray, reference: np.ndarray, past: np.ndarray) -> _Segment:
@@ -199,7 +227,11 @@ def _segment(values: np.ndarray, reference: np.ndarray, past: np.ndarray) -> _Se
     residuals[:LEAST_RUNS] = own[:LEAST_RUNS] - np.median(own[:LEAST_RUNS]) if len(own) else 0.0
     everything = np.concatenate([past, residuals])
     known = np.minimum(len(past) + np.arange(len(own) + 1), NOISE_RUNS)
-    scales = _SIGMA * _trailing_medians(np.abs(everything), NOISE_RUNS)[len(past) :] * (1 + _FEW / np.maximum(known, 1))
+    scales = (
+        _SIGMA
+        * _trailing_medians(np.abs(everything), NOISE_RUNS)[len(past) :]
+        * (1 + _FEW / np.maximum(known, 1))
+    )
     counts = np.cumsum(reference) - reference
     return _Segment(values, own, counts, levels, scales, past, everything)
 
@@ -235,8 +267,13 @@ def _pair(segment: _Segment, ask_from: int) -> _Alarm | None:
     limits = np.maximum(LEAST_EFFECT, _PAIR_LIMIT * segment.scales[before])
     for index in _candidates(deviations, limits, before >= LEAST_RUNS, ask_from - PAIR + 1):
         known = len(segment.past) + before[index]
-        seen = np.sort(np.sign(deviations[index]) * segment.residuals[max(0, known - _REMEMBERED_RUNS) : known])
-        if len(seen) < _REMEMBERED_RANK or abs(deviations[index]) > seen[-_REMEMBERED_RANK] + _CLEARLY:
+        seen = np.sort(
+            np.sign(deviations[index]) * segment.residuals[max(0, known - _REMEMBERED_RUNS) : known]
+        )
+        if (
+            len(seen) < _REMEMBERED_RANK
+            or abs(deviations[index]) > seen[-_REMEMBERED_RANK] + _CLEARLY
+        ):
             return _Alarm(int(index) + PAIR - 1, PAIR, float(segment.levels[before[index]]))
     return None
 
@@ -252,8 +289,13 @@ def _longer(segment: _Segment, runs: int, ask_from: int) -> _Alarm | None:
     ready = before >= max(LEAST_RUNS, runs // 2)
 
     def agreeing(window: slice) -> np.ndarray:
-        apart = sliding_window_view(segment.values, runs)[window] - segment.levels[before[window]][:, None]
-        on_its_side = np.sign(deviations[window])[:, None] * apart > np.abs(deviations[window])[:, None] / 2
+        apart = (
+            sliding_window_view(segment.values, runs)[window]
+            - segment.levels[before[window]][:, None]
+        )
+        on_its_side = (
+            np.sign(deviations[window])[:, None] * apart > np.abs(deviations[window])[:, None] / 2
+        )
         return np.asarray(ready[window] & (on_its_side.sum(1) >= math.ceil(_AGREEING * runs)))
 
     for index in _candidates(deviations, limits, ready, ask_from - runs + 1):
@@ -272,14 +314,21 @@ def _creeping(segment: _Segment, ask_from: int) -> _Alarm | None:
         return None
     first = float(np.median(segment.own[:LEVEL_RUNS]))
     deviations = segment.levels[2 * LEVEL_RUNS :] - first
-    limits = np.maximum(LEAST_EFFECT, _LONGER_LIMIT * segment.scales[2 * LEVEL_RUNS :] * math.sqrt(2 * _MEDIAN_VARIANCE / LEVEL_RUNS))
+    limits = np.maximum(
+        LEAST_EFFECT,
+        _LONGER_LIMIT
+        * segment.scales[2 * LEVEL_RUNS :]
+        * math.sqrt(2 * _MEDIAN_VARIANCE / LEVEL_RUNS),
+    )
     # Of which run each level is the latest.
     runs = np.searchsorted(segment.counts, np.arange(2 * LEVEL_RUNS, len(segment.own) + 1)) - 1
     hits = [run for run in runs[np.abs(deviations) > limits] if run >= ask_from]
     return _Alarm(int(hits[0]), LEVEL_RUNS, first) if hits else None
 
 
-def _candidates(deviations: np.ndarray, limits: np.ndarray, ready: np.ndarray, first: int) -> np.ndarray:
+def _candidates(
+    deviations: np.ndarray, limits: np.ndarray, ready: np.ndarray, first: int
+) -> np.ndarray:
     """Indexes of windows that are beyond their limits, from one on. Where nothing is known, the limit is NaN and nothing is beyond it."""
     found = np.flatnonzero(ready & (np.abs(deviations) > limits))
     return found[found >= first]

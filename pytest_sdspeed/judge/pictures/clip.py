@@ -24,10 +24,11 @@ class ClipScores:
     """CLIP scores, cosines in [-1, 1] of picture and text, averaged over the pictures of a case.
 
     Attributes:
-        candidate: case -> score of the candidate's pictures for the prompt that they were drawn for.
+        candidate: case -> score of the candidate's pictures for the prompt that they were drawn
+            for.
         baseline: the same of the baseline's pictures, for the same cases.
-        mismatched: case -> the best score that the baseline's pictures have for the prompt of another case, which is the negative control;
-            empty where there is but one prompt.
+        mismatched: case -> the best score that the baseline's pictures have for the prompt of
+            another case, which is the negative control; empty where there is but one prompt.
     """
 
     candidate: Mapping[Case, float] = field(default_factory=dict)
@@ -44,19 +45,25 @@ class ClipScores:
     def metrics(self) -> dict[str, float]:
         """The same averaged over the cases, and ``control_clip_drop`` where there is a negative control; empty where nothing was scored.
 
-        The drop is taken case by case: scores vary far more between prompts and seeds than between two models that draw the same ones.
+        The drop is taken case by case: scores vary far more between prompts and seeds than between
+        two models that draw the same ones.
         """
         each = [self.of(case) for case in self.candidate]
         if not each:
             return {}
         found = {name: statistics.fmean(values[name] for values in each) for name in each[0]}
         if self.mismatched:
-            found["control_clip_drop"] = statistics.fmean(self.baseline[case] - score for case, score in self.mismatched.items())
+            found["control_clip_drop"] = statistics.fmean(
+                self.baseline[case] - score for case, score in self.mismatched.items()
+            )
         return found
 
 
 def clip_scores(
-    score: Callable[[np.ndarray, str], Iterable[float]], candidate: Mapping[Case, object], baseline: Mapping[Case, object], prompt: str
+    score: Callable[[np.ndarray, str], Iterable[float]],
+    candidate: Mapping[Case, object],
+    baseline: Mapping[Case, object],
+    prompt: str,
 ) -> ClipScores:
     """Scores of the cases that both sides drew without a defect: a black picture can score higher than a good one.
 
@@ -79,6 +86,10 @@ def clip_scores(
         candidate={case: mean(ours[case], texts[case]) for case in cases},
         baseline={case: mean(theirs[case], texts[case]) for case in cases},
         mismatched={
-            case: max(mean(theirs[case], other) for other in sorted(set(texts.values()) - {texts[case]})) for case in cases if several
+            case: max(
+                mean(theirs[case], other) for other in sorted(set(texts.values()) - {texts[case]})
+            )
+            for case in cases
+            if several
         },
     )

@@ -17,15 +17,21 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import Case
 
 BLACK = 1.5 / 255
-"""Nothing brighter is black: the first 8-bit level above zero, which rounding alone can reach, and half a level for float rounding."""
+"""Nothing brighter is black: the first 8-bit level above zero, which rounding alone can reach, and
+half a level for float rounding."""
 
 CONSTANT = 1.0 / 255
-"""A standard deviation below one 8-bit level in each channel: all that rounding a uniform picture to 8 bits can leave is half of it."""
+"""A standard deviation below one 8-bit level in each channel: all that rounding a uniform picture
+to 8 bits can leave is half of it."""
 
 RANGE_SLACK = 1e-3
-"""How far outside [0, 1] a value may lie and be clipped: more than float16 rounding at 1, less than an 8-bit level."""
+"""How far outside [0, 1] a value may lie and be clipped: more than float16 rounding at 1, less than
+an 8-bit level."""
 
-VALID = "PIL images, uint8 arrays, or float arrays in [0, 1], shaped (H, W, 3) or (N, H, W, 3), one or a list of them"
+VALID = (
+    "PIL images, uint8 arrays, or float arrays in [0, 1], shaped (H, W, 3) or (N, H, W, 3), one or"
+    " a list of them"
+)
 
 _RANKS = (3, 4)
 _CHANNELS = 3
@@ -35,8 +41,9 @@ def as_pictures(value: object) -> np.ndarray:
     """Whatever a pipeline or callable returns, as pictures.
 
     Args:
-        value: PIL images (anything with ``convert``), uint8 arrays, float arrays in [0, 1], one or a list or tuple of them, or an object
-            with ``images`` (a diffusers output). NaN and infinity pass: they are judged by ``defects``.
+        value: PIL images (anything with ``convert``), uint8 arrays, float arrays in [0, 1], one or
+            a list or tuple of them, or an object with ``images`` (a diffusers output). NaN and
+            infinity pass: they are judged by ``defects``.
 
     Returns:
         A new float32 array (N, H, W, 3) in [0, 1].
@@ -60,13 +67,15 @@ def as_pictures(value: object) -> np.ndarray:
 def defects(pictures: np.ndarray) -> tuple[str, ...]:
     """What is wrong with pictures on their own: ``not finite``, ``black`` or ``constant``, the gravest one per picture.
 
-    Constant is judged per channel, over the pixels: a uniform red picture varies between channels, and shows nothing all the same.
+    Constant is judged per channel, over the pixels: a uniform red picture varies between channels,
+    and shows nothing all the same.
 
     Args:
         pictures: float array (N, H, W, 3).
 
     Returns:
-        One sentence per defective picture, starting with the word and ending with the picture's index in the batch.
+        One sentence per defective picture, starting with the word and ending with the picture's
+        index in the batch.
     """
     found = ((index, _defect(picture.astype(np.float64))) for index, picture in enumerate(pictures))
     return tuple(f"{defect} (picture {index})" for index, defect in found if defect)
@@ -108,7 +117,9 @@ def _from_array(array: np.ndarray) -> np.ndarray:
     finite = np.isfinite(batch)
     values = batch[finite].astype(np.float64)
     if values.size and (values.min() < -RANGE_SLACK or values.max() > 1 + RANGE_SLACK):
-        raise PictureError(f"returned values in [{values.min():.4g}, {values.max():.4g}]; valid: {VALID}")
+        raise PictureError(
+            f"returned values in [{values.min():.4g}, {values.max():.4g}]; valid: {VALID}"
+        )
     # Clipping would turn infinity into white, and hide it.
     return np.where(finite, np.clip(batch, 0, 1), batch).astype(np.float32)
 
@@ -119,7 +130,10 @@ def _from_list(values: list[object] | tuple[object, ...]) -> np.ndarray:
     batches = [as_pictures(value) for value in values]
     sizes = sorted({batch.shape[1:] for batch in batches})
     if len(sizes) > 1:
-        raise PictureError(f"returned pictures of differing sizes {', '.join(map(str, sizes))} (H, W, 3) in one {type(values).__name__}")
+        raise PictureError(
+            f"returned pictures of differing sizes {', '.join(map(str, sizes))} (H, W, 3) in one"
+            f" {type(values).__name__}"
+        )
     return np.concatenate(batches)
 
 

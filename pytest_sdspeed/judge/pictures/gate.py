@@ -11,7 +11,13 @@ import numpy as np
 from pytest_sdspeed.errors import PictureError
 from pytest_sdspeed.judge.pictures.clip import ClipScores
 from pytest_sdspeed.judge.pictures.conversion import sound
-from pytest_sdspeed.judge.pictures.metrics import LIKENESSES, by_picture, extreme, metrics, worst_picture
+from pytest_sdspeed.judge.pictures.metrics import (
+    LIKENESSES,
+    by_picture,
+    extreme,
+    metrics,
+    worst_picture,
+)
 from pytest_sdspeed.model import ImageGate
 
 if TYPE_CHECKING:
@@ -36,16 +42,20 @@ class ImageJudgement:
     """What the pictures of one arm are worth.
 
     Attributes:
-        verdict: "pass", "fail", or "powerless" where the gate would have passed pictures of another case or prompt.
-        metrics: ``psnr`` (dB), ``ssim``, ``mae`` (of the full range) and ``flip``, the worst over the cases; the same with ``control_`` in
-            front for the negative control. With scores, ``clip``, ``clip_baseline``, ``clip_drop`` and ``control_clip_drop``, averaged over
-            the cases. Without a bound on FLIP, ``flip`` is the worst over each case's worst picture by PSNR alone. Empty where nothing
-            could be compared.
+        verdict: "pass", "fail", or "powerless" where the gate would have passed pictures of another
+            case or prompt.
+        metrics: ``psnr`` (dB), ``ssim``, ``mae`` (of the full range) and ``flip``, the worst over
+            the cases; the same with ``control_`` in front for the negative control. With scores,
+            ``clip``, ``clip_baseline``, ``clip_drop`` and ``control_clip_drop``, averaged over the
+            cases. Without a bound on FLIP, ``flip`` is the worst over each case's worst picture by
+            PSNR alone. Empty where nothing could be compared.
         reasons: why the verdict is not "pass", in words.
         by_case: the metrics of each case, the worst over its batch.
-        worst: which picture of each case's batch has the least PSNR; worst_metrics: the metrics of that picture.
-        control: the two cases that were the negative control, the main case first: of those compared, the pair that passes the gate, or
-            else the one that is closest by PSNR. None where there was nothing to compare.
+        worst: which picture of each case's batch has the least PSNR; worst_metrics: the metrics of
+            that picture.
+        control: the two cases that were the negative control, the main case first: of those
+            compared, the pair that passes the gate, or else the one that is closest by PSNR. None
+            where there was nothing to compare.
         notes: what the gate could not prove, in words.
     """
 
@@ -63,7 +73,8 @@ def broken_bounds(measured: Mapping[str, float], gate: ImageGate) -> tuple[str, 
     """The bounds of the gate that the metrics break, in words: ``PSNR 23.1 dB is under 45``. A metric that is NaN breaks its bound.
 
     Args:
-        measured: ``psnr``, ``ssim``, ``mae``, ``flip``, ``clip_drop``; the bound of one that was not measured is not judged.
+        measured: ``psnr``, ``ssim``, ``mae``, ``flip``, ``clip_drop``; the bound of one that was
+            not measured is not judged.
         gate: the bounds; None is no bound.
     """
     broken = []
@@ -73,7 +84,9 @@ def broken_bounds(measured: Mapping[str, float], gate: ImageGate) -> tuple[str, 
             continue
         value, likeness = measured[name], name in LIKENESSES
         if not (value >= bound if likeness else value <= bound):
-            broken.append(f"{_said(name, value, bound)} is {'under' if likeness else 'over'} {bound:g}")
+            broken.append(
+                f"{_said(name, value, bound)} is {'under' if likeness else 'over'} {bound:g}"
+            )
     return tuple(broken)
 
 
@@ -88,15 +101,18 @@ def judge_images(
 ) -> ImageJudgement:
     """Judges an arm's pictures against the baseline's, or a reference's, of the same cases.
 
-    Defects of any side, another size and a broken bound fail. Pictures that are the reference's bit by bit, or the baseline's where the
-    weights differ, mean that the optimization was lost.
+    Defects of any side, another size and a broken bound fail. Pictures that are the reference's bit
+    by bit, or the baseline's where the weights differ, mean that the optimization was lost.
 
-    A gate must tell the pictures of every other case from those of the main one: where the baseline's (or reference's) own pass it, it
-    could not have told the candidate from anything, and is powerless. So is a bound on the drop of the CLIP score that the baseline's
-    pictures keep with the prompts of others. A gate without a second case, or prompt, proves nothing, and the notes say so.
+    A gate must tell the pictures of every other case from those of the main one: where the
+    baseline's (or reference's) own pass it, it could not have told the candidate from anything, and
+    is powerless. So is a bound on the drop of the CLIP score that the baseline's pictures keep with
+    the prompts of others. A gate without a second case, or prompt, proves nothing, and the notes
+    say so.
 
     Args:
-        candidate: case -> whatever ``as_pictures`` takes; what it cannot take is a reason to fail, not an exception.
+        candidate: case -> whatever ``as_pictures`` takes; what it cannot take is a reason to fail,
+            not an exception.
         baseline: the same for the baseline.
         gate: bounds on the metrics, or None.
         relation: what the candidate shares with the baseline.
@@ -113,7 +129,9 @@ def judge_images(
     theirs = originals if reference is None else sound(reference, "reference", reasons)
     ours = sound({case: candidate[case] for case in common}, "", reasons)
     others = {} if reference is None else {"reference": theirs}
-    reasons += _lost(ours, others if relation == "same_weights" else others | {"baseline": originals})
+    reasons += _lost(
+        ours, others if relation == "same_weights" else others | {"baseline": originals}
+    )
     pictures = _compared(ours, theirs, gate, reasons)
     worst = {case: worst_picture(batch) for case, batch in pictures.items()}
     by_case = {case: extreme(batch) for case, batch in pictures.items()}
@@ -123,7 +141,8 @@ def judge_images(
     powerless = tuple(control.powerless for control in controls if control.powerless)
     return ImageJudgement(
         verdict="fail" if reasons else "powerless" if powerless else "pass",
-        metrics=measured | {f"control_{name}": value for name, value in controls[0].metrics.items()},
+        metrics=measured
+        | {f"control_{name}": value for name, value in controls[0].metrics.items()},
         reasons=tuple(reasons) or powerless,
         by_case={case: by_case.get(case, {}) | scores.of(case) for case in common},
         worst=worst,
@@ -137,13 +156,21 @@ def _lost(ours: Pictures, others: Mapping[str, Pictures]) -> list[str]:
     """Cases whose pictures are those of an arm they must differ from: role -> its pictures."""
     reasons = []
     for case, drawn in ours.items():
-        twins = [f"the {role}" for role, pictures in others.items() if case in pictures and np.array_equal(drawn, pictures[case])]
+        twins = [
+            f"the {role}"
+            for role, pictures in others.items()
+            if case in pictures and np.array_equal(drawn, pictures[case])
+        ]
         if twins:
-            reasons.append(f"{case}: identical to {' and '.join(twins)}, bit by bit: the optimization was lost")
+            reasons.append(
+                f"{case}: identical to {' and '.join(twins)}, bit by bit: the optimization was lost"
+            )
     return reasons
 
 
-def _compared(ours: Pictures, theirs: Pictures, gate: ImageGate, reasons: list[str]) -> dict[Case, list[dict[str, float]]]:
+def _compared(
+    ours: Pictures, theirs: Pictures, gate: ImageGate, reasons: list[str]
+) -> dict[Case, list[dict[str, float]]]:
     """The metrics of every picture of the cases that both sides have; what cannot be compared goes to the reasons."""
     found = {}
     for case in sorted(ours.keys() & theirs.keys()):
@@ -176,16 +203,29 @@ def _picture_control(theirs: Pictures, gate: ImageGate, role: str) -> _Control:
         return _Control()
     # The main case comes first: the smallest seed without a prompt.
     cases = sorted(theirs, key=lambda case: (case.prompt != "", case))
-    compared = {other: _control_metrics(theirs[other], theirs[cases[0]], gate) for other in cases[1:]}
+    compared = {
+        other: _control_metrics(theirs[other], theirs[cases[0]], gate) for other in cases[1:]
+    }
     found = {other: values for other, values in compared.items() if values}
     if not found:
-        return _Control(note="the picture gate has no negative control: it takes two cases, both sound and of one size")
-    main, other = cases[0], max(found, key=lambda case: (not broken_bounds(found[case], gate), found[case]["psnr"]))
+        return _Control(
+            note=(
+                "the picture gate has no negative control: it takes two cases, both sound and of"
+                " one size"
+            )
+        )
+    main, other = (
+        cases[0],
+        max(found, key=lambda case: (not broken_bounds(found[case], gate), found[case]["psnr"])),
+    )
     values = found[other]
     if broken_bounds(values, gate):
         return _Control(metrics=values, cases=(main, other))
     said = ", ".join(_said(name, values[name]) for name in _OF_PICTURES)
-    powerless = f"gate has no power: the {role} of {other} passes it against {main} ({said}): tighten its bounds"
+    powerless = (
+        f"gate has no power: the {role} of {other} passes it against {main} ({said}): tighten its"
+        " bounds"
+    )
     return _Control(powerless, metrics=values, cases=(main, other))
 
 
@@ -204,13 +244,15 @@ def _clip_control(measured: Mapping[str, float], gate: ImageGate) -> _Control:
     if gate.clip_drop is None or "clip_drop" not in measured:
         return _Control()
     if "control_clip_drop" not in measured:
-        return _Control(note="the bound on the CLIP score has no negative control: it takes two prompts")
+        return _Control(
+            note="the bound on the CLIP score has no negative control: it takes two prompts"
+        )
     drop = measured["control_clip_drop"]
     if drop > gate.clip_drop:
         return _Control()
     return _Control(
-        f"gate has no power: with the prompt of another case the baseline's CLIP score drops by {_apart(drop, gate.clip_drop, 3)}, "
-        f"which {gate.clip_drop:g} allows: tighten the bound"
+        "gate has no power: with the prompt of another case the baseline's CLIP score drops by"
+        f" {_apart(drop, gate.clip_drop, 3)}, which {gate.clip_drop:g} allows: tighten the bound"
     )
 
 

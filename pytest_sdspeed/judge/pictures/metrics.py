@@ -23,42 +23,64 @@ LIKENESSES = ("psnr", "ssim")
 """The metrics of which more is better; of the others, less is."""
 
 NOT_FINITE = (255, 0, 255)
-"""What an error map shows where there is nothing to compare: magenta, which the magma colors lack."""
+"""What an error map shows where there is nothing to compare: magenta, which the magma colors
+lack."""
 
 _SSIM_WINDOW = 7
 _SSIM_LEAST = 3
 
 
-def metrics(candidate: np.ndarray, baseline: np.ndarray, *, every_flip: bool = True) -> dict[str, float]:
+def metrics(
+    candidate: np.ndarray, baseline: np.ndarray, *, every_flip: bool = True
+) -> dict[str, float]:
     """How far pictures are from the baseline's, each value the worst over the batch; see ``by_picture`` for what each is."""
     return extreme(by_picture(candidate, baseline, every_flip=every_flip))
 
 
-def by_picture(candidate: np.ndarray, baseline: np.ndarray, *, every_flip: bool = True) -> list[dict[str, float]]:
+def by_picture(
+    candidate: np.ndarray, baseline: np.ndarray, *, every_flip: bool = True
+) -> list[dict[str, float]]:
     """How far each picture of a batch is from its counterpart.
 
-    PSNR is ``10 log10(1 / mean squared difference)``, at most ``PSNR_CAP``. SSIM (Wang et al. 2004) is scikit-image's with its defaults, a
-    uniform 7x7 window and the sample covariance, averaged over the channels; pictures under 7 pixels take the largest odd window that fits.
-    FLIP (Andersson et al. 2020) is flip-evaluator's for low dynamic range at its default 67 pixels per degree, averaged over the pixels.
+    PSNR is ``10 log10(1 / mean squared difference)``, at most ``PSNR_CAP``. SSIM (Wang et al. 2004)
+    is scikit-image's with its defaults, a uniform 7x7 window and the sample covariance, averaged
+    over the channels; pictures under 7 pixels take the largest odd window that fits. FLIP
+    (Andersson et al. 2020) is flip-evaluator's for low dynamic range at its default 67 pixels per
+    degree, averaged over the pixels.
 
     Args:
-        candidate: float array (N, H, W, 3) in [0, 1]. A picture with a value that is not finite has no metric but NaN.
+        candidate: float array (N, H, W, 3) in [0, 1]. A picture with a value that is not finite has
+            no metric but NaN.
         baseline: the same, of the same shape.
-        every_flip: compute FLIP of every picture. It takes ten times as long as SSIM, 0.65 s at 512x512 on one core: where no bound is put
-            on it, the batch's worst picture by PSNR, which is the one to be shown, is enough.
+        every_flip: compute FLIP of every picture. It takes ten times as long as SSIM, 0.65 s at
+            512x512 on one core: where no bound is put on it, the batch's worst picture by PSNR,
+            which is the one to be shown, is enough.
 
     Returns:
-        For each picture ``psnr`` in dB, ``ssim`` in [-1, 1], ``mae`` as a fraction of the full range, ``flip`` in [0, 1].
+        For each picture ``psnr`` in dB, ``ssim`` in [-1, 1], ``mae`` as a fraction of the full
+        range, ``flip`` in [0, 1].
 
     Raises:
-        PictureError: if the shapes differ, or a side has fewer than 3 pixels, for which SSIM is not defined.
+        PictureError: if the shapes differ, or a side has fewer than 3 pixels, for which SSIM is not
+            defined.
     """
     if candidate.shape != baseline.shape:
-        raise PictureError(f"pictures of another size: {candidate.shape}, compared with {baseline.shape}")
+        raise PictureError(
+            f"pictures of another size: {candidate.shape}, compared with {baseline.shape}"
+        )
     if min(candidate.shape[1:3]) < _SSIM_LEAST:
-        raise PictureError(f"pictures of shape {candidate.shape} are too small to compare; valid: {_SSIM_LEAST} pixels a side or more")
-    pairs = [(ours.astype(np.float64), theirs.astype(np.float64)) for ours, theirs in zip(candidate, baseline, strict=True)]
-    found = [{"psnr": _psnr(*pair), "ssim": _ssim(*pair), "mae": float(np.abs(pair[0] - pair[1]).mean())} for pair in pairs]
+        raise PictureError(
+            f"pictures of shape {candidate.shape} are too small to compare; valid: {_SSIM_LEAST}"
+            " pixels a side or more"
+        )
+    pairs = [
+        (ours.astype(np.float64), theirs.astype(np.float64))
+        for ours, theirs in zip(candidate, baseline, strict=True)
+    ]
+    found = [
+        {"psnr": _psnr(*pair), "ssim": _ssim(*pair), "mae": float(np.abs(pair[0] - pair[1]).mean())}
+        for pair in pairs
+    ]
     shown = worst_picture(found)
     for index, values in enumerate(found):
         if every_flip or index == shown:
@@ -91,16 +113,20 @@ def error_map(candidate: np.ndarray, baseline: np.ndarray) -> np.ndarray:
         baseline: the same, of the same shape.
 
     Returns:
-        uint8 array (H, W, 3). A pixel with a value that is not finite, on either side, is ``NOT_FINITE``; it counts as equal, so that the
-        pixels around it show their own error alone.
+        uint8 array (H, W, 3). A pixel with a value that is not finite, on either side, is
+        ``NOT_FINITE``; it counts as equal, so that the pixels around it show their own error alone.
 
     Raises:
         PictureError: if the shapes differ.
     """
     if candidate.shape != baseline.shape:
-        raise PictureError(f"pictures of another size: {candidate.shape}, compared with {baseline.shape}")
+        raise PictureError(
+            f"pictures of another size: {candidate.shape}, compared with {baseline.shape}"
+        )
     finite = (np.isfinite(candidate) & np.isfinite(baseline)).all(axis=-1, keepdims=True)
-    ours, theirs = (np.where(finite, picture, 0).astype(np.float32) for picture in (candidate, baseline))
+    ours, theirs = (
+        np.where(finite, picture, 0).astype(np.float32) for picture in (candidate, baseline)
+    )
     colors, _, _ = flip_evaluator.evaluate(theirs, ours, "LDR", applyMagma=True)
     return np.where(finite, np.round(colors * 255), NOT_FINITE).astype(np.uint8)
 
@@ -113,12 +139,16 @@ def _psnr(ours: np.ndarray, theirs: np.ndarray) -> float:
 def _ssim(ours: np.ndarray, theirs: np.ndarray) -> float:
     least = min(ours.shape[:2])
     window = min(_SSIM_WINDOW, least if least % 2 else least - 1)
-    return float(structural_similarity(ours, theirs, win_size=window, channel_axis=-1, data_range=1.0))
+    return float(
+        structural_similarity(ours, theirs, win_size=window, channel_axis=-1, data_range=1.0)
+    )
 
 
 def _flip(ours: np.ndarray, theirs: np.ndarray) -> float:
     # The evaluator takes what is not finite for no error.
     if not (np.isfinite(ours).all() and np.isfinite(theirs).all()):
         return float("nan")
-    _, error, _ = flip_evaluator.evaluate(theirs.astype(np.float32), ours.astype(np.float32), "LDR", applyMagma=False)
+    _, error, _ = flip_evaluator.evaluate(
+        theirs.astype(np.float32), ours.astype(np.float32), "LDR", applyMagma=False
+    )
     return float(error)

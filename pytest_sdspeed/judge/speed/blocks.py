@@ -1,9 +1,11 @@
 """What one block says: the log speed-up of a candidate over its baseline, from pairs of slots.
 
-Every arm has its slots in pairs, mirror images of each other in the block's palindrome. The mean of a pair's logs is what drift leaves alone.
-A stall (a slot of twenty times its usual length, on a shared machine) ruins that mean, so a pair whose slots disagree wildly counts as its
-faster slot alone: contention only slows. How wildly is told by the differences inside the pairs, which say nothing about which arm is
-faster. So the speed-up is that of usual generations: what slows an arm in a minority of its slots, its own doing or not, does not count.
+Every arm has its slots in pairs, mirror images of each other in the block's palindrome. The mean of
+a pair's logs is what drift leaves alone. A stall (a slot of twenty times its usual length, on a
+shared machine) ruins that mean, so a pair whose slots disagree wildly counts as its faster slot
+alone: contention only slows. How wildly is told by the differences inside the pairs, which say
+nothing about which arm is faster. So the speed-up is that of usual generations: what slows an arm
+in a minority of its slots, its own doing or not, does not count.
 """
 
 from __future__ import annotations
@@ -25,33 +27,40 @@ if TYPE_CHECKING:
 GUARD = 4.0
 """A pair is disturbed if its slots differ by more than this many standard deviations of a slot.
 
-Undisturbed normal slots differ so much once in 214 pairs. A smaller guard trims what is normal, a larger one lets x1.3 spikes through."""
+Undisturbed normal slots differ so much once in 214 pairs. A smaller guard trims what is normal, a
+larger one lets x1.3 spikes through."""
 
 _MEDIAN_DIFFERENCE = 0.9538725524089
-"""Median of the absolute difference of two standard normal values: sqrt(2) times the normal quantile of 3/4."""
+"""Median of the absolute difference of two standard normal values: sqrt(2) times the normal
+quantile of 3/4."""
 
 
 def block_ratios(baseline: ArrayLike, candidate: ArrayLike) -> FloatArray:
     """The log speed-up of every block: mean location of the baseline's pairs minus that of the candidate's.
 
-    A pair's location is the mean of its log durations, or the log of its faster slot where the pair is disturbed (``GUARD``). The standard
-    deviation of a slot is estimated for each arm by the median absolute difference inside its pairs, and the larger of both holds for both:
-    an arm that is noisier than the other is not mistaken for one with stalls. Of two arms of unlike noise the noisier one is favoured by about
-    2% of its deviation.
+    A pair's location is the mean of its log durations, or the log of its faster slot where the pair
+    is disturbed (``GUARD``). The standard deviation of a slot is estimated for each arm by the
+    median absolute difference inside its pairs, and the larger of both holds for both: an arm that
+    is noisier than the other is not mistaken for one with stalls. Of two arms of unlike noise the
+    noisier one is favoured by about 2% of its deviation.
 
     Args:
         baseline: durations in seconds, shape (..., blocks, pairs, 2).
         candidate: the same blocks in the same order; the number of pairs in a block may differ.
 
     Returns:
-        Natural logs, shape (..., blocks); above 0 the candidate is faster. Swapping the arms changes the sign and nothing else.
+        Natural logs, shape (..., blocks); above 0 the candidate is faster. Swapping the arms
+        changes the sign and nothing else.
 
     Raises:
         ValueError: if shapes do not fit, or a duration is not a positive finite number.
     """
     ours, theirs = _logs(baseline), _logs(candidate)
     if ours.shape[:-2] != theirs.shape[:-2]:
-        raise ValueError(f"blocks are paired, but the baseline has {ours.shape[:-2]} and the candidate {theirs.shape[:-2]}")
+        raise ValueError(
+            f"blocks are paired, but the baseline has {ours.shape[:-2]} and the candidate"
+            f" {theirs.shape[:-2]}"
+        )
     limit = GUARD * np.maximum(_slot_deviation(ours), _slot_deviation(theirs))
     ratios: FloatArray = _locations(ours, limit).mean(-1) - _locations(theirs, limit).mean(-1)
     return ratios
@@ -60,7 +69,9 @@ def block_ratios(baseline: ArrayLike, candidate: ArrayLike) -> FloatArray:
 def _logs(durations: ArrayLike) -> FloatArray:
     array = np.asarray(durations, dtype=np.float64)
     if array.ndim < 3 or array.shape[-1] != 2 or not array.size:  # noqa: PLR2004 - blocks, pairs, both slots
-        raise ValueError(f"durations have shape {array.shape}; valid: (..., blocks, pairs, 2), none of them 0")
+        raise ValueError(
+            f"durations have shape {array.shape}; valid: (..., blocks, pairs, 2), none of them 0"
+        )
     if not (np.isfinite(array).all() and (array > 0).all()):
         wrong = array[~(np.isfinite(array) & (array > 0))][0]
         raise ValueError(f"a slot lasted {wrong} s; valid: positive and finite")
@@ -82,7 +93,9 @@ def _locations(logs: FloatArray, limit: FloatArray) -> FloatArray:
     return found
 
 
-def latencies(samples_s: Mapping[str, Sequence[Sequence[float]]], name: str, base: str) -> tuple[float, float]:
+def latencies(
+    samples_s: Mapping[str, Sequence[Sequence[float]]], name: str, base: str
+) -> tuple[float, float]:
     """Median latency of an arm and of its baseline, seconds; the control's slots are the baseline's.
 
     Args:
@@ -90,7 +103,9 @@ def latencies(samples_s: Mapping[str, Sequence[Sequence[float]]], name: str, bas
         name: of the arm.
         base: of its baseline, which may be the arm itself.
     """
-    return _median(samples_s[name], samples_s[CONTROL] if name == base else ()), _median(samples_s[base], samples_s[CONTROL])
+    return _median(samples_s[name], samples_s[CONTROL] if name == base else ()), _median(
+        samples_s[base], samples_s[CONTROL]
+    )
 
 
 def _median(*pairs: Sequence[Sequence[float]]) -> float:

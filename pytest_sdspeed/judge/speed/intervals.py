@@ -1,6 +1,7 @@
 """Is it faster? The speed-up with its interval, what it says about a floor, and the A/A control.
 
-The sample is the block, never the slot: one log ratio per block, baseline over candidate, so that above 0 the candidate is faster.
+The sample is the block, never the slot: one log ratio per block, baseline over candidate, so that
+above 0 the candidate is faster.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
     Pairs = Sequence[Sequence[float]]
 
 CONTROL_ERROR = 0.009
-"""Probability that the A/A controls of a run break without cause, over all its campaigns together: 1% less a margin for dependent blocks."""
+"""Probability that the A/A controls of a run break without cause, over all its campaigns together:
+1% less a margin for dependent blocks."""
 
 POWER = 0.9
-"""Share of campaigns that shall decide, wherever it is said what so many blocks can tell or how many are needed."""
+"""Share of campaigns that shall decide, wherever it is said what so many blocks can tell or how
+many are needed."""
 
 _POWER_QUANTILE = statistics.NormalDist().inv_cdf(POWER)
 _CLOCK_RESOLUTION = 1e-9
@@ -35,7 +38,8 @@ def log_ratios(baseline: Sequence[Pairs], candidate: Sequence[Pairs]) -> tuple[f
     """The log speed-up of every block, see ``blocks.block_ratios``.
 
     Args:
-        baseline: per kind of pair of the baseline (outer, inner) the [first, second] slots of every block, seconds.
+        baseline: per kind of pair of the baseline (outer, inner) the [first, second] slots of every
+            block, seconds.
         candidate: the same of the candidate.
 
     Returns:
@@ -69,7 +73,11 @@ def interval(ratios: Sequence[float], below: float, above: float | None = None) 
     """
     mean, spread = _moments(ratios)
     error = spread / math.sqrt(len(ratios))
-    return Interval(_exp(mean), _exp(mean - below * error), _exp(mean + (below if above is None else above) * error))
+    return Interval(
+        _exp(mean),
+        _exp(mean - below * error),
+        _exp(mean + (below if above is None else above) * error),
+    )
 
 
 def decide(measured: Interval, floor: float) -> Literal["pass", "fail"] | None:
@@ -97,17 +105,26 @@ def blocks_to_decide(ratios: Sequence[float], floor: float, rows: int = 1) -> in
         rows: how many rows share the error of "fail".
 
     Returns:
-        A total, not a number on top, and more than there are; None where even the last look would not tell.
+        A total, not a number on top, and more than there are; None where even the last look would
+        not tell.
 
     Raises:
-        ValueError: with fewer than two blocks, a ratio that is not finite, or a floor that is not positive.
+        ValueError: with fewer than two blocks, a ratio that is not finite, or a floor that is not
+            positive.
     """
     if not floor > 0:
         raise ValueError(f"floor is {floor}; valid: a ratio above 0")
     mean, spread = _moments(ratios)
     gap = mean - math.log(floor)
     sharing = rows if gap < 0 else 1
-    return next((look for look in stopping.later_looks(len(ratios)) if _reach(look, sharing) * spread < abs(gap)), None)
+    return next(
+        (
+            look
+            for look in stopping.later_looks(len(ratios))
+            if _reach(look, sharing) * spread < abs(gap)
+        ),
+        None,
+    )
 
 
 def resolvable(ratios: Sequence[float], blocks: int, rows: int = 1) -> float | None:
@@ -119,7 +136,8 @@ def resolvable(ratios: Sequence[float], blocks: int, rows: int = 1) -> float | N
         rows: how many rows share the error of "fail", the side that needs more.
 
     Returns:
-        A fraction: 0.03 means that a speed-up 3% below the floor fails. None where no look comes with so few blocks.
+        A fraction: 0.03 means that a speed-up 3% below the floor fails. None where no look comes
+            with so few blocks.
 
     Raises:
         ValueError: with fewer than two ratios, or one that is not finite.
@@ -132,8 +150,8 @@ def resolvable(ratios: Sequence[float], blocks: int, rows: int = 1) -> float | N
 def _reach(look: int, rows: int) -> float:
     """The distance that a look decides with probability ``POWER``, in standard deviations of a block.
 
-    A normal approximation of "mean beyond the critical value times its estimated standard error", whose estimate varies by one over twice
-    the degrees of freedom.
+    A normal approximation of "mean beyond the critical value times its estimated standard error",
+    whose estimate varies by one over twice the degrees of freedom.
     """
     critical, freedom = stopping.critical(look, rows), look - 1
     deviation = math.sqrt(1 + critical**2 / (2 * freedom))
@@ -143,9 +161,11 @@ def _reach(look: int, rows: int) -> float:
 def control_interval(first: Pairs, second: Pairs, campaigns: int = 1) -> Interval | None:
     """The A/A control: the baseline against itself, with a two-sided t interval. It should hold 1.
 
-    The confidence is that of one look: ask once, after the last block. Blocks are the sample here too: the spread of single slots would see an
-    effect sooner, and depends on slots being independent, which on a busy machine they are not. The interval is widened by 1e-9, a nanosecond in a second, so that
-    durations that differ by less than any clock resolves do not count as a difference.
+    The confidence is that of one look: ask once, after the last block. Blocks are the sample here
+    too: the spread of single slots would see an effect sooner, and depends on slots being
+    independent, which on a busy machine they are not. The interval is widened by 1e-9, a nanosecond
+    in a second, so that durations that differ by less than any clock resolves do not count as a
+    difference.
 
     Args:
         first: [first, second] slots of the baseline's outer pair in every block, seconds.
@@ -161,14 +181,22 @@ def control_interval(first: Pairs, second: Pairs, campaigns: int = 1) -> Interva
     ratios = log_ratios([first], [second])
     if len(ratios) < stopping.LEAST_BLOCKS:
         return None
-    measured = interval(ratios, -float(special.stdtrit(len(ratios) - 1, CONTROL_ERROR / campaigns / 2)))
-    return Interval(measured.speedup, measured.low * (1 - _CLOCK_RESOLUTION), measured.high * (1 + _CLOCK_RESOLUTION))
+    measured = interval(
+        ratios, -float(special.stdtrit(len(ratios) - 1, CONTROL_ERROR / campaigns / 2))
+    )
+    return Interval(
+        measured.speedup,
+        measured.low * (1 - _CLOCK_RESOLUTION),
+        measured.high * (1 + _CLOCK_RESOLUTION),
+    )
 
 
 def _moments(ratios: Sequence[float]) -> tuple[float, float]:
     """Mean and standard deviation, exactly rounded, so that neither the order of the blocks nor their number leaves a trace."""
     if len(ratios) < stopping.LEAST_BLOCKS:
-        raise ValueError(f"{len(ratios)} block(s) have no interval; valid: {stopping.LEAST_BLOCKS} or more")
+        raise ValueError(
+            f"{len(ratios)} block(s) have no interval; valid: {stopping.LEAST_BLOCKS} or more"
+        )
     values = [float(ratio) for ratio in ratios]
     if not all(map(math.isfinite, values)):
         raise ValueError("a block's log ratio is not finite")

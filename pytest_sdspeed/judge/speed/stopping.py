@@ -1,6 +1,7 @@
 """When to look, and how far from the floor a speed-up must be then: a group-sequential test whose error rates are calibrated.
 
-The looks are the same for every budget, and so are their critical values: a longer budget adds looks at the end and changes none before.
+The looks are the same for every budget, and so are their critical values: a longer budget adds
+looks at the end and changes none before.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from typing import NamedTuple
 from scipy import special
 
 ERROR_PER_SIDE = 0.005
-"""Probability of "pass", and of "fail", for a row whose speed-up sits exactly on its floor, over all looks: 1% for both together."""
+"""Probability of "pass", and of "fail", for a row whose speed-up sits exactly on its floor, over
+all looks: 1% for both together."""
 
 LEAST_BLOCKS = 2
-"""The fewest blocks that have a standard deviation, hence an interval; the first look comes later."""
+"""The fewest blocks that have a standard deviation, hence an interval; the first look comes
+later."""
 
 LAST_LOOK = 200
 """Whoever has not decided by then sits on the floor."""
@@ -35,8 +38,13 @@ class _Constants(NamedTuple):
 @functools.cache
 def _constants() -> _Constants:
     """Calibrated critical values: looks, and number of rows that share the error -> one value per look."""
-    stored = json.loads((files("pytest_sdspeed.judge.speed") / CONSTANTS).read_text(encoding="utf-8"))
-    return _Constants(tuple(stored["looks"]), {int(rows): tuple(values) for rows, values in stored["critical"].items()})
+    stored = json.loads(
+        (files("pytest_sdspeed.judge.speed") / CONSTANTS).read_text(encoding="utf-8")
+    )
+    return _Constants(
+        tuple(stored["looks"]),
+        {int(rows): tuple(values) for rows, values in stored["critical"].items()},
+    )
 
 
 def looks(blocks: int) -> tuple[int, ...]:
@@ -58,11 +66,12 @@ def affordable_blocks(max_blocks: int, block_s: float, budget_s: float) -> int:
         budget_s: what all blocks together may cost, seconds.
 
     Returns:
-        The last look that fits. Two blocks, the least that have an interval, are taken even where the budget or ``max_blocks`` denies them;
-        fewer than three decide nothing.
+        The last look that fits. Two blocks, the least that have an interval, are taken even where
+        the budget or ``max_blocks`` denies them; fewer than three decide nothing.
 
     Raises:
-        ValueError: if ``block_s`` is not positive and finite, or ``budget_s`` is negative or not a number.
+        ValueError: if ``block_s`` is not positive and finite, or ``budget_s`` is negative or not a
+            number.
     """
     if not (math.isfinite(block_s) and block_s > 0):
         raise ValueError(f"block_s is {block_s}; valid: a positive number of seconds")
@@ -74,20 +83,24 @@ def affordable_blocks(max_blocks: int, block_s: float, budget_s: float) -> int:
 def critical(blocks: int, rows: int = 1) -> float:
     """The critical t value, for ``blocks - 1`` degrees of freedom, of a look at so many blocks.
 
-    A speed-up is on one side of the floor if its t statistic (mean minus log floor, over the standard error) passes this value. The values
-    are calibrated by simulation, see ``benchmarks/studies/calibrate.py`` and the file ``critical_values.json``, for independent normal slots, two
-    pairs of the baseline and one of the candidate; ``benchmarks/studies/gate_power.py`` shows how they do under other noise.
+    A speed-up is on one side of the floor if its t statistic (mean minus log floor, over the
+    standard error) passes this value. The values are calibrated by simulation, see
+    ``benchmarks/studies/calibrate.py`` and the file ``critical_values.json``, for independent
+    normal slots, two pairs of the baseline and one of the candidate;
+    ``benchmarks/studies/gate_power.py`` shows how they do under other noise.
 
     Args:
         blocks: number of blocks, 2 or more; between two looks the later one's value is given.
-        rows: how many rows share ``ERROR_PER_SIDE``. Rounded up to a power of two; above 32 the last nominal levels are divided further, which
-            is a few percent off.
+        rows: how many rows share ``ERROR_PER_SIDE``. Rounded up to a power of two; above 32 the
+            last nominal levels are divided further, which is a few percent off.
 
     Raises:
         ValueError: if one is too small.
     """
     if blocks < LEAST_BLOCKS or rows < 1:
-        raise ValueError(f"{blocks} blocks, {rows} rows; valid: {LEAST_BLOCKS} or more blocks, 1 or more rows")
+        raise ValueError(
+            f"{blocks} blocks, {rows} rows; valid: {LEAST_BLOCKS} or more blocks, 1 or more rows"
+        )
     ladder, values = _constants()
     index = next((index for index, look in enumerate(ladder) if look >= blocks), len(ladder) - 1)
     calibrated = next((known for known in sorted(values) if known >= rows), max(values))

@@ -1,7 +1,8 @@
 """Which limits on the clocks distort a paired ratio, and how many blocks a campaign may lose to them.
 
-A block in which such a limit held is discarded whole and measured again. Only what the device says decides that, and never a duration: the blocks
-that stay are those of the unthrottled machine, in their order, so that looks after fixed numbers of them keep their error rates.
+A block in which such a limit held is discarded whole and measured again. Only what the device says
+decides that, and never a duration: the blocks that stay are those of the unthrottled machine, in
+their order, so that looks after fixed numbers of them keep their error rates.
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-DISTORTING = frozenset({"HW slowdown", "SW thermal slowdown", "HW thermal slowdown", "HW power brake"})
+DISTORTING = frozenset(
+    {"HW slowdown", "SW thermal slowdown", "HW thermal slowdown", "HW power brake"}
+)
 """Limits that hit an arm for what is not its own doing: the heat that the slots before it left, or the power supply.
 
-The software power cap is none of them. A card at full load runs into it by its own draw, and again within milliseconds of its next kernel: an
-arm that draws more power is slower on this card for every user, which is part of the ratio that is asked for."""
+The software power cap is none of them. A card at full load runs into it by its own draw, and again
+within milliseconds of its next kernel: an arm that draws more power is slower on this card for
+every user, which is part of the ratio that is asked for."""
 
 
 def distorted(reasons: Iterable[str] | None) -> bool:
@@ -26,12 +30,15 @@ def distorted(reasons: Iterable[str] | None) -> bool:
 def most_discarded(planned: int) -> int:
     """How many blocks a campaign of so many may discard: a third of them, one at least.
 
-    The device is asked between slots only. Where it throttles more often than that, it may have done so unseen in the blocks that stayed.
+    The device is asked between slots only. Where it throttles more often than that, it may have
+    done so unseen in the blocks that stayed.
     """
     return max(1, planned // 3)
 
 
-def complaint(discarded: int, planned: int, reasons: Iterable[str], clocks_mhz: Iterable[float]) -> str:
+def complaint(
+    discarded: int, planned: int, reasons: Iterable[str], clocks_mhz: Iterable[float]
+) -> str:
     """Why a campaign ended: how many blocks the GPU throttled in, by what, and at which clocks.
 
     Args:
@@ -43,4 +50,7 @@ def complaint(discarded: int, planned: int, reasons: Iterable[str], clocks_mhz: 
     seen = sorted(clocks_mhz)
     clocks = f"; SM clock {seen[0]:.0f} to {seen[-1]:.0f} MHz" if seen else ""
     distorting = ", ".join(sorted(DISTORTING.intersection(reasons)))
-    return f"the GPU throttled in {discarded} blocks, more than a third of the {planned} planned ({distorting}{clocks})"
+    return (
+        f"the GPU throttled in {discarded} blocks, more than a third of the {planned} planned"
+        f" ({distorting}{clocks})"
+    )

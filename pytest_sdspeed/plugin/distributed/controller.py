@@ -85,13 +85,16 @@ class Controller:
 
     def pytest_configure_node(self, node: Any) -> None:
         """Tell a worker its seat; one that replaces another has that one's."""
-        node.workerinput[SEAT] = tuple(next(seat for spec, seat in self._seats if spec is node.gateway.spec))
+        node.workerinput[SEAT] = tuple(
+            next(seat for spec, seat in self._seats if spec is node.gateway.spec)
+        )
 
     def pytest_xdist_node_collection_finished(self, node: Any, ids: Sequence[str]) -> None:
         """At the first worker's tests: refuse what cannot be, and where some measure, make the record's way ready and deal out campaigns.
 
         Raises:
-            pytest.UsageError: a worker says why not, or the run cannot be stored, or every worker is to run every test.
+            pytest.UsageError: a worker says why not, or the run cannot be stored, or every worker
+            is to run every test.
         """
         for problem in filter(None, map(problem_of, ids)):
             raise pytest.UsageError(problem)
@@ -102,7 +105,10 @@ class Controller:
             self._others.append((node, ids))
             return
         if self._config.getoption("dist") == "each":
-            raise pytest.UsageError("--dist=each runs every test on every worker, and a campaign is measured once: choose another --dist")
+            raise pytest.UsageError(
+                "--dist=each runs every test on every worker, and a campaign is measured once:"
+                " choose another --dist"
+            )
         from pytest_sdspeed.plugin.collecting import keep_record
         from pytest_sdspeed.plugin.distributed.scheduler import CampaignScheduling
 
@@ -160,7 +166,9 @@ class Controller:
         silent = sorted(self._gated - self._reported, key=self._order.__getitem__)
         if silent and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-            self._run.problems.append(f"sd run: nothing was heard of {', '.join(silent)}: its worker broke")
+            self._run.problems.append(
+                f"sd run: nothing was heard of {', '.join(silent)}: its worker broke"
+            )
         if self._order:
             from pytest_sdspeed.store.sending import store_received
             from pytest_sdspeed.store.whole import SESSION
@@ -169,7 +177,12 @@ class Controller:
             for _, one in self._received:
                 store_received(self._config.pluginmanager.getplugin(SESSION), one)
             measured = [(test, one.result) for test, one in self._received]
-            self._run.results += [result for _, result in sorted([*self._with_histories(measured), *self._lost], key=self._place)]
+            self._run.results += [
+                result
+                for _, result in sorted(
+                    [*self._with_histories(measured), *self._lost], key=self._place
+                )
+            ]
         return (yield)
 
     def pytest_unconfigure(self) -> None:
@@ -185,10 +198,20 @@ class Controller:
             return measured
         beside: dict[tuple[str | None, ...], dict[str, tuple[float, float]]] = {}
         for test, result in measured:
-            rows = beside.setdefault(_campaign(test, result), {result.baseline: (1.0, result.baseline_latency_s)})
+            rows = beside.setdefault(
+                _campaign(test, result), {result.baseline: (1.0, result.baseline_latency_s)}
+            )
             rows.setdefault(result.setup, (result.speedup, result.latency_s))
         return [
-            (test, replace(result, history=past.judged(result, _others(beside[_campaign(test, result)], result.setup), test)))
+            (
+                test,
+                replace(
+                    result,
+                    history=past.judged(
+                        result, _others(beside[_campaign(test, result)], result.setup), test
+                    ),
+                ),
+            )
             for test, result in measured
         ]
 
@@ -223,7 +246,13 @@ class Controller:
         run.machine = self._machines.get(worker, run.machine)
         with suppress(UnknownNameError):
             choice = run.catalog.choose(row.table, row.setup, "")
-            yield unmeasured(choice, expected_of(row.setup, choice, Expectation(), run.options), run.machine, run.options, reason)
+            yield unmeasured(
+                choice,
+                expected_of(row.setup, choice, Expectation(), run.options),
+                run.machine,
+                run.options,
+                reason,
+            )
 
 
 def _campaign(test: str, result: Result) -> tuple[str | None, ...]:

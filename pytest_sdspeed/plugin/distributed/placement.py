@@ -39,7 +39,9 @@ def seats(specs: Iterable[Any]) -> list[Seat]:
         specs: execnet's ``XSpec`` of each.
     """
     hosts = [_host(spec) for spec in specs]
-    return [Seat(host, hosts[:place].count(host), hosts.count(host)) for place, host in enumerate(hosts)]
+    return [
+        Seat(host, hosts[:place].count(host), hosts.count(host)) for place, host in enumerate(hosts)
+    ]
 
 
 def _host(spec: Any) -> str:
@@ -61,7 +63,11 @@ def visible_gpus(environ: Mapping[str, str] = os.environ) -> list[str]:
     if VISIBLE not in environ:
         return [str(index) for index in range(count)]
     named = [name.strip() for name in environ[VISIBLE].split(",")]
-    return [name for place, name in enumerate(named) if name and (place < count or name.startswith("MIG-"))]
+    return [
+        name
+        for place, name in enumerate(named)
+        if name and (place < count or name.startswith("MIG-"))
+    ]
 
 
 def assign_gpus(specs: Sequence[Any], local_gpus: Callable[[], Sequence[str]]) -> None:
@@ -69,7 +75,8 @@ def assign_gpus(specs: Sequence[Any], local_gpus: Callable[[], Sequence[str]]) -
 
     Args:
         specs: execnet's ``XSpec`` of each worker.
-        local_gpus: asked for this host's GPUs where workers of this host need one. On other hosts they are numbered from 0.
+        local_gpus: asked for this host's GPUs where workers of this host need one. On other hosts
+            they are numbered from 0.
 
     Raises:
         FleetError: there are more local workers than GPUs.
@@ -83,8 +90,8 @@ def assign_gpus(specs: Sequence[Any], local_gpus: Callable[[], Sequence[str]]) -
         free = [gpu for gpu in local_gpus() if gpu not in taken]
         if seat.workers > len(free):
             raise FleetError(
-                f"{seat.workers} workers for {_counted(len(free), 'visible GPU')}: two on one would disturb each other: "
-                f"run with -n {max(1, len(free))} or -n auto"
+                f"{seat.workers} workers for {_counted(len(free), 'visible GPU')}: two on one would"
+                f" disturb each other: run with -n {max(1, len(free))} or -n auto"
             )
         spec.env[VISIBLE] = free[seat.number]
 
@@ -101,8 +108,8 @@ def cores(allowed: Collection[int], siblings: Callable[[int], str]) -> list[tupl
 
     Args:
         allowed: numbers of the processors this process may use.
-        siblings: processor -> the processors of its core as Linux lists them (``0,4`` or ``0-1``), "" where that is unknown: it is then a
-            core of its own.
+        siblings: processor -> the processors of its core as Linux lists them (``0,4`` or ``0-1``),
+            "" where that is unknown: it is then a core of its own.
     """
     found: dict[int, list[int]] = {}
     for processor in sorted(allowed):
@@ -125,10 +132,14 @@ def share(found: Sequence[tuple[int, ...]], seat: Seat) -> Sequence[tuple[int, .
     each = len(found) // seat.workers
     if not each:
         processors = sum(map(len, found))
-        threads = "" if processors == len(found) else f" ({processors} processors: hyper-threads share a core)"
+        threads = (
+            ""
+            if processors == len(found)
+            else f" ({processors} processors: hyper-threads share a core)"
+        )
         raise FleetError(
-            f"{seat.workers} workers for {_counted(len(found), 'core')}{threads}: two on one would disturb each other: "
-            f"run with -n {len(found)} or fewer"
+            f"{seat.workers} workers for {_counted(len(found), 'core')}{threads}: two on one would"
+            f" disturb each other: run with -n {len(found)} or fewer"
         )
     return found[seat.number * each :][:each]
 
@@ -145,7 +156,10 @@ def pin(seat: Seat) -> str:
         FleetError: there are too few cores, or this system does not pin.
     """
     if not hasattr(os, "sched_setaffinity") or not _TASKS.is_dir():
-        raise FleetError("workers cannot be pinned to cores on this system, and would disturb each other: run without -n")
+        raise FleetError(
+            "workers cannot be pinned to cores on this system, and would disturb each other: run"
+            " without -n"
+        )
     mine = share(cores(os.sched_getaffinity(0), _siblings), seat)
     for task in _TASKS.iterdir():
         # A thread may end meanwhile.
@@ -155,11 +169,16 @@ def pin(seat: Seat) -> str:
     import torch
 
     torch.set_num_threads(len(mine))
-    return f"measured by one of {_counted(seat.workers, 'worker')}, on {_counted(len(mine), 'core')} of its own"
+    return (
+        f"measured by one of {_counted(seat.workers, 'worker')}, on {_counted(len(mine), 'core')}"
+        " of its own"
+    )
 
 
 def _siblings(processor: int) -> str:
     try:
-        return (_TOPOLOGY / f"cpu{processor}" / "topology" / "thread_siblings_list").read_text(encoding="ascii")
+        return (_TOPOLOGY / f"cpu{processor}" / "topology" / "thread_siblings_list").read_text(
+            encoding="ascii"
+        )
     except OSError:
         return ""

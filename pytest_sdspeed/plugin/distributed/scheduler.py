@@ -8,7 +8,11 @@ from xdist.scheduler import LoadFileScheduling, LoadGroupScheduling, LoadScopeSc
 
 from pytest_sdspeed.plugin.distributed.tags import read
 
-_RULES = {"loadscope": LoadScopeScheduling, "loadfile": LoadFileScheduling, "loadgroup": LoadGroupScheduling}
+_RULES = {
+    "loadscope": LoadScopeScheduling,
+    "loadfile": LoadFileScheduling,
+    "loadgroup": LoadGroupScheduling,
+}
 """Of ``--dist``, those that keep tests together."""
 
 
@@ -21,7 +25,8 @@ class CampaignScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist is
         nodes: workers that are ready.
 
     Attributes:
-        lost: tagged ids of the tests that went down with the latest worker that did, that which it ran first.
+        lost: tagged ids of the tests that went down with the latest worker that did, that which it
+            ran first.
     """
 
     def __init__(self, config: Any, log: Any, nodes: list[Any]) -> None:
@@ -38,11 +43,12 @@ class CampaignScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist is
         return self._rule._split_scope(self, nodeid) if self._rule else nodeid  # noqa: SLF001 - xdist's documented way to group
 
     def _reschedule(self, node: Any) -> None:
-        # One that has just started has nothing to be told by yet: it is given work when it has collected.
+        # One that has just started has nothing to be told by yet: it is given work when it has
+        # collected.
         if node.shutting_down or node not in self.registered_collections:
             return
-        # A worker waits with its last test for what comes after it. What it gets before that waits behind a campaign, which lasts long,
-        # while other workers may be idle.
+        # A worker waits with its last test for what comes after it. What it gets before that waits
+        # behind a campaign, which lasts long, while other workers may be idle.
         if self.workqueue and self._pending_of(self.assigned_work[node]) > 1:
             return
         super()._reschedule(node)
@@ -50,14 +56,20 @@ class CampaignScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist is
     def remove_node(self, node: Any) -> str | None:
         """Take a worker out that ended.
 
-        What it had not begun is left to others, and so is the rest of an open group that is no campaign. That of an open campaign is lost.
+        What it had not begun is left to others, and so is the rest of an open group that is no
+        campaign. That of an open campaign is lost.
 
         Returns:
             The test it ran when it ended, or None where it had none.
         """
-        left = {scope: tests for scope, tests in self.assigned_work.pop(node).items() if not all(tests.values())}
+        left = {
+            scope: tests
+            for scope, tests in self.assigned_work.pop(node).items()
+            if not all(tests.values())
+        }
         if self.collection is None:
-            # The tests are dealt out when as many have collected as there are workers, of which it is none any more.
+            # The tests are dealt out when as many have collected as there are workers, of which it
+            # is none any more.
             self.registered_collections.pop(node, None)
         if not left:
             return None

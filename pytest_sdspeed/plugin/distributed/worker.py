@@ -37,14 +37,21 @@ class Worker:
     def pytest_collection_finish(self, session: pytest.Session) -> Generator[None, None, None]:
         """Tag the ids of tests that measure, while xdist sends them: afterwards they have those of tests that run in one process."""
         items = session.items
-        names = dict(self._tags(items, [item for item in items if is_gated(item) and not item.get_closest_marker("skip")]))
+        names = dict(
+            self._tags(
+                items,
+                [item for item in items if is_gated(item) and not item.get_closest_marker("skip")],
+            )
+        )
         session.items = [_Renamed(item, names[item]) if item in names else item for item in items]  # type: ignore[misc]
         try:
             yield
         finally:
             session.items = items
 
-    def _tags(self, items: list[pytest.Item], gated: list[pytest.Item]) -> Iterator[tuple[pytest.Item, str]]:
+    def _tags(
+        self, items: list[pytest.Item], gated: list[pytest.Item]
+    ) -> Iterator[tuple[pytest.Item, str]]:
         problems: list[str] = [*self._config.stash[PROBLEMS]]
         if gated and not problems:
             from pytest_sdspeed.store.benchmark import measuring_is_off
@@ -57,7 +64,10 @@ class Worker:
             except FleetError as error:
                 problems.append(str(error))
         if problems:
-            yield from ((item, with_problem(item.nodeid, "\n".join(dict.fromkeys(problems)))) for item in items[:1])
+            yield from (
+                (item, with_problem(item.nodeid, "\n".join(dict.fromkeys(problems))))
+                for item in items[:1]
+            )
         else:
             yield from ((item, tagged(item.nodeid, self._tag(item))) for item in gated)
 
@@ -66,7 +76,9 @@ class Worker:
         from pytest_sdspeed.store.sending import without_warning
         from pytest_sdspeed.store.whole import SESSION
 
-        if all(is_gated(item) or "benchmark" not in getattr(item, "fixturenames", ()) for item in items):
+        if all(
+            is_gated(item) or "benchmark" not in getattr(item, "fixturenames", ()) for item in items
+        ):
             without_warning(self._config.pluginmanager.getplugin(SESSION))
 
     def _take_cores(self) -> None:
@@ -81,11 +93,16 @@ class Worker:
         expectation, catalog = expectation_of(item), run_of(self._config).catalog
         if not expectation.is_documented:
             return Tag()
-        rows = [Tag(*catalog.shared_by_devices(expectation.table, name), name) for name in sorted(setups_of(item) & catalog.setup_names())]
+        rows = [
+            Tag(*catalog.shared_by_devices(expectation.table, name), name)
+            for name in sorted(setups_of(item) & catalog.setup_names())
+        ]
         return min(rows, key=lambda row: row.setup == row.baseline, default=Tag())
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, Any, Any]:
         """Add to the reports of a test that measures on which machine it will, and what it measured."""
         report = yield
         if is_gated(item) and call.when == "setup" and report.passed:
@@ -110,12 +127,20 @@ class _Renamed:
 def packed_machine(machine: Machine) -> dict[str, Any]:
     """A machine as builtins; see ``machine_of``."""
     facts = asdict(machine)
-    return facts | {"features": sorted(machine.features), "notes": list(machine.notes), "capability": list(machine.capability or ())}
+    return facts | {
+        "features": sorted(machine.features),
+        "notes": list(machine.notes),
+        "capability": list(machine.capability or ()),
+    }
 
 
 def machine_of(sent: Mapping[str, Any]) -> Machine:
     """The machine that a worker measures on, from what it sent."""
     from pytest_sdspeed.model import Machine
 
-    lists = {"features": frozenset(sent["features"]), "notes": tuple(sent["notes"]), "capability": tuple(sent["capability"]) or None}
+    lists = {
+        "features": frozenset(sent["features"]),
+        "notes": tuple(sent["notes"]),
+        "capability": tuple(sent["capability"]) or None,
+    }
     return Machine(**{**sent, **lists})

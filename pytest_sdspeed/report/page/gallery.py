@@ -55,7 +55,10 @@ class Picture(NamedTuple):
     @property
     def about(self) -> str:
         """What became of it on the way into the page."""
-        (width, height), (original_width, original_height) = self.thumbnail.size, self.thumbnail.original
+        (width, height), (original_width, original_height) = (
+            self.thumbnail.size,
+            self.thumbnail.original,
+        )
         if self.thumbnail.lossless:
             return f"{width} x {height} pixels, lossless"
         return f"{width} x {height} pixels, compressed, of {original_width} x {original_height}"
@@ -97,7 +100,9 @@ class Gallery:
         groups: dict[tuple[int, str, int], list[tuple[Result, Exhibit]]] = {}
         for result in results:
             for exhibit in result.exhibits:
-                groups.setdefault((exhibit.seed, exhibit.prompt, exhibit.index), []).append((result, exhibit))
+                groups.setdefault((exhibit.seed, exhibit.prompt, exhibit.index), []).append(
+                    (result, exhibit)
+                )
         appeared = list(dict.fromkeys((seed, prompt) for seed, prompt, _ in groups))
         order = sorted(groups, key=lambda key: (appeared.index(key[:2]), key[2]))
         return [self._case(groups[key]) for key in order]
@@ -105,13 +110,24 @@ class Gallery:
     def _case(self, group: list[tuple[Result, Exhibit]]) -> CaseShown:
         result, exhibit = group[0]
         case = CaseShown(_case_title(result, exhibit), exhibit.prompt)
-        shared = next((exhibit.pictures["baseline"] for _, exhibit in group if "baseline" in exhibit.pictures), None)
+        shared = next(
+            (
+                exhibit.pictures["baseline"]
+                for _, exhibit in group
+                if "baseline" in exhibit.pictures
+            ),
+            None,
+        )
         if shared is not None:
-            case.baseline = self._picture(shared, "baseline", f"{result.baseline}: baseline, {case.title}")
+            case.baseline = self._picture(
+                shared, "baseline", f"{result.baseline}: baseline, {case.title}"
+            )
         case.entries = [*self._candidates(group, shared), *self._controls(group)]
         return case
 
-    def _candidates(self, group: list[tuple[Result, Exhibit]], shared: bytes | None) -> Iterator[Entry]:
+    def _candidates(
+        self, group: list[tuple[Result, Exhibit]], shared: bytes | None
+    ) -> Iterator[Entry]:
         shown = set()
         for result, exhibit in group:
             key = (result.setup, *exhibit.pictures.values())
@@ -119,7 +135,11 @@ class Gallery:
                 continue
             shown.add(key)
             own = exhibit.pictures.get("baseline", shared)
-            before = [self._picture(own, "its baseline", f"{result.baseline}, as {result.setup} met it")] if own and own != shared else []
+            before = (
+                [self._picture(own, "its baseline", f"{result.baseline}, as {result.setup} met it")]
+                if own and own != shared
+                else []
+            )
             roles = self._roles(exhibit, result.setup, _case_title(result, exhibit))
             yield Entry(result.setup, [*before, *roles], _lines(exhibit))
 
@@ -134,8 +154,16 @@ class Gallery:
             for result, _ in together:
                 said.setdefault(_CONTROL_SAYS[result.image_verdict], {})[result.setup] = None
             first, exhibit = together[0]
-            lines = [*_lines(exhibit), *(f"{', '.join(setups)}: {words}" for words, setups in said.items())]
-            yield Entry("negative control", self._roles(exhibit, "negative control", _case_title(first, exhibit)), lines, control=True)
+            lines = [
+                *_lines(exhibit),
+                *(f"{', '.join(setups)}: {words}" for words, setups in said.items()),
+            ]
+            yield Entry(
+                "negative control",
+                self._roles(exhibit, "negative control", _case_title(first, exhibit)),
+                lines,
+                control=True,
+            )
 
     def _roles(self, exhibit: Exhibit, owner: str, title: str) -> list[Picture]:
         labels = _ROLES | ({"candidate": "other case"} if exhibit.control else {})
@@ -153,7 +181,9 @@ class Gallery:
 
 def _case_title(result: Result, exhibit: Exhibit) -> str:
     several = exhibit.index or (result.recipe is not None and result.recipe.images > 1)
-    return f"seed {exhibit.seed}" + (f", picture {exhibit.index + 1} of the batch" if several else "")
+    return f"seed {exhibit.seed}" + (
+        f", picture {exhibit.index + 1} of the batch" if several else ""
+    )
 
 
 def _lines(exhibit: Exhibit) -> list[str]:
@@ -163,4 +193,8 @@ def _lines(exhibit: Exhibit) -> list[str]:
 
 
 def _metric(name: str, value: float) -> str:
-    return _METRICS[name].format(value) if name in _METRICS else f"{name.replace('_', ' ')} {value:.4g}"
+    return (
+        _METRICS[name].format(value)
+        if name in _METRICS
+        else f"{name.replace('_', ' ')} {value:.4g}"
+    )

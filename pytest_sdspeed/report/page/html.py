@@ -44,7 +44,11 @@ class Row:
     @property
     def speedup(self) -> str:
         """The measured ratio, unrounded; "" where it is not finite or no test asked for the row."""
-        return repr(float(self.result.speedup)) if self.result and math.isfinite(self.result.speedup) else ""
+        return (
+            repr(float(self.result.speedup))
+            if self.result and math.isfinite(self.result.speedup)
+            else ""
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +67,11 @@ class Campaign:
     past: Sequence[PastShown]
 
 
-def page(results: Sequence[Result], facts: Mapping[str, str] = _NO_FACTS, histories: Sequence[History] = ()) -> str:
+def page(
+    results: Sequence[Result],
+    facts: Mapping[str, str] = _NO_FACTS,
+    histories: Sequence[History] = (),
+) -> str:
     """The whole page, verdicts that need attention first.
 
     Args:
@@ -71,12 +79,21 @@ def page(results: Sequence[Result], facts: Mapping[str, str] = _NO_FACTS, histor
         facts: label -> value, about the machine and the run.
         histories: of these rows and of any others.
     """
-    gallery = Gallery(thumbnails(picture for result in results for exhibit in result.exhibits for picture in exhibit.pictures.values()))
+    gallery = Gallery(
+        thumbnails(
+            picture
+            for result in results
+            for exhibit in result.exhibits
+            for picture in exhibit.pictures.values()
+        )
+    )
     groups = text.campaigns(results)
     with house_style():
         campaigns = [
             _campaign(f"campaign-{number}", group, own, gallery)
-            for number, (group, own) in enumerate(zip(groups, past.of_campaigns(groups, histories), strict=True), start=1)
+            for number, (group, own) in enumerate(
+                zip(groups, past.of_campaigns(groups, histories), strict=True), start=1
+            )
         ]
         elsewhere = past.elsewhere(groups, histories)
     script = _part("page.js")
@@ -88,7 +105,11 @@ def page(results: Sequence[Result], facts: Mapping[str, str] = _NO_FACTS, histor
             headline=_headline(results) if results or not histories else _past_headline(histories),
             results=results,
             attention=text.attention(results),
-            slower=[history for campaign in campaigns for history in slower(shown.history for shown in campaign.past)],
+            slower=[
+                history
+                for campaign in campaigns
+                for history in slower(shown.history for shown in campaign.past)
+            ],
             past_message=message,
             remarks=text.remarks(results),
             campaigns=campaigns,
@@ -96,8 +117,15 @@ def page(results: Sequence[Result], facts: Mapping[str, str] = _NO_FACTS, histor
             past_columns=past.COLUMNS,
             kind_of=kind,
             stage_names=stage_names,
-            machine=[*((label, value) for label, value in _machine(results) if label not in facts), *facts.items()],
-            telemetry=[(text.name([result]), result.setup, ", ".join(_flat(result.telemetry))) for result in results if result.telemetry],
+            machine=[
+                *((label, value) for label, value in _machine(results) if label not in facts),
+                *facts.items(),
+            ],
+            telemetry=[
+                (text.name([result]), result.setup, ", ".join(_flat(result.telemetry)))
+                for result in results
+                if result.telemetry
+            ],
             style=_part("page.css"),
             script=script,
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -112,13 +140,19 @@ def _part(name: str) -> str:
 
 def _environment() -> Environment:
     environment = Environment(
-        loader=FunctionLoader(_part), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FunctionLoader(_part),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["verdicts"] = _verdicts
     return environment
 
 
-def _campaign(anchor: str, results: Sequence[Result], histories: Sequence[History], gallery: Gallery) -> Campaign:
+def _campaign(
+    anchor: str, results: Sequence[Result], histories: Sequence[History], gallery: Gallery
+) -> Campaign:
     name = text.name(results)
     return Campaign(
         anchor=anchor,
@@ -136,7 +170,11 @@ def _campaign(anchor: str, results: Sequence[Result], histories: Sequence[Histor
 
 def _row(columns: Sequence[str], cells: Sequence[str], result: Result | None) -> Row:
     gated = result is not None and not result.is_baseline
-    return Row(cells=dict(zip(columns, cells, strict=True)), tolerance=text.tolerance(result) if result and gated else "", result=result)
+    return Row(
+        cells=dict(zip(columns, cells, strict=True)),
+        tolerance=text.tolerance(result) if result and gated else "",
+        result=result,
+    )
 
 
 def _recipe(recipe: Recipe | None) -> Mapping[str, str]:
@@ -160,8 +198,12 @@ def _recipe(recipe: Recipe | None) -> Mapping[str, str]:
 
 def _verdicts(results: Sequence[Result]) -> list[tuple[str, int]]:
     """How many rows have each verdict, the gravest first; a baseline counts where it does not pass."""
-    rows = [result for group in text.campaigns(results) for _, result in text.listed(group) if result]
-    counts = Counter(result.verdict for result in rows if not (result.is_baseline and result.verdict == "pass"))
+    rows = [
+        result for group in text.campaigns(results) for _, result in text.listed(group) if result
+    ]
+    counts = Counter(
+        result.verdict for result in rows if not (result.is_baseline and result.verdict == "pass")
+    )
     return [(verdict, counts[verdict]) for verdict in _VERDICTS if counts[verdict]]  # type: ignore[index]
 
 

@@ -24,7 +24,17 @@ if TYPE_CHECKING:
 LISTED = 50
 """How many of the latest runs stand in the table."""
 
-COLUMNS = ("run", "date", "commit", "host", "speed-up [interval]", "latency", "canary", "verdict", "remarks")
+COLUMNS = (
+    "run",
+    "date",
+    "commit",
+    "host",
+    "speed-up [interval]",
+    "latency",
+    "canary",
+    "verdict",
+    "remarks",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,15 +74,24 @@ class PastGroup:
     past: Sequence[PastShown]
 
 
-def of_campaigns(campaigns: Sequence[Sequence[Result]], histories: Sequence[History]) -> list[list[History]]:
+def of_campaigns(
+    campaigns: Sequence[Sequence[Result]], histories: Sequence[History]
+) -> list[list[History]]:
     """Each campaign's histories; of campaigns that share table, baseline and device the first has them."""
     keys = [_key(results[0]) for results in campaigns]
     return [
-        [history for history in histories if _key(history) == key] if key not in keys[:number] else [] for number, key in enumerate(keys)
+        (
+            [history for history in histories if _key(history) == key]
+            if key not in keys[:number]
+            else []
+        )
+        for number, key in enumerate(keys)
     ]
 
 
-def elsewhere(campaigns: Sequence[Sequence[Result]], histories: Sequence[History]) -> list[PastGroup]:
+def elsewhere(
+    campaigns: Sequence[Sequence[Result]], histories: Sequence[History]
+) -> list[PastGroup]:
     """The histories of no campaign, by table, baseline and device."""
     measured = {_key(results[0]) for results in campaigns}
     found: dict[Key, list[History]] = {}
@@ -80,8 +99,15 @@ def elsewhere(campaigns: Sequence[Sequence[Result]], histories: Sequence[History
         if _key(history) not in measured:
             found.setdefault(_key(history), []).append(history)
     return [
-        PastGroup(anchor=anchor, name=text.name(group), device=group[0].device, past=shown(group, (), anchor))
-        for anchor, group in ((f"past-{number}", group) for number, group in enumerate(found.values(), start=1))
+        PastGroup(
+            anchor=anchor,
+            name=text.name(group),
+            device=group[0].device,
+            past=shown(group, (), anchor),
+        )
+        for anchor, group in (
+            (f"past-{number}", group) for number, group in enumerate(found.values(), start=1)
+        )
     ]
 
 
@@ -100,8 +126,15 @@ def shown(histories: Sequence[History], results: Sequence[Result], anchor: str) 
     floors = {result.setup: result.floor for result in results}
     setups = Counter(history.setup for history in histories)
     return [
-        _shown(history, f"{anchor}-h{number}", floors.get(history.setup, math.nan), history.recipe if setups[history.setup] > 1 else "")
-        for number, history in enumerate((one for group in words.groups(histories) for one in group), start=1)
+        _shown(
+            history,
+            f"{anchor}-h{number}",
+            floors.get(history.setup, math.nan),
+            history.recipe if setups[history.setup] > 1 else "",
+        )
+        for number, history in enumerate(
+            (one for group in words.groups(histories) for one in group), start=1
+        )
     ]
 
 
@@ -109,8 +142,12 @@ def _shown(history: History, anchor: str, floor: float, recipe: str) -> PastShow
     drawn = max(len(history.runs) - MOST_RUNS, 0)
     every = [*version_marks(history.runs), *host_marks(history.runs)]
     recent = [mark for mark in every if mark.place > drawn]
-    crowded = {host for host in (False, True) if sum(mark.host is host for mark in recent) > MOST_MARKS}
-    marks = sorted((mark for mark in recent if mark.host not in crowded), key=lambda mark: mark.place)
+    crowded = {
+        host for host in (False, True) if sum(mark.host is host for mark in recent) > MOST_MARKS
+    }
+    marks = sorted(
+        (mark for mark in recent if mark.host not in crowded), key=lambda mark: mark.place
+    )
     title = f"{history.setup} of {text.name([history])} on {history.device}, run by run"
     return PastShown(
         anchor=anchor,
@@ -137,7 +174,9 @@ def _rows(history: History, marks: Sequence[Mark]) -> Iterator[Sequence[str]]:
     """The latest runs as cells."""
     remarks: dict[int, list[str]] = {}
     for change in history.changes:
-        remarks.setdefault(change.since, []).append(f"{words.amount(change)} from here on: {change.kind}")
+        remarks.setdefault(change.since, []).append(
+            f"{words.amount(change)} from here on: {change.kind}"
+        )
         remarks.setdefault(change.found, []).append(f"found by this run: {change.kind}")
     for mark in marks:
         remarks.setdefault(mark.place, []).append(mark.said)
@@ -149,13 +188,21 @@ def _rows(history: History, marks: Sequence[Mark]) -> Iterator[Sequence[str]]:
 
 
 def _cells(run: HistoryRun, canary: float, remarks: str) -> Sequence[str]:
-    commit = words.short(run.commit) + (", with changes" if run.dirty else "") if run.commit else "unknown"
+    commit = (
+        words.short(run.commit) + (", with changes" if run.dirty else "")
+        if run.commit
+        else "unknown"
+    )
     return (
         run.name or "this run",
         run.date[:16].replace("T", " "),
         commit,
         run.host or "unknown",
-        f"{text.ratio(run.speedup)} {text.interval(run.low, run.high)}" if math.isfinite(run.speedup) else "unknown",
+        (
+            f"{text.ratio(run.speedup)} {text.interval(run.low, run.high)}"
+            if math.isfinite(run.speedup)
+            else "unknown"
+        ),
         text.latency(run.latency_s) if math.isfinite(run.latency_s) else "unknown",
         drift(canary) if math.isfinite(canary) else "unknown",
         run.verdict,

@@ -17,13 +17,15 @@ BUDGET = 3_500_000
 """Characters that all pictures of a page may take."""
 
 _QUALITY = 75
-"""JPEG quality: what a share is too small for costs pixels, whose loss a reader sees, rather than artefacts, which look like the model's."""
+"""JPEG quality: what a share is too small for costs pixels, whose loss a reader sees, rather than
+artefacts, which look like the model's."""
 
 _GUESS = 0.4
 """Bytes a pixel that a first attempt supposes: about what a small photograph takes."""
 
 _GAP = 1.0
-"""A picture is first reduced in whole steps, by averaging, and only then resampled: twice as fast as resampling every pixel."""
+"""A picture is first reduced in whole steps, by averaging, and only then resampled: twice as fast
+as resampling every pixel."""
 
 _SPARE = 0.9
 _LEAST = 16

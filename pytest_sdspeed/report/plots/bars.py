@@ -52,13 +52,18 @@ def stages(results: Sequence[Result], name: str, title: str) -> str | None:
     order = stage_names(results)
     bars = [_stage_bar(result, order) for result in _once(results)]
     words = [_stage_words(result) for result in _once(results)]
-    return _drawn(bars, name, title, " ".join(words), "seconds of one generation") if order else None
+    return (
+        _drawn(bars, name, title, " ".join(words), "seconds of one generation") if order else None
+    )
 
 
 def stage_names(results: Sequence[Result]) -> list[str]:
     """The stages that were timed, in the order they run."""
     found = dict.fromkeys(stage for result in results for stage in result.stages_s or ())
-    return [*(stage for stage in STAGES if stage in found), *(stage for stage in found if stage not in STAGES)]
+    return [
+        *(stage for stage in STAGES if stage in found),
+        *(stage for stage in found if stage not in STAGES),
+    ]
 
 
 def memory(results: Sequence[Result], name: str, title: str) -> str | None:
@@ -74,7 +79,13 @@ def memory(results: Sequence[Result], name: str, title: str) -> str | None:
         return None
     unit, size = ("GiB", 2**30) if largest >= 2**30 else ("MiB", 2**20)
     bars = [_memory_bar(result, size) for result in _once(results)]
-    return _drawn(bars, name, title, " ".join(f"{bar.name}: {bar.total}." for bar in bars), f"{unit} at the peak of one generation")
+    return _drawn(
+        bars,
+        name,
+        title,
+        " ".join(f"{bar.name}: {bar.total}." for bar in bars),
+        f"{unit} at the peak of one generation",
+    )
 
 
 def _once(results: Sequence[Result]) -> list[Result]:
@@ -85,12 +96,19 @@ def _once(results: Sequence[Result]) -> list[Result]:
 def _stage_bar(result: Result, order: list[str]) -> _Bar:
     if not result.stages_s:
         return _Bar(result.setup, (), "unknown")
-    parts = [(f"stage-{min(place, 3)}", result.stages_s[stage]) for place, stage in enumerate(order) if stage in result.stages_s]
+    parts = [
+        (f"stage-{min(place, 3)}", result.stages_s[stage])
+        for place, stage in enumerate(order)
+        if stage in result.stages_s
+    ]
     return _Bar(result.setup, tuple(parts), text.latency(sum(seconds for _, seconds in parts)))
 
 
 def _stage_words(result: Result) -> str:
-    parts = [f"{stage.replace('_', ' ')} {text.latency(seconds)}" for stage, seconds in (result.stages_s or {}).items()]
+    parts = [
+        f"{stage.replace('_', ' ')} {text.latency(seconds)}"
+        for stage, seconds in (result.stages_s or {}).items()
+    ]
     return f"{result.setup}: {', '.join(parts) or 'unknown'}."
 
 
@@ -104,8 +122,14 @@ def _memory_bar(result: Result, unit: int) -> _Bar:
 def _drawn(bars: list[_Bar], name: str, title: str, words: str, axis: str) -> str:
     longest = max(sum(size for _, size in bar.parts) for bar in bars) or 1.0
     drawing = Drawing(ROW * len(bars) + 4, 0, longest, axis)
-    pieces = [piece for number, bar in enumerate(bars) for piece in _pieces(bar, ROW * number + _MIDDLE)]
-    drawing.lines([((piece.start, piece.y), (piece.end, piece.y)) for piece in pieces], [piece.ink for piece in pieces], _THICK)
+    pieces = [
+        piece for number, bar in enumerate(bars) for piece in _pieces(bar, ROW * number + _MIDDLE)
+    ]
+    drawing.lines(
+        [((piece.start, piece.y), (piece.end, piece.y)) for piece in pieces],
+        [piece.ink for piece in pieces],
+        _THICK,
+    )
     joints = [(piece.start, piece.y) for piece in pieces if piece.start]
     drawing.lines([((x, y - _THICK / 2), (x, y + _THICK / 2)) for x, y in joints], "paper", order=1)
     for number, bar in enumerate(bars):

@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 MOST_RUNS = 200
 """How many of the latest runs are drawn: each has under two pixels then."""
 
-INKS = {"code": "fail", "stack": "inconclusive", "machine": "invalid", "improvement": "pass", "none": "muted"}
+INKS = {
+    "code": "fail",
+    "stack": "inconclusive",
+    "machine": "invalid",
+    "improvement": "pass",
+    "none": "muted",
+}
 """Of a change, by its kind."""
 
 _SIDE = 46
@@ -35,7 +41,9 @@ _STILL = 0.004
 """What a strip reaches to either side of its levels at least, as a fraction of them."""
 
 
-def course(history: History, marks: Sequence[Mark], name: str, title: str, floor: float = math.nan) -> str:
+def course(
+    history: History, marks: Sequence[Mark], name: str, title: str, floor: float = math.nan
+) -> str:
     """The plot as SVG.
 
     Args:
@@ -51,13 +59,26 @@ def course(history: History, marks: Sequence[Mark], name: str, title: str, floor
     tops = [STRIP * number for number in range(len(strips))]
     reach = (-0.5, WIDTH / pixels - 0.5)
     drawing = Drawing(tops[-1] + LAST, *reach, "runs in order", ticks=_dates(runs))
-    later = {change.since - first: change.kind for change in history.changes if change.since > first}
-    _name(drawing, [(mark.place - first, mark) for mark in marks if mark.place > first], tops, pixels)
+    later = {
+        change.since - first: change.kind for change in history.changes if change.since > first
+    }
+    _name(
+        drawing, [(mark.place - first, mark) for mark in marks if mark.place > first], tops, pixels
+    )
     for place, kind in later.items():
         _upright(drawing, place, tops, INKS[kind], 2.5)
     for top, strip in zip(tops, strips, strict=True):
-        draw(drawing, strip, top, starts=[0, *sorted(later)], solid=[run.reference for run in runs], pixels=pixels)
-    return drawing.svg(name, title, " ".join([f"{words.sentence(history)}.", *(strip.words() for strip in strips)]))
+        draw(
+            drawing,
+            strip,
+            top,
+            starts=[0, *sorted(later)],
+            solid=[run.reference for run in runs],
+            pixels=pixels,
+        )
+    return drawing.svg(
+        name, title, " ".join([f"{words.sentence(history)}.", *(strip.words() for strip in strips)])
+    )
 
 
 def _strips(history: History, runs: Sequence[HistoryRun], floor: float) -> list[Strip]:
@@ -72,18 +93,30 @@ def _strips(history: History, runs: Sequence[HistoryRun], floor: float) -> list[
             values=[scale * value for value in latencies],
             least=_STILL * scale * usual,
         ),
-        Strip(name="canary, % from the usual", latest=_known(canary[-1], drift(1 + canary[-1] / 100)), values=canary, least=100 * _STILL),
+        Strip(
+            name="canary, % from the usual",
+            latest=_known(canary[-1], drift(1 + canary[-1] / 100)),
+            values=canary,
+            least=100 * _STILL,
+        ),
     ]
     return found if history.setup == history.baseline else [_ratio(runs, floor), *found]
 
 
 def _ratio(runs: Sequence[HistoryRun], floor: float) -> Strip:
     latest = runs[-1]
-    figures = _known(latest.speedup, f"{text.ratio(latest.speedup)} {text.interval(latest.low, latest.high)}")
+    figures = _known(
+        latest.speedup, f"{text.ratio(latest.speedup)} {text.interval(latest.low, latest.high)}"
+    )
     least = f", floor {text.ratio(floor)}" if math.isfinite(floor) else ""
     values = [run.speedup for run in runs]
     return Strip(
-        name="speed-up", latest=figures + least, values=values, least=_STILL, spread=[(run.low, run.high) for run in runs], floor=floor
+        name="speed-up",
+        latest=figures + least,
+        values=values,
+        least=_STILL,
+        spread=[(run.low, run.high) for run in runs],
+        floor=floor,
     )
 
 
@@ -100,13 +133,25 @@ def _dates(runs: Sequence[HistoryRun]) -> list[tuple[float, str]]:
     return list(zip(places, days, strict=True))
 
 
-def _upright(drawing: Drawing, place: int, tops: Sequence[float], ink: str, width: float, *, dotted: bool = False) -> None:
+def _upright(
+    drawing: Drawing,
+    place: int,
+    tops: Sequence[float],
+    ink: str,
+    width: float,
+    *,
+    dotted: bool = False,
+) -> None:
     """A line before a run, through every band but not through what is written between them."""
     x = place - 0.5
-    drawing.lines([((x, top + FIRST), (x, top + LAST)) for top in tops], ink, width, dotted=dotted, order=2)
+    drawing.lines(
+        [((x, top + FIRST), (x, top + LAST)) for top in tops], ink, width, dotted=dotted, order=2
+    )
 
 
-def _name(drawing: Drawing, marks: Sequence[tuple[int, Mark]], tops: Sequence[float], pixels: float) -> None:
+def _name(
+    drawing: Drawing, marks: Sequence[tuple[int, Mark]], tops: Sequence[float], pixels: float
+) -> None:
     """Where versions and hosts changed; names that would touch stand together at the first of their lines."""
     together: list[tuple[float, str]] = []
     for place, mark in marks:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     Ends: TypeAlias = tuple[tuple[float, float], tuple[float, float]]
 
 WIDTH = 380
-"""Pixels that every figure is drawn for: a phone shows it at about this size, so that its text needs no magnifying."""
+"""Pixels that every figure is drawn for: a phone shows it at about this size, so that its text
+needs no magnifying."""
 
 FOOT = 34
 """Pixels under the axis, for ticks and what they are."""
@@ -48,7 +49,8 @@ _INKS = (
     "stage-0 stage-1 stage-2 stage-3",
 )
 INKS = {name: f"#0a0b{number:02x}" for number, name in enumerate(" ".join(_INKS).split())}
-"""Names of the page's CSS variables, each with a color that stands for it until the figure is in the page."""
+"""Names of the page's CSS variables, each with a color that stands for it until the figure is in
+the page."""
 
 _NAMES = {color: name for name, color in INKS.items()}
 _STANDS_FOR = re.compile("|".join(_NAMES))
@@ -94,11 +96,23 @@ class Drawing:
         self._figure.patch.set_visible(False)
         self._pixels = Affine2D().scale(1, -1).translate(0, total)
         self.lines([((low, height), (high, height))], "hairline")
-        for tick, words in [(value, unit.format(value)) for value in round_values(low, high, 5)] if ticks is None else ticks:
+        for tick, words in (
+            [(value, unit.format(value)) for value in round_values(low, high, 5)]
+            if ticks is None
+            else ticks
+        ):
             self.note(tick, height + 13, words)
         self.note((low + high) / 2, height + 27, axis)
 
-    def lines(self, ends: Sequence[Ends], ink: str | Sequence[str], width: float = 1, *, dotted: bool = False, order: int = 0) -> None:
+    def lines(
+        self,
+        ends: Sequence[Ends],
+        ink: str | Sequence[str],
+        width: float = 1,
+        *,
+        dotted: bool = False,
+        order: int = 0,
+    ) -> None:
         """Straight lines.
 
         Args:
@@ -111,7 +125,11 @@ class Drawing:
         segments = [[(self._x(x), y) for x, y in line] for line in ends]
         colors = [INKS[one] for one in ([ink] if isinstance(ink, str) else ink)]
         style = "dotted" if dotted else "solid"
-        self._add(LineCollection(segments, colors=colors, linewidths=width, linestyles=style, zorder=order))
+        self._add(
+            LineCollection(
+                segments, colors=colors, linewidths=width, linestyles=style, zorder=order
+            )
+        )
 
     def strokes(self, ends: Sequence[Ends], ink: str, width: float, *, order: int = 0) -> None:
         """Many straight lines of one ink as a single shape, which takes a fraction of the time and the page; else as ``lines``."""
@@ -121,7 +139,15 @@ class Drawing:
         path.should_simplify = False
         self._add(PathPatch(path, fill=False, edgecolor=INKS[ink], linewidth=width, zorder=order))
 
-    def marks(self, places: Sequence[tuple[float, float]], marker: str, ink: str, size: float, *, hollow: bool = False) -> None:
+    def marks(
+        self,
+        places: Sequence[tuple[float, float]],
+        marker: str,
+        ink: str,
+        size: float,
+        *,
+        hollow: bool = False,
+    ) -> None:
         """Equal marks, on top of every line.
 
         Args:
@@ -133,7 +159,12 @@ class Drawing:
         """
         xs, ys = [self._x(x) for x, _ in places], [y for _, y in places]
         edge, fill = (1.3, "none") if hollow else (0, "full")
-        facts: dict[str, Any] = {"marker": marker, "markersize": size, "markeredgewidth": edge, "fillstyle": fill}
+        facts: dict[str, Any] = {
+            "marker": marker,
+            "markersize": size,
+            "markeredgewidth": edge,
+            "fillstyle": fill,
+        }
         self._add(Line2D(xs, ys, color=INKS[ink], linestyle="none", zorder=9, **facts))
 
     def label(self, y: float, left: str, right: str = "", ink: str = "ink") -> None:
@@ -144,15 +175,30 @@ class Drawing:
         if right:
             self._write(WIDTH, y, right, "right", ink=ink, size=LABEL_SIZE)
 
-    def note(self, x: float, y: float, words: str, *, align: str = "center", ink: str = "muted") -> None:
+    def note(
+        self, x: float, y: float, words: str, *, align: str = "center", ink: str = "muted"
+    ) -> None:
         """Write small words."""
         self._write(self._x(x), y, words, align, ink=ink, size=SMALL_SIZE)
 
     def _x(self, value: float) -> float:
         return WIDTH * (value - self.low) / (self.high - self.low)
 
-    def _write(self, x: float, y: float, words: str, align: str, *, ink: str, size: float, **facts: Any) -> None:
-        self._add(Text(x, y, printable(words), ha=align, va="center", color=INKS[ink], fontsize=size, **facts))
+    def _write(
+        self, x: float, y: float, words: str, align: str, *, ink: str, size: float, **facts: Any
+    ) -> None:
+        self._add(
+            Text(
+                x,
+                y,
+                printable(words),
+                ha=align,
+                va="center",
+                color=INKS[ink],
+                fontsize=size,
+                **facts,
+            )
+        )
 
     def _add(self, artist: Artist) -> None:
         artist.set_transform(self._pixels)
@@ -177,7 +223,11 @@ class Drawing:
 
 def round_values(low: float, high: float, most: int) -> list[float]:
     """Values for ticks that lie within bounds, evenly spaced, in at most so many steps."""
-    return [float(value) for value in MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high) if low <= value <= high]
+    return [
+        float(value)
+        for value in MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+        if low <= value <= high
+    ]
 
 
 @contextmanager
@@ -191,7 +241,9 @@ def house_style() -> Iterator[None]:
 
 def printable(words: str) -> str:
     """Words without what XML cannot hold."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in words)
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in words
+    )
 
 
 def _adopt(root: ET.Element, name: str) -> None:
@@ -224,13 +276,20 @@ def _adopt_attribute(element: ET.Element, key: str, name: str) -> None:
         return
     elif plain == "style":
         value = _STANDS_FOR.sub(lambda found: f"var(--{_NAMES[found[0]]})", value)
-    element.set(plain, _LONG_NUMBER.sub(lambda found: f"{float(found[0]):.2f}", " ".join(value.split())))
+    element.set(
+        plain, _LONG_NUMBER.sub(lambda found: f"{float(found[0]):.2f}", " ".join(value.split()))
+    )
 
 
 def _share_style(element: ET.Element) -> None:
     """Say the style of equal markers once, on what holds them."""
     styles = {child.get("style") for child in element}
-    if len(element) > 1 and len(styles) == 1 and {child.tag for child in element} == {"use"} and None not in styles:
+    if (
+        len(element) > 1
+        and len(styles) == 1
+        and {child.tag for child in element} == {"use"}
+        and None not in styles
+    ):
         element.set("style", str(styles.pop()))
         for child in element:
             del child.attrib["style"]

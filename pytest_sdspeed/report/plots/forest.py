@@ -17,7 +17,8 @@ ROW = 46
 """Pixels a setup takes."""
 
 _REACH = 2.0
-"""How far beyond a row's own figures its interval may widen the axis, as a ratio: one wild interval must not flatten the others."""
+"""How far beyond a row's own figures its interval may widen the axis, as a ratio: one wild interval
+must not flatten the others."""
 
 _MARKERS = {"pass": "o", "fail": "X", "inconclusive": "D", "invalid": "s"}
 
@@ -30,10 +31,17 @@ def forest(results: Sequence[Result], name: str, title: str) -> str | None:
         name: sets its ids apart.
         title: for screen readers.
     """
-    compared = list({text.row(result): result for result in results if not result.is_baseline}.values())
+    compared = list(
+        {text.row(result): result for result in results if not result.is_baseline}.values()
+    )
     if not compared:
         return None
-    drawing = Drawing(ROW * len(compared) + 4, *_reach(compared), "speed-up (baseline latency over the setup's)", "x{:g}")
+    drawing = Drawing(
+        ROW * len(compared) + 4,
+        *_reach(compared),
+        "speed-up (baseline latency over the setup's)",
+        "x{:g}",
+    )
     _marks(drawing, compared)
     return drawing.svg(name, title, " ".join(map(_words, compared)))
 
@@ -42,7 +50,11 @@ def _reach(results: Sequence[Result]) -> tuple[float, float]:
     """What the axis spans: every point, floor and expectation, the intervals as far as they stay near, and "no change"."""
     values = [1.0]
     for result in results:
-        own = [value for value in (result.speedup, result.floor, result.expected) if math.isfinite(value)]
+        own = [
+            value
+            for value in (result.speedup, result.floor, result.expected)
+            if math.isfinite(value)
+        ]
         values += [*own, max(result.low, min(own) / _REACH), min(result.high, max(own) * _REACH)]
     finite = [value for value in values if math.isfinite(value)]
     margin = 0.06 * (max(finite) - min(finite)) or 0.1
@@ -54,10 +66,16 @@ def _marks(drawing: Drawing, results: Sequence[Result]) -> None:
     first, last = drawing.low, drawing.high
     drawing.lines([((first, y), (last, y)) for y, _ in rows], "hairline")
     drawing.lines([((1.0, y - 8), (1.0, y + 8)) for y, _ in rows], "muted", 1.5, dotted=True)
-    drawing.lines([((result.floor, y - 8), (result.floor, y + 8)) for y, result in rows], "ink", 2, order=2)
+    drawing.lines(
+        [((result.floor, y - 8), (result.floor, y + 8)) for y, result in rows], "ink", 2, order=2
+    )
     drawing.marks([(result.expected, y) for y, result in rows], "d", "ink", 9, hollow=True)
     for y, result in rows:
-        drawing.label(y - 19, result.setup, f"{text.ratio(result.speedup)} {text.interval(result.low, result.high)}")
+        drawing.label(
+            y - 19,
+            result.setup,
+            f"{text.ratio(result.speedup)} {text.interval(result.low, result.high)}",
+        )
         low, high = (min(max(value, first), last) for value in (result.low, result.high))
         drawing.lines([((low, y), (high, y))], result.verdict, 3, order=1)
         if result.low < first:
@@ -69,4 +87,7 @@ def _marks(drawing: Drawing, results: Sequence[Result]) -> None:
 
 def _words(result: Result) -> str:
     measured = f"{text.ratio(result.speedup)} {text.interval(result.low, result.high)}"
-    return f"{result.setup}: {measured}, expected {text.ratio(result.expected)}, floor {text.ratio(result.floor)}, {result.verdict}."
+    return (
+        f"{result.setup}: {measured}, expected {text.ratio(result.expected)}, floor"
+        f" {text.ratio(result.floor)}, {result.verdict}."
+    )

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import HistoryRun
 
 MOST_MARKS = 12
-"""More changes of versions, or of the host, are a hatching in a plot: they are counted there instead."""
+"""More changes of versions, or of the host, are a hatching in a plot: they are counted there
+instead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,8 @@ def canaries(runs: Sequence[HistoryRun]) -> list[float]:
     """How long the canary took in every run, relative to what is usual.
 
     Returns:
-        The median over a run's operations, each relative to its median over the runs; NaN where none was timed.
+        The median over a run's operations, each relative to its median over the runs; NaN where
+        none was timed.
     """
     found: dict[str, list[float]] = {}
     for run in runs:
@@ -57,21 +59,36 @@ def drift(canary: float) -> str:
 
 
 def _timed(run: HistoryRun) -> dict[str, float]:
-    return {operation: seconds for operation, seconds in run.canary_s.items() if 0 < seconds < math.inf}
+    return {
+        operation: seconds for operation, seconds in run.canary_s.items() if 0 < seconds < math.inf
+    }
 
 
 def _relative(times: Mapping[str, float], usual: Mapping[str, float]) -> float:
-    return statistics.median(seconds / usual[operation] for operation, seconds in times.items()) if times else math.nan
+    return (
+        statistics.median(seconds / usual[operation] for operation, seconds in times.items())
+        if times
+        else math.nan
+    )
 
 
 def version_marks(runs: Sequence[HistoryRun]) -> list[Mark]:
     """Where versions changed, numbered from 1; a run whose versions are unknown is passed over."""
     known = [(place, run.versions) for place, run in enumerate(runs) if run.versions]
-    found = [(place, changed) for (_, before), (place, after) in pairwise(known) if (changed := _changed(before, after))]
-    return [Mark(place=place, name=str(number), said=moves(changed), host=False) for number, (place, changed) in enumerate(found, 1)]
+    found = [
+        (place, changed)
+        for (_, before), (place, after) in pairwise(known)
+        if (changed := _changed(before, after))
+    ]
+    return [
+        Mark(place=place, name=str(number), said=moves(changed), host=False)
+        for number, (place, changed) in enumerate(found, 1)
+    ]
 
 
-def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, tuple[str | None, str | None]]:
+def _changed(
+    before: Mapping[str, str], after: Mapping[str, str]
+) -> dict[str, tuple[str | None, str | None]]:
     pairs = {name: (before.get(name), after.get(name)) for name in dict.fromkeys([*before, *after])}
     return {name: (former, latter) for name, (former, latter) in pairs.items() if former != latter}
 
@@ -79,8 +96,15 @@ def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, t
 def host_marks(runs: Sequence[HistoryRun]) -> list[Mark]:
     """Where the host changed, lettered from a; a run whose host is unknown is passed over."""
     known = [(place, run.host) for place, run in enumerate(runs) if run.host]
-    found = [(place, f"host {before} -> {after}") for (_, before), (place, after) in pairwise(known) if before != after]
-    return [Mark(place=place, name=_letters(number), said=said, host=True) for number, (place, said) in enumerate(found)]
+    found = [
+        (place, f"host {before} -> {after}")
+        for (_, before), (place, after) in pairwise(known)
+        if before != after
+    ]
+    return [
+        Mark(place=place, name=_letters(number), said=said, host=True)
+        for number, (place, said) in enumerate(found)
+    ]
 
 
 def _letters(number: int) -> str:

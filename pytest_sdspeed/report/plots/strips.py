@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from pytest_sdspeed.report.plots.drawing import Drawing
 
 STRIP = 100
-"""Pixels a strip takes: a line for its name, a line that changes may be named in, then the band that its marks stand on."""
+"""Pixels a strip takes: a line for its name, a line that changes may be named in, then the band
+that its marks stand on."""
 
 NAMES, FIRST, LAST = 24, 31, 91
 """Pixels from a strip's top to the middle of the names, and to where its band begins and ends."""
@@ -28,7 +29,8 @@ _ORDINARY = 0.9
 """Share of the runs that says how far runs ordinarily stray from their level."""
 
 _FAR = 3.0
-"""What strays this many times as far is a spike: marked at the band's edge, with its value, beyond the scale."""
+"""What strays this many times as far is a spike: marked at the band's edge, with its value, beyond
+the scale."""
 
 _APART = 40
 """Pixels between the values of two spikes; in between they are arrows only."""
@@ -42,7 +44,8 @@ class Strip:
         name: what it is, with its unit.
         latest: the latest run's, in words.
         values: of every run.
-        least: what the band reaches from its levels at least, so that next to nothing looks like it.
+        least: what the band reaches from its levels at least, so that next to nothing looks like
+            it.
         spread: low and high of every run, or nothing.
         floor: what it must not fall below, or NaN.
     """
@@ -57,7 +60,11 @@ class Strip:
     def words(self) -> str:
         """What it shows, for those who do not see it."""
         known = [value for value in self.values if math.isfinite(value)]
-        return f"{self.name}: {self.latest}, from {min(known):.4g} to {max(known):.4g}." if known else f"{self.name}: unknown."
+        return (
+            f"{self.name}: {self.latest}, from {min(known):.4g} to {max(known):.4g}."
+            if known
+            else f"{self.name}: unknown."
+        )
 
 
 class _Band(NamedTuple):
@@ -73,7 +80,15 @@ class _Band(NamedTuple):
         return self.top + FIRST + _INWARD + share * (LAST - FIRST - 2 * _INWARD)
 
 
-def draw(drawing: Drawing, strip: Strip, top: float, *, starts: Sequence[int], solid: Sequence[bool], pixels: float) -> None:
+def draw(
+    drawing: Drawing,
+    strip: Strip,
+    top: float,
+    *,
+    starts: Sequence[int],
+    solid: Sequence[bool],
+    pixels: float,
+) -> None:
     """Draw a strip over runs 0, 1, ... of the figure's axis.
 
     Args:
@@ -84,7 +99,10 @@ def draw(drawing: Drawing, strip: Strip, top: float, *, starts: Sequence[int], s
         solid: of every run, whether its mark is filled.
         pixels: between two runs.
     """
-    levels = [(start, end, _level(strip.values[start:end])) for start, end in pairwise([*starts, len(strip.values)])]
+    levels = [
+        (start, end, _level(strip.values[start:end]))
+        for start, end in pairwise([*starts, len(strip.values)])
+    ]
     known = [level for level in levels if math.isfinite(level[2])]
     if not known:
         drawing.label(top + 10, strip.name, "unknown", ink="muted")
@@ -92,19 +110,33 @@ def draw(drawing: Drawing, strip: Strip, top: float, *, starts: Sequence[int], s
     drawing.label(top + 10, strip.name, strip.latest)
     band = _Band(*_reach(strip, known), top)
     _ground(drawing, band, len(strip.values))
-    drawing.lines([((start - 0.5, band.y(level)), (end - 0.5, band.y(level))) for start, end, level in known], "muted")
+    drawing.lines(
+        [((start - 0.5, band.y(level)), (end - 0.5, band.y(level))) for start, end, level in known],
+        "muted",
+    )
     if band.low <= strip.floor <= band.high:
         y = band.y(strip.floor)
         drawing.lines([((-0.5, y), (len(strip.values) - 0.5, y))], "ink", dotted=True, order=1)
-    spread = [((x, band.y(low)), (x, band.y(high))) for x, (low, high) in enumerate(strip.spread) if math.isfinite(low + high)]
+    spread = [
+        ((x, band.y(low)), (x, band.y(high)))
+        for x, (low, high) in enumerate(strip.spread)
+        if math.isfinite(low + high)
+    ]
     if spread:
         drawing.strokes(spread, "arm-1", min(1.0, 0.4 * pixels), order=1)
     places = [(x, value) for x, value in enumerate(strip.values) if math.isfinite(value)]
     inside = [(x, value) for x, value in places if band.low <= value <= band.high]
     size = min(max(0.9 * pixels, 2.6), 4.5)
     drawing.marks([(x, band.y(value)) for x, value in inside if solid[x]], "o", "arm-2", size)
-    drawing.marks([(x, band.y(value)) for x, value in inside if not solid[x]], "o", "arm-2", size, hollow=True)
-    _spikes(drawing, band, [(x, value) for x, value in places if not band.low <= value <= band.high], pixels)
+    drawing.marks(
+        [(x, band.y(value)) for x, value in inside if not solid[x]], "o", "arm-2", size, hollow=True
+    )
+    _spikes(
+        drawing,
+        band,
+        [(x, value) for x, value in places if not band.low <= value <= band.high],
+        pixels,
+    )
 
 
 def _level(values: Sequence[float]) -> float:
@@ -115,8 +147,15 @@ def _level(values: Sequence[float]) -> float:
 
 def _reach(strip: Strip, levels: Sequence[tuple[int, int, float]]) -> tuple[float, float]:
     """What the band spans: all runs but the spikes, an ordinary interval around them, and the floor where it is near."""
-    pairs = [(value, level) for start, end, level in levels for value in strip.values[start:end] if math.isfinite(value)]
-    ordinary = sorted(abs(value - level) for value, level in pairs)[math.ceil(_ORDINARY * len(pairs)) - 1]
+    pairs = [
+        (value, level)
+        for start, end, level in levels
+        for value in strip.values[start:end]
+        if math.isfinite(value)
+    ]
+    ordinary = sorted(abs(value - level) for value, level in pairs)[
+        math.ceil(_ORDINARY * len(pairs)) - 1
+    ]
     near = [value for value, level in pairs if abs(value - level) <= _FAR * ordinary]
     half = _level([(high - low) / 2 for low, high in strip.spread])
     margin = max(half if math.isfinite(half) else 0.0, strip.least)
@@ -132,13 +171,17 @@ def _ground(drawing: Drawing, band: _Band, runs: int) -> None:
     middle = band.top + (FIRST + LAST) / 2
     drawing.lines([((-0.5, middle), (runs - 0.5, middle))], "wash", LAST - FIRST, order=-3)
     ticks = round_values(band.low, band.high, 4)
-    drawing.lines([((-0.5, band.y(tick)), (runs - 0.5, band.y(tick))) for tick in ticks], "hairline", order=-2)
+    drawing.lines(
+        [((-0.5, band.y(tick)), (runs - 0.5, band.y(tick))) for tick in ticks], "hairline", order=-2
+    )
     decimals = max((len(f"{tick:.6g}".partition(".")[2]) for tick in ticks), default=0)
     for tick in ticks:
         drawing.note(drawing.high, band.y(tick), f"{tick:.{decimals}f}", align="right")
 
 
-def _spikes(drawing: Drawing, band: _Band, spikes: Sequence[tuple[int, float]], pixels: float) -> None:
+def _spikes(
+    drawing: Drawing, band: _Band, spikes: Sequence[tuple[int, float]], pixels: float
+) -> None:
     written = -math.inf
     for x, value in spikes:
         y, above = band.y(value), value > band.high
@@ -146,5 +189,10 @@ def _spikes(drawing: Drawing, band: _Band, spikes: Sequence[tuple[int, float]], 
         if (x - written) * pixels >= _APART:
             # Its value stands where there is more room.
             left = 2 * x > drawing.low + drawing.high
-            drawing.note(x + (-6 if left else 6) / pixels, y, f"{value:.4g}", align="right" if left else "left")
+            drawing.note(
+                x + (-6 if left else 6) / pixels,
+                y,
+                f"{value:.4g}",
+                align="right" if left else "left",
+            )
             written = x

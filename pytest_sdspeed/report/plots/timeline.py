@@ -28,7 +28,8 @@ _ORDINARY = 0.9
 """Share of the slots that says how far slots ordinarily stray."""
 
 _FAR = 3.0
-"""What strays this many times as far is a spike: marked at its strip's edge, with a figure, so that it does not flatten the others."""
+"""What strays this many times as far is a spike: marked at its strip's edge, with a figure, so that
+it does not flatten the others."""
 
 _PLACES = (0.25, 0.75)
 """Of a block's two slots between its boundaries, where only the block's number is known."""
@@ -72,7 +73,10 @@ def timeline(results: Sequence[Result], name: str, title: str) -> Timeline | Non
     _ground(drawing, len(arms), _boundaries(slots.values(), timed=timed))
     for number, arm in enumerate(arms):
         _strip(drawing, STRIP * number, arm, scale, number)
-    return Timeline(drawing.svg(name, title, " ".join(map(_words, arms))), _caption(scale, elsewhere, timed=timed))
+    return Timeline(
+        drawing.svg(name, title, " ".join(map(_words, arms))),
+        _caption(scale, elsewhere, timed=timed),
+    )
 
 
 def _of_another_process(result: Result) -> bool:
@@ -94,7 +98,10 @@ def _slots(results: Iterable[Result]) -> dict[str, tuple[Pairs, Pairs]]:
 def _arm(name: str, pairs: Pairs, starts: Pairs) -> _Arm:
     latencies = [slot for pair in pairs for slot in pair]
     median = statistics.median(latencies)
-    places = starts or [[block + place for place in _PLACES[: len(pair)]] for block, pair in enumerate(pairs, start=1)]
+    places = starts or [
+        [block + place for place in _PLACES[: len(pair)]]
+        for block, pair in enumerate(pairs, start=1)
+    ]
     deviations = [slot / median - 1 if median else 0.0 for slot in latencies]
     return _Arm(name, median, [place for pair in places for place in pair], deviations)
 
@@ -124,7 +131,10 @@ def _boundaries(slots: Iterable[tuple[Pairs, Pairs]], *, timed: bool) -> list[fl
 
 def _ground(drawing: Drawing, arms: int, boundaries: list[float]) -> None:
     """What the marks stand on: a band and a median line for each arm, and where blocks begin."""
-    across = [((drawing.low, y), (drawing.high, y)) for y in (STRIP * number + _MIDDLE for number in range(arms))]
+    across = [
+        ((drawing.low, y), (drawing.high, y))
+        for y in (STRIP * number + _MIDDLE for number in range(arms))
+    ]
     drawing.lines(across, "wash", 2 * _HALF, order=-2)
     drawing.lines([((x, 0), (x, STRIP * arms)) for x in boundaries], "hairline", order=-1)
     drawing.lines(across, "muted", 0.8)
@@ -135,7 +145,9 @@ def _strip(drawing: Drawing, top: float, arm: _Arm, scale: float, number: int) -
     label = f"{arm.name} (baseline again)" if arm.name == CONTROL else arm.name
     drawing.label(top + 12, label, text.latency(arm.median_s))
     slots = list(zip(arm.places, arm.deviations, strict=True))
-    inside = [(place, middle - _HALF * value / scale) for place, value in slots if abs(value) <= scale]
+    inside = [
+        (place, middle - _HALF * value / scale) for place, value in slots if abs(value) <= scale
+    ]
     drawing.marks(inside, MARKERS[number % len(MARKERS)], ink, 4)
     for place, value in slots:
         if abs(value) > scale:
@@ -146,7 +158,12 @@ def _spike(drawing: Drawing, place: float, y: float, value: float, ink: str) -> 
     drawing.marks([(place, y)], "^" if value > 0 else "v", ink, 6)
     # Its figure stands where there is more room.
     side = -1 if place > (drawing.low + drawing.high) / 2 else 1
-    drawing.note(place + 0.015 * side * (drawing.high - drawing.low), y, f"{value:+.0%}", align="right" if side < 0 else "left")
+    drawing.note(
+        place + 0.015 * side * (drawing.high - drawing.low),
+        y,
+        f"{value:+.0%}",
+        align="right" if side < 0 else "left",
+    )
 
 
 def _words(arm: _Arm) -> str:
@@ -155,7 +172,12 @@ def _words(arm: _Arm) -> str:
 
 
 def _caption(scale: float, elsewhere: list[str], *, timed: bool) -> str:
-    said = [f"Each mark is a slot; the line is its arm's median, a strip's edges are {100 * scale:g}% off it. Vertical lines begin blocks."]
+    said = [
+        (
+            f"Each mark is a slot; the line is its arm's median, a strip's edges are"
+            f" {100 * scale:g}% off it. Vertical lines begin blocks."
+        )
+    ]
     if not timed:
         said.append("When the slots began is unknown.")
     if elsewhere:

@@ -32,7 +32,11 @@ def checkout_side(spec: str, folder: Path, own: OwnTests) -> Side:
         UsageMistakeError: there is nothing to import in it, or only what the tests in hand hide.
     """
     if (folder / "__init__.py").is_file():
-        raise mistake(spec, f"is a package, not a checkout; valid: the folder that holds it, {folder.resolve().parent}")
+        raise mistake(
+            spec,
+            "is a package, not a checkout; valid: the folder that holds it,"
+            f" {folder.resolve().parent}",
+        )
     state = git.state(folder)
     return Side(
         label=f"{spec} (at {state})" if state else spec,
@@ -44,10 +48,13 @@ def checkout_side(spec: str, folder: Path, own: OwnTests) -> Side:
 
 
 @contextmanager
-def commit_side(spec: str, top: Path, commit: str, *, root: Path, cache: Path | None, own: OwnTests) -> Iterator[Side]:
+def commit_side(
+    spec: str, top: Path, commit: str, *, root: Path, cache: Path | None, own: OwnTests
+) -> Iterator[Side]:
     """A commit of the checkout in hand, in a worktree that is gone at the end; its submodules are not initialized.
 
-    Entries of sys.path in the checkout in hand that the commit has too are taken from it, except those of the tests.
+    Entries of sys.path in the checkout in hand that the commit has too are taken from it, except
+    those of the tests.
 
     Args:
         spec: the reference, as the user named it.
@@ -63,13 +70,16 @@ def commit_side(spec: str, top: Path, commit: str, *, root: Path, cache: Path | 
     """
     short = git.short(top, commit)
     with git.worktree(spec, top, commit, cache) as folder:
-        moved = {entry: _moved(entry, top, folder) for entry in search_path() if not own.hold(entry)}
+        moved = {
+            entry: _moved(entry, top, folder) for entry in search_path() if not own.hold(entry)
+        }
         theirs = {entry: str(there) for entry, there in moved.items() if there is not None}
         roots = _roots(spec, list(dict.fromkeys((folder / root.relative_to(top), folder))), own)
         yield Side(
             label=short if commit.startswith(spec) else f"{spec} ({short})",
             python=sys.executable,
-            # An entry at the end of sys.path would lose to that of the checkout in hand, which an editable installation puts before it.
+            # An entry at the end of sys.path would lose to that of the checkout in hand, which an
+            # editable installation puts before it.
             roots=tuple(dict.fromkeys((*roots, *theirs.values()))),
             excluded=tuple(sorted(own.names)),
             path=tuple(theirs.get(entry, entry) for entry in search_path()),
@@ -100,4 +110,6 @@ def _offered(folder: Path) -> set[str]:
     modules = {inspect.getmodulename(file.name) for file in folder.iterdir() if file.is_file()}
     packages = {file.parent.name for file in folder.glob("*/__init__.py")}
     namespaces = {file.parents[1].name for file in folder.glob("*/*/__init__.py")}
-    return {name for name in modules | packages | namespaces if name is not None and name.isidentifier()}
+    return {
+        name for name in modules | packages | namespaces if name is not None and name.isidentifier()
+    }

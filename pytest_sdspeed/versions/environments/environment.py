@@ -14,7 +14,8 @@ class Side:
     """One side: an interpreter, and what its process must import from where.
 
     Attributes:
-        label: what a reader calls it: "diffusers 0.41.0", "main (3f2a1bc)", "../diffusers-fork (at 1a2b3c4, changed)".
+        label: what a reader calls it: "diffusers 0.41.0", "main (3f2a1bc)", "../diffusers-fork (at
+            1a2b3c4, changed)".
         python: the interpreter to start.
         roots: folders whose top-level modules win over every other place, in order; may be empty.
         excluded: top-level names that are not taken from the roots: the tests' own.
@@ -35,7 +36,9 @@ def mistake(spec: str, problem: str) -> UsageMistakeError:
         spec: what was named.
         problem: what is wrong with it and what would be valid; its first line counts.
     """
-    return UsageMistakeError(f"--sd-against={spec}: {(problem.strip().splitlines() or ['failed without a word'])[0]}")
+    return UsageMistakeError(
+        f"--sd-against={spec}: {(problem.strip().splitlines() or ['failed without a word'])[0]}"
+    )
 
 
 def search_path() -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Folders that one process makes for itself, and how those of a process that was killed are told from those in use.
 
-Each carries host and process in its name. So two processes never share a folder that is being made, and no lock is needed: at worst both
-install the same.
+Each carries host and process in its name. So two processes never share a folder that is being made,
+and no lock is needed: at worst both install the same.
 """
 
 from __future__ import annotations
@@ -35,18 +35,32 @@ def fresh(parent: Path | None, key: str) -> Path:
     """
     if parent is not None:
         parent.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix=f"sdspeed-{key}-{_host()}-{os.getpid()}-", dir=parent)).resolve()
+    return Path(
+        tempfile.mkdtemp(prefix=f"sdspeed-{key}-{_host()}-{os.getpid()}-", dir=parent)
+    ).resolve()
 
 
 def complete(parent: Path, key: str) -> Path | None:
     """A finished folder of a key, or None."""
-    return next((folder for folder in sorted(parent.resolve().glob(f"sdspeed-{key}-*")) if (folder / COMPLETE).is_file()), None)
+    return next(
+        (
+            folder
+            for folder in sorted(parent.resolve().glob(f"sdspeed-{key}-*"))
+            if (folder / COMPLETE).is_file()
+        ),
+        None,
+    )
 
 
 def is_leftover(folder: Path) -> bool:
     """Whether a folder is of a process of this host that is no more, and not to stay."""
     name = _NAME.fullmatch(folder.name)
-    return name is not None and name["host"] == _host() and not _alive(int(name["process"])) and not (folder / COMPLETE).exists()
+    return (
+        name is not None
+        and name["host"] == _host()
+        and not _alive(int(name["process"]))
+        and not (folder / COMPLETE).exists()
+    )
 
 
 def leftovers(parent: Path | None) -> Iterator[Path]:

@@ -14,7 +14,8 @@ from pytest_sdspeed.versions.environments.folders import fresh, is_leftover, lef
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# A hook of git runs its commands with these set: they would lead every other repository's commands astray.
+# A hook of git runs its commands with these set: they would lead every other repository's commands
+# astray.
 _OF_HOOKS = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"}
 
 
@@ -28,7 +29,9 @@ def repository(folder: Path) -> tuple[Path | None, str]:
         return None, f"no git reference ({folder}: {_last_line(done.stderr)})"
     top = Path(done.stdout.rstrip("\n")).resolve()
     shallow = _git(top, "rev-parse", "--is-shallow-repository").stdout.strip() == "true"
-    return top, f"no git reference of {top}" + (", a shallow clone (git fetch --unshallow gets the rest)" if shallow else "")
+    return top, f"no git reference of {top}" + (
+        ", a shallow clone (git fetch --unshallow gets the rest)" if shallow else ""
+    )
 
 
 def commit_of(top: Path, reference: str) -> str | None:
@@ -41,7 +44,9 @@ def commit_of(top: Path, reference: str) -> str | None:
 
 def references(top: Path) -> list[str]:
     """Names of all branches and tags."""
-    return _git(top, "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/remotes", "refs/tags").stdout.split()
+    return _git(
+        top, "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/remotes", "refs/tags"
+    ).stdout.split()
 
 
 def short(top: Path, commit: str) -> str:
@@ -54,7 +59,14 @@ def state(folder: Path) -> str:
     try:
         if _git(folder, "rev-parse", "--verify", "--quiet", "HEAD:./").returncode:
             return ""
-        done = _git(folder, "--no-optional-locks", "describe", "--always", "--dirty=, changed", "--exclude=*")
+        done = _git(
+            folder,
+            "--no-optional-locks",
+            "describe",
+            "--always",
+            "--dirty=, changed",
+            "--exclude=*",
+        )
     except OSError:
         return ""
     return done.stdout.strip()
@@ -68,19 +80,32 @@ def worktree(spec: str, top: Path, commit: str, parent: Path | None) -> Iterator
         spec: what the user named, for messages.
         top: of the checkout in hand.
         commit: full hash.
-        parent: the folder for it, None: among the system's temporary files. Worktrees that killed processes left are removed first.
+        parent: the folder for it, None: among the system's temporary files. Worktrees that killed
+            processes left are removed first.
 
     Raises:
         UsageMistakeError: git refuses.
         OSError: the folder cannot be made.
     """
     listed = _git(top, "worktree", "list", "--porcelain").stdout.splitlines()
-    known = (Path(line.removeprefix("worktree ")) for line in listed if line.startswith("worktree "))
+    known = (
+        Path(line.removeprefix("worktree ")) for line in listed if line.startswith("worktree ")
+    )
     for folder in {*filter(is_leftover, known), *leftovers(parent)}:
         _remove(top, folder)
     folder = fresh(parent, commit[:12])
     try:
-        done = _git(top, "-c", f"core.hooksPath={os.devnull}", "worktree", "add", "--detach", "--quiet", str(folder), commit)
+        done = _git(
+            top,
+            "-c",
+            f"core.hooksPath={os.devnull}",
+            "worktree",
+            "add",
+            "--detach",
+            "--quiet",
+            str(folder),
+            commit,
+        )
         if done.returncode:
             raise mistake(spec, f"git: {_last_line(done.stderr)}")
         yield folder
@@ -89,7 +114,8 @@ def worktree(spec: str, top: Path, commit: str, parent: Path | None) -> Iterator
 
 
 def _remove(top: Path, folder: Path) -> None:
-    # In this order, and by force twice: git refuses a worktree that is half made, and one that is locked, as it is while it is made.
+    # In this order, and by force twice: git refuses a worktree that is half made, and one that is
+    # locked, as it is while it is made.
     remove(folder)
     _git(top, "worktree", "remove", "--force", "--force", str(folder))
 

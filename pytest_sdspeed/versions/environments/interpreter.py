@@ -40,7 +40,10 @@ def interpreter_in(path: Path) -> Path | None:
     """The interpreter that a path means: a file, or that of a virtual environment's folder; None for any other folder."""
     if path.is_file():
         return path
-    return next((path / name for name in ("bin/python", "Scripts/python.exe") if (path / name).exists()), None)
+    return next(
+        (path / name for name in ("bin/python", "Scripts/python.exe") if (path / name).exists()),
+        None,
+    )
 
 
 def interpreter_side(spec: str, python: Path, *, root: Path, own: OwnTests) -> Side:
@@ -53,9 +56,11 @@ def interpreter_side(spec: str, python: Path, *, root: Path, own: OwnTests) -> S
         own: of the tests in hand.
 
     Raises:
-        UsageMistakeError: it is no interpreter, too old, or lacks what the other side's process needs.
+        UsageMistakeError: it is no interpreter, too old, or lacks what the other side's process
+            needs.
     """
-    # A link is not followed: by its own place a virtual environment's interpreter knows its packages.
+    # A link is not followed: by its own place a virtual environment's interpreter knows its
+    # packages.
     command = os.path.abspath(python)  # noqa: PTH100
     problem = _problem(command)
     if problem:
@@ -65,22 +70,38 @@ def interpreter_side(spec: str, python: Path, *, root: Path, own: OwnTests) -> S
         python=command,
         roots=(),
         excluded=tuple(sorted(own.names)),
-        path=tuple(entry for entry in search_path() if Path(entry).resolve().is_relative_to(root) and own.hold(entry)),
+        path=tuple(
+            entry
+            for entry in search_path()
+            if Path(entry).resolve().is_relative_to(root) and own.hold(entry)
+        ),
     )
 
 
 def _problem(python: str) -> str | None:
     """What keeps an interpreter from running the other side, or None."""
     try:
-        done = subprocess.run([python, "-c", _PROBE], capture_output=True, stdin=subprocess.DEVNULL, timeout=60, check=True)  # noqa: S603 - the user named it
+        done = subprocess.run(  # noqa: S603 - the user named it
+            [python, "-c", _PROBE],
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=60,
+            check=True,
+        )
         found = json.loads(done.stdout.splitlines()[-1])
         release, missing = tuple(found["python"]), found["missing"]
     except (OSError, subprocess.SubprocessError, ValueError, LookupError, TypeError):
-        return f"{python} does not start as a Python interpreter; valid: a path to one, a virtual environment or a checkout"
+        return (
+            f"{python} does not start as a Python interpreter; valid: a path to one, a virtual"
+            " environment or a checkout"
+        )
     ours = version(PACKAGE)
     remedy = f"{python} -m pip install {PACKAGE}=={ours} execnet"
     if release < OLDEST:
-        return f"{python} is Python {'.'.join(map(str, release))}; valid: {'.'.join(map(str, OLDEST))} or later"
+        return (
+            f"{python} is Python {'.'.join(map(str, release))}; valid: {'.'.join(map(str, OLDEST))}"
+            " or later"
+        )
     if missing:
         return f"{python} has no {', '.join(missing)}: {remedy}"
     if found["version"] != ours:

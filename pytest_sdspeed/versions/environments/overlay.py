@@ -16,7 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.versions.environments.environment import Side, mistake, search_path
-from pytest_sdspeed.versions.environments.folders import COMPLETE, complete, fresh, leftovers, remove
+from pytest_sdspeed.versions.environments.folders import (
+    COMPLETE,
+    complete,
+    fresh,
+    leftovers,
+    remove,
+)
 from pytest_sdspeed.versions.environments.interpreter import interpreter_in
 from pytest_sdspeed.versions.environments.requirements import is_pinned, unmet
 
@@ -27,16 +33,19 @@ if TYPE_CHECKING:
 
     from pytest_sdspeed.versions.environments.own_tests import OwnTests
 
-# Constraints pin the environment in hand, from which the other side is to differ; the others install elsewhere.
+# Constraints pin the environment in hand, from which the other side is to differ; the others
+# install elsewhere.
 _OF_THIS_SIDE = {"PIP_CONSTRAINT", "PIP_PREFIX", "PIP_TARGET", "PIP_USER"}
 
 
 @contextmanager
-def overlay_side(spec: str, named: Sequence[Requirement], *, cache: Path | None, own: OwnTests) -> Iterator[Side]:
+def overlay_side(
+    spec: str, named: Sequence[Requirement], *, cache: Path | None, own: OwnTests
+) -> Iterator[Side]:
     """The current environment with other versions of some packages.
 
-    With every one of them pinned the overlay stays in the cache, and is used again for as long as the same is installed below it. Any other
-    is made anew and removed at the end.
+    With every one of them pinned the overlay stays in the cache, and is used again for as long as
+    the same is installed below it. Any other is made anew and removed at the end.
 
     Args:
         spec: what the user named, for messages.
@@ -77,7 +86,11 @@ def _key(named: Sequence[Requirement], below: Sequence[str]) -> str:
 
 
 def _site_folders() -> list[str]:
-    return [folder for folder in (*site.getsitepackages(), site.getusersitepackages()) if folder in sys.path]
+    return [
+        folder
+        for folder in (*site.getsitepackages(), site.getusersitepackages())
+        if folder in sys.path
+    ]
 
 
 def _make(folder: Path, below: Sequence[str]) -> None:
@@ -90,7 +103,9 @@ def _make(folder: Path, below: Sequence[str]) -> None:
 
 
 def _packages(folder: Path) -> Path:
-    return Path(sysconfig.get_path("purelib", "venv", {"base": str(folder), "platbase": str(folder)}))
+    return Path(
+        sysconfig.get_path("purelib", "venv", {"base": str(folder), "platbase": str(folder)})
+    )
 
 
 def _python(folder: Path) -> str:
@@ -107,15 +122,28 @@ def _install(spec: str, folder: Path, named: Sequence[Requirement]) -> None:
     if pip:
         _pip(spec, folder, "--no-deps", "--ignore-installed", *map(str, named))
     elif uv is not None:
-        _run(spec, "uv", [uv, "pip", "install", "--python", _python(folder), "--no-deps", *map(str, named)], folder)
+        _run(
+            spec,
+            "uv",
+            [uv, "pip", "install", "--python", _python(folder), "--no-deps", *map(str, named)],
+            folder,
+        )
     else:
-        raise mistake(spec, f"{sys.executable} has no pip to install it with, and there is no uv: {sys.executable} -m ensurepip")
+        raise mistake(
+            spec,
+            f"{sys.executable} has no pip to install it with, and there is no uv: {sys.executable}"
+            " -m ensurepip",
+        )
     missing = unmet(named, str(_packages(folder)))
     if missing and pip:
         # By version: an address would be fetched a second time.
         _pip(spec, folder, *(_as_installed(folder, requirement) for requirement in named))
     elif missing:
-        raise mistake(spec, f"needs {', '.join(missing)}, which pip would install and uv does not: {sys.executable} -m ensurepip")
+        raise mistake(
+            spec,
+            f"needs {', '.join(missing)}, which pip would install and uv does not: {sys.executable}"
+            " -m ensurepip",
+        )
 
 
 def _as_installed(folder: Path, requirement: Requirement) -> str:
@@ -129,14 +157,28 @@ def _version(folder: Path, requirement: Requirement) -> str:
 
 def _pip(spec: str, folder: Path, *arguments: str) -> None:
     options = ("--disable-pip-version-check", "--no-input")
-    _run(spec, "pip", [sys.executable, "-m", "pip", "--python", _python(folder), "install", *options, *arguments], folder)
+    _run(
+        spec,
+        "pip",
+        [sys.executable, "-m", "pip", "--python", _python(folder), "install", *options, *arguments],
+        folder,
+    )
 
 
 def _run(spec: str, installer: str, command: Sequence[str], folder: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name not in _OF_THIS_SIDE}
     # Before a user's own entries, or pip would not see what is in the overlay already.
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_packages(folder)), environment.get("PYTHONPATH"))))
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)  # noqa: S603 - requirements are no options
+    environment["PYTHONPATH"] = os.pathsep.join(
+        filter(None, (str(_packages(folder)), environment.get("PYTHONPATH")))
+    )
+    done = subprocess.run(  # noqa: S603 - requirements are no options
+        command,
+        env=environment,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["failed without a word"]
         told = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
@@ -145,7 +187,9 @@ def _run(spec: str, installer: str, command: Sequence[str], folder: Path) -> Non
 
 def _side(folder: Path, named: Sequence[Requirement], own: OwnTests) -> Side:
     return Side(
-        label=", ".join(f"{requirement.name} {_version(folder, requirement)}" for requirement in named),
+        label=", ".join(
+            f"{requirement.name} {_version(folder, requirement)}" for requirement in named
+        ),
         python=_python(folder),
         roots=(str(_packages(folder)),),
         excluded=tuple(sorted(own.names)),

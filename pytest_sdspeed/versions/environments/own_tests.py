@@ -33,7 +33,8 @@ class OwnTests:
 def own_tests(tests: Iterable[Path], root: Path) -> OwnTests:
     """The names and folders of tests.
 
-    A file in a package is imported by the package's topmost name, any other by its own, and both perhaps as a folder below the root.
+    A file in a package is imported by the package's topmost name, any other by its own, and both
+    perhaps as a folder below the root.
 
     Args:
         tests: files and folders of tests and conftests.

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from importlib.metadata import Distribution
 
-# A comma ends a requirement where a name follows: after one in a specifier stands an operator. Commas in brackets are between extras.
+# A comma ends a requirement where a name follows: after one in a specifier stands an operator.
+# Commas in brackets are between extras.
 _BETWEEN = re.compile(r",(?=\s*[A-Za-z0-9])(?![^\[\]]*\])")
 _HASHED = re.compile(r"#(.*&)?(sha256|sha384|sha512)=|@[0-9a-f]{40}(#|$)")
 
@@ -35,7 +36,10 @@ def is_pinned(requirement: Requirement) -> bool:
     """Whether it means the same files tomorrow: one version, or an address with a hash."""
     if requirement.url is not None:
         return _HASHED.search(requirement.url) is not None
-    return any(part.operator == "===" or (part.operator == "==" and not part.version.endswith("*")) for part in requirement.specifier)
+    return any(
+        part.operator == "===" or (part.operator == "==" and not part.version.endswith("*"))
+        for part in requirement.specifier
+    )
 
 
 def found(name: str, path: list[str] | None = None) -> Distribution | None:
@@ -56,17 +60,22 @@ def unmet(named: Sequence[Requirement], overlay: str) -> list[str]:
         named: the requirements it was made for: their extras count.
         overlay: its folder of packages.
     """
-    extras: dict[str, set[str]] = {canonicalize_name(requirement.name): requirement.extras for requirement in named}
+    extras: dict[str, set[str]] = {
+        canonicalize_name(requirement.name): requirement.extras for requirement in named
+    }
     return [
         str(need)
         for distribution in distributions(path=[overlay])
         for need in _needs(distribution, extras.get(canonicalize_name(distribution.name), set()))
-        if (have := found(need.name, [overlay]) or found(need.name)) is None or not need.specifier.contains(have.version, prereleases=True)
+        if (have := found(need.name, [overlay]) or found(need.name)) is None
+        or not need.specifier.contains(have.version, prereleases=True)
     ]
 
 
 def _needs(distribution: Distribution, extras: set[str]) -> Iterator[Requirement]:
     for line in distribution.requires or ():
         need = Requirement(line)
-        if need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in ("", *extras)):
+        if need.marker is None or any(
+            need.marker.evaluate({"extra": extra}) for extra in ("", *extras)
+        ):
             yield need

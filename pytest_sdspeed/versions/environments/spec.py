@@ -32,8 +32,9 @@ def opened(spec: str, *, root: Path, cache: Path | None, tests: Sequence[Path]) 
     """The side that a user named, for as long as the block takes: worktrees and temporary folders are gone after it.
 
     Args:
-        spec: path to an interpreter, a virtual environment or a checkout; a git reference of the checkout in hand; or requirements with
-            commas between them, each of a distribution that is installed and will be replaced.
+        spec: path to an interpreter, a virtual environment or a checkout; a git reference of the
+            checkout in hand; or requirements with commas between them, each of a distribution that
+            is installed and will be replaced.
         root: pytest's rootdir.
         cache: a folder that survives runs; None: a temporary one.
         tests: files and folders of the tests and conftests in hand, which both sides run.
@@ -54,18 +55,27 @@ def in_hand(*, root: Path) -> Side:
     """This process's own side.
 
     Args:
-        root: pytest's rootdir: its commit is the label, or the version of diffusers where git knows none.
+        root: pytest's rootdir: its commit is the label, or the version of diffusers where git knows
+            none.
     """
     state = git.state(root)
     if not state:
         diffusers = found("diffusers")
         state = f"diffusers {diffusers.version}" if diffusers else ""
-    return Side(label=f"in hand ({state})" if state else "in hand", python=sys.executable, roots=(), excluded=(), path=search_path())
+    return Side(
+        label=f"in hand ({state})" if state else "in hand",
+        python=sys.executable,
+        roots=(),
+        excluded=(),
+        path=search_path(),
+    )
 
 
 def _side(spec: str, root: Path, cache: Path | None, own: OwnTests) -> AbstractContextManager[Side]:
     if not spec.strip():
-        raise mistake(spec, "valid: a path to an interpreter or a checkout, a git reference, or requirements")
+        raise mistake(
+            spec, "valid: a path to an interpreter or a checkout, a git reference, or requirements"
+        )
     path = os.path.expanduser(spec)  # noqa: PTH111 - pathlib's raises for a user that there is not
     if os.path.exists(path):  # noqa: PTH110 - pathlib's raises for a name that is too long
         python = interpreter_in(Path(path))
@@ -90,7 +100,9 @@ def _requirements(spec: str, top: Path | None, without: str) -> list[Requirement
     except ValueError as error:
         problem = f"no requirement ({str(error).splitlines()[0]})"
     else:
-        unknown = next((requirement.name for requirement in named if found(requirement.name) is None), None)
+        unknown = next(
+            (requirement.name for requirement in named if found(requirement.name) is None), None
+        )
         if unknown is None:
             return named
         problem = f"no installed package is called {unknown!r}"
