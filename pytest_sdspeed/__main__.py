@@ -20,7 +20,7 @@ from pytest_sdspeed.history.remote import is_address, local, place
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pytest_sdspeed.history.merging import Kept
+    from pytest_sdspeed.history.merging import RunFile
     from pytest_sdspeed.model import History
 
 _STORED = "a folder of stored runs (.benchmarks), or an address of one (s3://bucket/runs)"
@@ -158,24 +158,24 @@ def _names(stored: Sequence[str]) -> list[str]:
     return [place(one).named("") for one in stored]
 
 
-def _judged(stored: Sequence[str]) -> tuple[Sequence[History], Sequence[Kept]]:
+def _judged(stored: Sequence[str]) -> tuple[Sequence[History], Sequence[RunFile]]:
     """The histories of places, with their changes, and their files; what was passed over is said on standard error.
 
     Raises:
         PlaceError: none of them can be read.
     """
-    from pytest_sdspeed.history.series import gathered
-    from pytest_sdspeed.judge.changes.causes import judged
+    from pytest_sdspeed.history.series import load_from
+    from pytest_sdspeed.judge.changes.causes import judge_histories
 
-    found = gathered([place(one) for one in stored])
+    found = load_from([place(one) for one in stored])
     if not found.read:
         raise PlaceError("\n".join(found.problems))
     _say(found.problems)
-    return judged(found.histories), found.files
+    return judge_histories(found.histories), found.files
 
 
 def _report(stored: Sequence[str], target: Path) -> None:
-    from pytest_sdspeed.history.reading import latest_run, read_run
+    from pytest_sdspeed.history.stored_run import latest_run, read_run
     from pytest_sdspeed.judge.pictures.exhibits import with_error_maps
     from pytest_sdspeed.report.page.html import page
 
@@ -199,7 +199,7 @@ def _report(stored: Sequence[str], target: Path) -> None:
 
 
 def _clean(stored: str, keep: int) -> None:
-    from pytest_sdspeed.history.reading import clean
+    from pytest_sdspeed.history.stored_run import clean
 
     folder = Path(stored.removeprefix("file://"))
     deleted, freed = clean(folder, keep)

@@ -119,7 +119,7 @@ def first_line(error: BaseException, otherwise: str) -> str:
     return " ".join(lines[: 1 + lines[0].endswith(":")]) if lines else otherwise
 
 
-def explained(arm: str, error: Exception) -> SdSpeedError:
+def explain(arm: str, error: Exception) -> SdSpeedError:
     """An arm's exception as one of this package's own: its first line, since torch prints whole tensors into some, and where it was raised.
 
     The traceback is let go: its frames hold what the arm had allocated, which after an

@@ -50,7 +50,7 @@ def fake_time(monkeypatch):
     clock = FakeClock()
     monkeypatch.setattr("pytest_sdspeed.measure.clock.WallClock", lambda _synchronize: clock)
     # Its work is real and takes no time on this clock.
-    monkeypatch.setattr("pytest_sdspeed.device.canary.canary", lambda *_machine: {})
+    monkeypatch.setattr("pytest_sdspeed.device.canary.make_canary", lambda *_machine: {})
     monkeypatch.setattr("builtins.sd_fake_time", clock, raising=False)
     return clock
 

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from pytest_sdspeed.measure.campaign import run_campaign
-from pytest_sdspeed.measure.facts import Arm, Limits
+from pytest_sdspeed.measure.campaign_data import Arm, Limits
 from pytest_sdspeed.model import CONTROL, Exhibit, Interval, Machine, Recipe, Result
 
 RECIPE = Recipe(model="miniature", prompt="a cat", height=64, width=64, steps=4, scheduler="ddim")

@@ -19,13 +19,13 @@ from fakes import FakeClock
 from pytest_sdspeed import Optimization
 from pytest_sdspeed.measure import clock, memory
 from pytest_sdspeed.model import Profile
-from pytest_sdspeed.setups import canary
+from pytest_sdspeed.device import canary
 from pytest_sdspeed.setups.setup import Setup
 
 CLOCK = FakeClock()
 clock.WallClock = lambda _synchronize: CLOCK
 memory.ResidentMemory.peak_bytes = lambda self: 4096
-canary.canary = lambda *_machine: {{}}
+canary.make_canary = lambda *_machine: {{}}
 SECONDS = {{"baseline": 1.5, "quick": 1.0, "quicker": 0.75, "quickest": 0.5}}
 NOISE = {{}}
 

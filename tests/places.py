@@ -2,7 +2,7 @@
 
 from pytest_sdspeed.history.places import NAME
 from pytest_sdspeed.history.remote import place
-from pytest_sdspeed.history.series import gathered
+from pytest_sdspeed.history.series import load_from
 
 ADDRESS = "memory://bucket/runs"
 
@@ -16,6 +16,6 @@ def upload(bucket, folder, address="/bucket/runs"):
 
 def dates(*places):
     """Dates of the runs of the only history, and what is said."""
-    found = gathered([place(str(one)) for one in places])
+    found = load_from([place(str(one)) for one in places])
     (history,) = found.histories
     return [run.date[17:19] for run in history.runs], found.problems

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from pytest_sdspeed.store.records import record
+from pytest_sdspeed.store.records import to_json
 
 DATE = "2026-11-23T10:00:00+00:00"
 HOST = {"node": "host", "system": "Linux"}
@@ -14,7 +14,7 @@ def benchmark(stored, test=None):
     """One benchmark of a file: a result, a stored form of one, or None for a benchmark that is not this plugin's."""
     if stored is None:
         return {"fullname": test or "test_other.py::test_other", "extra_info": {}}
-    stored = stored if isinstance(stored, (dict, list, str)) else record(stored)
+    stored = stored if isinstance(stored, (dict, list, str)) else to_json(stored)
     setup = stored["setup"] if isinstance(stored, dict) and "setup" in stored else "x"
     return {"fullname": test or f"test_it.py::test_it[{setup}]", "extra_info": {"sdspeed": stored}}
 

@@ -21,8 +21,8 @@ from miniature.scenes import Scene, draw_scene, held_out_scene
 from pytest_sdspeed.device.quiet import quiet
 from pytest_sdspeed.judge.pictures.metrics import metrics
 from pytest_sdspeed.measure.campaign import run_campaign
+from pytest_sdspeed.measure.campaign_data import Arm, Limits
 from pytest_sdspeed.measure.clock import WallClock
-from pytest_sdspeed.measure.facts import Arm, Limits
 from pytest_sdspeed.pipelines.sources import PretrainedSource
 
 if TYPE_CHECKING:

@@ -33,7 +33,7 @@ products do not.
 """
 
 
-def canary(
+def make_canary(
     kind: Literal["cpu", "cuda"], capability: tuple[int, int] | None = None
 ) -> Mapping[str, Callable[[], Callable[[], None]]]:
     """The operations of a device: products, a convolution, a memory copy, and ``dispatch``, operations so small that the host is the limit.

@@ -105,7 +105,7 @@ def _put(flag: Flag, value: Any) -> None:
 
 
 @contextmanager
-def guarded(owner: str) -> Iterator[None]:
+def guard(owner: str) -> Iterator[None]:
     """Hold every watched switch to be after the block what it was before.
 
     Args:
@@ -141,7 +141,7 @@ def _restore(before: Mapping[str, Any]) -> list[str]:
 
 
 @contextmanager
-def holding(values: Mapping[str, Any]) -> Iterator[None]:
+def hold(values: Mapping[str, Any]) -> Iterator[None]:
     """Set watched switches inside the block and put them back after it.
 
     Args:

@@ -65,7 +65,7 @@ def _scaled(value: int | None, factor: float) -> float | None:
     return None if value is None else value * factor
 
 
-def opened(uuid: Callable[[], str]) -> Telemetry:
+def open_telemetry(uuid: Callable[[], str]) -> Telemetry:
     """Telemetry of a CUDA device, or one that tells nothing and says why.
 
     Args:

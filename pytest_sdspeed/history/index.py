@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 from pytest_sdspeed.errors import PlaceError
 from pytest_sdspeed.history import index_tables
-from pytest_sdspeed.history.facts import FileFacts
-from pytest_sdspeed.history.index_tables import Contents
-from pytest_sdspeed.history.places import UNKNOWN, Stamp
+from pytest_sdspeed.history.extracts import FileFacts
+from pytest_sdspeed.history.index_tables import IndexedRuns
+from pytest_sdspeed.history.places import UNKNOWN, Fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from pytest_sdspeed.history.places import Found, Place, Stamp
+    from pytest_sdspeed.history.places import Fingerprint, Listing, Storage
 
 PATIENCE_S = 2.0
 """How long to wait for another process that writes the index: it writes for milliseconds, unless it
@@ -43,7 +43,7 @@ _SOUND = (
 """Errors of SQLite that say nothing against what an index holds."""
 
 
-def contents(place: Place) -> Contents:
+def contents(place: Storage) -> IndexedRuns:
     """What is known of every stored run at a place, by its index, which is brought up to date.
 
     Returns:
@@ -55,7 +55,7 @@ def contents(place: Place) -> Contents:
     """
     found = place.scan()
     if not found.files and not place.index.is_file():
-        return Contents(found=found)
+        return IndexedRuns(found=found)
     try:
         return _through(place, found)
     except _DAMAGE as error:
@@ -71,7 +71,7 @@ def contents(place: Place) -> Contents:
         return _updated(memory, place, found._replace(problems=(*found.problems, line)))
 
 
-def _through(place: Place, found: Found) -> Contents:
+def _through(place: Storage, found: Listing) -> IndexedRuns:
     """The contents of the index on the disk; one of ``_DAMAGE`` where it is damaged, or cannot be read or written."""
     # Where there can be no folder for it, there can be no index, and SQLite says so.
     with suppress(OSError):
@@ -129,7 +129,7 @@ def _copied(index: Path) -> sqlite3.Connection:
     return memory
 
 
-def _updated(connection: sqlite3.Connection, place: Place, found: Found) -> Contents:
+def _updated(connection: sqlite3.Connection, place: Storage, found: Listing) -> IndexedRuns:
     """Forget the files that are gone, read those that are new or changed; of a place that is lost meanwhile, what is known stays."""
     known = index_tables.stamps(connection)
     gone = known.keys() - found.files.keys()
@@ -159,8 +159,8 @@ def _updated(connection: sqlite3.Connection, place: Place, found: Found) -> Cont
 
 
 def _read(
-    place: Place, found: Found, paths: Sequence[str]
-) -> tuple[dict[str, tuple[Stamp, FileFacts]], PlaceError | None]:
+    place: Storage, found: Listing, paths: Sequence[str]
+) -> tuple[dict[str, tuple[Fingerprint, FileFacts]], PlaceError | None]:
     """What files hold, by path; and where the place was lost meanwhile, how: then only of the first ones."""
     batch = {}
     try:
@@ -181,7 +181,7 @@ def _transaction(connection: sqlite3.Connection, kind: str = "IMMEDIATE") -> Ite
     connection.execute("COMMIT")
 
 
-def read(stamp: Stamp, content: bytes | OSError) -> tuple[Stamp, FileFacts]:
+def read(stamp: Fingerprint, content: bytes | OSError) -> tuple[Fingerprint, FileFacts]:
     """What a file holds, and the stamp to know it by.
 
     Args:

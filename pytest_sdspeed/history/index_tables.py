@@ -6,14 +6,14 @@ import json
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_sdspeed.history.facts import ResultFacts, RunFacts, Series, run_in_history
-from pytest_sdspeed.history.places import Found, Stamp
+from pytest_sdspeed.history.extracts import ResultFacts, RunFacts, Series, run_in_history
+from pytest_sdspeed.history.places import Fingerprint, Listing
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Sequence
 
-    from pytest_sdspeed.history.facts import FileFacts, Kind
+    from pytest_sdspeed.history.extracts import Fault, FileFacts
     from pytest_sdspeed.model import HistoryRun
 
 VERSION = 2
@@ -62,7 +62,7 @@ class StoredFile(NamedTuple):
     results: list[tuple[Series, int, HistoryRun]]
 
 
-class Contents(NamedTuple):
+class IndexedRuns(NamedTuple):
     """What is known of a place.
 
     Attributes:
@@ -76,10 +76,10 @@ class Contents(NamedTuple):
     """
 
     files: Sequence[StoredFile] = ()
-    wrong: Sequence[tuple[str, Kind, str]] = ()
+    wrong: Sequence[tuple[str, Fault, str]] = ()
     files_of_others: int = 0
     benchmarks_of_others: int = 0
-    found: Found = Found()
+    found: Listing = Listing()
 
 
 def is_empty(connection: sqlite3.Connection) -> bool:
@@ -104,10 +104,10 @@ def _mark(connection: sqlite3.Connection, name: str) -> int:
     return int(mark)
 
 
-def stamps(connection: sqlite3.Connection) -> dict[str, Stamp]:
+def stamps(connection: sqlite3.Connection) -> dict[str, Fingerprint]:
     """The files of an index, by path."""
     return {
-        path: Stamp(*stamp)
+        path: Fingerprint(*stamp)
         for path, *stamp in connection.execute("SELECT path, mtime_ns, size, marks FROM files")
     }
 
@@ -132,7 +132,7 @@ def tidy(connection: sqlite3.Connection) -> None:
     )
 
 
-def insert(connection: sqlite3.Connection, path: str, stamp: Stamp, facts: FileFacts) -> None:
+def insert(connection: sqlite3.Connection, path: str, stamp: Fingerprint, facts: FileFacts) -> None:
     """Put a file into an index that does not have it.
 
     Args:
@@ -164,10 +164,10 @@ def _text_id(connection: sqlite3.Connection, fact: Any) -> int:
     return int(number)
 
 
-def contents(connection: sqlite3.Connection) -> Contents:
+def contents(connection: sqlite3.Connection) -> IndexedRuns:
     """Everything that an index holds."""
     files_of_others, benchmarks_of_others = connection.execute(_OTHERS).fetchone()
-    return Contents(
+    return IndexedRuns(
         files=_files(connection),
         wrong=connection.execute(
             "SELECT path, kind, words FROM wrong JOIN files ON file = id ORDER BY path"

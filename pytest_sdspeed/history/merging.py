@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from pytest_sdspeed.history.facts import Kind, RunFacts, Series
-    from pytest_sdspeed.history.index_tables import Contents, StoredFile
-    from pytest_sdspeed.history.places import Place
+    from pytest_sdspeed.history.extracts import Fault, RunFacts, Series
+    from pytest_sdspeed.history.index_tables import IndexedRuns, StoredFile
+    from pytest_sdspeed.history.places import Storage
     from pytest_sdspeed.model import HistoryRun
 
 TWICE_S = 1.0
@@ -18,15 +18,15 @@ TWICE_S = 1.0
 their dates are nearer than this."""
 
 
-class Kept(NamedTuple):
+class RunFile(NamedTuple):
     """A file that counts."""
 
-    place: Place
+    place: Storage
     file: StoredFile
     where: str
 
 
-class Merged(NamedTuple):
+class MergedRuns(NamedTuple):
     """What places hold together.
 
     Attributes:
@@ -38,20 +38,20 @@ class Merged(NamedTuple):
     """
 
     runs: dict[Series, list[HistoryRun]]
-    files: list[Kept]
-    wrong: list[tuple[Kind, str]]
+    files: list[RunFile]
+    wrong: list[tuple[Fault, str]]
 
 
-def merged(places: Sequence[tuple[Place, Contents]]) -> Merged:
+def merge_runs(places: Sequence[tuple[Storage, IndexedRuns]]) -> MergedRuns:
     """The runs of all places, each once, wherever it lies and however often it was written."""
-    wrong: list[tuple[Kind, str]] = [
+    wrong: list[tuple[Fault, str]] = [
         (kind, f"{place.named(path)}: {words}")
         for place, held in places
         for path, kind, words in held.wrong
     ]
     files = sorted(
         (
-            Kept(place, file, held.found.files[file.path][0])
+            RunFile(place, file, held.found.files[file.path][0])
             for place, held in places
             for file in held.files
         ),
@@ -78,12 +78,12 @@ def merged(places: Sequence[tuple[Place, Contents]]) -> Merged:
                     wrong.append(("copy", f"{other.place.named(other.file.path)}: {words}"))
     runs: dict[Series, list[HistoryRun]] = {}
     counted = list(_counted(files, outdone, runs))
-    return Merged(runs, counted, wrong)
+    return MergedRuns(runs, counted, wrong)
 
 
 def _counted(
-    files: Iterable[Kept], outdone: dict[int, set[Series]], runs: dict[Series, list[HistoryRun]]
-) -> Iterator[Kept]:
+    files: Iterable[RunFile], outdone: dict[int, set[Series]], runs: dict[Series, list[HistoryRun]]
+) -> Iterator[RunFile]:
     """Put the results of files into the runs of their series, each once; the files that had any to put there, or none at all.
 
     Args:
@@ -118,9 +118,9 @@ def _is_same(run: RunFacts, date: str) -> bool:
     )
 
 
-def _copies(files: Iterable[Kept]) -> Iterator[list[Kept]]:
+def _copies(files: Iterable[RunFile]) -> Iterator[list[RunFile]]:
     """Files of one run, by id and date, where there are several: a file that somebody gave another date is another run."""
-    groups: dict[tuple[str, str], list[Kept]] = {}
+    groups: dict[tuple[str, str], list[RunFile]] = {}
     for kept in files:
         if kept.file.run.id is not None:
             groups.setdefault((kept.file.run.id, kept.file.run.date), []).append(kept)

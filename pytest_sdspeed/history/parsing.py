@@ -10,11 +10,11 @@ from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 from pytest_sdspeed.errors import StoredRunError
-from pytest_sdspeed.history.facts import FileFacts, Kind, ResultFacts, RunFacts, Series
+from pytest_sdspeed.history.extracts import Fault, FileFacts, ResultFacts, RunFacts, Series
 from pytest_sdspeed.judge.speed.blocks import latencies
 from pytest_sdspeed.model import ImageVerdict, Verdict
 from pytest_sdspeed.store.benchmark import EXTRA, RUN
-from pytest_sdspeed.store.files import decoded, section
+from pytest_sdspeed.store.files import decode, section
 from pytest_sdspeed.store.records import SCHEMA, recipe_key
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ def file_facts(content: bytes, written: float) -> FileFacts:
         written: when, seconds since the epoch: the date of a run that does not tell its own.
     """
     try:
-        stored, extras = decoded(content)
+        stored, extras = decode(content)
     except StoredRunError as error:
         return FileFacts(run=None, wrong=(("damaged", str(error)),))
-    results, wrong = [], dict[Kind, str]()
+    results, wrong = [], dict[Fault, str]()
     for name, extra in extras:
         if extra is None:
             continue

@@ -18,7 +18,7 @@ NAME = "sdspeed-index.sqlite3"
 """Of the index in a local folder; no pattern of pytest-benchmark's meets it."""
 
 
-class Stamp(NamedTuple):
+class Fingerprint(NamedTuple):
     """What changes with a file: when it was written, in nanoseconds since the epoch, its bytes, and what else its file system tells."""
 
     mtime_ns: int
@@ -26,12 +26,12 @@ class Stamp(NamedTuple):
     marks: str = ""
 
 
-UNKNOWN = Stamp(-1, -1)
+UNKNOWN = Fingerprint(-1, -1)
 """Of a file that could not be read, or whose changes its file system does not tell: it is read
 again the next time."""
 
 
-class Found(NamedTuple):
+class Listing(NamedTuple):
     """What lies at a place.
 
     Attributes:
@@ -40,12 +40,12 @@ class Found(NamedTuple):
         problems: lines on what cannot be read.
     """
 
-    files: Mapping[str, tuple[str, Stamp]] = {}
+    files: Mapping[str, tuple[str, Fingerprint]] = {}
     unfinished: Sequence[str] = ()
     problems: tuple[str, ...] = ()
 
 
-class Place(Protocol):
+class Storage(Protocol):
     """Where stored runs lie."""
 
     @property
@@ -57,7 +57,7 @@ class Place(Protocol):
         """What a message calls a file, by its path from the place; or the place itself, by ""."""
         ...
 
-    def scan(self) -> Found:
+    def scan(self) -> Listing:
         """Every JSON file at the place.
 
         Raises:
@@ -108,13 +108,13 @@ class Folder:
         """A file's path."""
         return str(self._root / path)
 
-    def scan(self) -> Found:
+    def scan(self) -> Listing:
         """Every JSON file below the folder; none where there is no folder.
 
         Raises:
             PlaceError: the folder cannot be read.
         """
-        files: dict[str, tuple[str, Stamp]] = {}
+        files: dict[str, tuple[str, Fingerprint]] = {}
         unfinished, problems, pending = [], [], [(str(self._root), "")]
         while pending:
             inside, prefix = pending.pop()
@@ -127,7 +127,7 @@ class Folder:
                             status = entry.stat()
                             files[prefix + printable(entry.name)] = (
                                 entry.path,
-                                Stamp(status.st_mtime_ns, status.st_size),
+                                Fingerprint(status.st_mtime_ns, status.st_size),
                             )
                         elif is_unfinished(entry.name):
                             unfinished.append(prefix + printable(entry.name))
@@ -138,7 +138,7 @@ class Folder:
                 if not prefix:
                     raise PlaceError(f"{inside}: {error.strerror}") from None
                 problems.append(f"sd history: {inside}: {error.strerror}")
-        return Found(files, sorted(unfinished), tuple(problems))
+        return Listing(files, sorted(unfinished), tuple(problems))
 
     def fetch(self, files: Sequence[str]) -> Iterator[bytes | OSError]:
         """What files hold, one after the other."""

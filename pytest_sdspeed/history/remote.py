@@ -13,14 +13,21 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import PlaceError
-from pytest_sdspeed.history.places import UNKNOWN, Folder, Found, Stamp, is_unfinished, printable
+from pytest_sdspeed.history.places import (
+    UNKNOWN,
+    Fingerprint,
+    Folder,
+    Listing,
+    is_unfinished,
+    printable,
+)
 from pytest_sdspeed.store import pictures
 from pytest_sdspeed.store.benchmark import CREDENTIALS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from pytest_sdspeed.history.places import Place
+    from pytest_sdspeed.history.places import Storage
 
 _DATES = (
     "LastModified",
@@ -58,7 +65,7 @@ def local(text: str) -> Path | None:
     return None if "://" in path or "::" in path else Path(path)
 
 
-def place(text: str) -> Place:
+def place(text: str) -> Storage:
     """The place that a path or an address names; whether it is there is not asked."""
     path = local(text)
     return Remote(text) if path is None else Folder(path)
@@ -108,7 +115,7 @@ class Remote:
             raise self._failed(error) from None
         return file_system, root
 
-    def scan(self) -> Found:
+    def scan(self) -> Listing:
         """Every JSON file below the address. Folders of pictures are not listed.
 
         Raises:
@@ -116,7 +123,7 @@ class Remote:
                 permissions.
         """
         file_system, root = self._opened
-        files: dict[str, tuple[str, Stamp]] = {}
+        files: dict[str, tuple[str, Fingerprint]] = {}
         unfinished, problems, pending = [], [], [(root, "")]
         file_system.invalidate_cache()
         while pending:
@@ -148,7 +155,7 @@ class Remote:
                     files[path] = info["name"], _stamp(info)
                 elif is_unfinished(name):
                     unfinished.append(path)
-        return Found(files, sorted(unfinished), tuple(problems))
+        return Listing(files, sorted(unfinished), tuple(problems))
 
     def fetch(self, files: Sequence[str]) -> Iterator[bytes | OSError]:
         """What files hold, all asked for at once where the file system can do that.
@@ -209,10 +216,14 @@ class Remote:
         )
 
 
-def _stamp(info: Mapping[str, Any]) -> Stamp:
+def _stamp(info: Mapping[str, Any]) -> Fingerprint:
     """What tells that a file has changed, of what its file system lists."""
     marks = {name: str(info[name]) for name in (*_CHECKSUMS, *_DATES) if info.get(name) is not None}
-    return Stamp(_written_ns(info), info.get("size") or 0, json.dumps(marks)) if marks else UNKNOWN
+    return (
+        Fingerprint(_written_ns(info), info.get("size") or 0, json.dumps(marks))
+        if marks
+        else UNKNOWN
+    )
 
 
 def _written_ns(info: Mapping[str, Any]) -> int:

@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_sdspeed.errors import PlaceError
-from pytest_sdspeed.history.facts import Series, run_in_history
+from pytest_sdspeed.history.extracts import Series, run_in_history
 from pytest_sdspeed.history.index import contents
-from pytest_sdspeed.history.merging import Kept, merged
+from pytest_sdspeed.history.merging import RunFile, merge_runs
 from pytest_sdspeed.history.places import Folder
 from pytest_sdspeed.model import History, HistoryRun
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from pytest_sdspeed.history.facts import Kind
-    from pytest_sdspeed.history.index_tables import Contents
-    from pytest_sdspeed.history.places import Place
+    from pytest_sdspeed.history.extracts import Fault
+    from pytest_sdspeed.history.index_tables import IndexedRuns
+    from pytest_sdspeed.history.places import Storage
     from pytest_sdspeed.model import Result
 
 NAMED = 5
 """Files that are named of each kind that is passed over."""
-_KINDS: dict[Kind, str] = {
+_KINDS: dict[Fault, str] = {
     "damaged": "damaged files",
     "unfinished": "unfinished files",
     "schema": "files of another schema",
@@ -34,7 +34,7 @@ _KINDS: dict[Kind, str] = {
 }
 
 
-class Gathered(NamedTuple):
+class LoadedHistories(NamedTuple):
     """What several places say together.
 
     Attributes:
@@ -46,28 +46,28 @@ class Gathered(NamedTuple):
 
     histories: tuple[History, ...]
     problems: tuple[str, ...]
-    files: Sequence[Kept]
+    files: Sequence[RunFile]
     read: bool
 
 
-def histories(*folders: Path) -> tuple[tuple[History, ...], tuple[str, ...]]:
+def load_histories(*folders: Path) -> tuple[tuple[History, ...], tuple[str, ...]]:
     """All histories below folders of stored runs, without their changes, and lines on what was passed over.
 
     Args:
         folders: such as that of ``--benchmark-storage``; where there is none, there are no
             histories.
     """
-    found = gathered([Folder(folder) for folder in folders])
+    found = load_from([Folder(folder) for folder in folders])
     return found.histories, found.problems
 
 
-def gathered(places: Sequence[Place]) -> Gathered:
+def load_from(places: Sequence[Storage]) -> LoadedHistories:
     """What places hold together. A place that cannot be read is named, and the others are read.
 
     What is there twice counts once: two tests that share a campaign, two files that hold the same
     run.
     """
-    held: list[tuple[Place, Contents]] = []
+    held: list[tuple[Storage, IndexedRuns]] = []
     problems: list[str] = []
     with _no_collection():
         for place in places:
@@ -77,9 +77,11 @@ def gathered(places: Sequence[Place]) -> Gathered:
                 problems.append(f"sd history: {error}")
             else:
                 problems += held[-1][1].found.problems
-        runs, files, wrong = merged(held)
+        runs, files, wrong = merge_runs(held)
     found = (History(**series._asdict(), runs=tuple(members)) for series, members in runs.items())
-    return Gathered(tuple(found), (*problems, *_passed_over(held, wrong)), files, read=bool(held))
+    return LoadedHistories(
+        tuple(found), (*problems, *_passed_over(held, wrong)), files, read=bool(held)
+    )
 
 
 @contextmanager
@@ -122,20 +124,20 @@ def history_run(result: Result, run_info: Mapping[str, Any]) -> HistoryRun:
     from datetime import UTC, datetime
 
     from pytest_sdspeed.history.parsing import result_facts, run_facts
-    from pytest_sdspeed.store.records import record
+    from pytest_sdspeed.store.records import to_json
 
     # Its pictures say nothing here, and storing them costs.
-    stored = record(replace(result, exhibits=()))
+    stored = to_json(replace(result, exhibits=()))
     return run_in_history(
         "", run_facts(run_info, datetime.now(UTC).timestamp()), result_facts(stored)
     )
 
 
 def _passed_over(
-    held: Iterable[tuple[Place, Contents]], wrong: Iterable[tuple[Kind, str]]
+    held: Iterable[tuple[Storage, IndexedRuns]], wrong: Iterable[tuple[Fault, str]]
 ) -> Iterator[str]:
     """What was not read, and why: a line each for the first few files of a kind, and one on what is not this plugin's."""
-    lines: dict[Kind, list[str]] = {kind: [] for kind in _KINDS}
+    lines: dict[Fault, list[str]] = {kind: [] for kind in _KINDS}
     others = [0, 0]
     for kind, line in wrong:
         lines[kind].append(line)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import Interval, Verdict
 
 
-def combined(
+def combine_verdicts(
     speed: Verdict,
     pictures: ImageJudgement | None,
     control: Interval | None,

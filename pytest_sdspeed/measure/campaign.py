@@ -15,16 +15,16 @@ from pytest_sdspeed.errors import (
     OutOfMemoryError,
     SdSpeedError,
     ThrottledError,
-    explained,
+    explain,
 )
 from pytest_sdspeed.judge.speed import intervals, stopping, throttling
-from pytest_sdspeed.measure.canary import CanaryTimes, both, time_canary
+from pytest_sdspeed.measure.campaign_data import Arm, CampaignData, Decision, Limits, Progress, Slot
+from pytest_sdspeed.measure.canary import CanaryTimes, pair_times, time_canary
 from pytest_sdspeed.measure.collector import collecting_between_slots
-from pytest_sdspeed.measure.facts import Arm, CampaignRecord, Decision, Limits, Progress, Slot
 from pytest_sdspeed.measure.memory import MemoryMeter, UnknownMemory
 from pytest_sdspeed.measure.order import palindrome
-from pytest_sdspeed.measure.profiling import profiles, unusable
-from pytest_sdspeed.measure.telemetry import spent_j, throttling_of
+from pytest_sdspeed.measure.profiling import check_usable, profile_arms
+from pytest_sdspeed.measure.telemetry import describe_discarded, spent_j
 from pytest_sdspeed.model import CONTROL, Case, Reading, Telemetry, UnknownTelemetry
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def run_campaign(
     telemetry: Telemetry | None = None,
     canary: Callable[[], Operations] = dict,
     watch: Callable[[Progress], None] = _unwatched,
-) -> CampaignRecord:
+) -> CampaignData:
     """Measure rows against their baseline until each is decided or the budget is spent.
 
     Args:
@@ -130,7 +130,7 @@ class _Campaign:
         self.at_stake = max(limits.rows, sum(row.floor is not None for row in rows), 1)
         self.block_s = self.timed_s = self.started = 0.0
 
-    def run(self) -> CampaignRecord:
+    def run(self) -> CampaignData:
         for phase in (self._prepare, self._warm_up, self._draw_references):
             if not self._ended:
                 phase()
@@ -142,11 +142,11 @@ class _Campaign:
                 self.canary_after = self._time_canary({} if self.unusable else operations)
                 if not self.unusable:
                     held_out = [arm for arm in self.arms.values() if arm.name not in self.errors]
-                    self.profiles, self.unusable = profiles(
+                    self.profiles, self.unusable = profile_arms(
                         held_out, self.limits.case, self.clock, self.watch
                     )
         self._close()
-        return CampaignRecord(
+        return CampaignData(
             baseline=self.baseline.name,
             samples_s=self.samples,
             slots=tuple(self.slots),
@@ -165,7 +165,7 @@ class _Campaign:
             block_s=self.block_s,
             timed_s=self.timed_s,
             case=self.limits.case,
-            canary_s=both(self.canary_before, self.canary_after),
+            canary_s=pair_times(self.canary_before, self.canary_after),
             canary_errors=self.canary_before.errors | self.canary_after.errors,
             profiles=self.profiles,
             discarded=tuple(self.discarded),
@@ -208,7 +208,7 @@ class _Campaign:
                 if arm.reference:
                     arm.reference.prepare()
             except Exception as error:  # noqa: BLE001 - whatever an arm raises ends that arm, never the others
-                self._leave(arm, explained(arm.name, error))
+                self._leave(arm, explain(arm.name, error))
             if self._ended:
                 return
 
@@ -222,7 +222,7 @@ class _Campaign:
                 try:
                     self.references[arm.name][case] = self._drawn(arm.reference, case)
                 except Exception as error:  # noqa: BLE001 - whatever an arm raises ends that arm, never the others
-                    self._leave(arm, explained(arm.name, error))
+                    self._leave(arm, explain(arm.name, error))
                     break
                 gc.collect()
             if self._ended:
@@ -330,7 +330,7 @@ class _Campaign:
         del self.slots[first:]
         if len(self.discarded) <= throttling.most_discarded(self.blocks):
             return True
-        self.throttled = throttling_of(self.discarded, self.blocks)
+        self.throttled = describe_discarded(self.discarded, self.blocks)
         return False
 
     def _left(self, block: int) -> float:
@@ -359,7 +359,7 @@ class _Campaign:
                 pictures, duration = arm.timed(case) if arm.timed else self._timed(arm, case, start)
                 reading = self.telemetry.read()
         except Exception as error:  # noqa: BLE001 - whatever an arm raises ends that arm, never the others
-            self._leave(arm, explained(arm.name, error))
+            self._leave(arm, explain(arm.name, error))
             return None
         if duration <= 0:
             self._leave(
@@ -379,7 +379,7 @@ class _Campaign:
 
     def _leave(self, arm: Arm, error: SdSpeedError) -> None:
         self.active.pop(arm.name, None)
-        self.unusable = unusable(self.clock, error)
+        self.unusable = check_usable(self.clock, error)
         if self.unusable:
             self.errors |= {arm.name: self.unusable, self.baseline.name: self.unusable}
         else:
@@ -418,7 +418,7 @@ class _Campaign:
         outer, inner = (self.samples[arm][: len(pairs)] for arm in (self.baseline.name, CONTROL))
         ratios = intervals.log_ratios([outer, inner], [pairs])
         found = intervals.interval(
-            ratios, stopping.critical(look), stopping.critical(look, self.at_stake)
+            ratios, stopping.critical_value(look), stopping.critical_value(look, self.at_stake)
         )
         verdict = "pass" if floor is None else intervals.decide(found, floor)
         more = None

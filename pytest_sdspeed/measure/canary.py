@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_sdspeed.errors import GenerationError, SdSpeedError, explained
+from pytest_sdspeed.errors import GenerationError, SdSpeedError, explain
 
 if TYPE_CHECKING:
     from pytest_sdspeed.measure.clock import Clock
@@ -51,7 +51,7 @@ def time_canary(operations: Operations, clock: Clock, repeats: int = REPEATS) ->
                     work[name] = operations[name]()
                 taken[name].append(_seconds(name, work[name], clock))
             except Exception as error:  # noqa: BLE001 - the canary must never break a campaign
-                errors[name] = explained(name, error)
+                errors[name] = explain(name, error)
                 work.pop(name, None)
     return CanaryTimes(
         {name: statistics.median(taken[name][1:]) for name in operations if name not in errors},
@@ -59,7 +59,7 @@ def time_canary(operations: Operations, clock: Clock, repeats: int = REPEATS) ->
     )
 
 
-def both(before: CanaryTimes, after: CanaryTimes) -> dict[str, tuple[float, float]]:
+def pair_times(before: CanaryTimes, after: CanaryTimes) -> dict[str, tuple[float, float]]:
     """Operation -> its times before and after, seconds, where it has both."""
     return {
         name: (seconds, after.seconds[name])

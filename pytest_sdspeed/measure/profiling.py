@@ -5,18 +5,18 @@ from __future__ import annotations
 import gc
 from typing import TYPE_CHECKING
 
-from pytest_sdspeed.errors import UnusableDeviceError, explained
-from pytest_sdspeed.measure.facts import Progress
+from pytest_sdspeed.errors import UnusableDeviceError, explain
+from pytest_sdspeed.measure.campaign_data import Progress
 from pytest_sdspeed.model import Case, Profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from pytest_sdspeed.measure.campaign_data import Arm
     from pytest_sdspeed.measure.clock import Clock
-    from pytest_sdspeed.measure.facts import Arm
 
 
-def profiles(
+def profile_arms(
     arms: Iterable[Arm], case: Case, clock: Clock, watch: Callable[[Progress], None]
 ) -> tuple[dict[str, Profile], UnusableDeviceError | None]:
     """What the profile of each arm says, for the arms that have one; nothing but a note where it raises.
@@ -40,16 +40,16 @@ def profiles(
             found[arm.name] = arm.profile(case)
         except Exception as error:  # noqa: BLE001 - no extra may cost a campaign its result
             found[arm.name] = Profile(
-                notes=(f"where a generation's time goes is unknown: {explained(arm.name, error)}",)
+                notes=(f"where a generation's time goes is unknown: {explain(arm.name, error)}",)
             )
         gc.collect()
-        lost = unusable(clock, f"the profile of {arm.name}")
+        lost = check_usable(clock, f"the profile of {arm.name}")
         if lost is not None:
             return found, lost
     return found, None
 
 
-def unusable(clock: Clock, since: object) -> UnusableDeviceError | None:
+def check_usable(clock: Clock, since: object) -> UnusableDeviceError | None:
     """Why the device no longer answers, or None where it does.
 
     Args:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING, Any
 
-from pytest_sdspeed.judge.speed.throttling import complaint
+from pytest_sdspeed.judge.speed.throttling import describe_throttling
 from pytest_sdspeed.model import CONTROL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pytest_sdspeed.measure.facts import CampaignRecord, Slot
+    from pytest_sdspeed.measure.campaign_data import CampaignData, Slot
 
 COUNTER_SLOT_S = 1.0
 """Slots from this length on, in seconds, have their energy from the counter: NVML moves it about
@@ -23,7 +23,7 @@ def spent_j(before: float | None, after: float | None) -> float | None:
     return None if before is None or after is None else after - before
 
 
-def throttling_of(discarded: Sequence[Sequence[Slot]], planned: int) -> str:
+def describe_discarded(discarded: Sequence[Sequence[Slot]], planned: int) -> str:
     """Why throttling ended a campaign.
 
     Args:
@@ -32,7 +32,7 @@ def throttling_of(discarded: Sequence[Sequence[Slot]], planned: int) -> str:
     """
     readings = [slot.reading for block in discarded for slot in block]
     clocks = [reading.sm_clock_mhz for reading in readings if reading.sm_clock_mhz is not None]
-    return complaint(
+    return describe_throttling(
         len(discarded),
         planned,
         {reason for reading in readings for reason in reading.reasons or ()},
@@ -40,7 +40,7 @@ def throttling_of(discarded: Sequence[Sequence[Slot]], planned: int) -> str:
     )
 
 
-def summary(record: CampaignRecord, name: str, pictures: int | None) -> dict[str, Any]:
+def summary(record: CampaignData, name: str, pictures: int | None) -> dict[str, Any]:
     """What the device said after an arm's slots; empty where it said nothing.
 
     Args:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 
-def covered(intervals: Iterable[tuple[int, int]]) -> int:
+def covered_ns(intervals: Iterable[tuple[int, int]]) -> int:
     """Length of the union of intervals (start, end), in their unit: what overlaps counts once."""
     total, reached = 0, None
     for start, end in sorted(intervals):
@@ -44,4 +44,4 @@ def busy_ns(work: Callable[[], object], activity: Any, device: Any) -> int:
     ]
     if not seen:
         raise LookupError("the profiler saw no work on the device")
-    return covered(seen)
+    return covered_ns(seen)

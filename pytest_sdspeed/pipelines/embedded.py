@@ -11,7 +11,7 @@ EMBEDDED = (MINIATURE, "miniature-student", "miniature-tiny-vae")
 WEIGHTS = Path(__file__).with_name("weights")
 
 
-def located(model: str) -> str:
+def locate(model: str) -> str:
     """Where a model is loaded from: the package's folder of an embedded one, any other's own name.
 
     Raises:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pytest_sdspeed.errors import RegistrationError
-from pytest_sdspeed.pipelines.unet_wrapper import StandIn
+from pytest_sdspeed.pipelines.unet_wrapper import UNetWrapper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ _CONDITIONS = (
 )
 
 
-class FeatureCachedUNet(StandIn):
+class FeatureCachedUNet(UNetWrapper):
     """A UNet of Stable Diffusion 1's kind, in full at every ``interval``-th call of a generation and at its outermost layers at the others.
 
     Args:

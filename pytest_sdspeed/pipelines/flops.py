@@ -6,12 +6,12 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_sdspeed.pipelines.stages import unwrapped
+from pytest_sdspeed.pipelines.stages import unwrap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_sdspeed.pipelines.stages import Shapes, Watch
+    from pytest_sdspeed.pipelines.stages import Shapes, StageTimer
 
 _METHODS = {"text_encoder": "__call__", "unet": "__call__", "vae": "decode"}
 
@@ -23,7 +23,7 @@ class Twin(NamedTuple):
     config: str
 
 
-def generation_flops(pipeline: Any, watch: Watch) -> int:
+def generation_flops(pipeline: Any, watch: StageTimer) -> int:
     """FLOPs of the generation that was watched: the calls of each part times what a call at these shapes takes.
 
     Compiled and traced graphs hide their operators, so every part is counted on its twin. The count
@@ -56,7 +56,7 @@ def generation_flops(pipeline: Any, watch: Watch) -> int:
 
 def twin_of(part: Any) -> Twin:
     """What a part of a pipeline is built from. A stand-in for another module names that one's class as ``original_class``."""
-    module = unwrapped(part)
+    module = unwrap(part)
     config = module.config.to_dict() if hasattr(module.config, "to_dict") else dict(module.config)
     return Twin(
         getattr(module, "original_class", type(module)),

@@ -9,7 +9,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from pytest_sdspeed.device.flags import holding
+from pytest_sdspeed.device.flags import hold
 from pytest_sdspeed.errors import first_line
 from pytest_sdspeed.pipelines.optimization import Optimization
 
@@ -96,11 +96,11 @@ def _compile_supported(machine: Machine) -> str | None:
 
 def _tf32_slot() -> AbstractContextManager[None]:
     # Only the legacy setter: once its newer twin is used, torch refuses to read this one.
-    return holding({"torch.backends.cuda.matmul.allow_tf32": True})
+    return hold({"torch.backends.cuda.matmul.allow_tf32": True})
 
 
 def _cudnn_benchmark_slot() -> AbstractContextManager[None]:
-    return holding({"torch.backends.cudnn.benchmark": True})
+    return hold({"torch.backends.cudnn.benchmark": True})
 
 
 def _autocast_slot() -> AbstractContextManager[None]:
@@ -139,7 +139,7 @@ def _fused_qkv(pipeline: Any, _recipe: Recipe) -> None:
 def _compile(pipeline: Any, _recipe: Recipe) -> None:
     import torch
 
-    from pytest_sdspeed.pipelines.unet_wrapper import compiled
+    from pytest_sdspeed.pipelines.unet_wrapper import wrap_compiled
 
     # Autotuning matrix kernels, and CUDA graphs, pay on a GPU; on a CPU the one only lengthens the
     # compilation, and there are none of the other.
@@ -147,14 +147,14 @@ def _compile(pipeline: Any, _recipe: Recipe) -> None:
     # Dynamo shares what it learns of shapes between all UNets of a process: another batch size must
     # not make this one dynamic.
     compiler = partial(torch.compile, mode=mode, dynamic=False)
-    pipeline.unet = compiled(pipeline.unet, compiler)
+    pipeline.unet = wrap_compiled(pipeline.unet, compiler)
     pipeline.vae.decode = compiler(pipeline.vae.decode)
 
 
 def _cuda_graphs(pipeline: Any, _recipe: Recipe) -> None:
-    from pytest_sdspeed.pipelines.unet_wrapper import graphed
+    from pytest_sdspeed.pipelines.unet_wrapper import wrap_graphed
 
-    pipeline.unet = graphed(pipeline.unet)
+    pipeline.unet = wrap_graphed(pipeline.unet)
 
 
 def _feature_cache(interval: int) -> Optimization:

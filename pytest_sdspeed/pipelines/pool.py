@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
-from pytest_sdspeed.device.flags import guarded
+from pytest_sdspeed.device.flags import guard
 from pytest_sdspeed.device.quiet import quiet
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Pool:
             ModelUnavailableError: weights cannot be had.
             LeakedFlagError: an optimization changed a process-global flag while building.
         """
-        with quiet(), guarded(f"building setup {name!r}"):
+        with quiet(), guard(f"building setup {name!r}"):
             dtype = next((part.dtype for part in reversed(stack) if part.dtype), recipe.dtype)
             layout = next(
                 (part.memory_format for part in reversed(stack) if part.memory_format), ""

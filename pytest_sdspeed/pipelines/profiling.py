@@ -8,7 +8,7 @@ from pytest_sdspeed.errors import first_line
 from pytest_sdspeed.model import Profile
 from pytest_sdspeed.pipelines.busy import busy_ns
 from pytest_sdspeed.pipelines.flops import generation_flops
-from pytest_sdspeed.pipelines.stages import CudaMarks, HostMarks, Watch
+from pytest_sdspeed.pipelines.stages import CudaTimestamps, HostTimestamps, StageTimer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def profiled(
+def profile_generation(
     pipeline: Any, draw: Callable[[], object], *, kind: Literal["cpu", "cuda"], partial: bool
 ) -> Profile:
     """Stage times, FLOPs and, on a GPU, how long it worked. Takes one generation, on a GPU two.
@@ -55,7 +55,7 @@ def profiled(
     )
 
 
-def stages_s(
+def time_stages(
     pipeline: Any, draw: Callable[[], object], *, kind: Literal["cpu", "cuda"]
 ) -> Mapping[str, float]:
     """Stage -> seconds, of one generation. Raises what it raises.
@@ -69,15 +69,15 @@ def stages_s(
 
 
 def _watched(
-    watch: Watch, pipeline: Any, draw: Callable[[], object], *, inside: bool
+    watch: StageTimer, pipeline: Any, draw: Callable[[], object], *, inside: bool
 ) -> Mapping[str, float]:
     with watch.on(pipeline, inside=inside):
         draw()
     return watch.stages_s()
 
 
-def _watch(kind: Literal["cpu", "cuda"]) -> Watch:
-    return Watch(_cuda_marks() if kind == "cuda" else HostMarks())
+def _watch(kind: Literal["cpu", "cuda"]) -> StageTimer:
+    return StageTimer(_cuda_marks() if kind == "cuda" else HostTimestamps())
 
 
 def _tried(what: str, work: Callable[[], T], notes: list[str]) -> T | None:
@@ -95,7 +95,7 @@ def _busy_s(draw: Callable[[], object]) -> float:
     return busy_ns(draw, torch.profiler.ProfilerActivity.CUDA, torch.autograd.DeviceType.CUDA) / 1e9
 
 
-def _cuda_marks() -> CudaMarks:
+def _cuda_marks() -> CudaTimestamps:
     import torch
 
-    return CudaMarks(torch.cuda)
+    return CudaTimestamps(torch.cuda)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pytest_sdspeed.device.quiet import quiet
 from pytest_sdspeed.errors import ModelUnavailableError, SdSpeedError, first_line
 from pytest_sdspeed.pipelines.architectures import Architecture, architecture
-from pytest_sdspeed.pipelines.embedded import EMBEDDED, located
+from pytest_sdspeed.pipelines.embedded import EMBEDDED, locate
 from pytest_sdspeed.pipelines.model_folders import check_part, check_pipeline
 from pytest_sdspeed.pipelines.tokenizer import clip_tokenizer
 
@@ -47,7 +47,7 @@ class PretrainedSource:
 
     def pipeline(self, model: str, dtype: str) -> Any:
         """The whole pipeline, without a safety checker, which would run inside the timed call."""
-        model = located(model)
+        model = locate(model)
         with _loading(model):
             from diffusers import DiffusionPipeline
 
@@ -65,7 +65,7 @@ class PretrainedSource:
 
     def unet(self, model: str, dtype: str) -> Any:
         """The ``unet`` folder of a pipeline."""
-        model = located(model)
+        model = locate(model)
         with _loading(model):
             from diffusers import UNet2DConditionModel
 
@@ -77,7 +77,7 @@ class PretrainedSource:
 
     def vae(self, model: str, dtype: str) -> Any:
         """An ``AutoencoderTiny`` at the root of a model."""
-        model = located(model)
+        model = locate(model)
         with _loading(model):
             from diffusers import AutoencoderTiny
 

@@ -19,7 +19,7 @@ Shapes = tuple[tuple[int | str, tuple[int, ...], bool], ...]
 numbers."""
 
 
-class Marks(Protocol):
+class Timestamps(Protocol):
     """Points in a device's time."""
 
     def now(self) -> Any:
@@ -31,7 +31,7 @@ class Marks(Protocol):
         ...
 
 
-class HostMarks:
+class HostTimestamps:
     """Points in the time of a CPU, which is synchronous."""
 
     def now(self) -> float:
@@ -43,7 +43,7 @@ class HostMarks:
         return end - start
 
 
-class CudaMarks:
+class CudaTimestamps:
     """Points in the time of the current CUDA stream, without waiting for it.
 
     Args:
@@ -65,7 +65,7 @@ class CudaMarks:
         return float(start.elapsed_time(end)) / 1e3
 
 
-class Watch:
+class StageTimer:
     """Watches the parts of a pipeline from outside.
 
     Text encoder and UNet are watched by hooks on the very objects that the pipeline calls: of a
@@ -80,7 +80,7 @@ class Watch:
         inner: submodule of the UNet -> calls, where they are asked for.
     """
 
-    def __init__(self, marks: Marks) -> None:
+    def __init__(self, marks: Timestamps) -> None:
         self._marks = marks
         self._first: dict[str, Any] = {}
         self._last: dict[str, Any] = {}
@@ -89,7 +89,7 @@ class Watch:
 
     @contextmanager
     def on(self, pipeline: Any, *, inside: bool) -> Iterator[None]:
-        """Watch a pipeline inside the block, and leave it afterwards as it was.
+        """StageTimer a pipeline inside the block, and leave it afterwards as it was.
 
         Args:
             pipeline: a Stable Diffusion pipeline of diffusers.
@@ -107,8 +107,8 @@ class Watch:
                     )
                 )
                 held.enter_context(module.register_forward_hook(partial(self._hook_after, part)))
-            held.enter_context(self._decoding(unwrapped(pipeline.vae)))
-            for name, module in unwrapped(pipeline.unet).named_modules() if inside else ():
+            held.enter_context(self._decoding(unwrap(pipeline.vae)))
+            for name, module in unwrap(pipeline.unet).named_modules() if inside else ():
                 held.enter_context(module.register_forward_pre_hook(partial(self._count, name)))
             yield
         unseen = [part for part, calls in self.calls.items() if not calls]
@@ -161,7 +161,7 @@ class Watch:
                 vae.decode = own
 
 
-def unwrapped(module: Any) -> Any:
+def unwrap(module: Any) -> Any:
     """The module inside one that ``torch.compile`` returned; any other is returned as it is."""
     return getattr(module, "_orig_mod", module)
 

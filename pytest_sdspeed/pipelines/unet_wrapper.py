@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     ]
 
 
-class StandIn(torch.nn.Module):  # type: ignore[misc] # torch is not followed
+class UNetWrapper(torch.nn.Module):  # type: ignore[misc] # torch is not followed
     """A UNet that is called through something else.
 
     Args:
@@ -45,7 +45,7 @@ class StandIn(torch.nn.Module):  # type: ignore[misc] # torch is not followed
         return self.passes[0](sample, timestep, encoder_hidden_states, **others)
 
 
-def cloned(call: Pass) -> Pass:
+def clone_call(call: Pass) -> Pass:
     """The same call, whose results are its caller's to keep: those of a CUDA graph are overwritten when it runs again."""
 
     def kept(*args: Any, **kwargs: Any) -> tuple[torch.Tensor, ...]:
@@ -54,7 +54,7 @@ def cloned(call: Pass) -> Pass:
     return kept
 
 
-def captured(
+def capture_graph(
     work: Callable[[], tuple[torch.Tensor, ...]],
 ) -> tuple[tuple[torch.Tensor, ...], Replay]:
     """Capture work in a CUDA graph.
@@ -80,7 +80,7 @@ def captured(
     return results, graph.replay
 
 
-class Graphed:
+class CudaGraphCall:
     """A pass that is captured at its first call with tensors of some shapes, and replayed from then on.
 
     The capture is part of the first call and not of the building, since the flags that the setup
@@ -88,7 +88,7 @@ class Graphed:
 
     Args:
         call: the pass; takes tensors only.
-        capture: ``captured``.
+        capture: ``capture_graph``.
     """
 
     def __init__(self, call: Pass, capture: Capture) -> None:
@@ -118,25 +118,25 @@ class Graphed:
         return tuple(result.clone() for result in results)
 
 
-def compiled(unet: Any, compiler: Callable[[Any], Pass]) -> StandIn:
+def wrap_compiled(unet: Any, compiler: Callable[[Any], Pass]) -> UNetWrapper:
     """A UNet, or what stands in its place, with every pass compiled by itself."""
-    standing = unet if isinstance(unet, StandIn) else StandIn(unet, unet)
+    standing = unet if isinstance(unet, UNetWrapper) else UNetWrapper(unet, unet)
     _check_untouched(standing)
-    standing.passes = tuple(cloned(compiler(call)) for call in standing.passes)
+    standing.passes = tuple(clone_call(compiler(call)) for call in standing.passes)
     return standing
 
 
-def graphed(unet: Any, capture: Capture = captured) -> StandIn:
+def wrap_graphed(unet: Any, capture: Capture = capture_graph) -> UNetWrapper:
     """A UNet, or what stands in its place, with every pass captured in a CUDA graph of its own at its first call."""
     from pytest_sdspeed.pipelines.traced import TensorsOnly
 
-    standing = unet if isinstance(unet, StandIn) else StandIn(unet, TensorsOnly(unet))
+    standing = unet if isinstance(unet, UNetWrapper) else UNetWrapper(unet, TensorsOnly(unet))
     _check_untouched(standing)
-    standing.passes = tuple(Graphed(call, capture) for call in standing.passes)
+    standing.passes = tuple(CudaGraphCall(call, capture) for call in standing.passes)
     return standing
 
 
-def _check_untouched(standing: StandIn) -> None:
+def _check_untouched(standing: UNetWrapper) -> None:
     if not all(isinstance(call, torch.nn.Module) for call in standing.passes):
         raise RegistrationError(
             "compile and cuda_graphs exclude each other, since compile captures CUDA graphs itself:"

@@ -35,9 +35,9 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """Where another run asks for a confirmation, run its test alone and save nothing."""
     if options.CONFIRMATION in os.environ:
-        from pytest_sdspeed.plugin.confirm import run_errand
+        from pytest_sdspeed.plugin.confirm import become_rerun
 
-        run_errand(config)
+        become_rerun(config)
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
@@ -193,9 +193,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         or hasattr(config, "workerinput")
     ):
         return
-    from pytest_sdspeed.plugin.summary import record
+    from pytest_sdspeed.plugin.summary import write_reference_files
 
-    if not record(config.stash[RUN], config) and exitstatus == pytest.ExitCode.OK:
+    if not write_reference_files(config.stash[RUN], config) and exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 

@@ -36,7 +36,7 @@ _ALONE = {
 """Options that mean the run the user watches: not the one inside it, which nobody can type to."""
 
 
-def arguments(config: pytest.Config, cache: Path) -> list[str]:
+def arguments_of_child(config: pytest.Config, cache: Path) -> list[str]:
     """The arguments of this run with another cache and without workers, paths included: they decide which conftest files and which ini file hold."""
     given = [str(argument) for argument in config.invocation_params.args]
     end = given.index("--") if "--" in given else len(given)

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_sdspeed.errors import SdSpeedError
 from pytest_sdspeed.model import BASELINE
-from pytest_sdspeed.plugin.requests import expectation_of, setups_of
+from pytest_sdspeed.plugin.requests import read_marker_of, setups_of
 from pytest_sdspeed.plugin.state import CLOCK, run_of
 from pytest_sdspeed.store.benchmark import (
     PLUGIN,
@@ -40,7 +40,7 @@ def rows_of(metafunc: pytest.Metafunc) -> tuple[Sequence[str], str | None]:
     try:
         return (
             run_of(metafunc.config).catalog.rows(
-                expectation_of(metafunc.definition).table, metafunc.definition.nodeid
+                read_marker_of(metafunc.definition).table, metafunc.definition.nodeid
             ),
             None,
         )
@@ -54,7 +54,7 @@ def problems_of(config: pytest.Config, items: Iterable[pytest.Item]) -> Iterable
     catalog = run.catalog
     for item in items:
         try:
-            expectation = expectation_of(item)
+            expectation = read_marker_of(item)
             if expectation.table is not None:
                 catalog.named(expectation.table, item.nodeid)
             for setup in sorted(setups_of(item) & catalog.setup_names()):
@@ -69,7 +69,7 @@ def prepare(config: pytest.Config, gated: Iterable[pytest.Item]) -> None:
     Raises:
         pytest.UsageError: pytest-benchmark is off, or cannot store what it was asked to.
     """
-    keep_record(config)
+    set_up_storage(config)
     for item in gated:
         item.stash[CLOCK] = clock = ReplayClock()
         item.add_marker(pytest.mark.benchmark(timer=clock))
@@ -77,7 +77,7 @@ def prepare(config: pytest.Config, gated: Iterable[pytest.Item]) -> None:
         item.add_marker(pytest.mark.filterwarnings("ignore:Benchmark fixture was not used at all"))
 
 
-def keep_record(config: pytest.Config) -> None:
+def set_up_storage(config: pytest.Config) -> None:
     """Make the record's way ready, in the process that writes the files and in those that measure.
 
     Raises:
@@ -103,9 +103,9 @@ def _look_back(config: pytest.Config) -> None:
     """Let results be compared with the stored runs, where they are asked for."""
     run, folder = run_of(config), storage_folder(config.option, Path.cwd())
     if run.options.history != "off" and run.options.against is None and folder is not None:
-        from pytest_sdspeed.history.past import Past
+        from pytest_sdspeed.history.lookup import HistoryLookup
 
-        run.past = Past(folder, lambda: run_info(config))
+        run.past = HistoryLookup(folder, lambda: run_info(config))
 
 
 def select(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
@@ -114,7 +114,7 @@ def select(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("skip"):
             continue
-        expectation, setups = expectation_of(item), setups_of(item) & run.catalog.setup_names()
+        expectation, setups = read_marker_of(item), setups_of(item) & run.catalog.setup_names()
         if setups and (expectation.is_documented or run.options.against):
             run.selected |= {(expectation.table, name) for name in setups}
         else:

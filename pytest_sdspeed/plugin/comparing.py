@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_sdspeed.errors import SdSpeedError
-from pytest_sdspeed.plugin.child import arguments
+from pytest_sdspeed.plugin.child import arguments_of_child
 from pytest_sdspeed.plugin.state import run_of
-from pytest_sdspeed.run.settings import Expectation
+from pytest_sdspeed.run.settings import MarkerOptions
 from pytest_sdspeed.versions import environments
 from pytest_sdspeed.versions.comparison import Comparison
-from pytest_sdspeed.versions.workers import Errand
+from pytest_sdspeed.versions.workers import WorkerConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pytest_sdspeed.setups.catalog import Choice
+    from pytest_sdspeed.setups.catalog import ResolvedSetup
 
 CACHE = "sdspeed-against"
 """Folder of pytest's cache that keeps what was installed for requirements."""
@@ -49,18 +49,22 @@ def open_comparison(config: pytest.Config, items: Sequence[pytest.Item]) -> None
                 )
             )
             old = held.enter_context(
-                environments.opened(
+                environments.open_environment(
                     spec, root=config.rootpath, cache=_cache(config), tests=_tests(config, items)
                 )
             )
-            errand = Errand(
-                arguments=arguments(config, temporary / "cache"),
+            errand = WorkerConfig(
+                arguments=arguments_of_child(config, temporary / "cache"),
                 folder=config.invocation_params.dir,
                 temporary=temporary,
                 program=(files(__package__) / "bootstrap.py").read_text(encoding="utf-8"),
             )
             comparison = Comparison(
-                run, spec, new=environments.in_hand(root=config.rootpath), old=old, errand=errand
+                run,
+                spec,
+                new=environments.current_environment(root=config.rootpath),
+                old=old,
+                errand=errand,
             )
             held.callback(comparison.close)
             comparison.open(_choices(config))
@@ -85,8 +89,8 @@ def _tests(config: pytest.Config, items: Iterable[pytest.Item]) -> list[Path]:
     return sorted({*conftests, *(item.path for item in items)})
 
 
-def _choices(config: pytest.Config) -> list[Choice]:
+def _choices(config: pytest.Config) -> list[ResolvedSetup]:
     """The setups that will be asked for, and that this machine can run."""
     run = run_of(config)
     found = [run.catalog.choose(table, setup, "") for table, setup in sorted(run.selected, key=str)]
-    return [choice for choice in found if run.skip_reason(choice, Expectation(), "") is None]
+    return [choice for choice in found if run.skip_reason(choice, MarkerOptions(), "") is None]

@@ -19,25 +19,25 @@ import pytest
 
 from pytest_sdspeed.errors import SdSpeedError
 from pytest_sdspeed.judge.speed.blocks import latencies
-from pytest_sdspeed.measure.facts import Progress
-from pytest_sdspeed.plugin.child import arguments, write_nothing
+from pytest_sdspeed.measure.campaign_data import Progress
+from pytest_sdspeed.plugin.child import arguments_of_child, write_nothing
 from pytest_sdspeed.plugin.options import CONFIRMATION
 from pytest_sdspeed.plugin.state import ANSWER, own_id
 from pytest_sdspeed.report.text import figures
-from pytest_sdspeed.run.processes import last_words
-from pytest_sdspeed.store.records import figure, record
+from pytest_sdspeed.run.processes import describe_end
+from pytest_sdspeed.store.records import figure, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pytest_sdspeed.measure.facts import Watcher
+    from pytest_sdspeed.measure.campaign_data import Watcher
     from pytest_sdspeed.model import Result
 
 _PHASE = "again in a new process"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Errand:
+class RerunRequest:
     """What the new process is told, by an environment variable.
 
     Attributes:
@@ -67,7 +67,7 @@ class Errand:
 # The process that asks
 
 
-def confirmed(first: Result, item: pytest.Item, watcher: Watcher) -> Result:
+def confirm(first: Result, item: pytest.Item, watcher: Watcher) -> Result:
     """A row that failed on its speed, with what a new process says of it.
 
     Args:
@@ -77,10 +77,10 @@ def confirmed(first: Result, item: pytest.Item, watcher: Watcher) -> Result:
     """
     with watcher(first.table or "callables") as watch:
         watch(Progress(phase=_PHASE, arm=first.setup))
-        return combined(first, rerun(item))
+        return combine(first, rerun(item))
 
 
-def combined(first: Result, second: Mapping[str, Any] | str) -> Result:
+def combine(first: Result, second: Mapping[str, Any] | str) -> Result:
     """One result out of two processes.
 
     Args:
@@ -123,7 +123,7 @@ _MEASURED = (
 
 
 def _passed(first: Result, second: Mapping[str, Any]) -> Result:
-    stored = record(first)
+    stored = to_json(first)
     latency_s, baseline_latency_s = latencies(second["samples_s"], first.setup, first.baseline)
     why = (
         f"failed in the first process ({figures(stored)}), passed in a fresh one: an effect of the"
@@ -158,7 +158,7 @@ def rerun(item: pytest.Item) -> Mapping[str, Any] | str:
         The record it wrote, or why it wrote none.
     """
     with tempfile.TemporaryDirectory(prefix="sdspeed-", ignore_cleanup_errors=True) as folder:
-        errand = Errand(test=_argument(item), folder=folder)
+        errand = RerunRequest(test=_argument(item), folder=folder)
         output = Path(folder) / "output.txt"
         try:
             status = _run(errand, item.config, output)
@@ -169,11 +169,11 @@ def rerun(item: pytest.Item) -> Mapping[str, Any] | str:
         except (OSError, ValueError):
             said = output.read_text(encoding="utf-8", errors="replace")
             item.add_report_section("call", "output of the confirmation", said)
-            return last_words(said, status)
+            return describe_end(said, status)
         return str(answer["error"]) if "error" in answer else answer
 
 
-def _run(errand: Errand, config: pytest.Config, output: Path) -> int:
+def _run(errand: RerunRequest, config: pytest.Config, output: Path) -> int:
     """Run the new process to its end, and return its exit status. It is no worker of pytest-xdist, whose GPU or cores it has all the same."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST_")
@@ -181,7 +181,7 @@ def _run(errand: Errand, config: pytest.Config, output: Path) -> int:
     # A file, not a pipe: a pipe would stay open as long as any process that the test leaves behind.
     with output.open("wb") as said:
         return subprocess.run(  # noqa: S603 - the command of this run, once more
-            [sys.executable, "-m", "pytest", *arguments(config, errand.cache)],
+            [sys.executable, "-m", "pytest", *arguments_of_child(config, errand.cache)],
             cwd=config.invocation_params.dir,
             env=environment | {CONFIRMATION: json.dumps(asdict(errand))},
             stdin=subprocess.DEVNULL,
@@ -201,12 +201,12 @@ def _argument(item: pytest.Item) -> str:
 # The new process
 
 
-def run_errand(config: pytest.Config) -> None:
+def become_rerun(config: pytest.Config) -> None:
     """Make this run a confirmation: of one test, and without a file that outlives it but the answer.
 
     The variable is taken away: a test may start pytest itself.
     """
-    errand = Errand(**json.loads(os.environ.pop(CONFIRMATION)))
+    errand = RerunRequest(**json.loads(os.environ.pop(CONFIRMATION)))
     config.stash[ANSWER] = errand.answer
     config.args = [errand.test]
     write_nothing(config.option, errand.temporary)
@@ -221,7 +221,7 @@ def answer(path: Path, measure: Callable[[], Result]) -> NoReturn:
     """
     try:
         # Its pictures are not kept.
-        found = record(measure()) | {"pictures": []}
+        found = to_json(measure()) | {"pictures": []}
     except SdSpeedError as error:
         found = {"error": str(error)}
     path.write_text(json.dumps(found), encoding="utf-8")

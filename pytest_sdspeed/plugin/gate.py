@@ -13,9 +13,9 @@ from pytest_sdspeed.errors import (
     UnsupportedError,
     UsageMistakeError,
 )
-from pytest_sdspeed.plugin.requests import expectation_of
+from pytest_sdspeed.plugin.requests import read_marker_of
 from pytest_sdspeed.plugin.state import ANSWER, CLOCK, RESULT, own_id, run_of
-from pytest_sdspeed.run.targets import contestants
+from pytest_sdspeed.run.targets import targets_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,10 +93,10 @@ class Gate:
         """What the stored runs say against a row; nothing where they do not."""
         if result.history is None:
             return ""
-        from pytest_sdspeed.judge.changes.causes import standing
+        from pytest_sdspeed.judge.changes.causes import unresolved_regression
         from pytest_sdspeed.report.history import message
 
-        change = standing(result.history)
+        change = unresolved_regression(result.history)
         return message(result.history, change) if change else ""
 
     def _measured(self, candidate: Any, baseline: Any) -> Result:
@@ -106,20 +106,20 @@ class Gate:
                 " candidate"
             )
         self._used = True
-        expectation = expectation_of(self._node)
-        ours, theirs = contestants(candidate, baseline)
+        expectation = read_marker_of(self._node)
+        ours, theirs = targets_of(candidate, baseline)
         confirm = self._confirmed if self._session.options.confirm else None
         measurer: Measurer = self._session.against or self._session
         return measurer.measure(ours, theirs, expectation, confirm, own_id(self._node))
 
     def _confirmed(self, first: Result) -> Result:
-        from pytest_sdspeed.plugin.confirm import confirmed
+        from pytest_sdspeed.plugin.confirm import confirm
 
         # The new process builds pipelines of its own beside what this one holds.
         self._session.release()
         if self._session.against:
             self._session.against.release()
-        return confirmed(first, self._node, self._session.watcher)
+        return confirm(first, self._node, self._session.watcher)
 
     def _inconclusive(self, text: str) -> None:
         if self._session.options.inconclusive == "skip":
@@ -142,12 +142,12 @@ def properties(result: Result) -> Iterator[tuple[str, str | float]]:
 
 def gate_of(request: pytest.FixtureRequest, benchmark: Any) -> Gate:
     """The gate of a test, or the test's end where nothing can be measured."""
-    from pytest_sdspeed.store.benchmark import measuring_is_off
+    from pytest_sdspeed.store.benchmark import is_measuring_off
 
     try:
-        expectation_of(request.node)
+        read_marker_of(request.node)
     except SdSpeedError as error:
         pytest.fail(str(error), pytrace=False)
-    if measuring_is_off(request.config.option):
+    if is_measuring_off(request.config.option):
         pytest.skip("sd_latency measures nothing under --benchmark-disable")
     return Gate(request, benchmark)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from pytest_sdspeed.measure.facts import Progress, Watcher
+    from pytest_sdspeed.measure.campaign_data import Progress, Watcher
 
 
 def watcher(config: pytest.Config) -> Watcher:

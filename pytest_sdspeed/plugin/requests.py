@@ -11,11 +11,11 @@ from pytest_sdspeed.plugin.settings import read_marker
 from pytest_sdspeed.plugin.state import GATE, PREFIX, ROW, run_of
 
 if TYPE_CHECKING:
-    from pytest_sdspeed.run.settings import Expectation
+    from pytest_sdspeed.run.settings import MarkerOptions
     from pytest_sdspeed.setups.setup import Setup
 
 
-def expectation_of(node: Any) -> Expectation:
+def read_marker_of(node: Any) -> MarkerOptions:
     """The expectation of a test's closest ``sd_latency`` marker."""
     return read_marker(node.get_closest_marker(GATE), node.nodeid)
 
@@ -35,7 +35,7 @@ def requested_setup(request: pytest.FixtureRequest, name: str) -> Setup:
     """The setup a fixture stands for, or the test's end where this run cannot measure it."""
     session = run_of(request.config)
     try:
-        expectation = expectation_of(request.node)
+        expectation = read_marker_of(request.node)
         choice = session.catalog.choose(expectation.table, name, request.node.nodeid)
         reason = session.skip_reason(choice, expectation, str(request.node.location[0]))
         if reason:

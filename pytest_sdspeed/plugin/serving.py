@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.plugin.child import write_nothing
 from pytest_sdspeed.plugin.state import run_of
-from pytest_sdspeed.versions.desk import Desk
+from pytest_sdspeed.versions.server import WorkerServer
 
 if TYPE_CHECKING:
     import pytest
@@ -37,7 +37,7 @@ def serve(session: pytest.Session, channel: Any, finder: Any) -> bool | None:
     """
     if session.testsfailed:
         return None
-    desk = Desk(run_of(session.config), finder)
+    desk = WorkerServer(run_of(session.config), finder)
     channel.send(("ready", None))
     while (request := channel.receive()) is not None:
         channel.send(desk.answer(*request))

@@ -12,7 +12,7 @@ import pytest
 from pytest_sdspeed.errors import MarkerError
 from pytest_sdspeed.model import ImageGate
 from pytest_sdspeed.plugin.options import CLIP, HISTORY, INCONCLUSIVE, MARKER, WEIGHTS, flag
-from pytest_sdspeed.run.settings import Expectation, Options
+from pytest_sdspeed.run.settings import MarkerOptions, Options
 
 if TYPE_CHECKING:
     from _pytest.mark import Mark
@@ -147,7 +147,7 @@ def _try_to_write(path: Path) -> None:
     path.unlink()
 
 
-def read_marker(mark: Mark | None, where: str) -> Expectation:
+def read_marker(mark: Mark | None, where: str) -> MarkerOptions:
     """A marker's arguments, checked.
 
     Args:
@@ -158,7 +158,7 @@ def read_marker(mark: Mark | None, where: str) -> Expectation:
         MarkerError: an unknown argument or a value that cannot be, naming the valid ones.
     """
     if mark is None:
-        return Expectation()
+        return MarkerOptions()
     given = dict(mark.kwargs)
     if len(mark.args) > 1 or (mark.args and "table" in given):
         raise MarkerError(
@@ -176,7 +176,7 @@ def read_marker(mark: Mark | None, where: str) -> Expectation:
         raise MarkerError(
             f"{where}: marker sd_latency: table={given['table']!r}; valid: the name of a table"
         )
-    return Expectation(
+    return MarkerOptions(
         table=given.get("table"),
         speedup=_marked(where, "speedup", given.get("speedup"), "a ratio above 0", lambda x: x > 0),
         tolerance=_marked(

@@ -70,7 +70,7 @@ def file_lines(session: Session, config: Any) -> Iterator[str]:
         )
 
 
-def record(session: Session, config: Any) -> bool:
+def write_reference_files(session: Session, config: Any) -> bool:
     """Write what was measured as a table, where that was asked for.
 
     Returns:
@@ -78,11 +78,11 @@ def record(session: Session, config: Any) -> bool:
     """
     if session.options.record is None or config.option.collectonly:
         return True
-    from pytest_sdspeed.run.recording import write_record
+    from pytest_sdspeed.run.recording import write_reference
 
     facts = _facts(config) if session.results else {}
     made = [
-        write_record(
+        write_reference(
             path,
             [result for result in session.results if result.device == device],
             session.tables,
@@ -123,7 +123,7 @@ def _page(session: Session, config: Any) -> str:
 
 def _facts(config: Any) -> dict[str, str]:
     """Of the run as a whole, label -> text."""
-    from pytest_sdspeed.history.reading import facts_of
+    from pytest_sdspeed.history.stored_run import facts_of
     from pytest_sdspeed.store.benchmark import PLUGIN, run_info
 
     return facts_of(run_info(config)) if config.pluginmanager.hasplugin(PLUGIN) else {}

@@ -7,35 +7,35 @@ from typing import TYPE_CHECKING
 
 from pytest_sdspeed.errors import WorkerLostError
 from pytest_sdspeed.model import CONTROL, Interval, Result, Verdict
-from pytest_sdspeed.run.expected import Expected, Judged, weights_of
+from pytest_sdspeed.run.criteria import Criteria, RowCase, weights_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_sdspeed.measure.facts import CampaignRecord, Decision
+    from pytest_sdspeed.measure.campaign_data import CampaignData, Decision
     from pytest_sdspeed.model import Machine
     from pytest_sdspeed.run.settings import Options
-    from pytest_sdspeed.setups.catalog import Choice
+    from pytest_sdspeed.setups.catalog import ResolvedSetup
 
 
-def judged(case: Judged) -> Result:
+def judge_row(case: RowCase) -> Result:
     """The result of one row of a campaign."""
     from pytest_sdspeed.judge.memory import judge_memory
     from pytest_sdspeed.judge.speed.blocks import latencies
-    from pytest_sdspeed.judge.verdict import combined
-    from pytest_sdspeed.run.pictures import seen
-    from pytest_sdspeed.run.usage import unknowns, usage
+    from pytest_sdspeed.judge.verdict import combine_verdicts
+    from pytest_sdspeed.run.pictures import judge_pictures
+    from pytest_sdspeed.run.usage import describe_unknowns, describe_usage
 
     record, name, base = case.record, case.candidate.name, case.base.name
     is_baseline = name == base
     decision = None if is_baseline else record.decisions[name]
-    pictures, exhibits, images, notes = seen(case)
+    pictures, exhibits, images, notes = judge_pictures(case)
     speed: Verdict = decision.verdict if decision else "pass"
     peak, peak_of_base = (record.peak_bytes.get(arm) for arm in (name, base))
     memory = judge_memory(
         peak, peak_of_base, case.expected.memory, exact=case.machine.kind == "cuda"
     )
-    verdict, reasons = combined(
+    verdict, reasons = combine_verdicts(
         speed, pictures, record.control, memory=memory.reason, throttled=record.throttled
     )
     error = record.errors.get(name)
@@ -82,17 +82,22 @@ def judged(case: Judged) -> Result:
         memory_share=None if is_baseline else memory.share,
         memory_bound=case.expected.memory,
         stages_s=profile.stages_s if profile else None,
-        telemetry=usage(case, latency_s, None if images is None else len(images)),
+        telemetry=describe_usage(case, latency_s, None if images is None else len(images)),
         exhibits=exhibits,
         starts_s={arm: pairs[:blocks] for arm, pairs in record.starts_s.items() if arm in samples},
-        notes=(*notes, *filter(None, (memory.note,)), *unknowns(case), *case.machine.notes),
+        notes=(
+            *notes,
+            *filter(None, (memory.note,)),
+            *describe_unknowns(case),
+            *case.machine.notes,
+        ),
         canary_s=record.canary_s,
         raised=None if error is None else str(error),
     )
 
 
-def unmeasured(
-    choice: Choice, expected: Expected, machine: Machine, options: Options, reason: str
+def make_lost_result(
+    choice: ResolvedSetup, expected: Criteria, machine: Machine, options: Options, reason: str
 ) -> Result:
     """The result of a row that was lost with the process that measured it: invalid, without a single block.
 
@@ -134,7 +139,7 @@ def unmeasured(
     )
 
 
-def standing(record: CampaignRecord) -> dict[str, tuple[float, float]]:
+def relative_speeds(record: CampaignData) -> dict[str, tuple[float, float]]:
     """What a campaign says of each of its setups: name -> speed-up and latency, seconds."""
     from pytest_sdspeed.judge.speed.blocks import latencies
 
@@ -148,7 +153,7 @@ def standing(record: CampaignRecord) -> dict[str, tuple[float, float]]:
     )
 
 
-def _speed_reasons(decision: Decision, case: Judged) -> Sequence[str]:
+def _speed_reasons(decision: Decision, case: RowCase) -> Sequence[str]:
     floor, found = case.expected.floor, decision.interval
     if decision.verdict == "fail":
         return (f"slower than its floor: at most x{found.high:.3f}, the floor is x{floor:.3f}",)

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.errors import ModelUnavailableError
 from pytest_sdspeed.judge.pictures.clip import ClipScores, clip_scores
-from pytest_sdspeed.judge.pictures.exhibits import Drawn, _batch
+from pytest_sdspeed.judge.pictures.exhibits import Drawn, as_batch
 from pytest_sdspeed.judge.pictures.gate import ImageJudgement, judge_images
 
 if TYPE_CHECKING:
     import numpy as np
 
     from pytest_sdspeed.model import Case, Exhibit
-    from pytest_sdspeed.run.expected import Judged
-    from pytest_sdspeed.run.targets import Contestant
+    from pytest_sdspeed.run.criteria import RowCase
+    from pytest_sdspeed.run.targets import Target
 
 
-class Seen(NamedTuple):
+class PictureFindings(NamedTuple):
     """What was made of a row's pictures.
 
     Attributes:
@@ -34,7 +34,7 @@ class Seen(NamedTuple):
     notes: tuple[str, ...]
 
 
-def seen(case: Judged) -> Seen:
+def judge_pictures(case: RowCase) -> PictureFindings:
     """Judge a row's pictures, and choose some of them to be looked at.
 
     A callable cannot be asked for another seed or prompt: only the pictures of its timed slots are
@@ -46,9 +46,9 @@ def seen(case: Judged) -> Seen:
         _drawn(case, case.candidate, seeded=seeded),
         _drawn(case, case.base, seeded=seeded),
     )
-    images = _batch(record.pictures[case.candidate.name].get(record.case))
+    images = as_batch(record.pictures[case.candidate.name].get(record.case))
     if not ours and gate is None:
-        return Seen(None, (), images, ())
+        return PictureFindings(None, (), images, ())
     alone = case.candidate.name == case.base.name
     reference = None if alone else record.references.get(case.candidate.name)
     drawn = Drawn(
@@ -61,14 +61,14 @@ def seen(case: Judged) -> Seen:
         # Nothing to compare with: only whether they are pictures at all.
         whole = judge_images(ours, ours, None, "same_weights")
         judgement = ImageJudgement(whole.verdict, {}, whole.reasons)
-        return Seen(judgement, drawn.exhibits(judgement), images, ())
+        return PictureFindings(judgement, drawn.exhibits(judgement), images, ())
     scores, notes = _scores(case, drawn)
     relation = setup.relation if setup and not case.same_weights else "same_weights"
     judgement = judge_images(ours, theirs, gate, relation, reference, scores=scores)
-    return Seen(judgement, drawn.exhibits(judgement), images, (*judgement.notes, *notes))
+    return PictureFindings(judgement, drawn.exhibits(judgement), images, (*judgement.notes, *notes))
 
 
-def _drawn(case: Judged, arm: Contestant, *, seeded: bool) -> dict[Case, object]:
+def _drawn(case: RowCase, arm: Target, *, seeded: bool) -> dict[Case, object]:
     found = case.record.pictures[arm.name]
     return {
         drawn: value
@@ -77,7 +77,7 @@ def _drawn(case: Judged, arm: Contestant, *, seeded: bool) -> dict[Case, object]
     }
 
 
-def _scores(case: Judged, drawn: Drawn) -> tuple[ClipScores | None, tuple[str, ...]]:
+def _scores(case: RowCase, drawn: Drawn) -> tuple[ClipScores | None, tuple[str, ...]]:
     """CLIP scores where a bound asks for them, and why there are none where it does and they cannot be had."""
     if case.expected.image is None or case.expected.image.clip_drop is None:
         return None, ()

@@ -11,19 +11,19 @@ _COLOR = re.compile(r"\x1b\[[0-9;]*m")
 _TELLING = (r"^E {2,}(\S.*)$", r"^((?:Fatal Python error|ERROR|FAILED)\b.*)$", r"^(.*\S.*)$")
 
 
-def last_words(output: str, status: int) -> str:
+def describe_end(output: str, status: int) -> str:
     """The line of a process's output that tells best why it ended.
 
     Args:
         output: all it said.
         status: its exit status; negative for a signal.
     """
-    found = telling(output)
+    found = find_telling_line(output)
     ended = f"signal {-status} ended the process" if status < 0 else f"exit status {status}"
     return f"{ended}: {found}" if found else ended
 
 
-def telling(output: str) -> str:
+def find_telling_line(output: str) -> str:
     """The line of a process's output that tells most; "" where there is none."""
     plain = _COLOR.sub("", output)
     found = next(

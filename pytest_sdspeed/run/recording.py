@@ -44,7 +44,7 @@ class Recording(NamedTuple):
     lines: tuple[str, ...]
 
 
-def write_record(
+def write_reference(
     path: Path,
     results: Sequence[Result],
     tables: Sequence[Table],

@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING, Protocol
 
 from pytest_sdspeed.device.cuda import free_device_memory, synchronize
 from pytest_sdspeed.errors import OutOfMemoryError, SdSpeedError, UsageMistakeError
-from pytest_sdspeed.measure.facts import Watcher, unwatched
-from pytest_sdspeed.run.targets import Contestant
-from pytest_sdspeed.setups.catalog import Catalog, Choice
+from pytest_sdspeed.measure.campaign_data import Watcher, unwatched
+from pytest_sdspeed.run.targets import Target
+from pytest_sdspeed.setups.catalog import Catalog, ResolvedSetup
 from pytest_sdspeed.setups.names import BUILTIN_SETUPS, RESERVED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_sdspeed.history.past import Past
-    from pytest_sdspeed.measure.facts import Arm, CampaignRecord, Limits
+    from pytest_sdspeed.history.lookup import HistoryLookup
+    from pytest_sdspeed.measure.campaign_data import Arm, CampaignData, Limits
     from pytest_sdspeed.measure.memory import MemoryMeter
     from pytest_sdspeed.model import Machine, Result, Table, Telemetry
     from pytest_sdspeed.pipelines.clip import ClipScorer
     from pytest_sdspeed.pipelines.optimization import Optimization
     from pytest_sdspeed.pipelines.pool import Pool
-    from pytest_sdspeed.run.expected import Expected
-    from pytest_sdspeed.run.settings import Expectation, Options
+    from pytest_sdspeed.run.criteria import Criteria
+    from pytest_sdspeed.run.settings import MarkerOptions, Options
     from pytest_sdspeed.setups.registry import Registry
     from pytest_sdspeed.setups.setup import Setup
 
@@ -34,9 +34,9 @@ class Measurer(Protocol):
 
     def measure(
         self,
-        candidate: Contestant,
-        baseline: Contestant | None,
-        expectation: Expectation,
+        candidate: Target,
+        baseline: Target | None,
+        expectation: MarkerOptions,
         confirm: Callable[[Result], Result] | None = None,
         test: str = "",
     ) -> Result:
@@ -74,13 +74,13 @@ class Session:
         self.options, self.registry = options, registry
         self.results: list[Result] = []
         self.problems: list[str] = []
-        self.past: Past | None = None
+        self.past: HistoryLookup | None = None
         self.against: Measurer | None = None
         self.recorded: list[str] = []
         self.watcher: Watcher = unwatched
         self.selected: set[tuple[str | None, str]] = set()
         self._setups: dict[tuple[str, str, str], Setup] = {}
-        self.campaigns: dict[tuple[str, ...], CampaignRecord] = {}
+        self.campaigns: dict[tuple[str, ...], CampaignData] = {}
         self._open_campaign: tuple[str, str, str] | None = None
         self.own_campaigns = 0
         self.machines: dict[str, Machine] = {}
@@ -140,7 +140,7 @@ class Session:
             if name not in BUILTIN_SETUPS and name not in RESERVED
         }
 
-    def setup(self, choice: Choice) -> Setup:
+    def setup(self, choice: ResolvedSetup) -> Setup:
         """The setup of a choice; the same object for the same choice, so that its pipeline is built once."""
         from pytest_sdspeed.setups.setup import Setup
 
@@ -157,7 +157,7 @@ class Session:
             )
         return self._setups[key]
 
-    def stack_of(self, choice: Choice) -> tuple[Optimization, ...]:
+    def stack_of(self, choice: ResolvedSetup) -> tuple[Optimization, ...]:
         """The optimizations of a choice, in order.
 
         Raises:
@@ -169,7 +169,9 @@ class Session:
             choice.recipe,
         )
 
-    def skip_reason(self, choice: Choice, expectation: Expectation, path: str) -> str | None:
+    def skip_reason(
+        self, choice: ResolvedSetup, expectation: MarkerOptions, path: str
+    ) -> str | None:
         """Why a setup cannot be measured in this run, with what would help, or None.
 
         Args:
@@ -200,9 +202,9 @@ class Session:
 
     def measure(
         self,
-        candidate: Contestant,
-        baseline: Contestant | None,
-        expectation: Expectation,
+        candidate: Target,
+        baseline: Target | None,
+        expectation: MarkerOptions,
         confirm: Callable[[Result], Result] | None = None,
         test: str = "",
     ) -> Result:
@@ -219,8 +221,8 @@ class Session:
         Raises:
             SdSpeedError: the arm or its baseline could not be measured; the message says why.
         """
-        from pytest_sdspeed.run.expected import Judged, expected_of
-        from pytest_sdspeed.run.judging import judged, standing
+        from pytest_sdspeed.run.criteria import RowCase, find_criteria
+        from pytest_sdspeed.run.judging import judge_row, relative_speeds
 
         choice = candidate.setup.choice if candidate.setup else None
         base = baseline or self._documented_baseline(candidate, choice)
@@ -236,7 +238,7 @@ class Session:
                 f" documents {candidate.name} over {choice.baseline}, not over {base.name}: give"
                 " the marker a speedup"
             )
-        expected = expected_of(candidate.name, choice, expectation, self.options)
+        expected = find_criteria(candidate.name, choice, expectation, self.options)
         if choice is not None and documented and expectation.is_documented:
             record = self._shared_campaign(choice)
         else:
@@ -251,8 +253,8 @@ class Session:
             or (isinstance(error, OutOfMemoryError) and decision.verdict == "inconclusive")
         ):
             raise error
-        result = judged(
-            Judged(
+        result = judge_row(
+            RowCase(
                 record,
                 candidate,
                 base,
@@ -267,23 +269,25 @@ class Session:
             result = confirm(result)
         if self.past is not None:
             others = {
-                name: found for name, found in standing(record).items() if name != result.setup
+                name: found
+                for name, found in relative_speeds(record).items()
+                if name != result.setup
             }
             result = replace(result, history=self.past.judged(result, others, test))
         self.results.append(result)
         return result
 
-    def _documented_baseline(self, candidate: Contestant, choice: Choice | None) -> Contestant:
+    def _documented_baseline(self, candidate: Target, choice: ResolvedSetup | None) -> Target:
         if choice is None:
             raise UsageMistakeError(
                 f"sd_latency({candidate.name}): a callable needs a baseline:"
                 f" sd_latency({candidate.name}, baseline=...)"
             )
         setup = self.setup(self.catalog.baseline_of(choice))
-        return Contestant(setup.name, setup, None)
+        return Target(setup.name, setup, None)
 
     @staticmethod
-    def _documented(choice: Choice, base: Contestant) -> bool:
+    def _documented(choice: ResolvedSetup, base: Target) -> bool:
         """Whether a baseline is the one that a row is documented against, be it from another table of the same name."""
         if choice.row is None or base.setup is None or base.name != choice.baseline:
             return False
@@ -293,10 +297,10 @@ class Session:
             and replace(theirs.recipe, repeats=choice.recipe.repeats) == choice.recipe
         )
 
-    def _shared_campaign(self, choice: Choice) -> CampaignRecord:
+    def _shared_campaign(self, choice: ResolvedSetup) -> CampaignData:
         """The campaign of a row's table. A row that no collected test announced gets one of its own."""
-        from pytest_sdspeed.run.expected import expected_of
-        from pytest_sdspeed.run.settings import Expectation
+        from pytest_sdspeed.run.criteria import find_criteria
+        from pytest_sdspeed.run.settings import MarkerOptions
 
         key: tuple[str, ...] = choice.campaign
         if key in self.campaigns and choice.setup not in self.campaigns[key].samples_s:
@@ -312,18 +316,16 @@ class Session:
                 )
             ]
             unmarked = [
-                expected_of(row.name, row.choice, Expectation(), self.options) for row in rows
+                find_criteria(row.name, row.choice, MarkerOptions(), self.options) for row in rows
             ]
             arms = [
-                self._gated(Contestant(row.name, row, None), held_to)
+                self._gated(Target(row.name, row, None), held_to)
                 for row, held_to in zip(rows, unmarked, strict=True)
             ]
-            self.campaigns[key] = self._run(
-                choice.table.name, Contestant(base.name, base, None), arms
-            )
+            self.campaigns[key] = self._run(choice.table.name, Target(base.name, base, None), arms)
         return self.campaigns[key]
 
-    def _gated(self, row: Contestant, expected: Expected) -> Arm:
+    def _gated(self, row: Target, expected: Criteria) -> Arm:
         """A row as an arm. One that is recorded stays until its figure can hold another run."""
         arm = row.arm(expected.floor)
         if self.options.record is None or row.setup is None:
@@ -337,7 +339,7 @@ class Session:
             ),
         )
 
-    def _campaign_rows(self, asked: Choice) -> list[Choice]:
+    def _campaign_rows(self, asked: ResolvedSetup) -> list[ResolvedSetup]:
         """The rows that tests of this run select from a campaign, in the table's order."""
         selected = {
             choice.setup for choice in self._selected_choices if choice.campaign == asked.campaign
@@ -345,8 +347,8 @@ class Session:
         rows = [row.setup for row in asked.table.rows if row.setup in selected - {asked.baseline}]
         return [self.catalog.choose(asked.table.name, row, "") for row in rows]
 
-    def _run(self, name: str, base: Contestant, arms: list[Arm], test: str = "") -> CampaignRecord:
-        from pytest_sdspeed.device.canary import canary
+    def _run(self, name: str, base: Target, arms: list[Arm], test: str = "") -> CampaignData:
+        from pytest_sdspeed.device.canary import make_canary
         from pytest_sdspeed.device.quiet import quiet
         from pytest_sdspeed.measure.campaign import run_campaign
         from pytest_sdspeed.measure.clock import WallClock
@@ -355,7 +357,7 @@ class Session:
             raise self._unusable
         self._let_go_of_other_campaigns(base)
         limits = self.limits(base, self._planned_rows(), self._planned_campaigns())
-        work = partial(canary, self.machine.kind, self.machine.capability)
+        work = partial(make_canary, self.machine.kind, self.machine.capability)
         with quiet(), self.watcher(name) as watch:
             record = run_campaign(
                 base.arm(None),
@@ -371,7 +373,7 @@ class Session:
         self.note_failures(record, test or name)
         return record
 
-    def limits(self, base: Contestant, rows: int, campaigns: int) -> Limits:
+    def limits(self, base: Target, rows: int, campaigns: int) -> Limits:
         """What a campaign may spend.
 
         Args:
@@ -379,7 +381,7 @@ class Session:
             rows: of the whole run, that could fail.
             campaigns: of the whole run.
         """
-        from pytest_sdspeed.measure.facts import Limits
+        from pytest_sdspeed.measure.campaign_data import Limits
 
         recipe = base.setup.recipe if base.setup else None
         return Limits(
@@ -395,7 +397,7 @@ class Session:
             campaigns=campaigns,
         )
 
-    def note_failures(self, record: CampaignRecord, name: str) -> None:
+    def note_failures(self, record: CampaignData, name: str) -> None:
         """Note the rows that failed, whose share of the error is left to the others.
 
         Args:
@@ -407,7 +409,7 @@ class Session:
         }
 
     @cached_property
-    def _selected_choices(self) -> list[Choice]:
+    def _selected_choices(self) -> list[ResolvedSetup]:
         """The documented rows and baselines that collected tests ask for and that this machine can measure."""
         choices = [self.catalog.choose(name, setup, "") for name, setup in self.selected]
         return [
@@ -433,7 +435,7 @@ class Session:
             1, len({choice.campaign for choice in self._selected_choices}) + self.own_campaigns
         )
 
-    def _let_go_of_other_campaigns(self, base: Contestant) -> None:
+    def _let_go_of_other_campaigns(self, base: Target) -> None:
         """Full-size weights and compiled graphs of a campaign that is done would take the memory of the next one's."""
         if base.setup is None:
             return
@@ -460,14 +462,14 @@ class Session:
     @cached_property
     def telemetry(self) -> Telemetry:
         """What the GPU says of itself."""
-        from pytest_sdspeed.device.nvml import opened
+        from pytest_sdspeed.device.nvml import open_telemetry
         from pytest_sdspeed.model import UnknownTelemetry
 
         if self.machine.kind == "cpu":
             return UnknownTelemetry()
         import torch
 
-        return opened(
+        return open_telemetry(
             lambda: str(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid)
         )
 

@@ -56,7 +56,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Expectation:
+class MarkerOptions:
     """What an ``sd_latency`` marker asks for; None where it leaves that to the table.
 
     Attributes:

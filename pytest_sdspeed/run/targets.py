@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import UsageMistakeError
 from pytest_sdspeed.model import CONTROL
-from pytest_sdspeed.setups.catalog import Choice
+from pytest_sdspeed.setups.catalog import ResolvedSetup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_sdspeed.measure.facts import Arm
+    from pytest_sdspeed.measure.campaign_data import Arm
     from pytest_sdspeed.setups.setup import Setup
 
 
@@ -26,7 +26,7 @@ _VALID = (
 
 
 @dataclass(frozen=True, slots=True)
-class Contestant:
+class Target:
     """One side of a comparison: a setup, or a callable with the name it is reported by.
 
     Attributes:
@@ -43,7 +43,7 @@ class Contestant:
 
     def arm(self, floor: float | None) -> Arm:
         """It as an arm of a campaign."""
-        from pytest_sdspeed.measure.facts import Arm
+        from pytest_sdspeed.measure.campaign_data import Arm
 
         if self.setup is not None:
             return _arm(self.setup, floor)
@@ -53,7 +53,7 @@ class Contestant:
 
 
 def _arm(setup: Setup, floor: float | None) -> Arm:
-    from pytest_sdspeed.measure.facts import Arm
+    from pytest_sdspeed.measure.campaign_data import Arm
 
     return Arm(
         name=setup.name,
@@ -67,7 +67,7 @@ def _arm(setup: Setup, floor: float | None) -> Arm:
     )
 
 
-def contestants(candidate: Any, baseline: Any) -> tuple[Contestant, Contestant | None]:
+def targets_of(candidate: Any, baseline: Any) -> tuple[Target, Target | None]:
     """What a test passed to ``sd_latency``, under distinct names.
 
     Args:
@@ -78,10 +78,10 @@ def contestants(candidate: Any, baseline: Any) -> tuple[Contestant, Contestant |
     Raises:
         UsageMistakeError: one is neither, or two different setups have the same name.
     """
-    ours = _contestant(candidate, "candidate")
+    ours = _target(candidate, "candidate")
     if baseline is None:
         return ours, None
-    theirs = _contestant(baseline, "baseline")
+    theirs = _target(baseline, "baseline")
     if ours.name != theirs.name or (ours.setup is not None and ours.setup is theirs.setup):
         return ours, theirs
     if ours.setup is not None and theirs.setup is not None:
@@ -97,16 +97,16 @@ def contestants(candidate: Any, baseline: Any) -> tuple[Contestant, Contestant |
     )
 
 
-def _contestant(value: Any, role: str) -> Contestant:
+def _target(value: Any, role: str) -> Target:
     choice = getattr(value, "choice", None)
-    if isinstance(choice, Choice):
-        return Contestant(value.name, value, None)
+    if isinstance(choice, ResolvedSetup):
+        return Target(value.name, value, None)
     call = _imported(value, role) if isinstance(value, str) else value
     if not callable(call):
         raise UsageMistakeError(f"sd_latency: the {role} is {value!r}; {_VALID}")
     name = getattr(call, "__name__", role)
-    address = value if isinstance(value, str) else address_of(call)
-    return Contestant(role if name in ("<lambda>", CONTROL) else name, None, call, address)
+    address = value if isinstance(value, str) else find_address(call)
+    return Target(role if name in ("<lambda>", CONTROL) else name, None, call, address)
 
 
 def _imported(address: str, role: str) -> Any:
@@ -124,7 +124,7 @@ def _imported(address: str, role: str) -> Any:
         ) from None
 
 
-def address_of(call: Any) -> str | None:
+def find_address(call: Any) -> str | None:
     """``module:name`` of a callable that is found there, or None: a closure, a lambda, or a method of some object is not."""
     module, name = str(getattr(call, "__module__", "")), getattr(call, "__qualname__", "")
     try:

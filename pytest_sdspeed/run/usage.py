@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pytest_sdspeed.measure.facts import CampaignRecord
-    from pytest_sdspeed.run.expected import Judged
+    from pytest_sdspeed.measure.campaign_data import CampaignData
+    from pytest_sdspeed.run.criteria import RowCase
 
 
 _NOTEWORTHY_S = 1.0
@@ -16,7 +16,9 @@ _NOTEWORTHY_S = 1.0
 something else."""
 
 
-def usage(case: Judged, latency_s: float, pictures: int | None) -> Mapping[str, Any] | None:
+def describe_usage(
+    case: RowCase, latency_s: float, pictures: int | None
+) -> Mapping[str, Any] | None:
     """What ``Result.telemetry`` holds; None where nothing is known.
 
     Args:
@@ -32,7 +34,7 @@ def usage(case: Judged, latency_s: float, pictures: int | None) -> Mapping[str, 
     return {**asked, **summary(case.record, case.candidate.name, pictures)} or None
 
 
-def unknowns(case: Judged) -> Iterator[str]:
+def describe_unknowns(case: RowCase) -> Iterator[str]:
     """What setting up took, what could not be told of the device, and what was measured again because of it; one line each."""
     record, profile = case.record, case.record.profiles.get(case.candidate.name)
     yield from _set_up_notes(record, case.candidate.name)
@@ -49,7 +51,7 @@ def unknowns(case: Judged) -> Iterator[str]:
     yield from profile.notes if profile else ()
 
 
-def _ceiling_flops_s(case: Judged) -> float | None:
+def _ceiling_flops_s(case: RowCase) -> float | None:
     """FLOPs a second of the canary's product in the candidate's precision, at its faster timing; None where there is no such product."""
     from pytest_sdspeed.device.canary import PRODUCTS
 
@@ -59,7 +61,7 @@ def _ceiling_flops_s(case: Judged) -> float | None:
     return product.flops / min(taken_s) if product and taken_s else None
 
 
-def _set_up_notes(record: CampaignRecord, name: str) -> Iterator[str]:
+def _set_up_notes(record: CampaignData, name: str) -> Iterator[str]:
     """What an arm's first generation took beyond its fastest of the warm-up, where that is worth a word."""
     taken = record.warm_up_s.get(name, (0.0,))
     beyond = taken[0] - min(taken)

@@ -18,7 +18,7 @@ DEFAULT_ON_GPU = "inference"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class ResolvedSetup:
     """A setup found.
 
     Attributes:
@@ -89,7 +89,7 @@ class Catalog:
         tables = self.named(name or self.default_table(BASELINE), where)
         return tuple(dict.fromkeys(row.setup for table in tables for row in table.rows))
 
-    def choose(self, name: str | None, setup: str, where: str) -> Choice:
+    def choose(self, name: str | None, setup: str, where: str) -> ResolvedSetup:
         """A setup by name. A row that the recorded table of this device lacks is that of the documented table of the same name.
 
         Args:
@@ -118,7 +118,7 @@ class Catalog:
                 {row.setup for table in tables for row in table.rows},
                 where,
             )
-        return Choice(
+        return ResolvedSetup(
             table=tables[0],
             setup=setup,
             optimizations=stack,
@@ -141,7 +141,7 @@ class Catalog:
         return table, next((row.baseline for one in tables if (row := one.row(setup))), "")
 
     @staticmethod
-    def baseline_of(choice: Choice) -> Choice:
+    def baseline_of(choice: ResolvedSetup) -> ResolvedSetup:
         """What a choice is compared with: the baseline of its own table, whichever other table of that name has one."""
         row = choice.table.row(choice.baseline)
         assert row is not None  # noqa: S101 - no table lacks the baseline of a row
@@ -165,8 +165,8 @@ class Catalog:
         )
 
 
-def _row_of(table: Table, row: Row) -> Choice:
-    return Choice(
+def _row_of(table: Table, row: Row) -> ResolvedSetup:
+    return ResolvedSetup(
         table=table,
         setup=row.setup,
         optimizations=row.optimizations,

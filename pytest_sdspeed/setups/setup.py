@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pytest_sdspeed.device.flags import guarded
+from pytest_sdspeed.device.flags import guard
 from pytest_sdspeed.device.quiet import quiet
 from pytest_sdspeed.model import Case
 from pytest_sdspeed.pipelines.optimization import Optimization, precision_of, relation_of
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pytest_sdspeed.model import Machine, Profile, Recipe, Relation
     from pytest_sdspeed.pipelines.pool import Pool
-    from pytest_sdspeed.setups.catalog import Choice
+    from pytest_sdspeed.setups.catalog import ResolvedSetup
 
 
 class Setup:
@@ -50,7 +50,7 @@ class Setup:
         *,
         machine: Machine,
         pool: Pool,
-        choice: Choice,
+        choice: ResolvedSetup,
     ) -> None:
         self.name, self.recipe, self.choice = name, recipe, choice
         self.optimizations = tuple(part.name for part in stack)
@@ -124,7 +124,7 @@ class Setup:
         Raises:
             LeakedFlagError: one is not.
         """
-        with guarded(f"setup {self.name!r}"), ExitStack() as held:
+        with guard(f"setup {self.name!r}"), ExitStack() as held:
             for part in self._stack:
                 held.enter_context(part.slot())
             yield
@@ -172,14 +172,14 @@ class Setup:
         Args:
             case: what they draw.
         """
-        from pytest_sdspeed.pipelines.profiling import profiled
+        from pytest_sdspeed.pipelines.profiling import profile_generation
 
         def draw() -> None:
             with self.slot():
                 self.draw(case)
 
         partial = any(part.partial for part in self._stack)
-        return profiled(self.pipeline, draw, kind=self._machine.kind, partial=partial)
+        return profile_generation(self.pipeline, draw, kind=self._machine.kind, partial=partial)
 
 
 def _latents(pipeline: Any, recipe: Recipe, seed: int) -> Any:

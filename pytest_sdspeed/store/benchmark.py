@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from pytest_sdspeed.model import CONTROL
 from pytest_sdspeed.store import pictures
-from pytest_sdspeed.store.records import record
+from pytest_sdspeed.store.records import to_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +52,7 @@ class ReplayClock:
         self._now += seconds
 
 
-def measuring_is_off(option: Any) -> bool:
+def is_measuring_off(option: Any) -> bool:
     """Whether pytest-benchmark was told not to measure (``--benchmark-disable``): under pytest-xdist it never does.
 
     Args:
@@ -70,7 +70,7 @@ def store(benchmark: Any, clock: ReplayClock, result: Result) -> None:
         result: what was measured.
     """
     play(benchmark, clock, result)
-    benchmark.extra_info[EXTRA] = record(result)
+    benchmark.extra_info[EXTRA] = to_json(result)
 
 
 def play(benchmark: Any, clock: ReplayClock, result: Result) -> None:

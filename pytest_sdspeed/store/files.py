@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def decoded(content: bytes) -> tuple[Mapping[str, Any], list[tuple[str, Any]]]:
+def decode(content: bytes) -> tuple[Mapping[str, Any], list[tuple[str, Any]]]:
     """What a file of pytest-benchmark holds, and of each of its benchmarks the test's full name and this plugin's record, or None.
 
     Raises:

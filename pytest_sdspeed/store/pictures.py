@@ -21,7 +21,7 @@ DERIVED = frozenset({"error_map"})
 """Roles that are not stored, since the others tell them."""
 
 
-def described(exhibit: Exhibit) -> dict[str, Any]:
+def describe(exhibit: Exhibit) -> dict[str, Any]:
     """An exhibit as it is stored: what it shows, and for every picture its path, from the folder of the run's file, and its SHA-256."""
     return _shown(exhibit) | {"files": {role: _file(png) for role, png in _stored(exhibit)}}
 
@@ -36,11 +36,11 @@ def _shown(exhibit: Exhibit) -> dict[str, Any]:
     }
 
 
-def restored(stored: Mapping[str, Any], folder: Path) -> Exhibit:
+def restore(stored: Mapping[str, Any], folder: Path) -> Exhibit:
     """The exhibit that a stored form stands for. A picture that is gone, or is not what it was, is left out.
 
     Args:
-        stored: what ``described`` made.
+        stored: what ``describe`` made.
         folder: of the file it was read from.
     """
     read = {role: _read(folder, file) for role, file in stored["files"].items()}
@@ -54,18 +54,18 @@ def restored(stored: Mapping[str, Any], folder: Path) -> Exhibit:
     )
 
 
-def packed(exhibit: Exhibit) -> dict[str, Any]:
+def pack(exhibit: Exhibit) -> dict[str, Any]:
     """An exhibit to be sent to another process: as it is stored, with its pictures in base64 in the place of their paths."""
     return _shown(exhibit) | {
         "files": {role: base64.b64encode(png).decode() for role, png in _stored(exhibit)}
     }
 
 
-def unpacked(sent: Mapping[str, Any], spool: Spool) -> Exhibit:
+def unpack(sent: Mapping[str, Any], spool: Spool) -> Exhibit:
     """The exhibit that was sent, without its derived pictures.
 
     Args:
-        sent: what ``packed`` made.
+        sent: what ``pack`` made.
         spool: where its pictures are until they are stored.
     """
     return Exhibit(
@@ -95,7 +95,7 @@ def save(folder: Path, exhibits: Iterable[Exhibit]) -> None:
             write_whole(target, png, lasting=False)
 
 
-def named(stored: Any) -> Iterator[str]:
+def picture_paths(stored: Any) -> Iterator[str]:
     """Paths of the pictures that a stored run names, from the folder of its file.
 
     Args:
@@ -105,10 +105,10 @@ def named(stored: Any) -> Iterator[str]:
         if isinstance(stored.get("path"), str) and "sha256" in stored:
             yield stored["path"]
         for value in stored.values():
-            yield from named(value)
+            yield from picture_paths(value)
     elif isinstance(stored, list):
         for value in stored:
-            yield from named(value)
+            yield from picture_paths(value)
 
 
 def _file(png: bytes) -> dict[str, str]:

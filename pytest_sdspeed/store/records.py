@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from pytest_sdspeed.errors import StoredRunError
 from pytest_sdspeed.judge.speed.blocks import latencies
 from pytest_sdspeed.model import Against, ImageVerdict, Interval, Recipe, Result, Verdict
-from pytest_sdspeed.store.pictures import described, restored
+from pytest_sdspeed.store.pictures import describe, restore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ _LATER = (
 """Keys that records of this schema may lack."""
 
 
-def record(result: Result) -> dict[str, Any]:
+def to_json(result: Result) -> dict[str, Any]:
     """The stored form of a result: builtins only, unknown is None.
 
     The pictures are named by their hashes; ``pictures.save`` writes them.
@@ -77,7 +77,7 @@ def record(result: Result) -> dict[str, Any]:
         **_named(result, "recorded_in", "raised", "memory_share", "memory_bound"),
         "against": None if result.against is None else _stored_against(result.against),
         "notes": list(result.notes),
-        "pictures": [described(exhibit) for exhibit in result.exhibits],
+        "pictures": [describe(exhibit) for exhibit in result.exhibits],
     }
 
 
@@ -132,15 +132,15 @@ def _slots(pairs_s: Mapping[str, Sequence[Sequence[float]]]) -> dict[str, list[l
     }
 
 
-def result_of(stored: Mapping[str, Any], folder: Path) -> Result:
+def from_json(stored: Mapping[str, Any], folder: Path) -> Result:
     """The result that a stored form stands for, without the candidate's full pictures.
 
     Args:
-        stored: what ``record`` made, of this schema; keys that came later may be missing.
+        stored: what ``to_json`` made, of this schema; keys that came later may be missing.
         folder: of the file it was read from, which the paths of its pictures start from.
 
     Raises:
-        StoredRunError: it is of another schema, or not what ``record`` makes.
+        StoredRunError: it is of another schema, or not what ``to_json`` makes.
     """
     schema = stored.get("schema") if isinstance(stored, dict) else None
     if schema != SCHEMA:
@@ -185,7 +185,7 @@ def _facts(stored: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         "baseline_latency_s": baseline_latency_s,
         "image": {metric: figure(value) for metric, value in stored["image"].items()},
         "images": None,
-        "exhibits": tuple(restored(exhibit, folder) for exhibit in stored.get("pictures", ())),
+        "exhibits": tuple(restore(exhibit, folder) for exhibit in stored.get("pictures", ())),
         "against": _against_of(stored.get("against")),
         "recipe": (
             None

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from pytest_sdspeed.errors import TableError
 from pytest_sdspeed.model import DEFAULT_TOLERANCE, ImageGate, Recipe, Row, Spread, Table
 from pytest_sdspeed.tables import schema, values
-from pytest_sdspeed.tables.rows import check_spread, link, speedup_of
-from pytest_sdspeed.tables.schema import Place, read_section, read_value
+from pytest_sdspeed.tables.linking import check_spread, link, speedup_of
+from pytest_sdspeed.tables.schema import TomlPath, read_section, read_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +29,7 @@ def parse_table(text: str, path: str) -> Table:
     Raises:
         TableError: the text is no TOML, breaks the schema, or contradicts itself.
     """
-    place = Place(path)
+    place = TomlPath(path)
     raw = _toml(text, path)
     # A later schema would fail on its new keys; what the reader must hear is that the file is of
     # another schema.
@@ -63,7 +63,7 @@ def _toml(text: str, path: str) -> dict[str, Any]:
         ) from None
 
 
-def _recorded(place: Place, raw: Mapping[str, object] | None) -> dict[str, str]:
+def _recorded(place: TomlPath, raw: Mapping[str, object] | None) -> dict[str, str]:
     if raw is None:
         return {}
     if not raw:
@@ -75,7 +75,7 @@ def _recorded(place: Place, raw: Mapping[str, object] | None) -> dict[str, str]:
 
 
 def _rows(
-    place: Place, head: Mapping[str, Any], recipe: Mapping[str, Any], *, measured: bool
+    place: TomlPath, head: Mapping[str, Any], recipe: Mapping[str, Any], *, measured: bool
 ) -> tuple[Row, ...]:
     """Read every row first, because a row may name a baseline further down."""
     rows = [_row_facts(place.item(index), raw) for index, raw in enumerate(head["rows"])]
@@ -93,7 +93,7 @@ def _rows(
     return tuple(built)
 
 
-def _row_facts(place: Place, raw: Mapping[str, object]) -> dict[str, Any]:
+def _row_facts(place: TomlPath, raw: Mapping[str, object]) -> dict[str, Any]:
     row = read_section(place, raw, schema.ROW)
     for name in ("image", "image_random"):
         if name in row:
@@ -107,7 +107,7 @@ def _row_facts(place: Place, raw: Mapping[str, object]) -> dict[str, Any]:
     return row
 
 
-def _gate(place: Place, raw: Mapping[str, object]) -> ImageGate:
+def _gate(place: TomlPath, raw: Mapping[str, object]) -> ImageGate:
     if not raw:
         raise place.error(f"must not be empty; valid: {', '.join(schema.GATE)}")
     return ImageGate(**_floats(read_section(place, raw, schema.GATE)))

@@ -25,7 +25,7 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TomlPath:
     """A file and a dotted key in it.
 
     Attributes:
@@ -36,14 +36,14 @@ class Place:
     path: str
     key: str = ""
 
-    def at(self, name: str) -> Place:
+    def at(self, name: str) -> TomlPath:
         """The key of that name inside."""
         name = toml_text.key(name)
-        return Place(self.path, f"{self.key}.{name}" if self.key else name)
+        return TomlPath(self.path, f"{self.key}.{name}" if self.key else name)
 
-    def item(self, index: int) -> Place:
+    def item(self, index: int) -> TomlPath:
         """The item of that index inside, counted from 0."""
-        return Place(self.path, f"{self.key}[{index}]")
+        return TomlPath(self.path, f"{self.key}[{index}]")
 
     def error(self, problem: str) -> TableError:
         """What to raise for a problem here."""
@@ -141,7 +141,7 @@ GATE = {
 
 
 def read_section(
-    place: Place, raw: Mapping[str, object], keys: Mapping[str, Key]
+    place: TomlPath, raw: Mapping[str, object], keys: Mapping[str, Key]
 ) -> dict[str, Any]:
     """Check a section against its keys.
 
@@ -167,7 +167,7 @@ def read_section(
     return {name: read_value(place.at(name), value, keys[name]) for name, value in raw.items()}
 
 
-def read_value(place: Place, value: object, key: Key) -> Any:
+def read_value(place: TomlPath, value: object, key: Key) -> Any:
     """Check one value.
 
     Raises:

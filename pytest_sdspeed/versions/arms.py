@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_sdspeed.measure.facts import Arm
+from pytest_sdspeed.measure.campaign_data import Arm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import numpy as np
 
-    from pytest_sdspeed.measure.facts import Decision
+    from pytest_sdspeed.measure.campaign_data import Decision
     from pytest_sdspeed.model import Case
     from pytest_sdspeed.versions.workers import Worker
 
@@ -37,7 +37,7 @@ class WorkersMemory:
         return ""
 
 
-class Drawing:
+class RemoteArm:
     """One setup or callable on one worker.
 
     Args:

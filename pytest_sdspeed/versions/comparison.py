@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import SdSpeedError, UnsupportedError, UsageMistakeError, WorkerLostError
 from pytest_sdspeed.model import Against, Interval
-from pytest_sdspeed.versions.arms import Drawing, WorkersMemory
+from pytest_sdspeed.versions.arms import RemoteArm, WorkersMemory
 from pytest_sdspeed.versions.workers import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from pytest_sdspeed.measure.facts import Arm, CampaignRecord, Decision
+    from pytest_sdspeed.measure.campaign_data import Arm, CampaignData, Decision
     from pytest_sdspeed.model import Result
     from pytest_sdspeed.run.session import Session
-    from pytest_sdspeed.run.settings import Expectation
-    from pytest_sdspeed.run.targets import Contestant
-    from pytest_sdspeed.setups.catalog import Choice
-    from pytest_sdspeed.versions.environments import Side
-    from pytest_sdspeed.versions.workers import Errand
+    from pytest_sdspeed.run.settings import MarkerOptions
+    from pytest_sdspeed.run.targets import Target
+    from pytest_sdspeed.setups.catalog import ResolvedSetup
+    from pytest_sdspeed.versions.environments import Environment
+    from pytest_sdspeed.versions.workers import WorkerConfig
 
 TOLERANCE = 0.03
 """Fraction that the version in hand may be slower by, unless ``--sd-tolerance`` says otherwise."""
@@ -50,7 +50,9 @@ class Comparison:
         errand: what workers are told.
     """
 
-    def __init__(self, run: Session, spec: str, *, new: Side, old: Side, errand: Errand) -> None:
+    def __init__(
+        self, run: Session, spec: str, *, new: Environment, old: Environment, errand: WorkerConfig
+    ) -> None:
         self._run, self._spec = run, spec
         self._new, self._old = Worker("new", new, errand), Worker("old", old, errand)
         self._control = Worker("control", old, errand) if run.options.against_control else None
@@ -61,7 +63,7 @@ class Comparison:
     def _workers(self) -> tuple[Worker, ...]:
         return (self._new, self._old, *((self._control,) if self._control else ()))
 
-    def open(self, choices: Iterable[Choice]) -> None:
+    def open(self, choices: Iterable[ResolvedSetup]) -> None:
         """Start the workers, and see that each has every setup that will be asked for. Whatever comes of it, ``close`` ends them.
 
         Raises:
@@ -75,7 +77,7 @@ class Comparison:
         except SdSpeedError as error:
             raise UsageMistakeError(f"--sd-against={self._spec}: {error}") from None
 
-    def _check(self, worker: Worker, choice: Choice) -> None:
+    def _check(self, worker: Worker, choice: ResolvedSetup) -> None:
         try:
             worker.ask("check", ("setup", choice.table.name, choice.setup))
         except WorkerLostError:
@@ -98,9 +100,9 @@ class Comparison:
 
     def measure(
         self,
-        candidate: Contestant,
-        baseline: Contestant | None,
-        expectation: Expectation,
+        candidate: Target,
+        baseline: Target | None,
+        expectation: MarkerOptions,
         confirm: Callable[[Result], Result] | None = None,
         test: str = "",
     ) -> Result:
@@ -131,9 +133,9 @@ class Comparison:
         self._run.results.append(result)
         return result
 
-    def _measured(self, candidate: Contestant, named: tuple[str, ...], test: str) -> Result:
-        from pytest_sdspeed.run.expected import Expected, Judged
-        from pytest_sdspeed.run.judging import judged
+    def _measured(self, candidate: Target, named: tuple[str, ...], test: str) -> Result:
+        from pytest_sdspeed.run.criteria import Criteria, RowCase
+        from pytest_sdspeed.run.judging import judge_row
 
         self._started()
         label = self._old.side.label
@@ -143,15 +145,15 @@ class Comparison:
             decided.append(found)
             return True
 
-        new = Drawing(self._new, named, self._memory).arm(
+        new = RemoteArm(self._new, named, self._memory).arm(
             candidate.name, 1 - self._tolerance, settled
         )
-        old = Drawing(self._old, named, self._memory).arm(f"{candidate.name} of {label}")
+        old = RemoteArm(self._old, named, self._memory).arm(f"{candidate.name} of {label}")
         arms = [new]
         if self._control is not None:
             # It stays as long as the row does.
             arms.append(
-                Drawing(self._control, named, self._memory).arm(
+                RemoteArm(self._control, named, self._memory).arm(
                     f"{old.name}, another process", settled=lambda _found: bool(decided)
                 )
             )
@@ -160,10 +162,10 @@ class Comparison:
         if error is not None and candidate.name not in record.decisions:
             raise error
         base = replace(candidate, name=old.name)
-        expected = Expected(1.0, self._tolerance, None, documented_on=None, recorded_in=None)
+        expected = Criteria(1.0, self._tolerance, None, documented_on=None, recorded_in=None)
         choice = candidate.setup.choice if candidate.setup else None
-        result = judged(
-            Judged(
+        result = judge_row(
+            RowCase(
                 record,
                 candidate,
                 base,
@@ -178,9 +180,7 @@ class Comparison:
         control = record.decisions.get(arms[-1].name) if self._control else None
         return self._with_sides(result, record, named, control.interval if control else None)
 
-    def _campaign(
-        self, candidate: Contestant, old: Arm, arms: list[Arm], test: str
-    ) -> CampaignRecord:
+    def _campaign(self, candidate: Target, old: Arm, arms: list[Arm], test: str) -> CampaignData:
         from pytest_sdspeed.measure.campaign import run_campaign
         from pytest_sdspeed.measure.clock import WallClock
 
@@ -209,7 +209,7 @@ class Comparison:
     def _with_sides(
         self,
         result: Result,
-        record: CampaignRecord,
+        record: CampaignData,
         named: tuple[str, ...],
         control: Interval | None,
     ) -> Result:
@@ -294,7 +294,7 @@ class Comparison:
             undo.pop_all()
 
 
-def _named(candidate: Contestant) -> tuple[str, ...]:
+def _named(candidate: Target) -> tuple[str, ...]:
     """What workers know it by.
 
     Raises:
@@ -321,7 +321,7 @@ def _rounds(result: Result) -> int:
     return least if math.isnan(affordable) else min(max(least, int(affordable)), _MOST_ROUNDS)
 
 
-def _identical(record: CampaignRecord, name: str) -> bool | None:
+def _identical(record: CampaignData, name: str) -> bool | None:
     import numpy as np
 
     ours, theirs = record.pictures[name], record.pictures[record.baseline]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_sdspeed import errors
 from pytest_sdspeed.errors import GenerationError, SdSpeedError, WorkerLostError
-from pytest_sdspeed.run.processes import last_words, telling
+from pytest_sdspeed.run.processes import describe_end, find_telling_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
     import execnet
 
-    from pytest_sdspeed.versions.environments import Side
+    from pytest_sdspeed.versions.environments import Environment
 
 _PATIENCE_S = 2.0
 """How long a worker may take to end by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Errand:
+class WorkerConfig:
     """What every worker is told.
 
     Attributes:
@@ -49,7 +49,7 @@ class Worker:
         errand: what it is told.
     """
 
-    def __init__(self, role: str, side: Side, errand: Errand) -> None:
+    def __init__(self, role: str, side: Environment, errand: WorkerConfig) -> None:
         self.role, self.side, self._errand = role, side, errand
         self._log = errand.temporary / f"{role}.log"
         self._group: execnet.Group | None = None
@@ -109,7 +109,7 @@ class Worker:
             self.stop()
             raise WorkerLostError(
                 f"{self.side.label}:"
-                f" {told if isinstance(told, str) else last_words(self._log_text(), told)}"
+                f" {told if isinstance(told, str) else describe_end(self._log_text(), told)}"
             )
         self._said_before = len(self._log_text())
 
@@ -151,7 +151,7 @@ class Worker:
 
     def _lost(self) -> NoReturn:
         self.stop()
-        said = telling(self._log_text()[self._said_before :])
+        said = find_telling_line(self._log_text()[self._said_before :])
         raise WorkerLostError(
             f"invalid: the process of {self.side.label} ended while it was"
             f" measured{f': {said}' if said else ''}"

@@ -20,7 +20,7 @@ from power.peers import Peer
 
 from pytest_sdspeed.judge.speed import intervals, stopping
 from pytest_sdspeed.measure.campaign import _Campaign
-from pytest_sdspeed.measure.facts import Arm, Limits
+from pytest_sdspeed.measure.campaign_data import Arm, Limits
 from pytest_sdspeed.model import CONTROL
 
 TRIALS = 6000
@@ -43,7 +43,7 @@ def test_the_simulated_rule_is_the_packages_rule():
         verdict, blocks = None, 20
         for look in stopping.looks(20):
             ratios = [ratio + shift for ratio in intervals.log_ratios([outer[:look], inner[:look]], [row[:look]])]
-            verdict = intervals.decide(intervals.interval(ratios, stopping.critical(look)), 1.0)
+            verdict = intervals.decide(intervals.interval(ratios, stopping.critical_value(look)), 1.0)
             if verdict:
                 blocks = look
                 break
@@ -150,8 +150,8 @@ def test_a_rule_with_a_planted_fault_is_caught(monkeypatch):
     """Critical values a third smaller, or the faster slot under unequal noise: the test above would fail."""
     unequal = looks("noisy candidate", 0.03, ratios=next(rule.ratios for rule in rules.BLOCK_RULES if rule.name.startswith("faster")))
     assert campaigns.judged(unequal, campaigns.FLOOR).passed > 0.1
-    right = stopping.critical
-    monkeypatch.setattr(stopping, "critical", lambda blocks, rows=1: right(blocks, rows) * 2 / 3)
+    right = stopping.critical_value
+    monkeypatch.setattr(stopping, "critical_value", lambda blocks, rows=1: right(blocks, rows) * 2 / 3)
     assert campaigns.judged(looks("iid", 0.01), campaigns.FLOOR).passed > 0.01
 
 

@@ -12,13 +12,13 @@ import pytest
 import torch
 from fakes import FakeClock, failed
 
-from pytest_sdspeed.device.canary import canary
+from pytest_sdspeed.device.canary import make_canary
 from pytest_sdspeed.device.flags import snapshot
-from pytest_sdspeed.measure.canary import CanaryTimes, both, time_canary
+from pytest_sdspeed.measure.canary import CanaryTimes, pair_times, time_canary
 from pytest_sdspeed.measure.clock import WallClock
-from pytest_sdspeed.plugin.confirm import combined
+from pytest_sdspeed.plugin.confirm import combine
 from pytest_sdspeed.report.text import progress_line
-from pytest_sdspeed.store.records import record, result_of
+from pytest_sdspeed.store.records import from_json, to_json
 
 bench = campaigns.bench
 _quick_collector = campaigns.quick_collector
@@ -106,7 +106,7 @@ def test_a_time_that_the_clock_cannot_tell_is_unknown():
 
 
 def test_only_what_was_timed_twice_is_kept():
-    assert both(CanaryTimes({"a": 1.0, "b": 2.0}, {}), CanaryTimes({"b": 3.0, "c": 4.0}, {})) == {"b": (2.0, 3.0)}
+    assert pair_times(CanaryTimes({"a": 1.0, "b": 2.0}, {}), CanaryTimes({"b": 3.0, "c": 4.0}, {})) == {"b": (2.0, 3.0)}
 
 
 # In a campaign
@@ -214,25 +214,25 @@ def test_engine(sd_latency):
 
 def test_a_result_keeps_it_stores_it_and_says_what_is_unknown(gated, fake_time, monkeypatch, pytester):
     operations = {"good": lasting(fake_time, 1), "bad": broken}
-    monkeypatch.setattr("pytest_sdspeed.device.canary.canary", lambda kind, _capability: operations if kind == "cpu" else {})
+    monkeypatch.setattr("pytest_sdspeed.device.canary.make_canary", lambda kind, _capability: operations if kind == "cpu" else {})
     outcome = gated(GATE, "--benchmark-json=out.json")
     outcome.assert_outcomes(passed=1)
     outcome.stdout.fnmatch_lines(["note: candidate: the canary is unknown in part: bad ran out of memory: tried 3 GiB (*)"])
     (bench,) = json.loads((pytester.path / "out.json").read_text())["benchmarks"]
     stored = bench["extra_info"]["sdspeed"]
     assert stored["canary_s"] == {"good": [1, 1]}
-    assert result_of(stored, pytester.path).canary_s == stored["canary_s"]
+    assert from_json(stored, pytester.path).canary_s == stored["canary_s"]
 
 
 def test_nothing_is_said_where_nothing_broke(gated, fake_time, monkeypatch):
-    monkeypatch.setattr("pytest_sdspeed.device.canary.canary", lambda *_machine: {"good": lasting(fake_time, 1)})
+    monkeypatch.setattr("pytest_sdspeed.device.canary.make_canary", lambda *_machine: {"good": lasting(fake_time, 1)})
     gated(GATE).stdout.no_fnmatch_line("*canary*")
 
 
 @pytest.mark.parametrize(("verdict", "own"), [("pass", [3.0, 4.0]), ("fail", [1.0, 2.0]), ("inconclusive", [1.0, 2.0])])
 def test_figures_and_canary_of_a_confirmed_row_are_of_the_same_process(verdict, own):
-    second = record(failed(verdict=verdict, canary_s={"a": (3.0, 4.0)}))
-    found = combined(failed(canary_s={"a": (1.0, 2.0)}), second)
+    second = to_json(failed(verdict=verdict, canary_s={"a": (3.0, 4.0)}))
+    found = combine(failed(canary_s={"a": (1.0, 2.0)}), second)
     assert [found.canary_s["a"], found.confirmation["canary_s"]["a"]] == [
         pytest.approx(own),
         [1.0, 2.0] if own == [3.0, 4.0] else [3.0, 4.0],
@@ -247,7 +247,7 @@ KINDS = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_operation_runs_and_takes_time(kind):
     clock = WallClock(torch.cuda.synchronize) if kind == "cuda" else WallClock()
-    operations = canary(kind)
+    operations = make_canary(kind)
     seconds, errors = time_canary(operations, clock, repeats=1)
     assert errors == {}
     assert seconds.keys() == operations.keys()
@@ -258,15 +258,15 @@ def test_it_leaves_flags_and_random_numbers_as_they_were(kind):
     flags, numbers = snapshot(), torch.random.get_rng_state()
     # What a test may do around its gate.
     with torch.autocast(kind, dtype=torch.bfloat16), torch.device("meta"):
-        _, errors = time_canary(canary(kind), WallClock(), repeats=1)
+        _, errors = time_canary(make_canary(kind), WallClock(), repeats=1)
     assert errors == {}
     assert snapshot() == flags
     assert torch.equal(torch.random.get_rng_state(), numbers)
 
 
 def test_the_names_of_the_kinds_say_what_they_are():
-    assert list(canary("cpu")) == ["matmul_float32_512", "conv2d_float32_1x64x64x64", "copy_48mib", "dispatch_1000"]
-    assert list(canary("cuda")) == [
+    assert list(make_canary("cpu")) == ["matmul_float32_512", "conv2d_float32_1x64x64x64", "copy_48mib", "dispatch_1000"]
+    assert list(make_canary("cuda")) == [
         "matmul_float16_4096_x8",
         "conv2d_float16_16x320x64x64_x8",
         "copy_128mib_x16",

@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from pytest_sdspeed.device.flags import _flags, guarded, holding, snapshot
+from pytest_sdspeed.device.flags import _flags, guard, hold, snapshot
 from pytest_sdspeed.device.quiet import quiet
 from pytest_sdspeed.errors import LeakedFlagError, UsageMistakeError
 from pytest_sdspeed.pipelines.optimizations import OPTIMIZATIONS
@@ -37,7 +37,7 @@ def test_the_switches_that_optimizations_touch_are_watched():
 
 def test_nothing_left_behind_passes():
     before = snapshot()
-    with guarded("setup 'good'"):
+    with guard("setup 'good'"):
         pass
     assert snapshot() == before
 
@@ -46,7 +46,7 @@ def test_nothing_left_behind_passes():
 def test_a_leak_is_named_and_undone(name):
     before = snapshot()
     value = other_value(name, before[name])
-    with pytest.raises(LeakedFlagError) as caught, guarded("setup 'planted'"):
+    with pytest.raises(LeakedFlagError) as caught, guard("setup 'planted'"):
         _flags()[name].write(value)
     assert f"setup 'planted' left process-global flags behind: {name} is {value}, was {before[name]}" in str(caught.value)
     assert snapshot() == before
@@ -55,7 +55,7 @@ def test_a_leak_is_named_and_undone(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_put_back_inside_is_no_leak(name):
     before = snapshot()
-    with guarded("setup 'good'"), holding({name: other_value(name, before[name])}):
+    with guard("setup 'good'"), hold({name: other_value(name, before[name])}):
         assert _flags()[name].read() == other_value(name, before[name])
     assert snapshot() == before
 
@@ -71,7 +71,7 @@ def write_and_raise(values, error):
 
 
 def test_every_leak_is_named():
-    with pytest.raises(LeakedFlagError) as caught, guarded("x"):
+    with pytest.raises(LeakedFlagError) as caught, guard("x"):
         write({BENCHMARK: True, "torch default dtype": torch.float64})
     assert BENCHMARK in str(caught.value)
     assert "torch default dtype" in str(caught.value)
@@ -80,7 +80,7 @@ def test_every_leak_is_named():
 @pytest.mark.parametrize("error", [ValueError("planted"), KeyboardInterrupt()])
 def test_an_exception_goes_through_and_the_switches_are_back(error):
     before = snapshot()
-    with pytest.raises(type(error)) as caught, guarded("setup 'planted'"):
+    with pytest.raises(type(error)) as caught, guard("setup 'planted'"):
         write_and_raise({BENCHMARK: True, TF32: True}, error)
     assert caught.value is error
     assert snapshot() == before
@@ -88,23 +88,23 @@ def test_an_exception_goes_through_and_the_switches_are_back(error):
 
 def test_holding_restores_after_an_exception():
     before = snapshot()
-    with pytest.raises(ValueError, match="planted"), holding({TF32: True, "torch default dtype": torch.float32}):
+    with pytest.raises(ValueError, match="planted"), hold({TF32: True, "torch default dtype": torch.float32}):
         write_and_raise({TF32: False, "torch default dtype": torch.float64}, ValueError("planted"))
     assert snapshot() == before
 
 
 def test_holding_restores_what_the_block_itself_changed():
     before = snapshot()
-    with holding({BENCHMARK: True}):
+    with hold({BENCHMARK: True}):
         torch.backends.cudnn.benchmark = False
-    with holding({BENCHMARK: before[BENCHMARK]}):
+    with hold({BENCHMARK: before[BENCHMARK]}):
         torch.backends.cudnn.benchmark = True
     assert snapshot() == before
 
 
 def test_holding_restores_the_first_when_the_second_cannot_be_set():
     before = snapshot()
-    with pytest.raises(TypeError), holding({BENCHMARK: True, "torch default dtype": "no dtype"}):
+    with pytest.raises(TypeError), hold({BENCHMARK: True, "torch default dtype": "no dtype"}):
         pass
     assert snapshot() == before
 
@@ -112,7 +112,7 @@ def test_holding_restores_the_first_when_the_second_cannot_be_set():
 def test_warn_only_determinism_survives_a_leak():
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
     try:
-        with pytest.raises(LeakedFlagError), guarded("x"):
+        with pytest.raises(LeakedFlagError), guard("x"):
             torch.use_deterministic_algorithms(mode=False)
         assert torch.is_deterministic_algorithms_warn_only_enabled()
     finally:
@@ -141,11 +141,11 @@ import sys
 sys.modules["diffusers.models.attention_dispatch"] = None
 import torch
 from pytest_sdspeed.errors import LeakedFlagError
-from pytest_sdspeed.device.flags import guarded, holding, snapshot
+from pytest_sdspeed.device.flags import guard, hold, snapshot
 
 def held():
     try:
-        with holding({"torch.backends.cuda.matmul.allow_tf32": True}):
+        with hold({"torch.backends.cuda.matmul.allow_tf32": True}):
             return "held"
     except Exception as error:
         return f"{type(error).__name__}: {error}"

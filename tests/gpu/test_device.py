@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_sdspeed.device.canary import canary
+from pytest_sdspeed.device.canary import make_canary
 from pytest_sdspeed.device.memory import CudaMemory
-from pytest_sdspeed.device.nvml import opened
+from pytest_sdspeed.device.nvml import open_telemetry
 from pytest_sdspeed.judge.pictures.metrics import metrics
 from pytest_sdspeed.measure.canary import time_canary
 from pytest_sdspeed.measure.clock import WallClock
 from pytest_sdspeed.model import Case, Recipe
-from pytest_sdspeed.pipelines.unet_wrapper import Graphed, captured, compiled
+from pytest_sdspeed.pipelines.unet_wrapper import CudaGraphCall, capture_graph, wrap_compiled
 
 MIB = 2**20
 RECIPE = Recipe(model="miniature", prompt="a red car", height=64, width=64, steps=6, scheduler="ddim", dtype="float16")
@@ -33,15 +33,15 @@ def test_peak_memory_is_what_a_call_needs_beside_what_is_held():
 
 
 def test_every_operation_of_the_canary_takes_milliseconds():
-    times = time_canary(canary("cuda"), WallClock(torch.cuda.synchronize))
+    times = time_canary(make_canary("cuda"), WallClock(torch.cuda.synchronize))
     assert times.errors == {}
-    assert times.seconds.keys() == canary("cuda").keys()
+    assert times.seconds.keys() == make_canary("cuda").keys()
     assert all(1e-4 < seconds < 1 for seconds in times.seconds.values())
 
 
 def test_nvml_reads_the_device_that_cuda_uses():
     pytest.importorskip("pynvml")
-    telemetry = opened(lambda: str(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid))
+    telemetry = open_telemetry(lambda: str(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid))
     assert telemetry.note == ""
     reading = telemetry.read()
     assert reading.reasons is not None
@@ -51,7 +51,7 @@ def test_nvml_reads_the_device_that_cuda_uses():
 def test_a_graph_takes_new_inputs_and_gives_results_to_keep():
     torch.manual_seed(0)
     layer = torch.nn.Linear(64, 64, device="cuda")
-    graph = Graphed(lambda tensor: (layer(tensor).relu(),), captured)
+    graph = CudaGraphCall(lambda tensor: (layer(tensor).relu(),), capture_graph)
     with torch.no_grad():
         inputs = [torch.randn(8, 64, device="cuda") for _ in range(3)]
         kept = [graph(tensor)[0] for tensor in inputs]
@@ -92,7 +92,7 @@ def test_both_passes_compile_and_give_results_to_keep(make):
     setup = make(RECIPE, "feature_cache_2")
     expected = [setup.generate(seed) for seed in (0, 1)]
     # With graphs of its own, as max-autotune has them, but without minutes of tuning.
-    compiled(setup.pipeline.unet, partial(torch.compile, mode="reduce-overhead", dynamic=False))
+    wrap_compiled(setup.pipeline.unet, partial(torch.compile, mode="reduce-overhead", dynamic=False))
     for _ in range(2):
         for seed in (0, 1):
             assert metrics(setup.generate(seed), expected[seed])["psnr"] > 45

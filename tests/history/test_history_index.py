@@ -15,13 +15,13 @@ from stored import write_run
 
 from pytest_sdspeed.history import index, index_tables, places
 from pytest_sdspeed.history.places import NAME
-from pytest_sdspeed.history.series import histories
+from pytest_sdspeed.history.series import load_histories
 
 READ = """
 import resource, sys
 from pathlib import Path
 from pytest_sdspeed.history import index
-from pytest_sdspeed.history.series import histories
+from pytest_sdspeed.history.series import load_histories as histories
 {first}
 found, problems = histories(Path(sys.argv[1]))
 print(sum(len(history.runs) for history in found), *problems)
@@ -54,7 +54,7 @@ def parsed(monkeypatch):
 
 def runs(folder):
     """How many runs are found, and what is said."""
-    found, problems = histories(folder)
+    found, problems = load_histories(folder)
     return sum(len(history.runs) for history in found), problems
 
 
@@ -93,9 +93,9 @@ def test_what_is_gone_is_forgotten(folder):
 
 
 def test_deleting_it_is_safe(folder):
-    before = repr(histories(folder))
+    before = repr(load_histories(folder))
     (folder / NAME).unlink()
-    assert repr(histories(folder)) == before
+    assert repr(load_histories(folder)) == before
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -103,7 +103,7 @@ def test_a_folder_without_runs_gets_none(tmp_path, there):
     folder = tmp_path / "stored"
     if there:
         folder.mkdir()
-    assert histories(folder) == ((), ())
+    assert load_histories(folder) == ((), ())
     assert not (folder / NAME).exists()
 
 
@@ -138,11 +138,11 @@ def middle(content):
     ids=["empty", "text", "header", "half", "middle", "zeros", "encoding", "json"],
 )
 def test_a_damaged_index_is_made_anew(folder, damage):
-    before = repr(histories(folder))
+    before = repr(load_histories(folder))
     whole = (folder / NAME).read_bytes()
     assert damage(whole) != whole
     (folder / NAME).write_bytes(damage(whole))
-    assert repr(histories(folder)) == before
+    assert repr(load_histories(folder)) == before
     with closing(sqlite3.connect(folder / NAME)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert numbers(connection)[:2] == [5, 10]
@@ -161,25 +161,25 @@ def test_a_damaged_index_is_made_anew(folder, damage):
     ],
 )
 def test_an_index_of_another_kind_is_made_anew(folder, parsed, change):
-    before = repr(histories(folder))
+    before = repr(load_histories(folder))
     with closing(sqlite3.connect(folder / NAME)) as connection:
         connection.execute(change)
         connection.commit()
-    assert repr(histories(folder)) == before
+    assert repr(load_histories(folder)) == before
     assert len(parsed) == 10
-    assert repr(histories(folder)) == before
+    assert repr(load_histories(folder)) == before
     assert len(parsed) == 10
 
 
 def test_a_damaged_index_that_cannot_be_taken_away_is_not_used(folder, monkeypatch):
-    before, _ = histories(folder)
+    before, _ = load_histories(folder)
     (folder / NAME).write_bytes(b"not a database at all" * 500)
 
     def denied(*_arguments, **_options):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("pathlib.Path.unlink", denied)
-    found, (problem,) = histories(folder)
+    found, (problem,) = load_histories(folder)
     assert found == before
     assert problem == f"sd history: {folder / NAME}: [Errno 13] Permission denied: stored runs are read without their index"
 
@@ -304,7 +304,7 @@ def test_a_process_killed_while_it_indexes_leaves_what_it_has_read(folder, parse
 def test_a_process_killed_while_it_writes_leaves_a_sound_index(folder, parsed):
     killed = reader(
         folder,
-        "import os, signal\nfrom pytest_sdspeed.history import rows\nindex._BATCH, insert = 2, rows.insert\n"
+        "import os, signal\nfrom pytest_sdspeed.history import index_tables as rows\nindex._BATCH, insert = 2, rows.insert\n"
         "def killing(connection, path, *facts):\n"
         "    '0004' in path and os.kill(os.getpid(), signal.SIGKILL)\n    insert(connection, path, *facts)\n"
         "rows.insert = killing",

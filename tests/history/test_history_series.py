@@ -9,22 +9,22 @@ import pytest
 from fakes import RECIPE, baseline_result, failed, result, tf32
 from stored import benchmark, write_run
 
-from pytest_sdspeed.history.series import histories, history_run, series_of
-from pytest_sdspeed.store.records import record
+from pytest_sdspeed.history.series import history_run, load_histories, series_of
+from pytest_sdspeed.store.records import to_json
 
 CANARY = {"matmul": [0.001, 0.003], "memory": [0.5, 0.5]}
 RUN_INFO = {"machine_info": {"node": "host"}, "commit_info": {"id": "abc", "dirty": True}, "datetime": "2026-11-23T12:00:01+02:00"}
 
 
 def only(folder):
-    (history,), problems = histories(folder)
+    (history,), problems = load_histories(folder)
     assert problems == ()
     return history
 
 
 def changed(one, **facts):
     """The stored form of a result, with other facts."""
-    return {**record(one), **facts}
+    return {**to_json(one), **facts}
 
 
 def test_a_stored_result_is_one_run_of_one_history(tmp_path):
@@ -43,7 +43,7 @@ def test_a_stored_result_is_one_run_of_one_history(tmp_path):
 def test_what_comes_from_the_index_is_what_came_from_the_files(tmp_path):
     for number in range(1, 4):
         write_run(tmp_path, [baseline_result(), tf32(canary_s=CANARY), failed(low=math.nan), None], number)
-    assert repr(histories(tmp_path)) == repr(histories(tmp_path))
+    assert repr(load_histories(tmp_path)) == repr(load_histories(tmp_path))
 
 
 def test_runs_are_ordered_by_their_dates_whatever_the_time_zone(tmp_path):
@@ -79,19 +79,19 @@ def test_runs_of_one_date_are_ordered_by_name(tmp_path):
 def test_what_differs_has_a_history_of_its_own(tmp_path, other):
     samples = {name: [[1.0, 1.0]] for name in ("baseline", "control", "fp16", "tf32")}
     write_run(tmp_path, [result(samples_s=samples), result(**{"samples_s": samples, **other})])
-    assert [len(history.runs) for history in histories(tmp_path)[0]] == [1, 1]
+    assert [len(history.runs) for history in load_histories(tmp_path)[0]] == [1, 1]
 
 
 def test_callables_are_told_apart_by_their_tests(tmp_path):
     engine = result(table=None, recipe=None, weights=None)
     for number in (1, 2):
         write_run(tmp_path, [benchmark(engine, "test_a.py::test_one"), benchmark(engine, "test_a.py::test_two")], number)
-    found, _ = histories(tmp_path)
+    found, _ = load_histories(tmp_path)
     assert [(history.recipe, len(history.runs)) for history in found] == [("test_a.py::test_one", 2), ("test_a.py::test_two", 2)]
 
 
 def test_records_from_before_and_after_a_key_came_belong_together(tmp_path):
-    before, after = record(result(canary_s=CANARY)), record(result(canary_s=CANARY))
+    before, after = to_json(result(canary_s=CANARY)), to_json(result(canary_s=CANARY))
     del before["canary_s"], before["recipe"]["more_prompts"], before["image_verdict"]
     write_run(tmp_path, [before], 1)
     write_run(tmp_path, [{**after, "from_tomorrow": {"x": [1]}}], 2)
@@ -188,7 +188,7 @@ def test_the_run_in_hand_is_what_it_will_be_when_it_is_stored(tmp_path, one):
 def test_a_damaged_record_is_named_and_passed_over(tmp_path, facts, said):
     file = write_run(tmp_path, [benchmark(changed(result(), **facts), "test_bad"), tf32()])
     for _ in range(2):
-        found, (problem,) = histories(tmp_path)
+        found, (problem,) = load_histories(tmp_path)
         assert [history.setup for history in found] == ["tf32"]
         assert problem.startswith(f"sd history: passed over {file}: ")
         assert said in problem
@@ -197,16 +197,16 @@ def test_a_damaged_record_is_named_and_passed_over(tmp_path, facts, said):
 @pytest.mark.parametrize("stored", [[], "text", {}, {"schema": 1}])
 def test_what_is_no_record_is_passed_over(tmp_path, stored):
     write_run(tmp_path, [benchmark(stored), tf32()])
-    found, problems = histories(tmp_path)
+    found, problems = load_histories(tmp_path)
     assert (len(found), len(problems)) == (1, 1)
 
 
 def test_records_without_any_of_their_keys_raise_nothing(tmp_path):
-    whole = record(result(canary_s=CANARY))
+    whole = to_json(result(canary_s=CANARY))
     needed = {"schema", "table", "setup", "baseline", "device", "speedup", "low", "high", "verdict", "samples_s", "recipe", "versions"}
     for number, name in enumerate(sorted(whole), start=1):
         write_run(tmp_path / name, [{key: value for key, value in whole.items() if key != name}], number)
-    (history,), _ = histories(tmp_path)
+    (history,), _ = load_histories(tmp_path)
     assert len(history.runs) == len(whole) - len(needed)
 
 
@@ -216,7 +216,7 @@ def test_a_damaged_file_is_named_and_passed_over(tmp_path, text):
     half = tmp_path / "0002_half.json"
     half.write_bytes(text.encode("latin-1"))
     for _ in range(2):
-        (history,), (problem,) = histories(tmp_path)
+        (history,), (problem,) = load_histories(tmp_path)
         assert len(history.runs) == 1
         assert problem.startswith(f"sd history: passed over {half}: not a run that pytest-benchmark stored: ")
 
@@ -241,7 +241,7 @@ def test_at_most_five_files_of_a_kind_are_named(tmp_path):
     for number in range(50, 56):
         write_run(tmp_path, [changed(result(), schema=2), changed(tf32(), schema=2)], number)
     (tmp_path / "0099_x.json.77.part").write_text("{")
-    _, problems = histories(tmp_path)
+    _, problems = load_histories(tmp_path)
     assert [str(tmp_path / f"{number:04}_half.json") in problem for number, problem in enumerate(problems[:5], start=1)] == [True] * 5
     assert problems[5] == "sd history: passed over, and 37 more damaged files"
     assert "0099_x.json.77.part: left by a run that was killed" in problems[6]
@@ -254,6 +254,6 @@ def test_what_others_measured_is_counted_in_one_line(tmp_path):
     for number in (2, 3, 4):
         write_run(tmp_path, [None, None], number)
     write_run(tmp_path, [], 5)
-    (history,), problems = histories(tmp_path)
+    (history,), problems = load_histories(tmp_path)
     assert len(history.runs) == 1
     assert problems == ("sd history: not this plugin's: 3 files, and 2 benchmarks in files that hold its own too",)

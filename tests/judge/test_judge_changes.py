@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pytest_sdspeed.judge.changes.causes import judged, standing
+from pytest_sdspeed.judge.changes.causes import judge_histories, unresolved_regression
 from pytest_sdspeed.judge.changes.evidence import evidence
 from pytest_sdspeed.model import History, HistoryRun
 
@@ -87,11 +87,11 @@ def upgraded(run):
 
 def called(histories):
     """Setup -> kinds of its changes, in order."""
-    return {history.setup: [change.kind for change in history.changes] for history in judged(histories)}
+    return {history.setup: [change.kind for change in history.changes] for history in judge_histories(histories)}
 
 
 def change_of(histories, setup):
-    (change,) = next(history for history in judged(histories) if history.setup == setup).changes
+    (change,) = next(history for history in judge_histories(histories) if history.setup == setup).changes
     return change
 
 
@@ -184,7 +184,7 @@ def test_a_single_spike_is_no_change(seed):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_slow_drift_is_found_within_fifteen_runs(seed):
     drift = {"fp16": lambda run: 0.005 * max(0, run - STEP)}
-    history = judged(campaign(seed, runs=STEP + 16, plant=drift))[2]
+    history = judge_histories(campaign(seed, runs=STEP + 16, plant=drift))[2]
     assert history.changes[0].kind == "code"
     assert history.changes[0].found <= STEP + 15
 
@@ -269,7 +269,7 @@ def test_setups_of_other_campaigns_say_nothing_about_each_other():
         History(**{name: getattr(history, name) for name in ("setup", "baseline", "device", "recipe", "runs")}, table="other")
         for history in theirs
     ]
-    both = judged([*ours, *moved])
+    both = judge_histories([*ours, *moved])
     assert [change.kind for change in both[0].changes] == ["code"]
     assert [change.kind for change in both[3].changes] == ["stack"]
 
@@ -277,7 +277,7 @@ def test_setups_of_other_campaigns_say_nothing_about_each_other():
 def test_nothing_is_said_of_few_runs():
     assert called(campaign(runs=1)) == {"baseline": [], "tf32": [], "fp16": []}
     assert called(campaign(runs=6, plant={"fp16": after(0.3, 4)}))["fp16"] == []
-    assert judged([]) == ()
+    assert judge_histories([]) == ()
 
 
 def test_an_operation_that_came_later_shifts_the_canary_nowhere():
@@ -287,14 +287,14 @@ def test_an_operation_that_came_later_shifts_the_canary_nowhere():
 
 @pytest.mark.parametrize(("runs", "expected"), [(STEP + 2, True), (STEP + 20, True), (STEP + 21, False)])
 def test_a_change_stands_for_twenty_runs(runs, expected):
-    history = judged(campaign(runs=runs, plant={"fp16": after(0.06)}))[2]
+    history = judge_histories(campaign(runs=runs, plant={"fp16": after(0.06)}))[2]
     assert history.latest.kind == "code"
-    assert standing(history) is (history.latest if expected else None)
+    assert unresolved_regression(history) is (history.latest if expected else None)
 
 
 def test_only_what_is_slower_and_not_by_the_machine_stands():
     def stand(**planted):
-        return [standing(history) is not None for history in judged(campaign(**planted))]
+        return [unresolved_regression(history) is not None for history in judge_histories(campaign(**planted))]
 
     assert stand(common=after(0.08)) == [True, True, True]
     assert stand(common=after(0.08), canary=after(0.08)) == [False, False, False]
@@ -330,14 +330,14 @@ def test_rows_that_moved_apart_do_not_make_a_stack():
 
 
 def test_what_comes_later_does_not_hide_a_change():
-    machine = judged(campaign(plant={"fp16": after(0.1)}, common=after(0.08, 35), canary=after(0.08, 35)))[2]
+    machine = judge_histories(campaign(plant={"fp16": after(0.1)}, common=after(0.08, 35), canary=after(0.08, 35)))[2]
     assert [change.kind for change in machine.changes] == ["code", "machine"]
-    assert standing(machine) is machine.changes[0]
-    better = judged(campaign(plant={"fp16": lambda run: 0.15 if STEP <= run < 35 else 0.1 if run >= 35 else 0.0}))[2]
+    assert unresolved_regression(machine) is machine.changes[0]
+    better = judge_histories(campaign(plant={"fp16": lambda run: 0.15 if STEP <= run < 35 else 0.1 if run >= 35 else 0.0}))[2]
     assert [change.kind for change in better.changes] == ["code", "improvement"]
-    assert standing(better) is better.changes[0]
-    mended = judged(campaign(plant={"fp16": lambda run: 0.1 if 28 <= run < 37 else 0.0}))[2]
-    assert standing(mended) is None
+    assert unresolved_regression(better) is better.changes[0]
+    mended = judge_histories(campaign(plant={"fp16": lambda run: 0.1 if 28 <= run < 37 else 0.0}))[2]
+    assert unresolved_regression(mended) is None
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -122,7 +122,7 @@ def test_so_many_blocks_resolve_what_their_last_look_decides_nine_times_in_ten()
     for blocks, rows in ((4, 1), (6, 1), (20, 1), (20, 8)):
         noise = rng.normal(0, 0.03, (5000, blocks))
         below = -math.log1p(intervals.resolvable((noise[0] / noise[0].std(ddof=1) * 0.03).tolist(), blocks, rows))
-        upper = noise.mean(1) + below + stopping.critical(blocks, rows) * noise.std(1, ddof=1) / math.sqrt(blocks)
+        upper = noise.mean(1) + below + stopping.critical_value(blocks, rows) * noise.std(1, ddof=1) / math.sqrt(blocks)
         assert 0.87 < (upper < 0).mean() < 0.93
 
 

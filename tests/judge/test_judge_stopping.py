@@ -55,7 +55,7 @@ def decided(slots, floor, budget, rows=1):
     blocks = stopping.affordable_blocks(budget, 1.0, 1e9)
     for look in stopping.looks(blocks):
         ratios = block_ratios(slots[:look, :2], slots[:look, 2:]).tolist()
-        found = intervals.interval(ratios, stopping.critical(look), stopping.critical(look, rows))
+        found = intervals.interval(ratios, stopping.critical_value(look), stopping.critical_value(look, rows))
         if verdict := intervals.decide(found, floor):
             return verdict, look
     return None, blocks
@@ -90,11 +90,11 @@ def test_a_rule_whose_critical_values_depend_on_the_budget_does_turn_decided_row
 
 
 def test_critical_values_are_what_the_file_holds_and_the_file_says_how_it_was_made():
-    assert stopping.critical(3) == STORED["critical"]["1"][0]
-    assert stopping.critical(20, 8) == STORED["critical"]["8"][17]
-    assert stopping.critical(2) == stopping.critical(3)
-    assert stopping.critical(21) == stopping.critical(22)
-    assert stopping.critical(5000) == stopping.critical(200)
+    assert stopping.critical_value(3) == STORED["critical"]["1"][0]
+    assert stopping.critical_value(20, 8) == STORED["critical"]["8"][17]
+    assert stopping.critical_value(2) == stopping.critical_value(3)
+    assert stopping.critical_value(21) == stopping.critical_value(22)
+    assert stopping.critical_value(5000) == stopping.critical_value(200)
     assert STORED["error_per_side"] == stopping.ERROR_PER_SIDE
     assert all(word in STORED["how"] for word in ("simulated campaigns", "seed", "numpy"))
     for value in (20, 3):
@@ -105,7 +105,7 @@ def test_critical_values_are_what_the_file_holds_and_the_file_says_how_it_was_ma
 def test_the_first_critical_value_is_close_to_the_t_quantile_it_simulates():
     for rows, within in ((1, 0.02), (2, 0.02), (4, 0.02), (8, 0.06), (16, 0.06), (32, 0.06), (64, 0.1)):
         exact = stats.t.isf(stopping.ERROR_PER_SIDE / rows * calibrate.spent(3), 2)
-        assert stopping.critical(3, rows) == pytest.approx(exact, rel=within)
+        assert stopping.critical_value(3, rows) == pytest.approx(exact, rel=within)
 
 
 @pytest.mark.parametrize(("rows", "within"), [(1, 0.15), (2, 0.15), (4, 0.15), (8, 0.35)])
@@ -121,15 +121,15 @@ def test_every_critical_value_has_its_neighbours_beside_it(rows, within):
 
 def test_more_rows_ask_for_more():
     for blocks in (3, 5, 10, 20, 60, 200):
-        values = [stopping.critical(blocks, rows) for rows in (1, 2, 3, 4, 5, 8, 20, 32, 33, 128, 500)]
+        values = [stopping.critical_value(blocks, rows) for rows in (1, 2, 3, 4, 5, 8, 20, 32, 33, 128, 500)]
         assert values == sorted(values)
         assert values[-1] > values[0]
-    assert stopping.critical(6, 3) == stopping.critical(6, 4)
+    assert stopping.critical_value(6, 3) == stopping.critical_value(6, 4)
 
 
 @pytest.mark.parametrize("blocks", [3, 20, 200])
 def test_beyond_the_calibrated_rows_the_nominal_level_is_divided_further(blocks):
-    last, many = (stats.t.sf(stopping.critical(blocks, rows), blocks - 1) for rows in (128, 512))
+    last, many = (stats.t.sf(stopping.critical_value(blocks, rows), blocks - 1) for rows in (128, 512))
     assert many == pytest.approx(last / 4)
 
 
@@ -143,4 +143,4 @@ def test_spending_starts_at_nothing_and_never_exceeds_all():
 @pytest.mark.parametrize(("blocks", "rows"), [(1, 1), (0, 1), (3, 0), (3, -1)])
 def test_impossible_looks_are_refused(blocks, rows):
     with pytest.raises(ValueError, match="valid"):
-        stopping.critical(blocks, rows)
+        stopping.critical_value(blocks, rows)

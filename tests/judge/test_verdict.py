@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from pytest_sdspeed.judge.pictures.gate import ImageJudgement
-from pytest_sdspeed.judge.verdict import combined
+from pytest_sdspeed.judge.verdict import combine_verdicts
 from pytest_sdspeed.model import Interval
 
 SPEEDS = ("pass", "fail", "inconclusive")
@@ -30,7 +30,7 @@ def expected(speed, pictures, control):
 
 @pytest.mark.parametrize(("speed", "pictures", "control"), list(itertools.product(SPEEDS, PICTURES, CONTROLS)))
 def test_every_combination(speed, pictures, control):
-    verdict, reasons = combined(speed, PICTURES[pictures], CONTROLS[control])
+    verdict, reasons = combine_verdicts(speed, PICTURES[pictures], CONTROLS[control])
     wanted, starts = expected(speed, pictures, control)
     assert verdict == wanted
     assert len(reasons) == len(starts)
@@ -38,22 +38,22 @@ def test_every_combination(speed, pictures, control):
 
 
 def test_wrong_pictures_fail_however_the_timing_went():
-    assert combined("pass", PICTURES["fail"], CONTROLS["slow"]) == ("fail", ("seed 0: black",))
+    assert combine_verdicts("pass", PICTURES["fail"], CONTROLS["slow"]) == ("fail", ("seed 0: black",))
 
 
 def test_a_broken_control_is_no_failure_of_the_code():
-    verdict, reasons = combined("fail", PICTURES["pass"], CONTROLS["slow"])
+    verdict, reasons = combine_verdicts("fail", PICTURES["pass"], CONTROLS["slow"])
     assert verdict == "invalid"
     assert reasons == ("A/A control x1.100 [1.050, 1.150] excludes x1: equal work took unequal time",)
 
 
 def test_a_powerless_gate_is_said_and_changes_nothing():
-    assert combined("pass", PICTURES["powerless"], CONTROLS["good"]) == ("pass", ("gate has no power",))
+    assert combine_verdicts("pass", PICTURES["powerless"], CONTROLS["good"]) == ("pass", ("gate has no power",))
 
 
 def test_too_much_memory_fails_beside_wrong_pictures_and_however_the_timing_went():
-    assert combined("pass", None, CONTROLS["good"], memory="too much") == ("fail", ("too much",))
-    assert combined("pass", PICTURES["fail"], CONTROLS["slow"], memory="too much", throttled="hot") == (
+    assert combine_verdicts("pass", None, CONTROLS["good"], memory="too much") == ("fail", ("too much",))
+    assert combine_verdicts("pass", PICTURES["fail"], CONTROLS["slow"], memory="too much", throttled="hot") == (
         "fail",
         ("seed 0: black", "too much"),
     )
@@ -61,10 +61,13 @@ def test_too_much_memory_fails_beside_wrong_pictures_and_however_the_timing_went
 
 def test_throttling_leaves_no_verdict_on_speed():
     for speed in SPEEDS:
-        assert combined(speed, PICTURES["powerless"], CONTROLS["good"], throttled="hot") == ("invalid", ("hot", "gate has no power"))
-    assert [reason.split()[0] for reason in combined("pass", None, CONTROLS["slow"], throttled="hot")[1]] == ["hot", "A/A"]
+        assert combine_verdicts(speed, PICTURES["powerless"], CONTROLS["good"], throttled="hot") == (
+            "invalid",
+            ("hot", "gate has no power"),
+        )
+    assert [reason.split()[0] for reason in combine_verdicts("pass", None, CONTROLS["slow"], throttled="hot")[1]] == ["hot", "A/A"]
 
 
 @pytest.mark.parametrize("control", [Interval(1.0, 1.0, 1.0), Interval(1.01, 1.0, 1.02), Interval(0.99, 0.98, 1.0)])
 def test_a_control_that_touches_one_holds(control):
-    assert combined("pass", None, control) == ("pass", ())
+    assert combine_verdicts("pass", None, control) == ("pass", ())

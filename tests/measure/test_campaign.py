@@ -14,8 +14,8 @@ from campaigns import durations, undecidable
 from fakes import Bench
 
 from pytest_sdspeed.errors import GenerationError
+from pytest_sdspeed.measure.campaign_data import CampaignData, Slot
 from pytest_sdspeed.measure.clock import WallClock
-from pytest_sdspeed.measure.facts import CampaignRecord, Slot
 from pytest_sdspeed.measure.order import palindrome
 from pytest_sdspeed.model import CONTROL, Case
 
@@ -266,8 +266,8 @@ def test_a_record_without_slots_has_no_overhead():
         "baseline": "base", "samples_s": {}, "slots": (), "pictures": {}, "decisions": {}, "errors": {},
         "peak_bytes": {}, "control": None, "looks": (), "block_s": 0.0,
     }  # fmt: skip
-    assert CampaignRecord(**empty, timed_s=3.0).overhead == 0.0
-    assert CampaignRecord(**{**empty, "slots": (Slot("base", 1, 0.0, 2.0),)}, timed_s=3.0).overhead == 0.5
+    assert CampaignData(**empty, timed_s=3.0).overhead == 0.0
+    assert CampaignData(**{**empty, "slots": (Slot("base", 1, 0.0, 2.0),)}, timed_s=3.0).overhead == 0.5
 
 
 def test_the_wall_clock_runs_forward_and_synchronizes_its_device():

@@ -13,7 +13,7 @@ from fakes import Bench
 
 from pytest_sdspeed.judge.speed import intervals, stopping
 from pytest_sdspeed.measure import campaign
-from pytest_sdspeed.measure.facts import Decision
+from pytest_sdspeed.measure.campaign_data import Decision
 from pytest_sdspeed.model import CONTROL, Interval
 
 bench = campaigns.bench
@@ -197,7 +197,7 @@ def test_a_row_that_ran_out_of_budget_between_looks_has_the_interval_of_the_look
     decision = record.decisions["row"]
     assert (decision.verdict, decision.blocks, record.planned_blocks) == ("inconclusive", 23, 25)
     assert 23 not in record.looks
-    assert decision.interval == intervals.interval(ratios(record, "row"), stopping.critical(25))
+    assert decision.interval == intervals.interval(ratios(record, "row"), stopping.critical_value(25))
     assert decision.resolves == intervals.resolvable(ratios(record, "row"), 25)
 
 

@@ -10,8 +10,8 @@ import pytest
 from campaigns import undecidable
 from fakes import Bench
 
-from pytest_sdspeed.errors import GenerationError, LeakedFlagError, OutOfMemoryError, explained
-from pytest_sdspeed.measure.facts import Limits
+from pytest_sdspeed.errors import GenerationError, LeakedFlagError, OutOfMemoryError, explain
+from pytest_sdspeed.measure.campaign_data import Limits
 from pytest_sdspeed.model import CONTROL, Case
 
 bench = campaigns.bench
@@ -119,7 +119,7 @@ def test_the_error_names_arm_type_first_line_and_the_place_it_was_raised_at(benc
     ],
 )
 def test_an_error_that_was_never_raised_has_no_place(text, said):
-    assert str(explained("arm", RuntimeError(text))) == f"arm raised RuntimeError: {said}"
+    assert str(explain("arm", RuntimeError(text))) == f"arm raised RuntimeError: {said}"
 
 
 class TorchOutOfMemoryError(RuntimeError):
@@ -145,7 +145,7 @@ def test_out_of_memory_is_told_apart(bench, error):
     ],
 )
 def test_memory_that_libraries_lack_is_out_of_memory_too(text):
-    assert type(explained("arm", RuntimeError(text))) is OutOfMemoryError
+    assert type(explain("arm", RuntimeError(text))) is OutOfMemoryError
 
 
 @pytest.mark.parametrize("when", [0, 3])
@@ -164,7 +164,7 @@ def test_an_arm_that_does_not_fit_says_what_there_is_and_the_others_go_on(bench,
 
 
 def test_other_errors_are_not_taken_for_out_of_memory():
-    assert type(explained("arm", RuntimeError("out of memory"))) is GenerationError
+    assert type(explain("arm", RuntimeError("out of memory"))) is GenerationError
 
 
 @pytest.mark.parametrize("kind", [LeakedFlagError, MemoryError, ValueError])

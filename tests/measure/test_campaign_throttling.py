@@ -7,7 +7,7 @@ import pytest
 from campaigns import durations, undecidable
 
 from pytest_sdspeed.errors import ThrottledError
-from pytest_sdspeed.judge.speed.throttling import complaint, distorted, most_discarded
+from pytest_sdspeed.judge.speed.throttling import describe_throttling, distorted, most_discarded
 from pytest_sdspeed.model import CONTROL, Reading
 
 bench = campaigns.bench
@@ -88,11 +88,11 @@ def test_a_third_of_the_blocks_may_go(planned, most):
 
 
 def test_the_complaint_names_reasons_and_clocks():
-    said = complaint(7, 20, {"SW power cap", *HOT, "HW slowdown"}, [345.0, 1980.0, 900.0])
+    said = describe_throttling(7, 20, {"SW power cap", *HOT, "HW slowdown"}, [345.0, 1980.0, 900.0])
     assert said == (
         "the GPU throttled in 7 blocks, more than a third of the 20 planned (HW slowdown, HW thermal slowdown; SM clock 345 to 1980 MHz)"
     )
-    assert complaint(2, 2, HOT, []).endswith("(HW thermal slowdown)")
+    assert describe_throttling(2, 2, HOT, []).endswith("(HW thermal slowdown)")
 
 
 # Blocks

@@ -9,8 +9,8 @@ from importlib.util import find_spec
 
 import pytest
 
-from pytest_sdspeed.device.nvml import NvmlTelemetry, opened
-from pytest_sdspeed.measure.facts import CampaignRecord, Slot
+from pytest_sdspeed.device.nvml import NvmlTelemetry, open_telemetry
+from pytest_sdspeed.measure.campaign_data import CampaignData, Slot
 from pytest_sdspeed.measure.telemetry import spent_j, summary
 from pytest_sdspeed.model import CONTROL, UNREAD, Reading, UnknownTelemetry
 
@@ -75,7 +75,7 @@ def nvml(monkeypatch):
 
 def test_a_reading_is_in_megahertz_degrees_watts_and_joules(nvml):
     nvml()
-    found = opened(lambda: UUID)
+    found = open_telemetry(lambda: UUID)
     assert found.read() == Reading(sm_clock_mhz=1980, temperature_c=55, power_w=650.25, energy_j=5000.5, reasons=())
     assert (found.energy_j(), found.note) == (5000.5, "")
 
@@ -83,13 +83,13 @@ def test_a_reading_is_in_megahertz_degrees_watts_and_joules(nvml):
 @pytest.mark.parametrize("given", [UUID, f"GPU-{UUID}"])
 def test_the_device_is_found_by_its_own_name(nvml, given):
     module = nvml()
-    opened(lambda: given)
+    open_telemetry(lambda: given)
     assert module.asked == [f"GPU-{UUID}"]
 
 
 def test_a_slice_is_found_by_its_name_and_tells_what_it_can(nvml):
     module = nvml(f"MIG-{UUID}", clock=None, power=None, energy=None, reasons=None)
-    assert opened(lambda: UUID).read() == Reading(temperature_c=55)
+    assert open_telemetry(lambda: UUID).read() == Reading(temperature_c=55)
     assert module.asked == [f"GPU-{UUID}", f"MIG-{UUID}"]
 
 
@@ -106,7 +106,7 @@ def test_a_slice_is_found_by_its_name_and_tells_what_it_can(nvml):
 )
 def test_idling_and_chosen_clocks_are_no_limits(nvml, mask, names):
     nvml(reasons=mask)
-    assert opened(lambda: UUID).read().reasons == names
+    assert open_telemetry(lambda: UUID).read().reasons == names
 
 
 @pytest.mark.skipif(not find_spec("pynvml"), reason="needs nvidia-ml-py")
@@ -122,7 +122,7 @@ def test_the_names_and_bits_are_those_of_the_real_module():
 
 def test_without_the_package_there_is_one_note(monkeypatch):
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    found = opened(lambda: UUID)
+    found = open_telemetry(lambda: UUID)
     assert (found.read(), found.energy_j()) == (UNREAD, None)
     assert found.note == "GPU telemetry is unknown: nvidia-ml-py is not installed: pip install 'pytest-sdspeed[gpu]'"
 
@@ -145,7 +145,7 @@ def unknown_uuid():
 )
 def test_a_device_that_nvml_does_not_know_is_unknown_with_one_note(nvml, said, uuid, note):
     nvml(**said)
-    found = opened(uuid)
+    found = open_telemetry(uuid)
     assert found.note == f"GPU telemetry is unknown: {note}"
     assert found.read() is UNREAD
 
@@ -153,7 +153,7 @@ def test_a_device_that_nvml_does_not_know_is_unknown_with_one_note(nvml, said, u
 def test_a_package_that_lacks_a_function_costs_that_figure_alone(nvml, monkeypatch):
     nvml()
     monkeypatch.delattr(FakeNvml, "nvmlDeviceGetCurrentClocksEventReasons")
-    found = opened(lambda: UUID).read()
+    found = open_telemetry(lambda: UUID).read()
     assert (found.reasons, found.sm_clock_mhz) == (None, 1980)
 
 
@@ -175,7 +175,7 @@ def record(*slots, discarded=(), **facts):
         "baseline": "base", "samples_s": {}, "pictures": {}, "decisions": {}, "errors": {}, "peak_bytes": {}, "control": None,
         "looks": (), "block_s": 0.0, "timed_s": 0.0,
     }  # fmt: skip
-    return CampaignRecord(**{**known, **facts}, slots=slots, discarded=discarded)
+    return CampaignData(**{**known, **facts}, slots=slots, discarded=discarded)
 
 
 def test_a_device_that_says_nothing_has_no_telemetry():

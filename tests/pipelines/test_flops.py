@@ -14,8 +14,8 @@ from transformers import CLIPTextModel
 from pytest_sdspeed.pipelines.architectures import architecture
 from pytest_sdspeed.pipelines.flops import Twin, call_flops, generation_flops, twin_of
 from pytest_sdspeed.pipelines.optimization import Optimization
-from pytest_sdspeed.pipelines.stages import HostMarks, Watch
-from pytest_sdspeed.pipelines.unet_wrapper import graphed
+from pytest_sdspeed.pipelines.stages import HostTimestamps, StageTimer
+from pytest_sdspeed.pipelines.unet_wrapper import wrap_graphed
 
 SD14 = "CompVis/stable-diffusion-v1-4"
 LATENTS = (1, 4, 64, 64)
@@ -63,7 +63,7 @@ def test_a_call_is_counted_once_for_all_rows(make, monkeypatch):
 
 
 def watched(setup, *, inside=False):
-    watch = Watch(HostMarks())
+    watch = StageTimer(HostTimestamps())
     with watch.on(setup.pipeline, inside=inside):
         setup.generate(0)
     return watch
@@ -129,7 +129,7 @@ def replayed(work):
 
 
 def captured(pipeline, _recipe):
-    pipeline.unet = graphed(pipeline.unet, replayed)
+    pipeline.unet = wrap_graphed(pipeline.unet, replayed)
 
 
 CAPTURED = Optimization(name="captured", summary="replayed", changes=frozenset({"unet"}), apply=captured)

@@ -10,12 +10,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sdspeed.device.flags import holding
+from pytest_sdspeed.device.flags import hold
 from pytest_sdspeed.model import Case, Machine
 from pytest_sdspeed.pipelines import profiling
-from pytest_sdspeed.pipelines.busy import busy_ns, covered
+from pytest_sdspeed.pipelines.busy import busy_ns, covered_ns
 from pytest_sdspeed.pipelines.optimization import Optimization
-from pytest_sdspeed.pipelines.stages import HostMarks
+from pytest_sdspeed.pipelines.stages import HostTimestamps
 
 CASE = Case(0)
 CPU, CUDA = torch.autograd.DeviceType.CPU, torch.autograd.DeviceType.CUDA
@@ -34,7 +34,7 @@ def test_a_profile_on_the_cpu(make, drawn):
 
 def test_flags_are_held_while_it_draws_and_not_while_it_counts(make, monkeypatch):
     seen = []
-    flag = Optimization(name="flag", summary="watched", slot=lambda: holding({"torch.backends.cudnn.benchmark": True}))
+    flag = Optimization(name="flag", summary="watched", slot=lambda: hold({"torch.backends.cudnn.benchmark": True}))
     setup = make(extra=[flag])
     hook = setup.pipeline.unet.register_forward_hook(lambda *_: seen.append(torch.backends.cudnn.benchmark))
     monkeypatch.setattr(profiling, "generation_flops", lambda *_: seen.append(torch.backends.cudnn.benchmark))
@@ -56,13 +56,13 @@ def test_what_cannot_be_counted_is_unknown_with_a_note_and_leaves_the_rest(make,
 
 
 def test_a_generation_that_raises_is_one_note(make):
-    profile = profiling.profiled(make().pipeline, broken, kind="cpu", partial=False)
+    profile = profiling.profile_generation(make().pipeline, broken, kind="cpu", partial=False)
     assert (profile.stages_s, profile.busy_s, profile.flops) == (None, None, None)
     assert profile.notes == ("where a generation's time goes is unknown: RuntimeError: no counter",)
 
 
 def test_a_pipeline_of_another_kind_is_one_note():
-    profile = profiling.profiled(SimpleNamespace(transformer=None), lambda: None, kind="cpu", partial=False)
+    profile = profiling.profile_generation(SimpleNamespace(transformer=None), lambda: None, kind="cpu", partial=False)
     assert profile.stages_s is None
     assert len(profile.notes) == 1
 
@@ -84,12 +84,12 @@ def test_a_pipeline_of_another_kind_is_one_note():
     ],
 )
 def test_what_overlaps_counts_once(intervals, length):
-    assert covered(intervals) == length
+    assert covered_ns(intervals) == length
 
 
 @given(st.lists(st.tuples(st.integers(-30, 30), st.integers(0, 20)).map(lambda pair: (pair[0], sum(pair)))))
 def test_a_union_is_as_long_as_its_points(intervals):
-    assert covered(intervals) == len({point for start, end in intervals for point in range(start, end)})
+    assert covered_ns(intervals) == len({point for start, end in intervals for point in range(start, end)})
 
 
 class Kineto:
@@ -144,7 +144,7 @@ GPU = Machine(kind="cuda", device="NVIDIA H200", versions={})
 
 def test_on_a_gpu_a_second_generation_tells_how_long_it_worked(make, recorded, monkeypatch):
     recorded(Kineto(0, 540_000_000))
-    monkeypatch.setattr(profiling, "_cuda_marks", HostMarks)
+    monkeypatch.setattr(profiling, "_cuda_marks", HostTimestamps)
     setup, calls = make(machine=GPU), []
     hook = setup.pipeline.unet.register_forward_hook(lambda *_: calls.append(1))
     profile = setup.profile(CASE)
@@ -157,7 +157,7 @@ def test_on_a_gpu_a_second_generation_tells_how_long_it_worked(make, recorded, m
 
 def test_a_profiler_that_may_not_look_costs_its_figure_alone(make, recorded, monkeypatch):
     recorded()
-    monkeypatch.setattr(profiling, "_cuda_marks", HostMarks)
+    monkeypatch.setattr(profiling, "_cuda_marks", HostTimestamps)
     profile = make(machine=GPU).profile(CASE)
     assert profile.busy_s is None
     assert profile.flops > 0

@@ -24,7 +24,7 @@ from transformers.utils import logging as transformers_logging
 
 from pytest_sdspeed.errors import ModelUnavailableError, UnknownNameError
 from pytest_sdspeed.pipelines.architectures import ARCHITECTURES
-from pytest_sdspeed.pipelines.embedded import EMBEDDED, located
+from pytest_sdspeed.pipelines.embedded import EMBEDDED, locate
 from pytest_sdspeed.pipelines.pool import Pool
 from pytest_sdspeed.pipelines.sources import EmbeddedFirst, PretrainedSource, RandomSource
 
@@ -334,8 +334,8 @@ def test_embedded_models_come_with_the_package():
 
 
 def test_embedded_models_are_folders_of_the_package(source):
-    assert {Path(located(model)).is_dir() for model in EMBEDDED} == {True}
-    assert located("somebody/else") == "somebody/else"
+    assert {Path(locate(model)).is_dir() for model in EMBEDDED} == {True}
+    assert locate("somebody/else") == "somebody/else"
     unet = source.unet("miniature-student", "float32")
     assert unet.dtype == torch.float32
     assert torch.equal(unet.conv_in.weight, unet.conv_in.weight.half().float())

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from test_flops import COMPILED
 
-from pytest_sdspeed.pipelines.stages import STAGES, CudaMarks, HostMarks, Watch
+from pytest_sdspeed.pipelines.stages import STAGES, CudaTimestamps, HostTimestamps, StageTimer
 
 
 class Ticks:
@@ -31,7 +31,7 @@ def hooks(pipeline):
 
 
 def test_a_stage_lasts_from_its_first_call_to_the_end_of_its_last(make):
-    watch = Watch(Ticks())
+    watch = StageTimer(Ticks())
     with watch.on(make().pipeline, inside=False):
         make().generate(0)
     # Two calls of the text encoder (prompt and negative prompt) and two steps: only a first call's beginning is noted, and every end.
@@ -41,8 +41,8 @@ def test_a_stage_lasts_from_its_first_call_to_the_end_of_its_last(make):
 
 @pytest.mark.parametrize("stack", [(), ("distilled_unet", "tiny_vae"), ("traced_unet",), ("bf16",)])
 def test_stages_take_no_longer_than_the_whole(stack, make):
-    setup, marks = make(*stack), HostMarks()
-    watch = Watch(marks)
+    setup, marks = make(*stack), HostTimestamps()
+    watch = StageTimer(marks)
     with watch.on(setup.pipeline, inside=False):
         start = marks.now()
         setup.generate(0)
@@ -57,7 +57,7 @@ def test_a_compiled_pipeline_is_watched_at_its_wrappers(make):
     setup = make(extra=[COMPILED])
     expected = setup.generate(0)
     decode = vars(setup.pipeline.vae)["decode"]
-    watch = Watch(Ticks())
+    watch = StageTimer(Ticks())
     with watch.on(setup.pipeline, inside=False):
         assert np.array_equal(setup.generate(0), expected)
     assert {part: calls.total() for part, calls in watch.calls.items()} == {"text_encoder": 2, "unet": 2, "vae": 1}
@@ -68,22 +68,22 @@ def test_a_compiled_pipeline_is_watched_at_its_wrappers(make):
 def test_a_pipeline_is_left_as_it_was(inside, make, drawn):
     pipeline = make().pipeline
     before = hooks(pipeline)
-    with Watch(HostMarks()).on(pipeline, inside=inside):
+    with StageTimer(HostTimestamps()).on(pipeline, inside=inside):
         assert hooks(pipeline) > before
         assert np.array_equal(make().generate(0), drawn)
-    with pytest.raises(ZeroDivisionError), Watch(HostMarks()).on(pipeline, inside=inside):
+    with pytest.raises(ZeroDivisionError), StageTimer(HostTimestamps()).on(pipeline, inside=inside):
         raise ZeroDivisionError
     assert hooks(pipeline) == before
     assert "decode" not in vars(pipeline.vae)
 
 
 def test_a_part_that_is_never_called_is_named(make):
-    with pytest.raises(LookupError, match="no call of unet, vae was seen"), Watch(HostMarks()).on(make().pipeline, inside=False):
+    with pytest.raises(LookupError, match="no call of unet, vae was seen"), StageTimer(HostTimestamps()).on(make().pipeline, inside=False):
         make().pipeline.encode_prompt("a cat", "cpu", 1, do_classifier_free_guidance=False)
 
 
 def test_inside_every_module_is_counted(make):
-    watch = Watch(HostMarks())
+    watch = StageTimer(HostTimestamps())
     with watch.on(make().pipeline, inside=True):
         make().generate(0)
     assert watch.inner[""] == watch.inner["conv_in"] == watch.inner["mid_block"] == 2
@@ -114,7 +114,7 @@ class Event:
 
 
 def test_cuda_events_tell_the_time_without_waiting_before_the_end(make):
-    watch = Watch(CudaMarks(SimpleNamespace(Event=Event)))
+    watch = StageTimer(CudaTimestamps(SimpleNamespace(Event=Event)))
     with watch.on(make().pipeline, inside=False):
         make().generate(0)
     assert not any(event.waited for event in watch._last.values())

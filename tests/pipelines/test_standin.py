@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_sdspeed.device.flags import holding
+from pytest_sdspeed.device.flags import hold
 from pytest_sdspeed.errors import RegistrationError
 from pytest_sdspeed.model import Case
 from pytest_sdspeed.pipelines.optimization import Optimization
-from pytest_sdspeed.pipelines.unet_wrapper import Graphed, StandIn, compiled, graphed
+from pytest_sdspeed.pipelines.unet_wrapper import CudaGraphCall, UNetWrapper, wrap_compiled, wrap_graphed
 
 
 @pytest.fixture
@@ -36,14 +36,14 @@ def captures():
 @pytest.fixture
 def graphs(captures):
     def apply(pipeline, _recipe):
-        pipeline.unet = graphed(pipeline.unet, captures)
+        pipeline.unet = wrap_graphed(pipeline.unet, captures)
 
     return Optimization(name="graphs", summary="", apply=apply)
 
 
 def compiles(compiler):
     def apply(pipeline, _recipe):
-        pipeline.unet = compiled(pipeline.unet, compiler)
+        pipeline.unet = wrap_compiled(pipeline.unet, compiler)
 
     return Optimization(name="compiles", summary="", apply=apply)
 
@@ -90,7 +90,7 @@ def test_a_capture_that_fails_leaves_nothing_behind(captures):
     def breaks(_work):
         raise RuntimeError("out of memory")
 
-    graph = Graphed(lambda tensor: (2 * tensor,), breaks)
+    graph = CudaGraphCall(lambda tensor: (2 * tensor,), breaks)
     with pytest.raises(RuntimeError, match="out of memory"):
         graph(torch.ones(1))
     graph._capture = captures
@@ -103,7 +103,7 @@ def test_without_guidance_the_scheduler_may_keep_what_it_is_given(graphs, make, 
 
 
 def test_results_outlive_the_next_replay_and_shapes_have_graphs_of_their_own(captures):
-    doubled = Graphed(lambda tensor: (2 * tensor,), captures)
+    doubled = CudaGraphCall(lambda tensor: (2 * tensor,), captures)
     (first,), (second,) = doubled(torch.ones(2)), doubled(torch.full((2,), 5.0))
     assert (first.tolist(), second.tolist()) == ([2, 2], [10, 10])
     assert doubled(torch.ones(1))[0].tolist() == [2]
@@ -111,8 +111,8 @@ def test_results_outlive_the_next_replay_and_shapes_have_graphs_of_their_own(cap
 
 
 def test_autocast_is_refused(captures):
-    with holding({"torch.autocast('cuda')": True}), pytest.raises(RegistrationError, match="cuda_graphs and autocast exclude each other"):
-        Graphed(lambda tensor: (tensor,), captures)(torch.ones(1))
+    with hold({"torch.autocast('cuda')": True}), pytest.raises(RegistrationError, match="cuda_graphs and autocast exclude each other"):
+        CudaGraphCall(lambda tensor: (tensor,), captures)(torch.ones(1))
 
 
 def test_compiled_results_are_copies(make, short):
@@ -136,7 +136,7 @@ def test_a_plain_unet_is_compiled_as_it_is(make, short):
     asked = []
     setup = make(recipe=short, extra=[compiles(lambda call: asked.append(call) or call)])
     assert np.array_equal(setup.generate(0), make(recipe=short).generate(0))
-    assert isinstance(setup.pipeline.unet, StandIn)
+    assert isinstance(setup.pipeline.unet, UNetWrapper)
     assert asked == [setup.pipeline.unet.unet]
 
 

@@ -15,10 +15,10 @@ from xml.etree import ElementTree as ET
 import pytest
 from fakes import FakeClock, baseline_result, result
 
-from pytest_sdspeed.plugin.confirm import combined
+from pytest_sdspeed.plugin.confirm import combine
 from pytest_sdspeed.report import text
 from pytest_sdspeed.report.page.html import page
-from pytest_sdspeed.run.processes import last_words
+from pytest_sdspeed.run.processes import describe_end
 from pytest_sdspeed.store import records
 
 # Every process notes itself when it loads the tests; the first one moves the clock of the process of this file, a new one its own.
@@ -280,18 +280,18 @@ SLOW = result(verdict="fail", reasons=("slower than its floor",))
 
 
 def second(**facts):
-    return records.record(result(**facts))
+    return records.to_json(result(**facts))
 
 
 FAST = {"speedup": 1.5, "low": 1.48, "high": 1.52, "blocks": 4, "samples_s": {"baseline": [(3, 3)], "control": [(3, 3)], "fp16": [(2, 2)]}}
 
 
 def test_a_pass_takes_the_figures_of_the_second_and_stores_the_first():
-    found = combined(SLOW, second(**FAST, image={"psnr": 50.0}))
+    found = combine(SLOW, second(**FAST, image={"psnr": 50.0}))
     assert (found.verdict, found.speedup, found.low, found.high, found.blocks) == ("pass", 1.5, 1.48, 1.52, 4)
     assert (found.latency_s, found.baseline_latency_s, found.image) == (2, 3, {"psnr": 50.0})
     assert found.control == SLOW.control
-    assert found.confirmation == records.record(SLOW)
+    assert found.confirmation == records.to_json(SLOW)
     assert found.reasons == (
         "failed in the first process (x1.31 [1.29, 1.33]), passed in a fresh one: an effect of the process, not of the code",
     )
@@ -319,21 +319,21 @@ def test_a_pass_takes_the_figures_of_the_second_and_stores_the_first():
 )
 def test_anything_else_keeps_the_figures_of_the_first(facts, verdict, image_verdict, reason):
     other = second(**facts)
-    found = combined(SLOW, other)
+    found = combine(SLOW, other)
     assert (found.verdict, found.image_verdict, found.confirmation) == (verdict, image_verdict, other)
     assert (found.speedup, found.samples_s, found.reasons[0]) == (SLOW.speedup, SLOW.samples_s, "slower than its floor")
     pytest.LineMatcher([found.reasons[1]]).fnmatch_lines([reason.replace("[", "[[]")])
 
 
 def test_without_a_second_the_failure_stands():
-    found = combined(SLOW, "exit status 7")
+    found = combine(SLOW, "exit status 7")
     assert (found.verdict, found.confirmation) == ("fail", None)
     assert found.reasons == ("slower than its floor", "could not be confirmed: exit status 7")
 
 
 def test_what_is_stored_is_json():
-    for found in (combined(SLOW, second(**FAST)), combined(SLOW, second(verdict="fail"))):
-        assert json.loads(json.dumps(records.record(found), allow_nan=False))["confirmation"]["schema"] == 1
+    for found in (combine(SLOW, second(**FAST)), combine(SLOW, second(verdict="fail"))):
+        assert json.loads(json.dumps(records.to_json(found), allow_nan=False))["confirmation"]["schema"] == 1
 
 
 @pytest.mark.parametrize(
@@ -348,11 +348,11 @@ def test_what_is_stored_is_json():
     ],
 )
 def test_the_last_words_are_those_that_tell_most(output, status, said):
-    assert last_words(output, status) == said
+    assert describe_end(output, status) == said
 
 
 def test_the_table_and_the_page_tell_of_the_confirmation_under_the_rows():
-    found = combined(SLOW, second(**FAST))
+    found = combine(SLOW, second(**FAST))
     line = "fp16: failed in the first process (x1.31 [1.29, 1.33]), passed in a fresh one (x1.50 [1.48, 1.52])"
     assert text.table([baseline_result(), found, found])[-2:] == [
         "fp16       2.00 s    x1.50 [1.48, 1.52]   x1.50        x1.43   PSNR 58  SSIM .998   pass",
@@ -363,4 +363,4 @@ def test_the_table_and_the_page_tell_of_the_confirmation_under_the_rows():
 
 
 def test_the_baseline_shown_is_that_of_the_process_of_the_other_rows():
-    assert text.rows([combined(SLOW, second(**FAST)), result("tf32")])[0][1] == "1.93 s"
+    assert text.rows([combine(SLOW, second(**FAST)), result("tf32")])[0][1] == "1.93 s"

@@ -9,7 +9,7 @@ from fleet import Simulation
 
 from pytest_sdspeed import plugin
 from pytest_sdspeed.plugin.distributed.controller import Controller
-from pytest_sdspeed.plugin.distributed.tags import Tag, tagged, with_problem
+from pytest_sdspeed.plugin.distributed.groups import Group, add_group, add_problem
 from pytest_sdspeed.tables import load_table
 
 
@@ -86,7 +86,7 @@ def controller(**options):
 
 def test_every_worker_for_every_test_is_refused():
     with pytest.raises(pytest.UsageError, match="--dist=each runs every test on every worker"):
-        controller(dist="each").pytest_xdist_node_collection_finished(["t.py::test_x", tagged("t.py::test_y", Tag())])
+        controller(dist="each").pytest_xdist_node_collection_finished(["t.py::test_x", add_group("t.py::test_y", Group())])
 
 
 def test_a_run_without_gates_is_left_alone():
@@ -95,7 +95,7 @@ def test_a_run_without_gates_is_left_alone():
 
 def test_what_a_worker_cannot_do_ends_the_run():
     with pytest.raises(pytest.UsageError, match="3 workers for 2 cores"):
-        controller().pytest_xdist_node_collection_finished([with_problem("t.py::test_x", "3 workers for 2 cores")])
+        controller().pytest_xdist_node_collection_finished([add_problem("t.py::test_x", "3 workers for 2 cores")])
 
 
 def test_more_workers_than_gpus_end_the_run(monkeypatch):

@@ -18,15 +18,15 @@ from pages import Page
 from pytest_sdspeed.errors import FleetError, StoredRunError
 from pytest_sdspeed.model import CONTROL, Exhibit
 from pytest_sdspeed.plugin.distributed import placement as fleet_seats
-from pytest_sdspeed.plugin.distributed.placement import LOCAL, Seat, assign_gpus, cores, seats, share, visible_gpus
+from pytest_sdspeed.plugin.distributed.groups import Group, add_group, add_problem, read_group, read_problem
+from pytest_sdspeed.plugin.distributed.placement import LOCAL, Placement, assign_gpus, cores, place_workers, share, visible_gpus
 from pytest_sdspeed.plugin.distributed.scheduler import CampaignScheduling
-from pytest_sdspeed.plugin.distributed.tags import Tag, problem_of, read, tagged, with_problem
-from pytest_sdspeed.plugin.distributed.worker import machine_of, packed_machine
+from pytest_sdspeed.plugin.distributed.worker import machine_from_json, machine_to_json
 from pytest_sdspeed.report import text
 from pytest_sdspeed.report.page.html import page
-from pytest_sdspeed.store.records import record
-from pytest_sdspeed.store.sending import packed, received
+from pytest_sdspeed.store.records import to_json
 from pytest_sdspeed.store.spool import Spool
+from pytest_sdspeed.store.transfer import pack, unpack
 
 # Seats
 
@@ -36,8 +36,15 @@ def specs(*texts):
 
 
 def test_workers_are_counted_by_host():
-    found = seats(specs("popen", "ssh=lab//python=python3", "popen//chdir=x", "socket=10.0.0.1:8888", "ssh=lab", "popen//via=lab2"))
-    assert found == [Seat(LOCAL, 0, 2), Seat("lab", 0, 2), Seat(LOCAL, 1, 2), Seat("10.0.0.1", 0, 1), Seat("lab", 1, 2), Seat("lab2", 0, 1)]
+    found = place_workers(specs("popen", "ssh=lab//python=python3", "popen//chdir=x", "socket=10.0.0.1:8888", "ssh=lab", "popen//via=lab2"))
+    assert found == [
+        Placement(LOCAL, 0, 2),
+        Placement("lab", 0, 2),
+        Placement(LOCAL, 1, 2),
+        Placement("10.0.0.1", 0, 1),
+        Placement("lab", 1, 2),
+        Placement("lab2", 0, 1),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -59,19 +66,19 @@ def test_a_hyper_thread_that_may_not_be_used_does_not_hide_its_core():
 
 def test_cores_are_shared_out_evenly_and_disjoint():
     found = [(number,) for number in range(7)]
-    parts = [share(found, Seat(LOCAL, number, 3)) for number in range(3)]
+    parts = [share(found, Placement(LOCAL, number, 3)) for number in range(3)]
     assert parts == [[(0,), (1,)], [(2,), (3,)], [(4,), (5,)]]
 
 
 def test_too_few_cores_are_refused_with_the_number_that_works():
     with pytest.raises(FleetError, match=r"3 workers for 2 cores \(4 processors: hyper-threads share a core\): .*run with -n 2 or fewer"):
-        share([(0, 2), (1, 3)], Seat(LOCAL, 0, 3))
+        share([(0, 2), (1, 3)], Placement(LOCAL, 0, 3))
 
 
 def test_a_system_that_cannot_pin_is_refused(monkeypatch):
     monkeypatch.delattr("os.sched_setaffinity", raising=False)
     with pytest.raises(FleetError, match="cannot be pinned"):
-        fleet_seats.pin(Seat(LOCAL, 0, 1))
+        fleet_seats.pin(Placement(LOCAL, 0, 1))
 
 
 @pytest.mark.parametrize(
@@ -107,16 +114,16 @@ def test_more_local_workers_than_gpus_are_refused():
 # Tags
 
 
-@pytest.mark.parametrize("tag", [Tag(), Tag("inference", "baseline", "fp16"), Tag("a:b@c", "d]", "é/::x")])
+@pytest.mark.parametrize("tag", [Group(), Group("inference", "baseline", "fp16"), Group("a:b@c", "d]", "é/::x")])
 def test_a_tag_is_read_as_it_was_written(tag):
-    name = tagged("test_a.py::test_b[x@y]", tag)
-    assert read(name) == ("test_a.py::test_b[x@y]", tag)
-    assert problem_of(name) is None
+    name = add_group("test_a.py::test_b[x@y]", tag)
+    assert read_group(name) == ("test_a.py::test_b[x@y]", tag)
+    assert read_problem(name) is None
 
 
 def test_ids_without_a_tag_stay_as_they_are():
-    assert read("test_a.py::test_b[x@y]") == ("test_a.py::test_b[x@y]", None)
-    assert problem_of(with_problem("test_a.py::test_b", "no\nGPU: é")) == "no\nGPU: é"
+    assert read_group("test_a.py::test_b[x@y]") == ("test_a.py::test_b[x@y]", None)
+    assert read_problem(add_problem("test_a.py::test_b", "no\nGPU: é")) == "no\nGPU: é"
 
 
 # Who runs what
@@ -136,9 +143,9 @@ class Node:
         self.shutting_down = True
 
 
-ALPHA = [tagged(f"t.py::test_a[{setup}]", Tag("alpha", "baseline", setup)) for setup in ("baseline", "fp16", "tf32")]
-BETA = [tagged(f"t.py::test_b[{setup}]", Tag("beta", "baseline", setup)) for setup in ("baseline", "fp16")]
-OWN = [tagged("t.py::test_own", Tag())]
+ALPHA = [add_group(f"t.py::test_a[{setup}]", Group("alpha", "baseline", setup)) for setup in ("baseline", "fp16", "tf32")]
+BETA = [add_group(f"t.py::test_b[{setup}]", Group("beta", "baseline", setup)) for setup in ("baseline", "fp16")]
+OWN = [add_group("t.py::test_own", Group())]
 OTHER = ["t.py::test_x", "t.py::test_y"]
 
 
@@ -170,8 +177,8 @@ def test_other_tests_are_dealt_out_as_the_user_asks(dist, together):
 
 
 def test_tests_with_a_campaign_of_their_own_may_go_anywhere():
-    sched, _ = scheduled([*OWN, tagged("t.py::test_own2", Tag())], workers=1)
-    assert sched._split_scope(OWN[0]) != sched._split_scope(tagged("t.py::test_own2", Tag()))
+    sched, _ = scheduled([*OWN, add_group("t.py::test_own2", Group())], workers=1)
+    assert sched._split_scope(OWN[0]) != sched._split_scope(add_group("t.py::test_own2", Group()))
 
 
 def test_a_worker_that_ends_loses_its_open_campaign_and_nothing_else():
@@ -206,10 +213,10 @@ def test_a_worker_that_has_finished_loses_nothing():
 
 
 def sent(one, params=None):
-    item = SimpleNamespace(name="test_row[fp16]", funcargs={"benchmark": SimpleNamespace(extra_info={"sdspeed": record(one)})})
+    item = SimpleNamespace(name="test_row[fp16]", funcargs={"benchmark": SimpleNamespace(extra_info={"sdspeed": to_json(one)})})
     if params is not None:
         item.callspec = SimpleNamespace(id="fp16", params=params)
-    return packed(one, item, "t.py::test_row[fp16]")
+    return pack(one, item, "t.py::test_row[fp16]")
 
 
 @pytest.fixture
@@ -224,8 +231,8 @@ def test_a_result_arrives_as_it_was(spool):
     one = replace(result(exhibits=pictures), reasons=("a", "b"))
     message = sent(one, {"sd_setup": "fp16", "call": print})
     execnet.loads(execnet.dumps(message))
-    back = received(json.loads(json.dumps(message)), spool)
-    assert record(back.result) == record(one)
+    back = unpack(json.loads(json.dumps(message)), spool)
+    assert to_json(back.result) == to_json(one)
     assert "error_map" in pictures[0].pictures
     assert [set(shown.pictures) for shown in back.result.exhibits] == [{"baseline", "candidate", "reference"}, {"baseline", "candidate"}]
     assert back.test["params"]["sd_setup"] == "fp16"
@@ -240,7 +247,7 @@ def test_equal_pictures_are_kept_once_and_on_the_disk(spool, monkeypatch):
     kept = []
     make = tempfile.TemporaryFile
     monkeypatch.setattr("tempfile.TemporaryFile", lambda *given, **named: kept.append(make(*given, **named)) or kept[-1])
-    found = [received(sent(shows(baseline=b"same", candidate=own)), spool) for own in (b"first", b"second")]
+    found = [unpack(sent(shows(baseline=b"same", candidate=own)), spool) for own in (b"first", b"second")]
     assert [dict(one.result.exhibits[0].pictures) for one in found] == [
         {"baseline": b"same", "candidate": b"first"},
         {"baseline": b"same", "candidate": b"second"},
@@ -253,7 +260,7 @@ def test_pictures_without_space_cost_no_figures(monkeypatch):
     full = OSError(errno.ENOSPC, "No space left on device")
     monkeypatch.setattr("tempfile.TemporaryFile", Mock(side_effect=full))
     lost = []
-    found = received(sent(shows(baseline=b"some")), Spool(lost.append))
+    found = unpack(sent(shows(baseline=b"some")), Spool(lost.append))
     assert lost == [full]
     assert dict(found.result.exhibits[0].pictures) == {}
     assert found.result.speedup == result().speedup
@@ -263,12 +270,12 @@ def test_another_version_is_not_understood(spool):
     message = sent(result())
     message["test"] = message["test"].replace('"schema": 1', '"schema": 99', 1)
     with pytest.raises(StoredRunError, match="schema 99"):
-        received(message, spool)
+        unpack(message, spool)
 
 
 def test_a_machine_arrives_as_it_was():
     machine = replace(MACHINE, capability=(9, 0), features=frozenset({"a"}), notes=("n",))
-    assert machine_of(execnet.loads(execnet.dumps(packed_machine(machine)))) == machine
+    assert machine_from_json(execnet.loads(execnet.dumps(machine_to_json(machine)))) == machine
 
 
 # A row that was lost

@@ -84,7 +84,7 @@ def test_every_option_has_an_ini_twin(gated, pytester, name):
 def test_the_command_line_wins_over_the_ini_file(gated, pytester):
     pytester.makeini("[pytest]\nsdspeed_max_blocks = 5\nsdspeed_seed = 3\n")
     source = (
-        "def test_options(request):\n    from pytest_sdspeed.plugin.fixtures import run_of\n    options = run_of(request.config).options\n"
+        "def test_options(request):\n    from pytest_sdspeed.plugin.state import run_of\n    options = run_of(request.config).options\n"
     )
     source += "    assert (options.max_blocks, options.seed, options.budget_s) == (7, 3, 300)\n"
     gated(source, "--sd-max-blocks=7").assert_outcomes(passed=1)

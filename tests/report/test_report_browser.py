@@ -14,7 +14,7 @@ from report_cost import documented, results  # noqa: E402
 
 from pytest_sdspeed.report.page.html import page  # noqa: E402
 from pytest_sdspeed.report.page.thumbnails import thumbnails  # noqa: E402
-from pytest_sdspeed.store.records import record  # noqa: E402
+from pytest_sdspeed.store.records import to_json  # noqa: E402
 
 pytestmark = pytest.mark.skipif(browser.CHROMIUM is None, reason="chromium is not installed: apt-get install chromium")
 
@@ -96,7 +96,7 @@ def test_an_enlarged_picture_has_no_barriers_either(chromium, path, size):
 
 
 def test_the_rows_are_those_of_the_record(chromium, path, rows):
-    records = [record(one) for one in rows]
+    records = [to_json(one) for one in rows]
     told = [(one["table"], one["setup"], one["verdict"], "" if one["speedup"] is None else repr(one["speedup"])) for one in records]
     with browser.visit(chromium, path) as visited:
         assert sorted(browser.told_rows(visited), key=str) == sorted(told, key=str)
@@ -232,7 +232,7 @@ def test_a_wide_element_is_seen(planted, source):
 
 def test_a_changed_verdict_is_seen(planted, source, rows):
     visited, _ = planted(source, 'data-verdict="invalid"', 'data-verdict="pass"')
-    assert sorted(verdict for _, _, verdict, _ in browser.told_rows(visited)) != sorted(record(one)["verdict"] for one in rows)
+    assert sorted(verdict for _, _, verdict, _ in browser.told_rows(visited)) != sorted(to_json(one)["verdict"] for one in rows)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from histories import VERSIONS, commit, day, history, run, unknown
 from pages import Page
 from test_report_plots import described, lines, marks, texts
 
-from pytest_sdspeed.report.page import past
+from pytest_sdspeed.report.page import history_section
 from pytest_sdspeed.report.page.html import page
 from pytest_sdspeed.report.plots.course import course
 from pytest_sdspeed.report.plots.drawing import house_style
@@ -38,7 +38,7 @@ def upright(svg, ink):
 
 def shown(*histories, results=()):
     with house_style():
-        return past.shown(histories, results, "a")
+        return history_section.shown(histories, results, "a")
 
 
 # What runs say side by side
@@ -215,7 +215,7 @@ def test_the_plot_is_put_into_words():
 def test_the_table_has_the_latest_runs_first():
     (one,) = shown(history(60, kind="code", runs={59: {"name": "", "dirty": True}, 58: unknown(commit=None, host=None)}))
     assert len(one.rows) == 50
-    head = dict(zip(past.COLUMNS, one.rows[0], strict=True))
+    head = dict(zip(history_section.COLUMNS, one.rows[0], strict=True))
     assert (head["run"], head["date"], head["commit"]) == ("this run", f"{day(59)} 08:30", f"{commit(59)[:10]}, with changes")
     assert (head["host"], head["verdict"]) == ("node7", "pass")
     assert re.fullmatch(r"x1\.2\d \[1\.2\d, 1\.2\d\]", head["speed-up [interval]"])
@@ -251,15 +251,15 @@ def test_a_campaign_has_its_histories_and_the_others_a_place_of_their_own():
     made = [history(), history(setup="baseline"), history(table="other"), history(device="NVIDIA L40"), history(baseline="base")]
     groups = [[baseline_result(), result()], [result(table="stack")]]
     with house_style():
-        assert [[one.setup for one in own] for own in past.of_campaigns(groups, made)] == [["fp16", "baseline"], []]
-        rest = past.elsewhere(groups, made)
+        assert [[one.setup for one in own] for own in history_section.of_campaigns(groups, made)] == [["fp16", "baseline"], []]
+        rest = history_section.elsewhere(groups, made)
     assert [(group.name, group.device) for group in rest] == [
         ("other", "NVIDIA H200"),
         ("inference", "NVIDIA L40"),
         ("inference, against base", "NVIDIA H200"),
     ]
     # Two campaigns of one table: the histories are told once.
-    assert [len(own) for own in past.of_campaigns([*groups, groups[0]], made)] == [2, 0, 0]
+    assert [len(own) for own in history_section.of_campaigns([*groups, groups[0]], made)] == [2, 0, 0]
 
 
 def test_the_page_tells_every_history_once_the_baselines_first():

@@ -13,7 +13,7 @@ from fakes import baseline_result, result
 
 from pytest_sdspeed.model import CONTROL
 from pytest_sdspeed.report.plots import bars, timeline
-from pytest_sdspeed.report.plots.drawing import INKS, Drawing, house_style
+from pytest_sdspeed.report.plots.drawing import INKS, Chart, house_style
 from pytest_sdspeed.report.plots.forest import forest
 
 
@@ -105,7 +105,7 @@ def test_a_missing_glyph_is_no_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with house_style():
-            drawing = Drawing(20, 0, 1, "axis")
+            drawing = Chart(20, 0, 1, "axis")
             drawing.label(10, "猫")
             assert "猫" in drawing.svg("a", "t", "d")
 

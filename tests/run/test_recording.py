@@ -11,7 +11,7 @@ from fakes import MACHINE, RECIPE, baseline_result, result
 
 from pytest_sdspeed.judge.speed import intervals
 from pytest_sdspeed.model import CONTROL, ImageGate, Interval, Machine, Row, Spread, Table
-from pytest_sdspeed.run.recording import write_record
+from pytest_sdspeed.run.recording import write_reference
 from pytest_sdspeed.tables import load_table, load_tables
 
 
@@ -38,7 +38,7 @@ FACTS = {"date": "2026-11-23T08:29:34+00:00", "host": "lab", "command": "pytest 
 def record(tmp_path):
     def write(results, *tables, machine=MACHINE):
         path = tmp_path / "h200.toml"
-        return path, list(write_record(path, results, tables or (table(),), machine, FACTS).lines)
+        return path, list(write_reference(path, results, tables or (table(),), machine, FACTS).lines)
 
     return write
 
@@ -78,7 +78,7 @@ def test_a_recorded_table_says_where_and_with_what(record):
 
 def test_what_is_not_known_of_a_run_is_left_out(record, tmp_path):
     path = tmp_path / "bare.toml"
-    write_record(path, [TF32], [table()], MACHINE)
+    write_reference(path, [TF32], [table()], MACHINE)
     assert load_table(path).recorded.keys() == {"kind", "date", "weights", "seed", "blocks", "version_torch"}
 
 

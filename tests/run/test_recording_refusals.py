@@ -11,8 +11,8 @@ from fakes import MACHINE, SLOW, baseline_result, failed, result, tf32
 from test_recording import table
 
 from pytest_sdspeed.model import Interval
-from pytest_sdspeed.run.recording import LEAST_BLOCKS, too_rough, write_record
-from pytest_sdspeed.store.records import record as stored
+from pytest_sdspeed.run.recording import LEAST_BLOCKS, too_rough, write_reference
+from pytest_sdspeed.store.records import to_json as stored
 from pytest_sdspeed.tables import load_table
 
 MORE = "--sd-max-blocks and --sd-budget give it more"
@@ -26,7 +26,7 @@ def path(tmp_path):
 
 def write(path, *results, tables=None):
     """Record; the lines without their lead, and whether the record is complete."""
-    made = write_record(path, results, tables or [table()], MACHINE)
+    made = write_reference(path, results, tables or [table()], MACHINE)
     return [line.removeprefix("sd record: ") for line in made.lines], made.complete
 
 
@@ -124,7 +124,7 @@ def test_a_row_that_failed_otherwise_in_the_new_process_is_not_recorded(path, se
 
 def test_any_model_of_a_device_is_that_device(path):
     sxm = replace(MACHINE, device="NVIDIA A100-SXM4-80GB")
-    made = write_record(path, [failed(device=sxm.device)], [table()], sxm)
+    made = write_reference(path, [failed(device=sxm.device)], [table()], sxm)
     assert "a regression is no reference" in made.lines[0]
 
 

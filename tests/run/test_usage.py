@@ -13,15 +13,15 @@ from test_report_page import words
 
 from pytest_sdspeed.__main__ import main
 from pytest_sdspeed.judge.rates import rates
-from pytest_sdspeed.measure.facts import CampaignRecord
+from pytest_sdspeed.measure.campaign_data import CampaignData
 from pytest_sdspeed.model import Profile
-from pytest_sdspeed.plugin.confirm import combined
+from pytest_sdspeed.plugin.confirm import combine
 from pytest_sdspeed.plugin.summary import table_lines
 from pytest_sdspeed.report import text
 from pytest_sdspeed.report.markdown import summary
 from pytest_sdspeed.report.page.html import page
-from pytest_sdspeed.run.usage import unknowns, usage
-from pytest_sdspeed.store.records import record, result_of
+from pytest_sdspeed.run.usage import describe_unknowns, describe_usage
+from pytest_sdspeed.store.records import from_json, to_json
 
 HELD_UP = "he GPU was busy 54% of the time: host-bound, try a larger batch"
 BUSY = {"busy_share": 0.71, "flops": 40_000_000_000_000, "tflops": 27.2, "ceiling_tflops": 680.0, "ceiling_share": 0.04}
@@ -61,7 +61,7 @@ def test_what_is_unknown_stays_unknown():
 def judged(profile, *, kind="cuda", precision="float16", canary_s=None, setup=True):
     facts = {"samples_s": {}, "slots": (), "pictures": {}, "decisions": {}, "errors": {}, "peak_bytes": {}, "control": None}
     plan = {"looks": (), "planned_blocks": 0, "block_s": 0.0, "timed_s": 0.0, "case": None}
-    known = CampaignRecord(baseline="base", **facts, **plan, canary_s=canary_s or {}, profiles={"row": profile} if profile else {})
+    known = CampaignData(baseline="base", **facts, **plan, canary_s=canary_s or {}, profiles={"row": profile} if profile else {})
     row = SimpleNamespace(name="row", setup=SimpleNamespace(precision=precision) if setup else None)
     return SimpleNamespace(record=known, candidate=row, machine=SimpleNamespace(kind=kind))
 
@@ -80,18 +80,18 @@ def judged(profile, *, kind="cuda", precision="float16", canary_s=None, setup=Tr
 )
 def test_the_ceiling_is_the_canarys_product_in_the_precision_of_the_row(kind, precision, operation, tflops):
     case = judged(Profile(flops=10**12), kind=kind, precision=precision, canary_s={operation: (4e-3, 2e-3)})
-    found = usage(case, 0.5, 1)
+    found = describe_usage(case, 0.5, 1)
     assert found["ceiling_tflops"] == (None if tflops is None else pytest.approx(tflops))
     assert found["ceiling_share"] == (None if tflops is None else pytest.approx(2.0 / tflops))
 
 
 def test_a_callable_is_unknown():
-    assert usage(judged(None, setup=False), 0.5, None) is None
-    assert list(unknowns(judged(None, setup=False))) == []
+    assert describe_usage(judged(None, setup=False), 0.5, None) is None
+    assert list(describe_unknowns(judged(None, setup=False))) == []
 
 
 def test_why_something_is_unknown_is_said():
-    assert list(unknowns(judged(Profile(notes=("no CUPTI",))))) == ["no CUPTI"]
+    assert list(describe_unknowns(judged(Profile(notes=("no CUPTI",))))) == ["no CUPTI"]
 
 
 # Who is host-bound, and where it is read
@@ -140,10 +140,10 @@ STAGES = {"text_encoder": 0.01, "denoising": 1.2, "decoding": 0.2}
 
 def test_the_stored_form_holds_builtins_and_comes_back(tmp_path):
     told = rates(Profile(busy_s=0.8, flops=10**12), 1.5, 1e14)
-    kept = record(result(stages_s=STAGES, telemetry=told))
+    kept = to_json(result(stages_s=STAGES, telemetry=told))
     assert json.loads(json.dumps(kept, allow_nan=False)) == kept
     assert (kept["stages_s"], kept["telemetry"]) == (STAGES, told)
-    again = result_of(kept, tmp_path)
+    again = from_json(kept, tmp_path)
     assert (again.stages_s, again.telemetry, again.host_bound) == (STAGES, told, True)
 
 
@@ -156,12 +156,12 @@ def test_the_report_of_a_stored_run_shows_them(tmp_path):
 
 
 def test_a_row_that_passes_in_a_new_process_has_that_ones_profile():
-    other = record(result(stages_s=STAGES, telemetry=BUSY))
-    passed = combined(failed(stages_s={"denoising": 9.0}, telemetry=WAITING), other)
+    other = to_json(result(stages_s=STAGES, telemetry=BUSY))
+    passed = combine(failed(stages_s={"denoising": 9.0}, telemetry=WAITING), other)
     assert (passed.verdict, passed.stages_s, passed.telemetry) == ("pass", STAGES, BUSY)
 
 
 def test_a_row_that_fails_again_keeps_its_own():
-    other = record(failed(stages_s=STAGES, telemetry=BUSY))
-    again = combined(failed(stages_s={"denoising": 9.0}, telemetry=WAITING), other)
+    other = to_json(failed(stages_s=STAGES, telemetry=BUSY))
+    again = combine(failed(stages_s={"denoising": 9.0}, telemetry=WAITING), other)
     assert (again.stages_s, again.telemetry) == ({"denoising": 9.0}, WAITING)

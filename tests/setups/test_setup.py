@@ -10,7 +10,7 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, PNDMScheduler
 
-from pytest_sdspeed.device.flags import holding, snapshot
+from pytest_sdspeed.device.flags import hold, snapshot
 from pytest_sdspeed.errors import LeakedFlagError
 from pytest_sdspeed.pipelines.optimization import Optimization
 from pytest_sdspeed.setups.setup import _latents
@@ -97,7 +97,7 @@ def test_more_pictures_start_with_the_first(make, recipe):
 
 def test_slots_are_held_while_drawing_and_only_then(make):
     seen = []
-    watching = Optimization(name="watching", summary="looks", slot=lambda: holding({"torch.backends.cudnn.benchmark": True}))
+    watching = Optimization(name="watching", summary="looks", slot=lambda: hold({"torch.backends.cudnn.benchmark": True}))
     setup = make(extra=[watching])
     hook = setup.pipeline.unet.register_forward_hook(lambda *_: seen.append(torch.backends.cudnn.benchmark))
     before = snapshot()

@@ -18,12 +18,12 @@ from PIL import Image
 from pytest_sdspeed.__main__ import main
 from pytest_sdspeed.errors import StoredRunError
 from pytest_sdspeed.history.places import Folder
-from pytest_sdspeed.history.reading import clean, latest_run, read_run, run_files
-from pytest_sdspeed.history.series import gathered
+from pytest_sdspeed.history.series import load_from
+from pytest_sdspeed.history.stored_run import clean, latest_run, read_run, run_files
 from pytest_sdspeed.judge.pictures.exhibits import png
 from pytest_sdspeed.model import CONTROL, Against, Exhibit
 from pytest_sdspeed.store import pictures
-from pytest_sdspeed.store.records import record, result_of
+from pytest_sdspeed.store.records import from_json, to_json
 
 
 def drawn(seed):
@@ -63,7 +63,7 @@ def stored_run(folder, results, number=1):
     """A file as pytest-benchmark writes it, with its pictures."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{number:04}_run.json"
-    benchmarks = [{"fullname": f"test_it[{one.setup}]", "extra_info": {"sdspeed": record(one)}} for one in results]
+    benchmarks = [{"fullname": f"test_it[{one.setup}]", "extra_info": {"sdspeed": to_json(one)}} for one in results]
     machine = {
         "node": "host",
         "system": "Linux",
@@ -107,7 +107,7 @@ def comparable(one):
 def test_a_result_comes_back_as_it_was_stored(facts, tmp_path):
     before = full(**facts)
     pictures.save(tmp_path, before.exhibits)
-    after = result_of(json.loads(json.dumps(record(before), allow_nan=False)), tmp_path)
+    after = from_json(json.loads(json.dumps(to_json(before), allow_nan=False)), tmp_path)
     assert comparable(after) == comparable(before)
     assert [
         replace(exhibit, pictures={role: data for role, data in exhibit.pictures.items() if role != "error_map"})
@@ -116,18 +116,18 @@ def test_a_result_comes_back_as_it_was_stored(facts, tmp_path):
 
 
 def test_what_is_not_finite_comes_back_as_nan(tmp_path):
-    stored = json.loads(json.dumps(record(full(low=-math.inf, image={"psnr": math.nan})), allow_nan=False))
-    after = result_of(stored, tmp_path)
+    stored = json.loads(json.dumps(to_json(full(low=-math.inf, image={"psnr": math.nan})), allow_nan=False))
+    after = from_json(stored, tmp_path)
     assert math.isnan(after.low)
     assert math.isnan(after.image["psnr"])
 
 
 def test_a_record_without_the_later_keys_is_read(tmp_path):
-    stored = record(full())
+    stored = to_json(full())
     for name in ("documented_on", "control", "planned_blocks", "resolves", "starts_s", "pictures", "notes"):
         del stored[name]
     del stored["recipe"]["more_prompts"]
-    after = result_of(stored, tmp_path)
+    after = from_json(stored, tmp_path)
     assert after.exhibits == ()
     assert after.starts_s == {}
     assert after.speedup == 1.31
@@ -151,7 +151,7 @@ def test_a_record_without_the_later_keys_is_read(tmp_path):
 )
 def test_what_is_no_record_is_refused(spoil, tmp_path):
     with pytest.raises(StoredRunError):
-        result_of(spoil(record(full())), tmp_path)
+        from_json(spoil(to_json(full())), tmp_path)
 
 
 def test_equal_pictures_are_kept_once_and_no_half_of_one_stays(tmp_path, monkeypatch):
@@ -179,7 +179,7 @@ def test_a_picture_of_another_length_is_written_again(tmp_path):
 
 @pytest.mark.parametrize("fault", ["gone", "changed", "elsewhere"])
 def test_a_picture_that_is_not_what_was_stored_is_left_out(fault, tmp_path):
-    stored = record(full())
+    stored = to_json(full())
     pictures.save(tmp_path, full().exhibits)
     file = stored["pictures"][0]["files"]["candidate"]
     if fault == "gone":
@@ -189,7 +189,7 @@ def test_a_picture_that_is_not_what_was_stored_is_left_out(fault, tmp_path):
     else:
         (tmp_path / file["path"]).rename(tmp_path / "secret.png")
         file["path"] = "sdspeed-pictures/../secret.png"
-    assert set(result_of(stored, tmp_path).exhibits[0].pictures) == {"baseline"}
+    assert set(from_json(stored, tmp_path).exhibits[0].pictures) == {"baseline"}
 
 
 def test_a_run_knows_its_facts_and_names_what_it_passes_over(tmp_path):
@@ -227,7 +227,7 @@ def test_the_latest_run_that_can_be_read_is_taken(tmp_path):
     expected = stored_run(tmp_path / "linux", [full(speedup=1.2)], 2)
     damaged = tmp_path / "linux" / "0003_run.json"
     damaged.write_text('{"datetime": "2027-01-01"')
-    found = gathered([Folder(tmp_path)])
+    found = load_from([Folder(tmp_path)])
     assert [str(damaged) in problem for problem in found.problems] == [True]
     run, problems = latest_run(found.files)
     assert (run.where, problems) == (str(expected), ())
@@ -236,7 +236,7 @@ def test_the_latest_run_that_can_be_read_is_taken(tmp_path):
     assert run.results[0].speedup == 1.1
     assert problem.startswith(f"{expected}: not a run that pytest-benchmark stored")
     with pytest.raises(StoredRunError, match="no stored run"):
-        latest_run(gathered([Folder(tmp_path / "linux" / pictures.FOLDER)]).files)
+        latest_run(load_from([Folder(tmp_path / "linux" / pictures.FOLDER)]).files)
 
 
 @pytest.mark.parametrize("machine", [[], {"system": 7, "cpu": "x", "sdspeed": []}])
@@ -320,7 +320,7 @@ def test_a_comparison_that_was_stored_before_generations_took_turns_had_one():
     sides = Against(
         spec="main", label="main (3f2a1bc)", versions={"diffusers": "0.41.0"}, stages={"denoising": 1.06}, identical=True, turns=6
     )
-    stored = record(result(against=sides))
-    assert result_of(stored, Path()).against == sides
+    stored = to_json(result(against=sides))
+    assert from_json(stored, Path()).against == sides
     del stored["against"]["turns"]
-    assert result_of(stored, Path()).against == replace(sides, turns=1)
+    assert from_json(stored, Path()).against == replace(sides, turns=1)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.storage.file import FileStorage
 
-from pytest_sdspeed.history.series import histories
+from pytest_sdspeed.history.series import load_histories
 from pytest_sdspeed.store.atomic import write_whole
 from pytest_sdspeed.store.whole import WholeStorage
 
@@ -196,7 +196,7 @@ def test_a_killed_run_leaves_what_was_stored_before(gated, process, pytester):
     killed.communicate()
     assert killed.returncode == -signal.SIGKILL
     assert earlier.read_bytes() == before
-    (history,), (problem,) = histories(pytester.path / ".benchmarks")
+    (history,), (problem,) = load_histories(pytester.path / ".benchmarks")
     assert len(history.runs) == 1
     assert f"0002_x.json.{killed.pid}.part: left by a run that was killed" in problem
     gated(GOOD, *SAVED).assert_outcomes(passed=1)

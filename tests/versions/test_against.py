@@ -37,8 +37,8 @@ CLOCK = Clock()
 
 if "pytest_sdspeed_finder" in sys.modules:
     # A worker.
-    from pytest_sdspeed.versions import serving
-    serving.time = CLOCK
+    from pytest_sdspeed.versions import server
+    server.time = CLOCK
 """
 TEST = """
 from engine import work

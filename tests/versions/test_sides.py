@@ -10,7 +10,7 @@ import pytest
 from checkouts import commit, git, said, worktrees, write
 
 from pytest_sdspeed.errors import UsageMistakeError
-from pytest_sdspeed.versions.environments import in_hand, opened
+from pytest_sdspeed.versions.environments import current_environment, open_environment
 
 VERSION = "import tiny; print(json.dumps(tiny.__version__))"
 """What the tests' package says of itself."""
@@ -36,7 +36,7 @@ def repository(tmp_path):
 
 
 def open_in(repository, spec, cache=None):
-    return opened(spec, root=repository, cache=cache, tests=[repository / "tests" / "test_it.py"])
+    return open_environment(spec, root=repository, cache=cache, tests=[repository / "tests" / "test_it.py"])
 
 
 # A checkout
@@ -55,13 +55,13 @@ def test_a_checkout_wins_over_the_one_in_hand(repository, tmp_path, layout):
 
 def test_a_module_is_a_checkout_too(tmp_path):
     write(tmp_path, {"fork/src/tiny.py": "__version__ = 9\n"})
-    with opened(str(tmp_path / "fork"), root=tmp_path, cache=None, tests=[]) as side:
+    with open_environment(str(tmp_path / "fork"), root=tmp_path, cache=None, tests=[]) as side:
         assert said(side, VERSION, cwd=tmp_path) == 9
 
 
 def test_a_src_folder_without_modules_is_no_layout(tmp_path):
     write(tmp_path / "fork", {"src/code.c": "", **package(9)})
-    with opened(str(tmp_path / "fork"), root=tmp_path, cache=None, tests=[]) as side:
+    with open_environment(str(tmp_path / "fork"), root=tmp_path, cache=None, tests=[]) as side:
         assert side.roots == (str(tmp_path / "fork"),)
 
 
@@ -70,7 +70,7 @@ def test_a_checkout_is_called_by_its_commit_and_its_changes(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
 
     def label():
-        with opened("./fork", root=tmp_path, cache=None, tests=[]) as side:
+        with open_environment("./fork", root=tmp_path, cache=None, tests=[]) as side:
             return side.label
 
     assert label() == f"./fork (at {short})"
@@ -163,8 +163,8 @@ def test_hooks_do_not_run_and_do_not_lead_astray(repository, tmp_path, monkeypat
 KILLED = """
 import sys, time
 from pathlib import Path
-from pytest_sdspeed.versions.environments import opened
-with opened("main", root=Path(sys.argv[1]), cache=Path(sys.argv[2]) if sys.argv[2] else None, tests=[]) as side:
+from pytest_sdspeed.versions.environments import open_environment
+with open_environment("main", root=Path(sys.argv[1]), cache=Path(sys.argv[2]) if sys.argv[2] else None, tests=[]) as side:
     print(side.roots[0], flush=True)
     time.sleep(600)
 """
@@ -204,7 +204,7 @@ def test_the_commit_has_the_folder_that_the_root_is_in(tmp_path):
     commit(repository, {f"libraries/a/{name}": text for name, text in in_src(package(1)).items()} | {"common.py": "AGE = 'old'\n"})
     root = write(repository / "libraries" / "a", in_src(package(2)))
     write(repository, {"common.py": "AGE = 'in hand'\n"})
-    with opened("HEAD", root=root, cache=None, tests=[]) as side:
+    with open_environment("HEAD", root=root, cache=None, tests=[]) as side:
         assert said(side, "import tiny, common; print(json.dumps([tiny.__version__, common.AGE]))", cwd=root) == [1, "old"]
         assert Path(side.roots[0]).name == "src"
 
@@ -218,12 +218,12 @@ def test_entries_of_the_path_move_to_the_commit(repository, tmp_path, monkeypatc
         monkeypatch.syspath_prepend(folder)
     # As an editable installation would: before all that is added later.
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(repository / "plugins"), os.environ.get("PYTHONPATH", "")]))
-    with opened("main", root=repository, cache=None, tests=[repository / "tests"]) as side:
+    with open_environment("main", root=repository, cache=None, tests=[repository / "tests"]) as side:
         code = "import extra, help, fresh; print(json.dumps([extra.AGE, help.AGE, fresh.AGE]))"
         assert said(side, code, cwd=tmp_path) == ["old", "in hand", "in hand"]
         assert str(own) in side.path
         assert str(repository / "plugins") not in side.path
-        assert len(side.path) == len(in_hand(root=repository).path)
+        assert len(side.path) == len(current_environment(root=repository).path)
 
 
 # The tests in hand
@@ -242,7 +242,7 @@ def test_the_tests_are_those_in_hand(repository):
     )
     code = "import pytest; pytest.main(['-q', '-s', '--tb=short', '--no-header', '-p', 'no:sdspeed', '-p', 'no:cacheprovider', 'tests'])"
     tests = [repository / "conftest.py", repository / "tests" / "test_it.py"]
-    with opened("first", root=repository, cache=None, tests=tests) as side:
+    with open_environment("first", root=repository, cache=None, tests=tests) as side:
         write(Path(side.roots[0]), {"conftest.py": "AGE = 'old'\n", "tests/helper.py": "AGE = 'old'\n"})
         code = f"import contextlib, io\nheard = io.StringIO()\nwith contextlib.redirect_stdout(heard):\n    {code}\nprint(heard.getvalue())"
         code += "\nprint(json.dumps(json.JSONDecoder().raw_decode(heard.getvalue())[0]))"
@@ -269,7 +269,7 @@ def test_the_names_of_the_tests_are_excluded(tmp_path, files, test, names):
     if test.endswith(".py"):
         write(root, {test: ""})
     fork = write(tmp_path / "fork", package(9))
-    with opened(str(fork), root=root, cache=None, tests=[root / test]) as side:
+    with open_environment(str(fork), root=root, cache=None, tests=[root / test]) as side:
         assert set(side.excluded) == {"conftest"} | names
 
 
@@ -278,7 +278,7 @@ def test_tests_in_the_package_itself_are_refused(tmp_path):
     root = write(tmp_path / "root", in_src(package(1) | {"tiny/tests/__init__.py": "", "tiny/tests/test_x.py": ""}))
     with (
         pytest.raises(UsageMistakeError, match="fork: holds no Python package or module beside tiny, where the tests in hand are: nothing"),
-        opened(str(fork), root=root, cache=None, tests=[root / "src/tiny/tests/test_x.py"]),
+        open_environment(str(fork), root=root, cache=None, tests=[root / "src/tiny/tests/test_x.py"]),
     ):
         pass
 
@@ -303,7 +303,7 @@ def test_an_interpreter_has_what_is_installed_for_it(environment, repository, tm
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.syspath_prepend(repository / "tests")
     monkeypatch.syspath_prepend(repository / "tiny")
-    with opened(str(environment / path), root=repository, cache=None, tests=[repository / "tests"]) as side:
+    with open_environment(str(environment / path), root=repository, cache=None, tests=[repository / "tests"]) as side:
         assert side.python == side.label == str(environment / "bin" / "python")
         assert (side.roots, side.path) == ((), (str(repository / "tests"),))
         assert said(side, "print(json.dumps(sys.prefix))", cwd=tmp_path) == str(environment)
@@ -314,22 +314,22 @@ def test_an_interpreter_has_what_is_installed_for_it(environment, repository, tm
 
 def test_this_side_is_called_by_its_commit(repository, tmp_path):
     short = git(repository, "rev-parse", "--short", "HEAD")
-    side = in_hand(root=repository)
+    side = current_environment(root=repository)
     assert side.label == f"in hand ({short}, changed)"
     assert (side.python, side.roots, side.excluded) == (sys.executable, (), ())
     assert set(map(os.path.abspath, sys.path)) == set(side.path)
     git(repository, "checkout", "-q", ".")
-    assert in_hand(root=repository).label == f"in hand ({short})"
+    assert current_environment(root=repository).label == f"in hand ({short})"
 
 
 def test_this_side_is_called_by_a_version_where_git_knows_nothing(tmp_path, monkeypatch):
     from importlib.metadata import version
 
-    assert in_hand(root=tmp_path).label == f"in hand (diffusers {version('diffusers')})"
+    assert current_environment(root=tmp_path).label == f"in hand (diffusers {version('diffusers')})"
     monkeypatch.setenv("PATH", "")
-    assert in_hand(root=tmp_path).label == f"in hand (diffusers {version('diffusers')})"
-    monkeypatch.setattr("pytest_sdspeed.versions.environments.spec.found", lambda _name: None)
-    assert in_hand(root=tmp_path).label == "in hand"
+    assert current_environment(root=tmp_path).label == f"in hand (diffusers {version('diffusers')})"
+    monkeypatch.setattr("pytest_sdspeed.versions.environments.spec.find_distribution", lambda _name: None)
+    assert current_environment(root=tmp_path).label == "in hand"
 
 
 # The order of the kinds

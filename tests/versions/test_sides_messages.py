@@ -7,8 +7,8 @@ import pytest
 from checkouts import commit, git, write
 
 from pytest_sdspeed.errors import UsageMistakeError
-from pytest_sdspeed.versions.environments import opened
-from pytest_sdspeed.versions.environments.requirements import is_pinned, parsed
+from pytest_sdspeed.versions.environments import open_environment
+from pytest_sdspeed.versions.environments.requirements import is_pinned, parse_requirements
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def told(repository, tmp_path):
 
     def told(spec, root=repository, cache=None, tests=()):
         before = sorted(tmp_path.rglob("*"))
-        with pytest.raises(UsageMistakeError) as caught, opened(str(spec), root=root, cache=cache, tests=tests):
+        with pytest.raises(UsageMistakeError) as caught, open_environment(str(spec), root=root, cache=cache, tests=tests):
             pass
         assert sorted(tmp_path.rglob("*")) == before, "refused before anything happened"
         message = str(caught.value)
@@ -182,7 +182,7 @@ def test_an_interpreter_that_lacks_what_is_needed(told, tmp_path_factory, monkey
     ],
 )
 def test_requirements_are_told_apart(spec, parts):
-    assert list(map(str, parsed(spec))) == parts
+    assert list(map(str, parse_requirements(spec))) == parts
 
 
 @pytest.mark.parametrize(
@@ -202,4 +202,4 @@ def test_requirements_are_told_apart(spec, parts):
     ],
 )
 def test_what_is_pinned(spec, pinned):
-    assert is_pinned(parsed(spec)[0]) is pinned
+    assert is_pinned(parse_requirements(spec)[0]) is pinned

@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 from checkouts import said, tree, unpacked, wheel, write
 
-from pytest_sdspeed.versions.environments import Side
-from pytest_sdspeed.versions.environments.folders import COMPLETE
+from pytest_sdspeed.versions.environments import Environment
+from pytest_sdspeed.versions.environments.scratch import COMPLETE
 
 OPEN = """
 import dataclasses, json, sys
 from pathlib import Path
 from pytest_sdspeed.errors import UsageMistakeError
-from pytest_sdspeed.versions.environments import opened
+from pytest_sdspeed.versions.environments import open_environment
 root, cache = Path(sys.argv[2]), Path(sys.argv[3]) if sys.argv[3] else None
 try:
-    with opened(sys.argv[1], root=root, cache=cache, tests=[]) as side:
+    with open_environment(sys.argv[1], root=root, cache=cache, tests=[]) as side:
         print(json.dumps(dataclasses.asdict(side)), flush=True)
         sys.stdin.read()
 except UsageMistakeError as error:
@@ -62,7 +62,7 @@ class Current:
             found = json.loads(process.stdout.readline())
             if isinstance(found, str):
                 return found
-            side = Side(**{name: tuple(value) if isinstance(value, list) else value for name, value in found.items()})
+            side = Environment(**{name: tuple(value) if isinstance(value, list) else value for name, value in found.items()})
             answers = [said(side, code, cwd=self.folder) for code in asked]
             process.stdin.close()
         return side, *answers

@@ -34,11 +34,11 @@ from report_cost import campaign
 
 from pytest_sdspeed.model import Machine
 from pytest_sdspeed.plugin.distributed.controller import Controller
+from pytest_sdspeed.plugin.distributed.groups import Group, add_group
 from pytest_sdspeed.plugin.distributed.placement import cores
-from pytest_sdspeed.plugin.distributed.tags import Tag, tagged
-from pytest_sdspeed.plugin.distributed.worker import REPORT, packed_machine
-from pytest_sdspeed.store.records import record
-from pytest_sdspeed.store.sending import packed
+from pytest_sdspeed.plugin.distributed.worker import REPORT, machine_to_json
+from pytest_sdspeed.store.records import to_json
+from pytest_sdspeed.store.transfer import pack
 from pytest_sdspeed.tables import load_tables
 
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ class Simulation:
         hook, config = session.config.hook, session.config
         tests = [f"test_it.py::test_row[{number}]" for number in range(self._number)]
         hook.pytest_xdist_node_collection_finished(
-            node=None, ids=[tagged(test, Tag()) for test in tests]
+            node=None, ids=[add_group(test, Group()) for test in tests]
         )
         session.testscollected = len(tests)
         self.begun_s = begun = time.process_time()
@@ -264,12 +264,12 @@ class Simulation:
         """The reports of a test's setup and call, as xdist sends them."""
         item = SimpleNamespace(
             name=test.partition("::")[2],
-            funcargs={"benchmark": SimpleNamespace(extra_info={"sdspeed": record(result)})},
+            funcargs={"benchmark": SimpleNamespace(extra_info={"sdspeed": to_json(result)})},
         )
         machine = Machine(kind="cuda", device=result.device, versions=result.versions)
         for when, sent in (
-            ("setup", {"machine": packed_machine(machine)}),
-            ("call", {"result": packed(result, item, test)}),
+            ("setup", {"machine": machine_to_json(machine)}),
+            ("call", {"result": pack(result, item, test)}),
         ):
             report = pytest.TestReport(
                 test,

@@ -76,7 +76,7 @@ def stored(row: Row, rng: random.Random) -> dict[str, Any]:
     """A benchmark as pytest-benchmark stores it: a row of the miniature, with pictures named."""
     from pytest_sdspeed.judge.speed.blocks import latencies
     from pytest_sdspeed.model import CONTROL, Exhibit, Interval, Result
-    from pytest_sdspeed.store.records import record
+    from pytest_sdspeed.store.records import to_json
 
     def pairs(level_s: float) -> list[list[float]]:
         return [[level_s * rng.gauss(1, 0.02) for _ in range(2)] for _ in range(BLOCKS)]
@@ -146,7 +146,7 @@ def stored(row: Row, rng: random.Random) -> dict[str, Any]:
         "fullname": f"benchmarks/test_miniature.py::test_miniature[{row.setup}]",
         "params": {"sd_setup": row.setup},
         "param": row.setup,
-        "extra_info": {"sdspeed": record(result)},
+        "extra_info": {"sdspeed": to_json(result)},
         "options": {
             "disable_gc": False,
             "timer": "sdspeed_replay",

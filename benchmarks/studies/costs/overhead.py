@@ -58,8 +58,8 @@ def start_up(runs: int) -> dict[str, list[float]]:
 def loop_overhead(blocks: int) -> float:
     """Fraction by which a campaign of four pictures over the miniature table exceeds the sum of its slots."""
     from pytest_sdspeed.run.session import Session
-    from pytest_sdspeed.run.settings import Expectation, Options
-    from pytest_sdspeed.run.targets import Contestant
+    from pytest_sdspeed.run.settings import MarkerOptions, Options
+    from pytest_sdspeed.run.targets import Target
     from pytest_sdspeed.setups.registry import Registry
 
     settings = Options(
@@ -83,7 +83,7 @@ def loop_overhead(blocks: int) -> float:
     rows = session.catalog.rows("miniature", "benchmark")
     session.selected = {("miniature", row) for row in rows}
     setup = session.setup(session.catalog.choose("miniature", "distilled", "benchmark"))
-    session.measure(Contestant(setup.name, setup, None), None, Expectation())
+    session.measure(Target(setup.name, setup, None), None, MarkerOptions())
     (record,) = session.campaigns.values()
     return record.overhead
 

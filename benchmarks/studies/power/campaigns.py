@@ -122,10 +122,13 @@ def verdicts(looks: Looks, ratio: float) -> tuple[np.ndarray, np.ndarray]:
     for index, blocks in enumerate(looks.blocks):
         with np.errstate(divide="ignore", invalid="ignore"):
             t = (looks.mean[..., index] + shift) / looks.error[..., index]
-        passing = (verdict == 0) & (t > stopping.critical(int(blocks)))
+        passing = (verdict == 0) & (t > stopping.critical_value(int(blocks)))
         verdict[passing], taken[passing] = 1, blocks
         by_stake = np.array(
-            [math.inf, *(stopping.critical(int(blocks), count) for count in range(1, rows + 1))]
+            [
+                math.inf,
+                *(stopping.critical_value(int(blocks), count) for count in range(1, rows + 1)),
+            ]
         )
         while (failing := (verdict == 0) & (-t > by_stake[at_stake][:, None])).any():
             verdict[failing], taken[failing] = -1, blocks

@@ -40,7 +40,7 @@ class _Finding(NamedTuple):
     reasons: tuple[str, ...]
 
 
-def judged(histories: Iterable[History]) -> tuple[History, ...]:
+def judge_histories(histories: Iterable[History]) -> tuple[History, ...]:
     """Histories with their changes, in the order given.
 
     Args:
@@ -53,7 +53,7 @@ def judged(histories: Iterable[History]) -> tuple[History, ...]:
     return tuple(_judged(member, campaigns[member.campaign]) for member in members)
 
 
-def judged_among(history: History, others: Iterable[History]) -> History:
+def judge_history_among(history: History, others: Iterable[History]) -> History:
     """One history with its changes.
 
     Args:
@@ -63,7 +63,7 @@ def judged_among(history: History, others: Iterable[History]) -> History:
     return _judged(_Member(history), [_Member(other) for other in others])
 
 
-def standing(history: History) -> Change | None:
+def unresolved_regression(history: History) -> Change | None:
     """The latest change by which a row is still slower than it was, and not by the machine; None where there is none.
 
     For 20 runs: from then on others are compared with the new level. What came after it, on the

@@ -173,11 +173,11 @@ def _encoded(image: Image.Image) -> bytes:
 
 def _picture(drawn: object, index: int) -> np.ndarray | None:
     """One picture of a batch, float32 (H, W, 3), or None where there is none."""
-    batch = _batch(drawn)
+    batch = as_batch(drawn)
     return batch[index] if batch is not None and index < len(batch) else None
 
 
-def _batch(drawn: object) -> np.ndarray | None:
+def as_batch(drawn: object) -> np.ndarray | None:
     """Pictures float32 (N, H, W, 3), or None where there are none."""
     try:
         return as_pictures(drawn)

@@ -153,7 +153,7 @@ def _reach(look: int, rows: int) -> float:
     A normal approximation of "mean beyond the critical value times its estimated standard error",
     whose estimate varies by one over twice the degrees of freedom.
     """
-    critical, freedom = stopping.critical(look, rows), look - 1
+    critical, freedom = stopping.critical_value(look, rows), look - 1
     deviation = math.sqrt(1 + critical**2 / (2 * freedom))
     return (critical * (1 - 1 / (4 * freedom)) + _POWER_QUANTILE * deviation) / math.sqrt(look)
 

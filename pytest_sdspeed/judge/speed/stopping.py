@@ -80,7 +80,7 @@ def affordable_blocks(max_blocks: int, block_s: float, budget_s: float) -> int:
     return max((LEAST_BLOCKS, *looks(int(min(max_blocks, budget_s / block_s)))))
 
 
-def critical(blocks: int, rows: int = 1) -> float:
+def critical_value(blocks: int, rows: int = 1) -> float:
     """The critical t value, for ``blocks - 1`` degrees of freedom, of a look at so many blocks.
 
     A speed-up is on one side of the floor if its t statistic (mean minus log floor, over the

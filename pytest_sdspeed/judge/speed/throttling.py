@@ -36,7 +36,7 @@ def most_discarded(planned: int) -> int:
     return max(1, planned // 3)
 
 
-def complaint(
+def describe_throttling(
     discarded: int, planned: int, reasons: Iterable[str], clocks_mhz: Iterable[float]
 ) -> str:
     """Why a campaign ended: how many blocks the GPU throttled in, by what, and at which clocks.

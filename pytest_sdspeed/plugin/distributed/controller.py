@@ -12,9 +12,9 @@ import pytest
 
 from pytest_sdspeed.errors import SdSpeedError, StoredRunError, UnknownNameError
 from pytest_sdspeed.model import Machine
-from pytest_sdspeed.plugin.distributed.placement import assign_gpus, seats, visible_gpus
-from pytest_sdspeed.plugin.distributed.tags import problem_of, read
-from pytest_sdspeed.plugin.distributed.worker import REPORT, SEAT, machine_of
+from pytest_sdspeed.plugin.distributed.groups import read_group, read_problem
+from pytest_sdspeed.plugin.distributed.placement import assign_gpus, place_workers, visible_gpus
+from pytest_sdspeed.plugin.distributed.worker import REPORT, SEAT, machine_from_json
 from pytest_sdspeed.plugin.options import flag
 from pytest_sdspeed.plugin.state import run_of
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
 
     from pytest_sdspeed.model import Result
-    from pytest_sdspeed.plugin.distributed.placement import Seat
-    from pytest_sdspeed.plugin.distributed.tags import Tag
+    from pytest_sdspeed.plugin.distributed.groups import Group
+    from pytest_sdspeed.plugin.distributed.placement import Placement
     from pytest_sdspeed.run.session import Session
-    from pytest_sdspeed.store.sending import Received
     from pytest_sdspeed.store.spool import Spool
+    from pytest_sdspeed.store.transfer import Received
 
 
 class Controller:
@@ -38,7 +38,7 @@ class Controller:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._seats: list[tuple[Any, Seat]] = []
+        self._seats: list[tuple[Any, Placement]] = []
         self._others: list[tuple[Any, Sequence[str]]] = []
         self._order: dict[str, int] = {}
         self._gated: set[str] = set()
@@ -55,7 +55,7 @@ class Controller:
 
     def pytest_xdist_setupnodes(self, specs: Sequence[Any]) -> None:
         """Give every worker a seat, and under ``--sd-gpu`` a GPU, before it starts."""
-        self._seats = list(zip(specs, seats(specs), strict=True))
+        self._seats = list(zip(specs, place_workers(specs), strict=True))
         if not flag(self._config, "gpu"):
             return
         try:
@@ -96,9 +96,9 @@ class Controller:
             pytest.UsageError: a worker says why not, or the run cannot be stored, or every worker
             is to run every test.
         """
-        for problem in filter(None, map(problem_of, ids)):
+        for problem in filter(None, map(read_problem, ids)):
             raise pytest.UsageError(problem)
-        tags = {test: tag for test, tag in map(read, ids) if tag is not None}
+        tags = {test: tag for test, tag in map(read_group, ids) if tag is not None}
         if self._order:
             return
         if not tags:
@@ -109,11 +109,11 @@ class Controller:
                 "--dist=each runs every test on every worker, and a campaign is measured once:"
                 " choose another --dist"
             )
-        from pytest_sdspeed.plugin.collecting import keep_record
+        from pytest_sdspeed.plugin.collecting import set_up_storage
         from pytest_sdspeed.plugin.distributed.scheduler import CampaignScheduling
 
-        keep_record(self._config)
-        self._order = {test: place for place, (test, _) in enumerate(map(read, ids))}
+        set_up_storage(self._config)
+        self._order = {test: place for place, (test, _) in enumerate(map(read_group, ids))}
         self._gated = set(tags)
         self._announce(tags.values())
         xdist: Any = self._config.pluginmanager.getplugin("dsession")
@@ -123,7 +123,7 @@ class Controller:
             if other in xdist.sched.nodes:
                 xdist.sched.add_node_collection(other, theirs)
 
-    def _announce(self, tags: Iterable[Tag]) -> None:
+    def _announce(self, tags: Iterable[Group]) -> None:
         """Note what the tests will measure, as a process notes it that collects them itself."""
         run = self._run
         for tag in tags:
@@ -144,15 +144,15 @@ class Controller:
             self._reported.add(report.nodeid)
         sent = report.__dict__.pop(REPORT, {})
         if "machine" in sent:
-            machine = machine_of(sent["machine"])
+            machine = machine_from_json(sent["machine"])
             self._machines[report.worker_id] = self._run.machines[machine.device] = machine
             self._run.machine = machine
         elif sent:
             from pytest_sdspeed.plugin.collecting import STORING
-            from pytest_sdspeed.store.sending import received
+            from pytest_sdspeed.store.transfer import unpack
 
             try:
-                self._received.append((report.nodeid, received(sent["result"], self._spool)))
+                self._received.append((report.nodeid, unpack(sent["result"], self._spool)))
             except StoredRunError as error:
                 storing: Any = self._config.pluginmanager.getplugin(STORING)
                 storing.lost(f"this run, {report.nodeid} of {report.worker_id}", error)
@@ -170,7 +170,7 @@ class Controller:
                 f"sd run: nothing was heard of {', '.join(silent)}: its worker broke"
             )
         if self._order:
-            from pytest_sdspeed.store.sending import store_received
+            from pytest_sdspeed.store.transfer import store_received
             from pytest_sdspeed.store.whole import SESSION
 
             self._received.sort(key=self._place)
@@ -219,12 +219,12 @@ class Controller:
 
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport, sched: Any) -> None:
         """Call the campaign invalid that a worker had open when it ended: those of its tests that have not reported."""
-        test, tag = read(crashitem)
+        test, tag = read_group(crashitem)
         if tag is None:
             return
         worker = report.node.gateway.id
         measured = {one for one, _ in self._received}
-        for lost, row in map(read, sched.lost):
+        for lost, row in map(read_group, sched.lost):
             one = report if lost == test else copy.copy(report)
             reason = f"worker {worker} ended while it ran {test}: its campaign is invalid"
             if lost in measured:
@@ -236,19 +236,19 @@ class Controller:
             if one is not report:
                 self._config.hook.pytest_runtest_logreport(report=one)
 
-    def _invalid(self, row: Tag, worker: str, reason: str) -> Iterator[Result]:
+    def _invalid(self, row: Group, worker: str, reason: str) -> Iterator[Result]:
         """What a lost row comes to; nothing where only the worker knew its setup, by a conftest file that the controller does not read."""
-        from pytest_sdspeed.run.expected import expected_of
-        from pytest_sdspeed.run.judging import unmeasured
-        from pytest_sdspeed.run.settings import Expectation
+        from pytest_sdspeed.run.criteria import find_criteria
+        from pytest_sdspeed.run.judging import make_lost_result
+        from pytest_sdspeed.run.settings import MarkerOptions
 
         run = self._run
         run.machine = self._machines.get(worker, run.machine)
         with suppress(UnknownNameError):
             choice = run.catalog.choose(row.table, row.setup, "")
-            yield unmeasured(
+            yield make_lost_result(
                 choice,
-                expected_of(row.setup, choice, Expectation(), run.options),
+                find_criteria(row.setup, choice, MarkerOptions(), run.options),
                 run.machine,
                 run.options,
                 reason,

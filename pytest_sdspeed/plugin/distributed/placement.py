@@ -18,7 +18,7 @@ _TOPOLOGY = Path("/sys/devices/system/cpu")
 _TASKS = Path("/proc/self/task")
 
 
-class Seat(NamedTuple):
+class Placement(NamedTuple):
     """A worker's place among the workers of its host.
 
     Attributes:
@@ -32,7 +32,7 @@ class Seat(NamedTuple):
     workers: int
 
 
-def seats(specs: Iterable[Any]) -> list[Seat]:
+def place_workers(specs: Iterable[Any]) -> list[Placement]:
     """The seat of every worker, in their order.
 
     Args:
@@ -40,7 +40,8 @@ def seats(specs: Iterable[Any]) -> list[Seat]:
     """
     hosts = [_host(spec) for spec in specs]
     return [
-        Seat(host, hosts[:place].count(host), hosts.count(host)) for place, host in enumerate(hosts)
+        Placement(host, hosts[:place].count(host), hosts.count(host))
+        for place, host in enumerate(hosts)
     ]
 
 
@@ -83,7 +84,7 @@ def assign_gpus(specs: Sequence[Any], local_gpus: Callable[[], Sequence[str]]) -
     """
     open_ = [spec for spec in specs if VISIBLE not in spec.env]
     taken = {spec.env[VISIBLE] for spec in specs if VISIBLE in spec.env and _host(spec) == LOCAL}
-    for spec, seat in zip(open_, seats(open_), strict=True):
+    for spec, seat in zip(open_, place_workers(open_), strict=True):
         if seat.host != LOCAL:
             spec.env[VISIBLE] = str(seat.number)
             continue
@@ -123,7 +124,7 @@ def _listed(text: str) -> Iterable[int]:
         yield from range(int(first), int(last or first) + 1)
 
 
-def share(found: Sequence[tuple[int, ...]], seat: Seat) -> Sequence[tuple[int, ...]]:
+def share(found: Sequence[tuple[int, ...]], seat: Placement) -> Sequence[tuple[int, ...]]:
     """A worker's cores: as many for each, so that what they measure compares, and neighbors.
 
     Raises:
@@ -144,7 +145,7 @@ def share(found: Sequence[tuple[int, ...]], seat: Seat) -> Sequence[tuple[int, .
     return found[seat.number * each :][:each]
 
 
-def pin(seat: Seat) -> str:
+def pin(seat: Placement) -> str:
     """Keep this process to its cores, every thread it has and will have, with one thread of torch for each core.
 
     A process that it starts has the same cores and as many threads.

@@ -6,7 +6,7 @@ from typing import Any
 
 from xdist.scheduler import LoadFileScheduling, LoadGroupScheduling, LoadScopeScheduling
 
-from pytest_sdspeed.plugin.distributed.tags import read
+from pytest_sdspeed.plugin.distributed.groups import read_group
 
 _RULES = {
     "loadscope": LoadScopeScheduling,
@@ -37,7 +37,7 @@ class CampaignScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist is
             self.add_node(node)
 
     def _split_scope(self, nodeid: str) -> str:
-        _, tag = read(nodeid)
+        _, tag = read_group(nodeid)
         if tag is not None:
             return repr(tag.campaign) if tag.campaign else nodeid
         return self._rule._split_scope(self, nodeid) if self._rule else nodeid  # noqa: SLF001 - xdist's documented way to group
@@ -75,7 +75,7 @@ class CampaignScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist is
             return None
         scope, tests = next(iter(left.items()))
         pending = [test for test, done in tests.items() if not done]
-        _, tag = read(pending[0])
+        _, tag = read_group(pending[0])
         self.lost = tuple(pending) if tag else (pending[0],)
         left[scope] = {test: test in self.lost or done for test, done in tests.items()}
         for name, unit in reversed(left.items()):

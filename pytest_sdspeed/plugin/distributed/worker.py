@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_sdspeed.errors import FleetError
-from pytest_sdspeed.plugin.distributed.placement import Seat, pin
-from pytest_sdspeed.plugin.distributed.tags import Tag, tagged, with_problem
+from pytest_sdspeed.plugin.distributed.groups import Group, add_group, add_problem
+from pytest_sdspeed.plugin.distributed.placement import Placement, pin
 from pytest_sdspeed.plugin.state import PROBLEMS, RESULT, is_gated, own_id, run_of
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Worker:
     """
 
     def __init__(self, config: pytest.Config) -> None:
-        self._config, self._seat = config, Seat(*config.workerinput[SEAT])  # type: ignore[attr-defined]
+        self._config, self._seat = config, Placement(*config.workerinput[SEAT])  # type: ignore[attr-defined]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_collection_finish(self, session: pytest.Session) -> Generator[None, None, None]:
@@ -54,9 +54,9 @@ class Worker:
     ) -> Iterator[tuple[pytest.Item, str]]:
         problems: list[str] = [*self._config.stash[PROBLEMS]]
         if gated and not problems:
-            from pytest_sdspeed.store.benchmark import measuring_is_off
+            from pytest_sdspeed.store.benchmark import is_measuring_off
 
-            if measuring_is_off(self._config.option):
+            if is_measuring_off(self._config.option):
                 return
             self._keep_quiet(items)
             try:
@@ -65,15 +65,15 @@ class Worker:
                 problems.append(str(error))
         if problems:
             yield from (
-                (item, with_problem(item.nodeid, "\n".join(dict.fromkeys(problems))))
+                (item, add_problem(item.nodeid, "\n".join(dict.fromkeys(problems))))
                 for item in items[:1]
             )
         else:
-            yield from ((item, tagged(item.nodeid, self._tag(item))) for item in gated)
+            yield from ((item, add_group(item.nodeid, self._tag(item))) for item in gated)
 
     def _keep_quiet(self, items: list[pytest.Item]) -> None:
         """Where every benchmark is one of this plugin, pytest-benchmark would say without need that it measures nothing here."""
-        from pytest_sdspeed.store.sending import without_warning
+        from pytest_sdspeed.store.transfer import without_warning
         from pytest_sdspeed.store.whole import SESSION
 
         if all(
@@ -87,17 +87,17 @@ class Worker:
             note = pin(self._seat)
             run.machine = replace(run.machine, notes=(*run.machine.notes, note))
 
-    def _tag(self, item: pytest.Item) -> Tag:
-        from pytest_sdspeed.plugin.requests import expectation_of, setups_of
+    def _tag(self, item: pytest.Item) -> Group:
+        from pytest_sdspeed.plugin.requests import read_marker_of, setups_of
 
-        expectation, catalog = expectation_of(item), run_of(self._config).catalog
+        expectation, catalog = read_marker_of(item), run_of(self._config).catalog
         if not expectation.is_documented:
-            return Tag()
+            return Group()
         rows = [
-            Tag(*catalog.shared_by_devices(expectation.table, name), name)
+            Group(*catalog.shared_by_devices(expectation.table, name), name)
             for name in sorted(setups_of(item) & catalog.setup_names())
         ]
-        return min(rows, key=lambda row: row.setup == row.baseline, default=Tag())
+        return min(rows, key=lambda row: row.setup == row.baseline, default=Group())
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -106,11 +106,11 @@ class Worker:
         """Add to the reports of a test that measures on which machine it will, and what it measured."""
         report = yield
         if is_gated(item) and call.when == "setup" and report.passed:
-            setattr(report, REPORT, {"machine": packed_machine(run_of(self._config).machine)})
+            setattr(report, REPORT, {"machine": machine_to_json(run_of(self._config).machine)})
         elif call.when == "call" and RESULT in item.stash:
-            from pytest_sdspeed.store.sending import packed
+            from pytest_sdspeed.store.transfer import pack
 
-            setattr(report, REPORT, {"result": packed(item.stash[RESULT], item, own_id(item))})
+            setattr(report, REPORT, {"result": pack(item.stash[RESULT], item, own_id(item))})
         return report
 
 
@@ -124,8 +124,8 @@ class _Renamed:
         return getattr(self._item, name)
 
 
-def packed_machine(machine: Machine) -> dict[str, Any]:
-    """A machine as builtins; see ``machine_of``."""
+def machine_to_json(machine: Machine) -> dict[str, Any]:
+    """A machine as builtins; see ``machine_from_json``."""
     facts = asdict(machine)
     return facts | {
         "features": sorted(machine.features),
@@ -134,7 +134,7 @@ def packed_machine(machine: Machine) -> dict[str, Any]:
     }
 
 
-def machine_of(sent: Mapping[str, Any]) -> Machine:
+def machine_from_json(sent: Mapping[str, Any]) -> Machine:
     """The machine that a worker measures on, from what it sent."""
     from pytest_sdspeed.model import Machine
 

@@ -15,7 +15,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from pytest_sdspeed.report import text
 from pytest_sdspeed.report.history import kind, message, slower, unsteady
-from pytest_sdspeed.report.page import past
+from pytest_sdspeed.report.page import history_section
 from pytest_sdspeed.report.page.gallery import CaseShown, Gallery
 from pytest_sdspeed.report.page.thumbnails import thumbnails
 from pytest_sdspeed.report.plots.bars import memory, stage_names, stages
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pytest_sdspeed.model import History, Recipe, Result
-    from pytest_sdspeed.report.page.past import PastShown
+    from pytest_sdspeed.report.page.history_section import HistoryShown
 
 _VERDICTS = ("fail", "invalid", "inconclusive", "pass")
 _NO_FACTS: Mapping[str, str] = MappingProxyType({})
@@ -64,7 +64,7 @@ class Campaign:
     stages: str | None
     memory: str | None
     cases: Sequence[CaseShown]
-    past: Sequence[PastShown]
+    past: Sequence[HistoryShown]
 
 
 def page(
@@ -92,10 +92,10 @@ def page(
         campaigns = [
             _campaign(f"campaign-{number}", group, own, gallery)
             for number, (group, own) in enumerate(
-                zip(groups, past.of_campaigns(groups, histories), strict=True), start=1
+                zip(groups, history_section.of_campaigns(groups, histories), strict=True), start=1
             )
         ]
-        elsewhere = past.elsewhere(groups, histories)
+        elsewhere = history_section.elsewhere(groups, histories)
     script = _part("page.js")
     shown = (
         _environment()
@@ -114,7 +114,7 @@ def page(
             remarks=text.remarks(results),
             campaigns=campaigns,
             elsewhere=elsewhere,
-            past_columns=past.COLUMNS,
+            past_columns=history_section.COLUMNS,
             kind_of=kind,
             stage_names=stage_names,
             machine=[
@@ -164,7 +164,7 @@ def _campaign(
         stages=stages(results, f"{anchor}-stages", f"Stage times of {name}"),
         memory=memory(results, f"{anchor}-memory", f"Peak memory of {name}"),
         cases=gallery.cases(results),
-        past=past.shown(histories, results, anchor),
+        past=history_section.shown(histories, results, anchor),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.report import text
-from pytest_sdspeed.report.plots.drawing import Drawing
+from pytest_sdspeed.report.plots.drawing import Chart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -121,7 +121,7 @@ def _memory_bar(result: Result, unit: int) -> _Bar:
 
 def _drawn(bars: list[_Bar], name: str, title: str, words: str, axis: str) -> str:
     longest = max(sum(size for _, size in bar.parts) for bar in bars) or 1.0
-    drawing = Drawing(ROW * len(bars) + 4, 0, longest, axis)
+    drawing = Chart(ROW * len(bars) + 4, 0, longest, axis)
     pieces = [
         piece for number, bar in enumerate(bars) for piece in _pieces(bar, ROW * number + _MIDDLE)
     ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_sdspeed.report import history as words
 from pytest_sdspeed.report import text
-from pytest_sdspeed.report.plots.drawing import WIDTH, Drawing
+from pytest_sdspeed.report.plots.drawing import WIDTH, Chart
 from pytest_sdspeed.report.plots.runs import canaries, drift
 from pytest_sdspeed.report.plots.strips import FIRST, LAST, NAMES, STRIP, Strip, draw
 
@@ -58,7 +58,7 @@ def course(
     pixels = (WIDTH - _SIDE) / len(runs)
     tops = [STRIP * number for number in range(len(strips))]
     reach = (-0.5, WIDTH / pixels - 0.5)
-    drawing = Drawing(tops[-1] + LAST, *reach, "runs in order", ticks=_dates(runs))
+    drawing = Chart(tops[-1] + LAST, *reach, "runs in order", ticks=_dates(runs))
     later = {
         change.since - first: change.kind for change in history.changes if change.since > first
     }
@@ -134,7 +134,7 @@ def _dates(runs: Sequence[HistoryRun]) -> list[tuple[float, str]]:
 
 
 def _upright(
-    drawing: Drawing,
+    drawing: Chart,
     place: int,
     tops: Sequence[float],
     ink: str,
@@ -150,7 +150,7 @@ def _upright(
 
 
 def _name(
-    drawing: Drawing, marks: Sequence[tuple[int, Mark]], tops: Sequence[float], pixels: float
+    drawing: Chart, marks: Sequence[tuple[int, Mark]], tops: Sequence[float], pixels: float
 ) -> None:
     """Where versions and hosts changed; names that would touch stand together at the first of their lines."""
     together: list[tuple[float, str]] = []

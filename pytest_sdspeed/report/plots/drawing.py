@@ -67,7 +67,7 @@ _METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 _LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
 
 
-class Drawing:
+class Chart:
     """One figure: x is in the units of its axis, y in pixels from the top.
 
     Without matplotlib's axes, which would take most of the time that a figure takes.

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.report import text
-from pytest_sdspeed.report.plots.drawing import Drawing
+from pytest_sdspeed.report.plots.drawing import Chart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,7 @@ def forest(results: Sequence[Result], name: str, title: str) -> str | None:
     )
     if not compared:
         return None
-    drawing = Drawing(
+    drawing = Chart(
         ROW * len(compared) + 4,
         *_reach(compared),
         "speed-up (baseline latency over the setup's)",
@@ -61,7 +61,7 @@ def _reach(results: Sequence[Result]) -> tuple[float, float]:
     return min(finite) - margin, max(finite) + margin
 
 
-def _marks(drawing: Drawing, results: Sequence[Result]) -> None:
+def _marks(drawing: Chart, results: Sequence[Result]) -> None:
     rows = [(ROW * number + 31, result) for number, result in enumerate(results)]
     first, last = drawing.low, drawing.high
     drawing.lines([((first, y), (last, y)) for y, _ in rows], "hairline")

@@ -13,7 +13,7 @@ from pytest_sdspeed.report.plots.drawing import round_values
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_sdspeed.report.plots.drawing import Drawing
+    from pytest_sdspeed.report.plots.drawing import Chart
 
 STRIP = 100
 """Pixels a strip takes: a line for its name, a line that changes may be named in, then the band
@@ -81,7 +81,7 @@ class _Band(NamedTuple):
 
 
 def draw(
-    drawing: Drawing,
+    drawing: Chart,
     strip: Strip,
     top: float,
     *,
@@ -166,7 +166,7 @@ def _reach(strip: Strip, levels: Sequence[tuple[int, int, float]]) -> tuple[floa
     return low, high
 
 
-def _ground(drawing: Drawing, band: _Band, runs: int) -> None:
+def _ground(drawing: Chart, band: _Band, runs: int) -> None:
     """The band, and round values with their lines."""
     middle = band.top + (FIRST + LAST) / 2
     drawing.lines([((-0.5, middle), (runs - 0.5, middle))], "wash", LAST - FIRST, order=-3)
@@ -180,7 +180,7 @@ def _ground(drawing: Drawing, band: _Band, runs: int) -> None:
 
 
 def _spikes(
-    drawing: Drawing, band: _Band, spikes: Sequence[tuple[int, float]], pixels: float
+    drawing: Chart, band: _Band, spikes: Sequence[tuple[int, float]], pixels: float
 ) -> None:
     written = -math.inf
     for x, value in spikes:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.model import CONTROL
 from pytest_sdspeed.report import text
-from pytest_sdspeed.report.plots.drawing import MARKERS, Drawing
+from pytest_sdspeed.report.plots.drawing import MARKERS, Chart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -69,7 +69,7 @@ def timeline(results: Sequence[Result], name: str, title: str) -> Timeline | Non
     arms = [_arm(arm, pairs, starts if timed else ()) for arm, (pairs, starts) in slots.items()]
     scale = _scale([abs(value) for arm in arms for value in arm.deviations])
     axis = "seconds into the timed part" if timed else "block"
-    drawing = Drawing(STRIP * len(arms) + 4, *_reach(arms), axis)
+    drawing = Chart(STRIP * len(arms) + 4, *_reach(arms), axis)
     _ground(drawing, len(arms), _boundaries(slots.values(), timed=timed))
     for number, arm in enumerate(arms):
         _strip(drawing, STRIP * number, arm, scale, number)
@@ -129,7 +129,7 @@ def _boundaries(slots: Iterable[tuple[Pairs, Pairs]], *, timed: bool) -> list[fl
     return list(found.values()) if len(found) <= _MOST_BOUNDARIES else []
 
 
-def _ground(drawing: Drawing, arms: int, boundaries: list[float]) -> None:
+def _ground(drawing: Chart, arms: int, boundaries: list[float]) -> None:
     """What the marks stand on: a band and a median line for each arm, and where blocks begin."""
     across = [
         ((drawing.low, y), (drawing.high, y))
@@ -140,7 +140,7 @@ def _ground(drawing: Drawing, arms: int, boundaries: list[float]) -> None:
     drawing.lines(across, "muted", 0.8)
 
 
-def _strip(drawing: Drawing, top: float, arm: _Arm, scale: float, number: int) -> None:
+def _strip(drawing: Chart, top: float, arm: _Arm, scale: float, number: int) -> None:
     middle, ink = top + _MIDDLE, f"arm-{number % len(MARKERS)}"
     label = f"{arm.name} (baseline again)" if arm.name == CONTROL else arm.name
     drawing.label(top + 12, label, text.latency(arm.median_s))
@@ -154,7 +154,7 @@ def _strip(drawing: Drawing, top: float, arm: _Arm, scale: float, number: int) -
             _spike(drawing, place, middle - math.copysign(_HALF - _INWARD, value), value, ink)
 
 
-def _spike(drawing: Drawing, place: float, y: float, value: float, ink: str) -> None:
+def _spike(drawing: Chart, place: float, y: float, value: float, ink: str) -> None:
     drawing.marks([(place, y)], "^" if value > 0 else "v", ink, 6)
     # Its figure stands where there is more room.
     side = -1 if place > (drawing.low + drawing.high) / 2 else 1

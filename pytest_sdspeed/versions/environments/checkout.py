@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.versions.environments import git
-from pytest_sdspeed.versions.environments.environment import Side, mistake, search_path
+from pytest_sdspeed.versions.environments.environment import Environment, make_mistake, search_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ _NO_CONTENT = {"setup", "noxfile"}
 """Modules at the top of checkouts that nobody imports."""
 
 
-def checkout_side(spec: str, folder: Path, own: OwnTests) -> Side:
+def open_checkout(spec: str, folder: Path, own: OwnTests) -> Environment:
     """A folder's packages and modules in the place of those in hand. What they need compiled must be compiled there already.
 
     Args:
@@ -32,13 +32,13 @@ def checkout_side(spec: str, folder: Path, own: OwnTests) -> Side:
         UsageMistakeError: there is nothing to import in it, or only what the tests in hand hide.
     """
     if (folder / "__init__.py").is_file():
-        raise mistake(
+        raise make_mistake(
             spec,
             "is a package, not a checkout; valid: the folder that holds it,"
             f" {folder.resolve().parent}",
         )
     state = git.state(folder)
-    return Side(
+    return Environment(
         label=f"{spec} (at {state})" if state else spec,
         python=sys.executable,
         roots=_roots(spec, [folder.resolve()], own),
@@ -48,9 +48,9 @@ def checkout_side(spec: str, folder: Path, own: OwnTests) -> Side:
 
 
 @contextmanager
-def commit_side(
+def open_commit(
     spec: str, top: Path, commit: str, *, root: Path, cache: Path | None, own: OwnTests
-) -> Iterator[Side]:
+) -> Iterator[Environment]:
     """A commit of the checkout in hand, in a worktree that is gone at the end; its submodules are not initialized.
 
     Entries of sys.path in the checkout in hand that the commit has too are taken from it, except
@@ -75,7 +75,7 @@ def commit_side(
         }
         theirs = {entry: str(there) for entry, there in moved.items() if there is not None}
         roots = _roots(spec, list(dict.fromkeys((folder / root.relative_to(top), folder))), own)
-        yield Side(
+        yield Environment(
             label=short if commit.startswith(spec) else f"{spec} ({short})",
             python=sys.executable,
             # An entry at the end of sys.path would lose to that of the checkout in hand, which an
@@ -99,7 +99,9 @@ def _roots(spec: str, folders: Sequence[Path], own: OwnTests) -> tuple[str, ...]
     if not found:
         hidden = sorted(set().union(*map(_offered, layouts)) & own.names)
         beside = f" beside {', '.join(hidden)}, where the tests in hand are" if hidden else ""
-        raise mistake(spec, f"holds no Python package or module{beside}: nothing would be compared")
+        raise make_mistake(
+            spec, f"holds no Python package or module{beside}: nothing would be compared"
+        )
     return found
 
 

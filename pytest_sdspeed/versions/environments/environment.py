@@ -10,7 +10,7 @@ from pytest_sdspeed.errors import UsageMistakeError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
+class Environment:
     """One side: an interpreter, and what its process must import from where.
 
     Attributes:
@@ -29,7 +29,7 @@ class Side:
     path: tuple[str, ...]
 
 
-def mistake(spec: str, problem: str) -> UsageMistakeError:
+def make_mistake(spec: str, problem: str) -> UsageMistakeError:
     """The error that says what is wrong with what the user named.
 
     Args:

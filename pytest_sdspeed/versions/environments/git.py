@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_sdspeed.versions.environments.environment import mistake
-from pytest_sdspeed.versions.environments.folders import fresh, is_leftover, leftovers, remove
+from pytest_sdspeed.versions.environments.environment import make_mistake
+from pytest_sdspeed.versions.environments.scratch import fresh, is_leftover, leftovers, remove
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,7 +107,7 @@ def worktree(spec: str, top: Path, commit: str, parent: Path | None) -> Iterator
             commit,
         )
         if done.returncode:
-            raise mistake(spec, f"git: {_last_line(done.stderr)}")
+            raise make_mistake(spec, f"git: {_last_line(done.stderr)}")
         yield folder
     finally:
         _remove(top, folder)

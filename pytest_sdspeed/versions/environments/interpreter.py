@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_sdspeed.versions.environments.environment import Side, mistake, search_path
+from pytest_sdspeed.versions.environments.environment import Environment, make_mistake, search_path
 
 if TYPE_CHECKING:
     from pytest_sdspeed.versions.environments.own_tests import OwnTests
@@ -46,7 +46,7 @@ def interpreter_in(path: Path) -> Path | None:
     )
 
 
-def interpreter_side(spec: str, python: Path, *, root: Path, own: OwnTests) -> Side:
+def open_interpreter(spec: str, python: Path, *, root: Path, own: OwnTests) -> Environment:
     """What is installed for another interpreter, and the tests in hand.
 
     Args:
@@ -64,8 +64,8 @@ def interpreter_side(spec: str, python: Path, *, root: Path, own: OwnTests) -> S
     command = os.path.abspath(python)  # noqa: PTH100
     problem = _problem(command)
     if problem:
-        raise mistake(spec, problem)
-    return Side(
+        raise make_mistake(spec, problem)
+    return Environment(
         label=command,
         python=command,
         roots=(),

@@ -15,16 +15,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_sdspeed.versions.environments.environment import Side, mistake, search_path
-from pytest_sdspeed.versions.environments.folders import (
+from pytest_sdspeed.versions.environments.environment import Environment, make_mistake, search_path
+from pytest_sdspeed.versions.environments.interpreter import interpreter_in
+from pytest_sdspeed.versions.environments.requirements import find_unmet, is_pinned
+from pytest_sdspeed.versions.environments.scratch import (
     COMPLETE,
     complete,
     fresh,
     leftovers,
     remove,
 )
-from pytest_sdspeed.versions.environments.interpreter import interpreter_in
-from pytest_sdspeed.versions.environments.requirements import is_pinned, unmet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,9 +39,9 @@ _OF_THIS_SIDE = {"PIP_CONSTRAINT", "PIP_PREFIX", "PIP_TARGET", "PIP_USER"}
 
 
 @contextmanager
-def overlay_side(
+def open_overlay(
     spec: str, named: Sequence[Requirement], *, cache: Path | None, own: OwnTests
-) -> Iterator[Side]:
+) -> Iterator[Environment]:
     """The current environment with other versions of some packages.
 
     With every one of them pinned the overlay stays in the cache, and is used again for as long as
@@ -129,17 +129,17 @@ def _install(spec: str, folder: Path, named: Sequence[Requirement]) -> None:
             folder,
         )
     else:
-        raise mistake(
+        raise make_mistake(
             spec,
             f"{sys.executable} has no pip to install it with, and there is no uv: {sys.executable}"
             " -m ensurepip",
         )
-    missing = unmet(named, str(_packages(folder)))
+    missing = find_unmet(named, str(_packages(folder)))
     if missing and pip:
         # By version: an address would be fetched a second time.
         _pip(spec, folder, *(_as_installed(folder, requirement) for requirement in named))
     elif missing:
-        raise mistake(
+        raise make_mistake(
             spec,
             f"needs {', '.join(missing)}, which pip would install and uv does not: {sys.executable}"
             " -m ensurepip",
@@ -182,11 +182,11 @@ def _run(spec: str, installer: str, command: Sequence[str], folder: Path) -> Non
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["failed without a word"]
         told = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-        raise mistake(spec, f"{installer}: {(told or lines)[-1].strip()}")
+        raise make_mistake(spec, f"{installer}: {(told or lines)[-1].strip()}")
 
 
-def _side(folder: Path, named: Sequence[Requirement], own: OwnTests) -> Side:
-    return Side(
+def _side(folder: Path, named: Sequence[Requirement], own: OwnTests) -> Environment:
+    return Environment(
         label=", ".join(
             f"{requirement.name} {_version(folder, requirement)}" for requirement in named
         ),

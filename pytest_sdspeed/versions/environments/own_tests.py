@@ -30,7 +30,7 @@ class OwnTests:
         return folder in self.bases or any(folder.is_relative_to(held) for held in self.folders)
 
 
-def own_tests(tests: Iterable[Path], root: Path) -> OwnTests:
+def find_own_tests(tests: Iterable[Path], root: Path) -> OwnTests:
     """The names and folders of tests.
 
     A file in a package is imported by the package's topmost name, any other by its own, and both

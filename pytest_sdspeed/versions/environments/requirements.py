@@ -19,7 +19,7 @@ _BETWEEN = re.compile(r",(?=\s*[A-Za-z0-9])(?![^\[\]]*\])")
 _HASHED = re.compile(r"#(.*&)?(sha256|sha384|sha512)=|@[0-9a-f]{40}(#|$)")
 
 
-def parsed(spec: str) -> list[Requirement]:
+def parse_requirements(spec: str) -> list[Requirement]:
     """The requirements in a word such as ``diffusers>=0.40,<0.42,transformers==5.20``.
 
     Raises:
@@ -42,7 +42,7 @@ def is_pinned(requirement: Requirement) -> bool:
     )
 
 
-def found(name: str, path: list[str] | None = None) -> Distribution | None:
+def find_distribution(name: str, path: list[str] | None = None) -> Distribution | None:
     """An installed distribution, or None. The first on the path counts, as it does for an import.
 
     Args:
@@ -53,7 +53,7 @@ def found(name: str, path: list[str] | None = None) -> Distribution | None:
     return next(iter(there), None)
 
 
-def unmet(named: Sequence[Requirement], overlay: str) -> list[str]:
+def find_unmet(named: Sequence[Requirement], overlay: str) -> list[str]:
     """What the distributions of an overlay require and neither it nor the environment below has.
 
     Args:
@@ -67,7 +67,7 @@ def unmet(named: Sequence[Requirement], overlay: str) -> list[str]:
         str(need)
         for distribution in distributions(path=[overlay])
         for need in _needs(distribution, extras.get(canonicalize_name(distribution.name), set()))
-        if (have := found(need.name, [overlay]) or found(need.name)) is None
+        if (have := find_distribution(need.name, [overlay]) or find_distribution(need.name)) is None
         or not need.specifier.contains(have.version, prereleases=True)
     ]
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.versions.environments import git
-from pytest_sdspeed.versions.environments.checkout import checkout_side, commit_side
-from pytest_sdspeed.versions.environments.environment import Side, mistake, search_path
-from pytest_sdspeed.versions.environments.interpreter import interpreter_in, interpreter_side
-from pytest_sdspeed.versions.environments.overlay import overlay_side
-from pytest_sdspeed.versions.environments.own_tests import own_tests
-from pytest_sdspeed.versions.environments.requirements import found, parsed
+from pytest_sdspeed.versions.environments.checkout import open_checkout, open_commit
+from pytest_sdspeed.versions.environments.environment import Environment, make_mistake, search_path
+from pytest_sdspeed.versions.environments.interpreter import interpreter_in, open_interpreter
+from pytest_sdspeed.versions.environments.overlay import open_overlay
+from pytest_sdspeed.versions.environments.own_tests import find_own_tests
+from pytest_sdspeed.versions.environments.requirements import find_distribution, parse_requirements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def opened(spec: str, *, root: Path, cache: Path | None, tests: Sequence[Path]) -> Iterator[Side]:
+def open_environment(
+    spec: str, *, root: Path, cache: Path | None, tests: Sequence[Path]
+) -> Iterator[Environment]:
     """The side that a user named, for as long as the block takes: worktrees and temporary folders are gone after it.
 
     Args:
@@ -45,13 +47,13 @@ def opened(spec: str, *, root: Path, cache: Path | None, tests: Sequence[Path]) 
     root = root.resolve()
     with ExitStack() as stack:
         try:
-            side = stack.enter_context(_side(spec, root, cache, own_tests(tests, root)))
+            side = stack.enter_context(_side(spec, root, cache, find_own_tests(tests, root)))
         except OSError as error:
-            raise mistake(spec, str(error)) from error
+            raise make_mistake(spec, str(error)) from error
         yield side
 
 
-def in_hand(*, root: Path) -> Side:
+def current_environment(*, root: Path) -> Environment:
     """This process's own side.
 
     Args:
@@ -60,9 +62,9 @@ def in_hand(*, root: Path) -> Side:
     """
     state = git.state(root)
     if not state:
-        diffusers = found("diffusers")
+        diffusers = find_distribution("diffusers")
         state = f"diffusers {diffusers.version}" if diffusers else ""
-    return Side(
+    return Environment(
         label=f"in hand ({state})" if state else "in hand",
         python=sys.executable,
         roots=(),
@@ -71,22 +73,24 @@ def in_hand(*, root: Path) -> Side:
     )
 
 
-def _side(spec: str, root: Path, cache: Path | None, own: OwnTests) -> AbstractContextManager[Side]:
+def _side(
+    spec: str, root: Path, cache: Path | None, own: OwnTests
+) -> AbstractContextManager[Environment]:
     if not spec.strip():
-        raise mistake(
+        raise make_mistake(
             spec, "valid: a path to an interpreter or a checkout, a git reference, or requirements"
         )
     path = os.path.expanduser(spec)  # noqa: PTH111 - pathlib's raises for a user that there is not
     if os.path.exists(path):  # noqa: PTH110 - pathlib's raises for a name that is too long
         python = interpreter_in(Path(path))
         if python is None:
-            return nullcontext(checkout_side(spec, Path(path), own))
-        return nullcontext(interpreter_side(spec, python, root=root, own=own))
+            return nullcontext(open_checkout(spec, Path(path), own))
+        return nullcontext(open_interpreter(spec, python, root=root, own=own))
     top, without = git.repository(root)
     commit = git.commit_of(top, spec) if top else None
     if top and commit:
-        return commit_side(spec, top, commit, root=root, cache=cache, own=own)
-    return overlay_side(spec, _requirements(spec, top, without), cache=cache, own=own)
+        return open_commit(spec, top, commit, root=root, cache=cache, own=own)
+    return open_overlay(spec, _requirements(spec, top, without), cache=cache, own=own)
 
 
 def _requirements(spec: str, top: Path | None, without: str) -> list[Requirement]:
@@ -96,12 +100,17 @@ def _requirements(spec: str, top: Path | None, without: str) -> list[Requirement
         UsageMistakeError: one is none, or of a distribution that is not installed.
     """
     try:
-        named = parsed(spec)
+        named = parse_requirements(spec)
     except ValueError as error:
         problem = f"no requirement ({str(error).splitlines()[0]})"
     else:
         unknown = next(
-            (requirement.name for requirement in named if found(requirement.name) is None), None
+            (
+                requirement.name
+                for requirement in named
+                if find_distribution(requirement.name) is None
+            ),
+            None,
         )
         if unknown is None:
             return named
@@ -109,4 +118,4 @@ def _requirements(spec: str, top: Path | None, without: str) -> list[Requirement
     names = (distribution.name for distribution in distributions())
     close = get_close_matches(spec, [*(git.references(top) if top else ()), *filter(None, names)])
     hint = f"; close: {', '.join(dict.fromkeys(close))}" if close else ""
-    raise mistake(spec, f"no path, {without}, and {problem}{hint}")
+    raise make_mistake(spec, f"no path, {without}, and {problem}{hint}")

@@ -9,7 +9,7 @@ _TAG = "@sdspeed:"
 _PROBLEM = "@sdspeed-problem:"
 
 
-class Tag(NamedTuple):
+class Group(NamedTuple):
     """The row that a gated test asks for: all "" where it brings a campaign of its own."""
 
     table: str = ""
@@ -22,23 +22,23 @@ class Tag(NamedTuple):
         return (self.table, self.baseline) if self.setup else None
 
 
-def tagged(test: str, tag: Tag) -> str:
+def add_group(test: str, tag: Group) -> str:
     """A test's id with its tag."""
     return test + _TAG + ":".join(quote(part, safe="") for part in tag)
 
 
-def with_problem(test: str, problem: str) -> str:
+def add_problem(test: str, problem: str) -> str:
     """A test's id with what is wrong with the run."""
     return test + _PROBLEM + quote(problem, safe="")
 
 
-def read(tagged_id: str) -> tuple[str, Tag | None]:
+def read_group(tagged_id: str) -> tuple[str, Group | None]:
     """A test's own id, and its tag where it has one."""
     test, mark, rest = tagged_id.rpartition(_TAG)
-    return (test, Tag(*map(unquote, rest.split(":")))) if mark else (tagged_id, None)
+    return (test, Group(*map(unquote, rest.split(":")))) if mark else (tagged_id, None)
 
 
-def problem_of(tagged_id: str) -> str | None:
+def read_problem(tagged_id: str) -> str | None:
     """What is wrong with the run, where this id tells."""
     _, mark, rest = tagged_id.rpartition(_PROBLEM)
     return unquote(rest) if mark else None

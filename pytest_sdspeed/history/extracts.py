@@ -9,7 +9,7 @@ from pytest_sdspeed.model import HistoryRun, Verdict
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Kind = Literal["damaged", "unfinished", "schema", "record", "copy"]
+Fault = Literal["damaged", "unfinished", "schema", "record", "copy"]
 """What may be wrong with a file: it is no stored run, it was never finished, its records are of another schema, or no records; it differs
 from another copy of its run."""
 
@@ -68,7 +68,7 @@ class FileFacts(NamedTuple):
 
     run: RunFacts | None
     results: tuple[tuple[Series, str | None, ResultFacts], ...] = ()
-    wrong: tuple[tuple[Kind, str], ...] = ()
+    wrong: tuple[tuple[Fault, str], ...] = ()
     foreign: int = 0
 
 

@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_sdspeed.model import Spread
-    from pytest_sdspeed.tables.schema import Place
+    from pytest_sdspeed.tables.schema import TomlPath
 
 # Relative; covers the rounding of a quotient of two floats that were written with all their digits.
 _ROUNDING = Decimal("1e-12")
 
 
-def link(place: Place, rows: Sequence[dict[str, Any]]) -> dict[str, int]:
+def link(place: TomlPath, rows: Sequence[dict[str, Any]]) -> dict[str, int]:
     """Check how rows refer to each other, and fill in the ``baseline`` of those that name none.
 
     Args:
@@ -69,7 +69,7 @@ def link(place: Place, rows: Sequence[dict[str, Any]]) -> dict[str, int]:
     return baselines
 
 
-def _check_names(place: Place, rows: Sequence[Mapping[str, Any]]) -> None:
+def _check_names(place: TomlPath, rows: Sequence[Mapping[str, Any]]) -> None:
     first: dict[str, int] = {}
     for index, row in enumerate(rows):
         setup = row["setup"]
@@ -116,7 +116,7 @@ def _no_baseline(
 
 
 def speedup_of(
-    place: Place, row: Mapping[str, Any], baseline: Mapping[str, Any], *, measured: bool
+    place: TomlPath, row: Mapping[str, Any], baseline: Mapping[str, Any], *, measured: bool
 ) -> float:
     """The documented speed-up of a row, computed where only latencies are given.
 
@@ -155,7 +155,9 @@ def speedup_of(
     return float(speedup)
 
 
-def check_spread(place: Place, row: Mapping[str, Any], speedup: float, *, measured: bool) -> None:
+def check_spread(
+    place: TomlPath, row: Mapping[str, Any], speedup: float, *, measured: bool
+) -> None:
     """Check a row's spread against its speed-up.
 
     Args:
@@ -193,7 +195,7 @@ def _slack(row: Mapping[str, Any], *, measured: bool) -> Decimal:
 
 
 def _check_speedup(
-    key: Place, speedup: Decimal, baseline: Decimal, latency: Decimal, slack: Decimal
+    key: TomlPath, speedup: Decimal, baseline: Decimal, latency: Decimal, slack: Decimal
 ) -> None:
     """Compare intervals: each figure stands for everything that rounds to it as it was written."""
     half_baseline, half_latency, half_speedup = map(_half_unit, (baseline, latency, speedup))

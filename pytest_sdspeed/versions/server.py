@@ -9,14 +9,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.device.cuda import synchronize
-from pytest_sdspeed.errors import SdSpeedError, explained
+from pytest_sdspeed.errors import SdSpeedError, explain
 from pytest_sdspeed.model import Case
-from pytest_sdspeed.run.targets import Contestant, contestants
+from pytest_sdspeed.run.targets import Target, targets_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_sdspeed.measure.facts import Arm
+    from pytest_sdspeed.measure.campaign_data import Arm
     from pytest_sdspeed.run.session import Session
 
 
@@ -24,7 +24,7 @@ _SETTLED_DRAWS = 2
 """Warm-up draws so often at least: what exists then stays."""
 
 
-class Desk:
+class WorkerServer:
     """Answers requests about setups and callables.
 
     They are named by tuples: ``("setup", table, name)``, or ``("call", "module:name")``.
@@ -47,7 +47,7 @@ class Desk:
         except SdSpeedError as error:
             return "error", (type(error).__name__, str(error))
         except Exception as error:  # noqa: BLE001 - whatever a setup or an import raises, the worker goes on
-            told = explained(str(arguments[0][-1]) if arguments else command, error)
+            told = explain(str(arguments[0][-1]) if arguments else command, error)
             return "error", (type(told).__name__, str(told))
 
     def on_check(self, named: tuple[str, ...]) -> None:
@@ -133,9 +133,11 @@ class Desk:
         setup = self._contestant(named).setup
         if setup is None:
             return {}
-        from pytest_sdspeed.pipelines.profiling import stages_s
+        from pytest_sdspeed.pipelines.profiling import time_stages
 
-        found = stages_s(setup.pipeline, lambda: setup.generate(seed), kind=self._run.machine.kind)
+        found = time_stages(
+            setup.pipeline, lambda: setup.generate(seed), kind=self._run.machine.kind
+        )
         gc.collect()
         return dict(found)
 
@@ -172,9 +174,9 @@ class Desk:
             self._arms[named] = self._contestant(named).arm(None)
         return self._arms[named]
 
-    def _contestant(self, named: tuple[str, ...]) -> Contestant:
+    def _contestant(self, named: tuple[str, ...]) -> Target:
         if named[0] == "call":
-            return contestants(named[1], None)[0]
+            return targets_of(named[1], None)[0]
         choice = self._run.catalog.choose(named[1], named[2], "")
         setup = self._run.setup(choice)
-        return Contestant(setup.name, setup, None)
+        return Target(setup.name, setup, None)

@@ -134,7 +134,7 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignRecord:
+class CampaignData:
     """Everything a campaign found.
 
     Attributes:

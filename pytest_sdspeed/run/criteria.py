@@ -9,15 +9,15 @@ from pytest_sdspeed.errors import UsageMistakeError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_sdspeed.measure.facts import CampaignRecord
+    from pytest_sdspeed.measure.campaign_data import CampaignData
     from pytest_sdspeed.model import ImageGate, Machine, Recipe
     from pytest_sdspeed.pipelines.clip import ClipScorer
-    from pytest_sdspeed.run.settings import Expectation, Options
-    from pytest_sdspeed.run.targets import Contestant
-    from pytest_sdspeed.setups.catalog import Choice
+    from pytest_sdspeed.run.settings import MarkerOptions, Options
+    from pytest_sdspeed.run.targets import Target
+    from pytest_sdspeed.setups.catalog import ResolvedSetup
 
 
-class Expected(NamedTuple):
+class Criteria(NamedTuple):
     """What a candidate is held to: ratio, fraction that may be missing, pictures, memory, and the device and recorded table of the ratio."""
 
     speedup: float
@@ -33,9 +33,9 @@ class Expected(NamedTuple):
         return self.speedup * (1 - self.tolerance)
 
 
-def expected_of(
-    name: str, choice: Choice | None, expectation: Expectation, options: Options
-) -> Expected:
+def find_criteria(
+    name: str, choice: ResolvedSetup | None, expectation: MarkerOptions, options: Options
+) -> Criteria:
     """What holds for a candidate: the marker before the table.
 
     Args:
@@ -59,7 +59,7 @@ def expected_of(
         random = choice is not None and weights_of(choice.recipe, options) == "random"
         image = (row.image_random if random else None) or row.image
     table = choice.table if choice and row and expectation.speedup is None else None
-    return Expected(
+    return Criteria(
         expectation.speedup or (row.speedup if row else 1.0),
         tolerance,
         image,
@@ -69,14 +69,14 @@ def expected_of(
     )
 
 
-class Judged(NamedTuple):
+class RowCase(NamedTuple):
     """Everything a verdict is made of; ``same_weights`` where both sides have the same weights, whatever the candidate's stack does."""
 
-    record: CampaignRecord
-    candidate: Contestant
-    base: Contestant
-    choice: Choice | None
-    expected: Expected
+    record: CampaignData
+    candidate: Target
+    base: Target
+    choice: ResolvedSetup | None
+    expected: Criteria
     machine: Machine
     options: Options
     clip: Callable[[], ClipScorer]

@@ -12,15 +12,15 @@ from pytest_sdspeed.errors import StoredRunError
 from pytest_sdspeed.history.places import Folder
 from pytest_sdspeed.store import pictures
 from pytest_sdspeed.store.benchmark import EXTRA
-from pytest_sdspeed.store.files import decoded, section
-from pytest_sdspeed.store.records import result_of
+from pytest_sdspeed.store.files import decode, section
+from pytest_sdspeed.store.records import from_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from pytest_sdspeed.history.merging import Kept
-    from pytest_sdspeed.history.places import Place
+    from pytest_sdspeed.history.merging import RunFile
+    from pytest_sdspeed.history.places import Storage
     from pytest_sdspeed.model import Result
 
 _DATE = re.compile(rb'"datetime": "([^"]+)"')
@@ -81,7 +81,7 @@ def read_run(path: Path) -> StoredRun:
     return _read(Folder(path.parent), str(path), str(path))
 
 
-def latest_run(files: Sequence[Kept]) -> tuple[StoredRun, tuple[str, ...]]:
+def latest_run(files: Sequence[RunFile]) -> tuple[StoredRun, tuple[str, ...]]:
     """The newest run that can be read, with its pictures, and what is wrong with newer ones.
 
     Args:
@@ -102,7 +102,7 @@ def latest_run(files: Sequence[Kept]) -> tuple[StoredRun, tuple[str, ...]]:
     raise StoredRunError("\n".join(["no stored run of this plugin", *problems]))
 
 
-def _read(place: Place, where: str, name: str) -> StoredRun:
+def _read(place: Storage, where: str, name: str) -> StoredRun:
     """A stored run.
 
     Args:
@@ -114,17 +114,17 @@ def _read(place: Place, where: str, name: str) -> StoredRun:
     if isinstance(content, OSError):
         raise StoredRunError(f"{name}: {content}")
     try:
-        stored, extras = decoded(content)
+        stored, extras = decode(content)
     except StoredRunError as error:
         raise StoredRunError(f"{name}: {error}") from None
     results, passed_over = [], []
-    with place.pictures(where, pictures.named(stored)) as folder:
+    with place.pictures(where, pictures.picture_paths(stored)) as folder:
         for test, extra in extras:
             try:
                 if extra is None:
                     passed_over.append(f"{test}: not a benchmark of this plugin")
                 else:
-                    results.append(result_of(extra, folder))
+                    results.append(from_json(extra, folder))
             except StoredRunError as error:
                 passed_over.append(f"{test}: {error}")
     if not results:
@@ -152,7 +152,7 @@ def clean(folder: Path, keep: int) -> tuple[int, int]:
     kept, spared, runs = set(), set(), 0
     for path in reversed(run_files(folder)):
         try:
-            named = set(pictures.named(json.loads(path.read_text(encoding="utf-8"))))
+            named = set(pictures.picture_paths(json.loads(path.read_text(encoding="utf-8"))))
         except (OSError, ValueError):
             spared.add(path.parent)
             continue

@@ -38,7 +38,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PastShown:
+class HistoryShown:
     """A history's part of the page.
 
     Attributes:
@@ -65,13 +65,13 @@ class PastShown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PastGroup:
+class HistoryGroup:
     """Histories of one table, baseline and device that this run did not measure."""
 
     anchor: str
     name: str
     device: str
-    past: Sequence[PastShown]
+    past: Sequence[HistoryShown]
 
 
 def of_campaigns(
@@ -91,7 +91,7 @@ def of_campaigns(
 
 def elsewhere(
     campaigns: Sequence[Sequence[Result]], histories: Sequence[History]
-) -> list[PastGroup]:
+) -> list[HistoryGroup]:
     """The histories of no campaign, by table, baseline and device."""
     measured = {_key(results[0]) for results in campaigns}
     found: dict[Key, list[History]] = {}
@@ -99,7 +99,7 @@ def elsewhere(
         if _key(history) not in measured:
             found.setdefault(_key(history), []).append(history)
     return [
-        PastGroup(
+        HistoryGroup(
             anchor=anchor,
             name=text.name(group),
             device=group[0].device,
@@ -115,7 +115,9 @@ def _key(of: Result | History) -> Key:
     return of.table, of.baseline, of.device
 
 
-def shown(histories: Sequence[History], results: Sequence[Result], anchor: str) -> list[PastShown]:
+def shown(
+    histories: Sequence[History], results: Sequence[Result], anchor: str
+) -> list[HistoryShown]:
     """Histories of one table, baseline and device, the baseline's first.
 
     Args:
@@ -138,7 +140,7 @@ def shown(histories: Sequence[History], results: Sequence[Result], anchor: str) 
     ]
 
 
-def _shown(history: History, anchor: str, floor: float, recipe: str) -> PastShown:
+def _shown(history: History, anchor: str, floor: float, recipe: str) -> HistoryShown:
     drawn = max(len(history.runs) - MOST_RUNS, 0)
     every = [*version_marks(history.runs), *host_marks(history.runs)]
     recent = [mark for mark in every if mark.place > drawn]
@@ -149,7 +151,7 @@ def _shown(history: History, anchor: str, floor: float, recipe: str) -> PastShow
         (mark for mark in recent if mark.host not in crowded), key=lambda mark: mark.place
     )
     title = f"{history.setup} of {text.name([history])} on {history.device}, run by run"
-    return PastShown(
+    return HistoryShown(
         anchor=anchor,
         history=history,
         label=words.label(history),

@@ -6,19 +6,19 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pytest_sdspeed.history.series import histories, history_run, series_of
-from pytest_sdspeed.judge.changes.causes import judged_among
+from pytest_sdspeed.history.series import history_run, load_histories, series_of
+from pytest_sdspeed.judge.changes.causes import judge_history_among
 from pytest_sdspeed.model import History
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from pytest_sdspeed.history.facts import Series
+    from pytest_sdspeed.history.extracts import Series
     from pytest_sdspeed.model import HistoryRun, Result
 
 
-class Past:
+class HistoryLookup:
     """Stored runs, read when a result is first asked about.
 
     Args:
@@ -35,7 +35,7 @@ class Past:
 
     @cached_property
     def _stored(self) -> dict[tuple[Any, ...], History]:
-        found, self.problems = histories(self._folder)
+        found, self.problems = load_histories(self._folder)
         return {
             (
                 history.table,
@@ -70,7 +70,7 @@ class Past:
             )
             for name, (speedup, latency_s) in others.items()
         ]
-        return judged_among(self._continued(series, run), beside)
+        return judge_history_among(self._continued(series, run), beside)
 
     def _continued(self, series: Series, run: HistoryRun) -> History:
         earlier = self._stored[series].runs if series in self._stored else ()

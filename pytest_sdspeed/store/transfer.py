@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_sdspeed.store import pictures
 from pytest_sdspeed.store.benchmark import EXTRA, ReplayClock, play
-from pytest_sdspeed.store.records import result_of
+from pytest_sdspeed.store.records import from_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +33,7 @@ class Received(NamedTuple):
     result: Result
 
 
-def packed(result: Result, item: Any, fullname: str) -> dict[str, Any]:
+def pack(result: Result, item: Any, fullname: str) -> dict[str, Any]:
     """A result and its test as strict builtins: the test as JSON, in which any text can be sent, and pictures in base64.
 
     A parameter or extra info that JSON cannot hold is kept as its ``repr``.
@@ -57,7 +57,7 @@ def packed(result: Result, item: Any, fullname: str) -> dict[str, Any]:
     # report log takes those.
     return {
         "test": safe_dumps(test),
-        "exhibits": json.loads(safe_dumps([pictures.packed(one) for one in result.exhibits])),
+        "exhibits": json.loads(safe_dumps([pictures.pack(one) for one in result.exhibits])),
     }
 
 
@@ -75,8 +75,8 @@ def _writable(values: Mapping[Any, Any]) -> dict[str, Any]:
     return found
 
 
-def received(sent: Mapping[str, Any], spool: Spool) -> Received:
-    """What ``packed`` made, unpacked.
+def unpack(sent: Mapping[str, Any], spool: Spool) -> Received:
+    """What ``pack`` made, unpacked.
 
     Args:
         sent: what arrived.
@@ -87,10 +87,10 @@ def received(sent: Mapping[str, Any], spool: Spool) -> Received:
     """
     test = json.loads(sent["test"])
     stored = test["extra_info"][EXTRA]
-    result = result_of({**stored, "pictures": ()}, Path())
+    result = from_json({**stored, "pictures": ()}, Path())
     return Received(
         test,
-        replace(result, exhibits=tuple(pictures.unpacked(one, spool) for one in sent["exhibits"])),
+        replace(result, exhibits=tuple(pictures.unpack(one, spool) for one in sent["exhibits"])),
     )
 
 
