@@ -152,7 +152,7 @@ def held():
 
 def leaked():
     try:
-        with guarded("setup 'planted'"):
+        with guard("setup 'planted'"):
             torch.backends.cuda.matmul.fp32_precision = "tf32"
     except LeakedFlagError as error:
         return str(error)
@@ -163,7 +163,7 @@ torch.set_float32_matmul_precision("highest")
 print(leaked())
 print(torch.backends.cuda.matmul.allow_tf32)
 torch.backends.cuda.matmul.fp32_precision = "tf32"
-with guarded("setup 'later'"):
+with guard("setup 'later'"):
     pass
 print(held())
 """
