@@ -13,6 +13,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 _FENCE = re.compile(r"^```(\w*)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _SNIPPET = re.compile(r'^--8<-- "([^"]+)"$', re.MULTILINE)
 _HEADING = re.compile(r"^#{1,6} (.+?)(?: \{ #([\w-]+) \})?$", re.MULTILINE)
@@ -97,9 +98,9 @@ class Block:
 
 @cache
 def blocks():
-    """Every block of the README and the pages."""
+    """Every block of the README, the guide for contributors and the pages."""
     found = []
-    for file in (README, *sources()):
+    for file in (README, CONTRIBUTING, *sources()):
         for language, rest, text in _FENCE.findall(file.read_text(encoding="utf-8")):
             title = re.search(r'title="([^"]+)"', rest)
             found.append(Block(file.relative_to(ROOT).as_posix(), language, title[1] if title else "", text))

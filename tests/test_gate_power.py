@@ -6,6 +6,7 @@ import csv
 import functools
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from pytest_sdspeed.measure.facts import Arm, Limits
 from pytest_sdspeed.model import CONTROL
 
 TRIALS = 6000
+RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 
 
 @functools.cache
@@ -231,7 +233,8 @@ def test_every_figure_stands_in_its_own_column():
     ):
         assert line in said.splitlines()
     noises = ("iid, CV 0.3%", "iid, CV 1.0%", "iid, CV 3.0%", "noise-own")
-    short = report.short([line for noise in noises for study in ("gate", "peers") for line in made(study, noise)])
+    found = report.snippets([line for noise in noises for study in ("gate", "peers") for line in made(study, noise)])
+    short = "".join(found.values())
     assert [short.count(f"| {noise} |") for noise in noises] == [0, 1, 2, 2]
 
 
@@ -284,11 +287,10 @@ def test_a_missing_trace_is_refused_by_name(tmp_path, monkeypatch):
 
 def test_the_command_writes_what_it_found(tmp_path, trace, monkeypatch, capsys):
     monkeypatch.setattr(gate_power, "QUICK", (40, 3))
-    page = tmp_path / "page.md"
-    page.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    docs = tmp_path / "docs" / "figures"
     own = trace(np.random.default_rng(0).lognormal(0, 0.01, 200))
     monkeypatch.setattr(
-        sys, "argv", ["gate_power.py", "--quick", "--traces", str(own), "--output", str(tmp_path / "out"), "--page", str(page)]
+        sys, "argv", ["gate_power.py", "--quick", "--traces", str(own), "--output", str(tmp_path / "out"), "--docs", str(docs)]
     )
     gate_power.main()
     lines = list(csv.DictReader((tmp_path / "out/gate_power.csv").read_text().splitlines()))
@@ -305,14 +307,41 @@ def test_the_command_writes_what_it_found(tmp_path, trace, monkeypatch, capsys):
         "### Peers, at equal generations",
     ):
         assert title in table
-    written = page.read_text()
-    assert "old" not in written
-    assert written.startswith("before\n")
-    assert written.endswith("after\n")
-    assert "| mixed, CV 3.0% |" in written
     assert "pytest-sdspeed" in (tmp_path / "out/gate_power.svg").read_text()
+    written = {file.name: file.read_text() for file in docs.iterdir()}
+    assert sorted(written) == ["gate-peers.md", "gate.md"]
+    for name, title in (("gate.md", "### The gate\n\n"), ("gate-peers.md", "### Peers, at equal generations\n\n")):
+        header, _, *rows = written[name].splitlines()
+        assert header == table.partition(title)[2].splitlines()[0]
+        assert set(rows) <= set(table.splitlines())
+        assert written[name].endswith(" |\n")
+    assert "| mixed, CV 3.0% |" in written["gate.md"]
 
 
-def test_a_page_without_markers_is_refused():
-    with pytest.raises(ValueError, match="gate_power"):
-        report.into("a page", "tables")
+def test_the_documented_tables_are_those_of_the_stored_lines():
+    """The last full run: its lines in CSV give the snippets, whose rows stand in its tables."""
+    with (RESULTS / "2026-11-23-gate-power.csv").open(encoding="utf-8") as file:
+        lines = [stored_line(row) for row in csv.DictReader(file)]
+    report_of_the_run = (RESULTS / "2026-11-23-gate-power.md").read_text(encoding="utf-8").splitlines()
+    found = report.snippets(lines)
+    assert {name: len(text.splitlines()) for name, text in found.items()} == {"gate.md": 21, "gate-peers.md": 44}
+    for text in found.values():
+        assert set(text.splitlines()) <= set(report_of_the_run)
+
+
+def stored_line(row):
+    """A line of the studies from a line of their CSV file."""
+    texts = ("study", "rule", "noise")
+    whole = ("rows", "trials")
+    return studies.Line(
+        **{name: cell if name in texts else int(cell) if name in whole else float(cell) if cell else None for name, cell in row.items()}
+    )
+
+
+def test_a_file_in_the_place_of_the_documentation_is_refused_before_any_study(tmp_path, monkeypatch, capsys):
+    (tmp_path / "docs").write_text("")
+    monkeypatch.setattr(sys, "argv", ["gate_power.py", "--docs", str(tmp_path / "docs")])
+    with pytest.raises(SystemExit) as stopped:
+        gate_power.main()
+    assert stopped.value.code == 2
+    assert "docs is not a folder" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from pathlib import Path
 
 import history_replay
 import numpy as np
@@ -13,6 +14,8 @@ from history.rules import Alarm
 HEADER = "timestamp_utc,commit,case,framework,latency_s\n"
 RULES = {rule.name: rule for rule in (*rules.OWN, *peers.PEERS)}
 PACKAGES = {"asv": "asv", "PELT": "ruptures", "otava": "otava.analysis"}
+RESULT = Path(__file__).parents[1] / "benchmarks" / "results" / "2026-11-23-history.md"
+"""The last full run, with every table."""
 
 
 @pytest.fixture
@@ -63,7 +66,7 @@ def test_a_bad_file_is_named_with_line_and_column_and_exit_code_2(written, monke
     assert said.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [["none.csv"], [], ["--page", "p.md", "--simulate"]])
+@pytest.mark.parametrize("arguments", [["none.csv"], [], ["--docs", "figures"]])
 def test_other_bad_input_is_exit_code_2_too(monkeypatch, arguments):
     monkeypatch.setattr(sys, "argv", ["history_replay", *arguments])
     with pytest.raises(SystemExit) as stopped:
@@ -304,9 +307,8 @@ def test_the_command_writes_what_it_found(written, tmp_path, monkeypatch, capsys
     monkeypatch.setattr(peers, "PEERS", ())
     monkeypatch.setattr(peers, "available", lambda: (rules.OWN, ("asv: missing",)))
     path = written(rows([*noisy(15), *(1.2 * noisy(12))]) + rows([1.0], "once") + rows([1.0], "once"))
-    page, out = tmp_path / "page.md", tmp_path / "out.json"
-    page.write_text(f"before\n{tables.BEGIN}\nold\n{tables.END}\nafter\n")
-    monkeypatch.setattr(sys, "argv", ["h", str(path), "--simulate", "--quick", "--jobs", "1", "--page", str(page), "--json", str(out)])
+    docs, out = tmp_path / "docs" / "figures", tmp_path / "out.json"
+    monkeypatch.setattr(sys, "argv", ["h", str(path), "--simulate", "--quick", "--jobs", "1", "--docs", str(docs), "--json", str(out)])
     history_replay.main()
     said = capsys.readouterr()
     assert "27 nights, 2 series, 28 results. 1 rows repeat the night of another" in said.out
@@ -316,8 +318,31 @@ def test_the_command_writes_what_it_found(written, tmp_path, monkeypatch, capsys
     stored = json.loads(out.read_text())
     assert stored["replay"]["lasting_steps"][0]["found"][rules.OURS] == 2
     assert {line["rule"] for line in stored["simulation"]} == {rule.name for rule in rules.OWN}
-    text = page.read_text()
-    assert text.startswith("before\n")
-    assert text.endswith("after\n")
-    assert "old" not in text
-    assert "#### Nightlies: both directions" in text
+    snippets = {file.name: file.read_text() for file in docs.iterdir()}
+    assert sorted(snippets) == [
+        "history-nightlies-both.md",
+        "history-nightlies-faster.md",
+        "history-nightlies-slower.md",
+        "history-simulated.md",
+    ]
+    assert all(text.endswith(" |\n") for text in snippets.values())
+    for name in ("slower", "faster", "both directions"):
+        table = snippets[f"history-nightlies-{name.split()[0]}.md"]
+        assert f"#### Nightlies: {name}\n\n{table}" in said.out
+    assert first_columns(snippets["history-nightlies-slower.md"]) == first_columns(stored_table("Nightlies: slower"))
+    assert titles(snippets["history-simulated.md"]) == [
+        title for title in titles(RESULT.read_text(encoding="utf-8")) if title[0] == "A" and "of 3%" not in title
+    ]
+
+
+def stored_table(title):
+    return RESULT.read_text(encoding="utf-8").partition(f"### {title}\n\n")[2].partition("\n\n")[0]
+
+
+def first_columns(table):
+    """The header; what stands below depends on the nights."""
+    return table.splitlines()[:2]
+
+
+def titles(text):
+    return [line.lstrip("#").strip() for line in text.splitlines() if line.startswith("###")]

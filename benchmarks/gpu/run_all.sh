@@ -104,7 +104,7 @@ else
         --sd-gpu --sd-weights=random --sd-history=off --sd-tables=benchmarks/gpu/same.toml --sd-inconclusive=warn \
         --sd-max-blocks=6 --sd-budget=40 --benchmark-json="$folder/same.json" --sd-report="$folder/same.html"
     rm -f "$folder/noise-gpu.json"
-    part noise 60 5 "$python" benchmarks/record_noise.py "$folder/noise-gpu.json" --gpu --minutes 0.6
+    part noise 60 5 "$python" benchmarks/studies/record_noise.py "$folder/noise-gpu.json" --gpu --minutes 0.6
     facts
 fi
 for log in tables fastest compiled same; do

@@ -1,6 +1,6 @@
 """Lasting shifts in a series of runs: what is slower or faster than it was, since when.
 
-The rule was chosen on evidence: ``benchmarks/history_replay.py`` replays it, and its peers, on real nightlies and on simulated series.
+The rule was chosen on evidence: ``benchmarks/studies/history_replay.py`` replays it, and its peers, on real nightlies and on simulated series.
 """
 
 from __future__ import annotations

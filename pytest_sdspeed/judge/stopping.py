@@ -24,7 +24,7 @@ LAST_LOOK = 200
 """Whoever has not decided by then sits on the floor."""
 
 CONSTANTS = "critical_values.json"
-"""The file beside this module that ``benchmarks/calibrate.py`` writes."""
+"""The file beside this module that ``benchmarks/studies/calibrate.py`` writes."""
 
 
 class _Constants(NamedTuple):
@@ -75,8 +75,8 @@ def critical(blocks: int, rows: int = 1) -> float:
     """The critical t value, for ``blocks - 1`` degrees of freedom, of a look at so many blocks.
 
     A speed-up is on one side of the floor if its t statistic (mean minus log floor, over the standard error) passes this value. The values
-    are calibrated by simulation, see ``benchmarks/calibrate.py`` and the file ``critical_values.json``, for independent normal slots, two
-    pairs of the baseline and one of the candidate; ``benchmarks/gate_power.py`` shows how they do under other noise.
+    are calibrated by simulation, see ``benchmarks/studies/calibrate.py`` and the file ``critical_values.json``, for independent normal slots, two
+    pairs of the baseline and one of the candidate; ``benchmarks/studies/gate_power.py`` shows how they do under other noise.
 
     Args:
         blocks: number of blocks, 2 or more; between two looks the later one's value is given.

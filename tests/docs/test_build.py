@@ -27,7 +27,7 @@ def test_every_page_is_built(site):
     built = {page.removesuffix("index.md").removesuffix(".md") for page in pages()}
     assert [page for page in sorted(built) if not (site / page / "index.html").is_file()] == []
     assert not (site / "figures").exists()
-    assert not (site / "hooks.py").exists()
+    assert list(site.rglob("*.py")) == []
 
 
 def test_pages_show_tables_options_and_code(site):

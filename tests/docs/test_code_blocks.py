@@ -7,11 +7,12 @@ import tomllib
 
 import pytest
 import yaml
-from documentation import README, ROOT, Block, blocks, hooks, sources
+from documentation import CONTRIBUTING, README, ROOT, Block, blocks, hooks, sources
 
 import pytest_sdspeed
 
 LANGUAGES = {"sh", "python", "toml", "yaml", "text"}
+PROGRAMS = {".", "cp", "export", "git", "pip", "pre-commit", "pytest", "pytest-benchmark", "python"}
 PAGES = sorted({block.file for block in blocks()})
 SCRIPT = re.compile(r"(?<![\w./-])((?:benchmarks|tests|docs)(?:/[\w.-]+)+)")
 
@@ -103,7 +104,7 @@ def wrong(words):
         environment = words[words.index("-e") + 1]
         if f"testenv:{environment}" not in tox:
             yield environment
-    if words[0] not in {"python", "pip", "pytest", "pytest-benchmark", "benchmarks/gpu/run_all.sh", "hf", "git", "cd", "mkdir"}:
+    if words[0] not in PROGRAMS and not (ROOT / words[0]).is_file():
         yield words[0]
 
 
@@ -126,7 +127,7 @@ def test_commands_that_name_what_is_missing_are_found():
     assert found == ["--sd-nothing=1", "nothing", "nothing", "benchmarks/nothing.py", "nothing"]
 
 
-@pytest.mark.parametrize("file", [README, *sources()], ids=lambda file: file.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("file", [README, CONTRIBUTING, *sources()], ids=lambda file: file.relative_to(ROOT).as_posix())
 def test_what_the_text_names_is_there(file):
     text = file.read_text(encoding="utf-8")
     options = {option.name for option in hooks().options()}

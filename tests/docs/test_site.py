@@ -41,6 +41,8 @@ def broken(page, text):
 
 def exists(address):
     """Whether an address below ``DOCUMENTATION`` is that of a page, and its anchor one of the page's."""
+    if (DOCS / address.strip("/")).is_file():
+        return True
     page, anchor = page_of(address)
     return page in pages() and (not anchor or anchor in anchors(pages()[page]))
 

@@ -1,11 +1,12 @@
 """What measuring under pytest-xdist saves and costs.
 
-``python benchmarks/fleet.py [--runs N] [--budget S] [--blocks N] [--tolerance T]`` measures the miniature table in one process and with two
+``python benchmarks/studies/costs/fleet.py [--runs N] [--budget S] [--blocks N] [--tolerance T]`` measures the miniature table in one process and with two
 workers on a core each, in turns, and prints wall times and how the speed-ups agree; once also in one process on one core, whose record must be
 the workers'. It needs two cores that nothing else uses.
 
-``python benchmarks/fleet.py --simulate [--workers N] [--results N] [--side PIXELS]`` feeds made-up reports of as many workers to the
-controller's hook and lets it write the run: milliseconds and bytes for each result, and the memory of the process.
+``python benchmarks/studies/costs/fleet.py --simulate [--workers N] [--results N] [--side PIXELS]`` feeds made-up reports of as many workers to the
+controller's hook and lets it write the run: milliseconds and bytes for each result, and the memory of the process. ``--docs docs/figures``
+also renews the documentation's table, ``scale-controller.md``.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
     from pytest_sdspeed.model import Result
 
-HERE = Path(__file__).parent
+BENCHMARKS = Path(__file__).resolve().parents[2]
 ONE, ALONE, TWO = "one process", "one process on one core", "two workers on a core each"
 TIMELESS = ("table", "setup", "baseline", "device", "documented_on", "expected", "tolerance", "floor", "recipe", "versions", "memory_bound")
 """Keys of a stored record that no measurement changes."""
@@ -82,8 +83,8 @@ def run(arguments: list[str], options: argparse.Namespace, processors: set[int])
         ]
         begun = time.perf_counter()
         done = subprocess.run(
-            [*command, str(HERE / "test_miniature.py")],
-            cwd=HERE.parent,
+            [*command, str(BENCHMARKS / "test_miniature.py")],
+            cwd=BENCHMARKS.parent,
             env=os.environ | {"OMP_NUM_THREADS": str(len(processors))},
             preexec_fn=lambda: os.sched_setaffinity(0, processors),
             capture_output=True,
@@ -222,6 +223,8 @@ class Simulation:
 
 def simulated(options: argparse.Namespace) -> None:
     """Feed, write and print."""
+    from markdown_tables import MarkdownTable, write_snippets
+
     # Made in advance, imports and pictures of the makers are none of the controller's memory.
     list(islice(results(options.side), 50))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -241,17 +244,25 @@ def simulated(options: argparse.Namespace) -> None:
         pictures = sum(file.stat().st_size for file in Path(folder).rglob("*.png"))
         size, number = stored.stat().st_size, len(json.loads(stored.read_text())["benchmarks"])
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(f"{number} results of {options.workers} workers, pictures of {options.side} pixels")
-    print(
-        f"processor time: {1e3 * simulation.spent_s / number:.2f} ms a result in the hook, {1e3 * whole_s / number:.2f} ms with tables and all files"
-    )
-    print(
-        f"sent: {simulation.sent / number / 1e3:.0f} kB a result; stored: {size / number / 1e3:.0f} kB of JSON and {pictures / number / 1e3:.0f} kB of pictures"
-    )
-    print(f"memory: {before / 1024:.0f} MB before, {after / 1024:.0f} MB at most")
+    made_up = f"{number:,} made-up results of {options.workers} workers, pictures of {options.side} pixels"
+    each_mb = (after - before) / 1024 / number
+    rows = [
+        ("processor time in the controller's hook, a result", f"{1e3 * simulation.spent_s / number:.1f} ms"),
+        ("the same with tables, pictures and all files", f"{1e3 * whole_s / number:.1f} ms"),
+        ("sent by a worker, a result", f"{simulation.sent / number / 1e3:.0f} kB"),
+        ("stored, a result", f"{size / number / 1e3:.0f} kB of JSON, {pictures / number / 1e3:.0f} kB of pictures"),
+        ("memory", f"{before / 1024:.0f} MB before, {after / 1024:.0f} MB at most: {each_mb:.2f} MB a result"),
+    ]
+    table = MarkdownTable("The controller", (made_up, "measured"), rows)
+    print(table.text())
+    if options.docs:
+        write_snippets(options.docs, {"scale-controller.md": table.text()})
 
 
 if __name__ == "__main__":
+    sys.path.append(str(Path(__file__).resolve().parents[1]))
+    from markdown_tables import add_docs_option
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=3, help="of each way (default: 3)")
     parser.add_argument("--budget", type=float, default=60, help="seconds of a campaign's timed part (default: 60)")
@@ -263,5 +274,8 @@ if __name__ == "__main__":
     parser.add_argument("--workers", type=int, default=64, help="simulated workers (default: 64)")
     parser.add_argument("--results", type=int, default=2000, help="simulated results (default: 2000)")
     parser.add_argument("--side", type=int, default=64, help="pixels of a simulated picture's side (default: 64)")
+    add_docs_option(parser)
     given = parser.parse_args()
+    if given.docs and not given.simulate:
+        parser.error("--docs takes what --simulate measures")
     simulated(given) if given.simulate else measured(given)

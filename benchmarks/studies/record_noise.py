@@ -1,6 +1,6 @@
 """Record how this machine's noise looks: the durations of one fixed piece of work, repeated for minutes.
 
-``python benchmarks/record_noise.py noise.json`` repeats forward passes of the miniature's UNet on the CPU; ``--gpu`` repeats those of Stable
+``python benchmarks/studies/record_noise.py noise.json`` repeats forward passes of the miniature's UNet on the CPU; ``--gpu`` repeats those of Stable
 Diffusion v1.5's in float16, with random weights and classifier-free guidance's batch of two. Ctrl-C stops early and keeps what was recorded. The file is JSON:
 
 - ``work``: what was repeated, and on what.

@@ -1,6 +1,6 @@
 """What the plugin costs: milliseconds of start-up, and the measuring loop's share over its slots.
 
-``python benchmarks/overhead.py [--runs N]`` prints both as medians; start-up is measured in rounds of with and without.
+``python benchmarks/studies/costs/overhead.py [--runs N]`` prints both as medians; start-up is measured in rounds of with and without.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Makes the critical values of the stopping rule: `python benchmarks/calibrate.py` rewrites pytest_sdspeed/judge/critical_values.json.
+"""Makes the critical values of the stopping rule: `python benchmarks/studies/calibrate.py` rewrites pytest_sdspeed/judge/critical_values.json.
 
 The rule's own block ratios, under independent normal slots, are simulated up to twenty blocks; the looks beyond add independent normal
 blocks to what is there then, since with so many blocks the guard against stalls touches nothing. The noise is symmetric, so that each path
@@ -95,7 +95,7 @@ def main() -> None:
     # More rows never ask for less, whatever the simulation's error.
     table = np.maximum.accumulate(table, axis=0)
     stored = {
-        "made_by": "benchmarks/calibrate.py",
+        "made_by": "benchmarks/studies/calibrate.py",
         "how": f"{options.paths} simulated campaigns and their mirror images, seed {SEED}, numpy {np.__version__}: independent normal slots, "
         f"two baseline pairs and one candidate pair per block, the rule of judge/blocks.py; exact to {EXACT} blocks",
         "error_per_side": stopping.ERROR_PER_SIDE,

@@ -1,6 +1,7 @@
 """What ``python -m pytest_sdspeed history`` costs with many stored runs: seconds and peak memory of a process that reads and judges them.
 
-``python benchmarks/history_cost.py [--runs N]`` makes the runs up, as pytest-benchmark writes them, and prints a Markdown table.
+``python benchmarks/studies/costs/history_cost.py [--runs N]`` makes the runs up, as pytest-benchmark writes them, and prints a Markdown table.
+``--docs docs/figures`` also renews the documentation's table, ``scale-history.md``.
 """
 
 from __future__ import annotations
@@ -8,18 +9,21 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_sdspeed.history.scanning import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from markdown_tables import MarkdownTable
 
     from pytest_sdspeed.model import Row
 
@@ -145,31 +149,77 @@ def write_runs(folder: Path, runs: int) -> int:
     return written
 
 
-def cost(folder: Path) -> tuple[float, float, float, str]:
-    """Wall and CPU seconds and peak MB of a process that reads and judges the histories of a folder, and how many histories and runs it found."""
+class Cost(NamedTuple):
+    """What one reading cost.
+
+    Attributes:
+        wall_s, cpu_s: seconds.
+        peak_mb: most memory of the process, megabytes.
+        found: how many histories and results there were.
+    """
+
+    wall_s: float
+    cpu_s: float
+    peak_mb: float
+    found: str
+
+
+def cost(folder: Path) -> Cost:
+    """Measure a process that reads and judges the histories of a folder."""
     begun = time.perf_counter()
     said = subprocess.run([sys.executable, "-c", CHILD, str(folder)], check=True, capture_output=True, text=True).stdout
     wall_s = time.perf_counter() - begun
     found, used = said.splitlines()
     cpu_s, peak_kb = used.split()
-    return wall_s, float(cpu_s), int(peak_kb) / 1e3, found
+    return Cost(wall_s, float(cpu_s), int(peak_kb) / 1e3, found)
+
+
+def documented(first: Cost, again: list[Cost], index_bytes: int, written: int) -> MarkdownTable:
+    """Return the documentation's table.
+
+    Args:
+        first: of reading all files.
+        again: of reading them by the index.
+        index_bytes: size of the index.
+        written: bytes of all files.
+    """
+    from markdown_tables import MarkdownTable
+
+    rows = [
+        ("reading them for the first time", f"{first.wall_s:.1f} s"),
+        ("reading them again, by the index", f"{statistics.median(one.wall_s for one in again):.1f} s"),
+        ("memory of that", f"{statistics.median(one.peak_mb for one in again):.0f} MB"),
+        ("the index", f"{index_bytes / 1e6:.1f} MB"),
+        ("the files", f"{written / 1e9:.2f} GB"),
+    ]
+    return MarkdownTable("Reading stored runs", ("", "measured"), rows)
 
 
 def main() -> None:
     """Measure and print."""
+    from markdown_tables import add_docs_option, write_snippets
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=10_000)
-    runs = parser.parse_args().runs
+    add_docs_option(parser)
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        written = write_runs(folder / "Linux-CPython-3.12-64bit", runs)
-        print(f"{runs} runs of {written / runs / 1e3:.0f} kB\n")
+        written = write_runs(folder / "Linux-CPython-3.12-64bit", options.runs)
+        print(f"{options.runs} runs of {written / options.runs / 1e3:.0f} kB\n")
         print("| reading | wall, s | CPU, s | peak memory, MB | histories and their results |\n| --- | --- | --- | --- | --- |")
+        costs = []
         for what in ("first, all files", "again, nothing new", "again, nothing new", "again, nothing new"):
-            wall_s, cpu_s, peak_mb, found = cost(folder)
+            costs.append(cost(folder))
+            wall_s, cpu_s, peak_mb, found = costs[-1]
             print(f"| {what} | {wall_s:.2f} | {cpu_s:.2f} | {peak_mb:.0f} | {found} |")
-        print(f"\nThe index has {(folder / NAME).stat().st_size / 1e6:.1f} MB.")
+        index_bytes = (folder / NAME).stat().st_size
+    print(f"\nThe index has {index_bytes / 1e6:.1f} MB.")
+    if options.docs:
+        table = documented(costs[0], costs[1:], index_bytes, written)
+        write_snippets(options.docs, {"scale-history.md": table.text()})
 
 
 if __name__ == "__main__":
+    sys.path.append(str(Path(__file__).resolve().parents[1]))
     main()

@@ -1,8 +1,9 @@
 """What the history rule would have told, night by night, beside the rules of other tools: on real nightlies and on simulated series.
 
-    python benchmarks/history_replay.py nightlies.csv              # columns timestamp_utc, commit, case, framework, latency_s
-    python benchmarks/history_replay.py --simulate                 # series whose changes are known, under ten minutes
-    python benchmarks/history_replay.py --simulate --quick         # fewer of them, under one
+    python benchmarks/studies/history_replay.py nightlies.csv              # columns timestamp_utc, commit, case, framework, latency_s
+    python benchmarks/studies/history_replay.py --simulate                 # series whose changes are known, under ten minutes
+    python benchmarks/studies/history_replay.py --simulate --quick         # fewer of them, under one
+    python benchmarks/studies/history_replay.py nightlies.csv --simulate --docs docs/figures  # also renews the documentation's tables
 
 Prints Markdown tables. How alarms are scored: ``history/scoring.py``. A bad file is named with line and column, exit 2.
 """
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from history import nightlies, peers, scoring, simulation, tables
-from power.report import into
+from markdown_tables import add_docs_option, write_snippets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,16 +40,12 @@ def main() -> None:
     parser.add_argument("--simulate", action="store_true", help="also, or only, simulated series")
     parser.add_argument("--quick", action="store_true", help="fewer simulated series")
     parser.add_argument("--json", type=Path, metavar="OUT", help="writes everything: each alarm, each lasting step and who found it")
-    parser.add_argument(
-        "--page", type=Path, metavar="PATH", help="a Markdown page that takes the shorter tables, of both, between its markers"
-    )
+    add_docs_option(parser)
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="processes that simulate; default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="of the simulation; default: %(default)s")
     options = parser.parse_args()
     if not (options.csv or options.simulate):
         parser.error("nothing to do: name a CSV file, or --simulate, or both")
-    if options.page and not (options.csv and options.simulate):
-        parser.error("--page shows both: name a CSV file and --simulate")
     try:
         data = nightlies.read(options.csv) if options.csv else None
     except (OSError, ValueError) as error:
@@ -56,21 +53,20 @@ def main() -> None:
     rules, missing = peers.available()
     for said in missing:
         print(said, file=sys.stderr)
-    texts, everything = [], dict[str, Any]()
-    replays: list[scoring.Replay] = []
+    texts, everything, snippets = [], dict[str, Any](), dict[str, str]()
     if data:
         replays = scoring.replay(data.series, rules)
         texts += [_about(data), tables.NOTES, tables.replayed(replays)]
+        snippets |= tables.replayed_snippets(replays)
         everything["replay"] = {"nights": data.nights, "repeated_rows": data.repeated} | tables.replayed_json(replays)
     if options.simulate:
         lines = simulate(rules, quick=options.quick, seed=options.seed, processes=options.jobs)
         texts += [tables.simulated(lines), tables.precision(lines)]
         everything["simulation"] = tables.simulated_json(lines)
-        if options.page:
-            options.page.write_text(
-                into(options.page.read_text(encoding="utf-8"), tables.short(replays, lines), tables.BEGIN, tables.END), encoding="utf-8"
-            )
+        snippets |= tables.simulated_snippets(lines)
     print("\n\n".join(texts))
+    if options.docs:
+        write_snippets(options.docs, snippets)
     if options.json:
         options.json.write_text(json.dumps(everything, indent=1) + "\n", encoding="utf-8")
 

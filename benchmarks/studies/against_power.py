@@ -1,8 +1,8 @@
 """How often ``--sd-against`` is wrong, and how often it finds a slowdown: whole runs of pytest, on small callables.
 
-    python benchmarks/against_power.py                    # 40 runs of a version against itself, 40 against one that is 5% faster
-    python benchmarks/against_power.py --runs 5 --slower 0.1
-    python benchmarks/against_power.py --json out.json
+    python benchmarks/studies/against_power.py                    # 40 runs of a version against itself, 40 against one that is 5% faster
+    python benchmarks/studies/against_power.py --runs 5 --slower 0.1
+    python benchmarks/studies/against_power.py --json out.json
 
 Every run starts its two processes anew, as a user's does. The callable hashes a fixed number of bytes; the slower version hashes more of them.
 """

@@ -6,6 +6,8 @@ import csv
 import math
 from typing import TYPE_CHECKING
 
+from markdown_tables import MarkdownTable, join_titled
+
 from power.campaigns import FLOOR
 from power.studies import DOCUMENTED, RATIOS, SHORT, Line
 
@@ -14,7 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PLOTTED = "mixed, CV 3.0%"
-BEGIN, END = "<!-- gate_power -->", "<!-- /gate_power -->"
+GATE, PEERS = "gate.md", "gate-peers.md"
+"""Snippets of the documentation."""
 
 
 def write_csv(lines: Sequence[Line], path: Path) -> None:
@@ -27,15 +30,19 @@ def write_csv(lines: Sequence[Line], path: Path) -> None:
 
 def markdown(lines: Sequence[Line]) -> str:
     """Every study as a table, shares in percent."""
-    parts = [_gate(lines), _rules(lines), _rows(lines), _control(lines), _peers(lines)]
-    return "\n\n".join(parts) + "\n"
+    tables = [_gate(lines), _rules(lines), _rows(lines), _control(lines), _peers(lines)]
+    return join_titled(tables, level=3) + "\n"
 
 
-def short(lines: Sequence[Line]) -> str:
-    """The gate and its peers under the noises that tell most, for the README."""
+def snippets(lines: Sequence[Line]) -> dict[str, str]:
+    """Return the tables of the documentation: the gate and its peers under the noises that tell most.
+
+    Returns:
+        File name to Markdown.
+    """
     gate = [line for line in lines if _tells(line.noise, ("CV 1.0%", "CV 3.0%"))]
     peers = [line for line in lines if _tells(line.noise, ("CV 3.0%",))]
-    return f"{_gate(gate)}\n\n{_peers(peers)}\n"
+    return {GATE: _gate(gate).text(), PEERS: _peers(peers).text()}
 
 
 def _tells(noise: str, cvs: tuple[str, ...]) -> bool:
@@ -43,20 +50,7 @@ def _tells(noise: str, cvs: tuple[str, ...]) -> bool:
     return "CV" not in noise or noise.endswith(cvs)
 
 
-def into(text: str, tables: str, begin: str = BEGIN, end: str = END) -> str:
-    """A page with the tables between its two markers.
-
-    Raises:
-        ValueError: the page has no such markers.
-    """
-    before, found, rest = text.partition(begin)
-    _, also, after = rest.partition(end)
-    if not (found and also):
-        raise ValueError(f"no {begin} ... {end}")
-    return f"{before}{begin}\n{tables}{end}{after}"
-
-
-def _gate(lines: Iterable[Line]) -> str:
+def _gate(lines: Iterable[Line]) -> MarkdownTable:
     header = (
         "noise",
         "wrong at the floor: `pass`",
@@ -80,10 +74,10 @@ def _gate(lines: Iterable[Line]) -> str:
         )
         for (noise, _rule), at in _by_ratio(lines, "gate")
     ]
-    return _titled("The gate", header, cells)
+    return MarkdownTable("The gate", header, cells)
 
 
-def _rules(lines: Iterable[Line]) -> str:
+def _rules(lines: Iterable[Line]) -> MarkdownTable:
     header = ("noise", "rule", "wrong at the floor: `pass`", "`fail`", "`fail` 10% short", "`pass` at documented", "blocks at documented")
     cells = [
         (
@@ -97,10 +91,10 @@ def _rules(lines: Iterable[Line]) -> str:
         )
         for (noise, rule), at in _by_ratio(lines, "rules")
     ]
-    return _titled("Rules that were tried", header, cells)
+    return MarkdownTable("Rules that were tried", header, cells)
 
 
-def _rows(lines: Iterable[Line]) -> str:
+def _rows(lines: Iterable[Line]) -> MarkdownTable:
     header = ("arms", "true speed-up", "rows that `pass`", "rows that `fail`", "every row `pass`", "some row `fail`", "blocks")
     cells = [
         (
@@ -115,15 +109,15 @@ def _rows(lines: Iterable[Line]) -> str:
         for line in lines
         if line.study == "rows"
     ]
-    return _titled("Several rows, all of one true speed-up (mixed noise, CV 1%)", header, cells)
+    return MarkdownTable("Several rows, all of one true speed-up (mixed noise, CV 1%)", header, cells)
 
 
-def _control(lines: Iterable[Line]) -> str:
+def _control(lines: Iterable[Line]) -> MarkdownTable:
     cells = [(line.noise, line.rule, share(line.failed), number(line.blocks)) for line in lines if line.study == "control"]
-    return _titled("The A/A control", ("noise", "planted", "alarms", "blocks"), cells)
+    return MarkdownTable("The A/A control", ("noise", "planted", "alarms", "blocks"), cells)
 
 
-def _peers(lines: Iterable[Line]) -> str:
+def _peers(lines: Iterable[Line]) -> MarkdownTable:
     header = ("noise", "rule", *(f"alarms at x{ratio:.2f}" for ratio in RATIOS), "undecided at x1.00", "generations at x1.00")
     cells = [
         (
@@ -135,7 +129,7 @@ def _peers(lines: Iterable[Line]) -> str:
         )
         for (noise, rule), at in _by_ratio(lines, "peers")
     ]
-    return _titled("Peers, at equal generations", header, cells)
+    return MarkdownTable("Peers, at equal generations", header, cells)
 
 
 def _undecided(line: Line) -> float | None:
@@ -150,11 +144,6 @@ def _by_ratio(lines: Iterable[Line], study: str) -> Iterable[tuple[tuple[str, st
         if line.study == study:
             found.setdefault((line.noise, line.rule), {})[line.ratio] = line
     return found.items()
-
-
-def _titled(title: str, header: Sequence[str], cells: Iterable[Sequence[str]]) -> str:
-    rows = [header, ["---"] * len(header), *cells]
-    return f"### {title}\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def share(value: float | None, digits: int = 2) -> str:

@@ -1,6 +1,6 @@
 """What the HTML report costs: seconds, peak memory and megabytes, for every documented table with pictures that compress badly.
 
-``python benchmarks/report_cost.py [--side PIXELS] [--page PATH]`` makes the results up, times the page and prints its cost.
+``python benchmarks/studies/costs/report_cost.py [--side PIXELS] [--page PATH]`` makes the results up, times the page and prints its cost.
 """
 
 from __future__ import annotations

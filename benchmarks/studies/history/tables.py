@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from markdown_tables import MarkdownTable, join_titled
 
 from history.scoring import SOON, nights_until
 from history.simulation import DRIFT_WITHIN, STEPS, WITHIN
@@ -17,11 +18,16 @@ if TYPE_CHECKING:
     from history.scoring import Judged, Replay, Step
     from history.simulation import Line, Power
 
-BEGIN, END = "<!-- history -->", "<!-- /history -->"
+SLOWER, FASTER, BOTH = "history-nightlies-slower.md", "history-nightlies-faster.md", "history-nightlies-both.md"
+SIMULATED = "history-simulated.md"
+"""Snippets of the documentation."""
+
+LEVEL = 4
+"""Of the headings above tables."""
 
 SHORT_NOISES = ("iid, CV 1%", "iid, CV 2%", "spikes", "two speeds", "sticky", "AR(1), CV 1%", "wander")
 SHORT_STEPS = (0.05, 0.10)
-"""Those of the README."""
+"""Those of the documentation."""
 
 NOTES = """An alarm is the first night of an unbroken run of flags in one direction. It is transient when the median of the next three results is nearer to
 the level before than to the level claimed, and no longer 5% beyond the former. A lasting step is found in hindsight, by none of the rules: levels
@@ -79,27 +85,43 @@ def _soon(delays: Iterable[int]) -> int:
 
 
 def replayed(replays: Sequence[Replay]) -> str:
-    """The tables of real nightlies."""
+    """Return the tables of real nightlies."""
+    return join_titled(_nightlies(replays), LEVEL)
+
+
+def replayed_snippets(replays: Sequence[Replay]) -> dict[str, str]:
+    """Return the tables of real nightlies for the documentation.
+
+    Returns:
+        File name to Markdown.
+    """
+    tables = _nightlies(replays)
+    return {name: table.text() for name, table in zip((SLOWER, FASTER, BOTH), tables, strict=True)}
+
+
+def _nightlies(replays: Sequence[Replay]) -> list[MarkdownTable]:
+    """Return three tables: slower, faster, both directions."""
     rules = list(dict.fromkeys(one.rule.name for one in replays))
+    header = (
+        "rule",
+        "alarms",
+        "transient",
+        "lasting steps found",
+        "by the second night",
+        "by the second of their first coming",
+        "median night",
+        "worst",
+    )
     parts = [
-        _titled(
+        MarkdownTable(
             f"Nightlies: {'slower' if slower else 'faster'}",
-            (
-                "rule",
-                "alarms",
-                "transient",
-                "lasting steps found",
-                "by the second night",
-                "by the second of their first coming",
-                "median night",
-                "worst",
-            ),
+            header,
             [(rule, *_cells(found)) for rule in rules if (found := summary(replays, rule, slower=slower))],
         )
         for slower in (True, False)
     ]
     both = [(rule, *_together(replays, rule)) for rule in rules]
-    return "\n\n".join([*parts, _titled("Nightlies: both directions", ("rule", "alarms", "transient"), both)])
+    return [*parts, MarkdownTable("Nightlies: both directions", ("rule", "alarms", "transient"), both)]
 
 
 def _cells(found: Summary) -> tuple[str, ...]:
@@ -142,12 +164,16 @@ def simulated(lines: Sequence[Line], noises: Sequence[str] | None = None, steps:
         ),
         _by_rule("A single run 30% slower: share of series that alarm", spiked, [_percent(line.spike) for line in spiked]),
     ]
-    return "\n\n".join(parts)
+    return join_titled(parts, LEVEL)
 
 
-def short(replays: Sequence[Replay], lines: Sequence[Line]) -> str:
-    """Both, as the README shows them: some noises, steps of 5% and 10%."""
-    return f"{replayed(replays)}\n\n{simulated(lines, SHORT_NOISES, SHORT_STEPS)}\n"
+def simulated_snippets(lines: Sequence[Line]) -> dict[str, str]:
+    """Return the tables of simulated series for the documentation: some noises, steps of 5% and 10%.
+
+    Returns:
+        File name to Markdown.
+    """
+    return {SIMULATED: simulated(lines, SHORT_NOISES, SHORT_STEPS)}
 
 
 def precision(lines: Sequence[Line]) -> str:
@@ -172,17 +198,12 @@ def _percent(share: float | None) -> str:
     return "-" if share is None else f"{share:.0%}"
 
 
-def _by_rule(title: str, lines: Sequence[Line], cells: Sequence[str]) -> str:
+def _by_rule(title: str, lines: Sequence[Line], cells: Sequence[str]) -> MarkdownTable:
     rules = list(dict.fromkeys(line.rule for line in lines))
     found: dict[str, dict[str, str]] = {}
     for line, cell in zip(lines, cells, strict=True):
         found.setdefault(line.noise, {})[line.rule] = cell
-    return _titled(title, ("noise", *rules), [(noise, *(row[rule] for rule in rules)) for noise, row in found.items()])
-
-
-def _titled(title: str, header: Sequence[str], cells: Iterable[Sequence[str]]) -> str:
-    rows = [header, ["---"] * len(header), *cells]
-    return f"#### {title}\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return MarkdownTable(title, ("noise", *rules), [(noise, *(row[rule] for rule in rules)) for noise, row in found.items()])
 
 
 # JSON

@@ -1,8 +1,9 @@
 """How often the gate is wrong, how often it finds what is there, and what it costs, beside its peers on the same noise.
 
-    python benchmarks/gate_power.py                 # the figures in the README, some minutes
-    python benchmarks/gate_power.py --quick         # the same with fewer trials, under 50 s
-    python benchmarks/gate_power.py --traces t.json # also on traces recorded by record_noise.py
+    python benchmarks/studies/gate_power.py                      # the documented figures, some minutes
+    python benchmarks/studies/gate_power.py --quick              # the same with fewer trials, under 50 s
+    python benchmarks/studies/gate_power.py --traces t.json      # other traces recorded by record_noise.py
+    python benchmarks/studies/gate_power.py --docs docs/figures  # also renews the tables of the documentation
 
 Writes gate_power.csv, gate_power.md and gate_power.svg into the output folder and prints the tables.
 """
@@ -14,12 +15,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from markdown_tables import add_docs_option, write_snippets
 from power import peers, report, studies
 from power.campaigns import slots_per_block
 from power.noise import Noise, replayed
 from tqdm import tqdm
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 TRACES = (ROOT / "benchmarks" / "traces", ROOT.parent / "shared" / "data")
 FULL, QUICK = (40_000, 1_000), (2_000, 60)
 
@@ -44,7 +46,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer trials")
     parser.add_argument("--traces", nargs="+", type=Path, metavar="PATH", help="replay these trace files instead of the usual ones")
     parser.add_argument("--output", type=Path, default=Path("gate-power"), metavar="FOLDER", help="default: %(default)s")
-    parser.add_argument("--page", type=Path, metavar="PATH", help="a Markdown page that takes the shorter tables between its two markers")
+    add_docs_option(parser)
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     options = parser.parse_args()
     trials, peer_trials = QUICK if options.quick else FULL
@@ -59,13 +61,13 @@ def main() -> None:
     report.plot(lines, options.output / "gate_power.svg")
     text = report.markdown(lines)
     (options.output / "gate_power.md").write_text(text, encoding="utf-8")
-    if options.page:
-        options.page.write_text(report.into(options.page.read_text(encoding="utf-8"), report.short(lines)), encoding="utf-8")
     print(text)
     print(
         f"{trials} campaigns a line ({peer_trials} for peers), seed {options.seed}; a simulated share p has a standard error of sqrt(p (1 - p) / n), one of a trace more."
     )
     print(f"wrote {options.output}/gate_power.csv, .md and .svg")
+    if options.docs:
+        write_snippets(options.docs, report.snippets(lines))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What ``--sd-against`` says of the embedded miniature, in two steps (``against.toml``): the same version, planted faults, and another release of diffusers.
 
-    python benchmarks/against_planted.py                                  # all of it, a few minutes each
-    python benchmarks/against_planted.py same slower -- --sd-budget=200   # some, with more options of pytest
+    python benchmarks/studies/against_planted.py                                  # all of it, a few minutes each
+    python benchmarks/studies/against_planted.py same slower -- --sd-budget=200   # some, with more options of pytest
 
 - ``same``: diffusers against a copy of itself. Passes, pictures identical.
 - ``slower``: 6% of busy waiting is planted into the UNet's forward of the version in hand. Fails, and names denoising.
@@ -71,8 +71,8 @@ def main() -> int:
     arguments = sys.argv[1:]
     cut = arguments.index("--") if "--" in arguments else len(arguments)
     given, options = parser.parse_args(arguments[:cut]), arguments[cut + 1 :]
-    here = Path(__file__).parent
-    tests = [f"{here / 'against_miniature.py'}::test_short[short]", f"--sd-tables={here / 'against.toml'}"]
+    here = Path(__file__).resolve().parent
+    tests = [f"{here / 'against_miniature.py'}::test_short[short]", f"--sd-tables={here.parent / 'against.toml'}"]
     wrong = 0
     with tempfile.TemporaryDirectory() as temporary:
         old = copy(Path(temporary, "old"), "")
