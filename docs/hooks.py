@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.structure.files import Files
+    from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -456,3 +457,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Fill a page's placeholders."""
     return expand(markdown)
+
+
+def on_page_content(content: str, page: Page, config: MkDocsConfig, **_: Any) -> str:
+    """Take from the site itself the pictures that files of the repository name by its address."""
+    root = "../" * page.url.count("/") or "./"
+    return content.replace(f'src="{config.site_url}', f'src="{root}')

@@ -42,7 +42,7 @@ def test_pages_show_tables_options_and_code(site):
 
 def test_a_reader_asks_no_other_host(site):
     """Styles, scripts, fonts and pictures are the site's own."""
-    page = html.unescape((site / "index.html").read_text())
+    page = html.unescape("".join((site / name / "index.html").read_text() for name in ("", "contributing", "explanations/verdicts")))
     loaded = re.findall(r'<(?:script|img|source)[^>]*\ssrc="?([^"\s>]+)', page) + re.findall(r'<link[^>]*rel="?stylesheet"?[^>]*', page)
     assert loaded
     assert [source for source in loaded if "//" in source] == []
