@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pytest_sdspeed.errors import SdSpeedError
     from pytest_sdspeed.model import ImageGate, Recipe, Result, Row, Table
-    from pytest_sdspeed.setups.optimization import Optimization
+    from pytest_sdspeed.pipelines.optimization import Optimization
     from pytest_sdspeed.setups.registry import Registry
     from pytest_sdspeed.setups.setup import Setup
     from pytest_sdspeed.tables import load_tables
@@ -18,7 +18,7 @@ __all__ = ["ImageGate", "Optimization", "Recipe", "Registry", "Result", "Row", "
 
 _HOMES = {
     "ImageGate": "model",
-    "Optimization": "setups.optimization",
+    "Optimization": "pipelines.optimization",
     "Recipe": "model",
     "Registry": "setups.registry",
     "Result": "model",

@@ -104,7 +104,7 @@ def _say(lines: Iterable[object]) -> None:
 
 
 def _history(stored: Sequence[str], *, as_json: bool) -> None:
-    from pytest_sdspeed.commits import between
+    from pytest_sdspeed.history.commits import between
     from pytest_sdspeed.report import history
 
     found, _ = _judged(stored)
@@ -131,7 +131,7 @@ def _judged(stored: Sequence[str]) -> tuple[Sequence[History], Sequence[Kept]]:
         PlaceError: none of them can be read.
     """
     from pytest_sdspeed.history.series import gathered
-    from pytest_sdspeed.judge.changes import judged
+    from pytest_sdspeed.judge.changes.causes import judged
 
     found = gathered([place(one) for one in stored])
     if not found.read:
@@ -141,9 +141,9 @@ def _judged(stored: Sequence[str]) -> tuple[Sequence[History], Sequence[Kept]]:
 
 
 def _report(stored: Sequence[str], target: Path) -> None:
-    from pytest_sdspeed.exhibits import with_error_maps
     from pytest_sdspeed.history.reading import latest_run, read_run
-    from pytest_sdspeed.report.html import page
+    from pytest_sdspeed.judge.pictures.exhibits import with_error_maps
+    from pytest_sdspeed.report.page.html import page
 
     file = local(stored[0])
     histories: Sequence[History] = ()

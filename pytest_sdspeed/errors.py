@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+    from types import TracebackType
 
 DOCUMENTATION = "https://pytest-sdspeed.readthedocs.io/en/latest"
 """Where the documentation is, without a slash at its end: messages add the path of a page, such as ``/explanations/verdicts/#fail``."""
@@ -116,3 +117,34 @@ def first_line(error: BaseException, otherwise: str) -> str:
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines[: 1 + lines[0].endswith(":")]) if lines else otherwise
+
+
+def explained(arm: str, error: Exception) -> SdSpeedError:
+    """An arm's exception as one of this package's own: its first line, since torch prints whole tensors into some, and where it was raised.
+
+    The traceback is let go: its frames hold what the arm had allocated, which after an out-of-memory error is what the others need.
+
+    Args:
+        arm: the name of what raised.
+        error: what it raised; one of this package's own stays what it is.
+    """
+    if isinstance(error, SdSpeedError):
+        return error.with_traceback(None)
+    first = first_line(error, "no message")[:300] + _raised_at(error.__traceback__)
+    # By name, since this room does not import torch, whose OutOfMemoryError is no MemoryError.
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or any(said in first for said in _NO_MEMORY):
+        return OutOfMemoryError(f"{arm} ran out of memory: {first}")
+    return GenerationError(f"{arm} raised {type(error).__name__}: {first}")
+
+
+_NO_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+"""What CUDA and its libraries say where they, not torch's allocator, run out of memory."""
+
+
+def _raised_at(traceback: TracebackType | None) -> str:
+    """File and line of the last frame, or nothing for an exception that was never raised."""
+    if traceback is None:
+        return ""
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return f" ({traceback.tb_frame.f_code.co_filename}:{traceback.tb_lineno})"

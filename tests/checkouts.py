@@ -8,7 +8,7 @@ import sys
 import zipfile
 from contextlib import contextmanager
 
-from pytest_sdspeed.sides import finder
+from pytest_sdspeed.versions.environments import finder
 
 PLAYER = """
 import json, runpy, sys

@@ -14,7 +14,7 @@ import pytest_sdspeed
 
 # pytester forgets the modules that a run inside imports: extension modules cannot be imported twice, and a patch would hit a stale module.
 for module in pkgutil.walk_packages(pytest_sdspeed.__path__, "pytest_sdspeed."):
-    if module.name != "pytest_sdspeed.setups.traced":
+    if module.name != "pytest_sdspeed.pipelines.traced":
         import_module(module.name)
 
 # Two processes of tests on two cores would wait for each other's threads far longer than one thread works; and so would those they start.
@@ -50,7 +50,7 @@ def fake_time(monkeypatch):
     clock = FakeClock()
     monkeypatch.setattr("pytest_sdspeed.measure.clock.WallClock", lambda _synchronize: clock)
     # Its work is real and takes no time on this clock.
-    monkeypatch.setattr("pytest_sdspeed.setups.canary.canary", lambda *_machine: {})
+    monkeypatch.setattr("pytest_sdspeed.device.canary.canary", lambda *_machine: {})
     monkeypatch.setattr("builtins.sd_fake_time", clock, raising=False)
     return clock
 

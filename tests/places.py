@@ -1,7 +1,7 @@
 """Places of stored runs: a bucket in memory."""
 
+from pytest_sdspeed.history.places import NAME
 from pytest_sdspeed.history.remote import place
-from pytest_sdspeed.history.scanning import NAME
 from pytest_sdspeed.history.series import gathered
 
 ADDRESS = "memory://bucket/runs"

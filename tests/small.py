@@ -3,9 +3,9 @@
 from diffusers import AutoencoderKL, AutoencoderTiny, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from pytest_sdspeed.setups.architectures import Architecture
-from pytest_sdspeed.setups.quiet import quiet
-from pytest_sdspeed.setups.tokenizer import clip_tokenizer
+from pytest_sdspeed.device.quiet import quiet
+from pytest_sdspeed.pipelines.architectures import Architecture
+from pytest_sdspeed.pipelines.tokenizer import clip_tokenizer
 
 UNET = {
     "sample_size": 8,

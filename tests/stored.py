@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from pytest_sdspeed.history.records import record
+from pytest_sdspeed.store.records import record
 
 DATE = "2026-11-23T10:00:00+00:00"
 HOST = {"node": "host", "system": "Linux"}

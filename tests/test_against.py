@@ -37,7 +37,7 @@ CLOCK = Clock()
 
 if "pytest_sdspeed_finder" in sys.modules:
     # A worker.
-    from pytest_sdspeed.against import serving
+    from pytest_sdspeed.versions import serving
     serving.time = CLOCK
 """
 TEST = """
@@ -207,7 +207,7 @@ def test_a_worker_that_is_killed_makes_its_row_invalid_and_keeps_what_was_measur
 
 LOST = """
 import pytest
-from pytest_sdspeed.against.workers import Worker, WorkerLostError
+from pytest_sdspeed.versions.workers import Worker, WorkerLostError
 
 @pytest.fixture(autouse=True)
 def lost_at_last(monkeypatch):

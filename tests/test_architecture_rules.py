@@ -6,6 +6,7 @@ import ast
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,164 +22,107 @@ MODULES = {file: ".".join((PACKAGE, *file.relative_to(ROOT).with_suffix("").part
 REPOSITORY = Path(__file__).parents[1]
 OTHERS = sorted(file for folder in ("tests", "benchmarks") for file in (REPOSITORY / folder).rglob("*.py"))
 
-GLUE = "plugin"
-"""The room of pytest: the modules that stand in no other one."""
-
-GLUE_MODULES = {
-    "options",
-    "state",
-    "expected",
-    "processes",
-    "plugin",
-    "hooks",
-    "fixtures",
-    "settings",
-    "gate",
-    "confirm",
-    "collecting",
-    "watching",
-    "summary",
-    "session",
-    "contestants",
-    "past",
-    "against",
-    "fleet",
-    "commits",
-    "results",
-    "usage",
-    "recording",
-    "pictures",
-    "extras",
-    "__main__",
-}
-MAY_IMPORT = {
-    "model": set(),
-    "errors": set(),
-    "tables": {"model"},
-    "judge": {"model"},
-    "setups": {"model", "tables"},
-    "measure": {"model", "judge"},
-    "history": {"model", "judge"},
-    "sides": set(),
-    "report": {"model"},
-}
-KNOW_PYTEST = (
-    {
-        f"{PACKAGE}.{name}"
-        for name in ("options", "state", "plugin", "hooks", "fixtures", "settings", "gate", "confirm", "collecting", "watching", "extras")
-    }
-    | {f"{PACKAGE}.against.{name}" for name in ("bootstrap", "serving", "opening")}
-    | {f"{PACKAGE}.fleet.{name}" for name in ("worker", "controller")}
-)
 HEAVY = {"flip_evaluator", "numpy", "torch", "scipy", "matplotlib", "jinja2", "skimage", "diffusers", "transformers"}
-UNKNOWN_TO_RULES = {"torch", "diffusers", "transformers", "pytest", "_pytest"}
 LONGEST = 400
+AT_THE_ROOT = {"__init__.py", "__main__.py", "errors.py", "py.typed"}
 
 
-def room(module):
-    """The room of one of the package's modules, or None where the design knows none."""
-    parts = module.split(".")
-    if len(parts) == 1 or parts[1] in GLUE_MODULES:
-        return GLUE
-    return parts[1] if parts[1] in MAY_IMPORT else None
+def lint_imports(folder):
+    """Run import-linter on the package in a folder, by this project's contracts: its exit status and what it said."""
+    (folder / "contracts.toml").write_bytes((REPOSITORY / "pyproject.toml").read_bytes())
+    done = subprocess.run(
+        [sys.executable, "-c", "from importlinter.cli import lint_imports_command as run; run()", "--no-cache", "contracts.toml"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder), "COLUMNS": "300"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
 
 
-def imports(tree, module, *, is_package=False):
-    """Every module that is imported anywhere in a file, inside functions and for types too, or named by a string to import."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            parent = [*module.split("."), *(["__init__"] if is_package else [])][: -node.level] if node.level else []
-            base = ".".join((*parent, *([node.module] if node.module else [])))
-            # Only of the package itself do names matter: they may be modules.
-            yield from (f"{base}.{alias.name}" if base == PACKAGE and room(f"{base}.{alias.name}") else base for alias in node.names)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and re.fullmatch(rf"{PACKAGE}(\.\w+)+", node.value):
-            yield node.value
+@pytest.fixture
+def copied(tmp_path):
+    pytest.importorskip("importlinter")
+    shutil.copytree(ROOT, tmp_path / PACKAGE, ignore=shutil.ignore_patterns("__pycache__", "weights"))
+    return tmp_path
 
 
-def broken_walls(source, module, *, is_package=False):
-    """What a file imports against the rules, in words."""
-    tree, own = ast.parse(source), room(module)
-    if own is None:
-        return [f"{module} stands in no room of the design"]
-    found = []
-    for name in set(imports(tree, module, is_package=is_package)):
-        top = name.split(".")[0]
-        if top == PACKAGE:
-            other = room(name)
-            if own != GLUE and other not in {own, "errors"} | MAY_IMPORT[own]:
-                found.append(f"{module} imports {name}")
-        elif (
-            (top in {"pytest", "_pytest", "pluggy"} and module not in KNOW_PYTEST)
-            or (top == "pytest_benchmark" and own != "history")
-            or (own in {"judge", "measure"} and top in UNKNOWN_TO_RULES)
-        ):
-            found.append(f"{module} imports {top}")
-    if own != "history" and re.search(r"\bpytest_benchmark\b", source) and f"{module} imports pytest_benchmark" not in found:
-        found.append(f"{module} mentions pytest_benchmark")
-    return found
-
-
-@pytest.mark.parametrize("file", FILES, ids=lambda file: MODULES[file])
-def test_modules_import_only_what_their_room_may(file):
-    assert broken_walls(file.read_text(encoding="utf-8"), MODULES[file], is_package=file.name == "__init__.py") == []
+def test_the_rooms_hold(copied):
+    status, said = lint_imports(copied)
+    assert (status, "0 broken" in said) == (0, True), said
 
 
 PLANTED = [
-    ("pytest_sdspeed.model", "import pytest_sdspeed.tables"),
-    ("pytest_sdspeed.errors", "from pytest_sdspeed.model import Row"),
-    ("pytest_sdspeed.tables.loader", "from pytest_sdspeed import judge"),
-    ("pytest_sdspeed.tables.loader", "from .. import judge"),
-    ("pytest_sdspeed.tables.loader", "from ..setups import pool"),
-    ("pytest_sdspeed.tables.loader", "from pytest_sdspeed import Setup"),
-    ("pytest_sdspeed.judge.speed", "def f():\n    from pytest_sdspeed.measure import clock"),
-    ("pytest_sdspeed.judge.speed", "def f():\n    import torch.nn"),
-    ("pytest_sdspeed.judge.speed", "from diffusers import UNet2DConditionModel"),
-    ("pytest_sdspeed.measure.campaign", "if TYPE_CHECKING:\n    from pytest_sdspeed.setups.setup import Setup"),
-    ("pytest_sdspeed.measure.campaign", "import_module('pytest_sdspeed.setups')"),
-    ("pytest_sdspeed.measure.campaign", "import pytest"),
-    ("pytest_sdspeed.report.text", "from pytest_sdspeed.judge import interval"),
-    ("pytest_sdspeed.report.text", "from pytest_sdspeed import session"),
-    ("pytest_sdspeed.sides.opening", "from pytest_sdspeed.model import Row"),
-    ("pytest_sdspeed.sides.opening", "from pytest_sdspeed import Setup"),
-    ("pytest_sdspeed.setups.pool", "from pytest_sdspeed.plugin import x"),
-    ("pytest_sdspeed.history", "from pytest_sdspeed import measure"),
-    ("pytest_sdspeed.session", "from _pytest.config import Config"),
-    ("pytest_sdspeed.results", "class A:\n    def f(self):\n        import pytest"),
-    ("pytest_sdspeed.plugin", "from pytest_benchmark.plugin import x"),
-    ("pytest_sdspeed.plugin", "manager.getplugin('pytest_benchmark')"),
-    ("pytest_sdspeed.newcomer", ""),
+    ("model.tables", "import pytest_sdspeed.tables"),
+    ("errors", "from pytest_sdspeed.model import Row"),
+    ("tables.loader", "from pytest_sdspeed import judge"),
+    ("tables.loader", "from ..setups import registry"),
+    ("judge.speed.intervals", "def f():\n    from pytest_sdspeed.measure import clock"),
+    ("judge.speed.blocks", "def f():\n    import torch.nn"),
+    ("judge.verdict", "from diffusers import UNet2DConditionModel"),
+    ("measure.campaign", "if TYPE_CHECKING:\n    from pytest_sdspeed.setups.setup import Setup"),
+    ("measure.clock", "import pytest"),
+    ("measure.order", "from pytest_sdspeed.device import canary"),
+    ("report.text", "from pytest_sdspeed.judge import verdict"),
+    ("report.markdown", "from pytest_sdspeed.run import session"),
+    ("device.machine", "from pytest_sdspeed.measure import clock"),
+    ("pipelines.pool", "from pytest_sdspeed.judge import verdict"),
+    ("setups.setup", "from pytest_sdspeed.plugin import state"),
+    ("history.index", "from pytest_sdspeed.report import text"),
+    ("store.records", "from pytest_sdspeed.history import index"),
+    ("run.session", "from _pytest.config import Config"),
+    ("run.judging", "class A:\n    def f(self):\n        import pytest"),
+    ("run.targets", "from pytest_sdspeed.versions import arms"),
+    ("versions.arms", "import pytest"),
+    ("plugin.gate", "from pytest_benchmark.plugin import x"),
+    ("model.machine", "import numpy"),
+    ("__main__", "from pytest_sdspeed.plugin import state"),
+    ("__main__", "from pytest_sdspeed.run import session"),
+    ("newcomer", ""),
 ]
 
 
 @pytest.mark.parametrize(("module", "source"), PLANTED)
-def test_the_walls_are_seen_when_they_break(module, source):
-    assert len(broken_walls(source, module)) == 1
+def test_an_import_against_the_rules_is_found(copied, module, source):
+    planted = copied / PACKAGE / f"{module.replace('.', '/')}.py"
+    before = planted.read_text(encoding="utf-8") if planted.exists() else ""
+    planted.write_text(f"{before}\n{source}\n", encoding="utf-8")
+    status, said = lint_imports(copied)
+    assert (status, module.split(".")[-1] in said, "BROKEN" in said) == (1, True, True), said
 
 
-@pytest.mark.parametrize(
-    ("module", "source"),
-    [
-        (
-            "pytest_sdspeed.tables.loader",
-            "from pytest_sdspeed.errors import TableError\nfrom pytest_sdspeed import model\nfrom .parser import x",
-        ),
-        ("pytest_sdspeed.judge.speed", "import numpy as np\nfrom scipy import stats"),
-        ("pytest_sdspeed.setups.pool", "import torch\nfrom pytest_sdspeed.tables import load_table"),
-        ("pytest_sdspeed.history", "import pytest_benchmark"),
-        ("pytest_sdspeed.plugin", "import pytest\nfrom pytest_sdspeed import fixtures\nfrom pytest_sdspeed.measure.facts import Progress"),
-    ],
-)
-def test_what_is_allowed_is_not_reported(module, source):
-    assert broken_walls(source, module) == []
+def circles(package):
+    """Import circles among all modules of a package, a package and its own modules included."""
+    graph = pytest.importorskip("grimp").build_graph(package, cache_dir=None)
+    left = {module: set(graph.find_modules_directly_imported_by(module)) for module in graph.modules}
+    while free := {module for module, imported in left.items() if not imported & left.keys()}:
+        left = {module: imported for module, imported in left.items() if module not in free}
+    return sorted(left)
 
 
-def test_a_package_resolves_its_own_relative_imports():
-    assert broken_walls("from .speed import interval", "pytest_sdspeed.judge", is_package=True) == []
-    assert broken_walls("from ..measure import clock", "pytest_sdspeed.judge", is_package=True) == [
-        "pytest_sdspeed.judge imports pytest_sdspeed.measure"
-    ]
+def test_nothing_imports_in_a_circle():
+    assert circles(PACKAGE) == []
+
+
+def test_a_circle_is_found(tmp_path, monkeypatch):
+    (tmp_path / "round_trip").mkdir()
+    (tmp_path / "round_trip" / "__init__.py").write_text("from round_trip.one import x\n")
+    (tmp_path / "round_trip" / "one.py").write_text("def f():\n    import round_trip\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert circles("round_trip") == ["round_trip", "round_trip.one"]
+
+
+def test_rooms_alone_stand_at_the_root():
+    entries = {entry.name for entry in ROOT.iterdir() if entry.name != "__pycache__"}
+    assert entries - {entry for entry in entries if (ROOT / entry).is_dir()} == AT_THE_ROOT
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: MODULES[file])
+def test_only_the_store_mentions_pytest_benchmark(file):
+    # A module that is named by a string is imported where no linter sees it.
+    named = re.findall(r"\bpytest_benchmark\b", file.read_text(encoding="utf-8"))
+    assert not named or MODULES[file].startswith(f"{PACKAGE}.store.")
 
 
 @pytest.mark.parametrize("file", [*FILES, *OTHERS], ids=lambda file: MODULES.get(file) or file.relative_to(REPOSITORY).as_posix())

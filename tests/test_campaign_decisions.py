@@ -11,7 +11,7 @@ import pytest
 from campaigns import durations, undecidable
 from fakes import Bench
 
-from pytest_sdspeed.judge import speed, stopping
+from pytest_sdspeed.judge.speed import intervals, stopping
 from pytest_sdspeed.measure import campaign
 from pytest_sdspeed.measure.facts import Decision
 from pytest_sdspeed.model import CONTROL, Interval
@@ -27,7 +27,7 @@ LOOKS = tuple(range(3, 21))
 def ratios(record, row):
     """The row's log speed-up in every block."""
     blocks = len(record.samples_s[row])
-    return speed.log_ratios([record.samples_s[arm][:blocks] for arm in (record.baseline, CONTROL)], [record.samples_s[row]])
+    return intervals.log_ratios([record.samples_s[arm][:blocks] for arm in (record.baseline, CONTROL)], [record.samples_s[row]])
 
 
 # Deciding
@@ -197,8 +197,8 @@ def test_a_row_that_ran_out_of_budget_between_looks_has_the_interval_of_the_look
     decision = record.decisions["row"]
     assert (decision.verdict, decision.blocks, record.planned_blocks) == ("inconclusive", 23, 25)
     assert 23 not in record.looks
-    assert decision.interval == speed.interval(ratios(record, "row"), stopping.critical(25))
-    assert decision.resolves == speed.resolvable(ratios(record, "row"), 25)
+    assert decision.interval == intervals.interval(ratios(record, "row"), stopping.critical(25))
+    assert decision.resolves == intervals.resolvable(ratios(record, "row"), 25)
 
 
 def test_an_inconclusive_row_says_how_many_more_blocks_would_decide():
@@ -206,8 +206,8 @@ def test_an_inconclusive_row_says_how_many_more_blocks_would_decide():
     record = bench.run(bench.arm("base", 1.0, cv=0.05), bench.arm("row", 1 / 1.5, cv=0.05, floor=1.47), max_blocks=4)
     decision = record.decisions["row"]
     assert decision.verdict == "inconclusive"
-    assert decision.more_blocks == speed.blocks_to_decide(ratios(record, "row"), 1.47) - 4 > 0
-    assert decision.resolves == speed.resolvable(ratios(record, "row"), 4)
+    assert decision.more_blocks == intervals.blocks_to_decide(ratios(record, "row"), 1.47) - 4 > 0
+    assert decision.resolves == intervals.resolvable(ratios(record, "row"), 4)
 
 
 @pytest.mark.parametrize(("blocks", "more"), [(2, 1), (19, 1), (23, 2), (200, None)])

@@ -7,7 +7,7 @@ import pytest
 from fakes import Bench
 
 from pytest_sdspeed.errors import GenerationError
-from pytest_sdspeed.judge import speed, stopping
+from pytest_sdspeed.judge.speed import intervals, stopping
 from pytest_sdspeed.measure import campaign
 from pytest_sdspeed.model import CONTROL, Machine
 
@@ -21,7 +21,7 @@ def slow(bench, name, cv=0.01):
 
 
 def ratios(record, row, blocks):
-    return speed.log_ratios([record.samples_s[arm][:blocks] for arm in (record.baseline, CONTROL)], [record.samples_s[row][:blocks]])
+    return intervals.log_ratios([record.samples_s[arm][:blocks] for arm in (record.baseline, CONTROL)], [record.samples_s[row][:blocks]])
 
 
 def test_a_row_fails_sooner_alone_than_as_one_of_many(bench):
@@ -55,7 +55,7 @@ def test_a_failing_row_leaves_its_share_to_the_others_at_the_same_look(bench):
         sooner = sum(other.blocks < blocks for _, other in failed)
         company = sum(other.blocks == blocks for _, other in failed)
         allowed = {
-            speed.interval(ratios(record, name, blocks), stopping.critical(blocks), stopping.critical(blocks, 4 - gone))
+            intervals.interval(ratios(record, name, blocks), stopping.critical(blocks), stopping.critical(blocks, 4 - gone))
             for gone in range(sooner, sooner + company)
         }
         assert decision.interval in allowed
@@ -80,7 +80,7 @@ def test_a_passing_row_keeps_its_share(bench):
     assert (quick.verdict, late.verdict) == ("pass", "fail")
     assert quick.blocks < late.blocks
     blocks = late.blocks
-    assert late.interval == speed.interval(ratios(record, "late", blocks), stopping.critical(blocks), stopping.critical(blocks, 2))
+    assert late.interval == intervals.interval(ratios(record, "late", blocks), stopping.critical(blocks), stopping.critical(blocks, 2))
 
 
 def test_a_row_that_raised_keeps_its_share(bench):
@@ -88,13 +88,13 @@ def test_a_row_that_raised_keeps_its_share(bench):
     record = bench.run(bench.arm("base", 1.0, cv=0.02), broken, slow(bench, "late", cv=0.02))
     blocks = record.decisions["late"].blocks
     assert "broken" in record.errors
-    assert record.decisions["late"].interval.high == speed.interval(ratios(record, "late", blocks), stopping.critical(blocks, 2)).high
+    assert record.decisions["late"].interval.high == intervals.interval(ratios(record, "late", blocks), stopping.critical(blocks, 2)).high
 
 
 def test_a_row_without_a_floor_is_at_no_stake(bench):
     record = bench.run(bench.arm("base", 1.0, cv=0.02), bench.arm("free", 1.0), slow(bench, "row", cv=0.02))
     blocks = record.decisions["row"].blocks
-    assert record.decisions["row"].interval == speed.interval(ratios(record, "row", blocks), stopping.critical(blocks))
+    assert record.decisions["row"].interval == intervals.interval(ratios(record, "row", blocks), stopping.critical(blocks))
 
 
 def test_what_would_decide_a_row_depends_on_what_is_at_stake():
@@ -112,7 +112,7 @@ def test_the_rows_of_a_campaign_are_at_stake_even_where_nobody_counted_them(benc
     first = min(one.decisions.items(), key=lambda item: item[1].blocks)
     blocks = first[1].blocks
     assert first[1].interval in {
-        speed.interval(ratios(one, first[0], blocks), stopping.critical(blocks), stopping.critical(blocks, rows)) for rows in (1, 2)
+        intervals.interval(ratios(one, first[0], blocks), stopping.critical(blocks), stopping.critical(blocks, rows)) for rows in (1, 2)
     }
 
 
@@ -226,7 +226,7 @@ def test_rows_of_tables_count_once_and_their_campaigns_beside_them(gated, pytest
 
     monkeypatch.setattr(campaign._Campaign, "run", refuse)
     (pytester.path / "mine.toml").write_text(OWN_TABLE)
-    monkeypatch.setattr("pytest_sdspeed.setups.machine.cpu_machine", lambda: Machine(kind="cpu", device="test CPU", versions={}))
+    monkeypatch.setattr("pytest_sdspeed.device.machine.cpu_machine", lambda: Machine(kind="cpu", device="test CPU", versions={}))
     gated(EVERY_KIND.format(own=own), "--sd-tables=mine.toml").assert_outcomes(failed=8, skipped=3)
     assert set(shared) == {(5, 4)}
 

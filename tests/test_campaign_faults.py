@@ -10,8 +10,7 @@ import pytest
 from campaigns import undecidable
 from fakes import Bench
 
-from pytest_sdspeed.errors import GenerationError, LeakedFlagError, OutOfMemoryError
-from pytest_sdspeed.measure.explaining import explained
+from pytest_sdspeed.errors import GenerationError, LeakedFlagError, OutOfMemoryError, explained
 from pytest_sdspeed.measure.facts import Limits
 from pytest_sdspeed.model import CONTROL, Case
 

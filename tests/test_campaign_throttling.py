@@ -7,7 +7,7 @@ import pytest
 from campaigns import durations, undecidable
 
 from pytest_sdspeed.errors import ThrottledError
-from pytest_sdspeed.judge.throttling import complaint, distorted, most_discarded
+from pytest_sdspeed.judge.speed.throttling import complaint, distorted, most_discarded
 from pytest_sdspeed.model import CONTROL, Reading
 
 bench = campaigns.bench

@@ -12,13 +12,13 @@ import pytest
 import torch
 from fakes import FakeClock, failed
 
-from pytest_sdspeed.confirm import combined
-from pytest_sdspeed.history.records import record, result_of
+from pytest_sdspeed.device.canary import canary
+from pytest_sdspeed.device.flags import snapshot
 from pytest_sdspeed.measure.canary import CanaryTimes, both, time_canary
 from pytest_sdspeed.measure.clock import WallClock
-from pytest_sdspeed.report.progress import line
-from pytest_sdspeed.setups.canary import canary
-from pytest_sdspeed.setups.flags import snapshot
+from pytest_sdspeed.plugin.confirm import combined
+from pytest_sdspeed.report.text import progress_line
+from pytest_sdspeed.store.records import record, result_of
 
 bench = campaigns.bench
 _quick_collector = campaigns.quick_collector
@@ -200,7 +200,7 @@ def test_no_collection_while_it_is_timed_and_collecting_is_back_afterwards(bench
 
 
 def test_the_progress_line_names_no_arm():
-    assert line("inference", "canary", "", block=0, blocks=0, left_s=None) == "inference: canary"
+    assert progress_line("inference", "canary", "", block=0, blocks=0, left_s=None) == "inference: canary"
 
 
 # In the record
@@ -214,7 +214,7 @@ def test_engine(sd_latency):
 
 def test_a_result_keeps_it_stores_it_and_says_what_is_unknown(gated, fake_time, monkeypatch, pytester):
     operations = {"good": lasting(fake_time, 1), "bad": broken}
-    monkeypatch.setattr("pytest_sdspeed.setups.canary.canary", lambda kind, _capability: operations if kind == "cpu" else {})
+    monkeypatch.setattr("pytest_sdspeed.device.canary.canary", lambda kind, _capability: operations if kind == "cpu" else {})
     outcome = gated(GATE, "--benchmark-json=out.json")
     outcome.assert_outcomes(passed=1)
     outcome.stdout.fnmatch_lines(["note: candidate: the canary is unknown in part: bad ran out of memory: tried 3 GiB (*)"])
@@ -225,7 +225,7 @@ def test_a_result_keeps_it_stores_it_and_says_what_is_unknown(gated, fake_time, 
 
 
 def test_nothing_is_said_where_nothing_broke(gated, fake_time, monkeypatch):
-    monkeypatch.setattr("pytest_sdspeed.setups.canary.canary", lambda *_machine: {"good": lasting(fake_time, 1)})
+    monkeypatch.setattr("pytest_sdspeed.device.canary.canary", lambda *_machine: {"good": lasting(fake_time, 1)})
     gated(GATE).stdout.no_fnmatch_line("*canary*")
 
 

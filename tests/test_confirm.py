@@ -15,11 +15,11 @@ from xml.etree import ElementTree as ET
 import pytest
 from fakes import FakeClock, baseline_result, result
 
-from pytest_sdspeed.confirm import combined
-from pytest_sdspeed.history import records
-from pytest_sdspeed.processes import last_words
+from pytest_sdspeed.plugin.confirm import combined
 from pytest_sdspeed.report import text
-from pytest_sdspeed.report.html import page
+from pytest_sdspeed.report.page.html import page
+from pytest_sdspeed.run.processes import last_words
+from pytest_sdspeed.store import records
 
 # Every process notes itself when it loads the tests; the first one moves the clock of the process of this file, a new one its own.
 PROCESSES = f"""

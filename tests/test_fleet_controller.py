@@ -8,8 +8,8 @@ from fakes import baseline_result, failed, result, tf32
 from fleet import Simulation
 
 from pytest_sdspeed import plugin
-from pytest_sdspeed.fleet.controller import Controller
-from pytest_sdspeed.fleet.tags import Tag, tagged, with_problem
+from pytest_sdspeed.plugin.distributed.controller import Controller
+from pytest_sdspeed.plugin.distributed.tags import Tag, tagged, with_problem
 from pytest_sdspeed.tables import load_table
 
 
@@ -57,7 +57,7 @@ def test_histories_go_on_from_the_stored_runs(fed):
 
 def test_what_cannot_be_understood_is_told_and_fails_the_run(fed, pytester, monkeypatch):
     monkeypatch.setattr("fleet.record", lambda one: {"schema": 99 if one.setup == "tf32" else 1})
-    monkeypatch.setattr("pytest_sdspeed.history.records._facts", lambda *_: vars_of(baseline_result()))
+    monkeypatch.setattr("pytest_sdspeed.store.records._facts", lambda *_: vars_of(baseline_result()))
     said = fed([baseline_result(), tf32()], "--sd-history=off")
     assert said.ret == pytest.ExitCode.TESTS_FAILED
     said.stdout.fnmatch_lines(["sd run: not stored in this run, test_it.py::test_row[[]1[]] of gw1: StoredRunError: schema 99 is not 1"])
@@ -99,7 +99,7 @@ def test_what_a_worker_cannot_do_ends_the_run():
 
 
 def test_more_workers_than_gpus_end_the_run(monkeypatch):
-    monkeypatch.setattr("pytest_sdspeed.fleet.controller.visible_gpus", lambda: ["0"])
+    monkeypatch.setattr("pytest_sdspeed.plugin.distributed.controller.visible_gpus", lambda: ["0"])
     execnet = pytest.importorskip("execnet")
     one, two = execnet.XSpec("popen"), execnet.XSpec("popen")
     with pytest.raises(pytest.UsageError, match="2 workers for 1 visible GPU: "):
@@ -120,6 +120,6 @@ def test_a_worker_that_replaces_another_has_its_seat():
 
 
 def test_auto_is_one_worker_for_each_gpu(monkeypatch):
-    monkeypatch.setattr("pytest_sdspeed.fleet.seats.visible_gpus", lambda: ["0", "1", "2"])
+    monkeypatch.setattr("pytest_sdspeed.plugin.distributed.placement.visible_gpus", lambda: ["0", "1", "2"])
     assert plugin.pytest_xdist_auto_num_workers(SimpleNamespace(getoption=lambda _: True)) == 3
     assert plugin.pytest_xdist_auto_num_workers(SimpleNamespace(getoption=lambda _: None, getini=lambda _: False)) is None

@@ -16,17 +16,17 @@ from fakes import MACHINE, RECIPE, baseline_result, exhibit, result
 from pages import Page
 
 from pytest_sdspeed.errors import FleetError, StoredRunError
-from pytest_sdspeed.fleet import seats as fleet_seats
-from pytest_sdspeed.fleet.scheduler import CampaignScheduling
-from pytest_sdspeed.fleet.seats import LOCAL, Seat, assign_gpus, cores, seats, share, visible_gpus
-from pytest_sdspeed.fleet.tags import Tag, problem_of, read, tagged, with_problem
-from pytest_sdspeed.fleet.worker import machine_of, packed_machine
-from pytest_sdspeed.history.records import record
-from pytest_sdspeed.history.sending import packed, received
-from pytest_sdspeed.history.spool import Spool
 from pytest_sdspeed.model import CONTROL, Exhibit
+from pytest_sdspeed.plugin.distributed import placement as fleet_seats
+from pytest_sdspeed.plugin.distributed.placement import LOCAL, Seat, assign_gpus, cores, seats, share, visible_gpus
+from pytest_sdspeed.plugin.distributed.scheduler import CampaignScheduling
+from pytest_sdspeed.plugin.distributed.tags import Tag, problem_of, read, tagged, with_problem
+from pytest_sdspeed.plugin.distributed.worker import machine_of, packed_machine
 from pytest_sdspeed.report import text
-from pytest_sdspeed.report.html import page
+from pytest_sdspeed.report.page.html import page
+from pytest_sdspeed.store.records import record
+from pytest_sdspeed.store.sending import packed, received
+from pytest_sdspeed.store.spool import Spool
 
 # Seats
 

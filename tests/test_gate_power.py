@@ -18,7 +18,7 @@ import gate_power
 from power import campaigns, noise, report, rules, studies
 from power.peers import Peer
 
-from pytest_sdspeed.judge import speed, stopping
+from pytest_sdspeed.judge.speed import intervals, stopping
 from pytest_sdspeed.measure.campaign import _Campaign
 from pytest_sdspeed.measure.facts import Arm, Limits
 from pytest_sdspeed.model import CONTROL
@@ -42,8 +42,8 @@ def test_the_simulated_rule_is_the_packages_rule():
         outer, inner, row = np.moveaxis(pairs[trial], 1, 0).tolist()
         verdict, blocks = None, 20
         for look in stopping.looks(20):
-            ratios = [ratio + shift for ratio in speed.log_ratios([outer[:look], inner[:look]], [row[:look]])]
-            verdict = speed.decide(speed.interval(ratios, stopping.critical(look)), 1.0)
+            ratios = [ratio + shift for ratio in intervals.log_ratios([outer[:look], inner[:look]], [row[:look]])]
+            verdict = intervals.decide(intervals.interval(ratios, stopping.critical(look)), 1.0)
             if verdict:
                 blocks = look
                 break
@@ -76,7 +76,7 @@ def test_the_simulated_control_is_the_packages():
     pairs[:, :, campaigns.OUTER] *= np.repeat([1.0, 1.06, 1 / 1.06], 30)[:, None, None]
     blocks = np.resize([3, 6, 12], 90)
     alarms = campaigns.control_alarms(pairs, blocks).tolist()
-    own = [speed.control_interval(*np.moveaxis(trial[:count, :2], 1, 0).tolist()) for trial, count in zip(pairs, blocks, strict=True)]
+    own = [intervals.control_interval(*np.moveaxis(trial[:count, :2], 1, 0).tolist()) for trial, count in zip(pairs, blocks, strict=True)]
     assert alarms == [control.excludes_one for control in own]
     assert sum(alarms[30:60]) > 10 < sum(alarms[60:])
 

@@ -10,7 +10,7 @@ from fakes import result
 from stored import benchmark, write_run
 
 from pytest_sdspeed.__main__ import main
-from pytest_sdspeed.commits import between
+from pytest_sdspeed.history.commits import between
 from pytest_sdspeed.model import CONTROL
 
 RUNS, STEP = 30, 20

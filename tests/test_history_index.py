@@ -13,8 +13,8 @@ from fakes import result, tf32
 from pytest_benchmark.storage.file import FileStorage
 from stored import write_run
 
-from pytest_sdspeed.history import index, rows, scanning
-from pytest_sdspeed.history.scanning import NAME
+from pytest_sdspeed.history import index, index_tables, places
+from pytest_sdspeed.history.places import NAME
 from pytest_sdspeed.history.series import histories
 
 READ = """
@@ -41,14 +41,14 @@ def parsed(monkeypatch):
     """Names of the files that are read, not taken from the index."""
     names = []
 
-    fetch = scanning.Folder.fetch
+    fetch = places.Folder.fetch
 
     def watched(place, files):
         for file, content in zip(files, fetch(place, files), strict=True):
             names.append(Path(file).name)
             yield content
 
-    monkeypatch.setattr(scanning.Folder, "fetch", watched)
+    monkeypatch.setattr(places.Folder, "fetch", watched)
     return names
 
 
@@ -291,7 +291,7 @@ def test_processes_that_index_at_once_all_read_everything(folder):
 def test_a_process_killed_while_it_indexes_leaves_what_it_has_read(folder, parsed):
     killed = reader(
         folder,
-        "import os, signal\nfrom pytest_sdspeed.history.scanning import Folder\nindex._BATCH, fetch = 2, Folder.fetch\n"
+        "import os, signal\nfrom pytest_sdspeed.history.places import Folder\nindex._BATCH, fetch = 2, Folder.fetch\n"
         "def killing(place, files):\n    '0005' in files[0] and os.kill(os.getpid(), signal.SIGKILL)\n    return fetch(place, files)\n"
         "Folder.fetch = killing",
     )
@@ -318,5 +318,5 @@ def test_a_process_killed_while_it_writes_leaves_a_sound_index(folder, parsed):
 def test_an_index_that_another_process_makes_meanwhile_is_used(folder, monkeypatch):
     empty = iter([True])
     runs(folder)
-    monkeypatch.setattr(rows, "is_empty", lambda _connection: next(empty, False))
+    monkeypatch.setattr(index_tables, "is_empty", lambda _connection: next(empty, False))
     assert runs(folder) == (10, ())

@@ -13,9 +13,9 @@ from test_history_command import COMMITS, RUNS, STEP, kinds, said, stored
 from test_stored_runs import full, shown, stored_run
 
 from pytest_sdspeed.__main__ import main
-from pytest_sdspeed.history.records import record
 from pytest_sdspeed.history.remote import place
 from pytest_sdspeed.history.series import gathered
+from pytest_sdspeed.store.records import record
 
 pytestmark = pytest.mark.usefixtures("bucket")
 ID = {"machine_info": HOST | {"sdspeed": {"run": "1f" * 16}}}

@@ -9,8 +9,8 @@ import pytest
 from fakes import RECIPE, baseline_result, failed, result, tf32
 from stored import benchmark, write_run
 
-from pytest_sdspeed.history.records import record
 from pytest_sdspeed.history.series import histories, history_run, series_of
+from pytest_sdspeed.store.records import record
 
 CANARY = {"matmul": [0.001, 0.003], "memory": [0.5, 0.5]}
 RUN_INFO = {"machine_info": {"node": "host"}, "commit_info": {"id": "abc", "dirty": True}, "datetime": "2026-11-23T12:00:01+02:00"}

@@ -8,7 +8,7 @@ import pytest
 import torch
 from small import save_small_models
 
-from pytest_sdspeed.judge import speed
+from pytest_sdspeed.judge.speed import intervals
 from pytest_sdspeed.tables import load_table
 
 TABLE = """
@@ -71,7 +71,7 @@ def run(pytester, saved, monkeypatch):
     These runs take real time on a machine that may be busy, and ask nothing of it: one in a hundred A/A controls alarms by design, so
     here it is made to alarm never.
     """
-    monkeypatch.setattr(speed, "CONTROL_ERROR", 1e-12)
+    monkeypatch.setattr(intervals, "CONTROL_ERROR", 1e-12)
 
     def go(source, *arguments, conftest="", models=None, more=""):
         (pytester.path / "small.toml").write_text(TABLE.format(more=more, **saved | (models or {})))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from pytest_sdspeed.judge import blocks
+from pytest_sdspeed.judge.speed import blocks
 
 durations = st.floats(1e-3, 1e3)
 arms = st.integers(2, 12).flatmap(

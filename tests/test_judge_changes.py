@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pytest_sdspeed.judge.changes import judged, standing
-from pytest_sdspeed.judge.evidence import evidence
+from pytest_sdspeed.judge.changes.causes import judged, standing
+from pytest_sdspeed.judge.changes.evidence import evidence
 from pytest_sdspeed.model import History, HistoryRun
 
 N, STEP = 40, 30

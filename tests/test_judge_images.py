@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scenes import disturbed, planted, scene
 
-from pytest_sdspeed.judge import images
-from pytest_sdspeed.judge.metrics import PSNR_CAP, metrics
+from pytest_sdspeed.judge.pictures import gate
+from pytest_sdspeed.judge.pictures.metrics import PSNR_CAP, metrics
 from pytest_sdspeed.model import Case, ImageGate
 
 GATE = ImageGate(psnr=30.0, ssim=0.85)
@@ -21,7 +21,7 @@ NO_CONTROL = ("the picture gate has no negative control: it takes two cases, bot
 
 
 def judge(candidate, baseline=BASELINE, gate=GATE, relation="same_weights", reference=None):
-    return images.judge_images(candidate, baseline, gate, relation, reference)
+    return gate.judge_images(candidate, baseline, gate, relation, reference)
 
 
 def test_close_pictures_pass_and_carry_their_control():
@@ -67,7 +67,7 @@ def test_pictures_of_another_seed_fail():
 
 @pytest.mark.parametrize("candidate", [{}, {Case(7): scene(7)}])
 def test_no_common_case_fails(candidate):
-    assert judge(candidate) == images.ImageJudgement("fail", {}, ("returned no picture",))
+    assert judge(candidate) == gate.ImageJudgement("fail", {}, ("returned no picture",))
 
 
 def test_cases_of_one_side_alone_are_not_compared():

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scenes import disturbed, planted, scene
 
-from pytest_sdspeed.judge.clip import ClipScores, clip_scores
-from pytest_sdspeed.judge.images import judge_images
+from pytest_sdspeed.judge.pictures.clip import ClipScores, clip_scores
+from pytest_sdspeed.judge.pictures.gate import judge_images
 from pytest_sdspeed.model import Case, ImageGate
 
 ZERO, ONE, VASE = Case(0), Case(1), Case(0, "a vase")

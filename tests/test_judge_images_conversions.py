@@ -9,7 +9,7 @@ import pytest
 from scenes import planted, scene
 
 from pytest_sdspeed.errors import PictureError
-from pytest_sdspeed.judge import pictures
+from pytest_sdspeed.judge.pictures import conversion
 
 
 class FakePil:
@@ -43,7 +43,7 @@ FLOATS = BYTES.astype(np.float64) / 255
     ],
 )
 def test_every_kind_becomes_the_same_pictures(value):
-    found = pictures.as_pictures(value)
+    found = conversion.as_pictures(value)
     assert found.dtype == np.float32
     assert found.shape == (2, 4, 5, 3)
     np.testing.assert_allclose(found, FLOATS, atol=1e-7)
@@ -51,12 +51,12 @@ def test_every_kind_becomes_the_same_pictures(value):
 
 @pytest.mark.parametrize("value", [BYTES[0], FLOATS[0], FakePil(BYTES[0]), [FakePil(BYTES[0])]])
 def test_one_picture_is_a_batch_of_one(value):
-    assert pictures.as_pictures(value).shape == (1, 4, 5, 3)
+    assert conversion.as_pictures(value).shape == (1, 4, 5, 3)
 
 
 def test_a_real_pil_image_in_another_mode():
     pil = pytest.importorskip("PIL.Image")
-    found = pictures.as_pictures([pil.new("L", (5, 4), 255), pil.new("RGBA", (5, 4), (255, 255, 255, 0))])
+    found = conversion.as_pictures([pil.new("L", (5, 4), 255), pil.new("RGBA", (5, 4), (255, 255, 255, 0))])
     assert found.shape == (2, 4, 5, 3)
     assert found.min() == 1
 
@@ -87,27 +87,27 @@ def test_a_real_pil_image_in_another_mode():
 )
 def test_what_is_no_picture_is_named(value, says):
     with pytest.raises(PictureError, match=says):
-        pictures.as_pictures(value)
+        conversion.as_pictures(value)
 
 
 def test_rounding_beyond_the_range_is_clipped():
-    found = pictures.as_pictures(np.array([1.0005, -0.0005, 0.5]).reshape(1, 1, 3))
+    found = conversion.as_pictures(np.array([1.0005, -0.0005, 0.5]).reshape(1, 1, 3))
     assert found.ravel().tolist() == [1.0, 0.0, 0.5]
 
 
 def test_what_is_not_finite_passes_unchanged():
-    found = pictures.as_pictures(np.array([np.nan, np.inf, -np.inf]).reshape(1, 1, 3))
+    found = conversion.as_pictures(np.array([np.nan, np.inf, -np.inf]).reshape(1, 1, 3))
     np.testing.assert_array_equal(found.ravel(), [np.nan, np.inf, -np.inf])
 
 
 def test_the_caller_keeps_its_array():
     mine = scene(0)
-    pictures.as_pictures(mine)[:] = 0
+    conversion.as_pictures(mine)[:] = 0
     assert mine.any()
 
 
 def test_healthy_pictures_have_none():
-    assert pictures.defects(scene(0, batch=3)) == ()
+    assert conversion.defects(scene(0, batch=3)) == ()
 
 
 @pytest.mark.parametrize(
@@ -124,11 +124,11 @@ def test_healthy_pictures_have_none():
     ],
 )
 def test_a_planted_defect_is_named_with_its_place(kind, word):
-    (found,) = pictures.defects(np.concatenate([scene(5), planted(kind)]))
+    (found,) = conversion.defects(np.concatenate([scene(5), planted(kind)]))
     assert found.startswith(word)
     assert found.endswith("(picture 1)")
 
 
 def test_dim_and_flat_but_real_pictures_are_no_defect():
-    assert pictures.defects(scene(0) * 0.02) == ()
-    assert pictures.defects(0.5 + 0.02 * scene(0)) == ()
+    assert conversion.defects(scene(0) * 0.02) == ()
+    assert conversion.defects(0.5 + 0.02 * scene(0)) == ()

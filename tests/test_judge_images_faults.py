@@ -10,8 +10,8 @@ from miniature.draw import draw
 from miniature.scenes import ASTRONAUT, VASE, Scene
 from PIL import Image
 
-from pytest_sdspeed.judge.images import judge_images
-from pytest_sdspeed.judge.metrics import metrics
+from pytest_sdspeed.judge.pictures.gate import judge_images
+from pytest_sdspeed.judge.pictures.metrics import metrics
 from pytest_sdspeed.model import Case, ImageGate
 
 SCENES = {

@@ -14,9 +14,9 @@ from scenes import disturbed, planted, scene
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from pytest_sdspeed.errors import PictureError
-from pytest_sdspeed.judge.images import broken_bounds
-from pytest_sdspeed.judge.metrics import NOT_FINITE, PSNR_CAP, by_picture, error_map, extreme, metrics, worst_picture
-from pytest_sdspeed.judge.pictures import as_pictures
+from pytest_sdspeed.judge.pictures.conversion import as_pictures
+from pytest_sdspeed.judge.pictures.gate import broken_bounds
+from pytest_sdspeed.judge.pictures.metrics import NOT_FINITE, PSNR_CAP, by_picture, error_map, extreme, metrics, worst_picture
 from pytest_sdspeed.model import ImageGate
 
 # Metrics

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_sdspeed.judge.shifts import Shift, lasting, shifts
+from pytest_sdspeed.judge.changes.shifts import Shift, lasting, shifts
 
 
 def noise(n, cv=0.005, seed=0):

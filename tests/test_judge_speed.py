@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from pytest_sdspeed.judge import speed, stopping
+from pytest_sdspeed.judge.speed import intervals, stopping
 from pytest_sdspeed.model import Interval
 
 ratio_lists = st.lists(st.floats(-3, 3), min_size=2, max_size=30)
@@ -21,24 +21,24 @@ ratio_lists = st.lists(st.floats(-3, 3), min_size=2, max_size=30)
 
 def test_log_ratios_are_those_of_the_blocks():
     outer, inner, row = [[2.0, 2.0], [4.0, 4.0]], [[2.0, 2.0], [4.0, 4.0]], [[1.0, 1.0], [1.0, 1.0]]
-    found = speed.log_ratios([outer, inner], [row])
+    found = intervals.log_ratios([outer, inner], [row])
     assert found == pytest.approx((math.log(2), math.log(4)))
     assert all(type(value) is float for value in found)
-    assert speed.log_ratios([[], []], [[]]) == ()
+    assert intervals.log_ratios([[], []], [[]]) == ()
 
 
 @pytest.mark.parametrize("lengths", [(1, 1, 2), (2, 1, 2), (0, 0, 1)])
 def test_unpaired_blocks_are_refused(lengths):
     outer, inner, row = ([[1.0, 1.0]] * length for length in lengths)
     with pytest.raises(ValueError, match="paired"):
-        speed.log_ratios([outer, inner], [row])
+        intervals.log_ratios([outer, inner], [row])
 
 
 @settings(deadline=None)
 @given(ratio_lists, st.floats(0, 10), st.floats(0, 10))
 def test_swapping_the_arms_inverts_the_interval(ratios, below, above):
-    there = speed.interval(ratios, below, above)
-    back = speed.interval([-ratio for ratio in ratios], above, below)
+    there = intervals.interval(ratios, below, above)
+    back = intervals.interval([-ratio for ratio in ratios], above, below)
     assert (1 / back.speedup, 1 / back.high, 1 / back.low) == pytest.approx((there.speedup, there.low, there.high), rel=1e-9)
 
 
@@ -46,13 +46,13 @@ def test_swapping_the_arms_inverts_the_interval(ratios, below, above):
 @given(ratio_lists.flatmap(lambda ratios: st.tuples(st.just(ratios), st.permutations(ratios))), st.floats(0, 10))
 def test_the_order_of_blocks_leaves_no_trace(orders, critical):
     first, second = orders
-    assert speed.interval(first, critical) == speed.interval(second, critical)
+    assert intervals.interval(first, critical) == intervals.interval(second, critical)
 
 
 @settings(deadline=None)
 @given(ratio_lists, st.floats(0, 10))
 def test_an_interval_holds_its_speedup(ratios, critical):
-    found = speed.interval(ratios, critical)
+    found = intervals.interval(ratios, critical)
     assert 0 < found.low <= found.speedup <= found.high < math.inf
     assert all(type(value) is float for value in (found.low, found.speedup, found.high))
 
@@ -60,24 +60,24 @@ def test_an_interval_holds_its_speedup(ratios, critical):
 def test_interval_is_the_t_interval_of_the_logs():
     ratios = [0.1, 0.2, 0.4, 0.15]
     low, high = stats.t.interval(0.98, 3, loc=np.mean(ratios), scale=stats.sem(ratios))
-    found = speed.interval(ratios, stats.t.isf(0.01, 3))
+    found = intervals.interval(ratios, stats.t.isf(0.01, 3))
     assert (found.speedup, found.low, found.high) == pytest.approx(tuple(np.exp([np.mean(ratios), low, high])))
 
 
 def test_equal_blocks_give_a_point():
-    found = speed.interval([0.1] * 7, 30.0)
+    found = intervals.interval([0.1] * 7, 30.0)
     assert found.low == found.speedup == found.high == pytest.approx(math.exp(0.1))
 
 
 def test_wild_blocks_stay_finite():
-    found = speed.interval([-300.0, 300.0], 31.8)
+    found = intervals.interval([-300.0, 300.0], 31.8)
     assert 0 < found.low < found.high < math.inf
 
 
 @pytest.mark.parametrize("ratios", [[], [0.1], [0.1, math.nan], [0.1, math.inf]])
 def test_no_interval_without_two_finite_blocks(ratios):
     with pytest.raises(ValueError, match=r"block\(s\) have no interval|not finite"):
-        speed.interval(ratios, 3.0)
+        intervals.interval(ratios, 3.0)
 
 
 # verdicts and what an undecided row needs
@@ -88,7 +88,7 @@ def test_no_interval_without_two_finite_blocks(ratios):
     [(1.21, 1.3, "pass"), (1.1, 1.19, "fail"), (1.1, 1.3, None), (1.2, 1.3, None), (1.1, 1.2, None), (1.2, 1.2, None)],
 )
 def test_a_verdict_needs_the_whole_interval_on_one_side(low, high, says):
-    assert speed.decide(Interval((low + high) / 2, low, high), 1.2) == says
+    assert intervals.decide(Interval((low + high) / 2, low, high), 1.2) == says
 
 
 @settings(deadline=None)
@@ -101,37 +101,37 @@ def test_blocks_to_decide_is_the_next_look_that_would(ratios, floor, rows):
     gap, spread = np.mean(ratios) - math.log(floor), np.std(ratios, ddof=1)
 
     def decides(look):
-        return speed._reach(look, rows if gap < 0 else 1) * spread < abs(gap)
+        return intervals._reach(look, rows if gap < 0 else 1) * spread < abs(gap)
 
     later = [look for look in stopping.looks(200) if look > len(ratios)]
-    assert speed.blocks_to_decide(ratios, floor, rows) == next(filter(decides, later), None)
+    assert intervals.blocks_to_decide(ratios, floor, rows) == next(filter(decides, later), None)
 
 
 def test_a_mean_on_the_floor_is_never_decided():
-    assert speed.blocks_to_decide([-0.1, 0.1], 1.0) is None
-    assert speed.blocks_to_decide([0.2, 0.2], 1.0) == 3
+    assert intervals.blocks_to_decide([-0.1, 0.1], 1.0) is None
+    assert intervals.blocks_to_decide([0.2, 0.2], 1.0) == 3
 
 
 def test_blocks_to_decide_needs_a_floor():
     with pytest.raises(ValueError, match="floor"):
-        speed.blocks_to_decide([0.1, 0.2], 0.0)
+        intervals.blocks_to_decide([0.1, 0.2], 0.0)
 
 
 def test_so_many_blocks_resolve_what_their_last_look_decides_nine_times_in_ten():
     rng = np.random.default_rng(0)
     for blocks, rows in ((4, 1), (6, 1), (20, 1), (20, 8)):
         noise = rng.normal(0, 0.03, (5000, blocks))
-        below = -math.log1p(speed.resolvable((noise[0] / noise[0].std(ddof=1) * 0.03).tolist(), blocks, rows))
+        below = -math.log1p(intervals.resolvable((noise[0] / noise[0].std(ddof=1) * 0.03).tolist(), blocks, rows))
         upper = noise.mean(1) + below + stopping.critical(blocks, rows) * noise.std(1, ddof=1) / math.sqrt(blocks)
         assert 0.87 < (upper < 0).mean() < 0.93
 
 
 def test_more_blocks_resolve_more_and_too_few_nothing():
     ratios = [0.1, 0.2, 0.4, 0.15]
-    assert speed.resolvable(ratios, 64) < speed.resolvable(ratios, 16) < speed.resolvable(ratios, 16, 8)
-    assert speed.resolvable([0.1, 0.1], 3) == 0
-    assert speed.resolvable([-300.0, 300.0], 3) < math.inf
-    assert speed.resolvable(ratios, 2) is None
+    assert intervals.resolvable(ratios, 64) < intervals.resolvable(ratios, 16) < intervals.resolvable(ratios, 16, 8)
+    assert intervals.resolvable([0.1, 0.1], 3) == 0
+    assert intervals.resolvable([-300.0, 300.0], 3) < math.inf
+    assert intervals.resolvable(ratios, 2) is None
 
 
 # the A/A control
@@ -139,7 +139,9 @@ def test_more_blocks_resolve_more_and_too_few_nothing():
 
 def control(noise, factor=1.0, campaigns=1):
     """Whether the control breaks in each campaign; noise has shape (campaigns, blocks, 2 pairs, 2)."""
-    found = [speed.control_interval((factor * outer).tolist(), inner.tolist(), campaigns) for outer, inner in noise.transpose(0, 2, 1, 3)]
+    found = [
+        intervals.control_interval((factor * outer).tolist(), inner.tolist(), campaigns) for outer, inner in noise.transpose(0, 2, 1, 3)
+    ]
     return np.mean([held.excludes_one for held in found])
 
 
@@ -152,18 +154,18 @@ def test_control_is_wrong_at_most_once_in_a_hundred_and_finds_a_planted_differen
 
 def test_control_is_a_t_interval():
     ratios = [0.01, -0.02, 0.005, 0.0]
-    low, high = stats.t.interval(1 - speed.CONTROL_ERROR / 3, 3, loc=np.mean(ratios), scale=stats.sem(ratios))
-    found = speed.control_interval([[math.exp(ratio)] * 2 for ratio in ratios], [[1.0, 1.0]] * 4, 3)
+    low, high = stats.t.interval(1 - intervals.CONTROL_ERROR / 3, 3, loc=np.mean(ratios), scale=stats.sem(ratios))
+    found = intervals.control_interval([[math.exp(ratio)] * 2 for ratio in ratios], [[1.0, 1.0]] * 4, 3)
     assert found is not None
     assert (found.low, found.high) == pytest.approx((math.exp(low), math.exp(high)), rel=1e-8)
 
 
 def test_control_forgives_what_no_clock_resolves():
-    found = speed.control_interval([[0.3, 0.3]] * 4, [[0.1 + 0.2] * 2] * 4)
+    found = intervals.control_interval([[0.3, 0.3]] * 4, [[0.1 + 0.2] * 2] * 4)
     assert found is not None
     assert not found.excludes_one
 
 
 def test_control_needs_two_blocks():
-    assert speed.control_interval([[1.0, 1.0]], [[1.0, 1.0]]) is None
-    assert speed.control_interval([], []) is None
+    assert intervals.control_interval([[1.0, 1.0]], [[1.0, 1.0]]) is None
+    assert intervals.control_interval([], []) is None

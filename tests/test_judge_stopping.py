@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from pytest_sdspeed.judge import speed, stopping
-from pytest_sdspeed.judge.blocks import block_ratios
+from pytest_sdspeed.judge.speed import intervals, stopping
+from pytest_sdspeed.judge.speed.blocks import block_ratios
 
-STORED = json.loads(stopping.files("pytest_sdspeed.judge").joinpath(stopping.CONSTANTS).read_text(encoding="utf-8"))
+STORED = json.loads(stopping.files("pytest_sdspeed.judge.speed").joinpath(stopping.CONSTANTS).read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(
@@ -55,8 +55,8 @@ def decided(slots, floor, budget, rows=1):
     blocks = stopping.affordable_blocks(budget, 1.0, 1e9)
     for look in stopping.looks(blocks):
         ratios = block_ratios(slots[:look, :2], slots[:look, 2:]).tolist()
-        found = speed.interval(ratios, stopping.critical(look), stopping.critical(look, rows))
-        if verdict := speed.decide(found, floor):
+        found = intervals.interval(ratios, stopping.critical(look), stopping.critical(look, rows))
+        if verdict := intervals.decide(found, floor):
             return verdict, look
     return None, blocks
 
@@ -82,7 +82,7 @@ def test_a_rule_whose_critical_values_depend_on_the_budget_does_turn_decided_row
 
     def naive(ratios, blocks):
         critical = {look: stats.t.isf(0.01 * look / blocks, look - 1) for look in stopping.looks(blocks)}
-        return next((look for look, value in critical.items() if speed.interval(ratios[:look], value).low > 1), None)
+        return next((look for look, value in critical.items() if intervals.interval(ratios[:look], value).low > 1), None)
 
     rng = np.random.default_rng(0)
     rows = [rng.normal(0.02, 0.03, 20).tolist() for _ in range(200)]

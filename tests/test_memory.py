@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_sdspeed.device.memory import CudaMemory, ResidentMemory
 from pytest_sdspeed.measure.memory import UnknownMemory
-from pytest_sdspeed.setups.memory_meters import CudaMemory, ResidentMemory
 
 STATUS = "Name:\tpytest\nVmPeak:\t  999999 kB\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n"
 

@@ -14,7 +14,7 @@ from miniature.classifier import ANSWERS, Classifier
 from miniature.draw import draw
 from miniature.scenes import Scene, draw_scene
 
-from pytest_sdspeed.setups.embedded import EMBEDDED, WEIGHTS
+from pytest_sdspeed.pipelines.embedded import EMBEDDED, WEIGHTS
 
 GOOD = {
     "captions": 48,

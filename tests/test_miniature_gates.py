@@ -9,10 +9,10 @@ from diffusers import PNDMScheduler
 from miniature import evaluation
 from PIL import Image
 
-from pytest_sdspeed.judge.images import judge_images
+from pytest_sdspeed.device.quiet import quiet
+from pytest_sdspeed.judge.pictures.gate import judge_images
 from pytest_sdspeed.model import Case
-from pytest_sdspeed.setups.embedded import WEIGHTS
-from pytest_sdspeed.setups.quiet import quiet
+from pytest_sdspeed.pipelines.embedded import WEIGHTS
 from pytest_sdspeed.tables import load_tables
 
 PROMPT, OTHER = "a photo of an astronaut riding a horse on mars", "a golden vase with different flowers"

@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from pytest_sdspeed.__main__ import main
+from pytest_sdspeed.history.places import Folder
 from pytest_sdspeed.history.reading import latest_run
-from pytest_sdspeed.history.saving import Storing
-from pytest_sdspeed.history.scanning import Folder
 from pytest_sdspeed.history.series import gathered
+from pytest_sdspeed.store.benchmark import Storing
 
 PICTURES = """
 @pytest.mark.sd_latency(speedup=1.5, image={{"psnr": 30}})

@@ -7,9 +7,8 @@ import json
 
 import pytest
 
-from pytest_sdspeed.measure.telemetry import UnknownTelemetry
-from pytest_sdspeed.model import Reading
-from pytest_sdspeed.session import Session
+from pytest_sdspeed.model import Reading, UnknownTelemetry
+from pytest_sdspeed.run.session import Session
 
 GATED = """
 @pytest.mark.sd_latency(speedup=1.0)

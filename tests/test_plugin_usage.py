@@ -83,7 +83,9 @@ def test_every_option_has_an_ini_twin(gated, pytester, name):
 
 def test_the_command_line_wins_over_the_ini_file(gated, pytester):
     pytester.makeini("[pytest]\nsdspeed_max_blocks = 5\nsdspeed_seed = 3\n")
-    source = "def test_options(request):\n    from pytest_sdspeed.fixtures import run_of\n    options = run_of(request.config).options\n"
+    source = (
+        "def test_options(request):\n    from pytest_sdspeed.plugin.fixtures import run_of\n    options = run_of(request.config).options\n"
+    )
     source += "    assert (options.max_blocks, options.seed, options.budget_s) == (7, 3, 300)\n"
     gated(source, "--sd-max-blocks=7").assert_outcomes(passed=1)
 
@@ -206,7 +208,7 @@ def test_a_document_table_on_the_cpu_is_skipped_with_the_command_that_runs_it(ga
     ],
 )
 def test_a_setup_that_this_machine_cannot_run_is_skipped_with_its_reason(gated, monkeypatch, setup, reason):
-    monkeypatch.setattr("pytest_sdspeed.setups.machine.cpu_machine", lambda: Machine(kind="cpu", device="Plain CPU", versions={}))
+    monkeypatch.setattr("pytest_sdspeed.device.machine.cpu_machine", lambda: Machine(kind="cpu", device="Plain CPU", versions={}))
     result = gated(MARKED.format(arguments="", setup=setup))
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines([f"*{reason}"])

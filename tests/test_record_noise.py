@@ -146,7 +146,7 @@ def test_the_miniature_is_the_default_work():
 
 
 def test_the_work_of_the_gpu_is_a_pass_of_the_full_unet_waited_for_once_a_slot(monkeypatch):
-    from pytest_sdspeed.setups.sources import PretrainedSource
+    from pytest_sdspeed.pipelines.sources import PretrainedSource
 
     asked, waits = [], []
 
@@ -158,7 +158,7 @@ def test_the_work_of_the_gpu_is_a_pass_of_the_full_unet_waited_for_once_a_slot(m
             asked.extend((model, dtype))
             return PretrainedSource("cpu").unet("miniature", "float32")
 
-    monkeypatch.setattr("pytest_sdspeed.setups.sources.RandomSource", Source)
+    monkeypatch.setattr("pytest_sdspeed.pipelines.sources.RandomSource", Source)
     monkeypatch.setattr("torch.cuda.synchronize", lambda: waits.append(1))
     work = record_noise.gpu_work()
     work.slot(2)
@@ -186,7 +186,7 @@ def test_the_command_writes_a_trace(small, tmp_path, capsys):
 
 def test_the_command_records_the_gpu_that_it_found(small, monkeypatch, tmp_path):
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    monkeypatch.setattr("pytest_sdspeed.setups.machine.cuda_machine", lambda: Machine(kind="cuda", device="NVIDIA H200", versions={}))
+    monkeypatch.setattr("pytest_sdspeed.device.machine.cuda_machine", lambda: Machine(kind="cuda", device="NVIDIA H200", versions={}))
     monkeypatch.setattr("record_noise.gpu_work", record_noise.cpu_work)
     assert main([str(tmp_path / "noise.json"), "--gpu", "--minutes", "0.002", "--seconds-per-slot", "0.01"]) == 0
     trace = json.loads((tmp_path / "noise.json").read_text())
@@ -199,7 +199,7 @@ def test_a_gpu_without_kernels_is_refused_before_anything_is_recorded(small, mon
         raise UnsupportedError("install a torch that was built for this GPU")
 
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    monkeypatch.setattr("pytest_sdspeed.setups.machine.cuda_machine", refuses)
+    monkeypatch.setattr("pytest_sdspeed.device.machine.cuda_machine", refuses)
     monkeypatch.setattr("record_noise.gpu_work", lambda: pytest.fail("recorded"))
     with pytest.raises(UnsupportedError, match="built for this GPU"):
         main([str(tmp_path / "noise.json"), "--gpu"])

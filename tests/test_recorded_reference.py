@@ -7,7 +7,7 @@ import textwrap
 import pytest
 from small import save_small_models
 
-from pytest_sdspeed.setups.machine import cpu_machine
+from pytest_sdspeed.device.machine import cpu_machine
 from pytest_sdspeed.tables import load_table
 
 HERE = cpu_machine().device

@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 from fakes import MACHINE, RECIPE, baseline_result, result
 
-from pytest_sdspeed.judge import speed
+from pytest_sdspeed.judge.speed import intervals
 from pytest_sdspeed.model import CONTROL, ImageGate, Interval, Machine, Row, Spread, Table
-from pytest_sdspeed.recording import write_record
+from pytest_sdspeed.run.recording import write_record
 from pytest_sdspeed.tables import load_table, load_tables
 
 
@@ -62,7 +62,7 @@ def test_a_recorded_row_says_how_it_was_spread(record):
     samples = {"baseline": outer, CONTROL: inner, "fp16": own}
     path, _ = record([result(samples_s=samples, control=Interval(0.954, 0.94, 1.02))])
     baseline, fp16 = load_table(path).rows
-    ratios = speed.log_ratios([outer, inner], [own])
+    ratios = intervals.log_ratios([outer, inner], [own])
     assert fp16.spread == Spread(blocks=6, low=1.29, high=1.33, sd=round(statistics.stdev(ratios), 6), quartiles_s=(0.8, 0.8, 0.82))
     assert (baseline.spread.blocks, baseline.spread.low, baseline.spread.high) == (6, 0.94, 1.02)
     assert baseline.spread.sd == round(math.log(1.1) * math.sqrt(0.3), 6)

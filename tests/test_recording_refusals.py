@@ -10,9 +10,9 @@ import pytest
 from fakes import MACHINE, SLOW, baseline_result, failed, result, tf32
 from test_recording import table
 
-from pytest_sdspeed.history.records import record as stored
 from pytest_sdspeed.model import Interval
-from pytest_sdspeed.recording import LEAST_BLOCKS, too_rough, write_record
+from pytest_sdspeed.run.recording import LEAST_BLOCKS, too_rough, write_record
+from pytest_sdspeed.store.records import record as stored
 from pytest_sdspeed.tables import load_table
 
 MORE = "--sd-max-blocks and --sd-budget give it more"

@@ -12,9 +12,9 @@ browser = pytest.importorskip("browser", reason="playwright and axe-playwright-p
 
 from report_cost import documented, results  # noqa: E402
 
-from pytest_sdspeed.history.records import record  # noqa: E402
-from pytest_sdspeed.report.html import page  # noqa: E402
-from pytest_sdspeed.report.thumbnails import thumbnails  # noqa: E402
+from pytest_sdspeed.report.page.html import page  # noqa: E402
+from pytest_sdspeed.report.page.thumbnails import thumbnails  # noqa: E402
+from pytest_sdspeed.store.records import record  # noqa: E402
 
 pytestmark = pytest.mark.skipif(browser.CHROMIUM is None, reason="chromium is not installed: apt-get install chromium")
 
@@ -166,7 +166,7 @@ def test_print_shows_no_controls_and_is_light(chromium, path):
 
 
 def test_compressed_pictures_load_too(chromium, tmp_path, monkeypatch):
-    monkeypatch.setattr("pytest_sdspeed.report.html.thumbnails", lambda pictures: thumbnails(pictures, 60_000))
+    monkeypatch.setattr("pytest_sdspeed.report.page.html.thumbnails", lambda pictures: thumbnails(pictures, 60_000))
     (table,) = (table for table in documented() if table.name == "distillation")
     small = page(results([table], 128))
     assert small.count("data:image/jpeg") > 3

@@ -13,8 +13,8 @@ from pages import Page
 
 from pytest_sdspeed.model import Interval
 from pytest_sdspeed.report import text
-from pytest_sdspeed.report.drawing import INKS
-from pytest_sdspeed.report.html import page
+from pytest_sdspeed.report.page.html import page
+from pytest_sdspeed.report.plots.drawing import INKS
 
 MARKS = ("pass", "fail", "inconclusive", "invalid")
 HOSTILE = "<script src='http://evil'>&\"'</script>"
@@ -234,7 +234,7 @@ def contrast(one, other):
 
 def test_inks_stand_out_in_both_color_schemes():
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
-    style = (files("pytest_sdspeed.report") / "page.css").read_text()
+    style = (files("pytest_sdspeed.report.page") / "page.css").read_text()
     schemes = [dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", block)) for block in re.findall(r":root \{(.*?)\}", style, re.DOTALL)]
     assert len(schemes) == 2
     for inks in schemes:

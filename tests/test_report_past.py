@@ -12,11 +12,11 @@ from histories import VERSIONS, commit, day, history, run, unknown
 from pages import Page
 from test_report_plots import described, lines, marks, texts
 
-from pytest_sdspeed.report import past
-from pytest_sdspeed.report.course import course
-from pytest_sdspeed.report.drawing import house_style
-from pytest_sdspeed.report.html import page
-from pytest_sdspeed.report.runs import canaries, drift, host_marks, version_marks
+from pytest_sdspeed.report.page import past
+from pytest_sdspeed.report.page.html import page
+from pytest_sdspeed.report.plots.course import course
+from pytest_sdspeed.report.plots.drawing import house_style
+from pytest_sdspeed.report.plots.runs import canaries, drift, host_marks, version_marks
 
 HOSTILE = "<script src='http://evil'>&\"'</script>"
 

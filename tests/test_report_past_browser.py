@@ -9,7 +9,7 @@ from histories import history, unknown
 browser = pytest.importorskip("browser", reason="playwright and axe-playwright-python are not installed: pip install --group test")
 
 from pytest_sdspeed.report.history import label  # noqa: E402
-from pytest_sdspeed.report.html import page  # noqa: E402
+from pytest_sdspeed.report.page.html import page  # noqa: E402
 
 pytestmark = pytest.mark.skipif(browser.CHROMIUM is None, reason="chromium is not installed: apt-get install chromium")
 

@@ -11,8 +11,8 @@ import pytest
 from fakes import baseline_result, exhibit, png, result
 from PIL import Image
 
-from pytest_sdspeed.report.gallery import PIXELATED, Gallery
-from pytest_sdspeed.report.thumbnails import thumbnails
+from pytest_sdspeed.report.page.gallery import PIXELATED, Gallery
+from pytest_sdspeed.report.page.thumbnails import thumbnails
 
 # Pictures within a budget
 

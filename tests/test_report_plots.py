@@ -12,9 +12,9 @@ import pytest
 from fakes import baseline_result, result
 
 from pytest_sdspeed.model import CONTROL
-from pytest_sdspeed.report import bars, timeline
-from pytest_sdspeed.report.drawing import INKS, Drawing, house_style
-from pytest_sdspeed.report.forest import forest
+from pytest_sdspeed.report.plots import bars, timeline
+from pytest_sdspeed.report.plots.drawing import INKS, Drawing, house_style
+from pytest_sdspeed.report.plots.forest import forest
 
 
 @pytest.fixture(autouse=True)

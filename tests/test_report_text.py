@@ -7,7 +7,7 @@ from fakes import baseline_result, failed, result, tf32
 
 from pytest_sdspeed.model import Interval
 from pytest_sdspeed.report import text
-from pytest_sdspeed.report.progress import line
+from pytest_sdspeed.report.text import progress_line
 
 TABLE = """\
 sd speed-ups: inference   documented on NVIDIA A100, measured on NVIDIA H200 (random weights), 6 blocks, A/A control x1.00 [0.99, 1.01]
@@ -245,4 +245,4 @@ def test_a_baseline_is_not_compared_with_itself():
 )
 def test_the_progress_line(facts, said):
     phase, arm, block, blocks, left_s = facts
-    assert line("inference", phase, arm, block=block, blocks=blocks, left_s=left_s) == said
+    assert progress_line("inference", phase, arm, block=block, blocks=blocks, left_s=left_s) == said

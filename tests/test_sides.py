@@ -10,7 +10,7 @@ import pytest
 from checkouts import commit, git, said, worktrees, write
 
 from pytest_sdspeed.errors import UsageMistakeError
-from pytest_sdspeed.sides import in_hand, opened
+from pytest_sdspeed.versions.environments import in_hand, opened
 
 VERSION = "import tiny; print(json.dumps(tiny.__version__))"
 """What the tests' package says of itself."""
@@ -163,7 +163,7 @@ def test_hooks_do_not_run_and_do_not_lead_astray(repository, tmp_path, monkeypat
 KILLED = """
 import sys, time
 from pathlib import Path
-from pytest_sdspeed.sides import opened
+from pytest_sdspeed.versions.environments import opened
 with opened("main", root=Path(sys.argv[1]), cache=Path(sys.argv[2]) if sys.argv[2] else None, tests=[]) as side:
     print(side.roots[0], flush=True)
     time.sleep(600)
@@ -328,7 +328,7 @@ def test_this_side_is_called_by_a_version_where_git_knows_nothing(tmp_path, monk
     assert in_hand(root=tmp_path).label == f"in hand (diffusers {version('diffusers')})"
     monkeypatch.setenv("PATH", "")
     assert in_hand(root=tmp_path).label == f"in hand (diffusers {version('diffusers')})"
-    monkeypatch.setattr("pytest_sdspeed.sides.opening.found", lambda _name: None)
+    monkeypatch.setattr("pytest_sdspeed.versions.environments.spec.found", lambda _name: None)
     assert in_hand(root=tmp_path).label == "in hand"
 
 

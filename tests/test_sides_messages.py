@@ -7,8 +7,8 @@ import pytest
 from checkouts import commit, git, write
 
 from pytest_sdspeed.errors import UsageMistakeError
-from pytest_sdspeed.sides import opened
-from pytest_sdspeed.sides.requirements import is_pinned, parsed
+from pytest_sdspeed.versions.environments import opened
+from pytest_sdspeed.versions.environments.requirements import is_pinned, parsed
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_in_a_shallow_clone(told, repository, tmp_path):
 
 
 def test_git_refuses(told, monkeypatch):
-    monkeypatch.setattr("pytest_sdspeed.sides.git.commit_of", lambda _top, _reference: "0" * 40)
+    monkeypatch.setattr("pytest_sdspeed.versions.environments.git.commit_of", lambda _top, _reference: "0" * 40)
     assert told("main").startswith("git: ")
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from checkouts import said, tree, unpacked, wheel, write
 
-from pytest_sdspeed.sides import Side
-from pytest_sdspeed.sides.folders import COMPLETE
+from pytest_sdspeed.versions.environments import Side
+from pytest_sdspeed.versions.environments.folders import COMPLETE
 
 OPEN = """
 import dataclasses, json, sys
 from pathlib import Path
 from pytest_sdspeed.errors import UsageMistakeError
-from pytest_sdspeed.sides import opened
+from pytest_sdspeed.versions.environments import opened
 root, cache = Path(sys.argv[2]), Path(sys.argv[3]) if sys.argv[3] else None
 try:
     with opened(sys.argv[1], root=root, cache=cache, tests=[]) as side:

@@ -17,13 +17,13 @@ from PIL import Image
 
 from pytest_sdspeed.__main__ import main
 from pytest_sdspeed.errors import StoredRunError
-from pytest_sdspeed.exhibits import png
-from pytest_sdspeed.history import pictures
+from pytest_sdspeed.history.places import Folder
 from pytest_sdspeed.history.reading import clean, latest_run, read_run, run_files
-from pytest_sdspeed.history.records import record, result_of
-from pytest_sdspeed.history.scanning import Folder
 from pytest_sdspeed.history.series import gathered
+from pytest_sdspeed.judge.pictures.exhibits import png
 from pytest_sdspeed.model import CONTROL, Against, Exhibit
+from pytest_sdspeed.store import pictures
+from pytest_sdspeed.store.records import record, result_of
 
 
 def drawn(seed):
@@ -267,7 +267,7 @@ def test_the_page_of_a_stored_run_shows_its_rows_and_pictures(tmp_path, capsys):
 
 
 def test_the_page_of_a_stored_run_has_its_error_maps(tmp_path):
-    from pytest_sdspeed.exhibits import with_error_maps
+    from pytest_sdspeed.judge.pictures.exhibits import with_error_maps
 
     file = stored_run(tmp_path, [full()])
     (one,) = read_run(file).results

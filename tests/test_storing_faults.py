@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.storage.file import FileStorage
 
-from pytest_sdspeed.history.atomic import write_whole
 from pytest_sdspeed.history.series import histories
-from pytest_sdspeed.history.storage import WholeStorage
+from pytest_sdspeed.store.atomic import write_whole
+from pytest_sdspeed.store.whole import WholeStorage
 
 ENGINE = """
 @pytest.mark.sd_latency(speedup={expected})
@@ -63,7 +63,7 @@ import sys, time
 from pathlib import Path
 from pytest_benchmark.logger import Logger
 from pytest_benchmark.storage.file import FileStorage
-from pytest_sdspeed.history.storage import WholeStorage
+from pytest_sdspeed.store.whole import WholeStorage
 
 def lost(where, error):
     raise error

@@ -9,10 +9,10 @@ from importlib.util import find_spec
 
 import pytest
 
+from pytest_sdspeed.device.nvml import NvmlTelemetry, opened
 from pytest_sdspeed.measure.facts import CampaignRecord, Slot
-from pytest_sdspeed.measure.nvml import NvmlTelemetry, opened
-from pytest_sdspeed.measure.telemetry import UnknownTelemetry, spent_j, summary
-from pytest_sdspeed.model import CONTROL, UNREAD, Reading
+from pytest_sdspeed.measure.telemetry import spent_j, summary
+from pytest_sdspeed.model import CONTROL, UNREAD, Reading, UnknownTelemetry
 
 UUID = "ffc79498-8ff3-c2dc-3b0d-fafd804516ae"
 

@@ -12,16 +12,16 @@ from stored import write_run
 from test_report_page import words
 
 from pytest_sdspeed.__main__ import main
-from pytest_sdspeed.confirm import combined
-from pytest_sdspeed.history.records import record, result_of
 from pytest_sdspeed.judge.rates import rates
 from pytest_sdspeed.measure.facts import CampaignRecord
 from pytest_sdspeed.model import Profile
+from pytest_sdspeed.plugin.confirm import combined
+from pytest_sdspeed.plugin.summary import table_lines
 from pytest_sdspeed.report import text
-from pytest_sdspeed.report.html import page
 from pytest_sdspeed.report.markdown import summary
-from pytest_sdspeed.summary import table_lines
-from pytest_sdspeed.usage import unknowns, usage
+from pytest_sdspeed.report.page.html import page
+from pytest_sdspeed.run.usage import unknowns, usage
+from pytest_sdspeed.store.records import record, result_of
 
 HELD_UP = "he GPU was busy 54% of the time: host-bound, try a larger batch"
 BUSY = {"busy_share": 0.71, "flops": 40_000_000_000_000, "tflops": 27.2, "ceiling_tflops": 680.0, "ceiling_share": 0.04}

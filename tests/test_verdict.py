@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from pytest_sdspeed.judge.images import ImageJudgement
+from pytest_sdspeed.judge.pictures.gate import ImageJudgement
 from pytest_sdspeed.judge.verdict import combined
 from pytest_sdspeed.model import Interval
 

@@ -40,7 +40,7 @@ missing = [name for name in ("torch", "diffusers", "transformers", "pytest_bench
 if missing:
     sys.exit(f"run_all.sh: {sys.executable} has no {', '.join(missing)}: set PYTHON to an interpreter that has")
 from pytest_sdspeed.errors import UnsupportedError
-from pytest_sdspeed.setups.machine import cuda_machine
+from pytest_sdspeed.device.machine import cuda_machine
 try:
     print(cuda_machine().device)
 except UnsupportedError as error:

@@ -153,7 +153,7 @@ def main(given: Sequence[str] | None = None) -> int:
     options = arguments(given)
     start = time.monotonic()
     from miniature import evaluation
-    from pytest_sdspeed.setups.embedded import WEIGHTS
+    from pytest_sdspeed.pipelines.embedded import WEIGHTS
 
     models, reader = evaluation.Models((options.models or WEIGHTS).resolve()), evaluation.classifier(options.classifier)
     captions, steps = (48, 20) if options.quick else (CAPTIONS, STEPS)

@@ -18,12 +18,12 @@ from miniature.data import as_tensor
 from miniature.draw import draw
 from miniature.models import LATENT, parameters
 from miniature.scenes import Scene, draw_scene, held_out_scene
-from pytest_sdspeed.judge.metrics import metrics
+from pytest_sdspeed.device.quiet import quiet
+from pytest_sdspeed.judge.pictures.metrics import metrics
 from pytest_sdspeed.measure.campaign import run_campaign
 from pytest_sdspeed.measure.clock import WallClock
 from pytest_sdspeed.measure.facts import Arm, Limits
-from pytest_sdspeed.setups.quiet import quiet
-from pytest_sdspeed.setups.sources import PretrainedSource
+from pytest_sdspeed.pipelines.sources import PretrainedSource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,7 +9,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 from safetensors.torch import save_file
 
-from pytest_sdspeed.setups.embedded import EMBEDDED
+from pytest_sdspeed.pipelines.embedded import EMBEDDED
 
 if TYPE_CHECKING:
     from pathlib import Path

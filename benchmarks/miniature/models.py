@@ -17,8 +17,8 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from miniature.places import SIDE
 from miniature.scenes import vocabulary
-from pytest_sdspeed.setups.architectures import SCHEDULER
-from pytest_sdspeed.setups.tokenizer import byte_alphabet
+from pytest_sdspeed.pipelines.architectures import SCHEDULER
+from pytest_sdspeed.pipelines.tokenizer import byte_alphabet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

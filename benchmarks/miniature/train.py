@@ -53,7 +53,7 @@ def main(given: Sequence[str] | None = None) -> int:
         print(f"the package keeps its models; these are in {out}")
         return 0 if holds else 1
     from miniature.evaluate import CLASSIFIER
-    from pytest_sdspeed.setups.embedded import EMBEDDED, WEIGHTS
+    from pytest_sdspeed.pipelines.embedded import EMBEDDED, WEIGHTS
 
     for model in EMBEDDED:
         shutil.rmtree(WEIGHTS / model, ignore_errors=True)
@@ -106,7 +106,7 @@ def evaluate(options: argparse.Namespace, records: Sequence[Trained], pictures: 
     from miniature import evaluation
     from miniature.card import card
     from miniature.evaluate import CAPTIONS, CLASSIFIER, STEPS, figures, gates, report
-    from pytest_sdspeed.setups.machine import cpu_machine, cuda_machine
+    from pytest_sdspeed.device.machine import cpu_machine, cuda_machine
 
     machine = cuda_machine() if options.device == "cuda" else cpu_machine()
     captions = max(4, round(CAPTIONS * options.scale))

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from pytest_sdspeed.judge import stopping
-from pytest_sdspeed.judge.blocks import block_ratios
+from pytest_sdspeed.judge.speed import stopping
+from pytest_sdspeed.judge.speed.blocks import block_ratios
 
 SEED = 20_261_122
 EXACT = 20

@@ -67,7 +67,7 @@ class Work:
 def cpu_work() -> Work:
     """Forward passes of the miniature's UNet, float32, batch of one."""
     from pytest_sdspeed.model import MINIATURE
-    from pytest_sdspeed.setups.sources import PretrainedSource
+    from pytest_sdspeed.pipelines.sources import PretrainedSource
 
     return Work("UNet forward pass", passing(PretrainedSource("cpu").unet(MINIATURE, "float32"), batch=1))
 
@@ -76,7 +76,7 @@ def gpu_work() -> Work:
     """Forward passes of Stable Diffusion v1.5's UNet at 512x512, float16, batch of two."""
     import torch
 
-    from pytest_sdspeed.setups.sources import RandomSource
+    from pytest_sdspeed.pipelines.sources import RandomSource
 
     unet = RandomSource("cuda").unet("stable-diffusion-v1-5/stable-diffusion-v1-5", "float16")
     return Work("float16 forward pass of Stable Diffusion v1.5's UNet", passing(unet, batch=2), torch.cuda.synchronize)
@@ -227,7 +227,7 @@ def _recorded(work: Work, options: argparse.Namespace) -> tuple[int, list[list[f
 def _machine(*, gpu: bool) -> dict[str, Any]:
     import torch
 
-    from pytest_sdspeed.setups.machine import cpu_machine, cuda_machine
+    from pytest_sdspeed.device.machine import cpu_machine, cuda_machine
 
     machine = cuda_machine() if gpu else cpu_machine()
     return {

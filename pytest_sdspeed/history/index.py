@@ -10,16 +10,16 @@ from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.errors import PlaceError
-from pytest_sdspeed.history import rows
+from pytest_sdspeed.history import index_tables
 from pytest_sdspeed.history.facts import FileFacts
-from pytest_sdspeed.history.rows import Contents
-from pytest_sdspeed.history.scanning import UNKNOWN, Stamp
+from pytest_sdspeed.history.index_tables import Contents
+from pytest_sdspeed.history.places import UNKNOWN, Stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from pytest_sdspeed.history.scanning import Found, Place, Stamp
+    from pytest_sdspeed.history.places import Found, Place, Stamp
 
 PATIENCE_S = 2.0
 """How long to wait for another process that writes the index: it writes for milliseconds, unless it hangs."""
@@ -84,9 +84,9 @@ def _connected(address: Path | str) -> sqlite3.Connection:
     """
     connection = sqlite3.connect(address, timeout=PATIENCE_S, isolation_level=None)
     try:
-        if rows.is_empty(connection):
+        if index_tables.is_empty(connection):
             _create(connection)
-        rows.check(connection)
+        index_tables.check(connection)
     except BaseException:
         connection.close()
         raise
@@ -95,12 +95,12 @@ def _connected(address: Path | str) -> sqlite3.Connection:
 
 def _create(connection: sqlite3.Connection) -> None:
     try:
-        connection.executescript(rows.SCHEMA)
+        connection.executescript(index_tables.SCHEMA)
     except sqlite3.OperationalError:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         # Another process may have made it meanwhile.
-        if rows.is_empty(connection):
+        if index_tables.is_empty(connection):
             raise
 
 
@@ -115,7 +115,7 @@ def _copied(index: Path) -> sqlite3.Connection:
     memory = _connected(":memory:")
     try:
         with closing(sqlite3.connect(f"{index.resolve().as_uri()}?mode=ro", timeout=0, uri=True)) as disk:
-            rows.check(disk)
+            index_tables.check(disk)
             disk.backup(memory)
     except (sqlite3.DatabaseError, ValueError):
         memory.close()
@@ -125,27 +125,27 @@ def _copied(index: Path) -> sqlite3.Connection:
 
 def _updated(connection: sqlite3.Connection, place: Place, found: Found) -> Contents:
     """Forget the files that are gone, read those that are new or changed; of a place that is lost meanwhile, what is known stays."""
-    known = rows.stamps(connection)
+    known = index_tables.stamps(connection)
     gone = known.keys() - found.files.keys()
     if gone:
         with _transaction(connection):
-            rows.forget(connection, gone)
-            rows.tidy(connection)
+            index_tables.forget(connection, gone)
+            index_tables.tidy(connection)
     # By name they are ordered by date, as they are when they come back.
     new = sorted(path for path, (_, stamp) in found.files.items() if stamp == UNKNOWN or known.get(path) != stamp)
     for start in range(0, len(new), _BATCH):
         batch, lost = _read(place, found, new[start : start + _BATCH])
         with _transaction(connection):
-            rows.forget(connection, batch)
+            index_tables.forget(connection, batch)
             for path, (stamp, facts) in batch.items():
-                rows.insert(connection, path, stamp, facts)
+                index_tables.insert(connection, path, stamp, facts)
         if lost:
             unread = len(new) - start - len(batch)
             line = f"sd history: {lost}: {unread} of {len(found.files)} files were not read"
             found = found._replace(problems=(*found.problems, line))
             break
     with _transaction(connection, "DEFERRED"):
-        return rows.contents(connection)._replace(found=found)
+        return index_tables.contents(connection)._replace(found=found)
 
 
 def _read(place: Place, found: Found, paths: Sequence[str]) -> tuple[dict[str, tuple[Stamp, FileFacts]], PlaceError | None]:

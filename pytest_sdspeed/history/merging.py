@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from pytest_sdspeed.history.facts import Kind, RunFacts, Series
-    from pytest_sdspeed.history.rows import Contents, StoredFile
-    from pytest_sdspeed.history.scanning import Place
+    from pytest_sdspeed.history.index_tables import Contents, StoredFile
+    from pytest_sdspeed.history.places import Place
     from pytest_sdspeed.model import HistoryRun
 
 TWICE_S = 1.0

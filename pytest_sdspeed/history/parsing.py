@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 
 from pytest_sdspeed.errors import StoredRunError
 from pytest_sdspeed.history.facts import FileFacts, Kind, ResultFacts, RunFacts, Series
-from pytest_sdspeed.history.files import decoded, section
-from pytest_sdspeed.history.records import SCHEMA, recipe_key
-from pytest_sdspeed.history.saving import EXTRA, RUN
-from pytest_sdspeed.judge.blocks import latencies
+from pytest_sdspeed.judge.speed.blocks import latencies
 from pytest_sdspeed.model import ImageVerdict, Verdict
+from pytest_sdspeed.store.benchmark import EXTRA, RUN
+from pytest_sdspeed.store.files import decoded, section
+from pytest_sdspeed.store.records import SCHEMA, recipe_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

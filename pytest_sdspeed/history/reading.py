@@ -9,18 +9,18 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import StoredRunError
-from pytest_sdspeed.history import pictures
-from pytest_sdspeed.history.files import decoded, section
-from pytest_sdspeed.history.records import result_of
-from pytest_sdspeed.history.saving import EXTRA
-from pytest_sdspeed.history.scanning import Folder
+from pytest_sdspeed.history.places import Folder
+from pytest_sdspeed.store import pictures
+from pytest_sdspeed.store.benchmark import EXTRA
+from pytest_sdspeed.store.files import decoded, section
+from pytest_sdspeed.store.records import result_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from pytest_sdspeed.history.merging import Kept
-    from pytest_sdspeed.history.scanning import Place
+    from pytest_sdspeed.history.places import Place
     from pytest_sdspeed.model import Result
 
 _DATE = re.compile(rb'"datetime": "([^"]+)"')

@@ -13,14 +13,14 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import PlaceError
-from pytest_sdspeed.history import pictures
-from pytest_sdspeed.history.saving import CREDENTIALS
-from pytest_sdspeed.history.scanning import UNKNOWN, Folder, Found, Stamp, is_unfinished, printable
+from pytest_sdspeed.history.places import UNKNOWN, Folder, Found, Stamp, is_unfinished, printable
+from pytest_sdspeed.store import pictures
+from pytest_sdspeed.store.benchmark import CREDENTIALS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from pytest_sdspeed.history.scanning import Place
+    from pytest_sdspeed.history.places import Place
 
 _DATES = ("LastModified", "last_modified", "Last-Modified", "modified", "updated", "mtime", "created")
 _CHECKSUMS = ("ETag", "etag", "md5Hash", "content_md5", "Content-MD5", "Digest", "checksum", "generation", "sha", "blob_id")

@@ -11,7 +11,7 @@ from pytest_sdspeed.errors import PlaceError
 from pytest_sdspeed.history.facts import Series, run_in_history
 from pytest_sdspeed.history.index import contents
 from pytest_sdspeed.history.merging import Kept, merged
-from pytest_sdspeed.history.scanning import Folder
+from pytest_sdspeed.history.places import Folder
 from pytest_sdspeed.model import History, HistoryRun
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_sdspeed.history.facts import Kind
-    from pytest_sdspeed.history.rows import Contents
-    from pytest_sdspeed.history.scanning import Place
+    from pytest_sdspeed.history.index_tables import Contents
+    from pytest_sdspeed.history.places import Place
     from pytest_sdspeed.model import Result
 
 NAMED = 5
@@ -99,7 +99,7 @@ def series_of(result: Result, test: str) -> Series:
         result: what was measured.
         test: id of the test that measured it, which tells callables apart.
     """
-    from pytest_sdspeed.history.records import recipe_key, stored_recipe
+    from pytest_sdspeed.store.records import recipe_key, stored_recipe
 
     return Series(result.table, result.setup, result.baseline, result.device, recipe_key(stored_recipe(result), test))
 
@@ -114,7 +114,7 @@ def history_run(result: Result, run_info: Mapping[str, Any]) -> HistoryRun:
     from datetime import UTC, datetime
 
     from pytest_sdspeed.history.parsing import result_facts, run_facts
-    from pytest_sdspeed.history.records import record
+    from pytest_sdspeed.store.records import record
 
     # Its pictures say nothing here, and storing them costs.
     stored = record(replace(result, exhibits=()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pytest_sdspeed.judge.images import ImageJudgement
+    from pytest_sdspeed.judge.pictures.gate import ImageJudgement
     from pytest_sdspeed.model import Interval, Verdict
 
 

@@ -10,17 +10,16 @@ from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_sdspeed.errors import GenerationError, OutOfMemoryError, SdSpeedError, ThrottledError
-from pytest_sdspeed.judge import speed, stopping, throttling
+from pytest_sdspeed.errors import GenerationError, OutOfMemoryError, SdSpeedError, ThrottledError, explained
+from pytest_sdspeed.judge.speed import intervals, stopping, throttling
 from pytest_sdspeed.measure.canary import CanaryTimes, both, time_canary
 from pytest_sdspeed.measure.collector import collecting_between_slots
-from pytest_sdspeed.measure.explaining import explained
 from pytest_sdspeed.measure.facts import Arm, CampaignRecord, Decision, Limits, Progress, Slot
 from pytest_sdspeed.measure.memory import MemoryMeter, UnknownMemory
 from pytest_sdspeed.measure.order import palindrome
 from pytest_sdspeed.measure.profiling import profiles, unusable
-from pytest_sdspeed.measure.telemetry import Telemetry, UnknownTelemetry, spent_j, throttling_of
-from pytest_sdspeed.model import CONTROL, Case, Reading
+from pytest_sdspeed.measure.telemetry import spent_j, throttling_of
+from pytest_sdspeed.model import CONTROL, Case, Reading, Telemetry, UnknownTelemetry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -140,7 +139,7 @@ class _Campaign:
             errors=self.errors,
             peak_bytes=self.peaks,
             warm_up_s=self.warm_up_s,
-            control=speed.control_interval(self.samples[self.baseline.name], self.samples[CONTROL], self.limits.campaigns),
+            control=intervals.control_interval(self.samples[self.baseline.name], self.samples[CONTROL], self.limits.campaigns),
             looks=self.looks,
             planned_blocks=self.blocks,
             turns=self.turns,
@@ -353,19 +352,19 @@ class _Campaign:
         # Arms only ever leave: a row took part in the first blocks of the baseline, without a gap.
         pairs, floor = self.samples[name], self.arms[name].floor
         outer, inner = (self.samples[arm][: len(pairs)] for arm in (self.baseline.name, CONTROL))
-        ratios = speed.log_ratios([outer, inner], [pairs])
-        found = speed.interval(ratios, stopping.critical(look), stopping.critical(look, self.at_stake))
-        verdict = "pass" if floor is None else speed.decide(found, floor)
+        ratios = intervals.log_ratios([outer, inner], [pairs])
+        found = intervals.interval(ratios, stopping.critical(look), stopping.critical(look, self.at_stake))
+        verdict = "pass" if floor is None else intervals.decide(found, floor)
         more = None
         if verdict is None and floor is not None:
-            needed = speed.blocks_to_decide(ratios, floor, self.at_stake)
+            needed = intervals.blocks_to_decide(ratios, floor, self.at_stake)
             more = None if needed is None else needed - len(pairs)
         return Decision(
             verdict=verdict or "inconclusive",
             interval=found,
             blocks=len(pairs),
             more_blocks=more,
-            resolves=speed.resolvable(ratios, self.blocks, self.at_stake),
+            resolves=intervals.resolvable(ratios, self.blocks, self.at_stake),
         )
 
     def _close(self) -> None:

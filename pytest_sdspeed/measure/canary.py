@@ -6,8 +6,7 @@ import statistics
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_sdspeed.errors import GenerationError, SdSpeedError
-from pytest_sdspeed.measure.explaining import explained
+from pytest_sdspeed.errors import GenerationError, SdSpeedError, explained
 
 if TYPE_CHECKING:
     from pytest_sdspeed.measure.clock import Clock

@@ -5,8 +5,7 @@ from __future__ import annotations
 import gc
 from typing import TYPE_CHECKING
 
-from pytest_sdspeed.errors import UnusableDeviceError
-from pytest_sdspeed.measure.explaining import explained
+from pytest_sdspeed.errors import UnusableDeviceError, explained
 from pytest_sdspeed.measure.facts import Progress
 from pytest_sdspeed.model import Case, Profile
 

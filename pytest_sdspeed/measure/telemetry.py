@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import statistics
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from pytest_sdspeed.judge.throttling import complaint
-from pytest_sdspeed.model import CONTROL, UNREAD, Reading
+from pytest_sdspeed.judge.speed.throttling import complaint
+from pytest_sdspeed.model import CONTROL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -15,43 +15,6 @@ if TYPE_CHECKING:
 
 COUNTER_SLOT_S = 1.0
 """Slots from this length on, in seconds, have their energy from the counter: NVML moves it about every 100 ms."""
-
-
-class Telemetry(Protocol):
-    """Asks the device, between slots only. Never raises: what cannot be had is None.
-
-    Attributes:
-        note: why nothing is known, or "".
-    """
-
-    note: str
-
-    def energy_j(self) -> float | None:
-        """The energy counter alone, joules."""
-        ...
-
-    def read(self) -> Reading:
-        """Everything, a few milliseconds at most."""
-        ...
-
-
-class UnknownTelemetry:
-    """A device that does not tell.
-
-    Args:
-        note: why, where that is worth a line.
-    """
-
-    def __init__(self, note: str = "") -> None:
-        self.note = note
-
-    def energy_j(self) -> float | None:
-        """Unknown."""
-        return None
-
-    def read(self) -> Reading:
-        """Unknown."""
-        return UNREAD
 
 
 def spent_j(before: float | None, after: float | None) -> float | None:

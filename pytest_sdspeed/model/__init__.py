@@ -6,7 +6,7 @@ Units: latencies are seconds, tolerances are fractions (0.05 is 5%), PSNR is dec
 from __future__ import annotations
 
 from pytest_sdspeed.model.history import Change, History, HistoryRun
-from pytest_sdspeed.model.machine import UNREAD, Machine, Profile, Reading
+from pytest_sdspeed.model.machine import UNREAD, Machine, Profile, Reading, Telemetry, UnknownTelemetry
 from pytest_sdspeed.model.results import Against, Case, Exhibit, Interval, Result
 from pytest_sdspeed.model.tables import DEFAULT_TOLERANCE, DTYPES, SCHEDULERS, ImageGate, Recipe, RegisteredSetup, Row, Spread, Table
 from pytest_sdspeed.model.vocabulary import BASELINE, CONTROL, HOST_BOUND_UNDER, MIG, MINIATURE, ImageVerdict, Kind, Relation, Verdict
@@ -41,5 +41,7 @@ __all__ = [
     "Row",
     "Spread",
     "Table",
+    "Telemetry",
+    "UnknownTelemetry",
     "Verdict",
 ]

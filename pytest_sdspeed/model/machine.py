@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,3 +72,40 @@ class Reading:
 
 
 UNREAD = Reading()
+
+
+class Telemetry(Protocol):
+    """Asks the device, between slots only. Never raises: what cannot be had is None.
+
+    Attributes:
+        note: why nothing is known, or "".
+    """
+
+    note: str
+
+    def energy_j(self) -> float | None:
+        """The energy counter alone, joules."""
+        ...
+
+    def read(self) -> Reading:
+        """Everything, a few milliseconds at most."""
+        ...
+
+
+class UnknownTelemetry:
+    """A device that does not tell.
+
+    Args:
+        note: why, where that is worth a line.
+    """
+
+    def __init__(self, note: str = "") -> None:
+        self.note = note
+
+    def energy_j(self) -> float | None:
+        """Unknown."""
+        return None
+
+    def read(self) -> Reading:
+        """Unknown."""
+        return UNREAD

@@ -10,7 +10,7 @@ from pytest_sdspeed.model.vocabulary import HOST_BOUND_UNDER, MIG, ImageVerdict,
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_sdspeed.model import History
+    from pytest_sdspeed.model.history import History
     from pytest_sdspeed.model.tables import Recipe
 
 

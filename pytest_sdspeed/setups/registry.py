@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from pytest_sdspeed.model import Recipe, RegisteredSetup
-    from pytest_sdspeed.setups.optimization import Optimization
+    from pytest_sdspeed.pipelines.optimization import Optimization
 
 
 class Registry:
@@ -35,7 +35,7 @@ class Registry:
         Raises:
             RegistrationError: the name is malformed or taken.
         """
-        from pytest_sdspeed.setups.builtin import OPTIMIZATIONS
+        from pytest_sdspeed.pipelines.optimizations import OPTIMIZATIONS
 
         taken = {part.name for part in OPTIMIZATIONS} | self._optimizations.keys()
         _check_name("optimization", optimization.name, taken)
@@ -64,7 +64,7 @@ class Registry:
 
     def optimizations(self) -> dict[str, Optimization]:
         """Every optimization by name."""
-        from pytest_sdspeed.setups.builtin import OPTIMIZATIONS
+        from pytest_sdspeed.pipelines.optimizations import OPTIMIZATIONS
 
         return {part.name: part for part in OPTIMIZATIONS} | self._optimizations
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from pytest_sdspeed.device.flags import guarded
+from pytest_sdspeed.device.quiet import quiet
 from pytest_sdspeed.model import Case
-from pytest_sdspeed.setups.flags import guarded
-from pytest_sdspeed.setups.optimization import Optimization, precision_of, relation_of
-from pytest_sdspeed.setups.quiet import quiet
+from pytest_sdspeed.pipelines.optimization import Optimization, precision_of, relation_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_sdspeed.model import Machine, Profile, Recipe, Relation
+    from pytest_sdspeed.pipelines.pool import Pool
     from pytest_sdspeed.setups.catalog import Choice
-    from pytest_sdspeed.setups.pool import Pool
 
 
 class Setup:
@@ -147,7 +147,7 @@ class Setup:
         Args:
             case: what they draw.
         """
-        from pytest_sdspeed.setups.profiling import profiled
+        from pytest_sdspeed.pipelines.profiling import profiled
 
         def draw() -> None:
             with self.slot():

@@ -11,7 +11,7 @@ from fakes import result
 
 import pytest_sdspeed
 from pytest_sdspeed.errors import DOCUMENTATION
-from pytest_sdspeed.history.records import record
+from pytest_sdspeed.store.records import record
 
 PACKAGE = sorted((ROOT / "pytest_sdspeed").rglob("*.py"))
 ADDRESS = re.compile(r"(?<![\w.])/?((?:guides|reference|explanations|results)/[a-z0-9-]+/?(?:#[a-z0-9-]+)?)")

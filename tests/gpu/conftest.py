@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_sdspeed.device.machine import cuda_machine
 from pytest_sdspeed.errors import UnsupportedError
-from pytest_sdspeed.setups.machine import cuda_machine
-from pytest_sdspeed.setups.pool import Pool
+from pytest_sdspeed.pipelines.pool import Pool
+from pytest_sdspeed.pipelines.sources import EmbeddedFirst, PretrainedSource, RandomSource
 from pytest_sdspeed.setups.registry import Registry
 from pytest_sdspeed.setups.setup import Setup
-from pytest_sdspeed.setups.sources import EmbeddedFirst, PretrainedSource, RandomSource
 
 
 @pytest.fixture(scope="session", autouse=True)

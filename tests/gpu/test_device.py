@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_sdspeed.judge.metrics import metrics
+from pytest_sdspeed.device.canary import canary
+from pytest_sdspeed.device.memory import CudaMemory
+from pytest_sdspeed.device.nvml import opened
+from pytest_sdspeed.judge.pictures.metrics import metrics
 from pytest_sdspeed.measure.canary import time_canary
 from pytest_sdspeed.measure.clock import WallClock
-from pytest_sdspeed.measure.nvml import opened
 from pytest_sdspeed.model import Case, Recipe
-from pytest_sdspeed.setups.canary import canary
-from pytest_sdspeed.setups.memory_meters import CudaMemory
-from pytest_sdspeed.setups.standin import Graphed, captured, compiled
+from pytest_sdspeed.pipelines.unet_wrapper import Graphed, captured, compiled
 
 MIB = 2**20
 RECIPE = Recipe(model="miniature", prompt="a red car", height=64, width=64, steps=6, scheduler="ddim", dtype="float16")

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_sdspeed.judge.images import broken_bounds
-from pytest_sdspeed.judge.metrics import metrics
-from pytest_sdspeed.setups.flags import snapshot
+from pytest_sdspeed.device.flags import snapshot
+from pytest_sdspeed.judge.pictures.gate import broken_bounds
+from pytest_sdspeed.judge.pictures.metrics import metrics
 from pytest_sdspeed.setups.names import BUILTIN_SETUPS
 from pytest_sdspeed.tables import load_tables
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from pytest_sdspeed.judge import speed
+from pytest_sdspeed.judge.speed import intervals
 
 TABLE = """
 schema = 1
@@ -68,7 +68,7 @@ def test_callable(sd_latency):
 
 def test_what_does_not_fit_is_said_and_the_others_are_measured(pytester, monkeypatch):
     # One in a hundred A/A controls alarms by design; here none does.
-    monkeypatch.setattr(speed, "CONTROL_ERROR", 1e-12)
+    monkeypatch.setattr(intervals, "CONTROL_ERROR", 1e-12)
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(SOURCE)
     (pytester.path / "small.toml").write_text(TABLE)

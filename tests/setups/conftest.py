@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from pytest_sdspeed.model import Machine, Recipe
-from pytest_sdspeed.setups.pool import Pool
+from pytest_sdspeed.pipelines.pool import Pool
+from pytest_sdspeed.pipelines.sources import PretrainedSource
 from pytest_sdspeed.setups.registry import Registry
 from pytest_sdspeed.setups.setup import Setup
-from pytest_sdspeed.setups.sources import PretrainedSource
 
 
 @pytest.fixture(scope="session", autouse=True)

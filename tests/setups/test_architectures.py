@@ -8,8 +8,8 @@ from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from pytest_sdspeed.errors import UnknownNameError
-from pytest_sdspeed.setups.architectures import ARCHITECTURES, architecture
-from pytest_sdspeed.setups.tokenizer import byte_alphabet, clip_tokenizer
+from pytest_sdspeed.pipelines.architectures import ARCHITECTURES, architecture
+from pytest_sdspeed.pipelines.tokenizer import byte_alphabet, clip_tokenizer
 from pytest_sdspeed.tables import load_tables
 
 SD15 = "stable-diffusion-v1-5/stable-diffusion-v1-5"

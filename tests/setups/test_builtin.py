@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from pytest_sdspeed.model import Machine
-from pytest_sdspeed.setups import builtin
-from pytest_sdspeed.setups.builtin import OPTIMIZATIONS
-from pytest_sdspeed.setups.optimization import relation_of
+from pytest_sdspeed.pipelines import optimizations
+from pytest_sdspeed.pipelines.optimization import relation_of
+from pytest_sdspeed.pipelines.optimizations import OPTIMIZATIONS
 
 BY_NAME = {part.name: part for part in OPTIMIZATIONS}
 CACHES = {"feature_cache_2", "feature_cache_3"}
@@ -54,8 +54,8 @@ def test_the_documented_names():
 @pytest.mark.parametrize("machine", [CPU, TURING, AMPERE], ids=lambda machine: machine.device)
 @pytest.mark.parametrize("name", sorted(BY_NAME))
 def test_support_on(machine, name, monkeypatch):
-    monkeypatch.setattr(builtin, "find_spec", lambda module: module)
-    monkeypatch.setattr(builtin, "import_module", lambda module: module)
+    monkeypatch.setattr(optimizations, "find_spec", lambda module: module)
+    monkeypatch.setattr(optimizations, "import_module", lambda module: module)
     monkeypatch.setattr(shutil, "which", lambda program: program)
     assert BY_NAME[name].supported(machine) == REASONS[machine.device].get(name)
 
@@ -79,13 +79,13 @@ def test_another_native_type_does_not_help(name, machine):
     ],
 )
 def test_what_is_not_installed_is_named(name, machine, reason, monkeypatch):
-    monkeypatch.setattr(builtin, "find_spec", lambda _module: None)
+    monkeypatch.setattr(optimizations, "find_spec", lambda _module: None)
     monkeypatch.setattr(shutil, "which", lambda _program: None)
     assert BY_NAME[name].supported(machine) == reason
 
 
 def test_a_gpu_needs_a_compiler_for_its_launchers(monkeypatch):
-    monkeypatch.setattr(builtin, "find_spec", lambda module: module)
+    monkeypatch.setattr(optimizations, "find_spec", lambda module: module)
     monkeypatch.setattr(shutil, "which", lambda _program: None)
     assert BY_NAME["compile"].supported(AMPERE) == "compile needs a C and C++ compiler: install gcc and g++"
 
@@ -94,8 +94,8 @@ def test_xformers_for_another_torch_is_named(monkeypatch):
     def fails(_module):
         raise ImportError("undefined symbol: aten\nand more")
 
-    monkeypatch.setattr(builtin, "find_spec", lambda module: module)
-    monkeypatch.setattr(builtin, "import_module", fails)
+    monkeypatch.setattr(optimizations, "find_spec", lambda module: module)
+    monkeypatch.setattr(optimizations, "import_module", fails)
     assert BY_NAME["xformers"].supported(AMPERE) == "xformers cannot be imported: undefined symbol: aten: pip install xformers"
 
 

@@ -11,12 +11,12 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch.utils.flop_counter import FlopCounterMode
 
+from pytest_sdspeed.device.quiet import quiet
 from pytest_sdspeed.errors import RegistrationError
-from pytest_sdspeed.judge.metrics import metrics
-from pytest_sdspeed.setups.architectures import architecture
-from pytest_sdspeed.setups.cached import FeatureCachedUNet, cache_features
-from pytest_sdspeed.setups.optimization import Optimization
-from pytest_sdspeed.setups.quiet import quiet
+from pytest_sdspeed.judge.pictures.metrics import metrics
+from pytest_sdspeed.pipelines.architectures import architecture
+from pytest_sdspeed.pipelines.feature_cache import FeatureCachedUNet, cache_features
+from pytest_sdspeed.pipelines.optimization import Optimization
 from pytest_sdspeed.tables import load_tables
 
 

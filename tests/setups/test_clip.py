@@ -16,11 +16,11 @@ from PIL import Image
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPProcessor, CLIPTextConfig, CLIPTextModel
 from transformers.utils import logging as transformers_logging
 
+from pytest_sdspeed.device.quiet import quiet
 from pytest_sdspeed.errors import ModelUnavailableError
-from pytest_sdspeed.setups import clip
-from pytest_sdspeed.setups.clip import ClipScorer
-from pytest_sdspeed.setups.quiet import quiet
-from pytest_sdspeed.setups.tokenizer import clip_tokenizer
+from pytest_sdspeed.pipelines import clip
+from pytest_sdspeed.pipelines.clip import ClipScorer
+from pytest_sdspeed.pipelines.tokenizer import clip_tokenizer
 
 WEIGHTS = "model.safetensors"
 SMALL = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}

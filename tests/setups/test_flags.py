@@ -8,10 +8,10 @@ import sys
 import pytest
 import torch
 
+from pytest_sdspeed.device.flags import _flags, guarded, holding, snapshot
+from pytest_sdspeed.device.quiet import quiet
 from pytest_sdspeed.errors import LeakedFlagError, UsageMistakeError
-from pytest_sdspeed.setups.builtin import OPTIMIZATIONS
-from pytest_sdspeed.setups.flags import _flags, guarded, holding, snapshot
-from pytest_sdspeed.setups.quiet import quiet
+from pytest_sdspeed.pipelines.optimizations import OPTIMIZATIONS
 
 with quiet():
     NAMES = sorted(_flags())
@@ -141,7 +141,7 @@ import sys
 sys.modules["diffusers.models.attention_dispatch"] = None
 import torch
 from pytest_sdspeed.errors import LeakedFlagError
-from pytest_sdspeed.setups.flags import guarded, holding, snapshot
+from pytest_sdspeed.device.flags import guarded, holding, snapshot
 
 def held():
     try:

@@ -11,11 +11,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPTextModel
 
-from pytest_sdspeed.setups.architectures import architecture
-from pytest_sdspeed.setups.flops import Twin, call_flops, generation_flops, twin_of
-from pytest_sdspeed.setups.optimization import Optimization
-from pytest_sdspeed.setups.stages import HostMarks, Watch
-from pytest_sdspeed.setups.standin import graphed
+from pytest_sdspeed.pipelines.architectures import architecture
+from pytest_sdspeed.pipelines.flops import Twin, call_flops, generation_flops, twin_of
+from pytest_sdspeed.pipelines.optimization import Optimization
+from pytest_sdspeed.pipelines.stages import HostMarks, Watch
+from pytest_sdspeed.pipelines.unet_wrapper import graphed
 
 SD14 = "CompVis/stable-diffusion-v1-4"
 LATENTS = (1, 4, 64, 64)
@@ -55,7 +55,7 @@ def test_flops_of_the_published_text_encoder():
 def test_a_call_is_counted_once_for_all_rows(make, monkeypatch):
     shapes = ((0, (1, 4, 4, 4), True),)
     found = call_flops(twin_of(make().pipeline.vae), "decode", shapes)
-    monkeypatch.setattr("pytest_sdspeed.setups.flops._built", None)
+    monkeypatch.setattr("pytest_sdspeed.pipelines.flops._built", None)
     assert call_flops(twin_of(make("sdpa").pipeline.vae), "decode", shapes) is found
 
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from fakes import result
 
+from pytest_sdspeed.device import machine
+from pytest_sdspeed.device.machine import cpu_machine, cuda_machine, has_kernels
 from pytest_sdspeed.errors import UnsupportedError
-from pytest_sdspeed.setups import machine
-from pytest_sdspeed.setups.machine import cpu_machine, cuda_machine, has_kernels
 
 X86 = """processor\t: 0
 vendor_id\t: AuthenticAMD

@@ -8,10 +8,10 @@ import pytest
 
 from pytest_sdspeed.errors import RegistrationError, UnknownNameError
 from pytest_sdspeed.model import RegisteredSetup, Row, Table
-from pytest_sdspeed.setups.builtin import OPTIMIZATIONS
+from pytest_sdspeed.pipelines.optimization import Optimization
+from pytest_sdspeed.pipelines.optimizations import OPTIMIZATIONS
 from pytest_sdspeed.setups.catalog import Catalog
 from pytest_sdspeed.setups.names import BUILTIN_SETUPS, RESERVED
-from pytest_sdspeed.setups.optimization import Optimization
 from pytest_sdspeed.setups.registry import Registry
 from pytest_sdspeed.tables import load_tables
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from pytest_sdspeed.device.flags import snapshot
 from pytest_sdspeed.errors import LeakedFlagError
-from pytest_sdspeed.setups.flags import snapshot
-from pytest_sdspeed.setups.optimization import Optimization
-from pytest_sdspeed.setups.pool import Pool
+from pytest_sdspeed.pipelines.optimization import Optimization
+from pytest_sdspeed.pipelines.pool import Pool
 
 WEIGHTED = ("unet", "vae", "text_encoder")
 

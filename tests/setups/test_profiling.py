@@ -10,12 +10,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_sdspeed.device.flags import holding
 from pytest_sdspeed.model import Case, Machine
-from pytest_sdspeed.setups import profiling
-from pytest_sdspeed.setups.busy import busy_ns, covered
-from pytest_sdspeed.setups.flags import holding
-from pytest_sdspeed.setups.optimization import Optimization
-from pytest_sdspeed.setups.stages import HostMarks
+from pytest_sdspeed.pipelines import profiling
+from pytest_sdspeed.pipelines.busy import busy_ns, covered
+from pytest_sdspeed.pipelines.optimization import Optimization
+from pytest_sdspeed.pipelines.stages import HostMarks
 
 CASE = Case(0)
 CPU, CUDA = torch.autograd.DeviceType.CPU, torch.autograd.DeviceType.CUDA

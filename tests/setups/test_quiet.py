@@ -9,7 +9,7 @@ import warnings
 
 import pytest
 
-from pytest_sdspeed.setups.quiet import quiet
+from pytest_sdspeed.device.quiet import quiet
 
 LIBRARIES = ("diffusers", "transformers", "torch", "huggingface_hub")
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, PNDMScheduler
 
+from pytest_sdspeed.device.flags import holding, snapshot
 from pytest_sdspeed.errors import LeakedFlagError
-from pytest_sdspeed.setups.flags import holding, snapshot
-from pytest_sdspeed.setups.optimization import Optimization
+from pytest_sdspeed.pipelines.optimization import Optimization
 from pytest_sdspeed.setups.setup import _latents
 
 

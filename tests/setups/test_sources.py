@@ -23,10 +23,10 @@ from small import ARCHITECTURES as SMALL
 from transformers.utils import logging as transformers_logging
 
 from pytest_sdspeed.errors import ModelUnavailableError, UnknownNameError
-from pytest_sdspeed.setups.architectures import ARCHITECTURES
-from pytest_sdspeed.setups.embedded import EMBEDDED, located
-from pytest_sdspeed.setups.pool import Pool
-from pytest_sdspeed.setups.sources import EmbeddedFirst, PretrainedSource, RandomSource
+from pytest_sdspeed.pipelines.architectures import ARCHITECTURES
+from pytest_sdspeed.pipelines.embedded import EMBEDDED, located
+from pytest_sdspeed.pipelines.pool import Pool
+from pytest_sdspeed.pipelines.sources import EmbeddedFirst, PretrainedSource, RandomSource
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -98,10 +98,10 @@ def test_loading_in_another_dtype(saved, source):
 FIRST_USE = """
 import sys
 from pytest_sdspeed.model import Machine, Recipe
-from pytest_sdspeed.setups.pool import Pool
+from pytest_sdspeed.pipelines.pool import Pool
 from pytest_sdspeed.setups.registry import Registry
 from pytest_sdspeed.setups.setup import Setup
-from pytest_sdspeed.setups.sources import PretrainedSource
+from pytest_sdspeed.pipelines.sources import PretrainedSource
 
 folder = sys.argv[1]
 names = {"model": folder + "/base", "student": folder + "/student", "tiny_vae": folder + "/tiny"}
@@ -342,7 +342,7 @@ def test_embedded_models_are_folders_of_the_package(source):
 
 
 def test_an_embedded_model_that_is_missing_or_damaged_is_named(monkeypatch, tmp_path):
-    monkeypatch.setattr("pytest_sdspeed.setups.embedded.WEIGHTS", tmp_path)
+    monkeypatch.setattr("pytest_sdspeed.pipelines.embedded.WEIGHTS", tmp_path)
     with pytest.raises(ModelUnavailableError, match="miniature is missing: the installation of pytest-sdspeed is not whole"):
         PretrainedSource("cpu").pipeline("miniature", "float32")
     (tmp_path / "miniature").mkdir()

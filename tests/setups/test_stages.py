@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from test_flops import COMPILED
 
-from pytest_sdspeed.setups.stages import STAGES, CudaMarks, HostMarks, Watch
+from pytest_sdspeed.pipelines.stages import STAGES, CudaMarks, HostMarks, Watch
 
 
 class Ticks:

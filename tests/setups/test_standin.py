@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from pytest_sdspeed.device.flags import holding
 from pytest_sdspeed.errors import RegistrationError
 from pytest_sdspeed.model import Case
-from pytest_sdspeed.setups.flags import holding
-from pytest_sdspeed.setups.optimization import Optimization
-from pytest_sdspeed.setups.standin import Graphed, StandIn, compiled, graphed
+from pytest_sdspeed.pipelines.optimization import Optimization
+from pytest_sdspeed.pipelines.unet_wrapper import Graphed, StandIn, compiled, graphed
 
 
 @pytest.fixture

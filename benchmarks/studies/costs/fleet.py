@@ -30,13 +30,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from report_cost import campaign
 
-from pytest_sdspeed.fleet.controller import Controller
-from pytest_sdspeed.fleet.seats import cores
-from pytest_sdspeed.fleet.tags import Tag, tagged
-from pytest_sdspeed.fleet.worker import REPORT, packed_machine
-from pytest_sdspeed.history.records import record
-from pytest_sdspeed.history.sending import packed
 from pytest_sdspeed.model import Machine
+from pytest_sdspeed.plugin.distributed.controller import Controller
+from pytest_sdspeed.plugin.distributed.placement import cores
+from pytest_sdspeed.plugin.distributed.tags import Tag, tagged
+from pytest_sdspeed.plugin.distributed.worker import REPORT, packed_machine
+from pytest_sdspeed.store.records import record
+from pytest_sdspeed.store.sending import packed
 from pytest_sdspeed.tables import load_tables
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_sdspeed.history.scanning import NAME
+from pytest_sdspeed.history.places import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,9 +58,9 @@ print(used.ru_utime + used.ru_stime, used.ru_maxrss)
 
 def stored(row: Row, rng: random.Random) -> dict[str, Any]:
     """A benchmark as pytest-benchmark stores it: a row of the miniature, with pictures named."""
-    from pytest_sdspeed.history.records import record
-    from pytest_sdspeed.judge.blocks import latencies
+    from pytest_sdspeed.judge.speed.blocks import latencies
     from pytest_sdspeed.model import CONTROL, Exhibit, Interval, Result
+    from pytest_sdspeed.store.records import record
 
     def pairs(level_s: float) -> list[list[float]]:
         return [[level_s * rng.gauss(1, 0.02) for _ in range(2)] for _ in range(BLOCKS)]

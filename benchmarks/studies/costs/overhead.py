@@ -49,9 +49,9 @@ def start_up(runs: int) -> dict[str, list[float]]:
 
 def loop_overhead(blocks: int) -> float:
     """Fraction by which a campaign of four pictures over the miniature table exceeds the sum of its slots."""
-    from pytest_sdspeed.contestants import Contestant
-    from pytest_sdspeed.run_settings import Expectation, Options
-    from pytest_sdspeed.session import Session
+    from pytest_sdspeed.run.session import Session
+    from pytest_sdspeed.run.settings import Expectation, Options
+    from pytest_sdspeed.run.targets import Contestant
     from pytest_sdspeed.setups.registry import Registry
 
     settings = Options(

@@ -217,7 +217,7 @@ if __name__ == "__main__":
     options = parser.parse_args()
     made = results(documented(), options.side)
     before_mb, began, spent = peak_mb(), time.perf_counter(), time.process_time()
-    from pytest_sdspeed.report.html import page
+    from pytest_sdspeed.report.page.html import page
 
     source = page(made, FACTS)
     wall_s, processor_s = time.perf_counter() - began, time.process_time() - spent

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from pytest_sdspeed.judge.shifts import shifts
+from pytest_sdspeed.judge.changes.shifts import shifts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -149,7 +149,7 @@ def _level(known: list[float]) -> tuple[float, float]:
 
 
 OWN: tuple[Rule, ...] = (
-    Rule(OURS, "pytest_sdspeed/judge/shifts.py", ours),
+    Rule(OURS, "pytest_sdspeed/judge/changes/shifts.py", ours),
     Rule("median of five, 5%", "sgl-project/sglang, pull request 37915", median_of_five(0.05), both=False),
     Rule("median of five, 10%", "the same, 10%", median_of_five(0.10), both=False),
     Rule("two in a row + CUSUM", "max(3%, 3 MAD) of the last 20; winsorised at 2.5, h = 5", two_in_a_row_and_cusum),

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy import stats
 
-from pytest_sdspeed.judge import speed, stopping
-from pytest_sdspeed.judge.blocks import block_ratios
+from pytest_sdspeed.judge.speed import intervals, stopping
+from pytest_sdspeed.judge.speed.blocks import block_ratios
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,5 +134,5 @@ def control_alarms(pairs: np.ndarray, blocks: np.ndarray) -> np.ndarray:
         chosen = blocks == count
         ratios = block_ratios(pairs[chosen, :count, OUTER : OUTER + 1], pairs[chosen, :count, INNER : INNER + 1])
         t = ratios.mean(1) / ratios.std(1, ddof=1) * math.sqrt(count)
-        found[chosen] = np.abs(t) > stats.t.isf(speed.CONTROL_ERROR / 2, count - 1)
+        found[chosen] = np.abs(t) > stats.t.isf(intervals.CONTROL_ERROR / 2, count - 1)
     return found

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from power.campaigns import FLOOR, Looks, Shares, judged
-from pytest_sdspeed.judge import stopping
-from pytest_sdspeed.judge.blocks import block_ratios
+from pytest_sdspeed.judge.speed import stopping
+from pytest_sdspeed.judge.speed.blocks import block_ratios
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,0 +1,1 @@
+"""What torch and the system say of this machine."""

@@ -1,0 +1,112 @@
+"""What this machine is: its device, what the device can do, and the versions that decide speed."""
+
+from __future__ import annotations
+
+import platform
+import re
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_sdspeed.device.quiet import quiet
+from pytest_sdspeed.errors import UnsupportedError, first_line
+from pytest_sdspeed.model import Machine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_ARCHITECTURE = re.compile(r"(sm|compute)_(\d+)(\d)")
+_PACKAGES = ("torch", "diffusers", "transformers", "safetensors", "numpy", "xformers", "triton", "pytest-sdspeed")
+
+
+def cpu_machine() -> Machine:
+    """The CPU this process runs on."""
+    name, features = _proc_cpuinfo(Path("/proc/cpuinfo"))
+    return Machine(
+        kind="cpu", device=name or platform.processor() or platform.machine() or "CPU", versions=_versions(), features=frozenset(features)
+    )
+
+
+def cuda_machine() -> Machine:
+    """The current CUDA device. A MIG slice has a name of its own, such as ``NVIDIA H200 MIG 1g.18gb``.
+
+    Raises:
+        UnsupportedError: torch has no CUDA support, sees no device it can use, or has no kernels for it.
+    """
+    with quiet():
+        import torch
+
+        why = _no_cuda(torch)
+        if why:
+            raise UnsupportedError(f"--sd-gpu needs a CUDA GPU: {why}. Without --sd-gpu the embedded miniature is measured on the CPU.")
+        device, capability = torch.cuda.get_device_name(), torch.cuda.get_device_capability()
+        compiled, visible = torch.cuda.get_arch_list(), torch.cuda.device_count()
+    if not has_kernels(capability, compiled):
+        raise UnsupportedError(
+            f"--sd-gpu: {device} has compute capability {capability[0]}.{capability[1]}, and torch {torch.__version__} has kernels for "
+            f"{', '.join(compiled)} only: install a torch that was built for this GPU"
+        )
+    versions = _versions() | {"cuda": str(torch.version.cuda), "cudnn": str(torch.backends.cudnn.version())}
+    versions |= _driver(Path("/proc/driver/nvidia/version"))
+    notes = (f"of {visible} visible GPUs cuda:{torch.cuda.current_device()} was measured, {device}",) if visible > 1 else ()
+    return Machine(kind="cuda", device=device, versions=versions, capability=capability, notes=notes)
+
+
+def _no_cuda(torch: Any) -> str:
+    """Why torch cannot use a CUDA device, or ""."""
+    if torch.version.cuda is None:
+        return f"torch {torch.__version__} is a build without CUDA"
+    try:
+        # Unlike is_available it raises, and says whether a driver is missing, too old, or shows no device.
+        torch.cuda.init()
+    except Exception as error:  # noqa: BLE001 - whatever it raises, the device cannot be used
+        said = first_line(error, type(error).__name__).rstrip(".")
+        return f"torch {torch.__version__}, built for CUDA {torch.version.cuda}, cannot use one: {said}"
+    return ""
+
+
+def has_kernels(capability: tuple[int, int], compiled: Iterable[str]) -> bool:
+    """Whether a torch build has kernels for a GPU.
+
+    A cubin (``sm_90``) runs on its own major version from its minor version on, an intermediate code (``compute_90``) on everything from its
+    own version on (CUDA C++ Programming Guide, "Binary Compatibility", "PTX Compatibility").
+
+    Args:
+        capability: of the GPU, (major, minor).
+        compiled: what ``torch.cuda.get_arch_list`` tells; nothing is taken for everything.
+    """
+    found = [match for match in map(_ARCHITECTURE.match, compiled) if match]
+    versions = [(match[1], (int(match[2]), int(match[3]))) for match in found]
+    return not versions or any(version <= capability and (kind == "compute" or version[0] == capability[0]) for kind, version in versions)
+
+
+def _proc_cpuinfo(path: Path) -> tuple[str, Iterable[str]]:
+    """Name and flags of the first processor in a Linux ``/proc/cpuinfo``; empty where there is none."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return "", ()
+    facts: dict[str, str] = {}
+    for line in lines:
+        key, _, value = line.partition(":")
+        facts.setdefault(key.strip(), value.strip())
+    return facts.get("model name", ""), facts.get("flags", facts.get("Features", "")).split()
+
+
+def _driver(path: Path) -> dict[str, str]:
+    """Version of the NVIDIA driver, as the Linux kernel module tells it; empty where it does not."""
+    try:
+        found = re.search(r"\b\d+\.\d+(\.\d+)?\b", path.read_text(encoding="utf-8"))
+    except OSError:
+        return {}
+    return {"driver": found[0]} if found else {}
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,1 @@
+"""Rules of histories: lasting changes, and what caused them."""

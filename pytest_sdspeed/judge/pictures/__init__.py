@@ -1,0 +1,1 @@
+"""Rules of pictures: metrics, gates, and what is shown of them."""

@@ -1,0 +1,139 @@
+"""Show pictures: PNGs of what was drawn, with their error maps."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from pytest_sdspeed.errors import PictureError
+from pytest_sdspeed.judge.pictures.conversion import as_pictures
+from pytest_sdspeed.judge.pictures.metrics import NOT_FINITE, error_map
+from pytest_sdspeed.model import Case, Exhibit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_sdspeed.judge.pictures.gate import ImageJudgement
+    from pytest_sdspeed.model import Result
+
+
+_CONTROL_METRICS = ("control_psnr", "control_ssim", "control_mae", "control_flip")
+
+
+LARGEST = 512
+"""Pixels of the longer side of a picture to look at: a larger one is reduced, after it was judged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """What was drawn for one row: case -> whatever ``as_pictures`` takes.
+
+    Attributes:
+        candidate: by the row; empty for a baseline.
+        baseline: by its baseline.
+        reference: by what the row is compared with in the baseline's place, or None.
+        prompt: of the cases that name none; "" for callables.
+    """
+
+    candidate: Mapping[Case, object]
+    baseline: Mapping[Case, object]
+    reference: Mapping[Case, object] | None
+    prompt: str
+
+    def exhibits(self, judgement: ImageJudgement) -> tuple[Exhibit, ...]:
+        """A picture of every case, the batch's worst, and the negative control where there was one.
+
+        The order is that of the drawing, but for the case that the timed slots draw, which comes first.
+        """
+        cases = list(dict.fromkeys((*self.candidate, *self.baseline)))
+        shown = [self._case(case, judgement) for case in [*cases[-1:], *cases[:-1]]]
+        if judgement.control:
+            shown.append(self._control(*judgement.control, judgement))
+        return tuple(exhibit for exhibit in shown if exhibit.pictures)
+
+    def _case(self, case: Case, judgement: ImageJudgement) -> Exhibit:
+        index = judgement.worst.get(case, 0)
+        sides = {"baseline": self.baseline, "reference": self.reference, "candidate": self.candidate}
+        found = {role: _picture(drawn.get(case), index) for role, drawn in sides.items() if drawn}
+        scores = {name: value for name, value in judgement.by_case.get(case, {}).items() if name.startswith("clip")}
+        return self._exhibit(case, index, found, {**judgement.worst_metrics.get(case, {}), **scores})
+
+    def _control(self, main: Case, other: Case, judgement: ImageJudgement) -> Exhibit:
+        """The first pictures of another case and of the main one, with the gate's metrics, the worst over the batch."""
+        role, drawn = ("reference", self.reference) if self.reference is not None else ("baseline", self.baseline)
+        found = {role: _picture(drawn.get(main), 0), "candidate": _picture(drawn.get(other), 0)}
+        measured = {name.removeprefix("control_"): value for name, value in judgement.metrics.items() if name in _CONTROL_METRICS}
+        return self._exhibit(main, 0, found, measured, control=True)
+
+    def _exhibit(
+        self, case: Case, index: int, found: Mapping[str, np.ndarray | None], measured: Mapping[str, float], *, control: bool = False
+    ) -> Exhibit:
+        sizes = {picture.shape for picture in found.values() if picture is not None}
+        pictures = {role: png(picture) for role, picture in found.items() if picture is not None}
+        pictures = _with_error_map(pictures) if len(sizes) == 1 else pictures
+        return Exhibit(
+            seed=case.seed, prompt=case.prompt or self.prompt, index=index, pictures=pictures, metrics=dict(measured), control=control
+        )
+
+
+def with_error_maps(result: Result) -> Result:
+    """A result read from a stored run, whose pictures come without their error maps."""
+    return replace(result, exhibits=tuple(replace(exhibit, pictures=_with_error_map(exhibit.pictures)) for exhibit in result.exhibits))
+
+
+def _with_error_map(pictures: Mapping[str, bytes]) -> dict[str, bytes]:
+    against = pictures.get("reference", pictures.get("baseline"))
+    mapped = error_png(pictures["candidate"], against) if "candidate" in pictures and against is not None else None
+    return {**pictures, "error_map": mapped} if mapped else dict(pictures)
+
+
+def png(picture: np.ndarray) -> bytes:
+    """A picture as PNG, at most ``LARGEST`` pixels a side.
+
+    Args:
+        picture: float array (H, W, 3) in [0, 1]; what is not finite becomes magenta.
+    """
+    finite = np.isfinite(picture).all(axis=-1, keepdims=True)
+    levels = np.where(finite, np.round(np.where(finite, picture, 0) * 255), NOT_FINITE).astype(np.uint8)
+    image = Image.fromarray(levels)
+    # Reduces and never enlarges, and keeps the proportions.
+    image.thumbnail((LARGEST, LARGEST), Image.Resampling.BOX)
+    return _encoded(image)
+
+
+@cache
+def error_png(candidate: bytes, against: bytes) -> bytes | None:
+    """FLIP's error map of two PNGs as PNG, or None where their sizes differ.
+
+    The same pair is asked for again by tests that share a row.
+    """
+    ours, theirs = (np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), dtype=np.float32) / 255 for data in (candidate, against))
+    try:
+        return _encoded(Image.fromarray(error_map(ours, theirs)))
+    except PictureError:
+        return None
+
+
+def _encoded(image: Image.Image) -> bytes:
+    written = io.BytesIO()
+    image.save(written, "PNG")
+    return written.getvalue()
+
+
+def _picture(drawn: object, index: int) -> np.ndarray | None:
+    """One picture of a batch, float32 (H, W, 3), or None where there is none."""
+    batch = _batch(drawn)
+    return batch[index] if batch is not None and index < len(batch) else None
+
+
+def _batch(drawn: object) -> np.ndarray | None:
+    """Pictures float32 (N, H, W, 3), or None where there are none."""
+    try:
+        return as_pictures(drawn)
+    except PictureError:
+        return None

@@ -1,0 +1,180 @@
+"""Is it faster? The speed-up with its interval, what it says about a floor, and the A/A control.
+
+The sample is the block, never the slot: one log ratio per block, baseline over candidate, so that above 0 the candidate is faster.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from typing import TYPE_CHECKING, Literal
+
+from scipy import special
+
+from pytest_sdspeed.judge.speed import stopping
+from pytest_sdspeed.judge.speed.blocks import block_ratios
+from pytest_sdspeed.model import Interval
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    Pairs = Sequence[Sequence[float]]
+
+CONTROL_ERROR = 0.009
+"""Probability that the A/A controls of a run break without cause, over all its campaigns together: 1% less a margin for dependent blocks."""
+
+POWER = 0.9
+"""Share of campaigns that shall decide, wherever it is said what so many blocks can tell or how many are needed."""
+
+_POWER_QUANTILE = statistics.NormalDist().inv_cdf(POWER)
+_CLOCK_RESOLUTION = 1e-9
+_LARGEST_EXPONENT = 700.0
+
+
+def log_ratios(baseline: Sequence[Pairs], candidate: Sequence[Pairs]) -> tuple[float, ...]:
+    """The log speed-up of every block, see ``blocks.block_ratios``.
+
+    Args:
+        baseline: per kind of pair of the baseline (outer, inner) the [first, second] slots of every block, seconds.
+        candidate: the same of the candidate.
+
+    Returns:
+        One natural log per block; above 0 the candidate is faster. Empty without blocks.
+
+    Raises:
+        ValueError: if the numbers of blocks differ, or a duration is not a positive finite number.
+    """
+    counts = {len(pairs) for pairs in (*baseline, *candidate)}
+    if len(counts) != 1:
+        raise ValueError(f"blocks are paired, but the arms have {sorted(counts)} of them")
+    if counts == {0}:
+        return ()
+    ours, theirs = (list(zip(*arm, strict=True)) for arm in (baseline, candidate))
+    return tuple(block_ratios(ours, theirs).tolist())
+
+
+def interval(ratios: Sequence[float], below: float, above: float | None = None) -> Interval:
+    """The speed-up with its interval, from ``exp(mean - below * sd / sqrt(n))`` to ``exp(mean + above * sd / sqrt(n))``.
+
+    Args:
+        ratios: log speed-ups, one per block.
+        below: critical t value of the lower bound, that of "pass".
+        above: critical t value of the upper bound, that of "fail"; equal to ``below`` where None.
+
+    Returns:
+        Ratios; low, speed-up and high are equal if the blocks are.
+
+    Raises:
+        ValueError: with fewer than two blocks, or a ratio that is not finite.
+    """
+    mean, spread = _moments(ratios)
+    error = spread / math.sqrt(len(ratios))
+    return Interval(_exp(mean), _exp(mean - below * error), _exp(mean + (below if above is None else above) * error))
+
+
+def decide(measured: Interval, floor: float) -> Literal["pass", "fail"] | None:
+    """What the interval says about the floor: "pass" wholly above, "fail" wholly below, None undecided.
+
+    Args:
+        measured: the speed-up with its interval.
+        floor: least speed-up, a ratio.
+    """
+    if measured.low > floor:
+        return "pass"
+    if measured.high < floor:
+        return "fail"
+    return None
+
+
+def blocks_to_decide(ratios: Sequence[float], floor: float, rows: int = 1) -> int | None:
+    """After how many blocks in all a look would decide, with probability ``POWER`` if mean and standard deviation are what they seem.
+
+    A rough figure: mean and standard deviation will not stay.
+
+    Args:
+        ratios: log speed-ups, one per block.
+        floor: least speed-up, a ratio above 0.
+        rows: how many rows share the error of "fail".
+
+    Returns:
+        A total, not a number on top, and more than there are; None where even the last look would not tell.
+
+    Raises:
+        ValueError: with fewer than two blocks, a ratio that is not finite, or a floor that is not positive.
+    """
+    if not floor > 0:
+        raise ValueError(f"floor is {floor}; valid: a ratio above 0")
+    mean, spread = _moments(ratios)
+    gap = mean - math.log(floor)
+    sharing = rows if gap < 0 else 1
+    return next((look for look in stopping.later_looks(len(ratios)) if _reach(look, sharing) * spread < abs(gap)), None)
+
+
+def resolvable(ratios: Sequence[float], blocks: int, rows: int = 1) -> float | None:
+    """How far from its floor a speed-up must be for the look at so many blocks to decide it with probability ``POWER``, at this noise.
+
+    Args:
+        ratios: log speed-ups, one per block, for their noise.
+        blocks: number of blocks.
+        rows: how many rows share the error of "fail", the side that needs more.
+
+    Returns:
+        A fraction: 0.03 means that a speed-up 3% below the floor fails. None where no look comes with so few blocks.
+
+    Raises:
+        ValueError: with fewer than two ratios, or one that is not finite.
+    """
+    if not stopping.looks(blocks):
+        return None
+    return math.expm1(min(_reach(blocks, rows) * _moments(ratios)[1], _LARGEST_EXPONENT))
+
+
+def _reach(look: int, rows: int) -> float:
+    """The distance that a look decides with probability ``POWER``, in standard deviations of a block.
+
+    A normal approximation of "mean beyond the critical value times its estimated standard error", whose estimate varies by one over twice
+    the degrees of freedom.
+    """
+    critical, freedom = stopping.critical(look, rows), look - 1
+    deviation = math.sqrt(1 + critical**2 / (2 * freedom))
+    return (critical * (1 - 1 / (4 * freedom)) + _POWER_QUANTILE * deviation) / math.sqrt(look)
+
+
+def control_interval(first: Pairs, second: Pairs, campaigns: int = 1) -> Interval | None:
+    """The A/A control: the baseline against itself, with a two-sided t interval. It should hold 1.
+
+    The confidence is that of one look: ask once, after the last block. Blocks are the sample here too: the spread of single slots would see an
+    effect sooner, and depends on slots being independent, which on a busy machine they are not. The interval is widened by 1e-9, a nanosecond in a second, so that
+    durations that differ by less than any clock resolves do not count as a difference.
+
+    Args:
+        first: [first, second] slots of the baseline's outer pair in every block, seconds.
+        second: those of its inner pair.
+        campaigns: how many campaigns of the run share ``CONTROL_ERROR``.
+
+    Returns:
+        First over second, or None with fewer than two blocks.
+
+    Raises:
+        ValueError: as ``log_ratios``.
+    """
+    ratios = log_ratios([first], [second])
+    if len(ratios) < stopping.LEAST_BLOCKS:
+        return None
+    measured = interval(ratios, -float(special.stdtrit(len(ratios) - 1, CONTROL_ERROR / campaigns / 2)))
+    return Interval(measured.speedup, measured.low * (1 - _CLOCK_RESOLUTION), measured.high * (1 + _CLOCK_RESOLUTION))
+
+
+def _moments(ratios: Sequence[float]) -> tuple[float, float]:
+    """Mean and standard deviation, exactly rounded, so that neither the order of the blocks nor their number leaves a trace."""
+    if len(ratios) < stopping.LEAST_BLOCKS:
+        raise ValueError(f"{len(ratios)} block(s) have no interval; valid: {stopping.LEAST_BLOCKS} or more")
+    values = [float(ratio) for ratio in ratios]
+    if not all(map(math.isfinite, values)):
+        raise ValueError("a block's log ratio is not finite")
+    return statistics.fmean(values), statistics.stdev(values)
+
+
+def _exp(value: float) -> float:
+    """``exp`` that stays finite: an interval of two noisy blocks may reach beyond the largest float."""
+    return math.exp(max(-_LARGEST_EXPONENT, min(_LARGEST_EXPONENT, value)))

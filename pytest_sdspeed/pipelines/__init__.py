@@ -1,0 +1,1 @@
+"""Diffusers pipelines: where they come from, what optimizes them, and where their time goes."""

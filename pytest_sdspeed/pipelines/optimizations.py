@@ -1,0 +1,205 @@
+"""The built-in optimizations: each name the documented tables use, and what it does to a diffusers pipeline."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from pytest_sdspeed.device.flags import holding
+from pytest_sdspeed.errors import first_line
+from pytest_sdspeed.pipelines.optimization import Optimization
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from pytest_sdspeed.model import Machine, Recipe
+
+_AMPERE = (8, 0)
+_BF16_CPU = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
+_FP16_CPU = frozenset({"avx512_fp16", "amx_fp16", "asimdhp"})
+_BOTH = frozenset({"unet", "vae"})
+_ORDINALS = {2: "second", 3: "third"}
+_GPU_HINT = "run with --sd-gpu"
+
+
+def _cuda(name: str, machine: Machine) -> str | None:
+    return None if machine.kind == "cuda" else f"{name} needs a CUDA GPU: {_GPU_HINT}"
+
+
+def _ampere(name: str, machine: Machine) -> str | None:
+    if machine.capability is None:
+        return f"{name} needs an Ampere or later CUDA GPU: {_GPU_HINT}"
+    if machine.capability < _AMPERE:
+        return f"{name} needs an Ampere or later CUDA GPU: {machine.device} has compute capability {machine.capability[0]}.{machine.capability[1]}"
+    return None
+
+
+def _fp16_supported(machine: Machine) -> str | None:
+    if machine.kind == "cpu" and not machine.features & _FP16_CPU:
+        return f"fp16 needs a CUDA GPU (this CPU has no native float16 and would be about 20 times slower): {_GPU_HINT}"
+    return None
+
+
+def _bf16_supported(machine: Machine) -> str | None:
+    if machine.kind == "cpu":
+        return (
+            None if machine.features & _BF16_CPU else f"bf16 needs an Ampere or later CUDA GPU, or a CPU with native bfloat16: {_GPU_HINT}"
+        )
+    return _ampere("bf16", machine)
+
+
+def _xformers_supported(machine: Machine) -> str | None:
+    reason = _cuda("xformers", machine)
+    if reason:
+        return reason
+    if not find_spec("xformers"):
+        return "xformers is not installed: pip install xformers"
+    try:
+        import_module("xformers.ops")  # one built for another torch is found, but fails to load
+    except Exception as error:  # noqa: BLE001 - whatever it raises, it cannot be used
+        return f"xformers cannot be imported: {first_line(error, type(error).__name__)}: pip install xformers"
+    return None
+
+
+def _compile_supported(machine: Machine) -> str | None:
+    if machine.kind == "cuda" and not find_spec("triton"):
+        return "compile needs Triton on a CUDA GPU: pip install triton"
+    names = ("g++", "clang++", "c++") if machine.kind == "cpu" else (os.environ.get("CC", "gcc"), "gcc", "clang", "cc")
+    return None if any(map(shutil.which, names)) else "compile needs a C and C++ compiler: install gcc and g++"
+
+
+def _tf32_slot() -> AbstractContextManager[None]:
+    # Only the legacy setter: once its newer twin is used, torch refuses to read this one.
+    return holding({"torch.backends.cuda.matmul.allow_tf32": True})
+
+
+def _cudnn_benchmark_slot() -> AbstractContextManager[None]:
+    return holding({"torch.backends.cudnn.benchmark": True})
+
+
+def _autocast_slot() -> AbstractContextManager[None]:
+    import torch
+
+    slot: AbstractContextManager[None] = torch.autocast("cuda", dtype=torch.float16)
+    return slot
+
+
+def _set_processors(pipeline: Any, processor: str) -> None:
+    from diffusers.models import attention_processor
+
+    for part in (pipeline.unet, pipeline.vae):
+        if hasattr(part, "set_attn_processor"):
+            part.set_attn_processor(getattr(attention_processor, processor)())
+
+
+def _sdpa(pipeline: Any, _recipe: Recipe) -> None:
+    _set_processors(pipeline, "AttnProcessor2_0")
+
+
+def _vanilla_attention(pipeline: Any, _recipe: Recipe) -> None:
+    _set_processors(pipeline, "AttnProcessor")
+
+
+def _xformers(pipeline: Any, _recipe: Recipe) -> None:
+    pipeline.enable_xformers_memory_efficient_attention()
+
+
+def _fused_qkv(pipeline: Any, _recipe: Recipe) -> None:
+    for part in (pipeline.unet, pipeline.vae):
+        if hasattr(part, "fuse_qkv_projections"):
+            part.fuse_qkv_projections()
+
+
+def _compile(pipeline: Any, _recipe: Recipe) -> None:
+    import torch
+
+    from pytest_sdspeed.pipelines.unet_wrapper import compiled
+
+    # Autotuning matrix kernels, and CUDA graphs, pay on a GPU; on a CPU the one only lengthens the compilation, and there are none of the other.
+    mode = "max-autotune" if pipeline.device.type == "cuda" else "default"
+    # Dynamo shares what it learns of shapes between all UNets of a process: another batch size must not make this one dynamic.
+    compiler = partial(torch.compile, mode=mode, dynamic=False)
+    pipeline.unet = compiled(pipeline.unet, compiler)
+    pipeline.vae.decode = compiler(pipeline.vae.decode)
+
+
+def _cuda_graphs(pipeline: Any, _recipe: Recipe) -> None:
+    from pytest_sdspeed.pipelines.unet_wrapper import graphed
+
+    pipeline.unet = graphed(pipeline.unet)
+
+
+def _feature_cache(interval: int) -> Optimization:
+    def apply(pipeline: Any, _recipe: Recipe) -> None:
+        from pytest_sdspeed.pipelines.feature_cache import cache_features
+
+        cache_features(pipeline, interval)
+
+    return Optimization(
+        name=f"feature_cache_{interval}",
+        summary=f"deep features of the UNet computed at every {_ORDINALS[interval]} step only",
+        apply=apply,
+    )
+
+
+def _traced_unet(pipeline: Any, recipe: Recipe) -> None:
+    from pytest_sdspeed.pipelines.traced import trace_unet
+
+    pipeline.unet = trace_unet(pipeline, recipe)
+
+
+OPTIMIZATIONS: tuple[Optimization, ...] = (
+    Optimization(
+        name="tf32",
+        summary="TensorFloat-32 matrix multiplications (convolutions use it by default)",
+        supported=lambda machine: _ampere("tf32", machine),
+        slot=_tf32_slot,
+        precision="tf32",
+    ),
+    Optimization(name="fp16", summary="weights and arithmetic in float16", supported=_fp16_supported, dtype="float16"),
+    Optimization(name="bf16", summary="weights and arithmetic in bfloat16", supported=_bf16_supported, dtype="bfloat16"),
+    Optimization(name="channels_last", summary="UNet and autoencoder in channels-last memory format", memory_format="channels_last"),
+    Optimization(
+        name="cudnn_benchmark",
+        summary="cuDNN picks its fastest convolution by trying",
+        supported=lambda machine: _cuda("cudnn_benchmark", machine),
+        slot=_cudnn_benchmark_slot,
+    ),
+    Optimization(name="sdpa", summary="scaled dot product attention of torch", changes=_BOTH, apply=_sdpa),
+    Optimization(
+        name="vanilla_attention",
+        summary="attention as separate matrix products, as before torch 2",
+        changes=_BOTH,
+        apply=_vanilla_attention,
+    ),
+    Optimization(
+        name="xformers", summary="memory-efficient attention of xFormers", supported=_xformers_supported, changes=_BOTH, apply=_xformers
+    ),
+    Optimization(
+        name="autocast",
+        summary="automatic mixed precision in float16 around the whole call",
+        supported=lambda machine: _cuda("autocast", machine),
+        slot=_autocast_slot,
+        precision="float16",
+    ),
+    Optimization(
+        name="compile", summary="torch.compile of UNet and autoencoder", supported=_compile_supported, changes=_BOTH, apply=_compile
+    ),
+    Optimization(
+        name="cuda_graphs",
+        summary="calls of the UNet replayed from CUDA graphs, for those who do not compile",
+        supported=lambda machine: _cuda("cuda_graphs", machine),
+        apply=_cuda_graphs,
+    ),
+    *map(_feature_cache, _ORDINALS),
+    Optimization(name="fused_qkv", summary="query, key and value projections as one", changes=_BOTH, apply=_fused_qkv),
+    Optimization(name="traced_unet", summary="UNet traced to TorchScript", changes=frozenset({"unet"}), apply=_traced_unet),
+    Optimization(name="distilled_unet", summary="the UNet of a distilled student", replaces={"unet": "student"}, relation="other_weights"),
+    Optimization(
+        name="tiny_vae", summary="a tiny autoencoder in the autoencoder's place", replaces={"vae": "tiny_vae"}, relation="other_autoencoder"
+    ),
+)

@@ -1,0 +1,77 @@
+"""From ``--sd-against`` to two workers that are ready, before the first test; and their end with the run's."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import ExitStack
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_sdspeed.errors import SdSpeedError
+from pytest_sdspeed.plugin.child import arguments
+from pytest_sdspeed.plugin.state import run_of
+from pytest_sdspeed.run.settings import Expectation
+from pytest_sdspeed.versions import environments
+from pytest_sdspeed.versions.comparison import Comparison
+from pytest_sdspeed.versions.workers import Errand
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pytest_sdspeed.setups.catalog import Choice
+
+CACHE = "sdspeed-against"
+"""Folder of pytest's cache that keeps what was installed for requirements."""
+
+
+def open_comparison(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
+    """Start both sides, and have the run measure them.
+
+    Args:
+        config: of the run, whose end is theirs.
+        items: the tests that will run.
+
+    Raises:
+        pytest.UsageError: the other version cannot be had, does not start, does not import or lacks a setup.
+    """
+    run = run_of(config)
+    spec = run.options.against
+    assert spec is not None  # noqa: S101 - the caller asked
+    with ExitStack() as held:
+        try:
+            temporary = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="sdspeed-", ignore_cleanup_errors=True)))
+            old = held.enter_context(environments.opened(spec, root=config.rootpath, cache=_cache(config), tests=_tests(config, items)))
+            errand = Errand(
+                arguments=arguments(config, temporary / "cache"),
+                folder=config.invocation_params.dir,
+                temporary=temporary,
+                program=(files(__package__) / "bootstrap.py").read_text(encoding="utf-8"),
+            )
+            comparison = Comparison(run, spec, new=environments.in_hand(root=config.rootpath), old=old, errand=errand)
+            held.callback(comparison.close)
+            comparison.open(_choices(config))
+        except SdSpeedError as error:
+            raise pytest.UsageError(str(error)) from None
+        run.against = comparison
+        config.add_cleanup(held.pop_all().close)
+
+
+def _cache(config: pytest.Config) -> Path | None:
+    cache = getattr(config, "cache", None)
+    return Path(cache.mkdir(CACHE)) if cache is not None else None
+
+
+def _tests(config: pytest.Config, items: Iterable[pytest.Item]) -> list[Path]:
+    """The files of the tests and their conftest files."""
+    conftests = [Path(name) for name, _ in config.pluginmanager.list_name_plugin() if name.endswith("conftest.py")]
+    return sorted({*conftests, *(item.path for item in items)})
+
+
+def _choices(config: pytest.Config) -> list[Choice]:
+    """The setups that will be asked for, and that this machine can run."""
+    run = run_of(config)
+    found = [run.catalog.choose(table, setup, "") for table, setup in sorted(run.selected, key=str)]
+    return [choice for choice in found if run.skip_reason(choice, Expectation(), "") is None]

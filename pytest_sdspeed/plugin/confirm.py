@@ -1,0 +1,213 @@
+"""``--sd-confirm``: a row that is too slow is measured again in a new process, and fails only if it fails there too.
+
+Memory layout and autotuning are drawn once per process: no interval inside one process can see them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+from pytest_sdspeed.errors import SdSpeedError
+from pytest_sdspeed.judge.speed.blocks import latencies
+from pytest_sdspeed.measure.facts import Progress
+from pytest_sdspeed.plugin.child import arguments, write_nothing
+from pytest_sdspeed.plugin.options import CONFIRMATION
+from pytest_sdspeed.plugin.state import ANSWER, own_id
+from pytest_sdspeed.report.text import figures
+from pytest_sdspeed.run.processes import last_words
+from pytest_sdspeed.store.records import figure, record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pytest_sdspeed.measure.facts import Watcher
+    from pytest_sdspeed.model import Result
+
+_PHASE = "again in a new process"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Errand:
+    """What the new process is told, by an environment variable.
+
+    Attributes:
+        test: the one to run, as a command-line argument names it.
+        folder: for all it writes.
+    """
+
+    test: str
+    folder: str
+
+    @property
+    def answer(self) -> Path:
+        """The JSON file it writes: the record of what it measured, or ``error``, why it could not."""
+        return Path(self.folder, "answer.json")
+
+    @property
+    def temporary(self) -> Path:
+        """Its ``--basetemp``: that of the run which waits for it would be emptied."""
+        return Path(self.folder, "temporary")
+
+    @property
+    def cache(self) -> Path:
+        """Its cache: ``--lf`` and ``--sw`` of the next run look at that of the run which waits for it."""
+        return Path(self.folder, "cache")
+
+
+# The process that asks
+
+
+def confirmed(first: Result, item: pytest.Item, watcher: Watcher) -> Result:
+    """A row that failed on its speed, with what a new process says of it.
+
+    Args:
+        first: what this process measured.
+        item: the test, which is run again.
+        watcher: shows that it runs.
+    """
+    with watcher(first.table or "callables") as watch:
+        watch(Progress(phase=_PHASE, arm=first.setup))
+        return combined(first, rerun(item))
+
+
+def combined(first: Result, second: Mapping[str, Any] | str) -> Result:
+    """One result out of two processes.
+
+    Args:
+        first: a row that failed on its speed.
+        second: the record of the new process, or why there is none.
+
+    Returns:
+        A failure with the figures of the first where both fail or there is no second, the second's pass, else an inconclusive first.
+    """
+    if isinstance(second, str):
+        return replace(first, reasons=(*first.reasons, f"could not be confirmed: {second}"))
+    if second["verdict"] == "pass":
+        return _passed(first, second)
+    if second["verdict"] != "fail":
+        reason = _also(f"{second['verdict']} in a fresh process", second)
+        return replace(first, verdict="inconclusive", reasons=(*first.reasons, reason), confirmation=second)
+    pictures_fail = second["image_verdict"] == "fail"
+    if not pictures_fail and figure(second["high"]) < first.floor:
+        reason = f"confirmed in a fresh process: {figures(second)}"
+    else:
+        reason = _also("failed in a fresh process too", second)
+    image_verdict = "fail" if pictures_fail else first.image_verdict
+    return replace(first, image_verdict=image_verdict, raised=second["raised"], reasons=(*first.reasons, reason), confirmation=second)
+
+
+_MEASURED = (
+    *("blocks", "samples_s", "starts_s", "canary_s", "image_verdict"),
+    *("peak_memory_bytes", "memory_share", "stages_s", "telemetry"),
+)
+"""Keys of a record that go over into a result as they are."""
+
+
+def _passed(first: Result, second: Mapping[str, Any]) -> Result:
+    stored = record(first)
+    latency_s, baseline_latency_s = latencies(second["samples_s"], first.setup, first.baseline)
+    why = f"failed in the first process ({figures(stored)}), passed in a fresh one: an effect of the process, not of the code"
+    return replace(
+        first,
+        **{name: second[name] for name in _MEASURED},
+        verdict="pass",
+        planned_blocks=None,
+        resolves=None,
+        speedup=figure(second["speedup"]),
+        low=figure(second["low"]),
+        high=figure(second["high"]),
+        latency_s=latency_s,
+        baseline_latency_s=baseline_latency_s,
+        image={metric: figure(value) for metric, value in second["image"].items()},
+        reasons=(*second["reasons"], why),
+        notes=tuple(second["notes"]),
+        confirmation=stored,
+    )
+
+
+def _also(lead: str, second: Mapping[str, Any]) -> str:
+    return f"{lead} ({figures(second)}): {'; '.join(second['reasons']) or 'no reason given'}"
+
+
+def rerun(item: pytest.Item) -> Mapping[str, Any] | str:
+    """Run a test alone in a new interpreter, with the arguments of this run; without end, as its campaign has a budget of its own.
+
+    Returns:
+        The record it wrote, or why it wrote none.
+    """
+    with tempfile.TemporaryDirectory(prefix="sdspeed-", ignore_cleanup_errors=True) as folder:
+        errand = Errand(test=_argument(item), folder=folder)
+        output = Path(folder) / "output.txt"
+        try:
+            status = _run(errand, item.config, output)
+        except OSError as error:
+            return f"no process could be started: {error}"
+        try:
+            answer: Mapping[str, Any] = json.loads(errand.answer.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            said = output.read_text(encoding="utf-8", errors="replace")
+            item.add_report_section("call", "output of the confirmation", said)
+            return last_words(said, status)
+        return str(answer["error"]) if "error" in answer else answer
+
+
+def _run(errand: Errand, config: pytest.Config, output: Path) -> int:
+    """Run the new process to its end, and return its exit status. It is no worker of pytest-xdist, whose GPU or cores it has all the same."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST_")}
+    # A file, not a pipe: a pipe would stay open as long as any process that the test leaves behind.
+    with output.open("wb") as said:
+        return subprocess.run(  # noqa: S603 - the command of this run, once more
+            [sys.executable, "-m", "pytest", *arguments(config, errand.cache)],
+            cwd=config.invocation_params.dir,
+            env=environment | {CONFIRMATION: json.dumps(asdict(errand))},
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            check=False,
+        ).returncode
+
+
+def _argument(item: pytest.Item) -> str:
+    """The test as an argument of pytest. A folder above the working directory may have brackets in its name, which an argument may not."""
+    here = item.config.invocation_params.dir
+    path = item.path.relative_to(here) if item.path.is_relative_to(here) else item.path
+    return "::".join((str(path), *own_id(item).split("::")[1:]))
+
+
+# The new process
+
+
+def run_errand(config: pytest.Config) -> None:
+    """Make this run a confirmation: of one test, and without a file that outlives it but the answer.
+
+    The variable is taken away: a test may start pytest itself.
+    """
+    errand = Errand(**json.loads(os.environ.pop(CONFIRMATION)))
+    config.stash[ANSWER] = errand.answer
+    config.args = [errand.test]
+    write_nothing(config.option, errand.temporary)
+
+
+def answer(path: Path, measure: Callable[[], Result]) -> NoReturn:
+    """Measure, write what was found, and end the test: what it asserts after the gate is the other process's matter.
+
+    Args:
+        path: the JSON file.
+        measure: what the gate of the test measures.
+    """
+    try:
+        # Its pictures are not kept.
+        found = record(measure()) | {"pictures": []}
+    except SdSpeedError as error:
+        found = {"error": str(error)}
+    path.write_text(json.dumps(found), encoding="utf-8")
+    pytest.skip("measured once more for the process that asked")

@@ -1,0 +1,121 @@
+"""What a worker of pytest-xdist does besides testing: it takes its cores, tags its tests, and sends what they measured with their reports."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_sdspeed.errors import FleetError
+from pytest_sdspeed.plugin.distributed.placement import Seat, pin
+from pytest_sdspeed.plugin.distributed.tags import Tag, tagged, with_problem
+from pytest_sdspeed.plugin.state import PROBLEMS, RESULT, is_gated, own_id, run_of
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Mapping
+
+    from pytest_sdspeed.model import Machine
+
+REPORT = "sdspeed"
+"""Attribute of a report: what a worker sends with it."""
+SEAT = "sdspeed_seat"
+"""Key of a worker's input: its ``Seat``."""
+
+
+class Worker:
+    """Hooks of a worker; none of them does anything where no test measures.
+
+    Args:
+        config: of the worker.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config, self._seat = config, Seat(*config.workerinput[SEAT])  # type: ignore[attr-defined]
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> Generator[None, None, None]:
+        """Tag the ids of tests that measure, while xdist sends them: afterwards they have those of tests that run in one process."""
+        items = session.items
+        names = dict(self._tags(items, [item for item in items if is_gated(item) and not item.get_closest_marker("skip")]))
+        session.items = [_Renamed(item, names[item]) if item in names else item for item in items]  # type: ignore[misc]
+        try:
+            yield
+        finally:
+            session.items = items
+
+    def _tags(self, items: list[pytest.Item], gated: list[pytest.Item]) -> Iterator[tuple[pytest.Item, str]]:
+        problems: list[str] = [*self._config.stash[PROBLEMS]]
+        if gated and not problems:
+            from pytest_sdspeed.store.benchmark import measuring_is_off
+
+            if measuring_is_off(self._config.option):
+                return
+            self._keep_quiet(items)
+            try:
+                self._take_cores()
+            except FleetError as error:
+                problems.append(str(error))
+        if problems:
+            yield from ((item, with_problem(item.nodeid, "\n".join(dict.fromkeys(problems)))) for item in items[:1])
+        else:
+            yield from ((item, tagged(item.nodeid, self._tag(item))) for item in gated)
+
+    def _keep_quiet(self, items: list[pytest.Item]) -> None:
+        """Where every benchmark is one of this plugin, pytest-benchmark would say without need that it measures nothing here."""
+        from pytest_sdspeed.store.sending import without_warning
+        from pytest_sdspeed.store.whole import SESSION
+
+        if all(is_gated(item) or "benchmark" not in getattr(item, "fixturenames", ()) for item in items):
+            without_warning(self._config.pluginmanager.getplugin(SESSION))
+
+    def _take_cores(self) -> None:
+        run = run_of(self._config)
+        if not run.options.gpu:
+            note = pin(self._seat)
+            run.machine = replace(run.machine, notes=(*run.machine.notes, note))
+
+    def _tag(self, item: pytest.Item) -> Tag:
+        from pytest_sdspeed.plugin.requests import expectation_of, setups_of
+
+        expectation, catalog = expectation_of(item), run_of(self._config).catalog
+        if not expectation.is_documented:
+            return Tag()
+        rows = [Tag(*catalog.shared_by_devices(expectation.table, name), name) for name in sorted(setups_of(item) & catalog.setup_names())]
+        return min(rows, key=lambda row: row.setup == row.baseline, default=Tag())
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+        """Add to the reports of a test that measures on which machine it will, and what it measured."""
+        report = yield
+        if is_gated(item) and call.when == "setup" and report.passed:
+            setattr(report, REPORT, {"machine": packed_machine(run_of(self._config).machine)})
+        elif call.when == "call" and RESULT in item.stash:
+            from pytest_sdspeed.store.sending import packed
+
+            setattr(report, REPORT, {"result": packed(item.stash[RESULT], item, own_id(item))})
+        return report
+
+
+class _Renamed:
+    """A test under another id."""
+
+    def __init__(self, item: pytest.Item, nodeid: str) -> None:
+        self._item, self.nodeid = item, nodeid
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._item, name)
+
+
+def packed_machine(machine: Machine) -> dict[str, Any]:
+    """A machine as builtins; see ``machine_of``."""
+    facts = asdict(machine)
+    return facts | {"features": sorted(machine.features), "notes": list(machine.notes), "capability": list(machine.capability or ())}
+
+
+def machine_of(sent: Mapping[str, Any]) -> Machine:
+    """The machine that a worker measures on, from what it sent."""
+    from pytest_sdspeed.model import Machine
+
+    lists = {"features": frozenset(sent["features"]), "notes": tuple(sent["notes"]), "capability": tuple(sent["capability"]) or None}
+    return Machine(**{**sent, **lists})

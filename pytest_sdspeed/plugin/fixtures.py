@@ -1,0 +1,67 @@
+"""The fixtures: ``sd_latency``, ``sd_setup``, and one per setup. What they do loads when one is used."""
+
+from __future__ import annotations
+
+import inspect
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_sdspeed.plugin.state import PREFIX
+from pytest_sdspeed.setups.names import BUILTIN_SETUPS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_sdspeed.plugin.gate import Gate
+    from pytest_sdspeed.setups.setup import Setup
+
+
+@pytest.fixture
+def sd_latency(request: pytest.FixtureRequest, benchmark: Any) -> Gate:
+    """Measure a setup or callable against its baseline, judge speed and pictures, and record both.
+
+    ``result = sd_latency(sd_fp16)`` or ``sd_latency(candidate, baseline=reference)``; expectations come from the ``sd_latency`` marker.
+    """
+    from pytest_sdspeed.plugin.gate import gate_of
+
+    return gate_of(request, benchmark)
+
+
+@pytest.fixture
+def sd_setup(request: pytest.FixtureRequest) -> Setup:
+    """Every setup of the marker's table in turn, baselines included."""
+    from pytest_sdspeed.plugin.requests import requested_setup
+
+    return requested_setup(request, request.param)
+
+
+def setup_fixtures(docs: Mapping[str, str]) -> Any:
+    """A plugin object with the fixture ``sd_<name>`` for every setup.
+
+    Args:
+        docs: setup -> what ``pytest --fixtures`` says.
+    """
+    # pytest asks each for its signature, which costs more than all the rest of an unused plugin: they share one, worked out once.
+    signature = inspect.signature(lambda request: request)
+
+    def fixture_of(name: str, doc: str) -> Any:
+        def setup(request: pytest.FixtureRequest) -> Setup:
+            from pytest_sdspeed.plugin.requests import requested_setup
+
+            return requested_setup(request, name)
+
+        setup.__doc__, setup.__name__ = doc, f"{PREFIX}{name}"
+        setup.__signature__ = signature  # type: ignore[attr-defined]
+        return pytest.fixture(name=f"{PREFIX}{name}")(setup)
+
+    plugin = ModuleType("pytest_sdspeed_setups")
+    for name, doc in docs.items():
+        setattr(plugin, f"{PREFIX}{name}", fixture_of(name, doc))
+    return plugin
+
+
+def builtin_fixtures() -> Any:
+    """The fixtures of the built-in setups."""
+    return setup_fixtures(BUILTIN_SETUPS)

@@ -1,0 +1,139 @@
+"""What stands behind the fixtures: the gate a test calls, and the setups it is given."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_sdspeed.errors import OutOfMemoryError, SdSpeedError, UnsupportedError, UsageMistakeError
+from pytest_sdspeed.plugin.requests import expectation_of
+from pytest_sdspeed.plugin.state import ANSWER, CLOCK, RESULT, own_id, run_of
+from pytest_sdspeed.run.targets import contestants
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_sdspeed.model import Result
+    from pytest_sdspeed.run.session import Measurer
+
+
+class InconclusiveWarning(pytest.PytestWarning):
+    """A verdict stayed inconclusive, and ``--sd-inconclusive=warn`` lets the test pass."""
+
+
+class SlowerWarning(pytest.PytestWarning):
+    """A row is lastingly slower than in the stored runs, and ``--sd-history=warn`` lets the test pass."""
+
+
+class Gate:
+    """What ``sd_latency`` gives to a test: call it once with what is to be measured."""
+
+    def __init__(self, request: pytest.FixtureRequest, benchmark: Any) -> None:
+        self._node, self._session, self._benchmark = request.node, run_of(request.config), benchmark
+        self._used = False
+
+    def __call__(self, candidate: Any, baseline: Any = None) -> Result:
+        """Measure, judge and record.
+
+        Args:
+            candidate: a setup fixture's value, a callable ``() -> picture, pictures or None``, or the ``module:name`` of one.
+            baseline: what it is compared with; for a setup the baseline of its table where None.
+
+        Returns:
+            The result of a passing row.
+        """
+        from pytest_sdspeed.report.text import message
+        from pytest_sdspeed.store.benchmark import store
+
+        asked = self._node.config.stash.get(ANSWER, None)
+        if asked is not None:
+            from pytest_sdspeed.plugin.confirm import answer
+
+            answer(asked, lambda: self._measured(candidate, baseline))
+        try:
+            result = self._measured(candidate, baseline)
+        except OutOfMemoryError as error:
+            # A setup may be too large for this machine; a callable that outgrew it is its author's to mend.
+            if callable(candidate) or isinstance(candidate, str):
+                pytest.fail(str(error), pytrace=False)
+            pytest.skip(str(error))
+        except UnsupportedError as error:
+            pytest.skip(str(error))
+        except SdSpeedError as error:
+            # What it was raised from would say the same once more.
+            raise pytest.fail.Exception(str(error), pytrace=False) from None
+        store(self._benchmark, self._node.stash[CLOCK], result)
+        self._node.stash[RESULT] = result
+        self._node.user_properties.extend((f"sdspeed_{name}", value) for name, value in properties(result))
+        past = self._slower_than_before(result)
+        said = "\n".join(filter(None, (message(result), past))) if result.verdict != "pass" else past
+        if result.verdict == "inconclusive":
+            self._inconclusive(said)
+        elif result.verdict != "pass" or (past and self._session.options.history == "fail"):
+            pytest.fail(said, pytrace=False)
+        elif past:
+            warnings.warn(SlowerWarning(past), stacklevel=2)
+        return result
+
+    @staticmethod
+    def _slower_than_before(result: Result) -> str:
+        """What the stored runs say against a row; nothing where they do not."""
+        if result.history is None:
+            return ""
+        from pytest_sdspeed.judge.changes.causes import standing
+        from pytest_sdspeed.report.history import message
+
+        change = standing(result.history)
+        return message(result.history, change) if change else ""
+
+    def _measured(self, candidate: Any, baseline: Any) -> Result:
+        if self._used:
+            raise UsageMistakeError("sd_latency measures once per test: parametrize, or write one test for each candidate")
+        self._used = True
+        expectation = expectation_of(self._node)
+        ours, theirs = contestants(candidate, baseline)
+        confirm = self._confirmed if self._session.options.confirm else None
+        measurer: Measurer = self._session.against or self._session
+        return measurer.measure(ours, theirs, expectation, confirm, own_id(self._node))
+
+    def _confirmed(self, first: Result) -> Result:
+        from pytest_sdspeed.plugin.confirm import confirmed
+
+        # The new process builds pipelines of its own beside what this one holds.
+        self._session.release()
+        if self._session.against:
+            self._session.against.release()
+        return confirmed(first, self._node, self._session.watcher)
+
+    def _inconclusive(self, text: str) -> None:
+        if self._session.options.inconclusive == "skip":
+            pytest.skip(text)
+        if self._session.options.inconclusive == "fail":
+            pytest.fail(text, pytrace=False)
+        warnings.warn(InconclusiveWarning(text), stacklevel=3)
+
+
+def properties(result: Result) -> Iterator[tuple[str, str | float]]:
+    """A result as properties of its test, which ``--junit-xml`` writes: verdict, ratios, blocks, latencies (seconds), picture metrics."""
+    yield "verdict", result.verdict
+    for name in ("speedup", "low", "high", "expected", "floor", "latency_s", "baseline_latency_s"):
+        yield name, round(getattr(result, name), 6)
+    yield "blocks", result.blocks
+    if result.image_verdict:
+        yield "image_verdict", result.image_verdict
+    yield from ((f"image_{metric}", round(value, 6)) for metric, value in result.image.items())
+
+
+def gate_of(request: pytest.FixtureRequest, benchmark: Any) -> Gate:
+    """The gate of a test, or the test's end where nothing can be measured."""
+    from pytest_sdspeed.store.benchmark import measuring_is_off
+
+    try:
+        expectation_of(request.node)
+    except SdSpeedError as error:
+        pytest.fail(str(error), pytrace=False)
+    if measuring_is_off(request.config.option):
+        pytest.skip("sd_latency measures nothing under --benchmark-disable")
+    return Gate(request, benchmark)

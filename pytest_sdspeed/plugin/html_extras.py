@@ -1,0 +1,47 @@
+"""What pytest-html shows of a gated test, where that plugin is installed: its campaign's row, and the pictures."""
+
+from __future__ import annotations
+
+import base64
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_sdspeed.plugin.state import RESULT
+from pytest_sdspeed.report import text
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from pytest_sdspeed.model import Result
+
+
+class HtmlExtras:
+    """Adds extras to the reports of gated tests; to be registered where pytest-html writes a page."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+        """Add the row and the pictures to the report of the test's own phase."""
+        report = yield
+        result = item.stash.get(RESULT, None)
+        if result is not None and call.when == "call":
+            report.extras = [*getattr(report, "extras", []), *_extras(result)]
+        return report
+
+
+def _extras(result: Result) -> Iterator[dict[str, Any]]:
+    from pytest_html import extras
+
+    yield extras.html(_table(result))
+    for exhibit in result.exhibits:
+        case = f"seed {exhibit.seed}, {exhibit.prompt}" if exhibit.prompt else f"seed {exhibit.seed}"
+        kind = "negative control, " if exhibit.control else ""
+        for role, png in exhibit.pictures.items():
+            yield extras.png(base64.b64encode(png).decode(), name=f"{kind}{role.replace('_', ' ')}: {case}")
+
+
+def _table(result: Result) -> str:
+    head = "".join(f"<th>{escape(column)}</th>" for column in text.COLUMNS)
+    rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>" for cells in text.rows([result]))
+    return f"<p>{escape(text.heading([result]))}</p><table><tr>{head}</tr>{rows}</table>"

@@ -1,0 +1,45 @@
+"""The progress line of a campaign, on a terminal that somebody watches."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import pytest
+
+    from pytest_sdspeed.measure.facts import Progress, Watcher
+
+
+def watcher(config: pytest.Config) -> Watcher:
+    """Opens a progress line, or nothing where nobody watches: under ``-q``, or when the output is no terminal."""
+
+    @contextmanager
+    def watching(campaign: str) -> Iterator[Callable[[Progress], None]]:
+        from pytest_sdspeed.report.text import progress_line
+
+        capture = config.pluginmanager.getplugin("capturemanager")
+        uncaptured = capture.global_and_fixture_disabled if capture else nullcontext
+        with uncaptured():
+            watched = config.get_verbosity() >= 0 and sys.stdout.isatty()
+        if not watched:
+            yield lambda _progress: None
+            return
+        writer = config.get_terminal_writer()
+
+        def show(text: str) -> None:
+            with uncaptured():
+                writer.write(f"\r{text[: writer.fullwidth - 1].ljust(writer.fullwidth - 1)}", flush=True)
+
+        show(f"{campaign}: building")
+        try:
+            yield lambda progress: show(
+                progress_line(campaign, progress.phase, progress.arm, block=progress.block, blocks=progress.blocks, left_s=progress.left_s)
+            )
+        finally:
+            show("")
+
+    return watching

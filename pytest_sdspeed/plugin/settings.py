@@ -1,0 +1,160 @@
+"""Options and marker, turned into frozen facts; whatever is wrong with them is a usage error that names the valid values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_sdspeed.errors import MarkerError
+from pytest_sdspeed.model import ImageGate
+from pytest_sdspeed.plugin.options import CLIP, HISTORY, INCONCLUSIVE, MARKER, WEIGHTS, flag
+from pytest_sdspeed.run.settings import Expectation, Options
+
+if TYPE_CHECKING:
+    from _pytest.mark import Mark
+
+_IMAGE_KEYS = ("psnr", "ssim", "mae", "flip", "clip_drop")
+_MARKER_KEYS = ("table", "speedup", "tolerance", "image")
+
+
+def read_options(config: pytest.Config) -> Options:
+    """The options of this run: command line over ini over default.
+
+    Raises:
+        pytest.UsageError: a value that cannot be, naming the valid ones.
+    """
+
+    def value(name: str, default: str | None = None) -> str | None:
+        given = config.getoption(f"sd_{name}")
+        return given if given is not None else config.getini(f"sdspeed_{name}") or default
+
+    # Of a worker of pytest-xdist the controller writes the files, perhaps on another host.
+    output = _unchecked if hasattr(config, "workerinput") else _output
+    against, record = value("against") or None, output("--sd-record", value("record"))
+    if against and record:
+        raise pytest.UsageError("--sd-against and --sd-record: a reference is recorded against a table's baseline: give one of them")
+    # Versions are held to less than tables' ratios, which takes more blocks.
+    most = "200" if against else "20"
+    tables = [*(config.rootpath / entry for entry in config.getini("sdspeed_tables")), *map(Path, config.getoption("sd_tables") or ())]
+    return Options(
+        gpu=flag(config, "gpu"),
+        weights=_choice("--sd-weights", value("weights", "pretrained"), WEIGHTS),
+        tables=tuple(tables),
+        tolerance=_number("--sd-tolerance", value("tolerance"), float, "a fraction from 0 to below 1", lambda x: 0 <= x < 1),
+        budget_s=_number("--sd-budget", value("budget", "300"), float, "seconds, more than 0", lambda x: x > 0 and math.isfinite(x)) or 0.0,
+        max_blocks=_number("--sd-max-blocks", value("max_blocks", most), int, "a whole number, 2 or more", lambda x: x >= 2) or 0,  # noqa: PLR2004
+        inconclusive=_choice("--sd-inconclusive", value("inconclusive", "fail"), INCONCLUSIVE),
+        seed=_number("--sd-seed", value("seed"), int, "a whole number from 0 to 2**62", lambda x: 0 <= x <= 2**62),
+        report=output("--sd-report", value("report")),
+        record=record,
+        clip=value("clip", CLIP) or CLIP,
+        history=_choice("--sd-history", value("history", "warn"), HISTORY),
+        confirm=flag(config, "confirm"),
+        against=against,
+        against_control=flag(config, "against_control"),
+    )
+
+
+def _choice(option: str, given: str | None, valid: tuple[str, ...]) -> str:
+    if given not in valid:
+        raise pytest.UsageError(f"{option}={given}: valid: {', '.join(valid)}")
+    return given
+
+
+def _number(option: str, given: str | None, kind: Callable[[str], Any], valid: str, holds: Callable[[Any], bool]) -> Any:
+    if given is None:
+        return None
+    try:
+        number = kind(given)
+    except ValueError:
+        number = math.nan
+    if math.isnan(number) or not holds(number):
+        raise pytest.UsageError(f"{option}={given}: valid: {valid}")
+    return number
+
+
+def _output(option: str, given: str | None) -> Path | None:
+    """A file this run will write: refused before anything is measured where it cannot be written. "" is no file, whatever the ini file says."""
+    if not given:
+        return None
+    path = Path(given)
+    if path.is_dir():
+        raise pytest.UsageError(f"{option}={given}: is a folder; name a file")
+    if not path.absolute().parent.is_dir():
+        raise pytest.UsageError(f"{option}={given}: the folder {path.absolute().parent} does not exist")
+    try:
+        _try_to_write(path)
+    except OSError as error:
+        raise pytest.UsageError(f"{option}={given}: cannot be written: {error.strerror}") from None
+    return path
+
+
+def _unchecked(_option: str, given: str | None) -> Path | None:
+    return Path(given) if given else None
+
+
+def _try_to_write(path: Path) -> None:
+    """Open a file as it will be written, and leave it as it was. Permissions alone do not tell: a file system may be read-only, or no disk."""
+    if path.exists():
+        with path.open("a", encoding="utf-8"):
+            return
+    with path.open("x", encoding="utf-8"):
+        pass
+    path.unlink()
+
+
+def read_marker(mark: Mark | None, where: str) -> Expectation:
+    """A marker's arguments, checked.
+
+    Args:
+        mark: the closest ``sd_latency`` marker, or None for a test without one.
+        where: the test, for messages.
+
+    Raises:
+        MarkerError: an unknown argument or a value that cannot be, naming the valid ones.
+    """
+    if mark is None:
+        return Expectation()
+    given = dict(mark.kwargs)
+    if len(mark.args) > 1 or (mark.args and "table" in given):
+        raise MarkerError(f"{where}: marker sd_latency takes one positional argument, the table: {MARKER}")
+    if mark.args:
+        given["table"] = mark.args[0]
+    unknown = given.keys() - set(_MARKER_KEYS)
+    if unknown:
+        raise MarkerError(f"{where}: marker sd_latency has no argument {', '.join(map(repr, sorted(unknown)))}; valid: {MARKER}")
+    if not isinstance(given.get("table"), str | None):
+        raise MarkerError(f"{where}: marker sd_latency: table={given['table']!r}; valid: the name of a table")
+    return Expectation(
+        table=given.get("table"),
+        speedup=_marked(where, "speedup", given.get("speedup"), "a ratio above 0", lambda x: x > 0),
+        tolerance=_marked(where, "tolerance", given.get("tolerance"), "a fraction from 0 to below 1", lambda x: 0 <= x < 1),
+        image=_marked_image(where, given.get("image")),
+    )
+
+
+def _marked(where: str, name: str, given: Any, valid: str, holds: Callable[[float], bool]) -> float | None:
+    if given is None:
+        return None
+    if isinstance(given, bool) or not isinstance(given, int | float) or not math.isfinite(given) or not holds(given):
+        raise MarkerError(f"{where}: marker sd_latency: {name}={given!r}; valid: {valid}")
+    return float(given)
+
+
+def _marked_image(where: str, given: Any) -> ImageGate | None:
+    if given is None:
+        return None
+    if not isinstance(given, Mapping) or not given or given.keys() - set(_IMAGE_KEYS):
+        raise MarkerError(f"{where}: marker sd_latency: image={given!r}; valid: a dict with bounds for {', '.join(_IMAGE_KEYS)}")
+    bounds = {
+        "psnr": ("decibels, more than 0", lambda x: x > 0),
+        "ssim": ("from -1 to 1", lambda x: -1 <= x <= 1),
+        "mae": ("a fraction of the full range, more than 0", lambda x: x > 0),
+        "flip": ("more than 0, at most 1", lambda x: 0 < x <= 1),
+        "clip_drop": ("a difference of cosines, more than 0", lambda x: x > 0),
+    }
+    return ImageGate(**{key: _marked(where, f"image[{key!r}]", value, *bounds[key]) for key, value in given.items()})

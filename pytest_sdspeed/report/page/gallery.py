@@ -1,0 +1,166 @@
+"""Which pictures stand beside which: a case, its baseline, what each setup made of it, and the negative control."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pytest_sdspeed.model import Exhibit, ImageVerdict, Result
+    from pytest_sdspeed.report.page.thumbnails import Thumbnail
+
+PIXELATED = 128
+"""Pixels of the longer side up to which a picture is shown pixel by pixel."""
+
+_METRICS = {
+    "psnr": "PSNR {:.1f} dB",
+    "ssim": "SSIM {:.3f}",
+    "mae": "mean difference {:.4f}",
+    "flip": "FLIP {:.3f}",
+    "clip": "CLIP score {:.3f}",
+    "clip_drop": "CLIP score drop {:.3f}",
+}
+_ROLES = {"candidate": "candidate", "error_map": "error map", "reference": "reference"}
+_CONTROL_SAYS: dict[ImageVerdict | None, str] = {
+    "pass": "fails the gate, as it must",
+    "powerless": "passes the gate, though it must fail: the gate is powerless",
+    "fail": "must fail the gate; not said where the setup's own pictures fail",
+    None: "must fail a gate; none judged these pictures",
+}
+
+
+class Picture(NamedTuple):
+    """One place of a picture on the page.
+
+    Attributes:
+        key: tells embedded pictures apart.
+        first: whether this place embeds the picture; the others copy it from there.
+        label: what stands under it; alt: what it shows, in words.
+        thumbnail: what is embedded.
+    """
+
+    key: str
+    first: bool
+    label: str
+    alt: str
+    thumbnail: Thumbnail
+
+    @property
+    def pixelated(self) -> bool:
+        """Whether it is so small that its pixels should be seen."""
+        return max(self.thumbnail.original) <= PIXELATED
+
+    @property
+    def about(self) -> str:
+        """What became of it on the way into the page."""
+        (width, height), (original_width, original_height) = self.thumbnail.size, self.thumbnail.original
+        if self.thumbnail.lossless:
+            return f"{width} x {height} pixels, lossless"
+        return f"{width} x {height} pixels, compressed, of {original_width} x {original_height}"
+
+
+@dataclass
+class Entry:
+    """Pictures beside each other, the setups they belong to, and how they fared, a line each."""
+
+    title: str
+    pictures: list[Picture]
+    lines: list[str]
+    control: bool = False
+
+
+@dataclass
+class CaseShown:
+    """One case: the baseline's picture, then an entry for each setup, then the negative controls."""
+
+    title: str
+    prompt: str
+    baseline: Picture | None = None
+    entries: list[Entry] = field(default_factory=list)
+
+
+class Gallery:
+    """Places pictures on a page, each embedded once.
+
+    Args:
+        thumbnails: picture -> what is embedded of it.
+    """
+
+    def __init__(self, thumbnails: Mapping[bytes, Thumbnail]) -> None:
+        self._thumbnails = thumbnails
+        self._keys: dict[bytes, str] = {}
+
+    def cases(self, results: Sequence[Result]) -> list[CaseShown]:
+        """A campaign's cases, in order of appearance, those of one batch beside each other."""
+        groups: dict[tuple[int, str, int], list[tuple[Result, Exhibit]]] = {}
+        for result in results:
+            for exhibit in result.exhibits:
+                groups.setdefault((exhibit.seed, exhibit.prompt, exhibit.index), []).append((result, exhibit))
+        appeared = list(dict.fromkeys((seed, prompt) for seed, prompt, _ in groups))
+        order = sorted(groups, key=lambda key: (appeared.index(key[:2]), key[2]))
+        return [self._case(groups[key]) for key in order]
+
+    def _case(self, group: list[tuple[Result, Exhibit]]) -> CaseShown:
+        result, exhibit = group[0]
+        case = CaseShown(_case_title(result, exhibit), exhibit.prompt)
+        shared = next((exhibit.pictures["baseline"] for _, exhibit in group if "baseline" in exhibit.pictures), None)
+        if shared is not None:
+            case.baseline = self._picture(shared, "baseline", f"{result.baseline}: baseline, {case.title}")
+        case.entries = [*self._candidates(group, shared), *self._controls(group)]
+        return case
+
+    def _candidates(self, group: list[tuple[Result, Exhibit]], shared: bytes | None) -> Iterator[Entry]:
+        shown = set()
+        for result, exhibit in group:
+            key = (result.setup, *exhibit.pictures.values())
+            if exhibit.control or result.is_baseline or key in shown:
+                continue
+            shown.add(key)
+            own = exhibit.pictures.get("baseline", shared)
+            before = [self._picture(own, "its baseline", f"{result.baseline}, as {result.setup} met it")] if own and own != shared else []
+            roles = self._roles(exhibit, result.setup, _case_title(result, exhibit))
+            yield Entry(result.setup, [*before, *roles], _lines(exhibit))
+
+    def _controls(self, group: list[tuple[Result, Exhibit]]) -> Iterator[Entry]:
+        """The negative controls; setups that share one stand together."""
+        merged: dict[tuple[bytes, ...], list[tuple[Result, Exhibit]]] = {}
+        for result, exhibit in group:
+            if exhibit.control:
+                merged.setdefault(tuple(exhibit.pictures.values()), []).append((result, exhibit))
+        for together in merged.values():
+            said: dict[str, dict[str, None]] = {}
+            for result, _ in together:
+                said.setdefault(_CONTROL_SAYS[result.image_verdict], {})[result.setup] = None
+            first, exhibit = together[0]
+            lines = [*_lines(exhibit), *(f"{', '.join(setups)}: {words}" for words, setups in said.items())]
+            yield Entry("negative control", self._roles(exhibit, "negative control", _case_title(first, exhibit)), lines, control=True)
+
+    def _roles(self, exhibit: Exhibit, owner: str, title: str) -> list[Picture]:
+        labels = _ROLES | ({"candidate": "other case"} if exhibit.control else {})
+        return [
+            self._picture(exhibit.pictures[role], label, f"{owner}: {label}, {title}")
+            for role, label in labels.items()
+            if role in exhibit.pictures
+        ]
+
+    def _picture(self, data: bytes, label: str, alt: str) -> Picture:
+        first = data not in self._keys
+        key = self._keys.setdefault(data, f"picture-{len(self._keys)}")
+        return Picture(key, first, label, alt, self._thumbnails[data])
+
+
+def _case_title(result: Result, exhibit: Exhibit) -> str:
+    several = exhibit.index or (result.recipe is not None and result.recipe.images > 1)
+    return f"seed {exhibit.seed}" + (f", picture {exhibit.index + 1} of the batch" if several else "")
+
+
+def _lines(exhibit: Exhibit) -> list[str]:
+    """``PSNR 58.2 dB, SSIM 0.998``; none where nothing was measured."""
+    measured = ", ".join(_metric(name, value) for name, value in exhibit.metrics.items())
+    return [measured] if measured else []
+
+
+def _metric(name: str, value: float) -> str:
+    return _METRICS[name].format(value) if name in _METRICS else f"{name.replace('_', ' ')} {value:.4g}"

@@ -1,0 +1,218 @@
+"""The report as one self-contained page: no network, opens from disk."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+from collections import Counter
+from dataclasses import dataclass
+from importlib.resources import files
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+from pytest_sdspeed.report import text
+from pytest_sdspeed.report.history import kind, message, slower, unsteady
+from pytest_sdspeed.report.page import past
+from pytest_sdspeed.report.page.gallery import CaseShown, Gallery
+from pytest_sdspeed.report.page.thumbnails import thumbnails
+from pytest_sdspeed.report.plots.bars import memory, stage_names, stages
+from pytest_sdspeed.report.plots.drawing import house_style
+from pytest_sdspeed.report.plots.forest import forest
+from pytest_sdspeed.report.plots.timeline import Timeline, timeline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from pytest_sdspeed.model import History, Recipe, Result
+    from pytest_sdspeed.report.page.past import PastShown
+
+_VERDICTS = ("fail", "invalid", "inconclusive", "pass")
+_NO_FACTS: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A line of a campaign's table: its cells by column, and the result they are made of."""
+
+    cells: Mapping[str, str]
+    tolerance: str
+    result: Result | None
+
+    @property
+    def speedup(self) -> str:
+        """The measured ratio, unrounded; "" where it is not finite or no test asked for the row."""
+        return repr(float(self.result.speedup)) if self.result and math.isfinite(self.result.speedup) else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Campaign:
+    """One campaign's part of the page; a plot is None where there is nothing to plot."""
+
+    anchor: str
+    results: Sequence[Result]
+    rows: Sequence[Row]
+    recipe: Mapping[str, str]
+    forest: str | None
+    timeline: Timeline | None
+    stages: str | None
+    memory: str | None
+    cases: Sequence[CaseShown]
+    past: Sequence[PastShown]
+
+
+def page(results: Sequence[Result], facts: Mapping[str, str] = _NO_FACTS, histories: Sequence[History] = ()) -> str:
+    """The whole page, verdicts that need attention first.
+
+    Args:
+        results: of the run; none gives a page that says so.
+        facts: label -> value, about the machine and the run.
+        histories: of these rows and of any others.
+    """
+    gallery = Gallery(thumbnails(picture for result in results for exhibit in result.exhibits for picture in exhibit.pictures.values()))
+    groups = text.campaigns(results)
+    with house_style():
+        campaigns = [
+            _campaign(f"campaign-{number}", group, own, gallery)
+            for number, (group, own) in enumerate(zip(groups, past.of_campaigns(groups, histories), strict=True), start=1)
+        ]
+        elsewhere = past.elsewhere(groups, histories)
+    script = _part("page.js")
+    shown = (
+        _environment()
+        .get_template("page.html.jinja")
+        .render(
+            text=text,
+            headline=_headline(results) if results or not histories else _past_headline(histories),
+            results=results,
+            attention=text.attention(results),
+            slower=[history for campaign in campaigns for history in slower(shown.history for shown in campaign.past)],
+            past_message=message,
+            remarks=text.remarks(results),
+            campaigns=campaigns,
+            elsewhere=elsewhere,
+            past_columns=past.COLUMNS,
+            kind_of=kind,
+            stage_names=stage_names,
+            machine=[*((label, value) for label, value in _machine(results) if label not in facts), *facts.items()],
+            telemetry=[(text.name([result]), result.setup, ", ".join(_flat(result.telemetry))) for result in results if result.telemetry],
+            style=_part("page.css"),
+            script=script,
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        )
+    )
+    return shown.lstrip()
+
+
+def _part(name: str) -> str:
+    return (files(__package__) / name).read_text(encoding="utf-8")
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FunctionLoader(_part), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["verdicts"] = _verdicts
+    return environment
+
+
+def _campaign(anchor: str, results: Sequence[Result], histories: Sequence[History], gallery: Gallery) -> Campaign:
+    name = text.name(results)
+    return Campaign(
+        anchor=anchor,
+        results=results,
+        rows=[_row(text.columns(results), cells, result) for cells, result in text.listed(results)],
+        recipe=_recipe(next((result.recipe for result in results if result.recipe), None)),
+        forest=forest(results, f"{anchor}-forest", f"Speed-ups of {name}"),
+        timeline=timeline(results, f"{anchor}-timeline", f"Slots over time of {name}"),
+        stages=stages(results, f"{anchor}-stages", f"Stage times of {name}"),
+        memory=memory(results, f"{anchor}-memory", f"Peak memory of {name}"),
+        cases=gallery.cases(results),
+        past=past.shown(histories, results, anchor),
+    )
+
+
+def _row(columns: Sequence[str], cells: Sequence[str], result: Result | None) -> Row:
+    gated = result is not None and not result.is_baseline
+    return Row(cells=dict(zip(columns, cells, strict=True)), tolerance=text.tolerance(result) if result and gated else "", result=result)
+
+
+def _recipe(recipe: Recipe | None) -> Mapping[str, str]:
+    if recipe is None:
+        return {"generated": "callables, whose recipe is unknown"}
+    known = {
+        "model": recipe.model,
+        "prompt": recipe.prompt,
+        "size": f"{recipe.width} x {recipe.height}",
+        "steps": f"{recipe.steps}, {recipe.scheduler}",
+        "pictures per call": str(recipe.images),
+        "calls": str(recipe.repeats) if recipe.repeats > 1 else None,
+        "guidance": f"{recipe.guidance:g}",
+        "weights before optimizations": recipe.dtype,
+        "student": recipe.student,
+        "tiny autoencoder": recipe.tiny_vae,
+        "seed": str(recipe.seed),
+    }
+    return {label: value for label, value in known.items() if value}
+
+
+def _verdicts(results: Sequence[Result]) -> list[tuple[str, int]]:
+    """How many rows have each verdict, the gravest first; a baseline counts where it does not pass."""
+    rows = [result for group in text.campaigns(results) for _, result in text.listed(group) if result]
+    counts = Counter(result.verdict for result in rows if not (result.is_baseline and result.verdict == "pass"))
+    return [(verdict, counts[verdict]) for verdict in _VERDICTS if counts[verdict]]  # type: ignore[index]
+
+
+def _headline(results: Sequence[Result]) -> str:
+    """The page in one line."""
+    counts = dict(_verdicts(results))
+    total, passed = sum(counts.values()), counts.get("pass", 0)
+    if not results:
+        return "No campaign was measured"
+    if not total:
+        return "Baselines only: nothing was gated"
+    if passed == total:
+        return f"All {total} rows pass" if total > 1 else "The row passes"
+    return f"{total - passed} of {total} rows need attention"
+
+
+def _past_headline(histories: Sequence[History]) -> str:
+    """A page of histories alone in one line."""
+    changed = len(unsteady(histories))
+    return f"{changed} of {len(histories)} histories changed" if changed else "No history changed"
+
+
+def _machine(results: Sequence[Result]) -> Iterator[tuple[str, str]]:
+    """What results say about where they were measured."""
+    yield from _distinct("device", (result.device for result in results))
+    yield from _distinct("weights", (result.weights or "unknown" for result in results))
+    for group in text.campaigns(results):
+        yield f"control of {text.name(group)}", text.control(group[0].control)
+    versions = {name: version for result in results for name, version in result.versions.items()}
+    yield from versions.items()
+
+
+def _distinct(label: str, values: Iterable[str]) -> Iterator[tuple[str, str]]:
+    found = dict.fromkeys(values)
+    if found:
+        yield label, ", ".join(found)
+
+
+def _flat(facts: Mapping[str, Any], before: str = "") -> Iterator[str]:
+    """Nested facts as ``name value``, a part each."""
+    for name, value in facts.items():
+        label = f"{before}{name.replace('_', ' ')}"
+        if isinstance(value, dict):
+            yield from _flat(value, f"{label} ")
+        else:
+            yield f"{label} {_shown(value)}"
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "unknown"
+    if isinstance(value, (list, tuple)):
+        return " / ".join(map(_shown, value)) or "none"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,163 @@
+"""Histories on the page: which belong to which campaign, and for each a plot, what is marked in it, and a table of the latest runs."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_sdspeed.report import history as words
+from pytest_sdspeed.report import text
+from pytest_sdspeed.report.plots.course import MOST_RUNS, course
+from pytest_sdspeed.report.plots.runs import MOST_MARKS, canaries, drift, host_marks, version_marks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import TypeAlias
+
+    from pytest_sdspeed.model import History, HistoryRun, Result
+    from pytest_sdspeed.report.plots.runs import Mark
+
+    Key: TypeAlias = tuple[str | None, str, str]
+
+LISTED = 50
+"""How many of the latest runs stand in the table."""
+
+COLUMNS = ("run", "date", "commit", "host", "speed-up [interval]", "latency", "canary", "verdict", "remarks")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastShown:
+    """A history's part of the page.
+
+    Attributes:
+        anchor: sets its ids apart.
+        history: what is shown.
+        label: its kind, or what it is where nothing changed.
+        sentence: what changed.
+        recipe: of the history, where another one on the page differs in nothing else.
+        svg: the plot, or None without runs.
+        marks: what is marked in the plot, the earliest first.
+        notes: what the plot leaves out.
+        rows: cells of ``COLUMNS``, the newest run first.
+    """
+
+    anchor: str
+    history: History
+    label: str
+    sentence: str
+    recipe: str
+    svg: str | None
+    marks: Sequence[Mark]
+    notes: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastGroup:
+    """Histories of one table, baseline and device that this run did not measure."""
+
+    anchor: str
+    name: str
+    device: str
+    past: Sequence[PastShown]
+
+
+def of_campaigns(campaigns: Sequence[Sequence[Result]], histories: Sequence[History]) -> list[list[History]]:
+    """Each campaign's histories; of campaigns that share table, baseline and device the first has them."""
+    keys = [_key(results[0]) for results in campaigns]
+    return [
+        [history for history in histories if _key(history) == key] if key not in keys[:number] else [] for number, key in enumerate(keys)
+    ]
+
+
+def elsewhere(campaigns: Sequence[Sequence[Result]], histories: Sequence[History]) -> list[PastGroup]:
+    """The histories of no campaign, by table, baseline and device."""
+    measured = {_key(results[0]) for results in campaigns}
+    found: dict[Key, list[History]] = {}
+    for history in histories:
+        if _key(history) not in measured:
+            found.setdefault(_key(history), []).append(history)
+    return [
+        PastGroup(anchor=anchor, name=text.name(group), device=group[0].device, past=shown(group, (), anchor))
+        for anchor, group in ((f"past-{number}", group) for number, group in enumerate(found.values(), start=1))
+    ]
+
+
+def _key(of: Result | History) -> Key:
+    return of.table, of.baseline, of.device
+
+
+def shown(histories: Sequence[History], results: Sequence[Result], anchor: str) -> list[PastShown]:
+    """Histories of one table, baseline and device, the baseline's first.
+
+    Args:
+        histories: to show.
+        results: of this run, whose floors are drawn.
+        anchor: sets their ids apart.
+    """
+    floors = {result.setup: result.floor for result in results}
+    setups = Counter(history.setup for history in histories)
+    return [
+        _shown(history, f"{anchor}-h{number}", floors.get(history.setup, math.nan), history.recipe if setups[history.setup] > 1 else "")
+        for number, history in enumerate((one for group in words.groups(histories) for one in group), start=1)
+    ]
+
+
+def _shown(history: History, anchor: str, floor: float, recipe: str) -> PastShown:
+    drawn = max(len(history.runs) - MOST_RUNS, 0)
+    every = [*version_marks(history.runs), *host_marks(history.runs)]
+    recent = [mark for mark in every if mark.place > drawn]
+    crowded = {host for host in (False, True) if sum(mark.host is host for mark in recent) > MOST_MARKS}
+    marks = sorted((mark for mark in recent if mark.host not in crowded), key=lambda mark: mark.place)
+    title = f"{history.setup} of {text.name([history])} on {history.device}, run by run"
+    return PastShown(
+        anchor=anchor,
+        history=history,
+        label=words.label(history),
+        sentence=words.sentence(history),
+        recipe=recipe,
+        svg=course(history, marks, f"{anchor}p", title, floor) if history.runs else None,
+        marks=marks,
+        notes=list(_notes(history, drawn, crowded)),
+        rows=list(_rows(history, every)),
+    )
+
+
+def _notes(history: History, left_out: int, crowded: set[bool]) -> Iterator[str]:
+    if left_out:
+        yield f"The latest {MOST_RUNS} of {len(history.runs)} runs are drawn."
+    for host, what in ((False, "versions"), (True, "the host")):
+        if host in crowded:
+            yield f"More than {MOST_MARKS} changes of {what} are not marked."
+
+
+def _rows(history: History, marks: Sequence[Mark]) -> Iterator[Sequence[str]]:
+    """The latest runs as cells."""
+    remarks: dict[int, list[str]] = {}
+    for change in history.changes:
+        remarks.setdefault(change.since, []).append(f"{words.amount(change)} from here on: {change.kind}")
+        remarks.setdefault(change.found, []).append(f"found by this run: {change.kind}")
+    for mark in marks:
+        remarks.setdefault(mark.place, []).append(mark.said)
+    canary = canaries(history.runs)
+    for place in range(len(history.runs) - 1, max(len(history.runs) - LISTED, 0) - 1, -1):
+        run = history.runs[place]
+        said = [*([] if run.reference else ["no reference"]), *remarks.get(place, ())]
+        yield _cells(run, canary[place], "; ".join(said))
+
+
+def _cells(run: HistoryRun, canary: float, remarks: str) -> Sequence[str]:
+    commit = words.short(run.commit) + (", with changes" if run.dirty else "") if run.commit else "unknown"
+    return (
+        run.name or "this run",
+        run.date[:16].replace("T", " "),
+        commit,
+        run.host or "unknown",
+        f"{text.ratio(run.speedup)} {text.interval(run.low, run.high)}" if math.isfinite(run.speedup) else "unknown",
+        text.latency(run.latency_s) if math.isfinite(run.latency_s) else "unknown",
+        drift(canary) if math.isfinite(canary) else "unknown",
+        run.verdict,
+        remarks,
+    )

@@ -1,0 +1,72 @@
+"""Speed-ups with their intervals, beside the floor and the documented value: one row a setup."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from pytest_sdspeed.report import text
+from pytest_sdspeed.report.plots.drawing import Drawing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_sdspeed.model import Result
+
+ROW = 46
+"""Pixels a setup takes."""
+
+_REACH = 2.0
+"""How far beyond a row's own figures its interval may widen the axis, as a ratio: one wild interval must not flatten the others."""
+
+_MARKERS = {"pass": "o", "fail": "X", "inconclusive": "D", "invalid": "s"}
+
+
+def forest(results: Sequence[Result], name: str, title: str) -> str | None:
+    """The plot as SVG, or None where nothing was compared.
+
+    Args:
+        results: of one campaign.
+        name: sets its ids apart.
+        title: for screen readers.
+    """
+    compared = list({text.row(result): result for result in results if not result.is_baseline}.values())
+    if not compared:
+        return None
+    drawing = Drawing(ROW * len(compared) + 4, *_reach(compared), "speed-up (baseline latency over the setup's)", "x{:g}")
+    _marks(drawing, compared)
+    return drawing.svg(name, title, " ".join(map(_words, compared)))
+
+
+def _reach(results: Sequence[Result]) -> tuple[float, float]:
+    """What the axis spans: every point, floor and expectation, the intervals as far as they stay near, and "no change"."""
+    values = [1.0]
+    for result in results:
+        own = [value for value in (result.speedup, result.floor, result.expected) if math.isfinite(value)]
+        values += [*own, max(result.low, min(own) / _REACH), min(result.high, max(own) * _REACH)]
+    finite = [value for value in values if math.isfinite(value)]
+    margin = 0.06 * (max(finite) - min(finite)) or 0.1
+    return min(finite) - margin, max(finite) + margin
+
+
+def _marks(drawing: Drawing, results: Sequence[Result]) -> None:
+    rows = [(ROW * number + 31, result) for number, result in enumerate(results)]
+    first, last = drawing.low, drawing.high
+    drawing.lines([((first, y), (last, y)) for y, _ in rows], "hairline")
+    drawing.lines([((1.0, y - 8), (1.0, y + 8)) for y, _ in rows], "muted", 1.5, dotted=True)
+    drawing.lines([((result.floor, y - 8), (result.floor, y + 8)) for y, result in rows], "ink", 2, order=2)
+    drawing.marks([(result.expected, y) for y, result in rows], "d", "ink", 9, hollow=True)
+    for y, result in rows:
+        drawing.label(y - 19, result.setup, f"{text.ratio(result.speedup)} {text.interval(result.low, result.high)}")
+        low, high = (min(max(value, first), last) for value in (result.low, result.high))
+        drawing.lines([((low, y), (high, y))], result.verdict, 3, order=1)
+        if result.low < first:
+            drawing.marks([(first, y)], "<", result.verdict, 7)
+        if result.high > last:
+            drawing.marks([(last, y)], ">", result.verdict, 7)
+        drawing.marks([(result.speedup, y)], _MARKERS[result.verdict], result.verdict, 8)
+
+
+def _words(result: Result) -> str:
+    measured = f"{text.ratio(result.speedup)} {text.interval(result.low, result.high)}"
+    return f"{result.setup}: {measured}, expected {text.ratio(result.expected)}, floor {text.ratio(result.floor)}, {result.verdict}."

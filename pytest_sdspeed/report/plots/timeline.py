@@ -1,0 +1,163 @@
+"""Every slot of a campaign over time, a strip for each arm, so that drift, spikes and blocks can be seen."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_sdspeed.model import CONTROL
+from pytest_sdspeed.report import text
+from pytest_sdspeed.report.plots.drawing import MARKERS, Drawing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import TypeAlias
+
+    from pytest_sdspeed.model import Result
+
+    Pairs: TypeAlias = Sequence[Sequence[float]]
+
+STRIP = 56
+"""Pixels an arm takes."""
+
+_MIDDLE, _HALF, _INWARD = 36, 15, 4
+
+_SCALES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+_ORDINARY = 0.9
+"""Share of the slots that says how far slots ordinarily stray."""
+
+_FAR = 3.0
+"""What strays this many times as far is a spike: marked at its strip's edge, with a figure, so that it does not flatten the others."""
+
+_PLACES = (0.25, 0.75)
+"""Of a block's two slots between its boundaries, where only the block's number is known."""
+
+_MOST_BOUNDARIES = 40
+
+
+class Timeline(NamedTuple):
+    """The plot as SVG, and its caption."""
+
+    svg: str
+    caption: str
+
+
+class _Arm(NamedTuple):
+    """One strip: where its slots stand on the x axis, and their latency over the arm's median, less one."""
+
+    name: str
+    median_s: float
+    places: list[float]
+    deviations: list[float]
+
+
+def timeline(results: Sequence[Result], name: str, title: str) -> Timeline | None:
+    """The plot, or None where no slot was timed.
+
+    Args:
+        results: of one campaign.
+        name: sets its ids apart.
+        title: for screen readers.
+    """
+    elsewhere = [result.setup for result in results if _of_another_process(result)]
+    slots = _slots(result for result in results if not _of_another_process(result))
+    if not slots:
+        return None
+    timed = all(starts for _, starts in slots.values())
+    arms = [_arm(arm, pairs, starts if timed else ()) for arm, (pairs, starts) in slots.items()]
+    scale = _scale([abs(value) for arm in arms for value in arm.deviations])
+    axis = "seconds into the timed part" if timed else "block"
+    drawing = Drawing(STRIP * len(arms) + 4, *_reach(arms), axis)
+    _ground(drawing, len(arms), _boundaries(slots.values(), timed=timed))
+    for number, arm in enumerate(arms):
+        _strip(drawing, STRIP * number, arm, scale, number)
+    return Timeline(drawing.svg(name, title, " ".join(map(_words, arms))), _caption(scale, elsewhere, timed=timed))
+
+
+def _of_another_process(result: Result) -> bool:
+    return result.confirmation is not None and result.verdict == "pass"
+
+
+def _slots(results: Iterable[Result]) -> dict[str, tuple[Pairs, Pairs]]:
+    """Arm -> its pairs of latencies and of starts, from the row that saw most blocks; no starts where they do not match."""
+    found: dict[str, tuple[Pairs, Pairs]] = {}
+    for result in results:
+        for arm, pairs in result.samples_s.items():
+            starts = result.starts_s.get(arm, ())
+            matching = [len(pair) for pair in pairs] == [len(pair) for pair in starts]
+            if len(pairs) > len(found.get(arm, ((), ()))[0]):
+                found[arm] = (pairs, starts if matching else ())
+    return found
+
+
+def _arm(name: str, pairs: Pairs, starts: Pairs) -> _Arm:
+    latencies = [slot for pair in pairs for slot in pair]
+    median = statistics.median(latencies)
+    places = starts or [[block + place for place in _PLACES[: len(pair)]] for block, pair in enumerate(pairs, start=1)]
+    deviations = [slot / median - 1 if median else 0.0 for slot in latencies]
+    return _Arm(name, median, [place for pair in places for place in pair], deviations)
+
+
+def _scale(sizes: list[float]) -> float:
+    """What a strip's edges stand for: the least of a few round fractions that holds all slots but the spikes."""
+    ordinary = sorted(sizes)[math.ceil(_ORDINARY * len(sizes)) - 1]
+    widest = max(size for size in sizes if size <= _FAR * ordinary)
+    return next((scale for scale in _SCALES if scale >= widest), _SCALES[-1])
+
+
+def _reach(arms: list[_Arm]) -> tuple[float, float]:
+    places = [place for arm in arms for place in arm.places]
+    margin = 0.03 * (max(places) - min(places)) or 0.5
+    return min(places) - margin, max(places) + margin
+
+
+def _boundaries(slots: Iterable[tuple[Pairs, Pairs]], *, timed: bool) -> list[float]:
+    """Where blocks begin; none where they would be a hatching."""
+    found: dict[int, float] = {}
+    for pairs, starts in slots:
+        for block in range(len(pairs)):
+            begins = min(starts[block]) if timed else block + 1.0
+            found[block] = min(found.get(block, begins), begins)
+    return list(found.values()) if len(found) <= _MOST_BOUNDARIES else []
+
+
+def _ground(drawing: Drawing, arms: int, boundaries: list[float]) -> None:
+    """What the marks stand on: a band and a median line for each arm, and where blocks begin."""
+    across = [((drawing.low, y), (drawing.high, y)) for y in (STRIP * number + _MIDDLE for number in range(arms))]
+    drawing.lines(across, "wash", 2 * _HALF, order=-2)
+    drawing.lines([((x, 0), (x, STRIP * arms)) for x in boundaries], "hairline", order=-1)
+    drawing.lines(across, "muted", 0.8)
+
+
+def _strip(drawing: Drawing, top: float, arm: _Arm, scale: float, number: int) -> None:
+    middle, ink = top + _MIDDLE, f"arm-{number % len(MARKERS)}"
+    label = f"{arm.name} (baseline again)" if arm.name == CONTROL else arm.name
+    drawing.label(top + 12, label, text.latency(arm.median_s))
+    slots = list(zip(arm.places, arm.deviations, strict=True))
+    inside = [(place, middle - _HALF * value / scale) for place, value in slots if abs(value) <= scale]
+    drawing.marks(inside, MARKERS[number % len(MARKERS)], ink, 4)
+    for place, value in slots:
+        if abs(value) > scale:
+            _spike(drawing, place, middle - math.copysign(_HALF - _INWARD, value), value, ink)
+
+
+def _spike(drawing: Drawing, place: float, y: float, value: float, ink: str) -> None:
+    drawing.marks([(place, y)], "^" if value > 0 else "v", ink, 6)
+    # Its figure stands where there is more room.
+    side = -1 if place > (drawing.low + drawing.high) / 2 else 1
+    drawing.note(place + 0.015 * side * (drawing.high - drawing.low), y, f"{value:+.0%}", align="right" if side < 0 else "left")
+
+
+def _words(arm: _Arm) -> str:
+    slots = f"{len(arm.deviations)} slots, median {text.latency(arm.median_s)}"
+    return f"{arm.name}: {slots}, from {min(arm.deviations):+.1%} to {max(arm.deviations):+.1%}."
+
+
+def _caption(scale: float, elsewhere: list[str], *, timed: bool) -> str:
+    said = [f"Each mark is a slot; the line is its arm's median, a strip's edges are {100 * scale:g}% off it. Vertical lines begin blocks."]
+    if not timed:
+        said.append("When the slots began is unknown.")
+    if elsewhere:
+        said.append(f"Not shown, measured in another process: {', '.join(elsewhere)}.")
+    return " ".join(said)

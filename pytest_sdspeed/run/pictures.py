@@ -1,0 +1,79 @@
+"""The pictures of a row: judged, and some of them chosen to be looked at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_sdspeed.errors import ModelUnavailableError
+from pytest_sdspeed.judge.pictures.clip import ClipScores, clip_scores
+from pytest_sdspeed.judge.pictures.exhibits import Drawn, _batch
+from pytest_sdspeed.judge.pictures.gate import ImageJudgement, judge_images
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pytest_sdspeed.model import Case, Exhibit
+    from pytest_sdspeed.run.expected import Judged
+    from pytest_sdspeed.run.targets import Contestant
+
+
+class Seen(NamedTuple):
+    """What was made of a row's pictures.
+
+    Attributes:
+        judgement: None where neither pictures nor a gate exist.
+        exhibits: to look at.
+        images: the candidate's of the case that the timed slots draw, float32 (N, H, W, 3) in [0, 1], or None.
+        notes: what the judgement leaves open, in words.
+    """
+
+    judgement: ImageJudgement | None
+    exhibits: tuple[Exhibit, ...]
+    images: np.ndarray | None
+    notes: tuple[str, ...]
+
+
+def seen(case: Judged) -> Seen:
+    """Judge a row's pictures, and choose some of them to be looked at.
+
+    A callable cannot be asked for another seed or prompt: only the pictures of its timed slots are compared, without a negative control.
+    """
+    record, setup, gate = case.record, case.candidate.setup, case.expected.image
+    seeded = setup is not None and case.base.setup is not None
+    ours, theirs = _drawn(case, case.candidate, seeded=seeded), _drawn(case, case.base, seeded=seeded)
+    images = _batch(record.pictures[case.candidate.name].get(record.case))
+    if not ours and gate is None:
+        return Seen(None, (), images, ())
+    alone = case.candidate.name == case.base.name
+    reference = None if alone else record.references.get(case.candidate.name)
+    drawn = Drawn(candidate={} if alone else ours, baseline=theirs, reference=reference, prompt=setup.recipe.prompt if setup else "")
+    if alone or (not theirs and gate is None):
+        # Nothing to compare with: only whether they are pictures at all.
+        whole = judge_images(ours, ours, None, "same_weights")
+        judgement = ImageJudgement(whole.verdict, {}, whole.reasons)
+        return Seen(judgement, drawn.exhibits(judgement), images, ())
+    scores, notes = _scores(case, drawn)
+    relation = setup.relation if setup and not case.same_weights else "same_weights"
+    judgement = judge_images(ours, theirs, gate, relation, reference, scores=scores)
+    return Seen(judgement, drawn.exhibits(judgement), images, (*judgement.notes, *notes))
+
+
+def _drawn(case: Judged, arm: Contestant, *, seeded: bool) -> dict[Case, object]:
+    found = case.record.pictures[arm.name]
+    return {drawn: value for drawn, value in found.items() if value is not None and (seeded or drawn == case.record.case)}
+
+
+def _scores(case: Judged, drawn: Drawn) -> tuple[ClipScores | None, tuple[str, ...]]:
+    """CLIP scores where a bound asks for them, and why there are none where it does and they cannot be had."""
+    if case.expected.image is None or case.expected.image.clip_drop is None:
+        return None, ()
+    unjudged = "the bound on the CLIP score was not judged"
+    if not drawn.prompt:
+        return None, (f"{unjudged}: callables have no prompt",)
+    if case.weights == "random":
+        return None, (f"{unjudged}: random weights draw nothing that a text describes",)
+    try:
+        scorer = case.clip()
+    except ModelUnavailableError as error:
+        return None, (f"{unjudged}: {error}, then --sd-clip",)
+    return clip_scores(scorer.scores, drawn.candidate, drawn.baseline, drawn.prompt), ()

@@ -1,0 +1,278 @@
+"""What was measured, as a table file for this device."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_sdspeed.errors import TableError
+from pytest_sdspeed.judge.speed.intervals import log_ratios
+from pytest_sdspeed.model import CONTROL, Interval, Spread
+from pytest_sdspeed.report.text import figures, interval, ratio
+from pytest_sdspeed.tables import dumps_table, load_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from pytest_sdspeed.model import Machine, Result, Row, Table
+
+LEAST_BLOCKS = 5
+"""The fewest blocks of a reference.
+
+By luck, their standard deviation comes out at half of what it is, or less, in 9% of campaigns (chi-squared, 4 degrees of freedom), of three
+blocks in 22%. An interval of half the tolerance either side is then truly one of the whole tolerance at most."""
+
+_MORE = "--sd-max-blocks and --sd-budget give it more"
+_FACTS = ("host", "system", "processor", "command", "commit")
+"""What a recorded table takes over of the facts of a run."""
+
+
+class Recording(NamedTuple):
+    """What became of a request to record.
+
+    Attributes:
+        complete: whether there was something to record, and every file of it was written.
+        lines: for the user, one per file written and per row or file refused.
+    """
+
+    complete: bool
+    lines: tuple[str, ...]
+
+
+def write_record(
+    path: Path, results: Sequence[Result], tables: Sequence[Table], machine: Machine, facts: Mapping[str, str] | None = None
+) -> Recording:
+    """Write one table file for each table that was measured, leaving out the rows that are no reference.
+
+    A file is replaced as a whole or not at all, and never by one that lacks a row of the same table and device: that row would be held to
+    another device from then on.
+
+    Args:
+        path: the file; where several tables were measured, ``-<table>`` is added to its stem.
+        results: of the run.
+        tables: that the results come from.
+        machine: where they were measured.
+        facts: of the run, label -> text.
+    """
+    lines, recorded = [], []
+    for table in _measured(results, tables):
+        own = [result for result in results if _documented(result, table)]
+        refused = _refusals(own)
+        lines += [f"sd record: {table.name}: {name} left out: {why}" for name, why in refused.items()]
+        kept = {result.setup: result for result in own if result.setup not in refused}
+        rows = tuple(_recorded(row, kept) for row in table.rows if _is_kept(row, kept))
+        if rows:
+            made = replace(table, device=machine.device, rows=rows, recorded=_provenance(machine, kept.values(), facts or {}), path="")
+            recorded.append(made)
+    complete = bool(recorded)
+    for table in recorded:
+        target = path if len(recorded) == 1 else path.with_stem(f"{path.stem}-{table.name}")
+        problem = _lost_rows(target, table) or _replace(target, dumps_table(table))
+        complete = complete and problem is None
+        lines.append(f"sd record: {target}: {problem or f'{len(table.rows)} rows of {table.name!r} on {table.device}'}")
+    if not recorded:
+        lines.append(f"sd record: nothing to record; {path} was not written")
+    return Recording(complete, tuple(lines))
+
+
+def _measured(results: Sequence[Result], tables: Sequence[Table]) -> list[Table]:
+    """The tables that results come from, one for each name: of those that share one, the one with most of the rows, and a device they name."""
+    found = {}
+    for name in dict.fromkeys(result.table for result in results):
+        own = [result for result in results if result.table == name]
+        setups, devices = {result.setup for result in own}, {result.documented_on for result in own}
+        named = [table for table in tables if table.name == name]
+        named.sort(key=lambda table: (-sum(row.setup in setups for row in table.rows), table.device not in devices))
+        found[name] = named[0] if named else None
+    return [table for table in tables if any(table is one for one in found.values())]
+
+
+def _documented(result: Result, table: Table) -> bool:
+    """Whether a result is that of a row of the table, against the baseline that the table gives it."""
+    row = table.row(result.setup)
+    return result.table == table.name and row is not None and row.baseline == result.baseline
+
+
+# What is no reference
+
+
+def _refusals(results: Sequence[Result]) -> dict[str, str]:
+    """Row -> why it is no reference; of several results of one row a single one is enough, and so is that of its baseline."""
+    found: dict[str, str] = {}
+    for result in results:
+        why = _refusal(result)
+        if why:
+            found.setdefault(result.setup, why)
+    for result in results:
+        if result.baseline in found:
+            found.setdefault(result.setup, f"its baseline {result.baseline} is left out")
+    return found
+
+
+def _refusal(result: Result) -> str | None:
+    """Why a result is no reference, and what to do; None where it is one."""
+    figure = Interval(result.speedup, result.low, result.high)
+    return _unsound(result) or _regression(result) or _disagreement(result) or too_rough(result.blocks, figure, result.tolerance)
+
+
+def _unsound(result: Result) -> str | None:
+    why = "; ".join(result.reasons)
+    if result.raised is not None:
+        return f"it raised: {result.raised}"
+    if result.image_verdict == "fail":
+        return f"its pictures fail: {why}"
+    if result.too_large:
+        return f"it needs too much memory: {why}"
+    if result.verdict == "invalid" and result.control is not None and result.control.excludes_one:
+        found = f"{ratio(result.control.speedup)} {interval(result.control.low, result.control.high)}"
+        return f"its A/A control broke ({found}): find what disturbs this machine and run again"
+    return f"its verdict is {result.verdict}: {why}" if result.verdict in ("invalid", "inconclusive") else None
+
+
+def _regression(result: Result) -> str | None:
+    # Under the floor that another device documents it is recorded: gating a device on its own ratios is what the file is for. Under one that
+    # holds on this device it is not: recording it would move the floor down after it.
+    if not result.too_slow or result.held_to_another_device:
+        return None
+    floor = f"a regression is no reference: {_measured_figures(result)} is under the floor {ratio(result.floor)}"
+    return floor + (
+        f" of {result.recorded_in}; to accept it, run without that table" if result.recorded_in else ", which holds on this device"
+    )
+
+
+def _disagreement(result: Result) -> str | None:
+    if result.verdict != "pass" or result.confirmation is None:
+        return None
+    return f"two processes disagree, {figures(result.confirmation)} and {_measured_figures(result)}: run again"
+
+
+def _measured_figures(result: Result) -> str:
+    return f"{ratio(result.speedup)} {interval(result.low, result.high)}"
+
+
+def too_rough(blocks: int, found: Interval, tolerance: float) -> str | None:
+    """Why a figure cannot hold another run, or None where it can.
+
+    Args:
+        blocks: that it comes from.
+        found: the speed-up with its interval.
+        tolerance: fraction of it that another run may miss.
+    """
+    if blocks < LEAST_BLOCKS:
+        return f"{blocks} blocks are too few, a reference has {LEAST_BLOCKS}: {_MORE}"
+    half = found.high / found.speedup - 1
+    if half > tolerance / 2:
+        return (
+            f"its interval is too wide to hold another run to: {half:.1%} either side, half the tolerance is {tolerance / 2:.1%}: more "
+            f"blocks narrow it, {_MORE}"
+        )
+    return None
+
+
+# What is recorded
+
+
+def _is_kept(row: Row, kept: Mapping[str, Result]) -> bool:
+    """Whether a row belongs in the file: it was measured, or for a baseline a row was measured against it."""
+    if row.is_baseline:
+        return any(result.baseline == row.setup and not result.is_baseline for result in kept.values())
+    return row.setup in kept
+
+
+def _recorded(row: Row, kept: Mapping[str, Result]) -> Row:
+    # One call is measured, whatever number of calls the documented latency sums up.
+    row = replace(row, recipe=replace(row.recipe, repeats=1))
+    if row.is_baseline:
+        against = max((result for result in kept.values() if result.baseline == row.setup), key=lambda result: result.blocks)
+        return replace(row, latency_s=round(against.baseline_latency_s, 6), spread=_baseline_spread(against))
+    found = kept[row.setup]
+    # The paired ratio is the finding; a median latency beside it would contradict it within noise.
+    return replace(row, speedup=round(found.speedup, 4), latency_s=None, spread=_spread(found))
+
+
+def _spread(result: Result) -> Spread:
+    own, base, control = (result.samples_s[arm] for arm in (result.setup, result.baseline, CONTROL))
+    return Spread(
+        blocks=result.blocks,
+        low=round(result.low, 4),
+        high=round(result.high, 4),
+        sd=round(statistics.stdev(log_ratios([base, control], [own])), 6),
+        quartiles_s=_quartiles(own),
+    )
+
+
+def _baseline_spread(against: Result) -> Spread | None:
+    """That of the baseline's latencies, with the A/A control for its ratio."""
+    base, control = (against.samples_s[arm] for arm in (against.baseline, CONTROL))
+    if against.control is None:
+        return None
+    return Spread(
+        blocks=against.blocks,
+        low=round(against.control.low, 4),
+        high=round(against.control.high, 4),
+        sd=round(statistics.stdev(log_ratios([base], [control])), 6),
+        quartiles_s=_quartiles((*base, *control)),
+    )
+
+
+def _quartiles(pairs: Iterable[Sequence[float]]) -> tuple[float, float, float]:
+    lower, median, upper = statistics.quantiles((slot for pair in pairs for slot in pair), n=4, method="inclusive")
+    return round(lower, 6), round(median, 6), round(upper, 6)
+
+
+def _provenance(machine: Machine, kept: Iterable[Result], facts: Mapping[str, str]) -> dict[str, str]:
+    kept = list(kept)
+    known = {
+        "kind": machine.kind,
+        "date": facts.get("date", time.strftime("%Y-%m-%d")),
+        "weights": _distinct(result.weights for result in kept),
+        "seed": _distinct(result.recipe.seed for result in kept if result.recipe),
+        "blocks": str(max(result.blocks for result in kept)),
+        **{name: facts[name] for name in _FACTS if name in facts},
+    }
+    return known | {f"version_{name}": version for name, version in machine.versions.items()}
+
+
+def _distinct(values: Iterable[object]) -> str:
+    return ", ".join(str(value) for value in dict.fromkeys(values) if value is not None)
+
+
+# The file
+
+
+def _lost_rows(path: Path, table: Table) -> str | None:
+    """What a file says of this table on this device that the new one would not; None where nothing is lost."""
+    try:
+        there = load_table(path) if path.is_file() else None
+    except TableError:
+        there = None
+    if there is None or (there.name, there.device) != (table.name, table.device):
+        return None
+    lost = [row.setup for row in there.rows if table.row(row.setup) is None]
+    if not lost:
+        return None
+    return f"not replaced: it holds {', '.join(lost)}, which this run did not record; record into another file, or delete this one"
+
+
+def _replace(path: Path, text: str) -> str | None:
+    """Write a file in one step: a full disk or a kill leaves the one that was there. What went wrong, or None."""
+    target = path.resolve()
+    unfinished = target.with_name(f"{target.name}.{os.getpid()}.part")
+    try:
+        if target.exists() and not target.is_file():
+            # A device or a pipe: nothing to keep, and not to be replaced by a file.
+            target.write_text(text, encoding="utf-8")
+            return None
+        with unfinished.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(target)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        return f"could not be written: {error.strerror or error}"
+    return None

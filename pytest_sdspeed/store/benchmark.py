@@ -1,0 +1,225 @@
+"""How runs are stored: through pytest-benchmark, with their pictures beside its files."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
+from uuid import uuid4
+
+from pytest_sdspeed.model import CONTROL
+from pytest_sdspeed.store import pictures
+from pytest_sdspeed.store.records import record
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_sdspeed.model import Machine, Result
+
+PLUGIN = "benchmark"
+EXTRA = "sdspeed"
+RUN = "run"
+"""Key of a run's id in ``machine_info["sdspeed"]``: the files of a run have it in common, however often they are copied."""
+CREDENTIALS = re.compile(r"//[^/@\s]+@")
+_SAVING: dict[str, list[str] | None] = {
+    "json": None,
+    "save": None,
+    "autosave": None,
+    "compare": [],
+    "compare_fail": None,
+    "histogram": [],
+    "cprofile_dump": [],
+}
+"""pytest-benchmark's options that write or read stored runs, with the value that does neither."""
+
+
+class ReplayClock:
+    """A timer that tells pytest-benchmark the samples measured before."""
+
+    __name__ = "sdspeed_replay"
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def __call__(self) -> float:
+        """Seconds."""
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self._now += seconds
+
+
+def measuring_is_off(option: Any) -> bool:
+    """Whether pytest-benchmark was told not to measure (``--benchmark-disable``): under pytest-xdist it never does.
+
+    Args:
+        option: parsed command line, with pytest-benchmark's options.
+    """
+    return bool(option.benchmark_disable and not option.benchmark_enable)
+
+
+def store(benchmark: Any, clock: ReplayClock, result: Result) -> None:
+    """Hand a result to pytest-benchmark: the candidate's latencies as samples, the rest as ``extra_info["sdspeed"]``.
+
+    Args:
+        benchmark: the test's ``benchmark`` fixture, whose timer is ``clock``.
+        clock: replays the samples.
+        result: what was measured.
+    """
+    play(benchmark, clock, result)
+    benchmark.extra_info[EXTRA] = record(result)
+
+
+def play(benchmark: Any, clock: ReplayClock, result: Result) -> None:
+    """Let pytest-benchmark time the candidate's latencies again, in a group of table and device; the arguments are those of ``store``."""
+    samples = iter(own_samples(result))
+    against = f" against {result.against.label}" if result.against else ""
+    benchmark.group = f"{result.table or 'callables'}{against} on {result.device}"
+    benchmark.pedantic(lambda: clock.advance(next(samples)), rounds=len(own_samples(result)), iterations=1)
+
+
+def own_samples(result: Result) -> list[float]:
+    """Every slot of the candidate, seconds; of a baseline its control slots too."""
+    pairs = list(result.samples_s[result.setup])
+    if result.is_baseline:
+        pairs += result.samples_s[CONTROL]
+    return [float(duration) for pair in pairs for duration in pair]
+
+
+def save_nothing(option: Any) -> None:
+    """Keep pytest-benchmark from writing and comparing stored runs, whatever the command line asks.
+
+    Args:
+        option: parsed command line, before pytest-benchmark reads it.
+    """
+    for name, value in _SAVING.items():
+        setattr(option, f"benchmark_{name}", value)
+
+
+class _Run(Protocol):
+    """What ``Storing`` asks of a run."""
+
+    results: list[Result]
+    problems: list[str]
+
+    @property
+    def machine(self) -> Machine:
+        """Where it measures."""
+        ...
+
+
+class Storing:
+    """What is stored beside the results: the device, the command, the run's id, and the pictures; and what could not be stored.
+
+    Args:
+        run: its machine is asked for only where something was measured.
+        command: the arguments of this run.
+        folders: where the files of this run will lie.
+    """
+
+    def __init__(self, run: _Run, command: str, folders: tuple[Path, ...]) -> None:
+        self._run, self._command, self._folders = run, CREDENTIALS.sub("//***@", command), folders
+        self._id, self._date = uuid4().hex, ""
+        self._lost = False
+
+    def lost(self, where: object, error: Exception) -> None:
+        """Note that the run could not be stored.
+
+        Args:
+            where: the file, folder or database.
+            error: why.
+        """
+        reason = (isinstance(error, OSError) and error.strerror) or f"{type(error).__name__}: {error}"
+        self._run.problems.append(f"sd run: not stored in {CREDENTIALS.sub('//***@', str(where))}: {reason}")
+        self._lost = True
+
+    def pytest_sessionfinish(self, session: Any) -> None:
+        """Fail a run that passed and could not be stored as it was asked to be; pytest-benchmark has stored it by now."""
+        if self._lost:
+            session.exitstatus = session.exitstatus or 1
+
+    def pytest_benchmark_update_machine_info(self, machine_info: dict[str, Any]) -> None:
+        """Add what ``machine_info`` lacks, under ``sdspeed``."""
+        if self._run.results:
+            # Workers of pytest-xdist may have GPUs of several kinds.
+            devices = dict.fromkeys(result.device for result in self._run.results)
+            told = {"kind": self._run.machine.kind, "device": ", ".join(devices), "command": self._command}
+            machine_info[EXTRA] = told | {RUN: self._id}
+
+    def pytest_benchmark_update_json(self, output_json: dict[str, Any]) -> None:
+        """Write the pictures before the file that names them, and have all files of a run tell one date; called once for each file."""
+        self._date = self._date or output_json["datetime"]
+        output_json["datetime"] = self._date
+        for folder in self._folders:
+            try:
+                pictures.save(folder, (exhibit for result in self._run.results for exhibit in result.exhibits))
+            except OSError as error:
+                # The figures are worth more than the pictures.
+                self._run.problems.append(f"sd pictures: not stored in {folder}: {error.strerror or error}")
+
+
+def run_info(config: Any) -> dict[str, Any]:
+    """What pytest-benchmark stores of a run as a whole: ``machine_info``, ``commit_info`` and ``datetime``.
+
+    Args:
+        config: of the run, with the plugin ``Storing``.
+    """
+    machine = config.hook.pytest_benchmark_generate_machine_info(config=config)
+    config.hook.pytest_benchmark_update_machine_info(config=config, machine_info=machine)
+    commit = config.hook.pytest_benchmark_generate_commit_info(config=config)
+    return {"machine_info": machine, "commit_info": commit, "datetime": datetime.now(UTC).isoformat(timespec="seconds")}
+
+
+def run_folders(option: Any, root: Path) -> tuple[Path, ...]:
+    """Folders of the files that pytest-benchmark was asked to write this run to.
+
+    Args:
+        option: parsed command line, with pytest-benchmark's options.
+        root: folder that relative paths start from.
+    """
+    found = []
+    if getattr(option, "benchmark_json", None):
+        found.append((root / option.benchmark_json).parent)
+    if _saves(option):
+        from pytest_benchmark.utils import get_machine_id
+
+        found.append(root / option.benchmark_storage.removeprefix("file://") / get_machine_id())
+    return tuple(dict.fromkeys(found))
+
+
+def storage_folder(option: Any, root: Path) -> Path | None:
+    """The folder that runs are stored in and compared with; None where that is a database.
+
+    Args:
+        option: parsed command line, with pytest-benchmark's options.
+        root: folder that a relative path starts from.
+    """
+    address = str(option.benchmark_storage).removeprefix("file://")
+    return None if "://" in address else root / address
+
+
+def _saves(option: Any) -> bool:
+    """Whether this run is saved in a folder: not at all, or in a database, are the other ways."""
+    wanted = getattr(option, "benchmark_save", None) or getattr(option, "benchmark_autosave", None)
+    return bool(wanted) and "://" not in getattr(option, "benchmark_storage", "").removeprefix("file://")
+
+
+def unwritable_storage(option: Any, root: Path) -> str | None:
+    """What keeps pytest-benchmark from saving this run, found before anything is measured; None where nothing does.
+
+    Args:
+        option: parsed command line, with pytest-benchmark's options.
+        root: folder that relative storage paths start from.
+    """
+    if not _saves(option):
+        return None
+    address = option.benchmark_storage
+    folder = root / address.removeprefix("file://")
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    if not nearest.is_dir():
+        return f"--benchmark-storage={address}: {nearest} is a file, not a folder: move it away or choose another storage"
+    if not os.access(nearest, os.W_OK):
+        return f"--benchmark-storage={address}: {nearest} is read-only: make it writable or choose another storage"
+    return None

@@ -1,0 +1,31 @@
+"""Take a file of pytest-benchmark apart."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from pytest_sdspeed.errors import StoredRunError
+from pytest_sdspeed.store.benchmark import EXTRA
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def decoded(content: bytes) -> tuple[Mapping[str, Any], list[tuple[str, Any]]]:
+    """What a file of pytest-benchmark holds, and of each of its benchmarks the test's full name and this plugin's record, or None.
+
+    Raises:
+        StoredRunError: it is damaged, or another kind of file.
+    """
+    try:
+        stored = json.loads(content)
+        return stored, [(str(benchmark["fullname"]), benchmark["extra_info"].get(EXTRA)) for benchmark in stored["benchmarks"]]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise StoredRunError(f"not a run that pytest-benchmark stored: {type(error).__name__}: {error}") from None
+
+
+def section(stored: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A mapping inside a stored one; empty where there is none."""
+    found = stored.get(name)
+    return found if isinstance(found, dict) else {}

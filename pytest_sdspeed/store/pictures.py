@@ -1,0 +1,128 @@
+"""Pictures beside stored runs: PNG files named by what is in them, so that equal ones are kept once."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from pytest_sdspeed.model import Exhibit
+from pytest_sdspeed.store.atomic import write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from pytest_sdspeed.store.spool import Spool
+
+FOLDER = "sdspeed-pictures"
+"""Beside the JSON file of a run."""
+DERIVED = frozenset({"error_map"})
+"""Roles that are not stored, since the others tell them."""
+
+
+def described(exhibit: Exhibit) -> dict[str, Any]:
+    """An exhibit as it is stored: what it shows, and for every picture its path, from the folder of the run's file, and its SHA-256."""
+    return _shown(exhibit) | {"files": {role: _file(png) for role, png in _stored(exhibit)}}
+
+
+def _shown(exhibit: Exhibit) -> dict[str, Any]:
+    return {
+        "seed": exhibit.seed,
+        "prompt": exhibit.prompt,
+        "index": exhibit.index,
+        "control": exhibit.control,
+        "metrics": dict(exhibit.metrics),
+    }
+
+
+def restored(stored: Mapping[str, Any], folder: Path) -> Exhibit:
+    """The exhibit that a stored form stands for. A picture that is gone, or is not what it was, is left out.
+
+    Args:
+        stored: what ``described`` made.
+        folder: of the file it was read from.
+    """
+    read = {role: _read(folder, file) for role, file in stored["files"].items()}
+    return Exhibit(
+        seed=stored["seed"],
+        prompt=stored["prompt"],
+        index=stored["index"],
+        control=stored["control"],
+        metrics=stored["metrics"],
+        pictures={role: png for role, png in read.items() if png is not None},
+    )
+
+
+def packed(exhibit: Exhibit) -> dict[str, Any]:
+    """An exhibit to be sent to another process: as it is stored, with its pictures in base64 in the place of their paths."""
+    return _shown(exhibit) | {"files": {role: base64.b64encode(png).decode() for role, png in _stored(exhibit)}}
+
+
+def unpacked(sent: Mapping[str, Any], spool: Spool) -> Exhibit:
+    """The exhibit that was sent, without its derived pictures.
+
+    Args:
+        sent: what ``packed`` made.
+        spool: where its pictures are until they are stored.
+    """
+    return Exhibit(
+        **{name: sent[name] for name in ("seed", "prompt", "index", "control", "metrics")},
+        pictures=spool.keep({role: base64.b64decode(content) for role, content in sent["files"].items()}),
+    )
+
+
+def save(folder: Path, exhibits: Iterable[Exhibit]) -> None:
+    """Write the pictures that are not there yet, each in one step: a run that is killed leaves no half of one.
+
+    Args:
+        folder: of the run's file.
+        exhibits: what is shown.
+
+    Raises:
+        OSError: one cannot be written.
+    """
+    for exhibit in exhibits:
+        for _, png in _stored(exhibit):
+            target = folder / _file(png)["path"]
+            if target.is_file() and target.stat().st_size == len(png):
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(target, png, lasting=False)
+
+
+def named(stored: Any) -> Iterator[str]:
+    """Paths of the pictures that a stored run names, from the folder of its file.
+
+    Args:
+        stored: what was read from the file, whoever wrote it.
+    """
+    if isinstance(stored, dict):
+        if isinstance(stored.get("path"), str) and "sha256" in stored:
+            yield stored["path"]
+        for value in stored.values():
+            yield from named(value)
+    elif isinstance(stored, list):
+        for value in stored:
+            yield from named(value)
+
+
+def _file(png: bytes) -> dict[str, str]:
+    digest = hashlib.sha256(png).hexdigest()
+    return {"path": f"{FOLDER}/{digest[:32]}.png", "sha256": digest}
+
+
+def _stored(exhibit: Exhibit) -> Iterator[tuple[str, bytes]]:
+    return ((role, png) for role, png in exhibit.pictures.items() if role not in DERIVED)
+
+
+def _read(folder: Path, file: Mapping[str, str]) -> bytes | None:
+    path = folder / file["path"]
+    try:
+        # A stored file is somebody else's: it names no picture outside its folder.
+        if path.resolve().parent != (folder / FOLDER).resolve():
+            return None
+        png = path.read_bytes()
+    except OSError:
+        return None
+    return png if hashlib.sha256(png).hexdigest() == file["sha256"] else None

@@ -1,0 +1,121 @@
+"""Results on their way between processes: builtins only, and stored at the end as if the process that stores them had measured them."""
+
+from __future__ import annotations
+
+import json
+import reprlib
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pytest_sdspeed.store import pictures
+from pytest_sdspeed.store.benchmark import EXTRA, ReplayClock, play
+from pytest_sdspeed.store.records import result_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_sdspeed.model import Result
+    from pytest_sdspeed.store.spool import Spool
+
+
+class Received(NamedTuple):
+    """What came of one test.
+
+    Attributes:
+        test: what pytest-benchmark keeps of it: ``name``, ``fullname``, ``id`` and ``params`` of its parameters, ``extra_info``.
+        result: without the full pictures.
+    """
+
+    test: Mapping[str, Any]
+    result: Result
+
+
+def packed(result: Result, item: Any, fullname: str) -> dict[str, Any]:
+    """A result and its test as strict builtins: the test as JSON, in which any text can be sent, and pictures in base64.
+
+    A parameter or extra info that JSON cannot hold is kept as its ``repr``.
+
+    Args:
+        result: of the test.
+        item: the test, with its ``benchmark`` fixture, which has been through ``saving.store``.
+        fullname: its id.
+    """
+    from pytest_benchmark.utils import safe_dumps
+
+    callspec = getattr(item, "callspec", None)
+    test = {
+        "name": item.name,
+        "fullname": fullname,
+        "id": callspec.id if callspec else None,
+        "params": _writable(callspec.params) if callspec else None,
+        "extra_info": _writable(item.funcargs["benchmark"].extra_info),
+    }
+    # Through JSON, as the file will be: a parameter may be any object, and neither execnet nor a report log takes those.
+    return {"test": safe_dumps(test), "exhibits": json.loads(safe_dumps([pictures.packed(one) for one in result.exhibits]))}
+
+
+def _writable(values: Mapping[Any, Any]) -> dict[str, Any]:
+    from pytest_benchmark.utils import safe_dumps
+
+    found = {}
+    for name, value in values.items():
+        try:
+            safe_dumps(value)
+        except (TypeError, ValueError, RecursionError):
+            found[str(name)] = reprlib.repr(value)
+        else:
+            found[str(name)] = value
+    return found
+
+
+def received(sent: Mapping[str, Any], spool: Spool) -> Received:
+    """What ``packed`` made, unpacked.
+
+    Args:
+        sent: what arrived.
+        spool: where its pictures are until they are stored.
+
+    Raises:
+        StoredRunError: it is of another version of this plugin.
+    """
+    test = json.loads(sent["test"])
+    stored = test["extra_info"][EXTRA]
+    result = result_of({**stored, "pictures": ()}, Path())
+    return Received(test, replace(result, exhibits=tuple(pictures.unpacked(one, spool) for one in sent["exhibits"])))
+
+
+def store_received(session: Any, one: Received) -> None:
+    """Give pytest-benchmark's session the benchmark that the test would have left in this process.
+
+    Args:
+        session: the plugin ``storage.SESSION``.
+        one: what came of the test.
+    """
+    from pytest_benchmark.fixture import BenchmarkFixture
+    from pytest_benchmark.utils import NameWrapper
+
+    test, clock = one.test, ReplayClock()
+    node = SimpleNamespace(name=test["name"], nodeid=test["fullname"])
+    if test["id"] is not None:
+        node.callspec = SimpleNamespace(id=test["id"], params=test["params"])
+    benchmark = BenchmarkFixture(
+        node,
+        add_stats=session.benchmarks.append,
+        logger=session.logger,
+        warner=None,
+        disabled=False,
+        **{**session.options, "timer": NameWrapper(clock)},
+    )
+    play(benchmark, clock, one.result)
+    benchmark.extra_info.update(test["extra_info"])
+
+
+def without_warning(session: Any) -> None:
+    """Keep pytest-benchmark from warning that it measures nothing under pytest-xdist.
+
+    Args:
+        session: the plugin ``storage.SESSION``.
+    """
+    session.xdist_benchmark_found = False

@@ -1,0 +1,98 @@
+"""Runs are stored whole or not at all, and what could not be stored costs nothing else.
+
+pytest-benchmark writes its files in place, and what goes wrong there ends pytest before anything is reported.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_sdspeed.store.atomic import write_new, write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+SESSION = "pytest-benchmark"
+"""Name of the plugin that pytest-benchmark's session is registered as."""
+_NUMBER = re.compile(r"([0-9]{4,5})_")
+
+
+def guard(session: Any, lost: Callable[[object, Exception], None]) -> None:
+    """Have pytest-benchmark store a run through ``WholeStorage``, and its ``--benchmark-json`` in the same manner.
+
+    Args:
+        session: pytest-benchmark's own, the plugin ``SESSION``.
+        lost: is told of a run that could not be stored, where and why.
+    """
+    session.storage = WholeStorage(session.storage, lost)
+    session.save_json = lambda output_json: _save_json(session, output_json, lost)
+
+
+class WholeStorage:
+    """A storage of pytest-benchmark that no killed, failed or simultaneous run leaves damaged.
+
+    What it does not do itself, the storage inside does.
+
+    Args:
+        storage: pytest-benchmark's: a folder or a database.
+        lost: is told of a run that could not be stored, where and why.
+    """
+
+    def __init__(self, storage: Any, lost: Callable[[object, Exception], None]) -> None:
+        self._storage, self._lost = storage, lost
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    def __str__(self) -> str:
+        return str(self._storage)
+
+    def save(self, output_json: Any, save: str) -> None:
+        """Store a run under the next number that no other run has.
+
+        Args:
+            output_json: what pytest-benchmark made of the run.
+            save: the rest of its name.
+        """
+        from pytest_benchmark.storage.file import FileStorage
+
+        try:
+            if isinstance(self._storage, FileStorage):
+                saved = write_new(self._names(save), _content(output_json))
+                self._storage.logger.info(f"Saved benchmark data in: {saved}")  # noqa: G004 - not the standard library's logger
+            else:
+                self._storage.save(output_json, save)
+        except Exception as error:  # noqa: BLE001 - databases raise what they like, and what was measured is still to be told
+            self._lost(self._storage, error)
+
+    def _names(self, save: str) -> Iterator[Path]:
+        """The names that this run may have, from the one after the latest."""
+        taken = (_NUMBER.match(file.name) for file in self._storage.query("[0-9][0-9][0-9][0-9]*_"))
+        latest = max((int(number[1]) for number in taken if number), default=0)
+        return (self._storage.get(f"{number:04}_{save}.json") for number in count(latest + 1))
+
+
+def _save_json(session: Any, output_json: Any, lost: Callable[[object, Exception], None]) -> None:
+    target = Path(session.json)
+    try:
+        if target.exists() and not target.is_file():
+            # /dev/stdout and pipes are written to, not replaced.
+            target.write_bytes(_content(output_json))
+        else:
+            write_whole(target.resolve(), _content(output_json))
+    except Exception as error:  # noqa: BLE001 - what was measured is still to be told
+        lost(target, error)
+    else:
+        session.logger.info(f"Wrote benchmark data in: {target}", purple=True)  # noqa: G004 - not the standard library's logger
+
+
+def _content(output_json: Any) -> bytes:
+    """A run as pytest-benchmark writes it."""
+    from pytest_benchmark.utils import safe_dumps
+
+    content: str = safe_dumps(output_json, ensure_ascii=True, indent=4)
+    return content.encode()

@@ -1,0 +1,82 @@
+"""What workers draw, as arms of a campaign."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_sdspeed.measure.facts import Arm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+
+    from pytest_sdspeed.measure.facts import Decision
+    from pytest_sdspeed.model import Case
+    from pytest_sdspeed.versions.workers import Worker
+
+
+class WorkersMemory:
+    """The meter of the memory of whichever worker draws next. It meters itself; here its figure is passed on."""
+
+    def __init__(self) -> None:
+        self.metered = False
+        self.latest: int | None = None
+
+    def start(self) -> None:
+        """Have the next draw metered."""
+        self.metered = True
+
+    def peak_bytes(self) -> int | None:
+        """What that draw needed beyond what was in use before, bytes; None where the platform does not tell."""
+        self.metered = False
+        return self.latest
+
+    def shortage(self) -> str:
+        """Unknown: the worker's own words say what it lacked."""
+        return ""
+
+
+class Drawing:
+    """One setup or callable on one worker.
+
+    Args:
+        worker: where.
+        named: what, as ``serving.Desk`` names it.
+        memory: told what a metered draw needed.
+    """
+
+    def __init__(self, worker: Worker, named: tuple[str, ...], memory: WorkersMemory) -> None:
+        self._worker, self._named, self._memory = worker, named, memory
+        self._pictures: dict[Case, Any] = {}
+
+    def arm(self, name: str, floor: float | None = None, settled: Callable[[Decision], bool] | None = None) -> Arm:
+        """It as an arm of that name."""
+        return Arm(
+            name=name,
+            generate=lambda case: self.timed(case)[0],
+            timed=self.timed,
+            floor=floor,
+            settled=settled,
+            prepare=lambda: self._worker.ask("build", self._named),
+            held_bytes=lambda: int(self._worker.ask("held", self._named)),
+        )
+
+    def timed(self, case: Case) -> tuple[Any, float]:
+        """Draw once.
+
+        Returns:
+            Pictures, float32 (N, H, W, 3), or None; and seconds, by the worker's clock.
+        """
+        told = self._worker.ask("draw", self._named, case.seed, case.prompt, int(self._memory.metered))
+        if self._memory.metered:
+            self._memory.latest = told["peak_bytes"]
+        if told["pictures"] != "same":
+            self._pictures[case] = None if told["pictures"] is None else _restored(told["pictures"], told["shape"])
+        return self._pictures[case], float(told["duration_s"])
+
+
+def _restored(content: bytes, shape: tuple[int, ...]) -> np.ndarray:
+    import numpy as np
+
+    return np.frombuffer(content, dtype=np.float32).reshape(shape)

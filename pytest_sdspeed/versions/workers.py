@@ -1,0 +1,156 @@
+"""The processes of the two sides, as this one sees them."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from pytest_sdspeed import errors
+from pytest_sdspeed.errors import GenerationError, SdSpeedError, WorkerLostError
+from pytest_sdspeed.run.processes import last_words, telling
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import execnet
+
+    from pytest_sdspeed.versions.environments import Side
+
+_PATIENCE_S = 2.0
+"""How long a worker may take to end by itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Errand:
+    """What every worker is told.
+
+    Attributes:
+        arguments: of pytest.
+        folder: working directory.
+        temporary: for what pytest writes and what workers print.
+        program: source of the first code in a worker, which execnet runs.
+    """
+
+    arguments: Sequence[str]
+    folder: Path
+    temporary: Path
+    program: str
+
+
+class Worker:
+    """One process that builds and draws when it is asked.
+
+    Args:
+        role: ``new``, ``old`` or ``control``, for its files.
+        side: where its modules come from.
+        errand: what it is told.
+    """
+
+    def __init__(self, role: str, side: Side, errand: Errand) -> None:
+        self.role, self.side, self._errand = role, side, errand
+        self._log = errand.temporary / f"{role}.log"
+        self._group: execnet.Group | None = None
+        self._channel: Any = None
+        self._said_before = 0
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be asked."""
+        return self._channel is not None
+
+    def start(self) -> None:
+        """Start the process, which then imports and collects; ``wait`` waits for it.
+
+        Raises:
+            SdSpeedError: it could not be started.
+        """
+        import execnet
+
+        self._log.unlink(missing_ok=True)
+        self._group = execnet.Group()
+        try:
+            gateway = self._group.makegateway(f"popen//id={self.role}//python={shlex.quote(self.side.python)}//execmodel=main_thread_only")
+            self._channel = gateway.remote_exec(self._errand.program)
+            self._channel.send(
+                {
+                    "log": str(self._log),
+                    "folder": str(self._errand.folder),
+                    "temporary": str(self._errand.temporary / self.role),
+                    "arguments": list(self._errand.arguments),
+                    "finder": (files("pytest_sdspeed.versions.environments") / "finder.py").read_text(encoding="utf-8"),
+                    "roots": self.side.roots,
+                    "excluded": self.side.excluded,
+                    "path": self.side.path,
+                }
+            )
+        except (OSError, EOFError, execnet.HostNotFound) as error:
+            self.stop()
+            raise WorkerLostError(f"{self.side.label}: no process could be started: {error or 'it ended at once'}") from None
+
+    def wait(self) -> None:
+        """Wait until it has collected its tests.
+
+        Raises:
+            WorkerLostError: it ended; with what pytest said last.
+        """
+        said, told = self._received()
+        if said != "ready":
+            self.stop()
+            raise WorkerLostError(f"{self.side.label}: {told if isinstance(told, str) else last_words(self._log_text(), told)}")
+        self._said_before = len(self._log_text())
+
+    def ask(self, command: str, *arguments: Any) -> Any:
+        """Have it do something, and wait.
+
+        Raises:
+            SdSpeedError: what it raised; ``WorkerLostError`` where the process has ended.
+        """
+        if self._channel is None:
+            raise WorkerLostError(f"the process of {self.side.label} has ended")
+        try:
+            self._channel.send((command, *arguments))
+        except OSError:
+            self._lost()
+        said, told = self._received()
+        if said == "error":
+            kind, message = told
+            raise _error(kind, message)
+        if said == "ended":
+            self._lost()
+        return told
+
+    def stop(self) -> None:
+        """End the process, in good order if it can, and by force if not."""
+        if self._group is None:
+            return
+        group, self._group, self._channel = self._group, None, None
+        group.terminate(timeout=_PATIENCE_S)
+
+    def _received(self) -> tuple[str, Any]:
+        try:
+            said: tuple[str, Any] = self._channel.receive()
+        except EOFError:
+            self._lost()
+        except self._channel.RemoteError as error:
+            return "ended", str(error).strip().splitlines()[-1]
+        return said
+
+    def _lost(self) -> NoReturn:
+        self.stop()
+        said = telling(self._log_text()[self._said_before :])
+        raise WorkerLostError(f"invalid: the process of {self.side.label} ended while it was measured{f': {said}' if said else ''}")
+
+    def _log_text(self) -> str:
+        try:
+            return self._log.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+
+
+def _error(kind: str, message: str) -> SdSpeedError:
+    """An error of another process, as the same one here."""
+    made = getattr(errors, kind, GenerationError)
+    return made(message) if made.__init__ is SdSpeedError.__init__ else GenerationError(message)
