@@ -1,14 +1,14 @@
 """The pages of the documentation as they lie on disk, with their headings, links and blocks of code."""
 
-import importlib.util
 import re
-import sys
 import unicodedata
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import yaml
+from hooks import added_pages
+from reference_parts import expand
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -18,16 +18,6 @@ _FENCE = re.compile(r"^```(\w*)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _SNIPPET = re.compile(r'^--8<-- "([^"]+)"$', re.MULTILINE)
 _HEADING = re.compile(r"^#{1,6} (.+?)(?: \{ #([\w-]+) \})?$", re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
-
-
-@cache
-def hooks():
-    """The module that mkdocs runs; it needs no mkdocs to be imported."""
-    spec = importlib.util.spec_from_file_location("sdspeed_documentation_hooks", DOCS / "hooks.py")
-    # Dataclasses look their module up.
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 class _Loader(yaml.SafeLoader):
@@ -47,7 +37,7 @@ def configuration():
 def pages():
     """Every page of the site: its path in it -> Markdown, snippets and what comes from the code included."""
     written = {file.relative_to(DOCS).as_posix(): file.read_text(encoding="utf-8") for file in sources()}
-    return {page: hooks().expand(_SNIPPET.sub(_snippet, text)) for page, text in (written | hooks().added_pages()).items()}
+    return {page: expand(_SNIPPET.sub(_snippet, text)) for page, text in (written | added_pages()).items()}
 
 
 def sources():

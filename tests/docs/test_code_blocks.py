@@ -7,14 +7,16 @@ import tomllib
 
 import pytest
 import yaml
-from documentation import CONTRIBUTING, README, ROOT, Block, blocks, hooks, sources
+from code_facts import commands as subcommands
+from code_facts import options
+from documentation import CONTRIBUTING, README, ROOT, Block, blocks, sources
 
 import pytest_sdspeed
 
 LANGUAGES = {"sh", "python", "toml", "yaml", "text"}
 PROGRAMS = {".", "cp", "export", "git", "pip", "pre-commit", "pytest", "pytest-benchmark", "python"}
 PAGES = sorted({block.file for block in blocks()})
-SCRIPT = re.compile(r"(?<![\w./-])((?:benchmarks|tests|docs)(?:/[\w.-]+)+)")
+SCRIPT = re.compile(r"(?<![\w./-])((?:benchmarks|tests|docs|pytest_sdspeed|\.github|\.ci)(?:/[\w.-]+)+)")
 
 
 def of(language):
@@ -53,7 +55,7 @@ def test_python_of_a_page_is_collected(pytester, page):
 def test_toml_is_a_table_a_part_of_one_or_a_configuration(block, tmp_path):
     found = tomllib.loads(block.text)
     if "tool" in found:
-        known = {option.ini for option in hooks().options()}
+        known = {option.ini for option in options()}
         assert found["tool"]["pytest"]["ini_options"].keys() <= known
     elif "schema" in found:
         file = tmp_path / "mine.toml"
@@ -92,11 +94,11 @@ def commands(block):
 
 def wrong(words):
     """What a command line names and this checkout does not have."""
-    options = {option.name for option in hooks().options()}
-    yield from (word for word in words if word.startswith("--sd-") and word.partition("=")[0] not in options)
+    names = {option.name for option in options()}
+    yield from (word for word in words if word.startswith("--sd-") and word.partition("=")[0] not in names)
     text = " ".join(words)
     yield from (path for path in SCRIPT.findall(text) if not (ROOT / path).exists())
-    if words[:3] == ["python", "-m", "pytest_sdspeed"] and words[3] not in hooks().commands():
+    if words[:3] == ["python", "-m", "pytest_sdspeed"] and words[3] not in subcommands():
         yield words[3]
     if words[:3] == ["python", "-m", "tox"] and "-e" in words:
         tox = configparser.ConfigParser()
@@ -130,9 +132,9 @@ def test_commands_that_name_what_is_missing_are_found():
 @pytest.mark.parametrize("file", [README, CONTRIBUTING, *sources()], ids=lambda file: file.relative_to(ROOT).as_posix())
 def test_what_the_text_names_is_there(file):
     text = file.read_text(encoding="utf-8")
-    options = {option.name for option in hooks().options()}
-    assert set(re.findall(r"(?<![\w-])--sd-[a-z-]+[a-z]", text)) - options == set()
-    twins = {option.ini for option in hooks().options()}
+    names = {option.name for option in options()}
+    assert set(re.findall(r"(?<![\w-])--sd-[a-z-]+[a-z]", text)) - names == set()
+    twins = {option.ini for option in options()}
     assert set(re.findall(r"(?<![\w-])sdspeed_(?!NAME)[a-z_]+", text)) - twins - {"sdspeed_register"} == set()
     named = {path.rstrip(".") for path in SCRIPT.findall(re.sub(r"\]\([^)]*\)|\"docs/figures/[^\"]+\"", "", text))}
     named = {path for path in named if not path.startswith("docs/")}

@@ -6,8 +6,10 @@ import re
 from itertools import chain
 
 import pytest
-from documentation import DOCS, README, ROOT, anchors, configuration, hooks, links, page_of, pages, sources
+from code_facts import UndocumentedError, options
+from documentation import DOCS, README, ROOT, anchors, configuration, links, page_of, pages, sources
 from fakes import result
+from reference_parts import GENERATORS, expand
 
 import pytest_sdspeed
 from pytest_sdspeed.errors import DOCUMENTATION
@@ -104,7 +106,7 @@ def test_headings_of_the_readme_that_messages_name_exist():
 
 
 def test_every_option_has_a_section():
-    names = [option.name for option in hooks().options()]
+    names = [option.name for option in options()]
     assert len(names) > 10
     page = pages()["reference/options.md"]
     assert [name for name in names if f"### {name} {{ #{name.removeprefix('--')} }}" not in page] == []
@@ -123,34 +125,31 @@ def test_every_setup_and_public_class_is_on_its_page():
 
 
 def test_text_that_the_code_lacks_ends_the_build(monkeypatch):
-    module = hooks()
-
     class Silent:
         @staticmethod
         def pytest_addoption(parser):
             parser.getgroup("sdspeed").addoption("--sd-silent", metavar="X")
             parser.addini("sdspeed_silent", "default of --sd-silent")
 
-    monkeypatch.setattr(module, "plugin", lambda: Silent)
-    with pytest.raises(module.UndocumentedError, match="--sd-silent: the option and its twin sdspeed_silent need help"):
-        module.options()
+    monkeypatch.setattr("code_facts.plugin", lambda: Silent)
+    with pytest.raises(UndocumentedError, match="--sd-silent: the option and its twin sdspeed_silent need help"):
+        options()
 
 
 def test_placeholders_that_nothing_fills_end_the_build():
     for name in ("nothing", "option-sd-nothing"):
-        with pytest.raises(hooks().UndocumentedError, match="nothing"):
-            hooks().expand(f"a\n\n<!-- generated: {name} -->\n")
+        with pytest.raises(UndocumentedError, match="nothing"):
+            expand(f"a\n\n<!-- generated: {name} -->\n")
 
 
 def test_a_field_that_its_class_does_not_explain_ends_the_build(monkeypatch):
     from dataclasses import make_dataclass
 
-    module = hooks()
     found = make_dataclass("Result", [("known", int), ("unknown", int)])
     found.__doc__ = "A result.\n\nAttributes:\n    known: what it is.\n"
-    monkeypatch.setattr(module, "package", lambda: type("package", (), {"Result": found}))
-    with pytest.raises(module.UndocumentedError, match="does not name unknown"):
-        list(module.GENERATORS["class-result"]())
+    monkeypatch.setattr("code_facts.package", lambda: type("package", (), {"Result": found}))
+    with pytest.raises(UndocumentedError, match="does not name unknown"):
+        list(GENERATORS["class-result"]())
 
 
 def test_every_key_of_a_stored_record_is_explained():
