@@ -29,7 +29,7 @@ if find_spec("hypothesis"):
     settings.register_profile("repeatable", derandomize=True)
     settings.load_profile("repeatable")
 
-pytest_plugins = ["pytester"]
+pytest_plugins = ["pytester", "small_pipelines"]
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from pytest_sdspeed.errors import TableError
 from pytest_sdspeed.model import ImageGate, Recipe, Row, Table
 from pytest_sdspeed.tables import builtin_names, dumps_table, load_table, load_tables, schema
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DOCUMENTED = {
     "inference": [("baseline", 5.27, 1), ("tf32", 4.14, 1.27), ("fp16", 3.51, 1.50), ("combined", 3.41, 1.54)],
     "distillation": [("baseline", 6.37, 1), ("distilled", 4.18, 1.52), ("distilled_tiny_vae", 3.83, 1.66)],

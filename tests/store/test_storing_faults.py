@@ -106,7 +106,7 @@ def process(pytester):
     """Starts a run in a process of its own, on a fake clock; ``conftest`` is put into its conftest."""
 
     def start(conftest, *arguments):
-        pytester.makeconftest(PROCESS.format(tests=str(Path(__file__).parent)) + conftest)
+        pytester.makeconftest(PROCESS.format(tests=str(Path(__file__).parents[1])) + conftest)
         pytester.makepyfile(f"import pytest\nfrom conftest import engine\n{GOOD}")
         command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:cacheprovider", *arguments]
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

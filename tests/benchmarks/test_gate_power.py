@@ -24,7 +24,7 @@ from pytest_sdspeed.measure.facts import Arm, Limits
 from pytest_sdspeed.model import CONTROL
 
 TRIALS = 6000
-RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 
 
 @functools.cache

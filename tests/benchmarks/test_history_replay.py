@@ -14,7 +14,7 @@ from history.rules import Alarm
 HEADER = "timestamp_utc,commit,case,framework,latency_s\n"
 RULES = {rule.name: rule for rule in (*rules.OWN, *peers.PEERS)}
 PACKAGES = {"asv": "asv", "PELT": "ruptures", "otava": "otava.analysis"}
-RESULT = Path(__file__).parents[1] / "benchmarks" / "results" / "2026-11-23-history.md"
+RESULT = Path(__file__).parents[2] / "benchmarks" / "results" / "2026-11-23-history.md"
 """The last full run, with every table."""
 
 

@@ -19,7 +19,7 @@ PACKAGE = "pytest_sdspeed"
 ROOT = Path(pytest_sdspeed.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 MODULES = {file: ".".join((PACKAGE, *file.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__") for file in FILES}
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 OTHERS = sorted(file for folder in ("tests", "benchmarks") for file in (REPOSITORY / folder).rglob("*.py"))
 
 HEAVY = {"flip_evaluator", "numpy", "torch", "scipy", "matplotlib", "jinja2", "skimage", "diffusers", "transformers"}

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-GPU = Path(__file__).parents[1] / "benchmarks" / "gpu"
+GPU = Path(__file__).parents[2] / "benchmarks" / "gpu"
 SCRIPT = GPU / "run_all.sh"
 
 FAKE = """#!/bin/bash

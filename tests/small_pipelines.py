@@ -1,4 +1,4 @@
-"""Small pipelines that the tests of this folder share: building one takes longer than most tests."""
+"""Small pipelines that tests share: building one takes longer than most tests."""
 
 from __future__ import annotations
 
@@ -9,17 +9,6 @@ from pytest_sdspeed.pipelines.pool import Pool
 from pytest_sdspeed.pipelines.sources import PretrainedSource
 from pytest_sdspeed.setups.registry import Registry
 from pytest_sdspeed.setups.setup import Setup
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread():
-    import torch
-
-    # Threads that wait for each other on busy cores take seconds where one takes milliseconds.
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-PATH = Path(__file__).parents[1] / ".ci" / "check_package.py"
+PATH = Path(__file__).parents[2] / ".ci" / "check_package.py"
 SPEC = importlib.util.spec_from_file_location("check_package", PATH)
 check_package = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(check_package)
