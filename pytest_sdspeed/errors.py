@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+DOCUMENTATION = "https://pytest-sdspeed.readthedocs.io/en/latest"
+"""Where the documentation is, without a slash at its end: messages add the path of a page, such as ``/explanations/verdicts/#fail``."""
+
 
 class SdSpeedError(Exception):
     """Base of every error this package raises on purpose."""

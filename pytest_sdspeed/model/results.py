@@ -121,6 +121,7 @@ class Result:
             its floor a speed-up must be for them to decide it at this noise, as a fraction; None
             for a baseline and where they bring no look.
         recipe: what was generated, or None for callables.
+        versions: package or driver -> version.
         weights: ``pretrained``, ``random`` or ``embedded``, or None for callables.
         peak_memory_bytes: of one generation, or None where the platform does not tell.
         stages_s: stage -> seconds of one generation, or None where they are unknown.
