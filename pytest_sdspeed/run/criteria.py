@@ -34,33 +34,33 @@ class Criteria(NamedTuple):
 
 
 def find_criteria(
-    name: str, choice: ResolvedSetup | None, expectation: MarkerOptions, options: Options
+    name: str, resolved: ResolvedSetup | None, marker: MarkerOptions, options: Options
 ) -> Criteria:
     """What holds for a candidate: the marker before the table.
 
     Args:
         name: of the candidate, for messages.
-        choice: how a setup was found, or None for a callable.
-        expectation: of the marker.
+        resolved: how a setup was found, or None for a callable.
+        marker: of the marker.
         options: of the run.
 
     Raises:
         UsageMistakeError: neither marker nor table says what to expect.
     """
-    row = choice.row if choice else None
-    baseline = choice is not None and choice.setup == choice.baseline
-    if row is None and expectation.speedup is None and not baseline:
+    row = resolved.row if resolved else None
+    baseline = resolved is not None and resolved.setup == resolved.baseline
+    if row is None and marker.speedup is None and not baseline:
         raise UsageMistakeError(
             f"sd_latency({name}): nothing says what to expect: @pytest.mark.sd_latency(speedup=...)"
         )
-    tolerance = expectation.tolerance_or(options.tolerance, *([row.tolerance] if row else []))
-    image = expectation.image
+    tolerance = marker.tolerance_or(options.tolerance, *([row.tolerance] if row else []))
+    image = marker.image
     if image is None and row is not None:
-        random = choice is not None and weights_of(choice.recipe, options) == "random"
+        random = resolved is not None and weights_of(resolved.recipe, options) == "random"
         image = (row.image_random if random else None) or row.image
-    table = choice.table if choice and row and expectation.speedup is None else None
+    table = resolved.table if resolved and row and marker.speedup is None else None
     return Criteria(
-        expectation.speedup or (row.speedup if row else 1.0),
+        marker.speedup or (row.speedup if row else 1.0),
         tolerance,
         image,
         documented_on=table.device if table else None,
@@ -72,11 +72,11 @@ def find_criteria(
 class RowCase(NamedTuple):
     """Everything a verdict is made of; ``same_weights`` where both sides have the same weights, whatever the candidate's stack does."""
 
-    record: CampaignData
+    data: CampaignData
     candidate: Target
     base: Target
-    choice: ResolvedSetup | None
-    expected: Criteria
+    resolved: ResolvedSetup | None
+    criteria: Criteria
     machine: Machine
     options: Options
     clip: Callable[[], ClipScorer]

@@ -26,19 +26,19 @@ def judge_row(case: RowCase) -> Result:
     from pytest_sdspeed.run.pictures import judge_pictures
     from pytest_sdspeed.run.usage import describe_unknowns, describe_usage
 
-    record, name, base = case.record, case.candidate.name, case.base.name
+    data, name, base = case.data, case.candidate.name, case.base.name
     is_baseline = name == base
-    decision = None if is_baseline else record.decisions[name]
+    decision = None if is_baseline else data.decisions[name]
     pictures, exhibits, images, notes = judge_pictures(case)
     speed: Verdict = decision.verdict if decision else "pass"
-    peak, peak_of_base = (record.peak_bytes.get(arm) for arm in (name, base))
+    peak, peak_of_base = (data.peak_bytes.get(arm) for arm in (name, base))
     memory = judge_memory(
-        peak, peak_of_base, case.expected.memory, exact=case.machine.kind == "cuda"
+        peak, peak_of_base, case.criteria.memory, exact=case.machine.kind == "cuda"
     )
     verdict, reasons = combine_verdicts(
-        speed, pictures, record.control, memory=memory.reason, throttled=record.throttled
+        speed, pictures, data.control, memory=memory.reason, throttled=data.throttled
     )
-    error = record.errors.get(name)
+    error = data.errors.get(name)
     if error is not None:
         # It has blocks, which are kept, but it did not hold out.
         verdict, reasons = (
@@ -46,23 +46,23 @@ def judge_row(case: RowCase) -> Result:
             (str(error), *reasons),
         )
     interval = decision.interval if decision else Interval(1.0, 1.0, 1.0)
-    blocks = decision.blocks if decision else len(record.samples_s[base])
-    samples = {arm: record.samples_s[arm][:blocks] for arm in dict.fromkeys((base, CONTROL, name))}
+    blocks = decision.blocks if decision else len(data.samples_s[base])
+    samples = {arm: data.samples_s[arm][:blocks] for arm in dict.fromkeys((base, CONTROL, name))}
     latency_s, baseline_latency_s = latencies(samples, name, base)
-    setup, profile = case.candidate.setup, record.profiles.get(name)
+    setup, profile = case.candidate.setup, data.profiles.get(name)
     return Result(
-        table=case.choice.table.name if case.choice else None,
+        table=case.resolved.table.name if case.resolved else None,
         setup=name,
         baseline=base,
         device=case.machine.device,
-        documented_on=case.expected.documented_on,
-        recorded_in=case.expected.recorded_in,
+        documented_on=case.criteria.documented_on,
+        recorded_in=case.criteria.recorded_in,
         speedup=interval.speedup,
         low=interval.low,
         high=interval.high,
-        expected=1.0 if is_baseline else case.expected.speedup,
-        tolerance=case.expected.tolerance,
-        floor=(1.0 if is_baseline else case.expected.speedup) * (1 - case.expected.tolerance),
+        expected=1.0 if is_baseline else case.criteria.speedup,
+        tolerance=case.criteria.tolerance,
+        floor=(1.0 if is_baseline else case.criteria.speedup) * (1 - case.criteria.tolerance),
         verdict=verdict,
         image_verdict=pictures.verdict if pictures else None,
         blocks=blocks,
@@ -72,32 +72,32 @@ def judge_row(case: RowCase) -> Result:
         image=pictures.metrics if pictures else {},
         images=images,
         reasons=(*reasons, *(_speed_reasons(decision, case) if decision else ())),
-        control=record.control,
-        planned_blocks=record.planned_blocks,
+        control=data.control,
+        planned_blocks=data.planned_blocks,
         resolves=decision.resolves if decision else None,
         recipe=setup.recipe if setup else None,
         versions=case.machine.versions,
         weights=case.weights,
         peak_memory_bytes=peak,
         memory_share=None if is_baseline else memory.share,
-        memory_bound=case.expected.memory,
+        memory_bound=case.criteria.memory,
         stages_s=profile.stages_s if profile else None,
         telemetry=describe_usage(case, latency_s, None if images is None else len(images)),
         exhibits=exhibits,
-        starts_s={arm: pairs[:blocks] for arm, pairs in record.starts_s.items() if arm in samples},
+        starts_s={arm: pairs[:blocks] for arm, pairs in data.starts_s.items() if arm in samples},
         notes=(
             *notes,
             *filter(None, (memory.note,)),
             *describe_unknowns(case),
             *case.machine.notes,
         ),
-        canary_s=record.canary_s,
+        canary_s=data.canary_s,
         raised=None if error is None else str(error),
     )
 
 
 def make_lost_result(
-    choice: ResolvedSetup, expected: Criteria, machine: Machine, options: Options, reason: str
+    resolved: ResolvedSetup, criteria: Criteria, machine: Machine, options: Options, reason: str
 ) -> Result:
     """The result of a row that was lost with the process that measured it: invalid, without a single block.
 
@@ -108,59 +108,59 @@ def make_lost_result(
         options: of the run.
         reason: what became of it.
     """
-    is_baseline = choice.setup == choice.baseline
+    is_baseline = resolved.setup == resolved.baseline
     return Result(
-        table=choice.table.name,
-        setup=choice.setup,
-        baseline=choice.baseline,
+        table=resolved.table.name,
+        setup=resolved.setup,
+        baseline=resolved.baseline,
         device=machine.device,
-        documented_on=expected.documented_on,
-        recorded_in=expected.recorded_in,
+        documented_on=criteria.documented_on,
+        recorded_in=criteria.recorded_in,
         speedup=math.nan,
         low=math.nan,
         high=math.nan,
-        expected=1.0 if is_baseline else expected.speedup,
-        tolerance=expected.tolerance,
-        floor=(1.0 if is_baseline else expected.speedup) * (1 - expected.tolerance),
+        expected=1.0 if is_baseline else criteria.speedup,
+        tolerance=criteria.tolerance,
+        floor=(1.0 if is_baseline else criteria.speedup) * (1 - criteria.tolerance),
         verdict="invalid",
         image_verdict=None,
         blocks=0,
         latency_s=math.nan,
         baseline_latency_s=math.nan,
-        samples_s={choice.baseline: (), CONTROL: (), choice.setup: ()},
+        samples_s={resolved.baseline: (), CONTROL: (), resolved.setup: ()},
         image={},
         images=None,
         reasons=(reason,),
         control=None,
-        recipe=choice.recipe,
+        recipe=resolved.recipe,
         versions=machine.versions,
-        weights=weights_of(choice.recipe, options),
-        memory_bound=expected.memory,
+        weights=weights_of(resolved.recipe, options),
+        memory_bound=criteria.memory,
     )
 
 
-def relative_speeds(record: CampaignData) -> dict[str, tuple[float, float]]:
+def relative_speeds(data: CampaignData) -> dict[str, tuple[float, float]]:
     """What a campaign says of each of its setups: name -> speed-up and latency, seconds."""
     from pytest_sdspeed.judge.speed.blocks import latencies
 
-    base = record.baseline
+    base = data.baseline
     found = {
-        name: (decision.interval.speedup, latencies(record.samples_s, name, base)[0])
-        for name, decision in record.decisions.items()
+        name: (decision.interval.speedup, latencies(data.samples_s, name, base)[0])
+        for name, decision in data.decisions.items()
     }
     return found | (
-        {base: (1.0, latencies(record.samples_s, base, base)[0])} if record.samples_s[base] else {}
+        {base: (1.0, latencies(data.samples_s, base, base)[0])} if data.samples_s[base] else {}
     )
 
 
 def _speed_reasons(decision: Decision, case: RowCase) -> Sequence[str]:
-    floor, found = case.expected.floor, decision.interval
+    floor, found = case.criteria.floor, decision.interval
     if decision.verdict == "fail":
         return (f"slower than its floor: at most x{found.high:.3f}, the floor is x{floor:.3f}",)
     if decision.verdict != "inconclusive":
         return ()
     resolved = (
-        f"{_resolution(decision, case.record.planned_blocks)}: the floor x{floor:.3f} is not told"
+        f"{_resolution(decision, case.data.planned_blocks)}: the floor x{floor:.3f} is not told"
         " apart"
     )
     if decision.more_blocks is None:
@@ -170,10 +170,10 @@ def _speed_reasons(decision: Decision, case: RowCase) -> Sequence[str]:
                 " close to its floor"
             ),
         )
-    record, total = case.record, decision.blocks + decision.more_blocks
-    seconds = decision.more_blocks * record.timed_s / max(1, len(record.samples_s[case.base.name]))
+    data, total = case.data, decision.blocks + decision.more_blocks
+    seconds = decision.more_blocks * data.timed_s / max(1, len(data.samples_s[case.base.name]))
     # The next run plans with what a block of all rows costs, though rows leave.
-    budget_s = max(record.timed_s + 1.2 * seconds, 1.1 * record.block_s * total)
+    budget_s = max(data.timed_s + 1.2 * seconds, 1.1 * data.block_s * total)
     wanted = f"--sd-budget {math.ceil(budget_s)} --sd-max-blocks {total}"
     return (
         (

@@ -40,17 +40,17 @@ def judge_pictures(case: RowCase) -> PictureFindings:
     A callable cannot be asked for another seed or prompt: only the pictures of its timed slots are
     compared, without a negative control.
     """
-    record, setup, gate = case.record, case.candidate.setup, case.expected.image
+    data, setup, gate = case.data, case.candidate.setup, case.criteria.image
     seeded = setup is not None and case.base.setup is not None
     ours, theirs = (
         _drawn(case, case.candidate, seeded=seeded),
         _drawn(case, case.base, seeded=seeded),
     )
-    images = as_batch(record.pictures[case.candidate.name].get(record.case))
+    images = as_batch(data.pictures[case.candidate.name].get(data.case))
     if not ours and gate is None:
         return PictureFindings(None, (), images, ())
     alone = case.candidate.name == case.base.name
-    reference = None if alone else record.references.get(case.candidate.name)
+    reference = None if alone else data.references.get(case.candidate.name)
     drawn = Drawn(
         candidate={} if alone else ours,
         baseline=theirs,
@@ -69,17 +69,17 @@ def judge_pictures(case: RowCase) -> PictureFindings:
 
 
 def _drawn(case: RowCase, arm: Target, *, seeded: bool) -> dict[Case, object]:
-    found = case.record.pictures[arm.name]
+    found = case.data.pictures[arm.name]
     return {
         drawn: value
         for drawn, value in found.items()
-        if value is not None and (seeded or drawn == case.record.case)
+        if value is not None and (seeded or drawn == case.data.case)
     }
 
 
 def _scores(case: RowCase, drawn: Drawn) -> tuple[ClipScores | None, tuple[str, ...]]:
     """CLIP scores where a bound asks for them, and why there are none where it does and they cannot be had."""
-    if case.expected.image is None or case.expected.image.clip_drop is None:
+    if case.criteria.image is None or case.criteria.image.clip_drop is None:
         return None, ()
     unjudged = "the bound on the CLIP score was not judged"
     if not drawn.prompt:

@@ -29,24 +29,24 @@ def describe_usage(
     from pytest_sdspeed.judge.rates import rates
     from pytest_sdspeed.measure.telemetry import summary
 
-    profile = case.record.profiles.get(case.candidate.name)
+    profile = case.data.profiles.get(case.candidate.name)
     asked = rates(profile, latency_s, _ceiling_flops_s(case)) if profile else {}
-    return {**asked, **summary(case.record, case.candidate.name, pictures)} or None
+    return {**asked, **summary(case.data, case.candidate.name, pictures)} or None
 
 
 def describe_unknowns(case: RowCase) -> Iterator[str]:
     """What setting up took, what could not be told of the device, and what was measured again because of it; one line each."""
-    record, profile = case.record, case.record.profiles.get(case.candidate.name)
-    yield from _set_up_notes(record, case.candidate.name)
-    errors = record.canary_errors.values()
+    data, profile = case.data, case.data.profiles.get(case.candidate.name)
+    yield from _set_up_notes(data, case.candidate.name)
+    errors = data.canary_errors.values()
     if errors:
         yield f"the canary is unknown in part: {'; '.join(map(str, errors))}"
-    if record.telemetry_note:
-        yield record.telemetry_note
-    if record.discarded and not record.throttled:
+    if data.telemetry_note:
+        yield data.telemetry_note
+    if data.discarded and not data.throttled:
         yield (
             "blocks that were discarded and measured again, since the GPU throttled in them:"
-            f" {len(record.discarded)}"
+            f" {len(data.discarded)}"
         )
     yield from profile.notes if profile else ()
 
@@ -57,13 +57,13 @@ def _ceiling_flops_s(case: RowCase) -> float | None:
 
     setup = case.candidate.setup
     product = PRODUCTS.get((case.machine.kind, setup.precision)) if setup else None
-    taken_s = case.record.canary_s.get(product.operation) if product else None
+    taken_s = case.data.canary_s.get(product.operation) if product else None
     return product.flops / min(taken_s) if product and taken_s else None
 
 
-def _set_up_notes(record: CampaignData, name: str) -> Iterator[str]:
+def _set_up_notes(data: CampaignData, name: str) -> Iterator[str]:
     """What an arm's first generation took beyond its fastest of the warm-up, where that is worth a word."""
-    taken = record.warm_up_s.get(name, (0.0,))
+    taken = data.warm_up_s.get(name, (0.0,))
     beyond = taken[0] - min(taken)
     if beyond > max(_NOTEWORTHY_S, min(taken)):
         yield (

@@ -105,7 +105,7 @@ def test_more_workers_than_cores_are_refused(project):
     cores = len(os.sched_getaffinity(0))
     result = project(f"-n{cores + 1}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"ERROR: {cores + 1} workers for * core*: two on one would disturb each other: run with -n * or fewer*"])
+    result.stderr.fnmatch_lines([f"ERROR: {cores + 1} workers share * core*: use -n * or fewer*"])
 
 
 def test_a_run_that_measures_nothing_is_xdists_own(pytester):

@@ -94,29 +94,29 @@ def test_a_run_without_gates_is_left_alone():
 
 
 def test_what_a_worker_cannot_do_ends_the_run():
-    with pytest.raises(pytest.UsageError, match="3 workers for 2 cores"):
-        controller().pytest_xdist_node_collection_finished(None, [add_problem("t.py::test_x", "3 workers for 2 cores")])
+    with pytest.raises(pytest.UsageError, match="3 workers share 2 cores"):
+        controller().pytest_xdist_node_collection_finished(None, [add_problem("t.py::test_x", "3 workers share 2 cores")])
 
 
 def test_more_workers_than_gpus_end_the_run(monkeypatch):
     monkeypatch.setattr("pytest_sdspeed.plugin.distributed.controller.visible_gpus", lambda: ["0"])
     execnet = pytest.importorskip("execnet")
     one, two = execnet.XSpec("popen"), execnet.XSpec("popen")
-    with pytest.raises(pytest.UsageError, match="2 workers for 1 visible GPU: "):
+    with pytest.raises(pytest.UsageError, match="^2 workers share 1 GPU: use -n 1$"):
         controller(sd_gpu=True).pytest_xdist_setupnodes([one, two])
     one = execnet.XSpec("popen")
     controller(sd_gpu=True).pytest_xdist_setupnodes([one])
     assert one.env == {"CUDA_VISIBLE_DEVICES": "0"}
 
 
-def test_a_worker_that_replaces_another_has_its_seat():
+def test_a_worker_that_replaces_another_has_its_placement():
     execnet = pytest.importorskip("execnet")
     specs = [execnet.XSpec("popen"), execnet.XSpec("popen")]
     run = controller()
     run.pytest_xdist_setupnodes(specs)
     node = SimpleNamespace(workerinput={}, gateway=SimpleNamespace(spec=specs[1]))
     run.pytest_configure_node(node)
-    assert node.workerinput == {"sdspeed_seat": ("this host", 1, 2)}
+    assert node.workerinput == {"sdspeed_placement": ("this host", 1, 2)}
 
 
 def test_auto_is_one_worker_for_each_gpu(monkeypatch):

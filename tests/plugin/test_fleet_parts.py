@@ -1,4 +1,4 @@
-"""The parts of measuring under pytest-xdist: seats, tags, who runs what, and what becomes of reports."""
+"""The parts of measuring under pytest-xdist: placements, groups, who runs what, and what becomes of reports."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pages import Page
 
 from pytest_sdspeed.errors import FleetError, StoredRunError
 from pytest_sdspeed.model import CONTROL, Exhibit
-from pytest_sdspeed.plugin.distributed import placement as fleet_seats
+from pytest_sdspeed.plugin.distributed import placement
 from pytest_sdspeed.plugin.distributed.groups import Group, add_group, add_problem, read_group, read_problem
 from pytest_sdspeed.plugin.distributed.placement import LOCAL, Placement, assign_gpus, cores, place_workers, share, visible_gpus
 from pytest_sdspeed.plugin.distributed.scheduler import CampaignScheduling
@@ -28,7 +28,7 @@ from pytest_sdspeed.store.records import to_json
 from pytest_sdspeed.store.spool import Spool
 from pytest_sdspeed.store.transfer import pack, unpack
 
-# Seats
+# Placements
 
 
 def specs(*texts):
@@ -71,14 +71,14 @@ def test_cores_are_shared_out_evenly_and_disjoint():
 
 
 def test_too_few_cores_are_refused_with_the_number_that_works():
-    with pytest.raises(FleetError, match=r"3 workers for 2 cores \(4 processors: hyper-threads share a core\): .*run with -n 2 or fewer"):
+    with pytest.raises(FleetError, match=r"3 workers share 2 cores \(4 processors: hyper-threads share a core\): use -n 2 or fewer"):
         share([(0, 2), (1, 3)], Placement(LOCAL, 0, 3))
 
 
 def test_a_system_that_cannot_pin_is_refused(monkeypatch):
     monkeypatch.delattr("os.sched_setaffinity", raising=False)
     with pytest.raises(FleetError, match="cannot be pinned"):
-        fleet_seats.pin(Placement(LOCAL, 0, 1))
+        placement.pin(Placement(LOCAL, 0, 1))
 
 
 @pytest.mark.parametrize(
@@ -107,21 +107,21 @@ def test_local_gpus_are_not_counted_where_no_worker_needs_one():
 
 
 def test_more_local_workers_than_gpus_are_refused():
-    with pytest.raises(FleetError, match=r"3 workers for 2 visible GPUs: .*run with -n 2 or -n auto"):
+    with pytest.raises(FleetError, match=r"3 workers share 2 GPUs: use -n 2$"):
         assign_gpus(specs("popen", "popen", "popen"), lambda: ["0", "1"])
 
 
-# Tags
+# Groups
 
 
-@pytest.mark.parametrize("tag", [Group(), Group("inference", "baseline", "fp16"), Group("a:b@c", "d]", "é/::x")])
-def test_a_tag_is_read_as_it_was_written(tag):
-    name = add_group("test_a.py::test_b[x@y]", tag)
-    assert read_group(name) == ("test_a.py::test_b[x@y]", tag)
+@pytest.mark.parametrize("group", [Group(), Group("inference", "baseline", "fp16"), Group("a:b@c", "d]", "é/::x")])
+def test_a_group_is_read_as_it_was_written(group):
+    name = add_group("test_a.py::test_b[x@y]", group)
+    assert read_group(name) == ("test_a.py::test_b[x@y]", group)
     assert read_problem(name) is None
 
 
-def test_ids_without_a_tag_stay_as_they_are():
+def test_ids_without_a_group_stay_as_they_are():
     assert read_group("test_a.py::test_b[x@y]") == ("test_a.py::test_b[x@y]", None)
     assert read_problem(add_problem("test_a.py::test_b", "no\nGPU: é")) == "no\nGPU: é"
 

@@ -1,1 +1,1 @@
-"""Measuring under pytest-xdist: every worker on a GPU or on cores of its own, and one record, which the controller keeps."""
+"""Measuring under pytest-xdist: each worker has its own GPU or cores, the controller the record."""

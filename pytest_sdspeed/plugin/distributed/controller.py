@@ -1,20 +1,22 @@
-"""What the controller of pytest-xdist's workers does: it gives them GPUs, keeps campaigns together, and keeps the one record of the run."""
+"""What the controller of pytest-xdist's workers does.
+
+It gives them GPUs, keeps the tests of a campaign together, and keeps the one record of the run.
+"""
 
 from __future__ import annotations
 
 import copy
-from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_sdspeed.errors import SdSpeedError, StoredRunError, UnknownNameError
+from pytest_sdspeed.errors import SdSpeedError, StoredRunError, UnknownNameError, UsageMistakeError
 from pytest_sdspeed.model import UNKNOWN_GPU, CampaignKey, Machine
 from pytest_sdspeed.plugin.distributed.groups import read_group, read_problem
 from pytest_sdspeed.plugin.distributed.placement import assign_gpus, place_workers, visible_gpus
-from pytest_sdspeed.plugin.distributed.worker import REPORT, SEAT, machine_from_json
+from pytest_sdspeed.plugin.distributed.worker import PLACEMENT, REPORT, machine_from_json
 from pytest_sdspeed.plugin.options import flag
 from pytest_sdspeed.plugin.state import run_of
 
@@ -30,15 +32,17 @@ if TYPE_CHECKING:
 
 
 class Controller:
-    """Hooks of the controller. Until a worker has collected tests that measure, they change nothing but GPU runs.
+    """Hooks of the controller.
+
+    Until a worker has collected tests that measure, they change nothing but GPU runs.
 
     Args:
-        config: of the controller.
+        config: the controller's configuration.
     """
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._seats: list[tuple[Any, Placement]] = []
+        self._placements: list[tuple[Any, Placement]] = []
         self._others: list[tuple[Any, Sequence[str]]] = []
         self._order: dict[str, int] = {}
         self._gated: set[str] = set()
@@ -54,8 +58,8 @@ class Controller:
     # Before the tests
 
     def pytest_xdist_setupnodes(self, specs: Sequence[Any]) -> None:
-        """Give every worker a seat, and under ``--sd-gpu`` a GPU, before it starts."""
-        self._seats = list(zip(specs, place_workers(specs), strict=True))
+        """Place every worker, and give it a GPU under ``--sd-gpu``, before it starts."""
+        self._placements = list(zip(specs, place_workers(specs), strict=True))
         if not flag(self._config, "gpu"):
             return
         try:
@@ -79,29 +83,29 @@ class Controller:
     def _local_gpus(self) -> list[str]:
         found = visible_gpus()
         if not found:
-            # It says why there are none.
+            # Its error says why there are none.
             _ = self._run.machine
         return found
 
     def pytest_configure_node(self, node: Any) -> None:
-        """Tell a worker its seat; one that replaces another has that one's."""
-        node.workerinput[SEAT] = tuple(
-            next(seat for spec, seat in self._seats if spec is node.gateway.spec)
+        """Tell a worker its placement: a replacement has that of the worker it replaces."""
+        node.workerinput[PLACEMENT] = tuple(
+            next(placement for spec, placement in self._placements if spec is node.gateway.spec)
         )
 
     def pytest_xdist_node_collection_finished(self, node: Any, ids: Sequence[str]) -> None:
-        """At the first worker's tests: refuse what cannot be, and where some measure, make the record's way ready and deal out campaigns.
+        """Set up storage and take over the scheduling as soon as a worker has tests that measure.
 
         Raises:
-            pytest.UsageError: a worker says why not, or the run cannot be stored, or every worker
-            is to run every test.
+            pytest.UsageError: a worker says what is wrong with the run, or the run cannot be
+                stored, or every worker is to run every test.
         """
         for problem in filter(None, map(read_problem, ids)):
             raise pytest.UsageError(problem)
-        tags = {test: tag for test, tag in map(read_group, ids) if tag is not None}
+        groups = {test: group for test, group in map(read_group, ids) if group is not None}
         if self._order:
             return
-        if not tags:
+        if not groups:
             self._others.append((node, ids))
             return
         if self._config.getoption("dist") == "each":
@@ -114,21 +118,21 @@ class Controller:
 
         set_up_storage(self._config)
         self._order = {test: place for place, (test, _) in enumerate(map(read_group, ids))}
-        self._gated = set(tags)
-        self._announce(tags.values())
+        self._gated = set(groups)
+        self._announce(groups.values())
         xdist: Any = self._config.pluginmanager.getplugin("dsession")
-        # The hook that makes schedulers is called before anybody knows what there is to schedule.
+        # The hook that makes schedulers is called before it is known what there is to schedule.
         xdist.sched = CampaignScheduling(self._config, xdist.log, xdist.sched.nodes)
         for other, theirs in self._others:
             if other in xdist.sched.nodes:
                 xdist.sched.add_node_collection(other, theirs)
 
-    def _announce(self, tags: Iterable[Group]) -> None:
-        """Note what the tests will measure, as a process notes it that collects them itself."""
+    def _announce(self, groups: Iterable[Group]) -> None:
+        """Count what the tests will measure, as a process that collects them itself counts it."""
         run = self._run
-        for tag in tags:
-            if tag.campaign:
-                run.plan.select(tag.table, tag.setup)
+        for group in groups:
+            if group.campaign:
+                run.plan.select(group.table, group.setup)
             else:
                 run.plan.add_own_campaign()
         if run.options.gpu:
@@ -139,7 +143,7 @@ class Controller:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take what a worker sent with a report."""
+        """Keep what a worker sent with a report, and note which tests have come to their end."""
         if report.when != "setup" or not report.passed:
             self._reported.add(report.nodeid)
         sent = report.__dict__.pop(REPORT, {})
@@ -159,15 +163,16 @@ class Controller:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, Any, Any]:
-        """Put the results together as one process would have them by now, in the order of the tests, before any of them is written.
+        """Put the results together in the order of the tests, as one process has them by now.
 
-        A run that passed although a test that measures never reported (a worker broke) fails.
+        A run that would pass although a test that measures never reported, since its worker broke,
+        fails. One that fails, or was interrupted, has said why already.
         """
         silent = sorted(self._gated - self._reported, key=self._order.__getitem__)
         if silent and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
             self._run.problems.append(
-                f"sd run: nothing was heard of {', '.join(silent)}: its worker broke"
+                f"sd run: failed: a worker ended, and these tests did not run: {', '.join(silent)}"
             )
         if self._order:
             from pytest_sdspeed.store.transfer import store_received
@@ -186,15 +191,16 @@ class Controller:
         return (yield)
 
     def pytest_unconfigure(self) -> None:
-        """Let the pictures go: all files are written."""
+        """Delete the spooled pictures: all files are written."""
         self._spool.close()
 
     def _place(self, entry: tuple[str, Any]) -> int:
         return self._order[entry[0]]
 
     def _with_histories(self, measured: list[tuple[str, Result]]) -> list[tuple[str, Result]]:
-        past = self._run.lookup
-        if past is None:
+        """Add the history of each row, for which it needs the other rows of its campaign."""
+        lookup = self._run.lookup
+        if lookup is None:
             return measured
         beside: dict[CampaignKey, dict[str, tuple[float, float]]] = {}
         for test, result in measured:
@@ -207,7 +213,7 @@ class Controller:
                 test,
                 replace(
                     result,
-                    history=past.judged(
+                    history=lookup.judged(
                         result, _others(beside[_campaign(test, result)], result.setup), test
                     ),
                 ),
@@ -218,45 +224,50 @@ class Controller:
     # What was lost
 
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport, sched: Any) -> None:
-        """Call the campaign invalid that a worker had open when it ended: those of its tests that have not reported."""
-        test, tag = read_group(crashitem)
-        if tag is None:
+        """Call the campaign invalid that a worker had begun when it ended.
+
+        The tests of it that have not reported fail, and their rows are invalid. A test that has
+        reported, and whose teardown the worker did not survive, fails and keeps its result.
+        """
+        test, group = read_group(crashitem)
+        if group is None:
             return
         worker = report.node.gateway.id
-        measured = {one for one, _ in self._received}
         for lost, row in map(read_group, sched.lost):
             one = report if lost == test else copy.copy(report)
-            reason = f"worker {worker} ended while it ran {test}: its campaign is invalid"
-            if lost in measured:
-                reason = f"worker {worker} ended after {test} was measured"
+            if lost in self._reported:
+                reason = f"worker {worker} ended in the teardown of {lost}"
+            else:
+                reason = f"worker {worker} ended while it ran {test}: its campaign is invalid"
+                if row is not None and row.campaign:
+                    self._lost += [(lost, result) for result in self._invalid(row, worker, reason)]
             one.nodeid, one.longrepr = lost, reason
             one.location = (lost.split("::")[0], None, lost.partition("::")[2].replace("::", "."))
-            if row is not None and row.campaign and lost not in measured:
-                self._lost += [(lost, result) for result in self._invalid(row, worker, reason)]
             if one is not report:
                 self._config.hook.pytest_runtest_logreport(report=one)
 
     def _invalid(self, row: Group, worker: str, reason: str) -> Iterator[Result]:
-        """What a lost row comes to; nothing where only the worker knew its setup, by a conftest file that the controller does not read."""
+        """Yield the result of a lost row, if there is anything to hold it to.
+
+        There is not if no table has the row: then it would have been skipped, or only the worker
+        knows its setup, from a conftest file that the controller does not read.
+        """
         from pytest_sdspeed.run.criteria import find_criteria
         from pytest_sdspeed.run.judging import make_lost_result
         from pytest_sdspeed.run.settings import MarkerOptions
 
         run = self._run
         run.session.use_machine(self._machines.get(worker, run.machine))
-        with suppress(UnknownNameError):
-            choice = run.session.catalog.choose(row.table, row.setup, "")
-            yield make_lost_result(
-                choice,
-                find_criteria(row.setup, choice, MarkerOptions(), run.options),
-                run.machine,
-                run.options,
-                reason,
-            )
+        try:
+            resolved = run.session.catalog.choose(row.table, row.setup, "")
+            criteria = find_criteria(row.setup, resolved, MarkerOptions(), run.options)
+        except (UnknownNameError, UsageMistakeError):
+            return
+        yield make_lost_result(resolved, criteria, run.machine, run.options, reason)
 
 
 def _campaign(test: str, result: Result) -> CampaignKey:
-    """Tell campaigns apart; callables have one for each test."""
+    """Return the key of a result's campaign; callables have a campaign for each test."""
     own = test if result.table is None else ""
     return CampaignKey(result.table, result.device, result.baseline, own)
 

@@ -1,4 +1,7 @@
-"""What a worker tells the controller of a test by a tag on its id, before anything runs: its campaign, or why the run cannot be."""
+"""The group of a test: what a worker adds to the test's id for the controller.
+
+It names the test's campaign, before anything runs, or says what is wrong with the run.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,12 @@ from urllib.parse import quote, unquote
 
 from pytest_sdspeed.model import CampaignKey
 
-_TAG = "@sdspeed:"
+_GROUP = "@sdspeed:"
 _PROBLEM = "@sdspeed-problem:"
 
 
 class Group(NamedTuple):
-    """The row that a gated test asks for: all "" where it brings a campaign of its own."""
+    """The row that a gated test asks for: all "" if it brings a campaign of its own."""
 
     table: str = ""
     baseline: str = ""
@@ -20,27 +23,27 @@ class Group(NamedTuple):
 
     @property
     def campaign(self) -> CampaignKey | None:
-        """What the campaign is known by, on any device; None for one of the test's own."""
+        """Return the key of the campaign, on any device; None for one of the test's own."""
         return CampaignKey(self.table, "", self.baseline) if self.setup else None
 
 
-def add_group(test: str, tag: Group) -> str:
-    """A test's id with its tag."""
-    return test + _TAG + ":".join(quote(part, safe="") for part in tag)
+def add_group(test: str, group: Group) -> str:
+    """Add a group to a test's id."""
+    return test + _GROUP + ":".join(quote(part, safe="") for part in group)
 
 
 def add_problem(test: str, problem: str) -> str:
-    """A test's id with what is wrong with the run."""
+    """Add to a test's id what is wrong with the run."""
     return test + _PROBLEM + quote(problem, safe="")
 
 
-def read_group(tagged_id: str) -> tuple[str, Group | None]:
-    """A test's own id, and its tag where it has one."""
-    test, mark, rest = tagged_id.rpartition(_TAG)
-    return (test, Group(*map(unquote, rest.split(":")))) if mark else (tagged_id, None)
+def read_group(sent_id: str) -> tuple[str, Group | None]:
+    """Return a test's own id, and its group if it has one."""
+    test, mark, rest = sent_id.rpartition(_GROUP)
+    return (test, Group(*map(unquote, rest.split(":")))) if mark else (sent_id, None)
 
 
-def read_problem(tagged_id: str) -> str | None:
-    """What is wrong with the run, where this id tells."""
-    _, mark, rest = tagged_id.rpartition(_PROBLEM)
+def read_problem(sent_id: str) -> str | None:
+    """Return what is wrong with the run, or None if this id does not say."""
+    _, mark, rest = sent_id.rpartition(_PROBLEM)
     return unquote(rest) if mark else None

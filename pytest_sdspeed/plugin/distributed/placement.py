@@ -22,9 +22,9 @@ class Placement(NamedTuple):
     """A worker's place among the workers of its host.
 
     Attributes:
-        host: what tells hosts apart; ``LOCAL`` is the controller's own.
-        number: from 0.
-        workers: of that host.
+        host: address of the host; ``LOCAL`` is the controller's own.
+        number: number of the worker on its host, from 0.
+        workers: how many workers its host has.
     """
 
     host: str
@@ -33,10 +33,10 @@ class Placement(NamedTuple):
 
 
 def place_workers(specs: Iterable[Any]) -> list[Placement]:
-    """The seat of every worker, in their order.
+    """Place every worker, in their order.
 
     Args:
-        specs: execnet's ``XSpec`` of each.
+        specs: execnet's ``XSpec`` of each worker.
     """
     hosts = [_host(spec) for spec in specs]
     return [
@@ -54,9 +54,10 @@ def _host(spec: Any) -> str:
 
 
 def visible_gpus(environ: Mapping[str, str] = os.environ) -> list[str]:
-    """Every GPU this process may use, as ``CUDA_VISIBLE_DEVICES`` names it; no CUDA context is created.
+    """List the GPUs that this process may use, as ``CUDA_VISIBLE_DEVICES`` names them.
 
-    CUDA shows one process one MIG slice at most, however many are named: each named slice counts.
+    No CUDA context is created. CUDA shows a process one MIG slice at most, however many are named:
+    each named slice counts.
     """
     import torch
 
@@ -72,29 +73,31 @@ def visible_gpus(environ: Mapping[str, str] = os.environ) -> list[str]:
 
 
 def assign_gpus(specs: Sequence[Any], local_gpus: Callable[[], Sequence[str]]) -> None:
-    """Let every worker see one GPU, by the environment it starts with. Workers whose spec names one keep it.
+    """Let every worker see one GPU, by the environment that it starts with.
+
+    A worker whose spec names a GPU keeps it.
 
     Args:
         specs: execnet's ``XSpec`` of each worker.
-        local_gpus: asked for this host's GPUs where workers of this host need one. On other hosts
-            they are numbered from 0.
+        local_gpus: lists this host's GPUs; called only if a worker of this host needs one. Other
+            hosts' GPUs are numbered from 0.
 
     Raises:
         FleetError: there are more local workers than GPUs.
     """
     open_ = [spec for spec in specs if VISIBLE not in spec.env]
     taken = {spec.env[VISIBLE] for spec in specs if VISIBLE in spec.env and _host(spec) == LOCAL}
-    for spec, seat in zip(open_, place_workers(open_), strict=True):
-        if seat.host != LOCAL:
-            spec.env[VISIBLE] = str(seat.number)
+    for spec, placement in zip(open_, place_workers(open_), strict=True):
+        if placement.host != LOCAL:
+            spec.env[VISIBLE] = str(placement.number)
             continue
         free = [gpu for gpu in local_gpus() if gpu not in taken]
-        if seat.workers > len(free):
+        if placement.workers > len(free):
             raise FleetError(
-                f"{seat.workers} workers for {_counted(len(free), 'visible GPU')}: two on one would"
-                f" disturb each other: run with -n {max(1, len(free))} or -n auto"
+                f"{placement.workers} workers share {_counted(len(free), 'GPU')}: use"
+                f" -n {max(1, len(free))}"
             )
-        spec.env[VISIBLE] = free[seat.number]
+        spec.env[VISIBLE] = free[placement.number]
 
 
 def _counted(count: int, what: str) -> str:
@@ -105,12 +108,12 @@ def _counted(count: int, what: str) -> str:
 
 
 def cores(allowed: Collection[int], siblings: Callable[[int], str]) -> list[tuple[int, ...]]:
-    """Processors by core: hyper-threads that share a core are one.
+    """Group processors by core: hyper-threads share one.
 
     Args:
-        allowed: numbers of the processors this process may use.
-        siblings: processor -> the processors of its core as Linux lists them (``0,4`` or ``0-1``),
-            "" where that is unknown: it is then a core of its own.
+        allowed: numbers of the processors that this process may use.
+        siblings: processor -> the processors of its core as Linux lists them (``0,4`` or ``0-1``);
+            "" if that is unknown: the processor is then taken for a core.
     """
     found: dict[int, list[int]] = {}
     for processor in sorted(allowed):
@@ -124,13 +127,13 @@ def _listed(text: str) -> Iterable[int]:
         yield from range(int(first), int(last or first) + 1)
 
 
-def share(found: Sequence[tuple[int, ...]], seat: Placement) -> Sequence[tuple[int, ...]]:
-    """A worker's cores: as many for each, so that what they measure compares, and neighbors.
+def share(found: Sequence[tuple[int, ...]], placement: Placement) -> Sequence[tuple[int, ...]]:
+    """Return a worker's cores: neighbors, and as many for every worker, so that figures compare.
 
     Raises:
         FleetError: there are fewer cores than workers.
     """
-    each = len(found) // seat.workers
+    each = len(found) // placement.workers
     if not each:
         processors = sum(map(len, found))
         threads = (
@@ -139,31 +142,31 @@ def share(found: Sequence[tuple[int, ...]], seat: Placement) -> Sequence[tuple[i
             else f" ({processors} processors: hyper-threads share a core)"
         )
         raise FleetError(
-            f"{seat.workers} workers for {_counted(len(found), 'core')}{threads}: two on one would"
-            f" disturb each other: run with -n {len(found)} or fewer"
+            f"{placement.workers} workers share {_counted(len(found), 'core')}{threads}: use"
+            f" -n {len(found)} or fewer"
         )
-    return found[seat.number * each :][:each]
+    return found[placement.number * each :][:each]
 
 
-def pin(seat: Placement) -> str:
-    """Keep this process to its cores, every thread it has and will have, with one thread of torch for each core.
+def pin(placement: Placement) -> str:
+    """Pin every thread of this process, now and later, to its cores: a thread of torch for each.
 
-    A process that it starts has the same cores and as many threads.
+    Processes that it starts get the same cores and as many threads.
 
     Returns:
-        What was done, in words.
+        A note that says so.
 
     Raises:
-        FleetError: there are too few cores, or this system does not pin.
+        FleetError: there are too few cores, or this system cannot pin.
     """
     if not hasattr(os, "sched_setaffinity") or not _TASKS.is_dir():
         raise FleetError(
             "workers cannot be pinned to cores on this system, and would disturb each other: run"
             " without -n"
         )
-    mine = share(cores(os.sched_getaffinity(0), _siblings), seat)
+    mine = share(cores(os.sched_getaffinity(0), _siblings), placement)
     for task in _TASKS.iterdir():
-        # A thread may end meanwhile.
+        # A thread may have ended since it was listed.
         with suppress(ProcessLookupError):
             os.sched_setaffinity(int(task.name), {processor for core in mine for processor in core})
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(len(mine))
@@ -171,8 +174,8 @@ def pin(seat: Placement) -> str:
 
     torch.set_num_threads(len(mine))
     return (
-        f"measured by one of {_counted(seat.workers, 'worker')}, on {_counted(len(mine), 'core')}"
-        " of its own"
+        f"measured by one of {_counted(placement.workers, 'worker')}, on"
+        f" {_counted(len(mine), 'core')} of its own"
     )
 
 

@@ -1,4 +1,8 @@
-"""What a worker of pytest-xdist does besides testing: it takes its cores, tags its tests, and sends what they measured with their reports."""
+"""What a worker of pytest-xdist does besides testing.
+
+It takes its cores, adds groups to the ids of its tests, and sends what they measured with their
+reports.
+"""
 
 from __future__ import annotations
 
@@ -18,40 +22,37 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import Machine
 
 REPORT = "sdspeed"
-"""Attribute of a report: what a worker sends with it."""
-SEAT = "sdspeed_seat"
-"""Key of a worker's input: its ``Seat``."""
+"""The attribute of a report that holds what a worker sends with it."""
+PLACEMENT = "sdspeed_placement"
+"""The key of a worker's input that holds its ``Placement``."""
 
 
 class Worker:
-    """Hooks of a worker; none of them does anything where no test measures.
+    """Hooks of a worker; none of them does anything if no test measures.
 
     Args:
-        config: of the worker.
+        config: the worker's configuration.
     """
 
     def __init__(self, config: pytest.Config) -> None:
-        self._config, self._seat = config, Placement(*config.workerinput[SEAT])  # type: ignore[attr-defined]
+        self._config, self._placement = config, Placement(*config.workerinput[PLACEMENT])  # type: ignore[attr-defined]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_collection_finish(self, session: pytest.Session) -> Generator[None, None, None]:
-        """Tag the ids of tests that measure, while xdist sends them: afterwards they have those of tests that run in one process."""
+        """Add groups to the ids of tests that measure while xdist sends them, and no longer."""
         items = session.items
-        names = dict(
-            self._tags(
-                items,
-                [item for item in items if is_gated(item) and not item.get_closest_marker("skip")],
-            )
-        )
+        gated = [item for item in items if is_gated(item) and not item.get_closest_marker("skip")]
+        names = dict(self._sent_ids(items, gated))
         session.items = [_Renamed(item, names[item]) if item in names else item for item in items]  # type: ignore[misc]
         try:
             yield
         finally:
             session.items = items
 
-    def _tags(
+    def _sent_ids(
         self, items: list[pytest.Item], gated: list[pytest.Item]
     ) -> Iterator[tuple[pytest.Item, str]]:
+        """Yield the tests whose ids are sent with a group, or with what is wrong with the run."""
         problems: list[str] = [*self._config.stash[PROBLEMS]]
         if gated and not problems:
             from pytest_sdspeed.store.benchmark import is_measuring_off
@@ -69,10 +70,10 @@ class Worker:
                 for item in items[:1]
             )
         else:
-            yield from ((item, add_group(item.nodeid, self._tag(item))) for item in gated)
+            yield from ((item, add_group(item.nodeid, self._group_of(item))) for item in gated)
 
     def _keep_quiet(self, items: list[pytest.Item]) -> None:
-        """Where every benchmark is one of this plugin, pytest-benchmark would say without need that it measures nothing here."""
+        """Silence pytest-benchmark's note that it is off if every benchmark is this plugin's."""
         from pytest_sdspeed.store.transfer import without_warning
         from pytest_sdspeed.store.whole import SESSION
 
@@ -84,10 +85,11 @@ class Worker:
     def _take_cores(self) -> None:
         run = run_of(self._config)
         if not run.options.gpu:
-            note = pin(self._seat)
+            note = pin(self._placement)
             run.session.use_machine(replace(run.machine, notes=(*run.machine.notes, note)))
 
-    def _tag(self, item: pytest.Item) -> Group:
+    def _group_of(self, item: pytest.Item) -> Group:
+        """Return the row that a test asks for; of several, one that is no baseline."""
         from pytest_sdspeed.plugin.requests import plan_of
 
         plan, catalog = plan_of(item), run_of(self._config).session.catalog
@@ -103,7 +105,7 @@ class Worker:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, Any, Any]:
-        """Add to the reports of a test that measures on which machine it will, and what it measured."""
+        """Add the machine to the report of a gated test's setup, the result to that of its call."""
         report = yield
         if is_gated(item) and call.when == "setup" and report.passed:
             setattr(report, REPORT, {"machine": machine_to_json(run_of(self._config).machine)})
@@ -115,7 +117,7 @@ class Worker:
 
 
 class _Renamed:
-    """A test under another id."""
+    """A test with another id."""
 
     def __init__(self, item: pytest.Item, nodeid: str) -> None:
         self._item, self.nodeid = item, nodeid
@@ -125,7 +127,7 @@ class _Renamed:
 
 
 def machine_to_json(machine: Machine) -> dict[str, Any]:
-    """A machine as builtins; see ``machine_from_json``."""
+    """Turn a machine into builtins; ``machine_from_json`` turns it back."""
     facts = asdict(machine)
     return facts | {
         "features": sorted(machine.features),
@@ -135,7 +137,7 @@ def machine_to_json(machine: Machine) -> dict[str, Any]:
 
 
 def machine_from_json(sent: Mapping[str, Any]) -> Machine:
-    """The machine that a worker measures on, from what it sent."""
+    """Return the machine that a worker measures on, from what it sent."""
     from pytest_sdspeed.model import Machine
 
     lists = {
