@@ -21,7 +21,8 @@ from pytest_sdspeed.plugin.distributed import placement
 from pytest_sdspeed.plugin.distributed.groups import Group, add_group, add_problem, read_group, read_problem
 from pytest_sdspeed.plugin.distributed.placement import LOCAL, Placement, assign_gpus, cores, place_workers, share, visible_gpus
 from pytest_sdspeed.plugin.distributed.scheduler import CampaignScheduling
-from pytest_sdspeed.plugin.distributed.worker import machine_from_json, machine_to_json
+from pytest_sdspeed.plugin.distributed.worker import Worker, machine_from_json, machine_to_json
+from pytest_sdspeed.plugin.state import PROBLEMS
 from pytest_sdspeed.report import text
 from pytest_sdspeed.report.page.html import page
 from pytest_sdspeed.store.records import to_json
@@ -149,12 +150,13 @@ OWN = [add_group("t.py::test_own", Group())]
 OTHER = ["t.py::test_x", "t.py::test_y"]
 
 
+def config_of(workers, dist="load"):
+    return SimpleNamespace(getvalue={"dist": dist, "tx": ["popen"] * workers}.get, option=SimpleNamespace(loadscopereorder=True), hook=None)
+
+
 def scheduled(tests, *, dist="load", workers=2):
-    config = SimpleNamespace(
-        getvalue={"dist": dist, "tx": ["popen"] * workers}.get, option=SimpleNamespace(loadscopereorder=True), hook=None
-    )
     nodes = [Node(f"gw{number}") for number in range(workers)]
-    sched = CampaignScheduling(config, None, nodes)
+    sched = CampaignScheduling(config_of(workers, dist), None, nodes)
     for node in nodes:
         sched.add_node_collection(node, tests)
     sched.schedule()
@@ -209,7 +211,84 @@ def test_a_worker_that_has_finished_loses_nothing():
     assert sched.remove_node(first) is None
 
 
+def test_a_worker_that_ends_before_the_tests_are_dealt_out_is_replaced():
+    first, second, third = map(Node, ("gw0", "gw1", "gw2"))
+    sched = CampaignScheduling(config_of(2), None, [first, second])
+    sched.add_node_collection(first, [*ALPHA, *BETA])
+    assert sched.remove_node(first) is None
+    sched.add_node_collection(second, [*ALPHA, *BETA])
+    sched.add_node(third)
+    assert not sched.collection_is_completed
+    sched.add_node_collection(third, [*ALPHA, *BETA])
+    sched.schedule()
+    assert (second.given, third.given) == ([[0, 1, 2]], [[3, 4]])
+
+
+def replaced(workers):
+    """A run whose first worker ended in a campaign, and whose replacement collects one test less."""
+    sched, (first, *others) = scheduled([*ALPHA, *BETA, *OTHER], workers=workers)
+    hook = sched.config.hook = Mock()
+    replacement = Node("gw2")
+    sched.remove_node(first)
+    sched.add_node(replacement)
+    sched.add_node_collection(replacement, [*ALPHA, *BETA])
+    sched.schedule()
+    return sched, others, replacement, [call.kwargs["report"] for call in hook.pytest_collectreport.call_args_list]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_replacement_that_collects_other_tests_is_told_of_and_runs_none(workers):
+    _, _, replacement, (report,) = replaced(workers)
+    assert (report.nodeid, report.failed) == ("gw2", True)
+    assert "Different tests were collected between the tests of this run and gw2" in report.longrepr
+    assert f"-{OTHER[0]}" in report.longrepr
+    assert (replacement.given, replacement.shutting_down) == ([], True)
+
+
+def test_a_run_that_nobody_can_go_on_with_ends():
+    sched, _, _, _ = replaced(1)
+    assert sched.tests_finished
+
+
+def test_a_run_that_another_worker_can_go_on_with_goes_on():
+    sched, (other,), _, _ = replaced(2)
+    assert not sched.tests_finished
+    for number in (3, 4, 5):
+        sched.mark_test_complete(other, number)
+    assert [number for given in other.given for number in given] == [3, 4, 5, 6]
+    assert sched.tests_finished
+
+
+# What a worker says of its tests
+
+
+def sent_ids(tests, problems=()):
+    """The ids that a worker sends, while pytest has its own; no test here measures."""
+    config = SimpleNamespace(workerinput={"sdspeed_placement": (LOCAL, 0, 1)}, stash={PROBLEMS: list(problems)})
+    session = SimpleNamespace(items=[Mock(nodeid=test, fixturenames=()) for test in tests])
+    own = session.items
+    sending = Worker(config).pytest_collection_finish(session)
+    next(sending)
+    found = [item.nodeid for item in session.items]
+    sending.close()
+    assert session.items is own
+    return found
+
+
+def test_a_worker_whose_tests_measure_nothing_sends_them_as_they_are(monkeypatch):
+    monkeypatch.setattr("pytest_sdspeed.plugin.distributed.worker.pin", pytest.fail)
+    assert sent_ids(OTHER) == OTHER
+
+
+def test_what_is_wrong_with_a_run_is_sent_though_no_test_measures():
+    first, second = sent_ids(OTHER, ["no GPU", "no GPU", "no table"])
+    assert (read_problem(first), second) == ("no GPU\nno table", OTHER[1])
+
+
 # What is sent
+
+LOOP = []
+LOOP.append(LOOP)
 
 
 def sent(one, params=None):
@@ -237,6 +316,14 @@ def test_a_result_arrives_as_it_was(spool):
     assert [set(shown.pictures) for shown in back.result.exhibits] == [{"baseline", "candidate", "reference"}, {"baseline", "candidate"}]
     assert back.test["params"]["sd_setup"] == "fp16"
     assert "print" in back.test["params"]["call"]
+
+
+@pytest.mark.parametrize("value", ["\ud800", float("inf"), {1: {2}}, LOOP, object()], ids=["text", "number", "mapping", "loop", "object"])
+def test_any_parameter_can_be_sent(spool, value):
+    message = sent(result(), {"value": value})
+    back = unpack(execnet.loads(execnet.dumps(message)), spool)
+    assert "value" in back.test["params"]
+    assert to_json(back.result) == to_json(result())
 
 
 def shows(**pictures):
