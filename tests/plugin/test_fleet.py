@@ -93,6 +93,46 @@ def test_a_worker_that_is_killed_loses_its_campaign_alone(project, pytester, mon
     result.stdout.no_fnmatch_line("*INTERNALERROR*")
 
 
+BREAKING = """
+import time
+from pathlib import Path
+
+import pytest
+
+GONE = Path(__file__).with_name("gone")
+
+
+def pytest_collection():
+    if os.environ.get("PYTEST_XDIST_WORKER") == "gw0":
+        end = time.monotonic() + 60
+        while not GONE.exists() and time.monotonic() < end:
+            time.sleep(0.01)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop():
+    if os.environ.get("PYTEST_XDIST_WORKER") == "gw1":
+        os._exit(1)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown():
+    GONE.touch()
+"""
+
+
+@TWO_CORES
+def test_a_worker_that_ends_before_the_tests_are_dealt_out_costs_nothing(project, pytester):
+    conftest = pytester.path / "conftest.py"
+    conftest.write_text(conftest.read_text() + BREAKING)
+    result = project("-n2", "--benchmark-json=out.json")
+    result.assert_outcomes(passed=7, failed=1)
+    result.stdout.fnmatch_lines(["*replacing crashed worker gw1*"])
+    assert set(workers(result).values()) == {"gw0", "gw2"}
+    assert len(json.loads((pytester.path / "out.json").read_text())["benchmarks"]) == 7
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
+
+
 def test_a_worker_confirms_in_a_process_that_is_none(project, pytester):
     result = project("-n1", "--sd-confirm", "--benchmark-json=out.json", "-k", "engine")
     result.assert_outcomes(failed=1)
