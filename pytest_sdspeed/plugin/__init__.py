@@ -1,4 +1,4 @@
-"""The pytest plugin: hooks, each a few lines. What they call loads when a test needs it."""
+"""The pytest plugin: hooks of a few lines each; what they call loads when a test needs it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Where another run asks for a confirmation, run its test alone and save nothing."""
+    """If this run is to confirm another one's failure, run that test alone and save nothing."""
     if options.CONFIRMATION in os.environ:
         from pytest_sdspeed.plugin.confirm import become_rerun
 
@@ -41,7 +41,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Under ``--sd-gpu`` one worker for each GPU."""
+    """Return the number of GPUs under ``--sd-gpu``: one worker measures on each."""
     if not options.flag(config, "gpu"):
         return None
     from pytest_sdspeed.plugin.distributed.placement import visible_gpus
@@ -50,7 +50,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the fixtures, let users register, read the options where any is given."""
+    """Make the fixtures, let users register, and read the options if any is given."""
     config.addinivalue_line(
         "markers",
         f"{options.MARKER}: gate a diffusion pipeline on its documented speed-up and pictures.",
@@ -65,7 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
     distributed = _join(config)
     with _usage_errors():
         config.hook.pytest_sdspeed_register.call_historic(kwargs={"registry": registry})
-        if options.any_given(config):
+        if options.is_any_given(config):
             run = run_of(config)
             if run.options.against and distributed:
                 raise pytest.UsageError(
@@ -81,7 +81,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _join(config: pytest.Config) -> bool:
-    """Take part in a run that pytest-xdist distributes, as its controller or as a worker. Whether this is the controller."""
+    """Take part in a run of pytest-xdist, and tell whether as its controller."""
     distributed = (
         getattr(config.option, "dist", "no") != "no"
         and bool(config.option.tx)
@@ -104,14 +104,14 @@ def _find_gpu(config: pytest.Config) -> None:
     try:
         _ = run_of(config).machine
     except SdSpeedError as error:
-        # What a worker raises here brings xdist to start another one in its place, without end.
+        # If a worker raises this here, xdist replaces it with another one, without end.
         if not hasattr(config, "workerinput"):
             raise
         config.stash[PROBLEMS].append(str(error))
 
 
 def _show_in_html(config: pytest.Config) -> None:
-    """Where pytest-html writes a page, give it the pictures."""
+    """Give pytest-html the pictures if it writes a page."""
     if config.pluginmanager.hasplugin("html") and config.getoption("htmlpath", None):
         from pytest_sdspeed.plugin.html_extras import HtmlExtras
 
@@ -165,7 +165,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Note which setups the tests that will run ask for."""
+    """Count what the tests that will run ask for, and open a comparison of versions."""
     gated = [item for item in session.items if is_gated(item)]
     # pytest calls this hook after a usage error too.
     if gated and not session.config.stash[PROBLEMS]:
@@ -184,7 +184,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Record what was measured. A run that was asked for a record and leaves none fails."""
+    """Write what was measured as tables; fail a run that was asked for them and has none."""
     config = session.config
     if (
         RUN not in config.stash
@@ -201,7 +201,10 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, exitstatus: pytest.ExitCode, config: pytest.Config
 ) -> None:
-    """Print one table per campaign, and write the files that were asked for: not over those of a run that was one, and not in a worker."""
+    """Print a table for each campaign, and write the files that were asked for.
+
+    A worker writes none, and neither does a run that was refused: it would replace a good one's.
+    """
     if (
         RUN not in config.stash
         or exitstatus == pytest.ExitCode.USAGE_ERROR

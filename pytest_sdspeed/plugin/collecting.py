@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 STORING = "sdspeed-storing"
-"""Name of the plugin ``Storing`` of a run."""
+"""The name under which a run registers its ``Storing`` with pytest."""
 
 
 def rows_of(metafunc: pytest.Metafunc) -> tuple[Sequence[str], str | None]:
@@ -58,7 +58,7 @@ def problems_of(config: pytest.Config, items: Iterable[pytest.Item]) -> Iterable
 
 
 def prepare(config: pytest.Config, gated: Iterable[pytest.Item]) -> None:
-    """Make tests that use the gate ready, and the way of their record.
+    """Give every gated test its replay clock, and set up storage.
 
     Raises:
         pytest.UsageError: pytest-benchmark is off, or cannot store what it was asked to.
@@ -72,7 +72,7 @@ def prepare(config: pytest.Config, gated: Iterable[pytest.Item]) -> None:
 
 
 def set_up_storage(config: pytest.Config) -> None:
-    """Make the record's way ready, in the process that writes the files and in those that measure.
+    """Set up storage, in the process that writes the files and in those that measure.
 
     Raises:
         pytest.UsageError: pytest-benchmark is off, or cannot store what it was asked to.
@@ -94,7 +94,7 @@ def set_up_storage(config: pytest.Config) -> None:
 
 
 def _look_back(config: pytest.Config) -> None:
-    """Let results be compared with the stored runs, if those are asked for."""
+    """Open the stored runs, if results are to be compared with them."""
     run, folder = run_of(config), storage_folder(config.option, Path.cwd())
     if run.options.history != "off" and run.options.against is None and folder is not None:
         from pytest_sdspeed.history.lookup import HistoryLookup
@@ -103,7 +103,7 @@ def _look_back(config: pytest.Config) -> None:
 
 
 def select(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
-    """Count what the tests that will run ask for, since rows share campaigns and the error."""
+    """Count what the tests that will run ask for: rows share campaigns and the error."""
     plan = run_of(config).plan
     for item in items:
         if not item.get_closest_marker("skip"):

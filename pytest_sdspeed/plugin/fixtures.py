@@ -1,4 +1,4 @@
-"""The fixtures: ``sd_latency``, ``sd_setup``, and one per setup. What they do loads when one is used."""
+"""The fixtures: ``sd_latency``, ``sd_setup``, and one for each setup; what they do loads on use."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ def sd_latency(request: pytest.FixtureRequest, benchmark: Any) -> Gate:
 
 @pytest.fixture
 def sd_setup(request: pytest.FixtureRequest) -> Setup:
-    """Every setup of the marker's table in turn, baselines included."""
+    """Run the test for every setup of the marker's table in turn, baselines included."""
     from pytest_sdspeed.plugin.requests import requested_setup
 
     return requested_setup(request, request.param)
 
 
 def setup_fixtures(docs: Mapping[str, str]) -> Any:
-    """A plugin object with the fixture ``sd_<name>`` for every setup.
+    """Make a plugin object with the fixture ``sd_<name>`` for every setup.
 
     Args:
-        docs: setup -> what ``pytest --fixtures`` says.
+        docs: setup -> what ``pytest --fixtures`` says of it.
     """
-    # pytest asks each for its signature, which costs more than all the rest of an unused plugin:
-    # they share one, worked out once.
+    # pytest asks every fixture for its signature, and working those out costs more than all the
+    # rest of an unused plugin: they share one.
     signature = inspect.signature(lambda request: request)
 
     def fixture_of(name: str, doc: str) -> Any:
@@ -65,5 +65,5 @@ def setup_fixtures(docs: Mapping[str, str]) -> Any:
 
 
 def builtin_fixtures() -> Any:
-    """The fixtures of the built-in setups."""
+    """Make the fixtures of the built-in setups."""
     return setup_fixtures(BUILTIN_SETUPS)

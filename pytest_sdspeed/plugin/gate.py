@@ -1,4 +1,4 @@
-"""What stands behind the fixtures: the gate a test calls, and the setups it is given."""
+"""The gate behind the fixture ``sd_latency``: it measures, judges, and passes or fails the test."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ class InconclusiveWarning(pytest.PytestWarning):
 
 
 class SlowerWarning(pytest.PytestWarning):
-    """A row is lastingly slower than in the stored runs, and ``--sd-history=warn`` lets the test pass."""
+    """A row has become slower than in the stored runs, and ``--sd-history=warn`` lets it pass."""
 
 
 class Gate:
-    """What ``sd_latency`` gives to a test: call it once with what is to be measured."""
+    """What ``sd_latency`` gives to a test, which calls it once with what is to be measured."""
 
     def __init__(self, request: pytest.FixtureRequest, benchmark: Any) -> None:
         self._node, self._run, self._benchmark = request.node, run_of(request.config), benchmark
         self._used = False
 
     def __call__(self, candidate: Any, baseline: Any = None) -> Result:
-        """Measure, judge and record.
+        """Measure a candidate against a baseline, judge it, and store the result.
 
         Args:
             candidate: a setup fixture's value, a callable ``() -> picture, pictures or None``, or
                 the ``module:name`` of one.
-            baseline: what it is compared with; for a setup the baseline of its table where None.
+            baseline: what it is compared with; None for the baseline of a setup's table.
 
         Returns:
             The result of a passing row.
@@ -60,15 +60,15 @@ class Gate:
         try:
             result = self._measure(candidate, baseline)
         except OutOfMemoryError as error:
-            # A setup may be too large for this machine; a callable that outgrew it is its author's
-            # to mend.
+            # A setup may be too large for this machine; a callable that has become too large is for
+            # its author to fix.
             if callable(candidate) or isinstance(candidate, str):
                 pytest.fail(str(error), pytrace=False)
             pytest.skip(str(error))
         except UnsupportedError as error:
             pytest.skip(str(error))
         except SdSpeedError as error:
-            # What it was raised from would say the same once more.
+            # The error that it was raised from says the same.
             raise pytest.fail.Exception(str(error), pytrace=False) from None
         store(self._benchmark, self._node.stash[CLOCK], result)
         self._node.stash[RESULT] = result
@@ -89,7 +89,7 @@ class Gate:
 
     @staticmethod
     def _slower_than_before(result: Result) -> str:
-        """What the stored runs say against a row; nothing where they do not."""
+        """Return what the stored runs say against a row, or ""."""
         if result.history is None:
             return ""
         from pytest_sdspeed.judge.changes.causes import unresolved_regression
@@ -112,7 +112,7 @@ class Gate:
     def _confirm(self, first: Result) -> Result:
         from pytest_sdspeed.plugin.confirm import confirm
 
-        # The new process builds pipelines of its own beside what this one holds.
+        # The new process builds its own pipelines, and needs the memory of this one's.
         self._run.release()
         return confirm(first, self._node, self._run.watcher)
 
@@ -125,7 +125,7 @@ class Gate:
 
 
 def properties(result: Result) -> Iterator[tuple[str, str | float]]:
-    """A result as properties of its test, which ``--junit-xml`` writes: verdict, ratios, blocks, latencies (seconds), picture metrics."""
+    """Yield what ``--junit-xml`` writes: verdict, ratios, blocks, latencies in seconds, metrics."""
     yield "verdict", result.verdict
     for name in ("speedup", "low", "high", "expected", "floor", "latency_s", "baseline_latency_s"):
         yield name, round(getattr(result, name), 6)
@@ -136,7 +136,7 @@ def properties(result: Result) -> Iterator[tuple[str, str | float]]:
 
 
 def gate_of(request: pytest.FixtureRequest, benchmark: Any) -> Gate:
-    """The gate of a test, or the test's end where nothing can be measured."""
+    """Make the gate of a test, or end the test if nothing can be measured."""
     from pytest_sdspeed.store.benchmark import is_measuring_off
 
     try:

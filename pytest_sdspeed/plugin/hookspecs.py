@@ -1,4 +1,4 @@
-"""Hooks this plugin offers to conftest files and other plugins."""
+"""Hooks that this plugin offers to conftest files and other plugins."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 def pytest_sdspeed_register(registry: Registry) -> None:
     """Add optimizations and setups.
 
-    Called once for every conftest file or plugin, also for one that is loaded late. A setup's
-    fixture ``sd_<name>`` exists from then on.
+    Called once for every conftest file or plugin, even if it is loaded late. The setup's fixture
+    ``sd_<name>`` exists from then on.
 
     Args:
         registry: ``registry.add_optimization(Optimization(...))``, ``registry.add_setup(name,

@@ -1,4 +1,4 @@
-"""What pytest-html shows of a gated test, where that plugin is installed: its campaign's row, and the pictures."""
+"""What pytest-html shows of a gated test, if it is installed: its row and its pictures."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 class HtmlExtras:
-    """Adds extras to the reports of gated tests; to be registered where pytest-html writes a page."""
+    """Adds extras to the reports of gated tests; registered if pytest-html writes a page."""
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, Any, Any]:
-        """Add the row and the pictures to the report of the test's own phase."""
+        """Add the row and the pictures to the report of the test's call."""
         report = yield
         result = item.stash.get(RESULT, None)
         if result is not None and call.when == "call":

@@ -13,7 +13,7 @@ CLIP = "openai/clip-vit-large-patch14"
 INCONCLUSIVE = ("fail", "warn", "skip")
 HISTORY = ("off", "warn", "fail")
 CONFIRMATION = "SDSPEED_CONFIRMATION"
-"""The environment variable that makes a run the confirmation of another: ``confirm.Errand`` as
+"""The environment variable that makes a run the confirmation of another: a ``RerunRequest`` as
 JSON."""
 _VALUES = (
     "weights",
@@ -142,8 +142,8 @@ def add_options(parser: pytest.Parser) -> None:
     )
 
 
-def any_given(config: pytest.Config) -> bool:
-    """Whether the command line or the ini file sets any of them."""
+def is_any_given(config: pytest.Config) -> bool:
+    """Tell whether the command line or the ini file sets any option."""
     return any(
         config.getoption(f"sd_{name}") is not None or config.getini(f"sdspeed_{name}")
         for name in (*_VALUES, *_FLAGS, "tables")
@@ -151,11 +151,11 @@ def any_given(config: pytest.Config) -> bool:
 
 
 def flag(config: pytest.Config, name: str) -> bool:
-    """Whether an option that is on or off is on.
+    """Tell whether an option that is on or off is on.
 
     Args:
-        config: of the run.
-        name: as in ``--sd-NAME``, with underscores.
+        config: the run's configuration.
+        name: NAME of ``--sd-NAME``, with underscores.
     """
     given = config.getoption(f"sd_{name}")
     return bool(config.getini(f"sdspeed_{name}") if given is None else given)

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from pytest_sdspeed.measure.campaign_data import Progress, Watcher
 
 
-def watcher(config: pytest.Config) -> Watcher:
-    """Opens a progress line, or nothing where nobody watches: under ``-q``, or when the output is no terminal."""
+def make_watcher(config: pytest.Config) -> Watcher:
+    """Return what opens a progress line: none under ``-q``, or if the output is no terminal."""
 
     @contextmanager
-    def watching(campaign: str) -> Iterator[Callable[[Progress], None]]:
+    def watch(campaign: str) -> Iterator[Callable[[Progress], None]]:
         from pytest_sdspeed.report.text import progress_line
 
         capture = config.pluginmanager.getplugin("capturemanager")
@@ -51,4 +51,4 @@ def watcher(config: pytest.Config) -> Watcher:
         finally:
             show("")
 
-    return watching
+    return watch

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def plan_of(item: Any) -> Plan:
-    """Find what a test asks for, which is made out once: when it is collected, unless it gets another marker later.
+    """Find what a test asks for: read when it is collected, and again if it gets another marker.
 
     Raises:
-        SdSpeedError: its marker is wrong, or names a table or a setup that is not there.
+        SdSpeedError: its marker is wrong, or names an unknown table or setup.
     """
     mark = item.get_closest_marker(GATE)
     known: tuple[Any, Plan] | None = item.stash.get(PLAN, None)

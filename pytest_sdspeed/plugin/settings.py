@@ -1,4 +1,4 @@
-"""Options and marker, turned into frozen facts; whatever is wrong with them is a usage error that names the valid values."""
+"""Options and marker, read as frozen facts; a wrong value is an error that names the valid ones."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ _MARKER_KEYS = ("table", "speedup", "tolerance", "image")
 
 
 def read_options(config: pytest.Config) -> Options:
-    """The options of this run: command line over ini over default.
+    """Read the options: the command line takes precedence over the ini file, that over defaults.
 
     Raises:
-        pytest.UsageError: a value that cannot be, naming the valid ones.
+        pytest.UsageError: a value is not valid; the message names the valid ones.
     """
 
     def value(name: str, default: str | None = None) -> str | None:
         given = config.getoption(f"sd_{name}")
         return given if given is not None else config.getini(f"sdspeed_{name}") or default
 
-    # Of a worker of pytest-xdist the controller writes the files, perhaps on another host.
-    output = _unchecked if hasattr(config, "workerinput") else _output
+    # The controller writes the files for a worker of pytest-xdist, perhaps on another host.
+    output = _take_unchecked if hasattr(config, "workerinput") else _check_output
     against, record = value("against") or None, output("--sd-record", value("record"))
     if against and record:
         raise pytest.UsageError(
             "--sd-against and --sd-record: a reference is recorded against a table's baseline: give"
             " one of them"
         )
-    # Versions are held to less than tables' ratios, which takes more blocks.
+    # Versions are held to smaller differences than setups of a table are, which takes more blocks.
     most = "200" if against else "20"
     tables = [
         *(config.rootpath / entry for entry in config.getini("sdspeed_tables")),
@@ -48,16 +48,16 @@ def read_options(config: pytest.Config) -> Options:
     ]
     return Options(
         gpu=flag(config, "gpu"),
-        weights=_choice("--sd-weights", value("weights", "pretrained"), WEIGHTS),
+        weights=_read_choice("--sd-weights", value("weights", "pretrained"), WEIGHTS),
         tables=tuple(tables),
-        tolerance=_number(
+        tolerance=_read_number(
             "--sd-tolerance",
             value("tolerance"),
             float,
             "a fraction from 0 to below 1",
             lambda x: 0 <= x < 1,
         ),
-        budget_s=_number(
+        budget_s=_read_number(
             "--sd-budget",
             value("budget", "300"),
             float,
@@ -65,7 +65,7 @@ def read_options(config: pytest.Config) -> Options:
             lambda x: x > 0 and math.isfinite(x),
         )
         or 0.0,
-        max_blocks=_number(
+        max_blocks=_read_number(
             "--sd-max-blocks",
             value("max_blocks", most),
             int,
@@ -73,8 +73,8 @@ def read_options(config: pytest.Config) -> Options:
             lambda x: x >= 2,  # noqa: PLR2004
         )
         or 0,
-        inconclusive=_choice("--sd-inconclusive", value("inconclusive", "fail"), INCONCLUSIVE),
-        seed=_number(
+        inconclusive=_read_choice("--sd-inconclusive", value("inconclusive", "fail"), INCONCLUSIVE),
+        seed=_read_number(
             "--sd-seed",
             value("seed"),
             int,
@@ -84,20 +84,20 @@ def read_options(config: pytest.Config) -> Options:
         report=output("--sd-report", value("report")),
         record=record,
         clip=value("clip", CLIP) or CLIP,
-        history=_choice("--sd-history", value("history", "warn"), HISTORY),
+        history=_read_choice("--sd-history", value("history", "warn"), HISTORY),
         confirm=flag(config, "confirm"),
         against=against,
         against_control=flag(config, "against_control"),
     )
 
 
-def _choice(option: str, given: str | None, valid: tuple[str, ...]) -> str:
+def _read_choice(option: str, given: str | None, valid: tuple[str, ...]) -> str:
     if given not in valid:
         raise pytest.UsageError(f"{option}={given}: valid: {', '.join(valid)}")
     return given
 
 
-def _number(
+def _read_number(
     option: str,
     given: str | None,
     kind: Callable[[str], Any],
@@ -115,8 +115,8 @@ def _number(
     return number
 
 
-def _output(option: str, given: str | None) -> Path | None:
-    """A file this run will write: refused before anything is measured where it cannot be written. "" is no file, whatever the ini file says."""
+def _check_output(option: str, given: str | None) -> Path | None:
+    """Check, before anything is measured, that a file can be written; "" is no file."""
     if not given:
         return None
     path = Path(given)
@@ -133,12 +133,15 @@ def _output(option: str, given: str | None) -> Path | None:
     return path
 
 
-def _unchecked(_option: str, given: str | None) -> Path | None:
+def _take_unchecked(_option: str, given: str | None) -> Path | None:
     return Path(given) if given else None
 
 
 def _try_to_write(path: Path) -> None:
-    """Open a file as it will be written, and leave it as it was. Permissions alone do not tell: a file system may be read-only, or no disk."""
+    """Open a file as it will be written, and leave it as it was.
+
+    Its permissions alone do not tell: a file system may be read-only.
+    """
     if path.exists():
         with path.open("a", encoding="utf-8"):
             return
@@ -148,14 +151,15 @@ def _try_to_write(path: Path) -> None:
 
 
 def read_marker(mark: Mark | None, where: str) -> MarkerOptions:
-    """A marker's arguments, checked.
+    """Read and check a marker's arguments.
 
     Args:
         mark: the closest ``sd_latency`` marker, or None for a test without one.
-        where: the test, for messages.
+        where: id of the test, for messages.
 
     Raises:
-        MarkerError: an unknown argument or a value that cannot be, naming the valid ones.
+        MarkerError: an argument is unknown or its value not valid; the message names the valid
+            ones.
     """
     if mark is None:
         return MarkerOptions()
@@ -178,19 +182,21 @@ def read_marker(mark: Mark | None, where: str) -> MarkerOptions:
         )
     return MarkerOptions(
         table=given.get("table"),
-        speedup=_marked(where, "speedup", given.get("speedup"), "a ratio above 0", lambda x: x > 0),
-        tolerance=_marked(
+        speedup=_check_number(
+            where, "speedup", given.get("speedup"), "a ratio above 0", lambda x: x > 0
+        ),
+        tolerance=_check_number(
             where,
             "tolerance",
             given.get("tolerance"),
             "a fraction from 0 to below 1",
             lambda x: 0 <= x < 1,
         ),
-        image=_marked_image(where, given.get("image")),
+        image=_read_image_gate(where, given.get("image")),
     )
 
 
-def _marked(
+def _check_number(
     where: str, name: str, given: Any, valid: str, holds: Callable[[float], bool]
 ) -> float | None:
     if given is None:
@@ -205,7 +211,7 @@ def _marked(
     return float(given)
 
 
-def _marked_image(where: str, given: Any) -> ImageGate | None:
+def _read_image_gate(where: str, given: Any) -> ImageGate | None:
     if given is None:
         return None
     if not isinstance(given, Mapping) or not given or given.keys() - set(_IMAGE_KEYS):
@@ -222,7 +228,7 @@ def _marked_image(where: str, given: Any) -> ImageGate | None:
     }
     return ImageGate(
         **{
-            key: _marked(where, f"image[{key!r}]", value, *bounds[key])
+            key: _check_number(where, f"image[{key!r}]", value, *bounds[key])
             for key, value in given.items()
         }
     )

@@ -1,4 +1,4 @@
-"""What stands at the end of a run: one table per campaign, and the files that were asked for."""
+"""What ends a run: a table for each campaign, and the files that were asked for."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 def table_lines(results: Iterable[Result]) -> Iterator[str]:
-    """Every campaign's table, and what else a reader should know of it, as lines."""
+    """Yield the lines of every campaign's table, and what else a reader should know of it."""
     for group in text.campaigns(results):
         yield from text.table(group)
         yield from (f"note: {remark}" for remark in text.remarks(group))
 
 
 def history_lines(run: Run) -> Iterator[str]:
-    """A line for each row that was measured before, and what of the stored runs could not be read."""
+    """Yield a line for each row that was measured before, and for each run that cannot be read."""
     if run.lookup is None:
         return
     from pytest_sdspeed.report import history
@@ -37,7 +37,7 @@ def history_lines(run: Run) -> Iterator[str]:
 
 
 def histories(run: Run) -> list[History]:
-    """Of the rows that were measured, each once."""
+    """List the histories of the rows that were measured, each once."""
     found = {}
     for result in run.results:
         if result.history is not None:
@@ -53,16 +53,19 @@ def histories(run: Run) -> list[History]:
 
 
 def file_lines(run: Run, config: Any) -> Iterator[str]:
-    """Write report, record and step summary where asked for, with a line on each. One that cannot be written leaves the others theirs."""
+    """Write the report and the step summary that were asked for, and yield a line on each file.
+
+    A file that cannot be written does not keep the others from being written.
+    """
     yield from run.problems
     if run.options.report:
-        yield _written("sd report", run.options.report, lambda: _page(run, config))
+        yield _write("sd report", run.options.report, lambda: _make_page(run, config))
     yield from run.recorded
     target = os.environ.get(STEP_SUMMARY)
     if target and run.results:
         from pytest_sdspeed.report.markdown import summary
 
-        yield _written(
+        yield _write(
             "sd summary",
             Path(target),
             lambda: summary(run.results, histories(run)),
@@ -71,16 +74,16 @@ def file_lines(run: Run, config: Any) -> Iterator[str]:
 
 
 def write_reference_files(run: Run, config: Any) -> bool:
-    """Write what was measured as a table, where that was asked for.
+    """Write what was measured as a table, if that was asked for.
 
     Returns:
-        False where a run that was to record, and had tests that measure, lacks a file.
+        False if a file is missing, though the run was to record and had tests that measure.
     """
     if run.options.record is None or config.option.collectonly:
         return True
     from pytest_sdspeed.run.recording import write_reference
 
-    facts = _facts(config) if run.results else {}
+    facts = _find_facts(config) if run.results else {}
     made = [
         write_reference(
             path,
@@ -89,14 +92,14 @@ def write_reference_files(run: Run, config: Any) -> bool:
             machine,
             facts,
         )
-        for path, device, machine in _recorded_devices(run.options.record, run)
+        for path, device, machine in _list_devices(run.options.record, run)
     ]
     run.recorded += [line for one in made for line in one.lines]
     return all(one.complete for one in made) or not run.plan.tests
 
 
-def _recorded_devices(path: Path, run: Run) -> Iterator[tuple[Path, str, Machine]]:
-    """File, name and machine of every device that was measured: a file for each where workers of pytest-xdist have several kinds."""
+def _list_devices(path: Path, run: Run) -> Iterator[tuple[Path, str, Machine]]:
+    """Yield file, name and machine of every device: workers may measure on several kinds."""
     if len(run.machines) < 2:  # noqa: PLR2004
         yield path, run.machine.device, run.machine
         return
@@ -108,24 +111,24 @@ def _recorded_devices(path: Path, run: Run) -> Iterator[tuple[Path, str, Machine
         )
 
 
-def _page(run: Run, config: Any) -> str:
+def _make_page(run: Run, config: Any) -> str:
     from pytest_sdspeed.judge.pictures.exhibits import with_error_maps
     from pytest_sdspeed.report.page.html import page
 
-    # What workers of pytest-xdist sent comes without its error maps.
+    # Workers of pytest-xdist send results without their error maps.
     results = [with_error_maps(result) for result in run.results] if run.machines else run.results
-    return page(results, _facts(config), histories(run))
+    return page(results, _find_facts(config), histories(run))
 
 
-def _facts(config: Any) -> dict[str, str]:
-    """Of the run as a whole, label -> text."""
+def _find_facts(config: Any) -> dict[str, str]:
+    """Return the facts of the run as a whole, label -> text."""
     from pytest_sdspeed.history.stored_run import facts_of
     from pytest_sdspeed.store.benchmark import PLUGIN, run_info
 
     return facts_of(run_info(config)) if config.pluginmanager.hasplugin(PLUGIN) else {}
 
 
-def _written(what: str, path: Path, make: Callable[[], str], mode: str = "w") -> str:
+def _write(what: str, path: Path, make: Callable[[], str], mode: str = "w") -> str:
     from pytest_sdspeed.store.atomic import write_whole
 
     content = make().encode(errors="backslashreplace")

@@ -1,1 +1,1 @@
-"""One run, without pytest: its targets and campaigns, what they are held to, and what came of them."""
+"""One run, without pytest: its targets and campaigns, its criteria, and what came of them."""

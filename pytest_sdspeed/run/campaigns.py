@@ -111,7 +111,7 @@ class Campaigns:
         return Measured(judge_row(case), speeds)
 
     def _shared_campaign(self, resolved: ResolvedSetup) -> CampaignData:
-        """Measure the campaign of a row's table. A row that no collected test announced gets one of its own."""
+        """Measure a row's campaign once; a row that no test announced gets its own campaign."""
         key, session = resolved.campaign, self._session
         late = key in self._shared and resolved.setup not in self._shared[key].samples_s
         if late:
@@ -134,7 +134,7 @@ class Campaigns:
         return self._arm(row, held_to)
 
     def _arm(self, row: Target, criteria: Criteria) -> Arm:
-        """Make an arm of a row. One that is recorded stays until its figure can hold another run."""
+        """Make a row's arm; under ``--sd-record`` it stays until its figure can be a reference."""
         arm = row.arm(criteria.floor)
         if self._session.options.record is None or row.setup is None:
             return arm
@@ -174,7 +174,7 @@ class Campaigns:
         return data
 
     def _let_go_of_other_campaigns(self, base: Target) -> None:
-        """Release what a campaign that is done holds: its weights and graphs would take the memory of the next one's."""
+        """Release a finished campaign's weights and graphs: the next one needs their memory."""
         if base.setup is None:
             return
         campaign = base.setup.choice.campaign
@@ -189,7 +189,7 @@ class Campaigns:
 
 
 def is_documented(resolved: ResolvedSetup, base: Target) -> bool:
-    """Tell whether a baseline is the one that a row is documented against, be it from another table of the same name."""
+    """Tell whether a row is documented against a baseline, in any table of the same name."""
     if resolved.row is None or base.setup is None or base.name != resolved.baseline:
         return False
     theirs = base.setup.choice

@@ -1,4 +1,4 @@
-"""Say what a candidate is held to, and gather what its verdict is made of."""
+"""What a candidate is held to, and what its verdict is made of."""
 
 from __future__ import annotations
 
@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 
 
 class Criteria(NamedTuple):
-    """What a candidate is held to: ratio, fraction that may be missing, pictures, memory, and the device and recorded table of the ratio."""
+    """What a candidate is held to.
+
+    Attributes:
+        speedup: documented ratio, baseline latency over candidate latency.
+        tolerance: fraction of it that may be missing.
+        image: bounds on the pictures, or None.
+        documented_on: device that the ratio is documented on, or None if the marker gives it.
+        recorded_in: recorded table that the ratio is from, or None.
+        memory: bound on the peak memory, as a share of the baseline's, or None.
+    """
 
     speedup: float
     tolerance: float
@@ -29,20 +38,20 @@ class Criteria(NamedTuple):
 
     @property
     def floor(self) -> float:
-        """The least speed-up that passes."""
+        """Return the least speed-up that passes."""
         return self.speedup * (1 - self.tolerance)
 
 
 def find_criteria(
     name: str, resolved: ResolvedSetup | None, marker: MarkerOptions, options: Options
 ) -> Criteria:
-    """What holds for a candidate: the marker before the table.
+    """Find what a candidate is held to; the marker takes precedence over the table.
 
     Args:
-        name: of the candidate, for messages.
-        resolved: how a setup was found, or None for a callable.
-        marker: of the marker.
-        options: of the run.
+        name: name of the candidate, for messages.
+        resolved: the setup, or None for a callable.
+        marker: arguments of the test's marker.
+        options: options of the run.
 
     Raises:
         UsageMistakeError: neither marker nor table says what to expect.
@@ -70,7 +79,20 @@ def find_criteria(
 
 
 class RowCase(NamedTuple):
-    """Everything a verdict is made of; ``same_weights`` where both sides have the same weights, whatever the candidate's stack does."""
+    """Everything that the verdict on one row is made of.
+
+    Attributes:
+        data: what its campaign measured.
+        candidate: what is judged.
+        base: what it is compared with.
+        resolved: the candidate's setup, or None for a callable.
+        criteria: what it is held to.
+        machine: where it was measured.
+        options: options of the run.
+        clip: loads the model behind bounds on CLIP scores.
+        same_weights: candidate and baseline have the same weights, whatever the candidate's
+            optimizations change.
+    """
 
     data: CampaignData
     candidate: Target
@@ -84,14 +106,14 @@ class RowCase(NamedTuple):
 
     @property
     def weights(self) -> str | None:
-        """Where the candidate's weights come from, in a word; None for a callable."""
+        """Say in a word where the candidate's weights come from; None for a callable."""
         return (
             weights_of(self.candidate.setup.recipe, self.options) if self.candidate.setup else None
         )
 
 
 def weights_of(recipe: Recipe, options: Options) -> str:
-    """Where a setup's weights come from, in a word."""
+    """Say in a word where a setup's weights come from."""
     from pytest_sdspeed.pipelines.embedded import EMBEDDED
 
     if recipe.model in EMBEDDED:

@@ -1,4 +1,4 @@
-"""From a campaign's record to one row's result: expectation, verdict and reasons put together."""
+"""From a campaign's data to the result of one row: criteria, verdict and reasons."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def judge_row(case: RowCase) -> Result:
-    """The result of one row of a campaign."""
+    """Judge one row of a campaign."""
     from pytest_sdspeed.judge.memory import judge_memory
     from pytest_sdspeed.judge.speed.blocks import latencies
     from pytest_sdspeed.judge.verdict import combine_verdicts
@@ -40,7 +40,7 @@ def judge_row(case: RowCase) -> Result:
     )
     error = data.errors.get(name)
     if error is not None:
-        # It has blocks, which are kept, but it did not hold out.
+        # It raised after some blocks, which are kept.
         verdict, reasons = (
             ("invalid" if isinstance(error, WorkerLostError) else "fail"),
             (str(error), *reasons),
@@ -71,7 +71,7 @@ def judge_row(case: RowCase) -> Result:
         samples_s=samples,
         image=pictures.metrics if pictures else {},
         images=images,
-        reasons=(*reasons, *(_speed_reasons(decision, case) if decision else ())),
+        reasons=(*reasons, *(_list_speed_reasons(decision, case) if decision else ())),
         control=data.control,
         planned_blocks=data.planned_blocks,
         resolves=decision.resolves if decision else None,
@@ -99,13 +99,13 @@ def judge_row(case: RowCase) -> Result:
 def make_lost_result(
     resolved: ResolvedSetup, criteria: Criteria, machine: Machine, options: Options, reason: str
 ) -> Result:
-    """The result of a row that was lost with the process that measured it: invalid, without a single block.
+    """Make the result of a row that was lost with its process: invalid, without a single block.
 
     Args:
-        choice: of the row.
-        expected: what it is held to.
+        resolved: setup of the row.
+        criteria: what it is held to.
         machine: where it was measured.
-        options: of the run.
+        options: options of the run.
         reason: what became of it.
     """
     is_baseline = resolved.setup == resolved.baseline
@@ -140,7 +140,7 @@ def make_lost_result(
 
 
 def relative_speeds(data: CampaignData) -> dict[str, tuple[float, float]]:
-    """What a campaign says of each of its setups: name -> speed-up and latency, seconds."""
+    """Return the speed-up and the latency, seconds, of each setup of a campaign, by name."""
     from pytest_sdspeed.judge.speed.blocks import latencies
 
     base = data.baseline
@@ -153,15 +153,15 @@ def relative_speeds(data: CampaignData) -> dict[str, tuple[float, float]]:
     )
 
 
-def _speed_reasons(decision: Decision, case: RowCase) -> Sequence[str]:
+def _list_speed_reasons(decision: Decision, case: RowCase) -> Sequence[str]:
     floor, found = case.criteria.floor, decision.interval
     if decision.verdict == "fail":
         return (f"slower than its floor: at most x{found.high:.3f}, the floor is x{floor:.3f}",)
     if decision.verdict != "inconclusive":
         return ()
     resolved = (
-        f"{_resolution(decision, case.data.planned_blocks)}: the floor x{floor:.3f} is not told"
-        " apart"
+        f"{_describe_resolution(decision, case.data.planned_blocks)}: the floor x{floor:.3f} is not"
+        " told apart"
     )
     if decision.more_blocks is None:
         return (
@@ -172,7 +172,7 @@ def _speed_reasons(decision: Decision, case: RowCase) -> Sequence[str]:
         )
     data, total = case.data, decision.blocks + decision.more_blocks
     seconds = decision.more_blocks * data.timed_s / max(1, len(data.samples_s[case.base.name]))
-    # The next run plans with what a block of all rows costs, though rows leave.
+    # The next run plans with the cost of a block of all rows, though some are decided earlier.
     budget_s = max(data.timed_s + 1.2 * seconds, 1.1 * data.block_s * total)
     wanted = f"--sd-budget {math.ceil(budget_s)} --sd-max-blocks {total}"
     return (
@@ -183,7 +183,7 @@ def _speed_reasons(decision: Decision, case: RowCase) -> Sequence[str]:
     )
 
 
-def _resolution(decision: Decision, planned: int) -> str:
+def _describe_resolution(decision: Decision, planned: int) -> str:
     if decision.resolves is None:
         return f"{planned} blocks decide nothing"
     return f"at this noise, {planned} blocks resolve {decision.resolves:.1%}"

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 class PictureFindings(NamedTuple):
-    """What was made of a row's pictures.
+    """What was found in a row's pictures.
 
     Attributes:
-        judgement: None where neither pictures nor a gate exist.
-        exhibits: to look at.
-        images: the candidate's of the case that the timed slots draw, float32 (N, H, W, 3) in [0,
-            1], or None.
+        judgement: verdict, metrics and reasons; None if there are neither pictures nor a gate.
+        exhibits: pictures to look at.
+        images: the candidate's pictures of the case that the timed slots draw, float32
+            (N, H, W, 3) in [0, 1], or None.
         notes: what the judgement leaves open, in words.
     """
 
@@ -35,7 +35,7 @@ class PictureFindings(NamedTuple):
 
 
 def judge_pictures(case: RowCase) -> PictureFindings:
-    """Judge a row's pictures, and choose some of them to be looked at.
+    """Judge a row's pictures, and choose some of them as exhibits.
 
     A callable cannot be asked for another seed or prompt: only the pictures of its timed slots are
     compared, without a negative control.
@@ -43,8 +43,8 @@ def judge_pictures(case: RowCase) -> PictureFindings:
     data, setup, gate = case.data, case.candidate.setup, case.criteria.image
     seeded = setup is not None and case.base.setup is not None
     ours, theirs = (
-        _drawn(case, case.candidate, seeded=seeded),
-        _drawn(case, case.base, seeded=seeded),
+        _find_pictures(case, case.candidate, seeded=seeded),
+        _find_pictures(case, case.base, seeded=seeded),
     )
     images = as_batch(data.pictures[case.candidate.name].get(data.case))
     if not ours and gate is None:
@@ -58,17 +58,17 @@ def judge_pictures(case: RowCase) -> PictureFindings:
         prompt=setup.recipe.prompt if setup else "",
     )
     if alone or (not theirs and gate is None):
-        # Nothing to compare with: only whether they are pictures at all.
+        # There is nothing to compare them with: it is judged whether they are pictures at all.
         whole = judge_images(ours, ours, None, "same_weights")
         judgement = ImageJudgement(whole.verdict, {}, whole.reasons)
         return PictureFindings(judgement, drawn.exhibits(judgement), images, ())
-    scores, notes = _scores(case, drawn)
+    scores, notes = _score_pictures(case, drawn)
     relation = setup.relation if setup and not case.same_weights else "same_weights"
     judgement = judge_images(ours, theirs, gate, relation, reference, scores=scores)
     return PictureFindings(judgement, drawn.exhibits(judgement), images, (*judgement.notes, *notes))
 
 
-def _drawn(case: RowCase, arm: Target, *, seeded: bool) -> dict[Case, object]:
+def _find_pictures(case: RowCase, arm: Target, *, seeded: bool) -> dict[Case, object]:
     found = case.data.pictures[arm.name]
     return {
         drawn: value
@@ -77,8 +77,8 @@ def _drawn(case: RowCase, arm: Target, *, seeded: bool) -> dict[Case, object]:
     }
 
 
-def _scores(case: RowCase, drawn: Drawn) -> tuple[ClipScores | None, tuple[str, ...]]:
-    """CLIP scores where a bound asks for them, and why there are none where it does and they cannot be had."""
+def _score_pictures(case: RowCase, drawn: Drawn) -> tuple[ClipScores | None, tuple[str, ...]]:
+    """Score the pictures if a bound asks for it; else, or if that is impossible, None and why."""
     if case.criteria.image is None or case.criteria.image.clip_drop is None:
         return None, ()
     unjudged = "the bound on the CLIP score was not judged"

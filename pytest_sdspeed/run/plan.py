@@ -1,4 +1,4 @@
-"""What tests ask for, and what that makes of the run: who is measured against whom, and how many share the error."""
+"""What tests ask for, and so of the run: what is measured together, and what shares the error."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class RunPlan:
         self._failed: set[tuple[str, str]] = set()
 
     def add(self, plan: Plan) -> None:
-        """Count what a test asks for that will run."""
+        """Count what a test that will run asks for."""
         against = self._session.options.against is not None
         if plan.setups and (plan.marker.is_documented or against):
             for resolved in plan.setups:
@@ -75,7 +75,7 @@ class RunPlan:
 
     @cached_property
     def measurable(self) -> tuple[ResolvedSetup, ...]:
-        """List the documented rows and baselines that are asked for and that this machine can measure."""
+        """List the selected rows and baselines of tables that this machine can measure."""
         return tuple(
             resolved
             for resolved in self.resolve_selected()
@@ -91,17 +91,17 @@ class RunPlan:
 
     @property
     def rows(self) -> int:
-        """Count the rows of the whole run that could fail: the error of "fail" is shared among them."""
+        """Count the rows of the whole run that could fail: they share the error of "fail"."""
         rows = {(one.campaign, one.setup) for one in self.measurable if one.setup != one.baseline}
         return len(rows) + self._own_campaigns
 
     @property
     def campaigns(self) -> int:
-        """Count the campaigns of the whole run: the error of the A/A control is shared among them."""
+        """Count the campaigns of the whole run: they share the error of the A/A control."""
         return max(1, len({one.campaign for one in self.measurable}) + self._own_campaigns)
 
     def rows_beside(self, asked: ResolvedSetup) -> list[ResolvedSetup]:
-        """List the rows that tests of this run select from a row's campaign, in the table's order, itself included."""
+        """List the selected rows of a row's campaign, in the table's order, itself included."""
         selected = {one.setup for one in self.measurable if one.campaign == asked.campaign}
         selected = (selected | {asked.setup}) - {asked.baseline}
         rows = [row.setup for row in asked.table.rows if row.setup in selected]
@@ -154,7 +154,7 @@ class RunPlan:
 
         Args:
             base: target whose recipe says what is drawn.
-            rows: rows of the whole run that could fail, those included that have.
+            rows: rows of the whole run that could fail, including those that have failed.
             campaigns: campaigns of the whole run.
         """
         from pytest_sdspeed.measure.campaign_data import Limits
@@ -172,11 +172,11 @@ class RunPlan:
         )
 
     def note_failures(self, data: CampaignData, name: str) -> None:
-        """Note the rows that failed, whose share of the error is left to the others.
+        """Note the rows that failed: the others share the error without them.
 
         Args:
-            data: what their campaign found.
-            name: name of the test or campaign. One that a plugin runs again leaves its share once.
+            data: what their campaign measured.
+            name: name of the test or campaign; one that a plugin runs again counts once.
         """
         decisions = data.decisions.items()
         self._failed |= {(name, row) for row, decision in decisions if decision.verdict == "fail"}

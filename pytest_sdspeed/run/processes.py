@@ -5,17 +5,15 @@ from __future__ import annotations
 import re
 
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
-
-
 # What pytest and the interpreter put before the words that matter, the most telling first.
 _TELLING = (r"^E {2,}(\S.*)$", r"^((?:Fatal Python error|ERROR|FAILED)\b.*)$", r"^(.*\S.*)$")
 
 
 def describe_end(output: str, status: int) -> str:
-    """The line of a process's output that tells best why it ended.
+    """Say how a process ended, with the line of its output that tells best why.
 
     Args:
-        output: all it said.
+        output: all that it printed.
         status: its exit status; negative for a signal.
     """
     found = find_telling_line(output)
@@ -24,7 +22,7 @@ def describe_end(output: str, status: int) -> str:
 
 
 def find_telling_line(output: str) -> str:
-    """The line of a process's output that tells most; "" where there is none."""
+    """Find the line of a process's output that tells most; "" if there is none."""
     plain = _COLOR.sub("", output)
     found = next(
         filter(None, (re.findall(pattern, plain, re.MULTILINE) for pattern in _TELLING)), []

@@ -1,4 +1,4 @@
-"""What was measured, as a table file for this device."""
+"""What was measured, written as a table file for this device."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 LEAST_BLOCKS = 5
 """The fewest blocks of a reference.
 
-By luck, their standard deviation comes out at half of what it is, or less, in 9% of campaigns
-(chi-squared, 4 degrees of freedom), of three blocks in 22%. An interval of half the tolerance
-either side is then truly one of the whole tolerance at most."""
+The standard deviation of five blocks comes out at half of its true value, or less, in 9% of
+campaigns (chi-squared with 4 degrees of freedom, blocks normal and independent), that of three in
+22%. In the other 91%, an interval that seems to be half the tolerance on either side is in truth
+the whole tolerance at most."""
 
 _MORE = "--sd-max-blocks and --sd-budget give it more"
 _FACTS = ("host", "system", "processor", "command", "commit")
-"""What a recorded table takes over of the facts of a run."""
+"""The facts of a run that a recorded table takes over."""
 
 
 class Recording(NamedTuple):
@@ -51,40 +52,40 @@ def write_reference(
     machine: Machine,
     facts: Mapping[str, str] | None = None,
 ) -> Recording:
-    """Write one table file for each table that was measured, leaving out the rows that are no reference.
+    """Write a file for each table that was measured, without the rows that are no reference.
 
     A file is replaced as a whole or not at all, and never by one that lacks a row of the same table
     and device: that row would be held to another device from then on.
 
     Args:
-        path: the file; where several tables were measured, ``-<table>`` is added to its stem.
-        results: of the run.
-        tables: that the results come from.
+        path: the file; if several tables were measured, ``-<table>`` is added to its stem.
+        results: results of the run.
+        tables: tables that the results may come from.
         machine: where they were measured.
-        facts: of the run, label -> text.
+        facts: facts of the run, label -> text.
     """
     lines, recorded = [], []
-    for table in _measured(results, tables):
-        own = [result for result in results if _documented(result, table)]
-        refused = _refusals(own)
+    for table in _find_measured_tables(results, tables):
+        own = [result for result in results if _is_documented(result, table)]
+        refused = _find_refusals(own)
         lines += [
             f"sd record: {table.name}: {name} left out: {why}" for name, why in refused.items()
         ]
         kept = {result.setup: result for result in own if result.setup not in refused}
-        rows = tuple(_recorded(row, kept) for row in table.rows if _is_kept(row, kept))
+        rows = tuple(_record_row(row, kept) for row in table.rows if _is_kept(row, kept))
         if rows:
             made = replace(
                 table,
                 device=machine.device,
                 rows=rows,
-                recorded=_provenance(machine, kept.values(), facts or {}),
+                recorded=_describe_origin(machine, kept.values(), facts or {}),
                 path="",
             )
             recorded.append(made)
     complete = bool(recorded)
     for table in recorded:
         target = path if len(recorded) == 1 else path.with_stem(f"{path.stem}-{table.name}")
-        problem = _lost_rows(target, table) or _replace(target, dumps_table(table))
+        problem = _find_lost_rows(target, table) or _replace_file(target, dumps_table(table))
         complete = complete and problem is None
         lines.append(
             f"sd record: {target}:"
@@ -95,8 +96,11 @@ def write_reference(
     return Recording(complete, tuple(lines))
 
 
-def _measured(results: Sequence[Result], tables: Sequence[Table]) -> list[Table]:
-    """The tables that results come from, one for each name: of those that share one, the one with most of the rows, and a device they name."""
+def _find_measured_tables(results: Sequence[Result], tables: Sequence[Table]) -> list[Table]:
+    """List the tables that results come from, one for each name.
+
+    Of tables that share a name, it is the one with most of the rows, and a device that they name.
+    """
     found = {}
     for name in dict.fromkeys(result.table for result in results):
         own = [result for result in results if result.table == name]
@@ -112,8 +116,8 @@ def _measured(results: Sequence[Result], tables: Sequence[Table]) -> list[Table]
     return [table for table in tables if any(table is one for one in found.values())]
 
 
-def _documented(result: Result, table: Table) -> bool:
-    """Whether a result is that of a row of the table, against the baseline that the table gives it."""
+def _is_documented(result: Result, table: Table) -> bool:
+    """Tell whether a result is that of a row of the table, against the table's baseline for it."""
     row = table.row(result.setup)
     return result.table == table.name and row is not None and row.baseline == result.baseline
 
@@ -121,11 +125,14 @@ def _documented(result: Result, table: Table) -> bool:
 # What is no reference
 
 
-def _refusals(results: Sequence[Result]) -> dict[str, str]:
-    """Row -> why it is no reference; of several results of one row a single one is enough, and so is that of its baseline."""
+def _find_refusals(results: Sequence[Result]) -> dict[str, str]:
+    """Say why rows are no reference, by their names.
+
+    One refused result of a row is enough, if it has several, and so is one of its baseline.
+    """
     found: dict[str, str] = {}
     for result in results:
-        why = _refusal(result)
+        why = _find_refusal(result)
         if why:
             found.setdefault(result.setup, why)
     for result in results:
@@ -134,18 +141,18 @@ def _refusals(results: Sequence[Result]) -> dict[str, str]:
     return found
 
 
-def _refusal(result: Result) -> str | None:
-    """Why a result is no reference, and what to do; None where it is one."""
+def _find_refusal(result: Result) -> str | None:
+    """Say why a result is no reference, and what to do; None if it is one."""
     figure = Interval(result.speedup, result.low, result.high)
     return (
-        _unsound(result)
-        or _regression(result)
-        or _disagreement(result)
+        _describe_fault(result)
+        or _describe_regression(result)
+        or _describe_disagreement(result)
         or too_rough(result.blocks, figure, result.tolerance)
     )
 
 
-def _unsound(result: Result) -> str | None:
+def _describe_fault(result: Result) -> str | None:
     why = "; ".join(result.reasons)
     if result.raised is not None:
         return f"it raised: {result.raised}"
@@ -165,14 +172,13 @@ def _unsound(result: Result) -> str | None:
     )
 
 
-def _regression(result: Result) -> str | None:
-    # Under the floor that another device documents it is recorded: gating a device on its own
-    # ratios is what the file is for. Under one that holds on this device it is not: recording it
-    # would move the floor down after it.
+def _describe_regression(result: Result) -> str | None:
+    # A row below the floor of another device is recorded: gating a device on its own ratios is what
+    # the file is for. A row below a floor of this device is not: that would lower the floor.
     if not result.too_slow or result.held_to_another_device:
         return None
     floor = (
-        f"a regression is no reference: {_measured_figures(result)} is under the floor"
+        f"a regression is no reference: {_format_figures(result)} is under the floor"
         f" {ratio(result.floor)}"
     )
     return floor + (
@@ -182,26 +188,26 @@ def _regression(result: Result) -> str | None:
     )
 
 
-def _disagreement(result: Result) -> str | None:
+def _describe_disagreement(result: Result) -> str | None:
     if result.verdict != "pass" or result.confirmation is None:
         return None
     return (
-        f"two processes disagree, {figures(result.confirmation)} and {_measured_figures(result)}:"
+        f"two processes disagree, {figures(result.confirmation)} and {_format_figures(result)}:"
         " run again"
     )
 
 
-def _measured_figures(result: Result) -> str:
+def _format_figures(result: Result) -> str:
     return f"{ratio(result.speedup)} {interval(result.low, result.high)}"
 
 
 def too_rough(blocks: int, found: Interval, tolerance: float) -> str | None:
-    """Why a figure cannot hold another run, or None where it can.
+    """Say why another run cannot be held to a figure, or None if it can.
 
     Args:
-        blocks: that it comes from.
+        blocks: number of blocks that the figure comes from.
         found: the speed-up with its interval.
-        tolerance: fraction of it that another run may miss.
+        tolerance: fraction of it that may be missing in another run.
     """
     if blocks < LEAST_BLOCKS:
         return f"{blocks} blocks are too few, a reference has {LEAST_BLOCKS}: {_MORE}"
@@ -218,7 +224,7 @@ def too_rough(blocks: int, found: Interval, tolerance: float) -> str | None:
 
 
 def _is_kept(row: Row, kept: Mapping[str, Result]) -> bool:
-    """Whether a row belongs in the file: it was measured, or for a baseline a row was measured against it."""
+    """Tell whether a row belongs in the file: it was measured, or a row against that baseline."""
     if row.is_baseline:
         return any(
             result.baseline == row.setup and not result.is_baseline for result in kept.values()
@@ -226,8 +232,8 @@ def _is_kept(row: Row, kept: Mapping[str, Result]) -> bool:
     return row.setup in kept
 
 
-def _recorded(row: Row, kept: Mapping[str, Result]) -> Row:
-    # One call is measured, whatever number of calls the documented latency sums up.
+def _record_row(row: Row, kept: Mapping[str, Result]) -> Row:
+    # One call is measured, even if the documented latency is that of several.
     row = replace(row, recipe=replace(row.recipe, repeats=1))
     if row.is_baseline:
         against = max(
@@ -238,11 +244,11 @@ def _recorded(row: Row, kept: Mapping[str, Result]) -> Row:
             row, latency_s=round(against.baseline_latency_s, 6), spread=_baseline_spread(against)
         )
     found = kept[row.setup]
-    # The paired ratio is the finding; a median latency beside it would contradict it within noise.
-    return replace(row, speedup=round(found.speedup, 4), latency_s=None, spread=_spread(found))
+    # The paired ratio is what was found; the ratio of median latencies differs from it by noise.
+    return replace(row, speedup=round(found.speedup, 4), latency_s=None, spread=_row_spread(found))
 
 
-def _spread(result: Result) -> Spread:
+def _row_spread(result: Result) -> Spread:
     own, base, control = (result.samples_s[arm] for arm in (result.setup, result.baseline, CONTROL))
     return Spread(
         blocks=result.blocks,
@@ -254,7 +260,7 @@ def _spread(result: Result) -> Spread:
 
 
 def _baseline_spread(against: Result) -> Spread | None:
-    """That of the baseline's latencies, with the A/A control for its ratio."""
+    """Return the spread of the baseline's latencies, with the A/A control as its ratio."""
     base, control = (against.samples_s[arm] for arm in (against.baseline, CONTROL))
     if against.control is None:
         return None
@@ -274,30 +280,30 @@ def _quartiles(pairs: Iterable[Sequence[float]]) -> tuple[float, float, float]:
     return round(lower, 6), round(median, 6), round(upper, 6)
 
 
-def _provenance(
+def _describe_origin(
     machine: Machine, kept: Iterable[Result], facts: Mapping[str, str]
 ) -> dict[str, str]:
     kept = list(kept)
     known = {
         "kind": machine.kind,
         "date": facts.get("date", time.strftime("%Y-%m-%d")),
-        "weights": _distinct(result.weights for result in kept),
-        "seed": _distinct(result.recipe.seed for result in kept if result.recipe),
+        "weights": _join_distinct(result.weights for result in kept),
+        "seed": _join_distinct(result.recipe.seed for result in kept if result.recipe),
         "blocks": str(max(result.blocks for result in kept)),
         **{name: facts[name] for name in _FACTS if name in facts},
     }
     return known | {f"version_{name}": version for name, version in machine.versions.items()}
 
 
-def _distinct(values: Iterable[object]) -> str:
+def _join_distinct(values: Iterable[object]) -> str:
     return ", ".join(str(value) for value in dict.fromkeys(values) if value is not None)
 
 
 # The file
 
 
-def _lost_rows(path: Path, table: Table) -> str | None:
-    """What a file says of this table on this device that the new one would not; None where nothing is lost."""
+def _find_lost_rows(path: Path, table: Table) -> str | None:
+    """Say which rows of this table on this device a new file would lose, or None."""
     try:
         there = load_table(path) if path.is_file() else None
     except TableError:
@@ -313,13 +319,16 @@ def _lost_rows(path: Path, table: Table) -> str | None:
     )
 
 
-def _replace(path: Path, text: str) -> str | None:
-    """Write a file in one step: a full disk or a kill leaves the one that was there. What went wrong, or None."""
+def _replace_file(path: Path, text: str) -> str | None:
+    """Write a file in one step, and say what went wrong, or None.
+
+    If the disk is full or the process killed, the file that was there stays.
+    """
     target = path.resolve()
     unfinished = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
         if target.exists() and not target.is_file():
-            # A device or a pipe: nothing to keep, and not to be replaced by a file.
+            # A device or a pipe holds nothing to keep, and a file must not replace it.
             target.write_text(text, encoding="utf-8")
             return None
         with unfinished.open("w", encoding="utf-8") as file:

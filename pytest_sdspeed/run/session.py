@@ -43,7 +43,7 @@ class Session:
 
     @property
     def machine(self) -> Machine:
-        """Describe this machine, or its GPU under ``--sd-gpu``; or the one that ``use_machine`` named."""
+        """Describe this machine, its GPU under ``--sd-gpu``, or the one of ``use_machine``."""
         if self._machine is None:
             from pytest_sdspeed.device.machine import cpu_machine, cuda_machine
 
@@ -80,7 +80,7 @@ class Session:
         return ClipScorer(self.options.clip)
 
     def own_setups(self) -> dict[str, str]:
-        """List setups of the user's own tables without a built-in fixture, with their fixtures' docstrings."""
+        """Return the setups of users' tables without a built-in fixture, and their docstrings."""
         rows = {
             row.setup: f"Row {row.setup!r} of table {table.name!r}."
             for table in self.tables
@@ -93,7 +93,7 @@ class Session:
         }
 
     def setup(self, resolved: ResolvedSetup) -> Setup:
-        """Make a setup; the same object for the same name and campaign, so that its pipeline is built once."""
+        """Make a setup once for each name and campaign, so that its pipeline is built once."""
         from pytest_sdspeed.setups.setup import Setup
 
         key = (resolved.campaign, resolved.setup)

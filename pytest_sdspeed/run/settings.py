@@ -1,4 +1,4 @@
-"""What a run and a test were asked for, as frozen facts."""
+"""What a run and a test are asked for, as frozen facts."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The ``--sd-*`` options; see the README for what each means.
+    """The ``--sd-*`` options.
 
     Attributes:
         gpu: measure full-size pipelines on the CUDA GPU.
         weights: ``pretrained`` or ``random``.
         tables: more table files or folders.
         tolerance: overrides the tables' tolerance, or None.
-        budget_s: seconds of one campaign's timed part.
+        budget_s: budget of one campaign's timed part, seconds.
         max_blocks: most blocks of a campaign.
         inconclusive: ``fail``, ``warn`` or ``skip``.
-        seed: of block order and latents, or None for the recipes' own.
+        seed: seed of block order and latents, or None for the recipes' own.
         report: where the HTML report goes, or None.
         record: where the measured table goes, or None.
         clip: folder or hub id of the CLIP model behind bounds on CLIP scores.
         confirm: measure a row that is too slow again in a new process.
         against: the other version that is measured against, or None.
         against_control: measure another process of that version too.
-        history: ``off``, ``warn`` or ``fail``, where a row became slower than in the stored runs.
+        history: ``off``, ``warn`` or ``fail``: what a row does that became slower than in the
+            stored runs.
     """
 
     gpu: bool
@@ -51,19 +52,19 @@ class Options:
 
     @property
     def random_weights(self) -> bool:
-        """Whether models other than the embedded ones get random weights: ``weights`` counts on the GPU alone."""
+        """Tell whether models that are not embedded get random weights: only on the GPU."""
         return self.gpu and self.weights == "random"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarkerOptions:
-    """What an ``sd_latency`` marker asks for; None where it leaves that to the table.
+    """The arguments of an ``sd_latency`` marker; what is None is left to the table.
 
     Attributes:
         table: name of the table.
         speedup: least documented ratio, baseline latency over candidate latency.
         tolerance: fraction of it that may be missing.
-        image: picture gate.
+        image: bounds on the pictures.
     """
 
     table: str | None = None
@@ -73,9 +74,9 @@ class MarkerOptions:
 
     @property
     def is_documented(self) -> bool:
-        """Whether the table alone says what to expect, so that a row is measured in the table's campaign."""
+        """Tell whether the table alone says what to expect: then its campaign measures the row."""
         return self.speedup is None and self.tolerance is None
 
     def tolerance_or(self, option: float | None, documented: float = DEFAULT_TOLERANCE) -> float:
-        """The tolerance that holds: the marker's, else ``--sd-tolerance``, else the table's."""
+        """Return the tolerance: the marker's, else ``--sd-tolerance``, else the table's."""
         return next(value for value in (self.tolerance, option, documented) if value is not None)

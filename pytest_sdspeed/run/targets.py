@@ -27,12 +27,12 @@ _VALID = (
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One side of a comparison: a setup, or a callable with the name it is reported by.
+    """What is to be measured: a setup, or a callable.
 
     Attributes:
-        name: it is reported by.
-        setup: or None.
-        call: or None.
+        name: name that it is reported by.
+        setup: the setup, or None for a callable.
+        call: the callable, or None for a setup.
         address: ``module:name`` that any process can import the callable by, or None.
     """
 
@@ -47,21 +47,21 @@ class Target:
         return cls(setup.name, setup, None)
 
     def arm(self, floor: float | None) -> Arm:
-        """Make an arm of a campaign of it.
+        """Make an arm of it.
 
         Args:
-            floor: least speed-up that passes, or None for an arm that no gate holds.
+            floor: least speed-up that passes, or None for an arm without a gate.
         """
         from pytest_sdspeed.measure.campaign_data import Arm
 
         if self.setup is not None:
-            return _arm(self.setup, floor)
+            return _make_arm(self.setup, floor)
         call = self.call
         assert call is not None  # noqa: S101 - a target is one or the other
         return Arm(name=self.name, generate=lambda _case: call(), floor=floor)
 
 
-def _arm(setup: Setup, floor: float | None) -> Arm:
+def _make_arm(setup: Setup, floor: float | None) -> Arm:
     from pytest_sdspeed.measure.campaign_data import Arm
 
     return Arm(
@@ -71,13 +71,13 @@ def _arm(setup: Setup, floor: float | None) -> Arm:
         floor=floor,
         prepare=setup.build,
         held_bytes=setup.weight_bytes,
-        reference=_arm(setup.reference, None) if setup.reference else None,
+        reference=_make_arm(setup.reference, None) if setup.reference else None,
         profile=setup.profile,
     )
 
 
 def targets_of(candidate: Any, baseline: Any) -> tuple[Target, Target | None]:
-    """What a test passed to ``sd_latency``, under distinct names.
+    """Make targets, with distinct names, of what a test passed to ``sd_latency``.
 
     Args:
         candidate: a setup, a callable ``() -> picture, pictures or None``, or the ``module:name``
@@ -87,10 +87,10 @@ def targets_of(candidate: Any, baseline: Any) -> tuple[Target, Target | None]:
     Raises:
         UsageMistakeError: one is neither, or two different setups have the same name.
     """
-    ours = _target(candidate, "candidate")
+    ours = _make_target(candidate, "candidate")
     if baseline is None:
         return ours, None
-    theirs = _target(baseline, "baseline")
+    theirs = _make_target(baseline, "baseline")
     if ours.name != theirs.name or (ours.setup is not None and ours.setup is theirs.setup):
         return ours, theirs
     if ours.setup is not None and theirs.setup is not None:
@@ -98,7 +98,7 @@ def targets_of(candidate: Any, baseline: Any) -> tuple[Target, Target | None]:
             f"sd_latency: two setups called {ours.name!r}, of tables"
             f" {ours.setup.choice.table.name!r} and {theirs.setup.choice.table.name!r}"
         )
-    # Closures of one factory share a name: their roles tell them apart.
+    # Closures of one factory share a name: they get the names of their roles.
     return (replace(ours, name="candidate") if ours.setup is None else ours), (
         replace(theirs, name="baseline" if ours.name != "baseline" else "reference")
         if theirs.setup is None
@@ -106,11 +106,11 @@ def targets_of(candidate: Any, baseline: Any) -> tuple[Target, Target | None]:
     )
 
 
-def _target(value: Any, role: str) -> Target:
+def _make_target(value: Any, role: str) -> Target:
     choice = getattr(value, "choice", None)
     if isinstance(choice, ResolvedSetup):
         return Target(value.name, value, None)
-    call = _imported(value, role) if isinstance(value, str) else value
+    call = _import_target(value, role) if isinstance(value, str) else value
     if not callable(call):
         raise UsageMistakeError(f"sd_latency: the {role} is {value!r}; {_VALID}")
     name = getattr(call, "__name__", role)
@@ -118,11 +118,11 @@ def _target(value: Any, role: str) -> Target:
     return Target(role if name in ("<lambda>", CONTROL) else name, None, call, address)
 
 
-def _imported(address: str, role: str) -> Any:
-    """What ``module:name`` names.
+def _import_target(address: str, role: str) -> Any:
+    """Import what ``module:name`` names.
 
     Raises:
-        UsageMistakeError: nothing.
+        UsageMistakeError: it names nothing.
     """
     module, _, name = address.partition(":")
     try:
@@ -134,7 +134,7 @@ def _imported(address: str, role: str) -> Any:
 
 
 def find_address(call: Any) -> str | None:
-    """``module:name`` of a callable that is found there, or None: a closure, a lambda, or a method of some object is not."""
+    """Return ``module:name`` of a callable, or None if no import finds it: a closure, a lambda."""
     module, name = str(getattr(call, "__module__", "")), getattr(call, "__qualname__", "")
     try:
         found = operator.attrgetter(name)(sys.modules[module])

@@ -1,4 +1,4 @@
-"""How a row used its device, put together from its profile, the canary and the device's own telemetry."""
+"""How a row used its device, by its profile, the canary and the device's own telemetry."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ if TYPE_CHECKING:
 
 
 _NOTEWORTHY_S = 1.0
-"""A first generation that takes so much longer, and twice as long as a later one, was doing
-something else."""
+"""A first generation that takes longer than a later one by more than this, and more than twice as
+long, did something else too; seconds."""
 
 
 def describe_usage(
     case: RowCase, latency_s: float, pictures: int | None
 ) -> Mapping[str, Any] | None:
-    """What ``Result.telemetry`` holds; None where nothing is known.
+    """Put together what ``Result.telemetry`` holds; None if nothing is known.
 
     Args:
-        case: of the row.
-        latency_s: its median, seconds.
-        pictures: that one generation draws, or None where that is unknown.
+        case: the row.
+        latency_s: its median latency, seconds.
+        pictures: number of pictures of one generation, or None if that is unknown.
     """
     from pytest_sdspeed.judge.rates import rates
     from pytest_sdspeed.measure.telemetry import summary
 
     profile = case.data.profiles.get(case.candidate.name)
-    asked = rates(profile, latency_s, _ceiling_flops_s(case)) if profile else {}
+    asked = rates(profile, latency_s, _find_ceiling_flops_s(case)) if profile else {}
     return {**asked, **summary(case.data, case.candidate.name, pictures)} or None
 
 
 def describe_unknowns(case: RowCase) -> Iterator[str]:
-    """What setting up took, what could not be told of the device, and what was measured again because of it; one line each."""
+    """Yield notes on setting up, on what the device does not tell, and on blocks measured again."""
     data, profile = case.data, case.data.profiles.get(case.candidate.name)
-    yield from _set_up_notes(data, case.candidate.name)
+    yield from _list_set_up_notes(data, case.candidate.name)
     errors = data.canary_errors.values()
     if errors:
         yield f"the canary is unknown in part: {'; '.join(map(str, errors))}"
@@ -51,8 +51,11 @@ def describe_unknowns(case: RowCase) -> Iterator[str]:
     yield from profile.notes if profile else ()
 
 
-def _ceiling_flops_s(case: RowCase) -> float | None:
-    """FLOPs a second of the canary's product in the candidate's precision, at its faster timing; None where there is no such product."""
+def _find_ceiling_flops_s(case: RowCase) -> float | None:
+    """Return the FLOPs a second of the canary's product in the candidate's precision, or None.
+
+    Of the two timings of the canary the faster one counts.
+    """
     from pytest_sdspeed.device.canary import PRODUCTS
 
     setup = case.candidate.setup
@@ -61,8 +64,8 @@ def _ceiling_flops_s(case: RowCase) -> float | None:
     return product.flops / min(taken_s) if product and taken_s else None
 
 
-def _set_up_notes(data: CampaignData, name: str) -> Iterator[str]:
-    """What an arm's first generation took beyond its fastest of the warm-up, where that is worth a word."""
+def _list_set_up_notes(data: CampaignData, name: str) -> Iterator[str]:
+    """Yield a note if an arm's first generation took much longer than its fastest warm-up."""
     taken = data.warm_up_s.get(name, (0.0,))
     beyond = taken[0] - min(taken)
     if beyond > max(_NOTEWORTHY_S, min(taken)):

@@ -92,7 +92,7 @@ def test_in_a_shallow_clone(told, repository, tmp_path):
 
 
 def test_git_refuses(told, monkeypatch):
-    monkeypatch.setattr("pytest_sdspeed.versions.environments.git.commit_of", lambda _top, _reference: "0" * 40)
+    monkeypatch.setattr("pytest_sdspeed.versions.environments.git.find_commit", lambda _top, _reference: "0" * 40)
     assert told("main").startswith("git: ")
 
 

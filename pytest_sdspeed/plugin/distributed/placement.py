@@ -94,13 +94,13 @@ def assign_gpus(specs: Sequence[Any], local_gpus: Callable[[], Sequence[str]]) -
         free = [gpu for gpu in local_gpus() if gpu not in taken]
         if placement.workers > len(free):
             raise FleetError(
-                f"{placement.workers} workers share {_counted(len(free), 'GPU')}: use"
+                f"{placement.workers} workers share {_format_count(len(free), 'GPU')}: use"
                 f" -n {max(1, len(free))}"
             )
         spec.env[VISIBLE] = free[placement.number]
 
 
-def _counted(count: int, what: str) -> str:
+def _format_count(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
@@ -117,11 +117,11 @@ def cores(allowed: Collection[int], siblings: Callable[[int], str]) -> list[tupl
     """
     found: dict[int, list[int]] = {}
     for processor in sorted(allowed):
-        found.setdefault(min({processor, *_listed(siblings(processor))}), []).append(processor)
+        found.setdefault(min({processor, *_parse_list(siblings(processor))}), []).append(processor)
     return [tuple(core) for core in found.values()]
 
 
-def _listed(text: str) -> Iterable[int]:
+def _parse_list(text: str) -> Iterable[int]:
     for part in filter(None, text.strip().split(",")):
         first, _, last = part.partition("-")
         yield from range(int(first), int(last or first) + 1)
@@ -142,7 +142,7 @@ def share(found: Sequence[tuple[int, ...]], placement: Placement) -> Sequence[tu
             else f" ({processors} processors: hyper-threads share a core)"
         )
         raise FleetError(
-            f"{placement.workers} workers share {_counted(len(found), 'core')}{threads}: use"
+            f"{placement.workers} workers share {_format_count(len(found), 'core')}{threads}: use"
             f" -n {len(found)} or fewer"
         )
     return found[placement.number * each :][:each]
@@ -174,8 +174,8 @@ def pin(placement: Placement) -> str:
 
     torch.set_num_threads(len(mine))
     return (
-        f"measured by one of {_counted(placement.workers, 'worker')}, on"
-        f" {_counted(len(mine), 'core')} of its own"
+        f"measured by one of {_format_count(placement.workers, 'worker')}, on"
+        f" {_format_count(len(mine), 'core')} of its own"
     )
 
 

@@ -1,4 +1,4 @@
-"""The other side of a comparison: from what a user names to an environment that a process of its own can start in."""
+"""From what a user names to an environment in which a process of the other version can start."""
 
 from pytest_sdspeed.versions.environments.environment import Environment
 from pytest_sdspeed.versions.environments.spec import current_environment, open_environment

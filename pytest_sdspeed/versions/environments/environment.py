@@ -1,4 +1,4 @@
-"""What is known of one side of a comparison."""
+"""What is known of the environment of one version in a comparison."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from pytest_sdspeed.errors import UsageMistakeError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """One side: an interpreter, and what its process must import from where.
+    """An interpreter, and what its process must import from where.
 
     Attributes:
         label: what a reader calls it: "diffusers 0.41.0", "main (3f2a1bc)", "../diffusers-fork (at
             1a2b3c4, changed)".
         python: the interpreter to start.
-        roots: folders whose top-level modules win over every other place, in order; may be empty.
+        roots: folders whose top-level modules take precedence over all others, in order; may be
+            empty.
         excluded: top-level names that are not taken from the roots: the tests' own.
-        path: what sys.path of that process must end with, where it lacks an entry.
+        path: entries that are added to the end of that process's sys.path if it lacks them.
     """
 
     label: str
@@ -30,11 +31,11 @@ class Environment:
 
 
 def make_mistake(spec: str, problem: str) -> UsageMistakeError:
-    """The error that says what is wrong with what the user named.
+    """Make the error that says what is wrong with what the user named.
 
     Args:
-        spec: what was named.
-        problem: what is wrong with it and what would be valid; its first line counts.
+        spec: what the user named.
+        problem: what is wrong with it and what would be valid; its first line is used.
     """
     return UsageMistakeError(
         f"--sd-against={spec}: {(problem.strip().splitlines() or ['failed without a word'])[0]}"
@@ -42,5 +43,5 @@ def make_mistake(spec: str, problem: str) -> UsageMistakeError:
 
 
 def search_path() -> tuple[str, ...]:
-    """sys.path of this process, each entry absolute: another process may start elsewhere."""
+    """Return sys.path with absolute entries: another process may start in another folder."""
     return tuple(dict.fromkeys(os.path.abspath(entry) for entry in sys.path))  # noqa: PTH100 - resolving would lose links

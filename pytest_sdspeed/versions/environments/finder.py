@@ -1,4 +1,7 @@
-"""What lets the roots of a side win in its process. The standard library only: the source may be sent to a process that has no more."""
+"""An import finder with which the roots of an environment take precedence in its process.
+
+It needs the standard library only: its source may be sent to a process that has nothing else.
+"""
 
 from __future__ import annotations
 
@@ -15,18 +18,18 @@ if TYPE_CHECKING:
 
 
 class RootsFinder(DistributionFinder):
-    """Serves top-level modules and metadata from the roots, whatever is put on sys.path before them later.
+    """Finds top-level modules and metadata in the roots, whatever comes before them on sys.path.
 
-    pytest puts the folder of a conftest first on sys.path. With a flat layout that is the checkout
-    in hand: its package would be imported in place of the other side's.
+    pytest puts the folder of a conftest first on sys.path. In a flat layout that is the current
+    checkout: its package would be imported in place of the other version's.
 
     Args:
-        roots: folders, the first that has a name serves it.
+        roots: folders; the first that has a name is used.
         excluded: top-level names that are looked for everywhere but in the roots.
 
     Attributes:
-        served: the top-level names that were served so far. Where it stays empty, the other side
-            ran the code of this one.
+        served: the top-level names that were found in the roots so far. If it stays empty, both
+            versions ran the same code.
     """
 
     def __init__(self, roots: Sequence[str], excluded: Iterable[str]) -> None:
@@ -37,11 +40,11 @@ class RootsFinder(DistributionFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Where a top-level name is; None leaves it to the other finders, as every submodule to its package's own path.
+        """Find a top-level name; None leaves it, and every submodule, to the other finders.
 
-        A folder without ``__init__.py`` gives way to a package or module of its name anywhere.
-        Where there is none, the folders of that name make one namespace package, as ever, those of
-        the roots first.
+        A package or module of the same name anywhere takes precedence over a folder without
+        ``__init__.py``. If there is none, the folders of that name make one namespace package, as
+        usual, those of the roots first.
 
         Raises:
             ModuleNotFoundError: only the roots have the name, and it is excluded.
@@ -54,25 +57,29 @@ class RootsFinder(DistributionFinder):
         if ours is None:
             return None
         if fullname in self.excluded:
-            return self._theirs(fullname, target)
+            return self._find_excluded(fullname, target)
         if ours.loader is None:
             return next(
-                (spec for spec in self._elsewhere(fullname, target) if spec.loader is not None),
+                (
+                    spec
+                    for spec in self._find_elsewhere(fullname, target)
+                    if spec.loader is not None
+                ),
                 None,
             )
         self.served.add(fullname)
         return ours
 
-    def _theirs(self, fullname: str, target: ModuleType | None) -> ModuleSpec:
-        spec = next(self._elsewhere(fullname, target), None)
+    def _find_excluded(self, fullname: str, target: ModuleType | None) -> ModuleSpec:
+        spec = next(self._find_elsewhere(fullname, target), None)
         if spec is None:
             raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
         if spec.loader is None:
-            # As found it would be searched anew when sys.path changes, and then in the roots too.
+            # Otherwise it is searched again when sys.path changes, and then in the roots too.
             spec.submodule_search_locations = list(spec.submodule_search_locations or ())
         return spec
 
-    def _elsewhere(self, fullname: str, target: ModuleType | None) -> Iterator[ModuleSpec]:
+    def _find_elsewhere(self, fullname: str, target: ModuleType | None) -> Iterator[ModuleSpec]:
         for finder in sys.meta_path[sys.meta_path.index(self) + 1 :]:
             path = (
                 [entry for entry in sys.path if entry not in self.roots]
@@ -87,7 +94,7 @@ class RootsFinder(DistributionFinder):
         self,
         context: DistributionFinder.Context = DistributionFinder.Context(),  # noqa: B008 - of the interface, and never changed
     ) -> Iterable[PathDistribution]:
-        """The distributions of the roots, before all others; none where a caller asks for a path of its own."""
+        """Find the distributions of the roots; none if a caller asks for a path of its own."""
         if "path" in vars(context):
             return []
         return MetadataPathFinder.find_distributions(
@@ -96,15 +103,15 @@ class RootsFinder(DistributionFinder):
 
 
 def install(roots: Sequence[str], excluded: Iterable[str], path: Iterable[str]) -> RootsFinder:
-    """Let the roots win in this process. To be called before anything else is imported.
+    """Let the roots take precedence in this process; call it before anything else is imported.
 
-    The roots come first on sys.path too: processes that this one starts get its path, not its
-    finders, and pytest's own finder for modules whose assertions it rewrites looks along the path.
+    The roots come first on sys.path too: processes that this one starts inherit its path but not
+    its finders, and pytest's finder of modules whose assertions it rewrites uses the path.
 
     Args:
-        roots: as in `Side`.
-        excluded: as in `Side`.
-        path: as in `Side`; what sys.path has already is not added again.
+        roots: folders, as in ``Environment``.
+        excluded: top-level names, as in ``Environment``.
+        path: entries, as in ``Environment``; those that sys.path has are not added again.
     """
     finder = RootsFinder(roots, excluded)
     sys.path[:0] = roots

@@ -1,4 +1,4 @@
-"""What git is asked for: references, labels, and a worktree for as long as a comparison takes."""
+"""What git is asked for: references, labels, and a worktree for the time of a comparison."""
 
 from __future__ import annotations
 
@@ -9,18 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.versions.environments.environment import make_mistake
-from pytest_sdspeed.versions.environments.scratch import fresh, is_leftover, leftovers, remove
+from pytest_sdspeed.versions.environments.scratch import (
+    find_leftovers,
+    is_leftover,
+    make_folder,
+    remove,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# A hook of git runs its commands with these set: they would lead every other repository's commands
-# astray.
+# Hooks of git run with these set: commands in another repository would then use the wrong one.
 _OF_HOOKS = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"}
 
 
-def repository(folder: Path) -> tuple[Path | None, str]:
-    """The top folder of the checkout that a folder is in, or None, and what a message about an unknown reference says of it."""
+def find_repository(folder: Path) -> tuple[Path | None, str]:
+    """Find the top folder of a folder's checkout, or None, and words on it for error messages."""
     try:
         done = _git(folder, "rev-parse", "--show-toplevel")
     except OSError:
@@ -34,28 +38,31 @@ def repository(folder: Path) -> tuple[Path | None, str]:
     )
 
 
-def commit_of(top: Path, reference: str) -> str | None:
-    """The full hash of the commit that a reference means in a checkout, or None."""
+def find_commit(top: Path, reference: str) -> str | None:
+    """Find the full hash of the commit that a reference means in a checkout, or None."""
     if reference.startswith("-"):
         return None
     done = _git(top, "rev-parse", "--verify", "--quiet", f"{reference}^{{commit}}")
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def references(top: Path) -> list[str]:
-    """Names of all branches and tags."""
+def list_references(top: Path) -> list[str]:
+    """List the names of all branches and tags."""
     return _git(
         top, "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/remotes", "refs/tags"
     ).stdout.split()
 
 
-def short(top: Path, commit: str) -> str:
-    """The short form of a commit's hash."""
+def shorten(top: Path, commit: str) -> str:
+    """Shorten a commit's hash."""
     return _git(top, "rev-parse", "--short", commit).stdout.strip()
 
 
-def state(folder: Path) -> str:
-    """Commit of a folder's checkout, and whether tracked files are changed: "1a2b3c4, changed"; "" where its commit has no such folder."""
+def describe_state(folder: Path) -> str:
+    """Return a folder's commit, and whether tracked files are changed: "1a2b3c4, changed".
+
+    It is "" if the commit has no such folder.
+    """
     try:
         if _git(folder, "rev-parse", "--verify", "--quiet", "HEAD:./").returncode:
             return ""
@@ -73,15 +80,17 @@ def state(folder: Path) -> str:
 
 
 @contextmanager
-def worktree(spec: str, top: Path, commit: str, parent: Path | None) -> Iterator[Path]:
-    """A commit's files in a folder of their own, gone at the end. Submodules are not initialized, hooks do not run.
+def open_worktree(spec: str, top: Path, commit: str, parent: Path | None) -> Iterator[Path]:
+    """Check a commit out into a folder of its own, which is removed at the end.
+
+    Submodules are not initialized, and hooks do not run.
 
     Args:
         spec: what the user named, for messages.
-        top: of the checkout in hand.
-        commit: full hash.
-        parent: the folder for it, None: among the system's temporary files. Worktrees that killed
-            processes left are removed first.
+        top: top folder of the current checkout.
+        commit: full hash of the commit.
+        parent: the folder for the worktree; None for the system's temporary files. Worktrees that
+            killed processes left are removed first.
 
     Raises:
         UsageMistakeError: git refuses.
@@ -91,9 +100,9 @@ def worktree(spec: str, top: Path, commit: str, parent: Path | None) -> Iterator
     known = (
         Path(line.removeprefix("worktree ")) for line in listed if line.startswith("worktree ")
     )
-    for folder in {*filter(is_leftover, known), *leftovers(parent)}:
+    for folder in {*filter(is_leftover, known), *find_leftovers(parent)}:
         _remove(top, folder)
-    folder = fresh(parent, commit[:12])
+    folder = make_folder(parent, commit[:12])
     try:
         done = _git(
             top,
@@ -114,8 +123,8 @@ def worktree(spec: str, top: Path, commit: str, parent: Path | None) -> Iterator
 
 
 def _remove(top: Path, folder: Path) -> None:
-    # In this order, and by force twice: git refuses a worktree that is half made, and one that is
-    # locked, as it is while it is made.
+    # In this order, and with --force twice: git refuses to remove a worktree that is incomplete, or
+    # locked, as it is while it is being made.
     remove(folder)
     _git(top, "worktree", "remove", "--force", "--force", str(folder))
 

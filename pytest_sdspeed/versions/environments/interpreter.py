@@ -1,4 +1,4 @@
-"""Another interpreter as the other side, with all that is installed for it."""
+"""Another interpreter as the other version, with all that is installed for it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PACKAGE = __name__.partition(".")[0]
 OLDEST = (3, 11)
 """The oldest Python this package runs on."""
 
-# It must run on every Python there is.
+# Every version of Python must be able to run it.
 _PROBE = f"""
 import json, sys
 found = {{"python": list(sys.version_info[:2]), "missing": [], "version": None}}
@@ -36,8 +36,8 @@ sys.stdout.write("\\n" + json.dumps(found))
 """
 
 
-def interpreter_in(path: Path) -> Path | None:
-    """The interpreter that a path means: a file, or that of a virtual environment's folder; None for any other folder."""
+def find_interpreter(path: Path) -> Path | None:
+    """Find the interpreter that a path means: a file, or that of a virtual environment; or None."""
     if path.is_file():
         return path
     return next(
@@ -47,22 +47,21 @@ def interpreter_in(path: Path) -> Path | None:
 
 
 def open_interpreter(spec: str, python: Path, *, root: Path, own: OwnTests) -> Environment:
-    """What is installed for another interpreter, and the tests in hand.
+    """Open an environment with what is installed for another interpreter, and the current tests.
 
     Args:
         spec: what the user named.
         python: the interpreter.
-        root: pytest's rootdir: entries of sys.path outside it are not handed on.
-        own: of the tests in hand.
+        root: pytest's rootdir: entries of sys.path outside it are not passed on.
+        own: names and folders of the current tests.
 
     Raises:
-        UsageMistakeError: it is no interpreter, too old, or lacks what the other side's process
-            needs.
+        UsageMistakeError: it is no interpreter, too old, or lacks what its process needs.
     """
-    # A link is not followed: by its own place a virtual environment's interpreter knows its
-    # packages.
+    # The link is not followed: a virtual environment's interpreter finds its packages by its own
+    # path.
     command = os.path.abspath(python)  # noqa: PTH100
-    problem = _problem(command)
+    problem = _find_problem(command)
     if problem:
         raise make_mistake(spec, problem)
     return Environment(
@@ -78,8 +77,8 @@ def open_interpreter(spec: str, python: Path, *, root: Path, own: OwnTests) -> E
     )
 
 
-def _problem(python: str) -> str | None:
-    """What keeps an interpreter from running the other side, or None."""
+def _find_problem(python: str) -> str | None:
+    """Say what keeps an interpreter from running the other version, or None."""
     try:
         done = subprocess.run(  # noqa: S603 - the user named it
             [python, "-c", _PROBE],

@@ -1,4 +1,4 @@
-"""An overlay: a virtual environment that replaces some packages of the current one and leaves it as it is."""
+"""An overlay: a virtual environment on top of the current one, with other versions of packages."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.versions.environments.environment import Environment, make_mistake, search_path
-from pytest_sdspeed.versions.environments.interpreter import interpreter_in
+from pytest_sdspeed.versions.environments.interpreter import find_interpreter
 from pytest_sdspeed.versions.environments.requirements import find_unmet, is_pinned
 from pytest_sdspeed.versions.environments.scratch import (
     COMPLETE,
-    complete,
-    fresh,
-    leftovers,
+    find_complete,
+    find_leftovers,
+    make_folder,
     remove,
 )
 
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     from pytest_sdspeed.versions.environments.own_tests import OwnTests
 
-# Constraints pin the environment in hand, from which the other side is to differ; the others
-# install elsewhere.
+# Constraints pin the current environment, from which the other version is to differ; the other
+# variables make pip install elsewhere.
 _OF_THIS_SIDE = {"PIP_CONSTRAINT", "PIP_PREFIX", "PIP_TARGET", "PIP_USER"}
 
 
@@ -42,44 +42,44 @@ _OF_THIS_SIDE = {"PIP_CONSTRAINT", "PIP_PREFIX", "PIP_TARGET", "PIP_USER"}
 def open_overlay(
     spec: str, named: Sequence[Requirement], *, cache: Path | None, own: OwnTests
 ) -> Iterator[Environment]:
-    """The current environment with other versions of some packages.
+    """Open the current environment with other versions of some packages.
 
-    With every one of them pinned the overlay stays in the cache, and is used again for as long as
-    the same is installed below it. Any other is made anew and removed at the end.
+    If each of them is pinned, the overlay stays in the cache, and is used again as long as the same
+    distributions are installed below it. Otherwise it is made anew and removed at the end.
 
     Args:
         spec: what the user named, for messages.
         named: the requirements in it, each of a distribution that is installed now.
-        cache: a folder that survives runs; None: a temporary one.
-        own: of the tests in hand.
+        cache: a folder that survives runs; None for a temporary one.
+        own: names and folders of the current tests.
 
     Raises:
         UsageMistakeError: the installer refuses, or there is none.
         OSError: the overlay's folder cannot be made.
     """
-    for folder in leftovers(cache):
+    for folder in find_leftovers(cache):
         remove(folder)
     below, pinned = _site_folders(), all(map(is_pinned, named))
     key = _key(named, below)
-    ready = complete(cache, key) if cache is not None and pinned else None
+    ready = find_complete(cache, key) if cache is not None and pinned else None
     if ready is not None:
-        yield _side(ready, named, own)
+        yield _make_environment(ready, named, own)
         return
-    folder = fresh(cache, key)
+    folder = make_folder(cache, key)
     try:
-        _make(folder, below)
+        _make_venv(folder, below)
         _install(spec, folder, named)
-        side = _side(folder, named, own)
+        environment = _make_environment(folder, named, own)
         if cache is not None and pinned:
             (folder / COMPLETE).touch()
-        yield side
+        yield environment
     finally:
         if not (folder / COMPLETE).exists():
             remove(folder)
 
 
 def _key(named: Sequence[Requirement], below: Sequence[str]) -> str:
-    """A digest of all that an overlay depends on: what is named, the interpreter, and what is installed below it."""
+    """Digest what an overlay depends on: requirements, interpreter, and what is below it."""
     listed = sorted(entry.name for folder in below for entry in Path(folder).glob("*.dist-info"))
     facts = [*sorted(map(str, named)), sys.executable, sys.version, *below, *listed]
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
@@ -93,8 +93,8 @@ def _site_folders() -> list[str]:
     ]
 
 
-def _make(folder: Path, below: Sequence[str]) -> None:
-    """Make a virtual environment that has the packages of other folders after its own, those installed as editable too."""
+def _make_venv(folder: Path, below: Sequence[str]) -> None:
+    """Make a virtual environment whose packages come before those of other folders, editable too."""
     import venv
 
     venv.EnvBuilder(symlinks=os.name != "nt").create(folder)
@@ -109,11 +109,11 @@ def _packages(folder: Path) -> Path:
 
 
 def _python(folder: Path) -> str:
-    return str(interpreter_in(folder))
+    return str(find_interpreter(folder))
 
 
 def _install(spec: str, folder: Path, named: Sequence[Requirement]) -> None:
-    """Install what is named, and then what it needs and the environment below does not have.
+    """Install what is named, and what it requires and the environment below lacks.
 
     Raises:
         UsageMistakeError: the installer refuses, or there is none.
@@ -136,7 +136,7 @@ def _install(spec: str, folder: Path, named: Sequence[Requirement]) -> None:
         )
     missing = find_unmet(named, str(_packages(folder)))
     if missing and pip:
-        # By version: an address would be fetched a second time.
+        # By version: an address would be downloaded a second time.
         _pip(spec, folder, *(_as_installed(folder, requirement) for requirement in named))
     elif missing:
         raise make_mistake(
@@ -167,7 +167,7 @@ def _pip(spec: str, folder: Path, *arguments: str) -> None:
 
 def _run(spec: str, installer: str, command: Sequence[str], folder: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name not in _OF_THIS_SIDE}
-    # Before a user's own entries, or pip would not see what is in the overlay already.
+    # Before the user's own entries: pip must see what is in the overlay already.
     environment["PYTHONPATH"] = os.pathsep.join(
         filter(None, (str(_packages(folder)), environment.get("PYTHONPATH")))
     )
@@ -185,7 +185,7 @@ def _run(spec: str, installer: str, command: Sequence[str], folder: Path) -> Non
         raise make_mistake(spec, f"{installer}: {(told or lines)[-1].strip()}")
 
 
-def _side(folder: Path, named: Sequence[Requirement], own: OwnTests) -> Environment:
+def _make_environment(folder: Path, named: Sequence[Requirement], own: OwnTests) -> Environment:
     return Environment(
         label=", ".join(
             f"{requirement.name} {_version(folder, requirement)}" for requirement in named

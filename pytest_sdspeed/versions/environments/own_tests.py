@@ -1,4 +1,4 @@
-"""Names and folders of the tests in hand, which both sides run: they are never taken from the other side."""
+"""Names and folders of the current tests, which both versions run as they are now."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class OwnTests:
-    """What the tests in hand are imported as, and from where.
+    """What the current tests are imported as, and from where.
 
     Attributes:
-        names: top-level names that lead to them, ``conftest`` among them.
+        names: top-level names that they are imported by, ``conftest`` among them.
         bases: folders that must be on sys.path for that.
-        folders: those named, and all that is in them.
+        folders: folders of tests; all that is in them belongs to the tests.
     """
 
     names: frozenset[str]
@@ -25,16 +25,16 @@ class OwnTests:
     folders: frozenset[Path]
 
     def hold(self, entry: str) -> bool:
-        """Whether an entry of sys.path is there for the tests."""
+        """Tell whether an entry of sys.path is there for the tests."""
         folder = Path(entry).resolve()
         return folder in self.bases or any(folder.is_relative_to(held) for held in self.folders)
 
 
 def find_own_tests(tests: Iterable[Path], root: Path) -> OwnTests:
-    """The names and folders of tests.
+    """Find the names and folders of tests.
 
     A file in a package is imported by the package's topmost name, any other by its own, and both
-    perhaps as a folder below the root.
+    may be imported by the name of a folder below the root.
 
     Args:
         tests: files and folders of tests and conftests.
@@ -50,13 +50,13 @@ def find_own_tests(tests: Iterable[Path], root: Path) -> OwnTests:
         if test.is_relative_to(root):
             names.add(Path(test.relative_to(root).parts[0]).stem)
         if test.is_file() or (test / "__init__.py").is_file():
-            top = _topmost(test)
+            top = _find_topmost(test)
             names.add(top.stem)
             bases.add(top.parent)
     return OwnTests(frozenset(names), frozenset(bases), frozenset(folders))
 
 
-def _topmost(test: Path) -> Path:
+def _find_topmost(test: Path) -> Path:
     while (test.parent / "__init__.py").is_file():
         test = test.parent
     return test

@@ -1,4 +1,4 @@
-"""Requirements as a user names them, several in one word, and whether what is installed meets them."""
+"""Requirements as a user names them, several in one word, and what is installed for them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from importlib.metadata import Distribution
 
-# A comma ends a requirement where a name follows: after one in a specifier stands an operator.
-# Commas in brackets are between extras.
+# A comma ends a requirement if a name follows; within a specifier an operator follows it. Commas in
+# brackets separate extras.
 _BETWEEN = re.compile(r",(?=\s*[A-Za-z0-9])(?![^\[\]]*\])")
 _HASHED = re.compile(r"#(.*&)?(sha256|sha384|sha512)=|@[0-9a-f]{40}(#|$)")
 
 
 def parse_requirements(spec: str) -> list[Requirement]:
-    """The requirements in a word such as ``diffusers>=0.40,<0.42,transformers==5.20``.
+    """Parse the requirements in a word such as ``diffusers>=0.40,<0.42,transformers==5.20``.
 
     Raises:
-        ValueError: one of them cannot be read, or is for some machines only.
+        ValueError: one of them is malformed, or has a marker.
     """
     named = [Requirement(part.strip()) for part in _BETWEEN.split(spec)]
     for requirement in named:
@@ -33,7 +33,7 @@ def parse_requirements(spec: str) -> list[Requirement]:
 
 
 def is_pinned(requirement: Requirement) -> bool:
-    """Whether it means the same files tomorrow: one version, or an address with a hash."""
+    """Tell whether a requirement always means the same files: by a version or a hash."""
     if requirement.url is not None:
         return _HASHED.search(requirement.url) is not None
     return any(
@@ -43,21 +43,21 @@ def is_pinned(requirement: Requirement) -> bool:
 
 
 def find_distribution(name: str, path: list[str] | None = None) -> Distribution | None:
-    """An installed distribution, or None. The first on the path counts, as it does for an import.
+    """Find an installed distribution, or None: the first on the path, as an import would.
 
     Args:
-        name: of the distribution, in any spelling.
-        path: folders to look in; None: sys.path.
+        name: name of the distribution, in any spelling.
+        path: folders to look in; None for sys.path.
     """
     there = distributions(name=name) if path is None else distributions(name=name, path=path)
     return next(iter(there), None)
 
 
 def find_unmet(named: Sequence[Requirement], overlay: str) -> list[str]:
-    """What the distributions of an overlay require and neither it nor the environment below has.
+    """List what the distributions of an overlay require and neither it nor those below it meet.
 
     Args:
-        named: the requirements it was made for: their extras count.
+        named: the requirements that the overlay was made for, with their extras.
         overlay: its folder of packages.
     """
     extras: dict[str, set[str]] = {

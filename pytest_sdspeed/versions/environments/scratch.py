@@ -1,7 +1,7 @@
-"""Folders that one process makes for itself, and how those of a process that was killed are told from those in use.
+"""Folders that a process makes for itself, and how to tell those that a killed process left.
 
-Each carries host and process in its name. So two processes never share a folder that is being made,
-and no lock is needed: at worst both install the same.
+Each has host and process in its name. So two processes never share a folder that is being made, and
+no lock is needed: at worst both install the same.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 COMPLETE = "sdspeed-complete"
-"""Name of the file that is written last into a folder that is to stay."""
+"""The name of the file that is written last into a folder that is to stay."""
 
 _NAME = re.compile(r"sdspeed-[0-9a-f]+-(?P<host>\w+)-(?P<process>\d+)-\w+")
 
 
-def fresh(parent: Path | None, key: str) -> Path:
+def make_folder(parent: Path | None, key: str) -> Path:
     """Make a new, empty folder of this process.
 
     Args:
-        parent: where; made too if need be. None: among the system's temporary files.
-        key: hexadecimal digits that tell what it will hold.
+        parent: folder to make it in, which is made too if need be; None for the system's temporary
+            files.
+        key: hexadecimal digits that identify what it will hold.
 
     Raises:
         OSError: it cannot be made.
@@ -40,8 +41,8 @@ def fresh(parent: Path | None, key: str) -> Path:
     ).resolve()
 
 
-def complete(parent: Path, key: str) -> Path | None:
-    """A finished folder of a key, or None."""
+def find_complete(parent: Path, key: str) -> Path | None:
+    """Find a complete folder of a key, or None."""
     return next(
         (
             folder
@@ -53,34 +54,34 @@ def complete(parent: Path, key: str) -> Path | None:
 
 
 def is_leftover(folder: Path) -> bool:
-    """Whether a folder is of a process of this host that is no more, and not to stay."""
+    """Tell whether a process of this host that has ended left a folder that is not to stay."""
     name = _NAME.fullmatch(folder.name)
     return (
         name is not None
         and name["host"] == _host()
-        and not _alive(int(name["process"]))
+        and not _is_alive(int(name["process"]))
         and not (folder / COMPLETE).exists()
     )
 
 
-def leftovers(parent: Path | None) -> Iterator[Path]:
-    """The leftovers in a folder; none where it is None or not there."""
+def find_leftovers(parent: Path | None) -> Iterator[Path]:
+    """Yield the leftovers in a folder; none if it is None or does not exist."""
     if parent is not None and parent.is_dir():
         yield from (folder for folder in sorted(parent.resolve().iterdir()) if is_leftover(folder))
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder as far as possible: what cannot be removed now is a leftover of the next run."""
+    """Remove a folder as far as possible; the next run finds what cannot be removed now."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def _host() -> str:
-    """This host, or container: a process number says nothing of another one's processes."""
+    """Name this host, or container: process numbers are unique within one only."""
     return re.sub(r"\W", "_", platform.node()) or "host"
 
 
-def _alive(process: int) -> bool:
-    # Windows takes the signal 0 for Ctrl-C: there leftovers stay.
+def _is_alive(process: int) -> bool:
+    # On Windows signal 0 is Ctrl-C: leftovers stay there.
     if os.name == "nt":
         return True
     try:
