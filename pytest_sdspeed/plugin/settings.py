@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_sdspeed.errors import MarkerError
+from pytest_sdspeed.errors import DOCUMENTATION, MarkerError
 from pytest_sdspeed.model import ImageGate
 from pytest_sdspeed.plugin.options import CLIP, HISTORY, INCONCLUSIVE, MARKER, WEIGHTS, flag
 from pytest_sdspeed.run.settings import MarkerOptions, Options
@@ -93,7 +93,7 @@ def read_options(config: pytest.Config) -> Options:
 
 def _read_choice(option: str, given: str | None, valid: tuple[str, ...]) -> str:
     if given not in valid:
-        raise pytest.UsageError(f"{option}={given}: valid: {', '.join(valid)}")
+        raise _invalid_value(option, given, ", ".join(valid))
     return given
 
 
@@ -111,8 +111,14 @@ def _read_number(
     except ValueError:
         number = math.nan
     if math.isnan(number) or not holds(number):
-        raise pytest.UsageError(f"{option}={given}: valid: {valid}")
+        raise _invalid_value(option, given, valid)
     return number
+
+
+def _invalid_value(option: str, given: str | None, valid: str) -> pytest.UsageError:
+    return pytest.UsageError(
+        f"{option}={given}: valid: {valid}. See {DOCUMENTATION}/reference/options/"
+    )
 
 
 def _check_output(option: str, given: str | None) -> Path | None:

@@ -160,8 +160,8 @@ def _list_speed_reasons(decision: Decision, case: RowCase) -> Sequence[str]:
     if decision.verdict != "inconclusive":
         return ()
     resolved = (
-        f"{_describe_resolution(decision, case.data.planned_blocks)}: the floor x{floor:.3f} is not"
-        " told apart"
+        f"{_describe_resolution(decision, case.data.planned_blocks)}: the ratio cannot be told from"
+        f" the floor x{floor:.3f}"
     )
     if decision.more_blocks is None:
         return (

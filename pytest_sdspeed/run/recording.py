@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_sdspeed.errors import TableError
+from pytest_sdspeed.errors import DOCUMENTATION, TableError
 from pytest_sdspeed.judge.speed.intervals import log_ratios
 from pytest_sdspeed.model import CONTROL, Interval, Spread
 from pytest_sdspeed.report.text import figures, interval, ratio
@@ -82,6 +82,8 @@ def write_reference(
                 path="",
             )
             recorded.append(made)
+    if lines:
+        lines[-1] += f". See {DOCUMENTATION}/guides/record-a-reference/#what-is-left-out"
     complete = bool(recorded)
     for table in recorded:
         target = path if len(recorded) == 1 else path.with_stem(f"{path.stem}-{table.name}")
@@ -164,7 +166,7 @@ def _describe_fault(result: Result) -> str | None:
         found = (
             f"{ratio(result.control.speedup)} {interval(result.control.low, result.control.high)}"
         )
-        return f"its A/A control broke ({found}): find what disturbs this machine and run again"
+        return f"its A/A control broke ({found}): stop what else uses this machine and rerun"
     return (
         f"its verdict is {result.verdict}: {why}"
         if result.verdict in ("invalid", "inconclusive")

@@ -40,7 +40,7 @@ def describe_unknowns(case: RowCase) -> Iterator[str]:
     yield from _list_set_up_notes(data, case.candidate.name)
     errors = data.canary_errors.values()
     if errors:
-        yield f"the canary is unknown in part: {'; '.join(map(str, errors))}"
+        yield f"the canary is partly unknown: {'; '.join(map(str, errors))}"
     if data.telemetry_note:
         yield data.telemetry_note
     if data.discarded and not data.throttled:
@@ -71,5 +71,5 @@ def _list_set_up_notes(data: CampaignData, name: str) -> Iterator[str]:
     if beyond > max(_NOTEWORTHY_S, min(taken)):
         yield (
             f"its first generation took {beyond:.1f} s more than a later one, to compile, capture"
-            " or tune: no slot holds that"
+            " or tune: no slot includes it"
         )

@@ -217,7 +217,7 @@ def test_a_result_keeps_it_stores_it_and_says_what_is_unknown(gated, fake_time, 
     monkeypatch.setattr("pytest_sdspeed.device.canary.make_canary", lambda kind, _capability: operations if kind == "cpu" else {})
     outcome = gated(GATE, "--benchmark-json=out.json")
     outcome.assert_outcomes(passed=1)
-    outcome.stdout.fnmatch_lines(["note: candidate: the canary is unknown in part: bad ran out of memory: tried 3 GiB (*)"])
+    outcome.stdout.fnmatch_lines(["note: candidate: the canary is partly unknown: bad ran out of memory: tried 3 GiB (*)"])
     (bench,) = json.loads((pytester.path / "out.json").read_text())["benchmarks"]
     stored = bench["extra_info"]["sdspeed"]
     assert stored["canary_s"] == {"good": [1, 1]}

@@ -114,7 +114,7 @@ def test_an_inconclusive_second_process_is_inconclusive(run, pytester, mode, out
     source = TEST.format(candidate="engine(1.17) if FIRST else engine(1 / 0.95, cv=0.02)")
     found = run(source, "--sd-confirm", f"--sd-inconclusive={mode}", "--sd-max-blocks=4", "--benchmark-json=out.json")
     found.assert_outcomes(**outcome)
-    found.stdout.fnmatch_lines(["*inconclusive: *x1.28*; inconclusive in a fresh process (x1.*): *is not told apart*"])
+    found.stdout.fnmatch_lines(["*inconclusive: *x1.28*; inconclusive in a fresh process (x1.*): *cannot be told from the floor*"])
     record, _ = stored(pytester)
     assert (record["verdict"], record["confirmation"]["verdict"]) == ("inconclusive", "inconclusive")
     assert record["speedup"] == pytest.approx(1.28, rel=0.01)

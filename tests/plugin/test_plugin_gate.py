@@ -44,7 +44,7 @@ def test_what_the_first_generation_takes_to_compile_is_said_and_in_no_slot(gated
     """
     result = gated(textwrap.dedent(source))
     result.assert_outcomes(passed=1)
-    line = "note: compiled: its first generation took 61.5 s more than a later one, to compile, capture or tune: no slot holds that"
+    line = "note: compiled: its first generation took 61.5 s more than a later one, to compile, capture or tune: no slot includes it"
     assert (line in result.stdout.str()) == said
 
 
@@ -126,7 +126,7 @@ def test_an_inconclusive_verdict_does_what_was_asked(gated, mode, outcome, code)
     assert result.ret == code
     result.stdout.fnmatch_lines(
         [
-            "*inconclusive: *at this noise, 4 blocks resolve *%: the floor * more blocks (* s) would decide it: --sd-budget * --sd-max-blocks *"
+            "*inconclusive: *at this noise, 4 blocks resolve *%: the ratio cannot be told from the floor * more blocks (* s) would decide it: --sd-budget * --sd-max-blocks *"
         ]
     )
     result.stdout.re_match_lines([r"sd speed-ups: .* 4 blocks, A/A control x\S+ \[\S+ \S+\], at this noise 4 blocks resolve \d+\.\d%$"])
@@ -178,7 +178,7 @@ def test_an_undecided_row_says_what_was_planned_what_that_resolves_and_what_woul
     result = gated(textwrap.dedent(source), "--sd-budget=80")
     result.assert_outcomes(failed=1)
     said = (
-        r"4 blocks\. Reason: at this noise, 13 blocks resolve (\d+\.\d)%: the floor x0\.970 is not told apart; about (\d+) more blocks "
+        r"4 blocks\. Reason: at this noise, 13 blocks resolve (\d+\.\d)%: the ratio cannot be told from the floor x0\.970; about (\d+) more blocks "
         r"\((\d+) s\) would decide it: --sd-budget (\d+) --sd-max-blocks (\d+)\."
     )
     resolved, more, seconds, budget, blocks = map(float, re.search(said, result.stdout.str()).groups())

@@ -118,4 +118,4 @@ def test_a_damaged_file_is_named_and_the_rest_is_read(measured, pytester):
 def test_an_unknown_mode_is_refused(gated):
     refused = gated(TEST.format(candidate=1.0, baseline=1.5), "--sd-history=always")
     assert refused.ret == pytest.ExitCode.USAGE_ERROR
-    refused.stderr.fnmatch_lines(["*--sd-history=always: valid: off, warn, fail"])
+    refused.stderr.fnmatch_lines(["*--sd-history=always: valid: off, warn, fail. See *"])

@@ -172,7 +172,7 @@ def test_a_run_that_leaves_no_record_fails_though_its_tests_pass(run, pytester):
     assert outcome.ret == pytest.ExitCode.TESTS_FAILED
     outcome.stdout.fnmatch_lines(
         [
-            "sd record: planted: fast left out: 4 blocks are too few, a reference has 5: --sd-max-blocks and --sd-budget give it more",
+            "sd record: planted: fast left out: 4 blocks are too few, a reference has 5: --sd-max-blocks and --sd-budget give it more*",
             "sd record: nothing to record; here.toml was not written",
         ]
     )

@@ -10,11 +10,13 @@ import pytest
 from fakes import MACHINE, SLOW, baseline_result, failed, result, tf32
 from test_recording import table
 
+from pytest_sdspeed.errors import DOCUMENTATION
 from pytest_sdspeed.model import Interval
 from pytest_sdspeed.run.recording import LEAST_BLOCKS, too_rough, write_reference
 from pytest_sdspeed.store.records import to_json as stored
 from pytest_sdspeed.tables import load_table
 
+SEE = f". See {DOCUMENTATION}/guides/record-a-reference/#what-is-left-out"
 MORE = "--sd-max-blocks and --sd-budget give it more"
 HERE = {"documented_on": "NVIDIA H200"}
 
@@ -25,9 +27,9 @@ def path(tmp_path):
 
 
 def write(path, *results, tables=None):
-    """Record; the lines without their lead, and whether the record is complete."""
+    """Record; the lines without their lead and the page of the documentation, and whether the record is complete."""
     made = write_reference(path, results, tables or [table()], MACHINE)
-    return [line.removeprefix("sd record: ") for line in made.lines], made.complete
+    return [line.removeprefix("sd record: ").removesuffix(SEE) for line in made.lines], made.complete
 
 
 def setups(path):
@@ -49,7 +51,7 @@ REFUSED = {
     ),
     "broken control": (
         {"verdict": "invalid", "control": Interval(1.02, 1.01, 1.03), "reasons": ("A/A control",)},
-        "its A/A control broke (x1.02 [1.01, 1.03]): find what disturbs this machine and run again",
+        "its A/A control broke (x1.02 [1.01, 1.03]): stop what else uses this machine and rerun",
     ),
     "throttled": (
         {"verdict": "invalid", "reasons": ("the GPU throttled in 7 blocks",)},
@@ -142,6 +144,12 @@ def test_the_rows_of_a_refused_baseline_are_left_out_and_named(path):
         f"nothing to record; {path} was not written",
     ]
     assert not complete
+
+
+def test_the_last_row_that_is_left_out_names_the_page_on_them(path):
+    made = write_reference(path, [baseline_result(), tf32(blocks=3), result(blocks=3)], [table()], MACHINE)
+    assert [line.endswith(SEE) for line in made.lines] == [False, True, False]
+    assert not any(SEE in line for line in write_reference(path, [tf32()], [table()], MACHINE).lines)
 
 
 # How much a figure must rest on

@@ -63,7 +63,7 @@ def judged(profile, *, kind="cuda", precision="float16", canary_s=None, setup=Tr
     plan = {"looks": (), "planned_blocks": 0, "block_s": 0.0, "timed_s": 0.0, "case": None}
     known = CampaignData(baseline="base", **facts, **plan, canary_s=canary_s or {}, profiles={"row": profile} if profile else {})
     row = SimpleNamespace(name="row", setup=SimpleNamespace(precision=precision) if setup else None)
-    return SimpleNamespace(record=known, candidate=row, machine=SimpleNamespace(kind=kind))
+    return SimpleNamespace(data=known, candidate=row, machine=SimpleNamespace(kind=kind))
 
 
 @pytest.mark.parametrize(

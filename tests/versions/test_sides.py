@@ -277,7 +277,9 @@ def test_tests_in_the_package_itself_are_refused(tmp_path):
     fork = write(tmp_path / "fork", in_src(package(9)))
     root = write(tmp_path / "root", in_src(package(1) | {"tiny/tests/__init__.py": "", "tiny/tests/test_x.py": ""}))
     with (
-        pytest.raises(UsageMistakeError, match="fork: holds no Python package or module beside tiny, where the tests in hand are: nothing"),
+        pytest.raises(
+            UsageMistakeError, match="fork: holds no Python package or module besides tiny, which the current tests have: nothing"
+        ),
         open_environment(str(fork), root=root, cache=None, tests=[root / "src/tiny/tests/test_x.py"]),
     ):
         pass

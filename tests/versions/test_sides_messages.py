@@ -107,7 +107,9 @@ def test_an_empty_folder(told, tmp_path):
 def test_only_tests(told, tmp_path):
     write(tmp_path / "fork", {"tests/__init__.py": "", "setup.py": "", "conftest.py": ""})
     test = write(tmp_path / "repository", {"tests/test_x.py": ""}) / "tests" / "test_x.py"
-    assert told(tmp_path / "fork", tests=[test]).startswith("holds no Python package or module beside conftest, tests, where the tests")
+    assert told(tmp_path / "fork", tests=[test]).startswith(
+        "holds no Python package or module besides conftest, tests, which the current tests have"
+    )
 
 
 def test_a_package_in_place_of_its_checkout(told, tmp_path):
@@ -150,7 +152,7 @@ def test_an_interpreter_that_is_too_old(told, fake, tmp_path):
 def test_an_interpreter_with_another_version_of_the_plugin(told, fake, tmp_path):
     ours = version("pytest_sdspeed")
     assert told(fake('{"python": [3, 12], "missing": [], "version": "0.0.1"}')) == (
-        f"{tmp_path / 'python'} has pytest_sdspeed 0.0.1, and {ours} is in hand: "
+        f"{tmp_path / 'python'} has pytest_sdspeed 0.0.1, this process {ours}: "
         f"{tmp_path / 'python'} -m pip install pytest_sdspeed=={ours} execnet"
     )
 

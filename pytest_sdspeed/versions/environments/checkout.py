@@ -106,7 +106,7 @@ def _find_roots(spec: str, folders: Sequence[Path], own: OwnTests) -> tuple[str,
     )
     if not found:
         hidden = sorted(set().union(*map(_list_names, layouts)) & own.names)
-        beside = f" beside {', '.join(hidden)}, where the tests in hand are" if hidden else ""
+        beside = f" besides {', '.join(hidden)}, which the current tests have" if hidden else ""
         raise make_mistake(
             spec, f"holds no Python package or module{beside}: nothing would be compared"
         )

@@ -104,5 +104,5 @@ def _find_problem(python: str) -> str | None:
     if missing:
         return f"{python} has no {', '.join(missing)}: {remedy}"
     if found["version"] != ours:
-        return f"{python} has {PACKAGE} {found['version']}, and {ours} is in hand: {remedy}"
+        return f"{python} has {PACKAGE} {found['version']}, this process {ours}: {remedy}"
     return None

@@ -94,7 +94,10 @@ def _site_folders() -> list[str]:
 
 
 def _make_venv(folder: Path, below: Sequence[str]) -> None:
-    """Make a virtual environment whose packages come before those of other folders, editable too."""
+    """Make a virtual environment with the packages of other folders after its own.
+
+    Distributions that are installed as editable are among them.
+    """
     import venv
 
     venv.EnvBuilder(symlinks=os.name != "nt").create(folder)
