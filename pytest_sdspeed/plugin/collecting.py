@@ -39,7 +39,7 @@ def rows_of(metafunc: pytest.Metafunc) -> tuple[Sequence[str], str | None]:
     """
     try:
         return (
-            run_of(metafunc.config).catalog.rows(
+            run_of(metafunc.config).catalog.list_setups(
                 read_marker_of(metafunc.definition).table, metafunc.definition.nodeid
             ),
             None,
@@ -56,8 +56,8 @@ def problems_of(config: pytest.Config, items: Iterable[pytest.Item]) -> Iterable
         try:
             expectation = read_marker_of(item)
             if expectation.table is not None:
-                catalog.named(expectation.table, item.nodeid)
-            for setup in sorted(setups_of(item) & catalog.setup_names()):
+                catalog.find_tables(expectation.table, item.nodeid)
+            for setup in sorted(setups_of(item) & catalog.list_setup_names()):
                 run.stack_of(catalog.choose(expectation.table, setup, item.nodeid))
         except SdSpeedError as error:
             yield str(error)
@@ -114,7 +114,7 @@ def select(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("skip"):
             continue
-        expectation, setups = read_marker_of(item), setups_of(item) & run.catalog.setup_names()
+        expectation, setups = read_marker_of(item), setups_of(item) & run.catalog.list_setup_names()
         if setups and (expectation.is_documented or run.options.against):
             run.selected |= {(expectation.table, name) for name in setups}
         else:

@@ -97,9 +97,9 @@ class Session:
     @cached_property
     def machine(self) -> Machine:
         """This machine, or its GPU under ``--sd-gpu``."""
-        from pytest_sdspeed.device.machine import cpu_machine, cuda_machine
+        from pytest_sdspeed.device.machine import describe_cpu, describe_cuda
 
-        return cuda_machine() if self.options.gpu else cpu_machine()
+        return describe_cuda() if self.options.gpu else describe_cpu()
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -191,7 +191,7 @@ class Session:
             # The other version is what it is held to.
             return unsupported
         if unsupported is None and choice.setup != choice.baseline:
-            unsupported = self.setup(self.catalog.baseline_of(choice)).unsupported
+            unsupported = self.setup(self.catalog.find_baseline(choice)).unsupported
         if unsupported is None and choice.row is None and expectation.speedup is None:
             help_ = "" if gpu else ", or run with --sd-gpu"
             return (
@@ -283,7 +283,7 @@ class Session:
                 f"sd_latency({candidate.name}): a callable needs a baseline:"
                 f" sd_latency({candidate.name}, baseline=...)"
             )
-        setup = self.setup(self.catalog.baseline_of(choice))
+        setup = self.setup(self.catalog.find_baseline(choice))
         return Target(setup.name, setup, None)
 
     @staticmethod
@@ -306,7 +306,7 @@ class Session:
         if key in self.campaigns and choice.setup not in self.campaigns[key].samples_s:
             key = (*key, choice.setup)
         if key not in self.campaigns:
-            base = self.setup(self.catalog.baseline_of(choice))
+            base = self.setup(self.catalog.find_baseline(choice))
             rows = [
                 self.setup(row)
                 for row in (

@@ -1,7 +1,7 @@
-"""What the plugin costs: milliseconds of start-up, and the measuring loop's share over its slots.
+"""Measure the plugin's start-up, milliseconds, and the measuring loop's overhead over its slots.
 
-``python benchmarks/studies/costs/overhead.py [--runs N]`` prints both as medians; start-up is
-measured in rounds of with and without.
+``python benchmarks/studies/costs/overhead.py [--runs N]`` prints medians; each round measures
+start-up with and without the plugin.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ TEST = "def test_nothing():\n    pass\n"
 
 
 def collect_only(folder: Path, *plugins: str) -> float:
-    """Processor seconds of one ``pytest --collect-only`` in a folder with one empty test and no plugins but those named.
+    """Measure one ``pytest --collect-only`` of an empty test, with no plugins but those named.
 
-    Processor seconds, since a busy machine stretches the wall clock far more.
+    Returns:
+        Processor seconds, since load on the machine affects wall time far more.
     """
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
     command += [option for plugin in plugins for option in ("-p", plugin)]
@@ -33,7 +34,11 @@ def collect_only(folder: Path, *plugins: str) -> float:
 
 
 def start_up(runs: int) -> dict[str, list[float]]:
-    """Milliseconds that pytest-benchmark adds to ``--collect-only``, and that this plugin adds beside it, one figure per round."""
+    """Measure what pytest-benchmark, and then this plugin, adds to ``--collect-only``.
+
+    Returns:
+        Plugin -> milliseconds, one figure per round.
+    """
     stacks = (
         (),
         ("pytest_benchmark.plugin",),
@@ -56,7 +61,7 @@ def start_up(runs: int) -> dict[str, list[float]]:
 
 
 def loop_overhead(blocks: int) -> float:
-    """Fraction by which a campaign of four pictures over the miniature table exceeds the sum of its slots."""
+    """Measure by which fraction a campaign of the miniature table exceeds the sum of its slots."""
     from pytest_sdspeed.run.session import Session
     from pytest_sdspeed.run.settings import MarkerOptions, Options
     from pytest_sdspeed.run.targets import Target
@@ -80,7 +85,7 @@ def loop_overhead(blocks: int) -> float:
         against_control=False,
     )
     session = Session(settings, Registry())
-    rows = session.catalog.rows("miniature", "benchmark")
+    rows = session.catalog.list_setups("miniature", "benchmark")
     session.selected = {("miniature", row) for row in rows}
     setup = session.setup(session.catalog.choose("miniature", "distilled", "benchmark"))
     session.measure(Target(setup.name, setup, None), None, MarkerOptions())
