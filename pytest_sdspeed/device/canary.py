@@ -6,10 +6,10 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from pytest_sdspeed.device.machine import AMPERE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-_AMPERE = (8, 0)
 
 
 class Product(NamedTuple):
@@ -78,7 +78,7 @@ def make_canary(
             kind, _wrap_in_tf32(_make_matmul(kind, torch.float32, 4096)), 8
         ),
     }
-    return (ampere if capability is not None and capability >= _AMPERE else {}) | {
+    return (ampere if capability is not None and capability >= AMPERE else {}) | {
         "matmul_float16_4096_x8": lambda: _repeat(kind, _make_matmul(kind, torch.float16, 4096), 8),
         "conv2d_float16_16x320x64x64_x8": lambda: _repeat(
             kind, _make_conv2d(kind, torch.float16, (16, 320, 64, 64)), 8

@@ -15,6 +15,8 @@ from pytest_sdspeed.model import Machine
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+AMPERE = (8, 0)
+"""Compute capability from which GPUs have bfloat16 and TF32."""
 _ARCHITECTURE = re.compile(r"(sm|compute)_(\d+)(\d)")
 _PACKAGES = (
     "torch",

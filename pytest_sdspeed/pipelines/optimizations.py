@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.device.flags import hold
+from pytest_sdspeed.device.machine import AMPERE
 from pytest_sdspeed.errors import read_first_line
 from pytest_sdspeed.pipelines.optimization import Optimization
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from pytest_sdspeed.model import Machine, Recipe
 
-_AMPERE = (8, 0)
+
 _BF16_CPU = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 _FP16_CPU = frozenset({"avx512_fp16", "amx_fp16", "asimdhp"})
 _BOTH = frozenset({"unet", "vae"})
@@ -33,7 +34,7 @@ def _require_cuda(name: str, machine: Machine) -> str | None:
 def _require_ampere(name: str, machine: Machine) -> str | None:
     if machine.capability is None:
         return f"{name} needs an Ampere or later CUDA GPU: {_GPU_HINT}"
-    if machine.capability < _AMPERE:
+    if machine.capability < AMPERE:
         return (
             f"{name} needs an Ampere or later CUDA GPU: {machine.device} has compute capability"
             f" {machine.capability[0]}.{machine.capability[1]}"
