@@ -68,17 +68,17 @@ def test_a_compiled_pipeline_is_watched_at_its_wrappers(make):
 def test_a_pipeline_is_left_as_it_was(inside, make, drawn):
     pipeline = make().pipeline
     before = hooks(pipeline)
-    with StageTimer(HostTimestamps()).on(pipeline, inside=inside):
+    with StageTimer(HostTimestamps()).watch(pipeline, inside=inside):
         assert hooks(pipeline) > before
         assert np.array_equal(make().generate(0), drawn)
-    with pytest.raises(ZeroDivisionError), StageTimer(HostTimestamps()).on(pipeline, inside=inside):
+    with pytest.raises(ZeroDivisionError), StageTimer(HostTimestamps()).watch(pipeline, inside=inside):
         raise ZeroDivisionError
     assert hooks(pipeline) == before
     assert "decode" not in vars(pipeline.vae)
 
 
 def test_a_part_that_is_never_called_is_named(make):
-    with pytest.raises(LookupError, match="no call of unet, vae was seen"), StageTimer(HostTimestamps()).on(make().pipeline, inside=False):
+    with pytest.raises(LookupError, match="no call of unet, vae was seen"), StageTimer(HostTimestamps()).watch(make().pipeline, inside=False):
         make().pipeline.encode_prompt("a cat", "cpu", 1, do_classifier_free_guidance=False)
 
 

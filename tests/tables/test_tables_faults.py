@@ -64,7 +64,7 @@ FAULTS = {
     "title is a date-time": ('title = "Mine"', "title = 2024-01-01T00:00:00", "title", ["not a date-time"]),
     "title is empty": ('title = "Mine"', 'title = " "', "title", ["must not be empty"]),
     "name in capitals": ('name = "mine"', 'name = "Mine"', "name", ["'Mine' is not a valid name", "lower-case"]),
-    "name ends in newline": ('name = "mine"', 'name = "mine\\n"', "name", ["no valid name"]),
+    "name ends in newline": ('name = "mine"', 'name = "mine\\n"', "name", ["not a valid name"]),
     "setup with a dash": ('setup = "tf32"', 'setup = "tf-32"', "rows[1].setup", ["'tf-32' is not a valid name"]),
     "reserved setup": ('setup = "tf32"', 'setup = "control"', "rows[1].setup", ["A/A control"]),
     "notes are no array": ("[recipe]", 'notes = "x"\n[recipe]', "notes", ["must be an array, not a string"]),
