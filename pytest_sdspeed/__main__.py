@@ -164,7 +164,7 @@ def _judged(stored: Sequence[str]) -> tuple[Sequence[History], Sequence[RunFile]
     Raises:
         PlaceError: none of them can be read.
     """
-    from pytest_sdspeed.history.series import load_from
+    from pytest_sdspeed.history.loading import load_from
     from pytest_sdspeed.judge.changes.causes import judge_histories
 
     found = load_from([place(one) for one in stored])

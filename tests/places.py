@@ -1,8 +1,8 @@
 """Places of stored runs: a bucket in memory."""
 
-from pytest_sdspeed.history.places import NAME
+from pytest_sdspeed.history.loading import load_from
 from pytest_sdspeed.history.remote import place
-from pytest_sdspeed.history.series import load_from
+from pytest_sdspeed.history.storages import NAME
 
 ADDRESS = "memory://bucket/runs"
 

@@ -11,16 +11,15 @@ from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.errors import PlaceError
-from pytest_sdspeed.history import index_tables
-from pytest_sdspeed.history.extracts import FileFacts
-from pytest_sdspeed.history.index_tables import IndexedRuns
-from pytest_sdspeed.history.places import UNKNOWN, Fingerprint
+from pytest_sdspeed.history import database
+from pytest_sdspeed.history.contents import FileContents, IndexedRuns
+from pytest_sdspeed.history.storages import UNKNOWN, Fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from pytest_sdspeed.history.places import Fingerprint, Listing, Storage
+    from pytest_sdspeed.history.storages import Listing, Storage
 
 PATIENCE_S = 2.0
 """How long to wait for another process that writes the index: it writes for milliseconds, unless it
@@ -43,7 +42,7 @@ _SOUND = (
 """Errors of SQLite that say nothing against what an index holds."""
 
 
-def contents(place: Storage) -> IndexedRuns:
+def read_storage(place: Storage) -> IndexedRuns:
     """What is known of every stored run at a place, by its index, which is brought up to date.
 
     Returns:
@@ -55,7 +54,7 @@ def contents(place: Storage) -> IndexedRuns:
     """
     found = place.scan()
     if not found.files and not place.index.is_file():
-        return IndexedRuns(found=found)
+        return IndexedRuns(listing=found)
     try:
         return _through(place, found)
     except _DAMAGE as error:
@@ -88,9 +87,9 @@ def _connected(address: Path | str) -> sqlite3.Connection:
     """
     connection = sqlite3.connect(address, timeout=PATIENCE_S, isolation_level=None)
     try:
-        if index_tables.is_empty(connection):
+        if database.is_empty(connection):
             _create(connection)
-        index_tables.check(connection)
+        database.check(connection)
     except BaseException:
         connection.close()
         raise
@@ -99,12 +98,12 @@ def _connected(address: Path | str) -> sqlite3.Connection:
 
 def _create(connection: sqlite3.Connection) -> None:
     try:
-        connection.executescript(index_tables.SCHEMA)
+        connection.executescript(database.SCHEMA)
     except sqlite3.OperationalError:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         # Another process may have made it meanwhile.
-        if index_tables.is_empty(connection):
+        if database.is_empty(connection):
             raise
 
 
@@ -121,7 +120,7 @@ def _copied(index: Path) -> sqlite3.Connection:
         with closing(
             sqlite3.connect(f"{index.resolve().as_uri()}?mode=ro", timeout=0, uri=True)
         ) as disk:
-            index_tables.check(disk)
+            database.check(disk)
             disk.backup(memory)
     except (sqlite3.DatabaseError, ValueError):
         memory.close()
@@ -131,12 +130,12 @@ def _copied(index: Path) -> sqlite3.Connection:
 
 def _updated(connection: sqlite3.Connection, place: Storage, found: Listing) -> IndexedRuns:
     """Forget the files that are gone, read those that are new or changed; of a place that is lost meanwhile, what is known stays."""
-    known = index_tables.stamps(connection)
+    known = database.fingerprints(connection)
     gone = known.keys() - found.files.keys()
     if gone:
         with _transaction(connection):
-            index_tables.forget(connection, gone)
-            index_tables.tidy(connection)
+            database.forget(connection, gone)
+            database.tidy(connection)
     # By name they are ordered by date, as they are when they come back.
     new = sorted(
         path
@@ -146,21 +145,21 @@ def _updated(connection: sqlite3.Connection, place: Storage, found: Listing) -> 
     for start in range(0, len(new), _BATCH):
         batch, lost = _read(place, found, new[start : start + _BATCH])
         with _transaction(connection):
-            index_tables.forget(connection, batch)
+            database.forget(connection, batch)
             for path, (stamp, facts) in batch.items():
-                index_tables.insert(connection, path, stamp, facts)
+                database.insert(connection, path, stamp, facts)
         if lost:
             unread = len(new) - start - len(batch)
             line = f"sd history: {lost}: {unread} of {len(found.files)} files were not read"
             found = found._replace(problems=(*found.problems, line))
             break
     with _transaction(connection, "DEFERRED"):
-        return index_tables.contents(connection)._replace(found=found)
+        return database.read_contents(connection)._replace(listing=found)
 
 
 def _read(
     place: Storage, found: Listing, paths: Sequence[str]
-) -> tuple[dict[str, tuple[Fingerprint, FileFacts]], PlaceError | None]:
+) -> tuple[dict[str, tuple[Fingerprint, FileContents]], PlaceError | None]:
     """What files hold, by path; and where the place was lost meanwhile, how: then only of the first ones."""
     batch = {}
     try:
@@ -181,7 +180,7 @@ def _transaction(connection: sqlite3.Connection, kind: str = "IMMEDIATE") -> Ite
     connection.execute("COMMIT")
 
 
-def read(stamp: Fingerprint, content: bytes | OSError) -> tuple[Fingerprint, FileFacts]:
+def read(stamp: Fingerprint, content: bytes | OSError) -> tuple[Fingerprint, FileContents]:
     """What a file holds, and the stamp to know it by.
 
     Args:
@@ -189,10 +188,10 @@ def read(stamp: Fingerprint, content: bytes | OSError) -> tuple[Fingerprint, Fil
         content: of the file, or why it cannot be read.
     """
     # The parser needs numpy, which a run that finds nothing new does without.
-    from pytest_sdspeed.history.parsing import file_facts
+    from pytest_sdspeed.history.parsing import parse_file
 
     if isinstance(content, OSError):
-        return UNKNOWN, FileFacts(
+        return UNKNOWN, FileContents(
             run=None, wrong=(("damaged", f"cannot be read: {content.strerror or content}"),)
         )
-    return stamp, file_facts(content, max(stamp.mtime_ns, 0) / 1e9)
+    return stamp, parse_file(content, max(stamp.mtime_ns, 0) / 1e9)

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from pytest_sdspeed.history.extracts import Fault, RunFacts, Series
-    from pytest_sdspeed.history.index_tables import IndexedRuns, StoredFile
-    from pytest_sdspeed.history.places import Storage
-    from pytest_sdspeed.model import HistoryRun
+    from pytest_sdspeed.history.contents import Fault, IndexedRuns, StoredFile, StoredRunFacts
+    from pytest_sdspeed.history.storages import Storage
+    from pytest_sdspeed.model import HistoryKey, HistoryRun
 
 TWICE_S = 1.0
 """Two files from before runs had an id are of one run where host, commit and samples are equal and
@@ -37,7 +36,7 @@ class MergedRuns(NamedTuple):
             places and paths.
     """
 
-    runs: dict[Series, list[HistoryRun]]
+    runs: dict[HistoryKey, list[HistoryRun]]
     files: list[RunFile]
     wrong: list[tuple[Fault, str]]
 
@@ -51,13 +50,13 @@ def merge_runs(places: Sequence[tuple[Storage, IndexedRuns]]) -> MergedRuns:
     ]
     files = sorted(
         (
-            RunFile(place, file, held.found.files[file.path][0])
+            RunFile(place, file, held.listing.files[file.path][0])
             for place, held in places
             for file in held.files
         ),
         key=lambda kept: (kept.file.run.date, kept.file.path.rpartition("/")[2]),
     )
-    outdone: dict[int, set[Series]] = {}
+    outdone: dict[int, set[HistoryKey]] = {}
     damaged = {(place.named(""), path) for place, held in places for path, *_ in held.wrong}
     for copies in _copies(files):
         best = min(
@@ -76,13 +75,13 @@ def merge_runs(places: Sequence[tuple[Storage, IndexedRuns]]) -> MergedRuns:
                         " which counts"
                     )
                     wrong.append(("copy", f"{other.place.named(other.file.path)}: {words}"))
-    runs: dict[Series, list[HistoryRun]] = {}
+    runs: dict[HistoryKey, list[HistoryRun]] = {}
     counted = list(_counted(files, outdone, runs))
     return MergedRuns(runs, counted, wrong)
 
 
 def _counted(
-    files: Iterable[RunFile], outdone: dict[int, set[Series]], runs: dict[Series, list[HistoryRun]]
+    files: Iterable[RunFile], outdone: dict[int, set[HistoryKey]], runs: dict[HistoryKey, list[HistoryRun]]
 ) -> Iterator[RunFile]:
     """Put the results of files into the runs of their series, each once; the files that had any to put there, or none at all.
 
@@ -107,7 +106,7 @@ def _counted(
             yield kept
 
 
-def _is_same(run: RunFacts, date: str) -> bool:
+def _is_same(run: StoredRunFacts, date: str) -> bool:
     """Whether a run is the one of that date that has its samples, and its id or host and commit."""
     if run.date == date or not run.dated:
         return True

@@ -13,21 +13,21 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import PlaceError
-from pytest_sdspeed.history.places import (
+from pytest_sdspeed.history.storages import (
     UNKNOWN,
     Fingerprint,
     Folder,
     Listing,
     is_unfinished,
-    printable,
 )
 from pytest_sdspeed.store import pictures
 from pytest_sdspeed.store.benchmark import CREDENTIALS
+from pytest_sdspeed.store.files import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from pytest_sdspeed.history.places import Storage
+    from pytest_sdspeed.history.storages import Storage
 
 _DATES = (
     "LastModified",

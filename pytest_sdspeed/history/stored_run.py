@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import StoredRunError
-from pytest_sdspeed.history.places import Folder
+from pytest_sdspeed.history.storages import Folder
 from pytest_sdspeed.store import pictures
 from pytest_sdspeed.store.benchmark import EXTRA
 from pytest_sdspeed.store.files import decode, section
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_sdspeed.history.merging import RunFile
-    from pytest_sdspeed.history.places import Storage
+    from pytest_sdspeed.history.storages import Storage
     from pytest_sdspeed.model import Result
 
 _DATE = re.compile(rb'"datetime": "([^"]+)"')
@@ -93,7 +93,7 @@ def latest_run(files: Sequence[RunFile]) -> tuple[StoredRun, tuple[str, ...]]:
     """
     problems: list[str] = []
     for kept in reversed(files):
-        if not kept.file.results and kept.file.of_others:
+        if not kept.file.results and kept.file.foreign:
             continue
         try:
             return _read(kept.place, kept.where, kept.place.named(kept.file.path)), tuple(problems)

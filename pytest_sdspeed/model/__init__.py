@@ -6,7 +6,7 @@ bytes.
 
 from __future__ import annotations
 
-from pytest_sdspeed.model.history import Change, History, HistoryRun
+from pytest_sdspeed.model.history import Change, History, HistoryKey, HistoryRun
 from pytest_sdspeed.model.machine import (
     UNREAD,
     Machine,
@@ -54,6 +54,7 @@ __all__ = [
     "Change",
     "Exhibit",
     "History",
+    "HistoryKey",
     "HistoryRun",
     "ImageGate",
     "ImageVerdict",

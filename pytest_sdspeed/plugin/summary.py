@@ -38,17 +38,11 @@ def history_lines(session: Session) -> Iterator[str]:
 
 def histories(session: Session) -> list[History]:
     """Of the rows that were measured, each once."""
-    found = {}
-    for result in session.results:
-        if result.history is not None:
-            key = (
-                result.history.table,
-                result.history.setup,
-                result.history.baseline,
-                result.history.device,
-                result.history.recipe,
-            )
-            found[key] = result.history
+    found = {
+        result.history.key: result.history
+        for result in session.results
+        if result.history is not None
+    }
     return list(found.values())
 
 

@@ -31,6 +31,11 @@ def decode(content: bytes) -> tuple[Mapping[str, Any], list[tuple[str, Any]]]:
 
 
 def section(stored: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """A mapping inside a stored one; empty where there is none."""
+    """Return a mapping inside a stored one; an empty one if there is none."""
     found = stored.get(name)
     return found if isinstance(found, dict) else {}
+
+
+def printable(name: str) -> str:
+    """Return a name as text that can be written: names of files are bytes of any kind, and JSON may hold halves of characters."""
+    return name.encode(errors="backslashreplace").decode()

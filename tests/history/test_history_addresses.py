@@ -11,8 +11,8 @@ from places import ADDRESS, dates, upload
 from stored import write_run
 
 from pytest_sdspeed.__main__ import main
+from pytest_sdspeed.history.loading import load_from
 from pytest_sdspeed.history.remote import Remote, place
-from pytest_sdspeed.history.series import load_from
 
 pytestmark = pytest.mark.usefixtures("bucket")
 

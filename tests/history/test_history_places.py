@@ -13,8 +13,8 @@ from test_history_command import COMMITS, RUNS, STEP, kinds, said, stored
 from test_stored_runs import full, shown, stored_run
 
 from pytest_sdspeed.__main__ import main
+from pytest_sdspeed.history.loading import load_from
 from pytest_sdspeed.history.remote import place
-from pytest_sdspeed.history.series import load_from
 from pytest_sdspeed.store.records import to_json
 
 pytestmark = pytest.mark.usefixtures("bucket")

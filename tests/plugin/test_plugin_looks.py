@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from pytest_sdspeed.__main__ import main
-from pytest_sdspeed.history.places import Folder
-from pytest_sdspeed.history.series import load_from
+from pytest_sdspeed.history.loading import load_from
+from pytest_sdspeed.history.storages import Folder
 from pytest_sdspeed.history.stored_run import latest_run
 from pytest_sdspeed.store.benchmark import Storing
 

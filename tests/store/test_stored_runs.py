@@ -17,8 +17,8 @@ from PIL import Image
 
 from pytest_sdspeed.__main__ import main
 from pytest_sdspeed.errors import StoredRunError
-from pytest_sdspeed.history.places import Folder
-from pytest_sdspeed.history.series import load_from
+from pytest_sdspeed.history.loading import load_from
+from pytest_sdspeed.history.storages import Folder
 from pytest_sdspeed.history.stored_run import clean, latest_run, read_run, run_files
 from pytest_sdspeed.judge.pictures.exhibits import png
 from pytest_sdspeed.model import CONTROL, Against, Exhibit

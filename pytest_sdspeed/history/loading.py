@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import gc
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.errors import PlaceError
-from pytest_sdspeed.history.extracts import Series, run_in_history
-from pytest_sdspeed.history.index import contents
+from pytest_sdspeed.history.index import read_storage
 from pytest_sdspeed.history.merging import RunFile, merge_runs
-from pytest_sdspeed.history.places import Folder
-from pytest_sdspeed.model import History, HistoryRun
+from pytest_sdspeed.history.storages import Folder
+from pytest_sdspeed.model import History
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from pytest_sdspeed.history.extracts import Fault
-    from pytest_sdspeed.history.index_tables import IndexedRuns
-    from pytest_sdspeed.history.places import Storage
-    from pytest_sdspeed.model import Result
+    from pytest_sdspeed.history.contents import Fault, IndexedRuns
+    from pytest_sdspeed.history.storages import Storage
 
 NAMED = 5
 """Files that are named of each kind that is passed over."""
@@ -72,13 +68,13 @@ def load_from(places: Sequence[Storage]) -> LoadedHistories:
     with _no_collection():
         for place in places:
             try:
-                held.append((place, contents(place)))
+                held.append((place, read_storage(place)))
             except PlaceError as error:
                 problems.append(f"sd history: {error}")
             else:
-                problems += held[-1][1].found.problems
+                problems += held[-1][1].listing.problems
         runs, files, wrong = merge_runs(held)
-    found = (History(**series._asdict(), runs=tuple(members)) for series, members in runs.items())
+    found = (History.with_runs(key, members) for key, members in runs.items())
     return LoadedHistories(
         tuple(found), (*problems, *_passed_over(held, wrong)), files, read=bool(held)
     )
@@ -96,43 +92,6 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def series_of(result: Result, test: str) -> Series:
-    """The series that a result in hand belongs to: its fields are those of its ``History``.
-
-    Args:
-        result: what was measured.
-        test: id of the test that measured it, which tells callables apart.
-    """
-    from pytest_sdspeed.store.records import recipe_key, stored_recipe
-
-    return Series(
-        result.table,
-        result.setup,
-        result.baseline,
-        result.device,
-        recipe_key(stored_recipe(result), test),
-    )
-
-
-def history_run(result: Result, run_info: Mapping[str, Any]) -> HistoryRun:
-    """A result in hand as the run of a history, without a name.
-
-    Args:
-        result: what was measured.
-        run_info: of the run, as ``saving.run_info`` makes it.
-    """
-    from datetime import UTC, datetime
-
-    from pytest_sdspeed.history.parsing import result_facts, run_facts
-    from pytest_sdspeed.store.records import to_json
-
-    # Its pictures say nothing here, and storing them costs.
-    stored = to_json(replace(result, exhibits=()))
-    return run_in_history(
-        "", run_facts(run_info, datetime.now(UTC).timestamp()), result_facts(stored)
-    )
-
-
 def _passed_over(
     held: Iterable[tuple[Storage, IndexedRuns]], wrong: Iterable[tuple[Fault, str]]
 ) -> Iterator[str]:
@@ -144,9 +103,9 @@ def _passed_over(
     for place, stored in held:
         lines["unfinished"] += [
             f"{place.named(path)}: left by a run that was killed, or is being written"
-            for path in stored.found.unfinished
+            for path in stored.listing.unfinished
         ]
-        others = [others[0] + stored.files_of_others, others[1] + stored.benchmarks_of_others]
+        others = [others[0] + stored.foreign_files, others[1] + stored.foreign_benchmarks]
     for kind, what in _KINDS.items():
         yield from _capped(lines[kind], what)
     if any(others):

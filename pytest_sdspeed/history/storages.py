@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pytest_sdspeed.errors import PlaceError
 from pytest_sdspeed.store.atomic import UNFINISHED
+from pytest_sdspeed.store.files import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -158,8 +159,3 @@ class Folder:
 def is_unfinished(name: str) -> bool:
     """Whether a file is what a killed run left, or a running one writes, by its name."""
     return name.endswith(UNFINISHED) and ".json." in name
-
-
-def printable(name: str) -> str:
-    """A name as text that can be written: names of files are bytes of any kind."""
-    return name.encode(errors="backslashreplace").decode()
