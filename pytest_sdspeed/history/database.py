@@ -7,7 +7,8 @@ without another line here, and an index without that column is of another versio
 from __future__ import annotations
 
 import json
-from dataclasses import Field, asdict, fields
+from dataclasses import Field, fields
+from functools import cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from pytest_sdspeed.model.numbers import number_or_nan
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pytest_sdspeed.history.contents import FileContents
 
@@ -27,6 +28,9 @@ OWNER = 0x5D59EED
 """Marks a file of SQLite as an index of this plugin (``PRAGMA application_id``)."""
 _MEANING = 3
 """Raised when a column comes to mean something else under the same name."""
+_ENCODER = json.JSONEncoder(sort_keys=True)
+_BATCH = 500
+"""Rows that are taken from the database at once."""
 _RUN_FIELDS: tuple[Field[Any], ...] = fields(StoredRunFacts)
 
 
@@ -39,14 +43,11 @@ def _names(of: Iterable[Field[Any]]) -> tuple[str, ...]:
     return tuple(field.name for field in of)
 
 
-def _mappings(of: Iterable[Field[Any]]) -> tuple[str, ...]:
-    """Return the names of fields that hold a mapping."""
-    return tuple(field.name for field in of if str(field.type).startswith("Mapping["))
-
-
-_FILE = ("path", *Fingerprint._fields, *_names(_RUN_FIELDS), "foreign")
-_RESULT = ("file", "position", "key", "samples", *_names(RESULT_FIELDS))
-_TEXTS = ("key", *_mappings(RESULT_FIELDS))
+_RUN, _FIGURES = _names(_RUN_FIELDS), _names(RESULT_FIELDS)
+_KEY, _SHARED = _names(fields(HistoryKey)), _names(fields(RunFacts))
+_FILE = ("path", *Fingerprint._fields, *_RUN, "foreign")
+_RESULT = ("file", "position", "key", "samples", *_FIGURES)
+_TEXTS = ("key", *_names(one for one in RESULT_FIELDS if str(one.type).startswith("Mapping[")))
 """Columns of results that hold the number of a text, as many results share one."""
 _TABLES = f"""
 CREATE TABLE files(number INTEGER PRIMARY KEY, {_columns(_FILE)}, UNIQUE (path));
@@ -67,7 +68,8 @@ COMMIT;
 """
 _FOREIGN = """
 SELECT coalesce(sum(NOT own), 0), coalesce(sum(own * [foreign]), 0)
-FROM (SELECT [foreign], number IN (SELECT file FROM results UNION SELECT file FROM wrong) AS own
+FROM (SELECT [foreign], EXISTS (SELECT 1 FROM results WHERE file = number)
+                        OR EXISTS (SELECT 1 FROM wrong WHERE file = number) AS own
       FROM files WHERE [foreign] > 0)
 """
 
@@ -129,15 +131,22 @@ def insert(
         contents: what it holds.
     """
     row = {"path": path, **fingerprint._asdict(), "foreign": contents.foreign}
-    file = _insert(connection, "files", row | (asdict(contents.run) if contents.run else {}))
+    row |= {} if contents.run is None else _plain(contents.run, _names(_RUN_FIELDS))
+    file = _insert(connection, "files", row)
     connection.executemany(
         "INSERT INTO wrong VALUES(?, ?, ?)", [(file, kind, words) for kind, words in contents.wrong]
     )
     for position, (key, samples, run) in enumerate(contents.results):
-        row = {name: getattr(run, name) for name in _names(RESULT_FIELDS)}
-        row |= {"file": file, "position": position, "key": asdict(key), "samples": samples}
-        row |= {column: _text_number(connection, row[column]) for column in _TEXTS}
+        row = {"file": file, "position": position, "samples": samples}
+        row |= _plain(run, _FIGURES) | {"key": _plain(key, _KEY)}
+        for column in _TEXTS:
+            row[column] = _text_number(connection, row[column])
         _insert(connection, "results", row)
+
+
+def _plain(facts: Any, names: Iterable[str]) -> dict[str, Any]:
+    """Return name -> value of attributes."""
+    return {name: getattr(facts, name) for name in names}
 
 
 def _insert(connection: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> int | None:
@@ -150,7 +159,7 @@ def _insert(connection: sqlite3.Connection, table: str, row: Mapping[str, Any]) 
 
 
 def _text_number(connection: sqlite3.Connection, value: Any) -> int:
-    text = json.dumps(value, sort_keys=True)
+    text = _ENCODER.encode(value)
     connection.execute("INSERT OR IGNORE INTO texts(text) VALUES(?)", (text,))
     (number,) = connection.execute("SELECT number FROM texts WHERE text = ?", (text,)).fetchone()
     return int(number)
@@ -172,55 +181,52 @@ def read_contents(connection: sqlite3.Connection) -> IndexedRuns:
 def _read_files(connection: sqlite3.Connection) -> list[StoredFile]:
     """Return the files that hold runs, with their results."""
     texts = _read_texts(connection)
-    restore_run, restore_result = _restoring(_RUN_FIELDS), _restoring(RESULT_FIELDS, texts)
     files: dict[int, StoredFile] = {}
-    of_run: dict[int, dict[str, Any]] = {}
-    for number, path, foreign, *values in connection.execute(
-        f"SELECT number, path, [foreign], {_columns(_names(_RUN_FIELDS))} FROM files"  # noqa: S608 - names of fields
-        " WHERE date NOT NULL"
-    ):
-        run = StoredRunFacts(**restore_run(values))
-        files[number] = StoredFile(path, run, foreign, [])
-        of_run[number] = {
-            "name": path.rpartition("/")[2].removesuffix(".json"),
-            **{name: getattr(run, name) for name in _names(fields(RunFacts))},
-        }
-    keys = {
-        number: HistoryKey(**texts[number])
-        for (number,) in connection.execute("SELECT DISTINCT key FROM results")
-    }
-    for file, key, samples, *values in connection.execute(
-        f"SELECT file, key, samples, {_columns(_names(RESULT_FIELDS))} FROM results"  # noqa: S608 - names of fields
-        " ORDER BY file, position"
-    ):
-        run = HistoryRun(**of_run[file], **restore_result(values))
-        files[file].results.append(StoredResult(keys[key], samples, run))
+    of_run: dict[int, tuple[Any, ...]] = {}
+    rows = connection.execute(
+        f"SELECT number, path, [foreign], {_columns(_RUN)} FROM files WHERE date NOT NULL"  # noqa: S608 - names of fields
+    )
+    for (number, path, foreign), values in _restored(rows, _RUN_FIELDS, texts):
+        facts = dict(zip(_RUN, values, strict=True))
+        files[number] = StoredFile(path, StoredRunFacts(**facts), foreign, [])
+        name = path.rpartition("/")[2].removesuffix(".json")
+        of_run[number] = (name, *(facts[fact] for fact in _SHARED))
+    read_key = cache(lambda number: HistoryKey(**texts[number]))
+    rows = connection.execute(
+        f"SELECT file, key, samples, {_columns(_FIGURES)} FROM results ORDER BY file, position"  # noqa: S608 - names of fields
+    )
+    names = ("name", *_SHARED, *_FIGURES)
+    for (file, key, samples), values in _restored(rows, RESULT_FIELDS, texts):
+        run = HistoryRun(**dict(zip(names, of_run[file] + values)))  # noqa: B905 - strict costs a tenth
+        files[file].results.append(StoredResult(read_key(key), samples, run))
     return list(files.values())
 
 
-def _restoring(
-    of: Sequence[Field[Any]], texts: Mapping[int, Any] | None = None
-) -> Callable[[Sequence[Any]], dict[str, Any]]:
-    """Return what makes name -> value of the columns of fields.
+def _restored(
+    rows: sqlite3.Cursor, of: Sequence[Field[Any]], texts: Mapping[int, Any]
+) -> Iterator[tuple[tuple[Any, ...], tuple[Any, ...]]]:
+    """Yield rows, each as what stands before the columns of fields, and the values of the fields.
 
     Args:
-        of: the fields, in the order of the columns.
+        rows: the last columns are those of the fields, in their order.
+        of: the fields.
         texts: number -> what the text stands for.
     """
-    names, convert = _names(of), [(field.name, _CONVERSIONS[field.type]) for field in of if field.type in _CONVERSIONS]
-    convert += [(name, texts.__getitem__) for name in _mappings(of)] if texts is not None else []
-
-    def restore(values: Sequence[Any]) -> dict[str, Any]:
-        found = dict(zip(names, values, strict=True))
-        for name, read in convert:
-            found[name] = read(found[name])
-        return found
-
-    return restore
+    while batch := rows.fetchmany(_BATCH):
+        # Column by column, which is much faster than value by value.
+        columns = list(zip(*batch, strict=True))
+        heads, own = columns[: -len(of)], columns[-len(of) :]
+        values = [_convert(field, column, texts) for field, column in zip(of, own, strict=True)]
+        yield from zip(zip(*heads), zip(*values))  # noqa: B905 - one query's columns, strict costs
 
 
-_CONVERSIONS: dict[Any, Callable[[Any], Any]] = {"float": number_or_nan, "bool": bool}
-"""Annotation of a field -> what makes its value of that of its column, if that is another one."""
+def _convert(field: Field[Any], column: Sequence[Any], texts: Mapping[int, Any]) -> Iterable[Any]:
+    """Return the values of a field that stand in a column, by its annotation."""
+    if field.type == "float":
+        return [number_or_nan(value) for value in column] if None in column else column
+    if field.type == "bool":
+        return map(bool, column)
+    return map(texts.__getitem__, column) if field.name in _TEXTS else column
 
 
 def _read_texts(connection: sqlite3.Connection) -> dict[int, Any]:

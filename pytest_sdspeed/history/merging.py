@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pytest_sdspeed.history.contents import Fault, IndexedRuns, StoredFile, StoredRunFacts
     from pytest_sdspeed.history.storages import Storage
@@ -75,32 +75,47 @@ def merge_runs(places: Sequence[tuple[Storage, IndexedRuns]]) -> MergedRuns:
                         " which counts"
                     )
                     wrong.append(("copy", f"{other.place.named(other.file.path)}: {words}"))
-    runs: dict[HistoryKey, list[HistoryRun]] = {}
-    counted = list(_counted(files, outdone, runs))
-    return MergedRuns(runs, counted, wrong)
+    members: dict[HistoryKey, _Members] = {}
+    counted = list(_count(files, outdone, members))
+    return MergedRuns({key: found.runs for key, found in members.items()}, counted, wrong)
 
 
-def _counted(
-    files: Iterable[RunFile], outdone: dict[int, set[HistoryKey]], runs: dict[HistoryKey, list[HistoryRun]]
+class _Members(NamedTuple):
+    """The runs of one history so far, and (identity of the run, its samples) -> date of the latest."""
+
+    runs: list[HistoryRun]
+    dates: dict[tuple[object, int], str]
+
+
+def _count(
+    files: Iterable[RunFile],
+    outdone: Mapping[int, set[HistoryKey]],
+    members: dict[HistoryKey, _Members],
 ) -> Iterator[RunFile]:
-    """Put the results of files into the runs of their series, each once; the files that had any to put there, or none at all.
+    """Put each result of files into the runs of its history once, and yield the files that count.
+
+    A file counts if it had a result to put there, or holds none at all.
 
     Args:
         files: by date.
-        outdone: by ``id`` of a file, the series that a better copy of it has.
-        runs: of every series so far.
+        outdone: ``id`` of a file -> keys of the results that a better copy of it has.
+        members: the runs of every history so far.
     """
-    seen: dict[tuple[object, ...], str] = {}
     for kept in files:
         run, other, new = kept.file.run, outdone.get(id(kept.file), ()), not kept.file.results
         identity = run.id or (run.host, run.commit, run.dated)
-        for series, samples, result in kept.file.results:
-            # Equal samples are one campaign, whatever test or file they come from.
-            key = series, identity, samples
-            if series in other or (key in seen and _is_same(run, seen[key])):
+        for key, samples, result in kept.file.results:
+            if key in other:
                 continue
-            seen[key] = run.date
-            runs.setdefault(series, []).append(result)
+            found = members.get(key)
+            if found is None:
+                found = members[key] = _Members([], {})
+            # Equal samples are one campaign, whatever test or file they come from.
+            campaign = identity, samples
+            if campaign in found.dates and _is_same(run, found.dates[campaign]):
+                continue
+            found.dates[campaign] = run.date
+            found.runs.append(result)
             new = True
         if new:
             yield kept

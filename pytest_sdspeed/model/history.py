@@ -112,13 +112,9 @@ class HistoryRun(RunFacts):
 
 
 _OF_RUN = tuple(field.name for field in fields(RunFacts))
-RESULT_FIELDS = tuple(
-    field for field in fields(HistoryRun) if field.name not in (*_OF_RUN, "name")
-)
+RESULT_FIELDS = tuple(field for field in fields(HistoryRun) if field.name not in (*_OF_RUN, "name"))
 """The fields of a ``HistoryRun`` that one result tells, rather than its run."""
-_TAKEN = tuple(
-    field.name for field in RESULT_FIELDS if field.name not in ("canary_s", "reference")
-)
+_TAKEN = tuple(field.name for field in RESULT_FIELDS if field.name not in ("canary_s", "reference"))
 """Names of what goes over from a ``Result`` as it is."""
 
 

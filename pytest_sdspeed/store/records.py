@@ -53,7 +53,9 @@ def _slots(pairs_s: Mapping[str, Sequence[Sequence[float]]]) -> dict[str, list[l
 
 
 def _times(times_s: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
-    return {operation: [float(seconds) for seconds in taken] for operation, taken in times_s.items()}
+    return {
+        operation: [float(seconds) for seconds in taken] for operation, taken in times_s.items()
+    }
 
 
 def _numbers(figures: Mapping[str, float]) -> dict[str, float | None]:
