@@ -1,4 +1,7 @@
-"""What is known of the files of stored runs. Nothing heavy is loaded with it: thousands of runs are read from an index."""
+"""What is known of the files of stored runs.
+
+Nothing heavy is loaded with it: thousands of runs are read from an index.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +85,7 @@ class IndexedRuns(NamedTuple):
 
     Attributes:
         files: those that hold runs.
-        wrong: path of a file, from the storage, printable; the kind of its fault, and what is wrong.
+        wrong: path of a file from the storage, printable; the kind of its fault; what is wrong.
         foreign_files: how many files hold nothing of this plugin.
         foreign_benchmarks: how many benchmarks that are not this plugin's stand in files that hold
             its own.

@@ -1,4 +1,4 @@
-"""The histories of stored runs, and the place of a run in hand in them."""
+"""The histories of stored runs."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pytest_sdspeed.history.storages import Storage
 
 NAMED = 5
-"""Files that are named of each kind that is passed over."""
-_KINDS: dict[Fault, str] = {
+"""How many files are named for each fault for which files are passed over."""
+_FAULTS: dict[Fault, str] = {
     "damaged": "damaged files",
     "unfinished": "unfinished files",
     "schema": "files of another schema",
@@ -31,13 +31,13 @@ _KINDS: dict[Fault, str] = {
 
 
 class LoadedHistories(NamedTuple):
-    """What several places say together.
+    """What several storages say together.
 
     Attributes:
         histories: one for each table, setup, baseline, device and recipe, without their changes.
         problems: lines on what was passed over.
         files: those that count, the oldest first.
-        read: whether any of the places could be read.
+        read: whether any of the storages could be read.
     """
 
     histories: tuple[History, ...]
@@ -47,28 +47,28 @@ class LoadedHistories(NamedTuple):
 
 
 def load_histories(*folders: Path) -> tuple[tuple[History, ...], tuple[str, ...]]:
-    """All histories below folders of stored runs, without their changes, and lines on what was passed over.
+    """Return all histories below folders, without their changes, and lines on what was passed over.
 
     Args:
-        folders: such as that of ``--benchmark-storage``; where there is none, there are no
-            histories.
+        folders: folders of stored runs, such as that of ``--benchmark-storage``; one that is not
+            there has no histories.
     """
     found = load_from([Folder(folder) for folder in folders])
     return found.histories, found.problems
 
 
-def load_from(places: Sequence[Storage]) -> LoadedHistories:
-    """What places hold together. A place that cannot be read is named, and the others are read.
+def load_from(storages: Sequence[Storage]) -> LoadedHistories:
+    """Return what storages hold together; one that cannot be read is named.
 
     What is there twice counts once: two tests that share a campaign, two files that hold the same
     run.
     """
     held: list[tuple[Storage, IndexedRuns]] = []
     problems: list[str] = []
-    with _no_collection():
-        for place in places:
+    with _without_collection():
+        for storage in storages:
             try:
-                held.append((place, read_storage(place)))
+                held.append((storage, read_storage(storage)))
             except PlaceError as error:
                 problems.append(f"sd history: {error}")
             else:
@@ -76,13 +76,13 @@ def load_from(places: Sequence[Storage]) -> LoadedHistories:
         runs, files, wrong = merge_runs(held)
     found = (History.with_runs(key, members) for key, members in runs.items())
     return LoadedHistories(
-        tuple(found), (*problems, *_passed_over(held, wrong)), files, read=bool(held)
+        tuple(found), (*problems, *_describe_skipped(held, wrong)), files, read=bool(held)
     )
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
-    """No garbage collection: it would look at every fact of thousands of runs several times over, and none is in a cycle."""
+def _without_collection() -> Iterator[None]:
+    """Collect no garbage: thousands of runs would be looked at often, and none is in a cycle."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -92,22 +92,26 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _passed_over(
+def _describe_skipped(
     held: Iterable[tuple[Storage, IndexedRuns]], wrong: Iterable[tuple[Fault, str]]
 ) -> Iterator[str]:
-    """What was not read, and why: a line each for the first few files of a kind, and one on what is not this plugin's."""
-    lines: dict[Fault, list[str]] = {kind: [] for kind in _KINDS}
+    """Yield lines on what was not read, and why.
+
+    The first few files of each fault have a line of their own; one line is on what is not this
+    plugin's.
+    """
+    lines: dict[Fault, list[str]] = {fault: [] for fault in _FAULTS}
     others = [0, 0]
-    for kind, line in wrong:
-        lines[kind].append(line)
-    for place, stored in held:
+    for fault, line in wrong:
+        lines[fault].append(line)
+    for storage, stored in held:
         lines["unfinished"] += [
-            f"{place.named(path)}: left by a run that was killed, or is being written"
+            f"{storage.describe(path)}: left by a run that was killed, or is being written"
             for path in stored.listing.unfinished
         ]
         others = [others[0] + stored.foreign_files, others[1] + stored.foreign_benchmarks]
-    for kind, what in _KINDS.items():
-        yield from _capped(lines[kind], what)
+    for fault, what in _FAULTS.items():
+        yield from _name_first(lines[fault], what)
     if any(others):
         yield (
             f"sd history: not this plugin's: {others[0]} files, and {others[1]} benchmarks in files"
@@ -115,7 +119,7 @@ def _passed_over(
         )
 
 
-def _capped(lines: list[str], what: str) -> Iterator[str]:
+def _name_first(lines: list[str], what: str) -> Iterator[str]:
     yield from (f"sd history: passed over {line}" for line in lines[:NAMED])
     if len(lines) > NAMED:
         yield f"sd history: passed over, and {len(lines) - NAMED} more {what}"

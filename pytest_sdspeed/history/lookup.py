@@ -11,7 +11,7 @@ from pytest_sdspeed.history.loading import load_histories
 from pytest_sdspeed.history.parsing import read_run_facts
 from pytest_sdspeed.judge.changes.causes import judge_history_among
 from pytest_sdspeed.model import History, HistoryRun
-from pytest_sdspeed.store.records import history_key
+from pytest_sdspeed.store.records import make_history_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,7 +45,7 @@ class HistoryLookup:
     def _run(self) -> RunFacts:
         return read_run_facts(self._run_info(), datetime.now(UTC).timestamp())
 
-    def judged(
+    def judge(
         self, result: Result, others: Mapping[str, tuple[float, float]], test: str
     ) -> History:
         """Return the history of a row, this run its latest, with its changes.
@@ -56,17 +56,17 @@ class HistoryLookup:
                 latency in seconds.
             test: id of the test, which tells callables apart.
         """
-        key, run = history_key(result, test), HistoryRun.of(result, self._run)
+        key, run = make_history_key(result, test), HistoryRun.of(result, self._run)
         beside = [
-            self._continued(
+            self._continue(
                 replace(key, setup=name),
                 replace(run, speedup=speedup, low=speedup, high=speedup, latency_s=latency_s),
             )
             for name, (speedup, latency_s) in others.items()
         ]
-        return judge_history_among(self._continued(key, run), beside)
+        return judge_history_among(self._continue(key, run), beside)
 
-    def _continued(self, key: HistoryKey, run: HistoryRun) -> History:
+    def _continue(self, key: HistoryKey, run: HistoryRun) -> History:
         """Return the stored history of a key, or a new one, with one more run."""
         earlier = self._stored[key].runs if key in self._stored else ()
         return History.with_runs(key, (*earlier, run))

@@ -1,4 +1,4 @@
-"""Stored runs of several places as one history: in the order of their dates, and none twice."""
+"""Stored runs of several storages as one history: in the order of their dates, and none twice."""
 
 from __future__ import annotations
 
@@ -13,27 +13,25 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import HistoryKey, HistoryRun
 
 TWICE_S = 1.0
-"""Two files from before runs had an id are of one run where host, commit and samples are equal and
+"""Two files from before runs had an id are of one run if their host, commit and samples are equal and
 their dates are nearer than this."""
 
 
 class RunFile(NamedTuple):
-    """A file that counts."""
+    """A file that counts: its storage, what it holds, and where it is there."""
 
-    place: Storage
+    storage: Storage
     file: StoredFile
     where: str
 
 
 class MergedRuns(NamedTuple):
-    """What places hold together.
+    """What storages hold together.
 
     Attributes:
-        runs: of every series, by date, then name.
-        files: those that these runs are of, and those whose results have no series, in the same
-            order.
-        wrong: what kind of thing is wrong with a file, and in words that name it, in the order of
-            places and paths.
+        runs: the runs of every history, by date, then name.
+        files: those that these runs are from, and those without results, in the same order.
+        wrong: the fault of a file, and words that name it, in the order of storages and paths.
     """
 
     runs: dict[HistoryKey, list[HistoryRun]]
@@ -41,47 +39,54 @@ class MergedRuns(NamedTuple):
     wrong: list[tuple[Fault, str]]
 
 
-def merge_runs(places: Sequence[tuple[Storage, IndexedRuns]]) -> MergedRuns:
-    """The runs of all places, each once, wherever it lies and however often it was written."""
+def merge_runs(storages: Sequence[tuple[Storage, IndexedRuns]]) -> MergedRuns:
+    """Return the runs of all storages, each once, however often it was written."""
     wrong: list[tuple[Fault, str]] = [
-        (kind, f"{place.named(path)}: {words}")
-        for place, held in places
+        (kind, f"{storage.describe(path)}: {words}")
+        for storage, held in storages
         for path, kind, words in held.wrong
     ]
     files = sorted(
         (
-            RunFile(place, file, held.listing.files[file.path][0])
-            for place, held in places
+            RunFile(storage, file, held.listing.files[file.path][0])
+            for storage, held in storages
             for file in held.files
         ),
         key=lambda kept: (kept.file.run.date, kept.file.path.rpartition("/")[2]),
     )
     outdone: dict[int, set[HistoryKey]] = {}
-    damaged = {(place.named(""), path) for place, held in places for path, *_ in held.wrong}
-    for copies in _copies(files):
+    damaged = {
+        (storage.describe(""), path) for storage, held in storages for path, *_ in held.wrong
+    }
+    for copies in _find_copies(files):
         best = min(
             copies,
             key=lambda kept: (
-                (kept.place.named(""), kept.file.path) in damaged,
+                (kept.storage.describe(""), kept.file.path) in damaged,
                 -len(kept.file.results),
             ),
         )
         for other in copies:
             if other is not best:
                 outdone[id(other.file)] = {series for series, *_ in best.file.results}
-                if not _figures(other.file) <= _figures(best.file):
+                if not _figures_of(other.file) <= _figures_of(best.file):
                     words = (
-                        f"differs from {best.place.named(best.file.path)}, a copy of the same run,"
-                        " which counts"
+                        f"differs from {best.storage.describe(best.file.path)}, a copy of the same"
+                        " run, which counts"
                     )
-                    wrong.append(("copy", f"{other.place.named(other.file.path)}: {words}"))
+                    wrong.append(("copy", f"{other.storage.describe(other.file.path)}: {words}"))
     members: dict[HistoryKey, _Members] = {}
     counted = list(_count(files, outdone, members))
     return MergedRuns({key: found.runs for key, found in members.items()}, counted, wrong)
 
 
 class _Members(NamedTuple):
-    """The runs of one history so far, and (identity of the run, its samples) -> date of the latest."""
+    """The runs of one history so far.
+
+    Attributes:
+        runs: by date.
+        dates: identity of a run and its samples -> date of the latest such run.
+    """
 
     runs: list[HistoryRun]
     dates: dict[tuple[object, int], str]
@@ -122,7 +127,7 @@ def _count(
 
 
 def _is_same(run: StoredRunFacts, date: str) -> bool:
-    """Whether a run is the one of that date that has its samples, and its id or host and commit."""
+    """Tell whether a run is the one of that date that has the same samples and identity."""
     if run.date == date or not run.dated:
         return True
     return (
@@ -132,8 +137,11 @@ def _is_same(run: StoredRunFacts, date: str) -> bool:
     )
 
 
-def _copies(files: Iterable[RunFile]) -> Iterator[list[RunFile]]:
-    """Files of one run, by id and date, where there are several: a file that somebody gave another date is another run."""
+def _find_copies(files: Iterable[RunFile]) -> Iterator[list[RunFile]]:
+    """Yield the files of each run that has several, by id and date.
+
+    A file that somebody gave another date is another run.
+    """
     groups: dict[tuple[str, str], list[RunFile]] = {}
     for kept in files:
         if kept.file.run.id is not None:
@@ -141,8 +149,8 @@ def _copies(files: Iterable[RunFile]) -> Iterator[list[RunFile]]:
     return (group for group in groups.values() if len(group) > 1)
 
 
-def _figures(file: StoredFile) -> set[tuple[object, ...]]:
-    """What two copies of a run must have in common."""
+def _figures_of(file: StoredFile) -> set[tuple[object, ...]]:
+    """Return what two copies of a run must have in common."""
     return {
         (series, samples, run.verdict, run.speedup, run.low, run.high)
         for series, samples, run in file.results

@@ -1,4 +1,4 @@
-"""From the file of a stored run to what a history keeps of it. Whatever a file holds, what is wrong with it is told."""
+"""From the file of a stored run to what a history keeps, and what is wrong with the file."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pytest_sdspeed.history.contents import Fault, FileContents, StoredResult, S
 from pytest_sdspeed.judge.speed.blocks import latencies
 from pytest_sdspeed.model import HistoryKey, HistoryRun, ImageVerdict, Verdict
 from pytest_sdspeed.store.benchmark import EXTRA, RUN
-from pytest_sdspeed.store.files import decode, printable, section
-from pytest_sdspeed.store.records import SCHEMA, read_figure, recipe_key
+from pytest_sdspeed.store.files import decode, make_printable, section
+from pytest_sdspeed.store.records import SCHEMA, make_recipe_key, read_figure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -52,13 +52,13 @@ def parse_file(content: bytes, written: float) -> FileContents:
             results.append(_read_result(extra, run, test))
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             problem = f"not a record of this plugin: {type(error).__name__}: {error}"
-            wrong.setdefault("record", printable(f"{test}: {problem}"))
+            wrong.setdefault("record", make_printable(f"{test}: {problem}"))
     foreign = sum(extra is None for _, extra in extras)
     return FileContents(run, tuple(results), tuple(wrong.items()), foreign)
 
 
 def read_run_facts(stored: Mapping[str, Any], written: float) -> StoredRunFacts:
-    """Return what a stored run says about itself; what it does not say, or says in no sense, is unknown.
+    """Return what a stored run says about itself; what is missing or makes no sense is unknown.
 
     Args:
         stored: ``machine_info``, ``commit_info`` and ``datetime``, as pytest-benchmark stores them.
@@ -89,14 +89,14 @@ def _read_result(record: Mapping[str, Any], run: StoredRunFacts, test: str) -> S
         KeyError, TypeError, ValueError, AttributeError, OverflowError: it is damaged.
     """
     result = _CheckedRecord(record)
-    key = HistoryKey.of(result, printable(recipe_key(record["recipe"], test)))
+    key = HistoryKey.of(result, make_printable(make_recipe_key(record["recipe"], test)))
     text = json.dumps(result.samples_s, sort_keys=True)
     digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
     return StoredResult(key, int.from_bytes(digest, signed=True), HistoryRun.of(result, run))
 
 
 class _CheckedRecord:
-    """A stored record, read like a ``Result``. Only what is asked for needs to be there, and is checked.
+    """A stored record, read like a ``Result``. What is asked for is checked, and nothing else.
 
     Args:
         record: what ``records.to_json`` made.
@@ -116,7 +116,7 @@ class _CheckedRecord:
 
     @property
     def canary_s(self) -> dict[str, list[float]]:
-        """Operation -> times, seconds; empty if it was not timed."""
+        """Return operation -> times, seconds; empty if the canary was not timed."""
         return {
             _utf8(name): [_positive(seconds, f"canary {name}") for seconds in taken]
             for name, taken in (self._record.get("canary_s") or {}).items()
@@ -191,7 +191,7 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
 
 
 def _known(value: Any) -> str | None:
-    return printable(value) if isinstance(value, str) and value else None
+    return make_printable(value) if isinstance(value, str) and value else None
 
 
 def _date(told: Any) -> str | None:

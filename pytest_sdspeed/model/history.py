@@ -154,7 +154,7 @@ class Change:
         since: index of the first run at the new level; found: of the run whose result gave it away.
         change: change of the latency, as a fraction of what it was: 0.06 is 6% slower. If the ratio
             moved, of the latency over the baseline's.
-        ratio: whether it is the ratio that moved; otherwise the latency moved, and the ratio stayed.
+        ratio: whether the ratio moved; otherwise the latency moved, and the ratio stayed.
         holds: whether the latest run is nearer to the new level than to the old one; False if it
             says nothing.
         reasons: what speaks for the kind, in words.
@@ -178,7 +178,7 @@ class History(HistoryKey):
 
     Attributes:
         runs: the oldest first.
-        changes: the oldest first.
+        changes: what changed, the oldest first.
     """
 
     runs: tuple[HistoryRun, ...]

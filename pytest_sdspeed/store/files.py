@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 
 def decode(content: bytes) -> tuple[Mapping[str, Any], list[tuple[str, Any]]]:
-    """What a file of pytest-benchmark holds, and of each of its benchmarks the test's full name and this plugin's record, or None.
+    """Return what a file of pytest-benchmark holds, and the records in it.
+
+    Returns:
+        The whole of it, and for each benchmark the test's full name and this plugin's record, or
+        None.
 
     Raises:
         StoredRunError: it is damaged, or another kind of file.
@@ -36,6 +40,9 @@ def section(stored: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def printable(name: str) -> str:
-    """Return a name as text that can be written: names of files are bytes of any kind, and JSON may hold halves of characters."""
+def make_printable(name: str) -> str:
+    """Return a name as text that can be written.
+
+    Names of files are bytes of any kind, and JSON may hold halves of characters.
+    """
     return name.encode(errors="backslashreplace").decode()

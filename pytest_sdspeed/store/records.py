@@ -149,7 +149,7 @@ among them; the latencies are medians of ``samples_s``."""
 def to_json(result: Result) -> dict[str, Any]:
     """Return the stored form of a result: builtins only, unknown is None.
 
-    The pictures are named by their hashes; ``pictures.save`` writes them.
+    Pictures are named by their hashes; ``pictures.save`` writes them.
     """
     return {
         "schema": SCHEMA,
@@ -160,7 +160,7 @@ def to_json(result: Result) -> dict[str, Any]:
 
 
 def store_recipe(result: Result) -> dict[str, Any] | None:
-    """Return the stored form of a result's recipe, with where its weights come from; None for callables."""
+    """Return the stored form of a result's recipe and of its weights' kind; None for callables."""
     if result.recipe is None:
         return None
     return asdict(result.recipe) | {
@@ -240,17 +240,17 @@ def _tupled(value: Any) -> Any:
 _DEFAULTS = {field.name: field.default for field in fields(Recipe) if field.default is not MISSING}
 
 
-def history_key(result: Result, test: str) -> HistoryKey:
+def make_history_key(result: Result, test: str) -> HistoryKey:
     """Return what a result in hand belongs to the history of.
 
     Args:
         result: what was measured.
         test: id of the test that measured it, which tells callables apart.
     """
-    return HistoryKey.of(result, recipe_key(store_recipe(result), test))
+    return HistoryKey.of(result, make_recipe_key(store_recipe(result), test))
 
 
-def recipe_key(recipe: Mapping[str, Any] | None, test: str) -> str:
+def make_recipe_key(recipe: Mapping[str, Any] | None, test: str) -> str:
     """Return what tells recipes, weights and, for callables, tests apart.
 
     What has its default is left out, so that the records from before a recipe had it belong to the

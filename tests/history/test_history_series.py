@@ -12,7 +12,7 @@ from stored import benchmark, write_run
 from pytest_sdspeed.history.loading import load_histories
 from pytest_sdspeed.history.parsing import read_run_facts
 from pytest_sdspeed.model import HistoryRun
-from pytest_sdspeed.store.records import history_key, to_json
+from pytest_sdspeed.store.records import make_history_key, to_json
 
 CANARY = {"matmul": [0.001, 0.003], "memory": [0.5, 0.5]}
 RUN_INFO = {"machine_info": {"node": "host"}, "commit_info": {"id": "abc", "dirty": True}, "datetime": "2026-11-23T12:00:01+02:00"}
@@ -150,9 +150,9 @@ def test_only_a_sound_speed_is_a_reference(tmp_path, one, expected):
 def test_the_run_in_hand_is_what_it_will_be_when_it_is_stored(tmp_path, one):
     write_run(tmp_path, [benchmark(one, "test_it.py::test_it")], **RUN_INFO)
     history = only(tmp_path)
-    mine = history_key(one, "test_it.py::test_it")
+    mine = make_history_key(one, "test_it.py::test_it")
     assert mine == history.key
-    assert history_key(replace(one, device="NVIDIA A100"), "test_it.py::test_it") != mine
+    assert make_history_key(replace(one, device="NVIDIA A100"), "test_it.py::test_it") != mine
     (stored,) = history.runs
     assert repr(replace(in_hand(one), name="0001_run")) == repr(stored)
 
