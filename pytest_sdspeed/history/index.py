@@ -1,7 +1,7 @@
 """An index of a storage, in SQLite, so that only new and changed files are read.
 
-It holds what histories keep. It is a cache. Whatever is wrong with it, it is made anew; if it cannot be used, the files are read
-without it.
+It holds what histories keep, and is a cache. Whatever is wrong with it, it is made anew; if it
+cannot be used, the files are read without it.
 """
 
 from __future__ import annotations

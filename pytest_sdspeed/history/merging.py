@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import HistoryKey, HistoryRun
 
 TWICE_S = 1.0
-"""Two files from before runs had an id are of one run if their host, commit and samples are equal and
-their dates are nearer than this."""
+"""Two files without an id, which runs lacked once, are of one run if host, commit and samples are
+equal and their dates are nearer than this."""
 
 
 class RunFile(NamedTuple):

@@ -134,7 +134,7 @@ class Remote:
         file_system, root = self._opened
         files: dict[str, tuple[str, Fingerprint]] = {}
         unfinished, problems, pending = [], [], [(root, "")]
-        file_system.invalidate_cache_folder()
+        file_system.invalidate_cache()
         while pending:
             inside, prefix = pending.pop()
             try:
