@@ -188,6 +188,7 @@ def _report(stored: Sequence[str], target: Path) -> None:
     from pytest_sdspeed.history.stored_run import read_latest_run, read_run
     from pytest_sdspeed.judge.pictures.exhibits import with_error_maps
     from pytest_sdspeed.report.page.html import page
+    from pytest_sdspeed.store.atomic import write_file
 
     file = local_path(stored[0])
     histories: Sequence[History] = ()
@@ -202,9 +203,8 @@ def _report(stored: Sequence[str], target: Path) -> None:
             raise StoredRunError(f"{', '.join(_names(stored))}: {error}") from None
     _say(f"passed over: {problem}" for problem in (*problems, *run.passed_over))
     results = [with_error_maps(result) for result in run.results]
-    target.write_text(
-        page(results, {"stored run": run.where, **run.facts}, histories), encoding="utf-8"
-    )
+    content = page(results, {"stored run": run.where, **run.facts}, histories)
+    write_file(target, content.encode(), lasting=False)
     print(f"{target}: {len(results)} results of {run.where}")  # noqa: T201 - a command's answer
 
 

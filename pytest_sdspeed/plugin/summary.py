@@ -118,12 +118,12 @@ def _facts(config: Any) -> dict[str, str]:
 
 
 def _written(what: str, path: Path, make: Callable[[], str], mode: str = "w") -> str:
-    from pytest_sdspeed.store.atomic import write_whole
+    from pytest_sdspeed.store.atomic import write_file
 
     content = make().encode(errors="backslashreplace")
     try:
-        if mode == "w" and (path.is_file() or not path.exists()):
-            write_whole(path.resolve(), content, lasting=False)
+        if mode == "w":
+            write_file(path, content, lasting=False)
         else:
             with path.open(f"{mode}b") as file:
                 file.write(content)

@@ -30,6 +30,23 @@ def write_whole(target: Path, content: bytes, *, lasting: bool = True) -> None:
         unfinished.replace(target)
 
 
+def write_file(target: Path, content: bytes, *, lasting: bool = True) -> None:
+    """Write what a user named: a file whole, as ``write_whole`` does; a device or a pipe directly.
+
+    Args:
+        target: a path; of a link, the file that it leads to is written.
+        content: its bytes.
+        lasting: as for ``write_whole``.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    if target.exists() and not target.is_file():
+        target.write_bytes(content)
+    else:
+        write_whole(target.resolve(), content, lasting=lasting)
+
+
 def write_new(targets: Iterator[Path], content: bytes) -> Path:
     """Write a file in one step, under the first of some names that no other file has.
 

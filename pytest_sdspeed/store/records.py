@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import MISSING, asdict, fields
+from types import NoneType
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from pytest_sdspeed.errors import StoredRunError
@@ -97,15 +98,11 @@ def _read_against(stored: Mapping[str, Any]) -> Against:
     )
 
 
-def _nothing() -> None:
-    return None
-
-
-_ALWAYS, _LATER = _Form(), _Form(later=_nothing)
+_ALWAYS, _LATER = _Form(), _Form(later=NoneType)
 _RATIO = _Form(finite_or_none, number_or_nan)
 _NUMBER = _Form(read=float)
-_MAPPING = _Form(_if_known(dict), later=_nothing)
-_INTERVAL = _Form(_if_known(_store_interval), _if_known(_read_interval), _nothing)
+_MAPPING = _Form(_if_known(dict), later=NoneType)
+_INTERVAL = _Form(_if_known(_store_interval), _if_known(_read_interval), NoneType)
 
 _FORMS: dict[str, _Form] = {
     "table": _ALWAYS,
@@ -131,7 +128,7 @@ _FORMS: dict[str, _Form] = {
     "confirmation": _MAPPING,
     "documented_on": _LATER,
     "planned_blocks": _LATER,
-    "resolves": _Form(_if_known(finite_or_none), later=_nothing),
+    "resolves": _Form(_if_known(finite_or_none), later=NoneType),
     "control": _INTERVAL,
     "starts_s": _Form(_slots, later=dict),
     "canary_s": _Form(_times, later=dict),
@@ -139,7 +136,7 @@ _FORMS: dict[str, _Form] = {
     "raised": _LATER,
     "memory_share": _LATER,
     "memory_bound": _LATER,
-    "against": _Form(_if_known(_store_against), _if_known(_read_against), _nothing),
+    "against": _Form(_if_known(_store_against), _if_known(_read_against), NoneType),
     "notes": _Form(list, tuple, tuple),
 }
 """Every figure of a result that is stored under its own name. ``recipe`` and ``pictures`` are not

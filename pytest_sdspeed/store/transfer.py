@@ -40,7 +40,7 @@ def pack(result: Result, item: Any, fullname: str) -> dict[str, Any]:
     """Return a result and its test as strict builtins.
 
     The test is JSON, in which any text can be sent, and pictures are base64. A parameter or extra
-    info that JSON cannot hold is kept as its ``repr``.
+    info that JSON cannot hold is kept as text.
 
     Args:
         result: result of the test.
@@ -72,7 +72,7 @@ def _make_writable(values: Mapping[Any, Any]) -> dict[str, Any]:
     for name, value in values.items():
         try:
             safe_dumps(value)
-        except (TypeError, ValueError, RecursionError):
+        except Exception:  # noqa: BLE001 - the repr of any object is asked for, and may raise anything
             found[str(name)] = reprlib.repr(value)
         else:
             found[str(name)] = value

@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_sdspeed.store.atomic import write_new, write_whole
+from pytest_sdspeed.store.atomic import write_file, write_new
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,11 +80,7 @@ class WholeStorage:
 def _save_json(session: Any, output_json: Any, lost: Callable[[object, Exception], None]) -> None:
     target = Path(session.json)
     try:
-        if target.exists() and not target.is_file():
-            # /dev/stdout and pipes are written to, not replaced.
-            target.write_bytes(_encode(output_json))
-        else:
-            write_whole(target.resolve(), _encode(output_json))
+        write_file(target, _encode(output_json))
     except Exception as error:  # noqa: BLE001 - what was measured is still to be told
         lost(target, error)
     else:
