@@ -93,7 +93,7 @@ class Remote:
 
     @property
     def index(self) -> Path:
-        """The file of its index, in this user's cache."""
+        """Return the file of its index, in this user's cache."""
         name = hashlib.sha256(
             self._address.rstrip("/").encode(errors="surrogateescape")
         ).hexdigest()[:32]
@@ -106,7 +106,7 @@ class Remote:
 
     @cached_property
     def _opened(self) -> tuple[Any, str]:
-        """The file system, and the path on it."""
+        """Return the file system, and the path on it."""
         from fsspec.core import url_to_fs
 
         try:

@@ -58,7 +58,7 @@ class Storage(Protocol):
 
     @property
     def index(self) -> Path:
-        """The file of its index, on this machine."""
+        """Return the file of its index, on this machine."""
         ...
 
     def describe(self, path: str) -> str:
@@ -109,7 +109,7 @@ class Folder:
 
     @property
     def index(self) -> Path:
-        """The file of its index: it moves with the folder."""
+        """Return the file of its index: it moves with the folder."""
         return self._root / NAME
 
     def describe(self, path: str) -> str:

@@ -68,8 +68,9 @@ class RunFacts:
 class HistoryRun(RunFacts):
     """What one run says about one setup.
 
-    A new figure is declared here, under the name that it has in ``Result``; ``of`` and the index of
-    stored runs take it from here. ``float`` is NaN if unknown.
+    A new figure is declared here, under the name that it has in ``Result``, with a default if it
+    came later. ``of`` and the index of stored runs find it here: they tell by its annotation what is
+    NaN if unknown (``float``), and what is a mapping.
 
     Attributes:
         name: name of the stored file, without folder and suffix; "" for the run in hand.
@@ -196,12 +197,12 @@ class History(HistoryKey):
 
     @property
     def key(self) -> HistoryKey:
-        """What this is the history of."""
+        """Return what this is the history of."""
         return HistoryKey(**{name: getattr(self, name) for name in _OF_KEY})
 
     @property
     def latest(self) -> Change | None:
-        """The change that today's level began with, or None if nothing changed."""
+        """Return the change that today's level began with, or None if nothing changed."""
         return self.changes[-1] if self.changes else None
 
 
