@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 from dataclasses import Field, fields
 from functools import cache
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from pytest_sdspeed.history.contents import IndexedRuns, StoredFile, StoredResult, StoredRunFacts
 from pytest_sdspeed.history.storages import Fingerprint
@@ -55,9 +55,7 @@ CREATE TABLE wrong(file INTEGER, kind TEXT, words TEXT, PRIMARY KEY (file, kind)
 CREATE TABLE texts(number INTEGER PRIMARY KEY, text TEXT UNIQUE);
 CREATE TABLE results({_columns(_RESULT)}, PRIMARY KEY (file, position)) WITHOUT ROWID;
 """
-VERSION = int.from_bytes(
-    blake2b(f"{_MEANING}{_TABLES}".encode(), digest_size=4).digest(), signed=True
-)
+VERSION = crc32(f"{_MEANING}{_TABLES}".encode()) & 0x7FFFFFFF
 """Version of the tables (``PRAGMA user_version``): tables with other columns have another one."""
 SCHEMA = f"""
 BEGIN IMMEDIATE;

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pytest_sdspeed.errors import StoredRunError
 from pytest_sdspeed.history.contents import Fault, FileContents, StoredResult, StoredRunFacts
+from pytest_sdspeed.history.storages import make_printable
 from pytest_sdspeed.judge.speed.blocks import latencies
 from pytest_sdspeed.model import HistoryKey, HistoryRun, ImageVerdict, Verdict
 from pytest_sdspeed.store.benchmark import EXTRA, RUN
-from pytest_sdspeed.store.files import decode, make_printable, section
+from pytest_sdspeed.store.files import decode, section
 from pytest_sdspeed.store.records import SCHEMA, make_recipe_key, read_figure
 
 if TYPE_CHECKING:

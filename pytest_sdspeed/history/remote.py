@@ -22,10 +22,10 @@ from pytest_sdspeed.history.storages import (
     Folder,
     Listing,
     is_unfinished,
+    make_printable,
 )
 from pytest_sdspeed.store import pictures
 from pytest_sdspeed.store.benchmark import CREDENTIALS
-from pytest_sdspeed.store.files import make_printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pytest_sdspeed.errors import PlaceError
 from pytest_sdspeed.store.atomic import UNFINISHED
-from pytest_sdspeed.store.files import make_printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -166,3 +165,11 @@ class Folder:
 def is_unfinished(name: str) -> bool:
     """Tell by its name whether a file is what a killed run left, or a running one writes."""
     return name.endswith(UNFINISHED) and ".json." in name
+
+
+def make_printable(name: str) -> str:
+    """Return a name as text that can be written.
+
+    Names of files are bytes of any kind, and JSON may hold halves of characters.
+    """
+    return name.encode(errors="backslashreplace").decode()

@@ -38,11 +38,3 @@ def section(stored: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """Return a mapping inside a stored one; an empty one if there is none."""
     found = stored.get(name)
     return found if isinstance(found, dict) else {}
-
-
-def make_printable(name: str) -> str:
-    """Return a name as text that can be written.
-
-    Names of files are bytes of any kind, and JSON may hold halves of characters.
-    """
-    return name.encode(errors="backslashreplace").decode()
