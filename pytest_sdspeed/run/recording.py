@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 from dataclasses import replace
@@ -12,6 +11,7 @@ from pytest_sdspeed.errors import DOCUMENTATION, TableError
 from pytest_sdspeed.judge.speed.intervals import log_ratios
 from pytest_sdspeed.model import CONTROL, Interval, Spread
 from pytest_sdspeed.report.text import figures, interval, ratio
+from pytest_sdspeed.store.atomic import write_file
 from pytest_sdspeed.tables import dumps_table, load_table
 
 if TYPE_CHECKING:
@@ -326,19 +326,8 @@ def _replace_file(path: Path, text: str) -> str | None:
 
     If the disk is full or the process killed, the file that was there stays.
     """
-    target = path.resolve()
-    unfinished = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
-        if target.exists() and not target.is_file():
-            # A device or a pipe holds nothing to keep, and a file must not replace it.
-            target.write_text(text, encoding="utf-8")
-            return None
-        with unfinished.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(target)
+        write_file(path, text.encode())
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
         return f"could not be written: {error.strerror or error}"
     return None

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_sdspeed.errors import FleetError
+from pytest_sdspeed.errors import DistributedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -83,7 +83,7 @@ def assign_gpus(specs: Sequence[Any], local_gpus: Callable[[], Sequence[str]]) -
             hosts' GPUs are numbered from 0.
 
     Raises:
-        FleetError: there are more local workers than GPUs.
+        DistributedError: there are more local workers than GPUs.
     """
     open_ = [spec for spec in specs if VISIBLE not in spec.env]
     taken = {spec.env[VISIBLE] for spec in specs if VISIBLE in spec.env and _host(spec) == LOCAL}
@@ -93,7 +93,7 @@ def assign_gpus(specs: Sequence[Any], local_gpus: Callable[[], Sequence[str]]) -
             continue
         free = [gpu for gpu in local_gpus() if gpu not in taken]
         if placement.workers > len(free):
-            raise FleetError(
+            raise DistributedError(
                 f"{placement.workers} workers share {_format_count(len(free), 'GPU')}: use"
                 f" -n {max(1, len(free))}"
             )
@@ -131,7 +131,7 @@ def share(found: Sequence[tuple[int, ...]], placement: Placement) -> Sequence[tu
     """Return a worker's cores: neighbors, and as many for every worker, so that figures compare.
 
     Raises:
-        FleetError: there are fewer cores than workers.
+        DistributedError: there are fewer cores than workers.
     """
     each = len(found) // placement.workers
     if not each:
@@ -141,7 +141,7 @@ def share(found: Sequence[tuple[int, ...]], placement: Placement) -> Sequence[tu
             if processors == len(found)
             else f" ({processors} processors: hyper-threads share a core)"
         )
-        raise FleetError(
+        raise DistributedError(
             f"{placement.workers} workers share {_format_count(len(found), 'core')}{threads}: use"
             f" -n {len(found)} or fewer"
         )
@@ -157,10 +157,10 @@ def pin(placement: Placement) -> str:
         A note that says so.
 
     Raises:
-        FleetError: there are too few cores, or this system cannot pin.
+        DistributedError: there are too few cores, or this system cannot pin.
     """
     if not hasattr(os, "sched_setaffinity") or not _TASKS.is_dir():
-        raise FleetError(
+        raise DistributedError(
             "workers cannot be pinned to cores on this system, and would disturb each other: run"
             " without -n"
         )
