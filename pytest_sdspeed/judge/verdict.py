@@ -39,8 +39,5 @@ def combine_verdicts(
         return "fail", said
     broken = [throttled] if throttled else []
     if control is not None and control.excludes_one:
-        broken.append(
-            f"A/A control x{control.speedup:.3f} [{control.low:.3f}, {control.high:.3f}] excludes"
-            " x1: equal work took unequal time"
-        )
+        broken.append(f"A/A control {control:.3f} excludes x1: equal work took unequal time")
     return ("invalid", (*broken, *said)) if broken else (speed, said)

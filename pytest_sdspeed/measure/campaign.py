@@ -140,7 +140,7 @@ class _Campaign:
             ),
             looks=timed.plan.looks,
             planned_blocks=timed.plan.blocks,
-            turns=timed.plan.repeats,
+            repeats=timed.plan.repeats,
             block_s=timed.plan.block_s,
             timed_s=timed.spent_s,
             case=self.limits.case,

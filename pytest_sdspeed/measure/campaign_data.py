@@ -29,7 +29,7 @@ class Arm:
         generate: called with what to draw; returns pictures, or None.
         slot: context held around every generation, outside the timed region.
         floor: least speed-up that passes, or None for an arm no gate holds.
-        settled: asked whether a decided row may leave; while it may not it is measured on, and
+        may_stop: asked whether a decided row may leave; while it may not it is measured on, and
             later looks may decide again. None lets it leave.
         prepare: builds what ``generate`` needs; called once, before any arm's warm-up.
         held_bytes: memory the prepared arm holds between generations.
@@ -45,7 +45,7 @@ class Arm:
     generate: Callable[[Case], Any]
     slot: Callable[[], AbstractContextManager[Any]] = nullcontext
     floor: float | None = None
-    settled: Callable[[Decision], bool] | None = None
+    may_stop: Callable[[Decision], bool] | None = None
     prepare: Callable[[], None] = _ready
     held_bytes: Callable[[], int] = int
     reference: Arm | None = None
@@ -122,7 +122,7 @@ class Decision:
         interval: at the deciding look, or the last.
         blocks: blocks measured.
         more_blocks: how many more would decide, None where decided or where no number would.
-        resolves: how far from its floor a speed-up must be for the planned blocks to decide it at
+        minimum_detectable_effect: how far from its floor a speed-up must be for the planned blocks to decide it at
             this noise, as a fraction; None where they bring no look.
     """
 
@@ -130,7 +130,7 @@ class Decision:
     interval: Interval
     blocks: int
     more_blocks: int | None
-    resolves: float | None
+    minimum_detectable_effect: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +157,7 @@ class CampaignData:
         control: the A/A control, or None with fewer than two blocks.
         looks: the block counts at which rows could be decided; planned_blocks: how many the budget
             allowed, fixed before the first.
-        turns: palindromes of a block.
+        repeats: palindromes of a block.
         block_s: seconds one block was expected to take.
         timed_s: wall-clock seconds of the timed part.
         case: what the timed slots drew.
@@ -180,7 +180,7 @@ class CampaignData:
     block_s: float
     timed_s: float
     planned_blocks: int = 0
-    turns: int = 1
+    repeats: int = 1
     case: Case = field(default_factory=lambda: Case(0))
     references: Mapping[str, Mapping[Case, Any]] = field(default_factory=dict)
     canary_s: Mapping[str, tuple[float, float]] = field(default_factory=dict)

@@ -108,12 +108,14 @@ class Decisions:
             interval=interval,
             blocks=len(pairs),
             more_blocks=more,
-            resolves=intervals.resolvable(ratios, planned_blocks, self.family_size),
+            minimum_detectable_effect=intervals.minimum_detectable_effect(
+                ratios, planned_blocks, self.family_size
+            ),
         )
 
 
 def _may_leave(row: Arm, decision: Decision) -> bool:
-    return row.settled is None or row.settled(decision)
+    return row.may_stop is None or row.may_stop(decision)
 
 
 def _as_undecided(decision: Decision) -> Decision:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_sdspeed.model.vocabulary import Kind, Verdict
+    from pytest_sdspeed.model.vocabulary import Cause, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ class Change:
             it was not there.
     """
 
-    kind: Kind
+    kind: Cause
     since: int
     found: int
     change: float

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,18 @@ class Interval:
     speedup: float
     low: float
     high: float
+
+    def __str__(self) -> str:
+        """Return ``x1.28 [1.27, 1.29]``, with ``?`` for what is unknown (NaN)."""
+        return format(self)
+
+    def __format__(self, spec: str) -> str:
+        """Format every figure by ``spec``; by ``.2f`` if it is empty."""
+        speedup, low, high = (
+            "?" if math.isnan(figure) else format(figure, spec or ".2f")
+            for figure in (self.speedup, self.low, self.high)
+        )
+        return f"x{speedup} [{low}, {high}]"
 
     @property
     def excludes_one(self) -> bool:
@@ -183,6 +196,11 @@ class Result:
     confirmation: Mapping[str, Any] | None = None
     recorded_in: str | None = None
     raised: str | None = None
+
+    @property
+    def interval(self) -> Interval:
+        """The speed-up with its interval."""
+        return Interval(self.speedup, self.low, self.high)
 
     @property
     def is_baseline(self) -> bool:

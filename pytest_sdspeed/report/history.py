@@ -10,7 +10,7 @@ from pytest_sdspeed.report import text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from pytest_sdspeed.model import Change, History, HistoryRun, Kind
+    from pytest_sdspeed.model import Cause, Change, History, HistoryRun
 
 COLUMNS = ("setup", "kind", "since", "change", "runs", "device")
 
@@ -23,7 +23,7 @@ _SHORT = 10
 _DAY = len("2026-11-20")
 
 
-def kind(history: History) -> Kind:
+def kind(history: History) -> Cause:
     """What the latest change is, or ``none``."""
     return history.latest.kind if history.latest else "none"
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from pytest_sdspeed.model import BASELINE
+from pytest_sdspeed.model import BASELINE, Interval
 from pytest_sdspeed.report import against
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
-    from pytest_sdspeed.model import History, Interval, Result
+    from pytest_sdspeed.model import History, Result
 
 COLUMNS = ("setup", "latency", "speed-up", "documented", "floor", "pictures", "verdict")
 _MILLISECONDS_UNDER_S = 0.1
@@ -32,17 +32,8 @@ def latency_unit(seconds: float) -> tuple[str, float]:
 
 
 def ratio(value: float) -> str:
-    """``x1.28``."""
-    return f"x{_figure(value)}"
-
-
-def interval(low: float, high: float) -> str:
-    """``[1.27, 1.29]``."""
-    return f"[{_figure(low)}, {_figure(high)}]"
-
-
-def _figure(value: float) -> str:
-    return "?" if math.isnan(value) else f"{value:.2f}"
+    """``x1.28``; ``x?`` where it is unknown."""
+    return "x?" if math.isnan(value) else f"x{value:.2f}"
 
 
 def figures(record: Mapping[str, Any]) -> str:
@@ -51,7 +42,7 @@ def figures(record: Mapping[str, Any]) -> str:
         float("nan") if record[name] is None else record[name]
         for name in ("speedup", "low", "high")
     )
-    return f"{ratio(speedup)} {interval(low, high)}"
+    return str(Interval(speedup, low, high))
 
 
 def tolerance(result: Result) -> str:
@@ -128,7 +119,7 @@ def row(result: Result) -> tuple[str, ...]:
     return (
         result.setup,
         latency(result.latency_s),
-        f"{ratio(result.speedup)} {interval(result.low, result.high)}",
+        str(result.interval),
         ratio(result.expected),
         ratio(result.floor),
         pictures(result.image),
@@ -212,11 +203,7 @@ def _budget(result: Result) -> str:
 
 def control(found: Interval | None) -> str:
     """``A/A control x1.00 [0.99, 1.01]``."""
-    return (
-        f"A/A control {ratio(found.speedup)} {interval(found.low, found.high)}"
-        if found
-        else "no A/A control"
-    )
+    return f"A/A control {found}" if found else "no A/A control"
 
 
 def campaigns(results: Iterable[Result]) -> list[list[Result]]:
@@ -320,10 +307,7 @@ def _facts(result: Result) -> str:
     where = f" on {result.documented_on}" if result.documented_on else ""
     file = f" ({result.recorded_in})" if result.recorded_in else ""
     documented = f"{origin(result)} {ratio(result.expected)}{where}{file}"
-    measured = (
-        f"{result.setup} on {result.device}: {ratio(result.speedup)}"
-        f" {interval(result.low, result.high)} over {result.baseline}"
-    )
+    measured = f"{result.setup} on {result.device}: {result.interval} over {result.baseline}"
     needed = _memory_share(result)
     return (
         f"{measured}; {documented}, floor {ratio(result.floor)} (tolerance {tolerance(result)}),"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_sdspeed.errors import TableError
 from pytest_sdspeed.judge.speed.intervals import log_ratios
 from pytest_sdspeed.model import CONTROL, Interval, Spread
-from pytest_sdspeed.report.text import figures, interval, ratio
+from pytest_sdspeed.report.text import figures, ratio
 from pytest_sdspeed.tables import dumps_table, load_table
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _refusals(results: Sequence[Result]) -> dict[str, str]:
 
 def _refusal(result: Result) -> str | None:
     """Why a result is no reference, and what to do; None where it is one."""
-    figure = Interval(result.speedup, result.low, result.high)
+    figure = result.interval
     return (
         _unsound(result)
         or _regression(result)
@@ -154,9 +154,7 @@ def _unsound(result: Result) -> str | None:
     if result.too_large:
         return f"it needs too much memory: {why}"
     if result.verdict == "invalid" and result.control is not None and result.control.excludes_one:
-        found = (
-            f"{ratio(result.control.speedup)} {interval(result.control.low, result.control.high)}"
-        )
+        found = str(result.control)
         return f"its A/A control broke ({found}): find what disturbs this machine and run again"
     return (
         f"its verdict is {result.verdict}: {why}"
@@ -172,8 +170,7 @@ def _regression(result: Result) -> str | None:
     if not result.too_slow or result.held_to_another_device:
         return None
     floor = (
-        f"a regression is no reference: {_measured_figures(result)} is under the floor"
-        f" {ratio(result.floor)}"
+        f"a regression is no reference: {result.interval} is under the floor {ratio(result.floor)}"
     )
     return floor + (
         f" of {result.recorded_in}; to accept it, run without that table"
@@ -186,13 +183,8 @@ def _disagreement(result: Result) -> str | None:
     if result.verdict != "pass" or result.confirmation is None:
         return None
     return (
-        f"two processes disagree, {figures(result.confirmation)} and {_measured_figures(result)}:"
-        " run again"
+        f"two processes disagree, {figures(result.confirmation)} and {result.interval}: run again"
     )
-
-
-def _measured_figures(result: Result) -> str:
-    return f"{ratio(result.speedup)} {interval(result.low, result.high)}"
 
 
 def too_rough(blocks: int, found: Interval, tolerance: float) -> str | None:

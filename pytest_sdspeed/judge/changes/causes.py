@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.judge.changes.evidence import Evidence, Moved, evidence
 from pytest_sdspeed.judge.changes.shifts import LEAST_EFFECT, LEVEL_RUNS, lasting, shifts
-from pytest_sdspeed.model import Change, History, Kind
+from pytest_sdspeed.model import Cause, Change, History
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -36,7 +36,7 @@ class _Step(NamedTuple):
 class _Finding(NamedTuple):
     """What a step is, and what speaks for it, in words."""
 
-    kind: Kind
+    kind: Cause
     reasons: tuple[str, ...]
 
 

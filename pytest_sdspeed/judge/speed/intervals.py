@@ -127,7 +127,7 @@ def blocks_to_decide(ratios: Sequence[float], floor: float, rows: int = 1) -> in
     )
 
 
-def resolvable(ratios: Sequence[float], blocks: int, rows: int = 1) -> float | None:
+def minimum_detectable_effect(ratios: Sequence[float], blocks: int, rows: int = 1) -> float | None:
     """How far from its floor a speed-up must be for the look at so many blocks to decide it with probability ``POWER``, at this noise.
 
     Args:

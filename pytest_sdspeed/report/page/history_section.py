@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_sdspeed.model import Interval
 from pytest_sdspeed.report import history as words
 from pytest_sdspeed.report import text
 from pytest_sdspeed.report.plots.course import MOST_RUNS, course
@@ -201,7 +202,7 @@ def _cells(run: HistoryRun, canary: float, remarks: str) -> Sequence[str]:
         commit,
         run.host or "unknown",
         (
-            f"{text.ratio(run.speedup)} {text.interval(run.low, run.high)}"
+            str(Interval(run.speedup, run.low, run.high))
             if math.isfinite(run.speedup)
             else "unknown"
         ),

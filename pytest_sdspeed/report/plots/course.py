@@ -6,6 +6,7 @@ import math
 import statistics
 from typing import TYPE_CHECKING
 
+from pytest_sdspeed.model import Interval
 from pytest_sdspeed.report import history as words
 from pytest_sdspeed.report import text
 from pytest_sdspeed.report.plots.drawing import WIDTH, Chart
@@ -105,9 +106,7 @@ def _strips(history: History, runs: Sequence[HistoryRun], floor: float) -> list[
 
 def _ratio(runs: Sequence[HistoryRun], floor: float) -> Strip:
     latest = runs[-1]
-    figures = _known(
-        latest.speedup, f"{text.ratio(latest.speedup)} {text.interval(latest.low, latest.high)}"
-    )
+    figures = _known(latest.speedup, str(Interval(latest.speedup, latest.low, latest.high)))
     least = f", floor {text.ratio(floor)}" if math.isfinite(floor) else ""
     values = [run.speedup for run in runs]
     return Strip(

@@ -74,7 +74,7 @@ def _marks(drawing: Chart, results: Sequence[Result]) -> None:
         drawing.label(
             y - 19,
             result.setup,
-            f"{text.ratio(result.speedup)} {text.interval(result.low, result.high)}",
+            str(result.interval),
         )
         low, high = (min(max(value, first), last) for value in (result.low, result.high))
         drawing.lines([((low, y), (high, y))], result.verdict, 3, order=1)
@@ -86,7 +86,7 @@ def _marks(drawing: Chart, results: Sequence[Result]) -> None:
 
 
 def _words(result: Result) -> str:
-    measured = f"{text.ratio(result.speedup)} {text.interval(result.low, result.high)}"
+    measured = str(result.interval)
     return (
         f"{result.setup}: {measured}, expected {text.ratio(result.expected)}, floor"
         f" {text.ratio(result.floor)}, {result.verdict}."
