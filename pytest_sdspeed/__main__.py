@@ -143,12 +143,14 @@ def _history(stored: Sequence[str], *, as_json: bool) -> None:
 
     found, _ = _judged(stored)
     if as_json:
-        print(json.dumps(history.as_json(found), indent=2, allow_nan=False))  # noqa: T201 - a command's answer
+        print(json.dumps(history.to_json(found), indent=2, allow_nan=False))  # noqa: T201 - a command's answer
         return
-    lines = history.table(found) or [f"{', '.join(_names(stored))}: no stored run of this plugin"]
-    for changed in history.unsteady(found):
-        lines += ["", history.message(changed)]
-        commits = history.commits(changed, changed.changes[-1])
+    lines = history.format_table(found) or [
+        f"{', '.join(_names(stored))}: no stored run of this plugin"
+    ]
+    for changed in history.select_unsteady(found):
+        lines += ["", history.write_message(changed)]
+        commits = history.find_commits(changed, changed.changes[-1])
         lines += [f"    {commit}" for commit in between(*commits, Path.cwd())] if commits else []
     print("\n".join(lines))  # noqa: T201 - a command's answer
 
@@ -176,8 +178,8 @@ def _judged(stored: Sequence[str]) -> tuple[Sequence[History], Sequence[RunFile]
 
 def _report(stored: Sequence[str], target: Path) -> None:
     from pytest_sdspeed.history.stored_run import latest_run, read_run
-    from pytest_sdspeed.judge.pictures.exhibits import with_error_maps
-    from pytest_sdspeed.report.page.html import page
+    from pytest_sdspeed.judge.pictures.exhibits import add_error_maps
+    from pytest_sdspeed.report.page.html import render_page
 
     file = local(stored[0])
     histories: Sequence[History] = ()
@@ -191,9 +193,9 @@ def _report(stored: Sequence[str], target: Path) -> None:
         except StoredRunError as error:
             raise StoredRunError(f"{', '.join(_names(stored))}: {error}") from None
     _say(f"passed over: {problem}" for problem in (*problems, *run.passed_over))
-    results = [with_error_maps(result) for result in run.results]
+    results = [add_error_maps(result) for result in run.results]
     target.write_text(
-        page(results, {"stored run": run.where, **run.facts}, histories), encoding="utf-8"
+        render_page(results, {"stored run": run.where, **run.facts}, histories), encoding="utf-8"
     )
     print(f"{target}: {len(results)} results of {run.where}")  # noqa: T201 - a command's answer
 

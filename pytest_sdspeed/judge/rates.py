@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _TERA = 1e12
 
 
-def rates(
+def compute_rates(
     profile: Profile, latency_s: float, ceiling_flops_s: float | None
 ) -> Mapping[str, float | int | None]:
     """Busy share, work and rates of one generation; None is unknown.

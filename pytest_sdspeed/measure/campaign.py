@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_sdspeed.judge.speed import intervals
 from pytest_sdspeed.measure.campaign_data import Arm, CampaignData, Limits, Progress
 from pytest_sdspeed.measure.canary import CanaryTimes, pair_times, time_canary
-from pytest_sdspeed.measure.collector import collecting_between_slots
+from pytest_sdspeed.measure.collector import collect_between_slots
 from pytest_sdspeed.measure.memory import MemoryMeter, UnknownMemory
 from pytest_sdspeed.measure.profiling import profile_arms
 from pytest_sdspeed.measure.roster import Roster
@@ -109,7 +109,7 @@ class _Campaign:
     def _measure(self) -> None:
         """Time the canary, the blocks, the canary again, and profile the arms that are left."""
         operations = self.canary()
-        with collecting_between_slots():
+        with collect_between_slots():
             self.canary_before = self._time_canary(operations)
             self.timed_part.run(self.warm_up.costs_s)
             self.canary_after = self._time_canary({} if self.roster.unusable else operations)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import Interval, Verdict
 
 
-def _ready() -> None:
+def _prepare_nothing() -> None:
     """An arm that needs no preparation."""
 
 
@@ -46,7 +46,7 @@ class Arm:
     slot: Callable[[], AbstractContextManager[Any]] = nullcontext
     floor: float | None = None
     may_stop: Callable[[Decision], bool] | None = None
-    prepare: Callable[[], None] = _ready
+    prepare: Callable[[], None] = _prepare_nothing
     held_bytes: Callable[[], int] = int
     reference: Arm | None = None
     profile: Callable[[Case], Profile] | None = None
@@ -233,6 +233,6 @@ class Progress:
 Watcher = Callable[[str], AbstractContextManager["Callable[[Progress], None]"]]
 
 
-def unwatched(_campaign: str) -> AbstractContextManager[Callable[[Progress], None]]:
+def show_nothing(_campaign: str) -> AbstractContextManager[Callable[[Progress], None]]:
     """Show nothing of a campaign."""
     return nullcontext(lambda _progress: None)

@@ -49,7 +49,7 @@ def time_canary(operations: Operations, clock: Clock, repeats: int = REPEATS) ->
             try:
                 if name not in work:
                     work[name] = operations[name]()
-                taken[name].append(_seconds(name, work[name], clock))
+                taken[name].append(_time_call(name, work[name], clock))
             except Exception as error:  # noqa: BLE001 - the canary must never break a campaign
                 errors[name] = explain(name, error)
                 work.pop(name, None)
@@ -68,7 +68,7 @@ def pair_times(before: CanaryTimes, after: CanaryTimes) -> dict[str, tuple[float
     }
 
 
-def _seconds(name: str, work: Callable[[], object], clock: Clock) -> float:
+def _time_call(name: str, work: Callable[[], object], clock: Clock) -> float:
     clock.synchronize()
     start = clock.now()
     work()

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def collecting_between_slots() -> Iterator[None]:
+def collect_between_slots() -> Iterator[None]:
     """Keep the garbage collector out of the slots, and what exists already out of the collections between them."""
     enabled = gc.isenabled()
     gc.collect()

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def palindrome(baseline: str, rows: Sequence[str], order: random.Random) -> tuple[str, ...]:
+def shuffle_palindrome(baseline: str, rows: Sequence[str], order: random.Random) -> tuple[str, ...]:
     """Slot order of one block.
 
     The first half holds every row once and the baseline twice, shuffled; the second half is its

@@ -40,7 +40,7 @@ def describe_discarded(discarded: Sequence[Sequence[Slot]], planned: int) -> str
     )
 
 
-def summary(record: CampaignData, name: str, pictures: int | None) -> dict[str, Any]:
+def summarize_telemetry(record: CampaignData, name: str, pictures: int | None) -> dict[str, Any]:
     """What the device said after an arm's slots; empty where it said nothing.
 
     Args:
@@ -62,9 +62,9 @@ def summary(record: CampaignData, name: str, pictures: int | None) -> dict[str, 
     known = [slot.reading.reasons for slot in every if slot.reading.reasons is not None]
     energy_j, origin = _energy_j(kept)
     return {
-        "sm_clock_mhz": _range(slot.reading.sm_clock_mhz for slot in kept),
-        "temperature_c": _range(slot.reading.temperature_c for slot in kept),
-        "power_w": _range(slot.reading.power_w for slot in kept),
+        "sm_clock_mhz": _summarize(slot.reading.sm_clock_mhz for slot in kept),
+        "temperature_c": _summarize(slot.reading.temperature_c for slot in kept),
+        "power_w": _summarize(slot.reading.power_w for slot in kept),
         "throttle_reasons": (
             sorted({reason for reasons in known for reason in reasons}) if known else None
         ),
@@ -74,7 +74,7 @@ def summary(record: CampaignData, name: str, pictures: int | None) -> dict[str, 
     }
 
 
-def _range(values: Iterable[float | None]) -> list[float] | None:
+def _summarize(values: Iterable[float | None]) -> list[float] | None:
     found = [float(value) for value in values if value is not None]
     return [min(found), statistics.median(found), max(found)] if found else None
 

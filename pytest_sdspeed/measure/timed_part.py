@@ -10,7 +10,7 @@ from pytest_sdspeed.judge.speed import stopping, throttling
 from pytest_sdspeed.measure.block_plan import BlockPlan, plan_at_pace, plan_blocks
 from pytest_sdspeed.measure.campaign_data import Limits, Progress, Slot
 from pytest_sdspeed.measure.decisions import Decisions, Samples
-from pytest_sdspeed.measure.order import palindrome
+from pytest_sdspeed.measure.order import shuffle_palindrome
 from pytest_sdspeed.measure.telemetry import describe_discarded
 from pytest_sdspeed.model import CONTROL
 
@@ -70,7 +70,7 @@ class TimedPart:
             labels = [
                 label
                 for _ in range(self.plan.repeats)
-                for label in palindrome(baseline, list(roster.active), order)
+                for label in shuffle_palindrome(baseline, list(roster.active), order)
             ]
             if not self._measure_block(block + 1, labels):
                 break
@@ -116,7 +116,7 @@ class TimedPart:
                 self.slots.append(Slot(label, block, timed.start_s - self._started_s, *timed[1:]))
             if self._roster.ended:
                 return False
-        if any(throttling.distorted(slot.reading.reasons) for slot in self.slots[first:]):
+        if any(throttling.is_distorted(slot.reading.reasons) for slot in self.slots[first:]):
             return self._discard(first)
         for label, durations in taken.items():
             if label == CONTROL or label not in self._roster.errors:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_sdspeed.errors import explain
 from pytest_sdspeed.measure.campaign_data import Progress
-from pytest_sdspeed.measure.collector import collecting_between_slots
+from pytest_sdspeed.measure.collector import collect_between_slots
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,7 +54,7 @@ def build_arms(roster: Roster, watch: Callable[[Progress], None]) -> None:
             return
 
 
-@collecting_between_slots()
+@collect_between_slots()
 def warm_up_arms(
     roster: Roster,
     cases: Sequence[Case],

@@ -141,7 +141,7 @@ class Result:
         memory_share: of the baseline's peak, None where one is unknown or no more than a lower
             bound; memory_bound: the most that is documented, or None.
         telemetry: how the device was used and what it said of itself: see ``judge.rates`` and
-            ``measure.telemetry.summary``. None where nothing is known.
+            ``measure.telemetry.summarize_telemetry``. None where nothing is known.
         exhibits: pictures to look at, a few of each case.
         starts_s: arm -> when each of ``samples_s`` began, seconds into the timed part; empty where
             that is not known.

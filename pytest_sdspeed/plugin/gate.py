@@ -50,7 +50,7 @@ class Gate:
         Returns:
             The result of a passing row.
         """
-        from pytest_sdspeed.report.text import message
+        from pytest_sdspeed.report.text import write_message
         from pytest_sdspeed.store.benchmark import store
 
         asked = self._node.config.stash.get(ANSWER, None)
@@ -78,7 +78,9 @@ class Gate:
         )
         past = self._slower_than_before(result)
         said = (
-            "\n".join(filter(None, (message(result), past))) if result.verdict != "pass" else past
+            "\n".join(filter(None, (write_message(result), past)))
+            if result.verdict != "pass"
+            else past
         )
         if result.verdict == "inconclusive":
             self._inconclusive(said)
@@ -94,10 +96,10 @@ class Gate:
         if result.history is None:
             return ""
         from pytest_sdspeed.judge.changes.causes import unresolved_regression
-        from pytest_sdspeed.report.history import message
+        from pytest_sdspeed.report.history import write_message
 
         change = unresolved_regression(result.history)
-        return message(result.history, change) if change else ""
+        return write_message(result.history, change) if change else ""
 
     def _measured(self, candidate: Any, baseline: Any) -> Result:
         if self._used:

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 def table_lines(results: Iterable[Result]) -> Iterator[str]:
     """Every campaign's table, and what else a reader should know of it, as lines."""
-    for group in text.campaigns(results):
-        yield from text.table(group)
-        yield from (f"note: {remark}" for remark in text.remarks(group))
+    for group in text.group_by_campaign(results):
+        yield from text.format_table(group)
+        yield from (f"note: {remark}" for remark in text.collect_remarks(group))
 
 
 def history_lines(session: Session) -> Iterator[str]:
@@ -31,7 +31,9 @@ def history_lines(session: Session) -> Iterator[str]:
     from pytest_sdspeed.report import history
 
     yield from (
-        f"history: {history.line(found)}" for found in histories(session) if len(found.runs) > 1
+        f"history: {history.write_line(found)}"
+        for found in histories(session)
+        if len(found.runs) > 1
     )
     yield from session.past.problems
 
@@ -60,12 +62,12 @@ def file_lines(session: Session, config: Any) -> Iterator[str]:
     yield from session.recorded
     target = os.environ.get(STEP_SUMMARY)
     if target and session.results:
-        from pytest_sdspeed.report.markdown import summary
+        from pytest_sdspeed.report.markdown import write_summary
 
         yield _written(
             "sd summary",
             Path(target),
-            lambda: summary(session.results, histories(session)),
+            lambda: write_summary(session.results, histories(session)),
             mode="a",
         )
 
@@ -109,16 +111,16 @@ def _recorded_devices(path: Path, session: Session) -> Iterator[tuple[Path, str,
 
 
 def _page(session: Session, config: Any) -> str:
-    from pytest_sdspeed.judge.pictures.exhibits import with_error_maps
-    from pytest_sdspeed.report.page.html import page
+    from pytest_sdspeed.judge.pictures.exhibits import add_error_maps
+    from pytest_sdspeed.report.page.html import render_page
 
     # What workers of pytest-xdist sent comes without its error maps.
     results = (
-        [with_error_maps(result) for result in session.results]
+        [add_error_maps(result) for result in session.results]
         if session.machines
         else session.results
     )
-    return page(results, _facts(config), histories(session))
+    return render_page(results, _facts(config), histories(session))
 
 
 def _facts(config: Any) -> dict[str, str]:

@@ -20,23 +20,23 @@ _GRAVITY = ("fail", "invalid", "inconclusive")
 _ENDED = {"pass": "passed", "fail": "failed again"}
 
 
-def latency(seconds: float) -> str:
+def format_latency(seconds: float) -> str:
     """``1.93 s``, or milliseconds under a tenth of a second; ``?`` where it is unknown, as are all figures of a row that was lost."""
-    unit, scale = latency_unit(seconds)
+    unit, scale = choose_latency_unit(seconds)
     return "?" if math.isnan(seconds) else f"{seconds * scale:.2f} {unit}"
 
 
-def latency_unit(seconds: float) -> tuple[str, float]:
+def choose_latency_unit(seconds: float) -> tuple[str, float]:
     """The unit that a latency is written in, and how many of it a second is."""
     return ("ms", 1e3) if seconds < _MILLISECONDS_UNDER_S else ("s", 1.0)
 
 
-def ratio(value: float) -> str:
+def format_ratio(value: float) -> str:
     """``x1.28``; ``x?`` where it is unknown."""
     return "x?" if math.isnan(value) else f"x{value:.2f}"
 
 
-def figures(record: Mapping[str, Any]) -> str:
+def format_stored_interval(record: Mapping[str, Any]) -> str:
     """``x1.31 [1.29, 1.33]`` of a stored record, whose figures are None where they are not finite."""
     speedup, low, high = (
         float("nan") if record[name] is None else record[name]
@@ -45,17 +45,17 @@ def figures(record: Mapping[str, Any]) -> str:
     return str(Interval(speedup, low, high))
 
 
-def tolerance(result: Result) -> str:
+def format_tolerance(result: Result) -> str:
     """``5%``."""
     return f"{100 * result.tolerance:.3g}%"
 
 
-def memory(size: int) -> str:
+def format_memory(size: int) -> str:
     """Bytes as ``21.3 GiB``, or mebibytes under one of these."""
     return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
 
 
-def pictures(image: Mapping[str, float]) -> str:
+def format_pictures(image: Mapping[str, float]) -> str:
     """``PSNR 61  SSIM .999``, or nothing where none were compared."""
     parts = []
     if "psnr" in image:
@@ -67,7 +67,7 @@ def pictures(image: Mapping[str, float]) -> str:
     return "  ".join(parts)
 
 
-def host_bound(result: Result) -> str:
+def describe_host_bound(result: Result) -> str:
     """What holds a host-bound row up, and what helps."""
     busy = (result.telemetry or {})["busy_share"]
     return (
@@ -76,62 +76,62 @@ def host_bound(result: Result) -> str:
     )
 
 
-def busy(result: Result) -> str:
+def format_busy_share(result: Result) -> str:
     """Share of the time in which the GPU worked, ``84%`` or ``54%, host-bound``; "" where it is unknown."""
     share = (result.telemetry or {}).get("busy_share")
     return "" if share is None else f"{share:.0%}{', host-bound' if result.host_bound else ''}"
 
 
-def rate(result: Result) -> str:
+def format_rate(result: Result) -> str:
     """FLOPs a second and, where it is known, how much that is of a large matrix product's: ``312 TFLOP/s, 48%``; "" where unknown."""
     known = result.telemetry or {}
     tflops, share = known.get("tflops"), known.get("ceiling_share")
     if tflops is None:
         return ""
-    return _flops(tflops) + ("" if share is None else f", {share:.0%}")
+    return _format_flops(tflops) + ("" if share is None else f", {share:.0%}")
 
 
-def _flops(tera: float) -> str:
+def _format_flops(tera: float) -> str:
     return f"{tera:.3g} TFLOP/s" if tera >= 1 else f"{tera * 1e3:.3g} GFLOP/s"
 
 
-def columns(results: Sequence[Result]) -> tuple[str, ...]:
+def choose_columns(results: Sequence[Result]) -> tuple[str, ...]:
     """What the columns of a campaign's table are called."""
     return against.COLUMNS if results[0].against else COLUMNS
 
 
-def row(result: Result) -> tuple[str, ...]:
-    """A result as the cells of ``columns``."""
+def format_row(result: Result) -> tuple[str, ...]:
+    """A result as the cells of ``choose_columns``."""
     if result.against is not None:
         return (
             result.setup,
-            latency(result.baseline_latency_s),
-            latency(result.latency_s),
-            against.change(result),
-            against.stages(result.against),
-            against.pictures(result, result.against, pictures(result.image)),
+            format_latency(result.baseline_latency_s),
+            format_latency(result.latency_s),
+            against.format_change(result),
+            against.format_stages(result.against),
+            against.format_pictures(result, result.against, format_pictures(result.image)),
             result.verdict,
         )
     if result.is_baseline:
-        return _baseline_row(
+        return _format_baseline_row(
             result.setup, result.latency_s, "-" if result.verdict == "pass" else result.verdict
         )
     return (
         result.setup,
-        latency(result.latency_s),
+        format_latency(result.latency_s),
         str(result.interval),
-        ratio(result.expected),
-        ratio(result.floor),
-        pictures(result.image),
+        format_ratio(result.expected),
+        format_ratio(result.floor),
+        format_pictures(result.image),
         result.verdict,
     )
 
 
-def _baseline_row(name: str, latency_s: float, verdict: str) -> tuple[str, ...]:
-    return (name, latency(latency_s), ratio(1.0), ratio(1.0), "", "", verdict)
+def _format_baseline_row(name: str, latency_s: float, verdict: str) -> tuple[str, ...]:
+    return (name, format_latency(latency_s), format_ratio(1.0), format_ratio(1.0), "", "", verdict)
 
 
-def listed(results: Sequence[Result]) -> list[tuple[tuple[str, ...], Result | None]]:
+def list_rows(results: Sequence[Result]) -> list[tuple[tuple[str, ...], Result | None]]:
     """A campaign's results, each with its cells, the baseline's first: it was measured even where no test asked for it.
 
     Tests of one row share a line. A baseline that no test asked for has cells, but no result.
@@ -140,45 +140,48 @@ def listed(results: Sequence[Result]) -> list[tuple[tuple[str, ...], Result | No
     if not results[0].is_baseline and results[0].against is None:
         # A row with the figures of another process has that process's baseline.
         own = next((result for result in results if result.confirmation is None), results[0])
-        found[_baseline_row(own.baseline, own.baseline_latency_s, "-")] = None
+        found[_format_baseline_row(own.baseline, own.baseline_latency_s, "-")] = None
     for result in results:
-        found.setdefault(row(result), result)
+        found.setdefault(format_row(result), result)
     return list(found.items())
 
 
-def rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
+def format_rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
     """A campaign's results as cells."""
-    return [cells for cells, _ in listed(results)]
+    return [cells for cells, _ in list_rows(results)]
 
 
-def heading(results: Sequence[Result]) -> str:
+def format_heading(results: Sequence[Result]) -> str:
     """The line over a campaign's table."""
     other = results[0].against
     lead = "sd speed-ups" if other is None else f"sd against {other.label}"
-    return f"{lead}: {results[0].table or 'callables'}   {circumstances(results)}"
+    return f"{lead}: {results[0].table or 'callables'}   {describe_circumstances(results)}"
 
 
-def circumstances(results: Sequence[Result]) -> str:
+def describe_circumstances(results: Sequence[Result]) -> str:
     """Where a campaign was measured, with the blocks of the row that took most and the resolution of the row that has least."""
     least = max(results, key=lambda result: result.resolves or 0.0)
-    documented = f"{origin(least)} on {least.documented_on}, " if least.documented_on else ""
+    documented = f"{name_origin(least)} on {least.documented_on}, " if least.documented_on else ""
     blocks = max(result.blocks for result in results)
-    where = f"{documented}measured on {measured_on(least)}, {blocks} blocks"
+    where = f"{documented}measured on {describe_device(least)}, {blocks} blocks"
     if least.against is not None:
         return ", ".join(
-            filter(None, (where, against.versions(results), f"floor -{tolerance(least)}"))
+            filter(
+                None,
+                (where, against.describe_versions(results), f"floor -{format_tolerance(least)}"),
+            )
         )
-    return f"{where}, {control(least.control)}{_budget(least)}"
+    return f"{where}, {format_control(least.control)}{_describe_resolution(least)}"
 
 
-def origin(result: Result) -> str:
+def name_origin(result: Result) -> str:
     """Where the expectation comes from, in a word."""
     if result.documented_on is None:
         return "expected"
     return "documented" if result.recorded_in is None else "recorded"
 
 
-def name(results: Sequence[Result | History]) -> str:
+def name_campaign(results: Sequence[Result | History]) -> str:
     """What a campaign is called where several of a table are told apart: ``attention, against vanilla_fp16_b4``."""
     table, baseline = results[0].table or "callables", results[0].baseline
     other = getattr(results[0], "against", None)
@@ -187,12 +190,12 @@ def name(results: Sequence[Result | History]) -> str:
     return table if baseline == BASELINE else f"{table}, against {baseline}"
 
 
-def measured_on(result: Result) -> str:
+def describe_device(result: Result) -> str:
     """``NVIDIA H200 (random weights)``."""
     return result.device + (f" ({result.weights} weights)" if result.weights else "")
 
 
-def _budget(result: Result) -> str:
+def _describe_resolution(result: Result) -> str:
     """What the blocks that the budget allows can tell, where a row's noise is known."""
     return (
         ""
@@ -201,12 +204,12 @@ def _budget(result: Result) -> str:
     )
 
 
-def control(found: Interval | None) -> str:
+def format_control(found: Interval | None) -> str:
     """``A/A control x1.00 [0.99, 1.01]``."""
     return f"A/A control {found}" if found else "no A/A control"
 
 
-def campaigns(results: Iterable[Result]) -> list[list[Result]]:
+def group_by_campaign(results: Iterable[Result]) -> list[list[Result]]:
     """Results grouped by campaign, baselines first, in order of appearance otherwise.
 
     A campaign is told by its table, device, baseline and A/A control: rows of two campaigns under
@@ -223,26 +226,28 @@ def campaigns(results: Iterable[Result]) -> list[list[Result]]:
     return [sorted(group, key=lambda result: not result.is_baseline) for group in groups.values()]
 
 
-def confirmations(results: Iterable[Result]) -> list[str]:
+def describe_confirmations(results: Iterable[Result]) -> list[str]:
     """What new processes said of the rows that failed in the first one, a line each."""
     return list(
         dict.fromkeys(
-            _confirmation(result, result.confirmation)
+            _describe_confirmation(result, result.confirmation)
             for result in results
             if result.confirmation is not None
         )
     )
 
 
-def attention(results: Iterable[Result]) -> list[Result]:
+def select_attention(results: Iterable[Result]) -> list[Result]:
     """What does not pass, the gravest first; tests of one row that say the same share an entry."""
     found = {
-        (result.table, message(result)): result for result in results if result.verdict != "pass"
+        (result.table, write_message(result)): result
+        for result in results
+        if result.verdict != "pass"
     }
     return sorted(found.values(), key=lambda result: _GRAVITY.index(result.verdict))
 
 
-def remarks(results: Iterable[Result]) -> list[str]:
+def collect_remarks(results: Iterable[Result]) -> list[str]:
     """What else a reader should know: rows that their host holds up, picture gates without power on rows that pass, and notes.
 
     Each with the setups it holds for.
@@ -251,14 +256,14 @@ def remarks(results: Iterable[Result]) -> list[str]:
     for result in results:
         powerless = result.verdict == "pass" and result.image_verdict == "powerless"
         lead = [f"the picture gate is powerless: {'; '.join(result.reasons)}"] if powerless else []
-        lead += [host_bound(result)] if result.host_bound and not result.too_slow else []
+        lead += [describe_host_bound(result)] if result.host_bound and not result.too_slow else []
         said = (*lead, *result.notes)
         for remark in said:
             found.setdefault(remark, {})[result.setup] = None
     return [f"{', '.join(setups)}: {remark}" for remark, setups in found.items()]
 
 
-def _confirmation(result: Result, other: Mapping[str, Any]) -> str:
+def _describe_confirmation(result: Result, other: Mapping[str, Any]) -> str:
     own: Mapping[str, Any] = {
         "speedup": result.speedup,
         "low": result.low,
@@ -268,54 +273,60 @@ def _confirmation(result: Result, other: Mapping[str, Any]) -> str:
     first, second = (other, own) if result.verdict == "pass" else (own, other)
     said = _ENDED.get(str(second["verdict"]), second["verdict"])
     return (
-        f"{result.setup}: failed in the first process ({figures(first)}), {said} in a fresh one"
-        f" ({figures(second)})"
+        f"{result.setup}: failed in the first process ({format_stored_interval(first)}), {said} in a fresh one"
+        f" ({format_stored_interval(second)})"
     )
 
 
-def table(results: Sequence[Result]) -> list[str]:
+def format_table(results: Sequence[Result]) -> list[str]:
     """A campaign's title, table and confirmations as lines."""
-    return [heading(results), *aligned([columns(results), *rows(results)]), *confirmations(results)]
+    return [
+        format_heading(results),
+        *align_cells([choose_columns(results), *format_rows(results)]),
+        *describe_confirmations(results),
+    ]
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def align_cells(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows of equally many cells as lines, every column as wide as its longest cell."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["   ".join(map(str.ljust, cells, widths)).rstrip() for cells in rows]
 
 
-def message(result: Result) -> str:
+def write_message(result: Result) -> str:
     """What a test that does not pass says: measured, expected, interval, device, and what to do next."""
     lead = [] if result.verdict == "fail" else [f"{result.verdict}:"]
     why = [f"Reason: {'; '.join(result.reasons)}."] if result.reasons else []
-    held_up = [f"T{host_bound(result)[1:]}."] if result.host_bound and result.too_slow else []
-    return " ".join([*lead, _facts(result), *why, *held_up, *_next_steps(result)])
+    held_up = (
+        [f"T{describe_host_bound(result)[1:]}."] if result.host_bound and result.too_slow else []
+    )
+    return " ".join([*lead, _state_facts(result), *why, *held_up, *_advise(result)])
 
 
-def _facts(result: Result) -> str:
+def _state_facts(result: Result) -> str:
     if result.against is not None:
-        found = against.finding(result, result.against, pictures(result.image))
+        found = against.describe_finding(result, result.against, format_pictures(result.image))
         return (
-            f"{found}. On {result.device}; at most {tolerance(result)} slower passes (floor"
-            f" {ratio(result.floor)}), {result.blocks} blocks."
+            f"{found}. On {result.device}; at most {format_tolerance(result)} slower passes (floor"
+            f" {format_ratio(result.floor)}), {result.blocks} blocks."
         )
     if result.is_baseline:
         return (
-            f"{result.setup} on {result.device}: {latency(result.latency_s)}, {result.blocks}"
+            f"{result.setup} on {result.device}: {format_latency(result.latency_s)}, {result.blocks}"
             " blocks."
         )
     where = f" on {result.documented_on}" if result.documented_on else ""
     file = f" ({result.recorded_in})" if result.recorded_in else ""
-    documented = f"{origin(result)} {ratio(result.expected)}{where}{file}"
+    documented = f"{name_origin(result)} {format_ratio(result.expected)}{where}{file}"
     measured = f"{result.setup} on {result.device}: {result.interval} over {result.baseline}"
-    needed = _memory_share(result)
+    needed = _format_memory_share(result)
     return (
-        f"{measured}; {documented}, floor {ratio(result.floor)} (tolerance {tolerance(result)}),"
+        f"{measured}; {documented}, floor {format_ratio(result.floor)} (tolerance {format_tolerance(result)}),"
         f" {result.blocks} blocks{needed}."
     )
 
 
-def _memory_share(result: Result) -> str:
+def _format_memory_share(result: Result) -> str:
     """``, 81% of the baseline's peak memory (at most 95%)``, where a bound was judged."""
     if result.memory_share is None or result.memory_bound is None:
         return ""
@@ -325,7 +336,7 @@ def _memory_share(result: Result) -> str:
     )
 
 
-def _next_steps(result: Result) -> Iterable[str]:
+def _advise(result: Result) -> Iterable[str]:
     if result.verdict == "invalid":
         yield "Nothing can be said about the code: find what disturbs this machine and run again."
     if result.too_slow and result.held_to_another_device:
@@ -338,7 +349,7 @@ def _next_steps(result: Result) -> Iterable[str]:
         )
 
 
-def progress_line(
+def format_progress(
     campaign: str, phase: str, arm: str, *, block: int, blocks: int, left_s: float | None
 ) -> str:
     """``inference: block 3 of at most 20, fp16, 41 s left at most``; phase and arm alone where ``block`` is 0."""

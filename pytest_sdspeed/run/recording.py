@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_sdspeed.errors import TableError
 from pytest_sdspeed.judge.speed.intervals import log_ratios
 from pytest_sdspeed.model import CONTROL, Interval, Spread
-from pytest_sdspeed.report.text import figures, ratio
+from pytest_sdspeed.report.text import format_ratio, format_stored_interval
 from pytest_sdspeed.tables import dumps_table, load_table
 
 if TYPE_CHECKING:
@@ -169,9 +169,7 @@ def _regression(result: Result) -> str | None:
     # would move the floor down after it.
     if not result.too_slow or result.held_to_another_device:
         return None
-    floor = (
-        f"a regression is no reference: {result.interval} is under the floor {ratio(result.floor)}"
-    )
+    floor = f"a regression is no reference: {result.interval} is under the floor {format_ratio(result.floor)}"
     return floor + (
         f" of {result.recorded_in}; to accept it, run without that table"
         if result.recorded_in
@@ -182,9 +180,7 @@ def _regression(result: Result) -> str | None:
 def _disagreement(result: Result) -> str | None:
     if result.verdict != "pass" or result.confirmation is None:
         return None
-    return (
-        f"two processes disagree, {figures(result.confirmation)} and {result.interval}: run again"
-    )
+    return f"two processes disagree, {format_stored_interval(result.confirmation)} and {result.interval}: run again"
 
 
 def too_rough(blocks: int, found: Interval, tolerance: float) -> str | None:

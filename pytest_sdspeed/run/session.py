@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pytest_sdspeed.device.cuda import free_device_memory, synchronize
 from pytest_sdspeed.errors import OutOfMemoryError, SdSpeedError, UsageMistakeError
-from pytest_sdspeed.measure.campaign_data import Watcher, unwatched
+from pytest_sdspeed.measure.campaign_data import Watcher, show_nothing
 from pytest_sdspeed.run.targets import Target
 from pytest_sdspeed.setups.catalog import Catalog, ResolvedSetup
 from pytest_sdspeed.setups.names import BUILTIN_SETUPS, RESERVED
@@ -77,7 +77,7 @@ class Session:
         self.past: HistoryLookup | None = None
         self.against: Measurer | None = None
         self.recorded: list[str] = []
-        self.watcher: Watcher = unwatched
+        self.watcher: Watcher = show_nothing
         self.selected: set[tuple[str | None, str]] = set()
         self._setups: dict[tuple[str, str, str], Setup] = {}
         self.campaigns: dict[tuple[str, ...], CampaignData] = {}
@@ -334,7 +334,7 @@ class Session:
 
         return replace(
             arm,
-            settled=lambda found: (
+            may_stop=lambda found: (
                 too_rough(found.blocks, found.interval, expected.tolerance) is None
             ),
         )

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_sdspeed.judge.changes.shifts import LEVEL_RUNS
+from pytest_sdspeed.judge.changes.change_points import LEVEL_RUNS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_sdspeed.judge.changes.shifts import Shift
+    from pytest_sdspeed.judge.changes.change_points import ChangePoint
     from pytest_sdspeed.model import HistoryRun
 
 _SIGMA, _MEDIAN_ERROR = 1.4826, 1.2533
@@ -29,7 +29,7 @@ _NEAR_RUNS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moved:
+class Movement:
     """What moved with a shift: medians after less medians before, of logarithms.
 
     Attributes:
@@ -93,34 +93,34 @@ class Evidence:
         """The latency over the canary."""
         return np.asarray(self.latency - self.canary)
 
-    def moved(self, shift: Shift, start: int, end: int) -> Moved:
+    def measure_movement(self, point: ChangePoint, start: int, end: int) -> Movement:
         """What moved with a shift.
 
         Args:
-            shift: which.
+            point: which change point.
             start: first run that may be looked at, that of the shift before.
             end: where the next shift begins.
         """
         before, after = (
-            slice(max(start, shift.since - LEVEL_RUNS), shift.since),
-            slice(shift.since, min(end, shift.since + LEVEL_RUNS)),
+            slice(max(start, point.since - LEVEL_RUNS), point.since),
+            slice(point.since, min(end, point.since + LEVEL_RUNS)),
         )
         latency, baseline = (
-            _difference(figure, before, after) for figure in (self.latency, self.baseline)
+            _compare_medians(figure, before, after) for figure in (self.latency, self.baseline)
         )
-        canary = _difference(self.canary, before, after)
-        return Moved(
+        canary = _compare_medians(self.canary, before, after)
+        return Movement(
             latency=latency,
             baseline=baseline,
             canary=None if math.isnan(canary) else canary,
             canary_moved=any(
                 _follows(times, before, after, latency) for times in self.operations.values()
             ),
-            versions=self._versions(shift.since),
-            hosts=self._hosts(before, after),
+            versions=self._find_versions(point.since),
+            hosts=self._compare_hosts(before, after),
         )
 
-    def _versions(self, since: int) -> dict[str, tuple[str | None, str | None]]:
+    def _find_versions(self, since: int) -> dict[str, tuple[str | None, str | None]]:
         """Those that changed where the shift begins, else the nearest that did."""
         for away in (0, *(sign * runs for runs in range(1, _NEAR_RUNS + 1) for sign in (-1, 1))):
             index = since + away
@@ -135,7 +135,7 @@ class Evidence:
                     return changed
         return {}
 
-    def _hosts(self, before: slice, after: slice) -> str:
+    def _compare_hosts(self, before: slice, after: slice) -> str:
         old, new = ({run.host for run in self.runs[part] if run.host} for part in (before, after))
         return (
             f"{', '.join(sorted(old))} -> {', '.join(sorted(new))}"
@@ -144,37 +144,37 @@ class Evidence:
         )
 
 
-def evidence(runs: Sequence[HistoryRun]) -> Evidence:
+def gather_evidence(runs: Sequence[HistoryRun]) -> Evidence:
     """The series of a history. A run whose verdict allows no comparison says nothing, unless it was merely not decided."""
     says = np.array([run.reference or run.verdict == "inconclusive" for run in runs], bool)
     names = dict.fromkeys(name for run in runs for name in run.canary_s)
     return Evidence(
         runs=runs,
-        latency=_logarithms([run.latency_s for run in runs], says),
-        baseline=_logarithms([run.baseline_latency_s for run in runs], says),
-        slowness=-_logarithms([run.speedup for run in runs], says),
+        latency=_take_logarithms([run.latency_s for run in runs], says),
+        baseline=_take_logarithms([run.baseline_latency_s for run in runs], says),
+        slowness=-_take_logarithms([run.speedup for run in runs], says),
         operations={
-            name: _logarithms([run.canary_s.get(name, math.nan) for run in runs], says)
+            name: _take_logarithms([run.canary_s.get(name, math.nan) for run in runs], says)
             for name in names
         },
         reference=np.array([run.reference for run in runs], bool),
     )
 
 
-def _logarithms(values: Sequence[float], says: np.ndarray) -> np.ndarray:
+def _take_logarithms(values: Sequence[float], says: np.ndarray) -> np.ndarray:
     figures = np.array(values, float)
     known = says & np.isfinite(figures) & (figures > 0)
     return np.where(known, np.log(np.where(known, figures, 1.0)), np.nan)
 
 
-def _difference(figure: np.ndarray, before: slice, after: slice) -> float:
+def _compare_medians(figure: np.ndarray, before: slice, after: slice) -> float:
     old, new = (part[np.isfinite(part)] for part in (figure[before], figure[after]))
     return float(np.median(new) - np.median(old)) if len(old) and len(new) else math.nan
 
 
 def _follows(times: np.ndarray, before: slice, after: slice, latency: float) -> bool:
     """Whether an operation of the canary moved as the latency did."""
-    moved = _difference(times, before, after)
+    moved = _compare_medians(times, before, after)
     old, new = (part[np.isfinite(part)] for part in (times[before], times[after]))
     if math.isnan(moved) or math.isnan(latency):
         return False

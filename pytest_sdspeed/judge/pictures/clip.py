@@ -9,7 +9,7 @@ import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pytest_sdspeed.judge.pictures.conversion import sound
+from pytest_sdspeed.judge.pictures.conversion import select_sound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -59,7 +59,7 @@ class ClipScores:
         return found
 
 
-def clip_scores(
+def score_by_clip(
     score: Callable[[np.ndarray, str], Iterable[float]],
     candidate: Mapping[Case, object],
     baseline: Mapping[Case, object],
@@ -78,7 +78,7 @@ def clip_scores(
         return statistics.fmean(score(pictures, text))
 
     # What is wrong with the others is the gate's to say.
-    ours, theirs = sound(candidate, "", []), sound(baseline, "", [])
+    ours, theirs = select_sound(candidate, "", []), select_sound(baseline, "", [])
     cases = sorted(ours.keys() & theirs.keys())
     texts = {case: case.prompt or prompt for case in cases}
     several = len(set(texts.values())) > 1

@@ -10,13 +10,13 @@ import numpy as np
 
 from pytest_sdspeed.errors import PictureError
 from pytest_sdspeed.judge.pictures.clip import ClipScores
-from pytest_sdspeed.judge.pictures.conversion import sound
+from pytest_sdspeed.judge.pictures.conversion import select_sound
 from pytest_sdspeed.judge.pictures.metrics import (
     LIKENESSES,
-    by_picture,
-    extreme,
-    metrics,
-    worst_picture,
+    compare_batches,
+    compare_pictures,
+    find_extremes,
+    find_worst_picture,
 )
 from pytest_sdspeed.model import ImageGate
 
@@ -69,7 +69,7 @@ class ImageJudgement:
     notes: tuple[str, ...] = ()
 
 
-def broken_bounds(measured: Mapping[str, float], gate: ImageGate) -> tuple[str, ...]:
+def find_broken_bounds(measured: Mapping[str, float], gate: ImageGate) -> tuple[str, ...]:
     """The bounds of the gate that the metrics break, in words: ``PSNR 23.1 dB is under 45``. A metric that is NaN breaks its bound.
 
     Args:
@@ -85,7 +85,7 @@ def broken_bounds(measured: Mapping[str, float], gate: ImageGate) -> tuple[str, 
         value, likeness = measured[name], name in LIKENESSES
         if not (value >= bound if likeness else value <= bound):
             broken.append(
-                f"{_said(name, value, bound)} is {'under' if likeness else 'over'} {bound:g}"
+                f"{_format_metric(name, value, bound)} is {'under' if likeness else 'over'} {bound:g}"
             )
     return tuple(broken)
 
@@ -125,19 +125,19 @@ def judge_images(
     if not common:
         return ImageJudgement("fail", {}, ("returned no picture",))
     reasons: list[str] = []
-    originals = sound(baseline, "baseline", reasons)
-    theirs = originals if reference is None else sound(reference, "reference", reasons)
-    ours = sound({case: candidate[case] for case in common}, "", reasons)
+    originals = select_sound(baseline, "baseline", reasons)
+    theirs = originals if reference is None else select_sound(reference, "reference", reasons)
+    ours = select_sound({case: candidate[case] for case in common}, "", reasons)
     others = {} if reference is None else {"reference": theirs}
-    reasons += _lost(
+    reasons += _find_lost(
         ours, others if relation == "same_weights" else others | {"baseline": originals}
     )
-    pictures = _compared(ours, theirs, gate, reasons)
-    worst = {case: worst_picture(batch) for case, batch in pictures.items()}
-    by_case = {case: extreme(batch) for case, batch in pictures.items()}
-    measured = extreme(by_case.values()) | scores.metrics()
-    reasons += broken_bounds(measured, gate)
-    controls = (_picture_control(theirs, gate, role), _clip_control(measured, gate))
+    pictures = _compare(ours, theirs, gate, reasons)
+    worst = {case: find_worst_picture(batch) for case, batch in pictures.items()}
+    by_case = {case: find_extremes(batch) for case, batch in pictures.items()}
+    measured = find_extremes(by_case.values()) | scores.metrics()
+    reasons += find_broken_bounds(measured, gate)
+    controls = (_judge_picture_control(theirs, gate, role), _judge_clip_control(measured, gate))
     powerless = tuple(control.powerless for control in controls if control.powerless)
     return ImageJudgement(
         verdict="fail" if reasons else "powerless" if powerless else "pass",
@@ -152,7 +152,7 @@ def judge_images(
     )
 
 
-def _lost(ours: Pictures, others: Mapping[str, Pictures]) -> list[str]:
+def _find_lost(ours: Pictures, others: Mapping[str, Pictures]) -> list[str]:
     """Cases whose pictures are those of an arm they must differ from: role -> its pictures."""
     reasons = []
     for case, drawn in ours.items():
@@ -168,14 +168,16 @@ def _lost(ours: Pictures, others: Mapping[str, Pictures]) -> list[str]:
     return reasons
 
 
-def _compared(
+def _compare(
     ours: Pictures, theirs: Pictures, gate: ImageGate, reasons: list[str]
 ) -> dict[Case, list[dict[str, float]]]:
     """The metrics of every picture of the cases that both sides have; what cannot be compared goes to the reasons."""
     found = {}
     for case in sorted(ours.keys() & theirs.keys()):
         try:
-            found[case] = by_picture(ours[case], theirs[case], every_flip=gate.flip is not None)
+            found[case] = compare_pictures(
+                ours[case], theirs[case], every_flip=gate.flip is not None
+            )
         except PictureError as error:
             reasons.append(f"{case}: {error}")
     return found
@@ -197,14 +199,14 @@ class _Control(NamedTuple):
     cases: tuple[Case, Case] | None = None
 
 
-def _picture_control(theirs: Pictures, gate: ImageGate, role: str) -> _Control:
+def _judge_picture_control(theirs: Pictures, gate: ImageGate, role: str) -> _Control:
     """Of the other cases, the one that passes the bounds on pictures, or else the one closest by PSNR."""
     if all(getattr(gate, name) is None for name in _OF_PICTURES):
         return _Control()
     # The main case comes first: the smallest seed without a prompt.
     cases = sorted(theirs, key=lambda case: (case.prompt != "", case))
     compared = {
-        other: _control_metrics(theirs[other], theirs[cases[0]], gate) for other in cases[1:]
+        other: _measure_control(theirs[other], theirs[cases[0]], gate) for other in cases[1:]
     }
     found = {other: values for other, values in compared.items() if values}
     if not found:
@@ -216,12 +218,14 @@ def _picture_control(theirs: Pictures, gate: ImageGate, role: str) -> _Control:
         )
     main, other = (
         cases[0],
-        max(found, key=lambda case: (not broken_bounds(found[case], gate), found[case]["psnr"])),
+        max(
+            found, key=lambda case: (not find_broken_bounds(found[case], gate), found[case]["psnr"])
+        ),
     )
     values = found[other]
-    if broken_bounds(values, gate):
+    if find_broken_bounds(values, gate):
         return _Control(metrics=values, cases=(main, other))
-    said = ", ".join(_said(name, values[name]) for name in _OF_PICTURES)
+    said = ", ".join(_format_metric(name, values[name]) for name in _OF_PICTURES)
     powerless = (
         f"gate has no power: the {role} of {other} passes it against {main} ({said}): tighten its"
         " bounds"
@@ -229,17 +233,21 @@ def _picture_control(theirs: Pictures, gate: ImageGate, role: str) -> _Control:
     return _Control(powerless, metrics=values, cases=(main, other))
 
 
-def _control_metrics(other: np.ndarray, main: np.ndarray, gate: ImageGate) -> dict[str, float]:
+def _measure_control(other: np.ndarray, main: np.ndarray, gate: ImageGate) -> dict[str, float]:
     """The metrics of one case against another; empty where they cannot be compared."""
     try:
         # FLIP takes long, and that of the worst picture is enough where it breaks the gate.
-        found = metrics(other, main, every_flip=False)
-        return found if gate.flip is None or broken_bounds(found, gate) else metrics(other, main)
+        found = compare_batches(other, main, every_flip=False)
+        return (
+            found
+            if gate.flip is None or find_broken_bounds(found, gate)
+            else compare_batches(other, main)
+        )
     except PictureError:
         return {}
 
 
-def _clip_control(measured: Mapping[str, float], gate: ImageGate) -> _Control:
+def _judge_clip_control(measured: Mapping[str, float], gate: ImageGate) -> _Control:
     """Whether the bound on the CLIP score, where it was judged, tells pictures of other prompts."""
     if gate.clip_drop is None or "clip_drop" not in measured:
         return _Control()
@@ -252,17 +260,17 @@ def _clip_control(measured: Mapping[str, float], gate: ImageGate) -> _Control:
         return _Control()
     return _Control(
         "gate has no power: with the prompt of another case the baseline's CLIP score drops by"
-        f" {_apart(drop, gate.clip_drop, 3)}, which {gate.clip_drop:g} allows: tighten the bound"
+        f" {_format_apart(drop, gate.clip_drop, 3)}, which {gate.clip_drop:g} allows: tighten the bound"
     )
 
 
-def _said(name: str, value: float, bound: float | None = None) -> str:
+def _format_metric(name: str, value: float, bound: float | None = None) -> str:
     """A metric in words."""
     words, digits = _WORDS[name]
-    return words.format(_apart(value, bound, digits))
+    return words.format(_format_apart(value, bound, digits))
 
 
-def _apart(value: float, bound: float | None, digits: int) -> str:
+def _format_apart(value: float, bound: float | None, digits: int) -> str:
     """The value, rounded, with as many more digits as it takes not to read like the bound."""
     texts = (f"{value:.{more}f}" for more in range(digits, digits + 6))
     return next((text for text in texts if float(text) != bound), repr(value))

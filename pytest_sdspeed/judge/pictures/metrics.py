@@ -30,14 +30,14 @@ _SSIM_WINDOW = 7
 _SSIM_LEAST = 3
 
 
-def metrics(
+def compare_batches(
     candidate: np.ndarray, baseline: np.ndarray, *, every_flip: bool = True
 ) -> dict[str, float]:
-    """How far pictures are from the baseline's, each value the worst over the batch; see ``by_picture`` for what each is."""
-    return extreme(by_picture(candidate, baseline, every_flip=every_flip))
+    """How far pictures are from the baseline's, each value the worst over the batch; see ``compare_pictures`` for what each is."""
+    return find_extremes(compare_pictures(candidate, baseline, every_flip=every_flip))
 
 
-def by_picture(
+def compare_pictures(
     candidate: np.ndarray, baseline: np.ndarray, *, every_flip: bool = True
 ) -> list[dict[str, float]]:
     """How far each picture of a batch is from its counterpart.
@@ -81,19 +81,19 @@ def by_picture(
         {"psnr": _psnr(*pair), "ssim": _ssim(*pair), "mae": float(np.abs(pair[0] - pair[1]).mean())}
         for pair in pairs
     ]
-    shown = worst_picture(found)
+    shown = find_worst_picture(found)
     for index, values in enumerate(found):
         if every_flip or index == shown:
             values["flip"] = _flip(*pairs[index])
     return found
 
 
-def worst_picture(measured: Iterable[Mapping[str, float]]) -> int:
-    """Index of the picture with the least PSNR, NaN being least, of what ``by_picture`` gives."""
+def find_worst_picture(measured: Iterable[Mapping[str, float]]) -> int:
+    """Index of the picture with the least PSNR, NaN being least, of what ``compare_pictures`` gives."""
     return int(np.argmin([values["psnr"] for values in measured]))
 
 
-def extreme(measured: Iterable[Mapping[str, float]]) -> dict[str, float]:
+def find_extremes(measured: Iterable[Mapping[str, float]]) -> dict[str, float]:
     """The worst of each metric over several pictures or cases; NaN is worse than any number. Empty for nothing."""
     several = list(measured)
     names = dict.fromkeys(name for values in several for name in values)
@@ -105,7 +105,7 @@ def extreme(measured: Iterable[Mapping[str, float]]) -> dict[str, float]:
     return found
 
 
-def error_map(candidate: np.ndarray, baseline: np.ndarray) -> np.ndarray:
+def draw_error_map(candidate: np.ndarray, baseline: np.ndarray) -> np.ndarray:
     """Where a picture differs to the eye: FLIP's error of every pixel, in the magma colors, from black (0) to a light yellow (1).
 
     Args:

@@ -22,7 +22,7 @@ within milliseconds of its next kernel: an arm that draws more power is slower o
 every user, which is part of the ratio that is asked for."""
 
 
-def distorted(reasons: Iterable[str] | None) -> bool:
+def is_distorted(reasons: Iterable[str] | None) -> bool:
     """Whether a limit that distorts is among the reasons; what is unknown does not distort."""
     return reasons is not None and not DISTORTING.isdisjoint(reasons)
 

@@ -95,16 +95,16 @@ class Chart:
         self._figure = Figure(figsize=(WIDTH / 72, total / 72))
         self._figure.patch.set_visible(False)
         self._pixels = Affine2D().scale(1, -1).translate(0, total)
-        self.lines([((low, height), (high, height))], "hairline")
+        self.draw_lines([((low, height), (high, height))], "hairline")
         for tick, words in (
-            [(value, unit.format(value)) for value in round_values(low, high, 5)]
+            [(value, unit.format(value)) for value in choose_ticks(low, high, 5)]
             if ticks is None
             else ticks
         ):
-            self.note(tick, height + 13, words)
-        self.note((low + high) / 2, height + 27, axis)
+            self.write_note(tick, height + 13, words)
+        self.write_note((low + high) / 2, height + 27, axis)
 
-    def lines(
+    def draw_lines(
         self,
         ends: Sequence[Ends],
         ink: str | Sequence[str],
@@ -131,15 +131,15 @@ class Chart:
             )
         )
 
-    def strokes(self, ends: Sequence[Ends], ink: str, width: float, *, order: int = 0) -> None:
-        """Many straight lines of one ink as a single shape, which takes a fraction of the time and the page; else as ``lines``."""
+    def draw_strokes(self, ends: Sequence[Ends], ink: str, width: float, *, order: int = 0) -> None:
+        """Many straight lines of one ink as a single shape, which takes a fraction of the time and the page; else as ``draw_lines``."""
         points = [(self._x(x), y) for line in ends for x, y in line]
         path = Path(points, [Path.MOVETO, Path.LINETO] * len(ends))
         # It would join what lies side by side.
         path.should_simplify = False
         self._add(PathPatch(path, fill=False, edgecolor=INKS[ink], linewidth=width, zorder=order))
 
-    def marks(
+    def draw_marks(
         self,
         places: Sequence[tuple[float, float]],
         marker: str,
@@ -167,7 +167,7 @@ class Chart:
         }
         self._add(Line2D(xs, ys, color=INKS[ink], linestyle="none", zorder=9, **facts))
 
-    def label(self, y: float, left: str, right: str = "", ink: str = "ink") -> None:
+    def write_label(self, y: float, left: str, right: str = "", ink: str = "ink") -> None:
         """Write over a row: its name at the left, as far as there is room, its figures at the right."""
         room = _LETTERS - len(right)
         left = left if len(left) <= room else f"{left[: room - 1]}\N{HORIZONTAL ELLIPSIS}"
@@ -175,7 +175,7 @@ class Chart:
         if right:
             self._write(WIDTH, y, right, "right", ink=ink, size=LABEL_SIZE)
 
-    def note(
+    def write_note(
         self, x: float, y: float, words: str, *, align: str = "center", ink: str = "muted"
     ) -> None:
         """Write small words."""
@@ -191,7 +191,7 @@ class Chart:
             Text(
                 x,
                 y,
-                printable(words),
+                replace_unprintable(words),
                 ha=align,
                 va="center",
                 color=INKS[ink],
@@ -204,7 +204,7 @@ class Chart:
         artist.set_transform(self._pixels)
         self._figure.add_artist(artist)
 
-    def svg(self, name: str, title: str, description: str) -> str:
+    def to_svg(self, name: str, title: str, description: str) -> str:
         """The figure as an element to be put into a page.
 
         Args:
@@ -217,11 +217,11 @@ class Chart:
         # Written by matplotlib just now, which declares no entities.
         root = ET.fromstring(written.getvalue())  # noqa: S314
         _adopt(root, name)
-        _name(root, name, title, description)
+        _describe(root, name, title, description)
         return ET.tostring(root, encoding="unicode")
 
 
-def round_values(low: float, high: float, most: int) -> list[float]:
+def choose_ticks(low: float, high: float, most: int) -> list[float]:
     """Values for ticks that lie within bounds, evenly spaced, in at most so many steps."""
     return [
         float(value)
@@ -231,7 +231,7 @@ def round_values(low: float, high: float, most: int) -> list[float]:
 
 
 @contextmanager
-def house_style() -> Iterator[None]:
+def use_house_style() -> Iterator[None]:
     """Draw with this module's settings, whatever the user's are; theirs hold again afterwards."""
     with warnings.catch_warnings(), style.context(["default", _STYLE]):
         # The reader's fonts write the names, not matplotlib's.
@@ -239,7 +239,7 @@ def house_style() -> Iterator[None]:
         yield
 
 
-def printable(words: str) -> str:
+def replace_unprintable(words: str) -> str:
     """Words without what XML cannot hold."""
     return "".join(
         letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in words
@@ -295,12 +295,12 @@ def _share_style(element: ET.Element) -> None:
             del child.attrib["style"]
 
 
-def _name(root: ET.Element, name: str, title: str, description: str) -> None:
+def _describe(root: ET.Element, name: str, title: str, description: str) -> None:
     root.set("role", "img")
     root.set("aria-labelledby", f"{name}-title")
     root.set("aria-describedby", f"{name}-words")
     words = ET.Element("desc", {"id": f"{name}-words"})
-    words.text = printable(description)
+    words.text = replace_unprintable(description)
     heading = ET.Element("title", {"id": f"{name}-title"})
-    heading.text = printable(title)
+    heading.text = replace_unprintable(title)
     root[:0] = [heading, words]

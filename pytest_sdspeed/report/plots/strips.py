@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_sdspeed.report.plots.drawing import round_values
+from pytest_sdspeed.report.plots.drawing import choose_ticks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +80,7 @@ class _Band(NamedTuple):
         return self.top + FIRST + _INWARD + share * (LAST - FIRST - 2 * _INWARD)
 
 
-def draw(
+def draw_strips(
     drawing: Chart,
     strip: Strip,
     top: float,
@@ -100,38 +100,38 @@ def draw(
         pixels: between two runs.
     """
     levels = [
-        (start, end, _level(strip.values[start:end]))
+        (start, end, _find_level(strip.values[start:end]))
         for start, end in pairwise([*starts, len(strip.values)])
     ]
     known = [level for level in levels if math.isfinite(level[2])]
     if not known:
-        drawing.label(top + 10, strip.name, "unknown", ink="muted")
+        drawing.write_label(top + 10, strip.name, "unknown", ink="muted")
         return
-    drawing.label(top + 10, strip.name, strip.latest)
-    band = _Band(*_reach(strip, known), top)
-    _ground(drawing, band, len(strip.values))
-    drawing.lines(
+    drawing.write_label(top + 10, strip.name, strip.latest)
+    band = _Band(*_find_reach(strip, known), top)
+    _draw_ground(drawing, band, len(strip.values))
+    drawing.draw_lines(
         [((start - 0.5, band.y(level)), (end - 0.5, band.y(level))) for start, end, level in known],
         "muted",
     )
     if band.low <= strip.floor <= band.high:
         y = band.y(strip.floor)
-        drawing.lines([((-0.5, y), (len(strip.values) - 0.5, y))], "ink", dotted=True, order=1)
+        drawing.draw_lines([((-0.5, y), (len(strip.values) - 0.5, y))], "ink", dotted=True, order=1)
     spread = [
         ((x, band.y(low)), (x, band.y(high)))
         for x, (low, high) in enumerate(strip.spread)
         if math.isfinite(low + high)
     ]
     if spread:
-        drawing.strokes(spread, "arm-1", min(1.0, 0.4 * pixels), order=1)
+        drawing.draw_strokes(spread, "arm-1", min(1.0, 0.4 * pixels), order=1)
     places = [(x, value) for x, value in enumerate(strip.values) if math.isfinite(value)]
     inside = [(x, value) for x, value in places if band.low <= value <= band.high]
     size = min(max(0.9 * pixels, 2.6), 4.5)
-    drawing.marks([(x, band.y(value)) for x, value in inside if solid[x]], "o", "arm-2", size)
-    drawing.marks(
+    drawing.draw_marks([(x, band.y(value)) for x, value in inside if solid[x]], "o", "arm-2", size)
+    drawing.draw_marks(
         [(x, band.y(value)) for x, value in inside if not solid[x]], "o", "arm-2", size, hollow=True
     )
-    _spikes(
+    _draw_spikes(
         drawing,
         band,
         [(x, value) for x, value in places if not band.low <= value <= band.high],
@@ -139,13 +139,13 @@ def draw(
     )
 
 
-def _level(values: Sequence[float]) -> float:
+def _find_level(values: Sequence[float]) -> float:
     """The median of what is known."""
     known = [value for value in values if math.isfinite(value)]
     return statistics.median(known) if known else math.nan
 
 
-def _reach(strip: Strip, levels: Sequence[tuple[int, int, float]]) -> tuple[float, float]:
+def _find_reach(strip: Strip, levels: Sequence[tuple[int, int, float]]) -> tuple[float, float]:
     """What the band spans: all runs but the spikes, an ordinary interval around them, and the floor where it is near."""
     pairs = [
         (value, level)
@@ -157,7 +157,7 @@ def _reach(strip: Strip, levels: Sequence[tuple[int, int, float]]) -> tuple[floa
         math.ceil(_ORDINARY * len(pairs)) - 1
     ]
     near = [value for value, level in pairs if abs(value - level) <= _FAR * ordinary]
-    half = _level([(high - low) / 2 for low, high in strip.spread])
+    half = _find_level([(high - low) / 2 for low, high in strip.spread])
     margin = max(half if math.isfinite(half) else 0.0, strip.least)
     low = min(*near, *(level for *_, level in levels)) - margin
     high = max(*near, *(level for *_, level in levels)) + margin
@@ -166,30 +166,30 @@ def _reach(strip: Strip, levels: Sequence[tuple[int, int, float]]) -> tuple[floa
     return low, high
 
 
-def _ground(drawing: Chart, band: _Band, runs: int) -> None:
+def _draw_ground(drawing: Chart, band: _Band, runs: int) -> None:
     """The band, and round values with their lines."""
     middle = band.top + (FIRST + LAST) / 2
-    drawing.lines([((-0.5, middle), (runs - 0.5, middle))], "wash", LAST - FIRST, order=-3)
-    ticks = round_values(band.low, band.high, 4)
-    drawing.lines(
+    drawing.draw_lines([((-0.5, middle), (runs - 0.5, middle))], "wash", LAST - FIRST, order=-3)
+    ticks = choose_ticks(band.low, band.high, 4)
+    drawing.draw_lines(
         [((-0.5, band.y(tick)), (runs - 0.5, band.y(tick))) for tick in ticks], "hairline", order=-2
     )
     decimals = max((len(f"{tick:.6g}".partition(".")[2]) for tick in ticks), default=0)
     for tick in ticks:
-        drawing.note(drawing.high, band.y(tick), f"{tick:.{decimals}f}", align="right")
+        drawing.write_note(drawing.high, band.y(tick), f"{tick:.{decimals}f}", align="right")
 
 
-def _spikes(
+def _draw_spikes(
     drawing: Chart, band: _Band, spikes: Sequence[tuple[int, float]], pixels: float
 ) -> None:
     written = -math.inf
     for x, value in spikes:
         y, above = band.y(value), value > band.high
-        drawing.marks([(x, y)], "^" if above else "v", "arm-2", 6)
+        drawing.draw_marks([(x, y)], "^" if above else "v", "arm-2", 6)
         if (x - written) * pixels >= _APART:
             # Its value stands where there is more room.
             left = 2 * x > drawing.low + drawing.high
-            drawing.note(
+            drawing.write_note(
                 x + (-6 if left else 6) / pixels,
                 y,
                 f"{value:.4g}",

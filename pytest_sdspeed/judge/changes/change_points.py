@@ -1,4 +1,4 @@
-"""Lasting shifts in a series of runs: what is slower or faster than it was, since when.
+"""Lasting changes in a series of runs: what is slower or faster than it was, since when.
 
 The rule was chosen on evidence: ``benchmarks/studies/history_replay.py`` replays it, and its peers,
 on real nightlies and on simulated series.
@@ -16,7 +16,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage
 
 LEAST_EFFECT = 0.03
-"""Smaller shifts are not looked for, as a difference of logarithms: about 3%."""
+"""Smaller changes are not looked for, as a difference of logarithms: about 3%."""
 
 LEAST_RUNS = 5
 """Runs that a level needs before others are compared with it."""
@@ -36,7 +36,7 @@ _PAIR_LIMIT, _LONGER_LIMIT = 2.7, 3.7
 their median and the level."""
 
 _AGREEING = 0.75
-"""Share of the longer ones that must lie beyond half of the shift: fewer are a machine that has two
+"""Share of the longer ones that must lie beyond half of the point: fewer are a machine that has two
 speeds."""
 
 _REMEMBERED_RUNS, _REMEMBERED_RANK = 40, 3
@@ -44,10 +44,10 @@ _REMEMBERED_RUNS, _REMEMBERED_RANK = 40, 3
 hide a step, two speeds do not make one."""
 
 _CLEARLY = 0.01
-"""By how much a shift must exceed what has been seen before, as a difference of logarithms."""
+"""By how much a point must exceed what has been seen before, as a difference of logarithms."""
 
 _SETTLED_RUNS = 8
-"""A shift that is gone for two runs in a row within so many runs was none."""
+"""A point that is gone for two runs in a row within so many runs was none."""
 
 _SIGMA = 1.4826
 """Standard deviation of normal noise over its median absolute deviation."""
@@ -59,32 +59,32 @@ _FEW = 3.0
 """Noise that is estimated from n runs counts as (1 + 3 / n) times as large."""
 
 _CHUNKS = (64, 512)
-"""How far is looked ahead first: most of the work is lost where a shift is found."""
+"""How far is looked ahead first: most of the work is lost where a point is found."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shift:
-    """One shift; values are logarithms.
+class ChangePoint:
+    """One point; values are logarithms.
 
     Attributes:
         since: index of the first run at the new level.
-        found: index of the run whose result gave it away.
+        detected_at: index of the run whose result gave it away.
         change: new level less old level.
         before: the old level.
-        gone: index of the run with which it turned out not to last, or None.
+        retracted_at: index of the run with which it turned out not to last, or None.
     """
 
     since: int
-    found: int
+    detected_at: int
     change: float
     before: float
-    gone: int | None = None
+    retracted_at: int | None = None
 
 
 class _Alarm(NamedTuple):
-    """A shift as it is found: by which run, how many runs speak for it, and the level they left."""
+    """A point as it is found: by which run, how many runs speak for it, and the level they left."""
 
-    found: int
+    detected_at: int
     runs: int
     level: float
 
@@ -110,15 +110,15 @@ class _Segment(NamedTuple):
     residuals: np.ndarray
 
 
-def lasting(found: list[Shift]) -> list[Shift]:
+def select_lasting(found: list[ChangePoint]) -> list[ChangePoint]:
     """Those that were not gone within some runs."""
-    return [shift for shift in found if shift.gone is None]
+    return [point for point in found if point.retracted_at is None]
 
 
-def shifts(values: np.ndarray, reference: np.ndarray) -> list[Shift]:
-    """Every shift of a series, as one would have been told of it run by run.
+def find_change_points(values: np.ndarray, reference: np.ndarray) -> list[ChangePoint]:
+    """Every point of a series, as one would have been told of it run by run.
 
-    A shift is found when the latest runs differ from the median of the 20 reference runs before
+    A point is found when the latest runs differ from the median of the 20 reference runs before
     them, on the same side, by more than 3% and more than the noise explains: two runs in a row, or
     the median of 5, 8, 13 or 20; or when that median of 20 has crept away from the first 20 of its
     level. Each must clearly exceed what the runs before showed for a moment. A level is compared
@@ -133,93 +133,96 @@ def shifts(values: np.ndarray, reference: np.ndarray) -> list[Shift]:
         The oldest first, those that went away again among them.
     """
     known = np.flatnonzero(np.isfinite(values))
-    found = _shifts_of_known(np.asarray(values, float)[known], np.asarray(reference, bool)[known])
+    found = _find_among_known(np.asarray(values, float)[known], np.asarray(reference, bool)[known])
     return [
         replace(
-            shift,
-            since=int(known[shift.since]),
-            found=int(known[shift.found]),
-            gone=None if shift.gone is None else int(known[shift.gone]),
+            point,
+            since=int(known[point.since]),
+            detected_at=int(known[point.detected_at]),
+            retracted_at=None if point.retracted_at is None else int(known[point.retracted_at]),
         )
-        for shift in found
+        for point in found
     ]
 
 
-def _shifts_of_known(values: np.ndarray, reference: np.ndarray) -> list[Shift]:
-    found: list[Shift] = []
+def _find_among_known(values: np.ndarray, reference: np.ndarray) -> list[ChangePoint]:
+    found: list[ChangePoint] = []
     start, ask_from, past = 0, 0, np.empty(0)
     while True:
-        alarm, segment = _next_alarm(values[start:], reference[start:], past, ask_from - start)
+        alarm, segment = _find_next_alarm(values[start:], reference[start:], past, ask_from - start)
         if alarm is None:
             return [
-                _measured(shift, values, found[number + 1 :]) for number, shift in enumerate(found)
+                _measure_change(point, values, found[number + 1 :])
+                for number, point in enumerate(found)
             ]
-        since = start + _first_at_new_level(segment.values, alarm)
-        shift = _followed(
+        since = start + _find_first_at_new_level(segment.values, alarm)
+        point = _follow(
             values,
-            Shift(
+            ChangePoint(
                 since,
-                start + alarm.found,
-                _new_level(values, since, start + alarm.found),
+                start + alarm.detected_at,
+                _measure_level(values, since, start + alarm.detected_at),
                 alarm.level,
             ),
         )
-        found.append(shift)
+        found.append(point)
         # What was told stays told: the runs up to this one are not asked again.
-        ask_from = (shift.gone or shift.found) + 1
-        if shift.gone is None:
+        ask_from = (point.retracted_at or point.detected_at) + 1
+        if point.retracted_at is None:
             past = segment.residuals[: len(segment.past) + int(segment.counts[since - start])][
                 -NOISE_RUNS:
             ]
             start = since
 
 
-def _new_level(values: np.ndarray, since: int, found: int) -> float:
-    """The level that runs ``since`` to ``found`` are at; for now in place of the change."""
-    return float(np.median(values[since : found + 1]))
+def _measure_level(values: np.ndarray, since: int, detected_at: int) -> float:
+    """The level that runs ``since`` to ``detected_at`` are at; for now in place of the change."""
+    return float(np.median(values[since : detected_at + 1]))
 
 
-def _followed(values: np.ndarray, shift: Shift) -> Shift:
-    """The shift, with its change, and where it was gone: two runs in a row that are nearer to the old level."""
-    new, old = shift.change, shift.before
-    shift = replace(shift, change=new - old)
-    later = values[shift.found + 1 : shift.since + _SETTLED_RUNS]
+def _follow(values: np.ndarray, point: ChangePoint) -> ChangePoint:
+    """The point, with its change, and where it was gone: two runs in a row that are nearer to the old level."""
+    new, old = point.change, point.before
+    point = replace(point, change=new - old)
+    later = values[point.detected_at + 1 : point.since + _SETTLED_RUNS]
     back = np.abs(later - old) < np.abs(later - new)
     gone = np.flatnonzero(back[1:] & back[:-1])
-    return replace(shift, gone=shift.found + 2 + int(gone[0])) if len(gone) else shift
+    return replace(point, retracted_at=point.detected_at + 2 + int(gone[0])) if len(gone) else point
 
 
-def _measured(shift: Shift, values: np.ndarray, later: list[Shift]) -> Shift:
-    """A shift that lasted, with the change that all its runs show, 20 at most."""
-    if shift.gone is not None:
-        return shift
-    end = next((other.since for other in later if other.gone is None), len(values))
+def _measure_change(
+    point: ChangePoint, values: np.ndarray, later: list[ChangePoint]
+) -> ChangePoint:
+    """A point that lasted, with the change that all its runs show, 20 at most."""
+    if point.retracted_at is not None:
+        return point
+    end = next((other.since for other in later if other.retracted_at is None), len(values))
     return replace(
-        shift, change=float(np.median(values[shift.since : end][:LEVEL_RUNS])) - shift.before
+        point, change=float(np.median(values[point.since : end][:LEVEL_RUNS])) - point.before
     )
 
 
-def _next_alarm(
+def _find_next_alarm(
     values: np.ndarray, reference: np.ndarray, past: np.ndarray, ask_from: int
 ) -> tuple[_Alarm | None, _Segment]:
     """The first alarm of a segment that begins with these runs, asked from a run on."""
     for size in (*(ask_from + chunk for chunk in _CHUNKS), len(values)):
-        segment = _segment(values[:size], reference[:size], past)
-        alarms = [alarm for alarm in _alarms(segment, ask_from) if alarm]
+        segment = _make_segment(values[:size], reference[:size], past)
+        alarms = [alarm for alarm in _find_alarms(segment, ask_from) if alarm]
         if alarms or size >= len(values):
             break
     return min(alarms, default=None), segment
 
 
-def _alarms(segment: _Segment, ask_from: int) -> list[_Alarm | None]:
+def _find_alarms(segment: _Segment, ask_from: int) -> list[_Alarm | None]:
     return [
-        _pair(segment, ask_from),
-        *(_longer(segment, runs, ask_from) for runs in LONGER),
-        _creeping(segment, ask_from),
+        _find_pair(segment, ask_from),
+        *(_find_longer(segment, runs, ask_from) for runs in LONGER),
+        _find_drift(segment, ask_from),
     ]
 
 
-def _segment(values: np.ndarray, reference: np.ndarray, past: np.ndarray) -> _Segment:
+def _make_segment(values: np.ndarray, reference: np.ndarray, past: np.ndarray) -> _Segment:
     own = values[reference]
     levels = _trailing_medians(own, LEVEL_RUNS)
     residuals = own - levels[:-1]
@@ -256,7 +259,7 @@ def _rolling_medians(values: np.ndarray, size: int) -> np.ndarray:
     return np.asarray(medians[size // 2 : size // 2 + len(values) - size + 1])
 
 
-def _pair(segment: _Segment, ask_from: int) -> _Alarm | None:
+def _find_pair(segment: _Segment, ask_from: int) -> _Alarm | None:
     """Two runs in a row that both stray beyond the noise, and farther than what was seen before."""
     if len(segment.values) < PAIR:
         return None
@@ -265,7 +268,7 @@ def _pair(segment: _Segment, ask_from: int) -> _Alarm | None:
     low, high = pairs.min(1), pairs.max(1)
     deviations = np.where(low > 0, low, np.where(high < 0, high, 0.0))
     limits = np.maximum(LEAST_EFFECT, _PAIR_LIMIT * segment.scales[before])
-    for index in _candidates(deviations, limits, before >= LEAST_RUNS, ask_from - PAIR + 1):
+    for index in _find_candidates(deviations, limits, before >= LEAST_RUNS, ask_from - PAIR + 1):
         known = len(segment.past) + before[index]
         seen = np.sort(
             np.sign(deviations[index]) * segment.residuals[max(0, known - _REMEMBERED_RUNS) : known]
@@ -278,7 +281,7 @@ def _pair(segment: _Segment, ask_from: int) -> _Alarm | None:
     return None
 
 
-def _longer(segment: _Segment, runs: int, ask_from: int) -> _Alarm | None:
+def _find_longer(segment: _Segment, runs: int, ask_from: int) -> _Alarm | None:
     """As many runs whose median strays beyond the noise, nearly all of them on its side, and farther than as many did before."""
     if len(segment.values) < runs:
         return None
@@ -298,7 +301,7 @@ def _longer(segment: _Segment, runs: int, ask_from: int) -> _Alarm | None:
         )
         return np.asarray(ready[window] & (on_its_side.sum(1) >= math.ceil(_AGREEING * runs)))
 
-    for index in _candidates(deviations, limits, ready, ask_from - runs + 1):
+    for index in _find_candidates(deviations, limits, ready, ask_from - runs + 1):
         if not agreeing(slice(index, index + 1))[0]:
             continue
         earlier = slice(max(0, index - runs - NOISE_RUNS), max(0, index - runs + 1))
@@ -308,7 +311,7 @@ def _longer(segment: _Segment, runs: int, ask_from: int) -> _Alarm | None:
     return None
 
 
-def _creeping(segment: _Segment, ask_from: int) -> _Alarm | None:
+def _find_drift(segment: _Segment, ask_from: int) -> _Alarm | None:
     """A level that has left where it began, too slowly for the others."""
     if len(segment.own) < 2 * LEVEL_RUNS:
         return None
@@ -326,7 +329,7 @@ def _creeping(segment: _Segment, ask_from: int) -> _Alarm | None:
     return _Alarm(int(hits[0]), LEVEL_RUNS, first) if hits else None
 
 
-def _candidates(
+def _find_candidates(
     deviations: np.ndarray, limits: np.ndarray, ready: np.ndarray, first: int
 ) -> np.ndarray:
     """Indexes of windows that are beyond their limits, from one on. Where nothing is known, the limit is NaN and nothing is beyond it."""
@@ -334,13 +337,13 @@ def _candidates(
     return found[found >= first]
 
 
-def _first_at_new_level(values: np.ndarray, alarm: _Alarm) -> int:
+def _find_first_at_new_level(values: np.ndarray, alarm: _Alarm) -> int:
     """Where the new level begins: the split that leaves the least absolute deviations from both levels."""
-    end = alarm.found + 1
+    end = alarm.detected_at + 1
     if alarm.runs == PAIR:
-        return alarm.found - 1
+        return alarm.detected_at - 1
     new = float(np.median(values[end - alarm.runs : end]))
-    splits = range(max(1, end - 2 * alarm.runs), alarm.found)
+    splits = range(max(1, end - 2 * alarm.runs), alarm.detected_at)
     old_costs, new_costs = np.abs(values[:end] - alarm.level), np.abs(values[:end] - new)
     costs = [old_costs[splits[0] : split].sum() + new_costs[split:end].sum() for split in splits]
     return splits[int(np.argmin(costs))]
