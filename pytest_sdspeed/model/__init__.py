@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pytest_sdspeed.model.history import Change, History, HistoryRun
 from pytest_sdspeed.model.machine import (
+    UNKNOWN_GPU,
     UNREAD,
     Machine,
     Profile,
@@ -20,6 +21,7 @@ from pytest_sdspeed.model.tables import (
     DEFAULT_TOLERANCE,
     DTYPES,
     SCHEDULERS,
+    CampaignKey,
     ImageGate,
     Recipe,
     RegisteredSetup,
@@ -48,8 +50,10 @@ __all__ = [
     "MIG",
     "MINIATURE",
     "SCHEDULERS",
+    "UNKNOWN_GPU",
     "UNREAD",
     "Against",
+    "CampaignKey",
     "Case",
     "Cause",
     "Change",

@@ -30,6 +30,10 @@ class Machine:
     notes: tuple[str, ...] = ()
 
 
+UNKNOWN_GPU = Machine(kind="cuda", device="an unknown GPU", versions={})
+"""Stands for the GPU of a worker that has not told which it has."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """Where one generation's time goes; None is unknown.

@@ -125,6 +125,23 @@ class Row:
         return self.setup == self.baseline
 
 
+@dataclass(frozen=True, slots=True)
+class CampaignKey:
+    """What tells campaigns apart.
+
+    Attributes:
+        table: name of the table, None for callables.
+        device: device that the table is for, or that the campaign was measured on; "" for any.
+        baseline: name of the baseline.
+        own: test or row that has the campaign to itself, "" for one that rows share.
+    """
+
+    table: str | None
+    device: str
+    baseline: str
+    own: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """A published set of setups with latencies and speed-ups.

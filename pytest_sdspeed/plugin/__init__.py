@@ -16,7 +16,6 @@ from pytest_sdspeed.setups.registry import Registry
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_sdspeed.run.session import Session
 
 __all__ = ["sd_latency", "sd_setup"]
 
@@ -67,18 +66,18 @@ def pytest_configure(config: pytest.Config) -> None:
     with _usage_errors():
         config.hook.pytest_sdspeed_register.call_historic(kwargs={"registry": registry})
         if options.any_given(config):
-            session = run_of(config)
-            if session.options.against and distributed:
+            run = run_of(config)
+            if run.options.against and distributed:
                 raise pytest.UsageError(
                     "--sd-against measures in processes of its own, which others would disturb: run"
                     " without -n"
                 )
-            if session.options.tables:
+            if run.options.tables:
                 manager.register(
-                    fixtures.setup_fixtures(session.own_setups()), "sdspeed-table-setups"
+                    fixtures.setup_fixtures(run.session.own_setups()), "sdspeed-table-setups"
                 )
-            if session.options.gpu and not distributed:
-                _find_gpu(config, session)
+            if run.options.gpu and not distributed:
+                _find_gpu(config)
 
 
 def _join(config: pytest.Config) -> bool:
@@ -99,11 +98,11 @@ def _join(config: pytest.Config) -> bool:
     return distributed
 
 
-def _find_gpu(config: pytest.Config, session: Session) -> None:
+def _find_gpu(config: pytest.Config) -> None:
     from pytest_sdspeed.errors import SdSpeedError
 
     try:
-        _ = session.machine
+        _ = run_of(config).machine
     except SdSpeedError as error:
         # What a worker raises here brings xdist to start another one in its place, without end.
         if not hasattr(config, "workerinput"):
@@ -211,9 +210,9 @@ def pytest_terminal_summary(
         return
     from pytest_sdspeed.plugin.summary import file_lines, history_lines, table_lines
 
-    session = config.stash[RUN]
-    lines = [*table_lines(session.results), *history_lines(session)]
+    run = config.stash[RUN]
+    lines = [*table_lines(run.results), *history_lines(run)]
     if lines:
         terminalreporter.section("pytest-sdspeed", sep="-")
-    for line in (*lines, *file_lines(session, config)):
+    for line in (*lines, *file_lines(run, config)):
         terminalreporter.write_line(line)

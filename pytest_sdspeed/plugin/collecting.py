@@ -10,8 +10,9 @@ import pytest
 
 from pytest_sdspeed.errors import SdSpeedError
 from pytest_sdspeed.model import BASELINE
-from pytest_sdspeed.plugin.requests import read_marker_of, setups_of
-from pytest_sdspeed.plugin.state import CLOCK, run_of
+from pytest_sdspeed.plugin.requests import plan_of
+from pytest_sdspeed.plugin.settings import read_marker
+from pytest_sdspeed.plugin.state import CLOCK, GATE, run_of
 from pytest_sdspeed.store.benchmark import (
     PLUGIN,
     ReplayClock,
@@ -31,34 +32,27 @@ STORING = "sdspeed-storing"
 
 
 def rows_of(metafunc: pytest.Metafunc) -> tuple[Sequence[str], str | None]:
-    """Rows that ``sd_setup`` runs over, and what is wrong with the test's table.
+    """List the rows that ``sd_setup`` runs over, and say what is wrong with the test's table.
 
     A problem raised here would be a collection error (exit 2); the caller keeps it until collection
-    is over. The one row returned with it makes a test that fails with the same words where the run
+    is over. The one row returned with it makes a test that fails with the same words if the run
     cannot be ended.
     """
+    test, catalog = metafunc.definition, run_of(metafunc.config).session.catalog
     try:
-        return (
-            run_of(metafunc.config).catalog.rows(
-                read_marker_of(metafunc.definition).table, metafunc.definition.nodeid
-            ),
-            None,
-        )
+        marker = read_marker(test.get_closest_marker(GATE), test.nodeid)
+        return catalog.rows(marker.table, test.nodeid), None
     except SdSpeedError as error:
         return (BASELINE,), str(error)
 
 
 def problems_of(config: pytest.Config, items: Iterable[pytest.Item]) -> Iterable[str]:
-    """What is wrong with the markers and setups of tests, one line each."""
-    run = run_of(config)
-    catalog = run.catalog
+    """Say what is wrong with the markers and setups of tests, one line each."""
+    session = run_of(config).session
     for item in items:
         try:
-            expectation = read_marker_of(item)
-            if expectation.table is not None:
-                catalog.named(expectation.table, item.nodeid)
-            for setup in sorted(setups_of(item) & catalog.setup_names()):
-                run.stack_of(catalog.choose(expectation.table, setup, item.nodeid))
+            for resolved in plan_of(item).setups:
+                session.stack_of(resolved)
         except SdSpeedError as error:
             yield str(error)
 
@@ -100,22 +94,17 @@ def set_up_storage(config: pytest.Config) -> None:
 
 
 def _look_back(config: pytest.Config) -> None:
-    """Let results be compared with the stored runs, where they are asked for."""
+    """Let results be compared with the stored runs, if those are asked for."""
     run, folder = run_of(config), storage_folder(config.option, Path.cwd())
     if run.options.history != "off" and run.options.against is None and folder is not None:
         from pytest_sdspeed.history.lookup import HistoryLookup
 
-        run.past = HistoryLookup(folder, lambda: run_info(config))
+        run.lookup = HistoryLookup(folder, lambda: run_info(config))
 
 
 def select(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
-    """Note which documented rows the tests that will run ask for, since they share campaigns, and how many tests bring their own."""
-    run = run_of(config)
+    """Count what the tests that will run ask for, since rows share campaigns and the error."""
+    plan = run_of(config).plan
     for item in items:
-        if item.get_closest_marker("skip"):
-            continue
-        expectation, setups = read_marker_of(item), setups_of(item) & run.catalog.setup_names()
-        if setups and (expectation.is_documented or run.options.against):
-            run.selected |= {(expectation.table, name) for name in setups}
-        else:
-            run.own_campaigns += 1
+        if not item.get_closest_marker("skip"):
+            plan.add(plan_of(item))

@@ -13,7 +13,7 @@ import pytest
 from pytest_sdspeed.errors import SdSpeedError
 from pytest_sdspeed.plugin.child import arguments_of_child
 from pytest_sdspeed.plugin.state import run_of
-from pytest_sdspeed.run.settings import MarkerOptions
+from pytest_sdspeed.run.plan import Plan
 from pytest_sdspeed.versions import environments
 from pytest_sdspeed.versions.comparison import Comparison
 from pytest_sdspeed.versions.workers import WorkerConfig
@@ -91,6 +91,5 @@ def _tests(config: pytest.Config, items: Iterable[pytest.Item]) -> list[Path]:
 
 def _choices(config: pytest.Config) -> list[ResolvedSetup]:
     """The setups that will be asked for, and that this machine can run."""
-    run = run_of(config)
-    found = [run.catalog.choose(table, setup, "") for table, setup in sorted(run.selected, key=str)]
-    return [choice for choice in found if run.skip_reason(choice, MarkerOptions(), "") is None]
+    plan = run_of(config).plan
+    return [one for one in plan.resolve_selected() if plan.skip_reason(one, Plan()) is None]

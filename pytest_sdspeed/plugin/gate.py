@@ -13,15 +13,14 @@ from pytest_sdspeed.errors import (
     UnsupportedError,
     UsageMistakeError,
 )
-from pytest_sdspeed.plugin.requests import read_marker_of
-from pytest_sdspeed.plugin.state import ANSWER, CLOCK, RESULT, own_id, run_of
+from pytest_sdspeed.plugin.requests import plan_of
+from pytest_sdspeed.plugin.state import ANSWER, CLOCK, RESULT, run_of
 from pytest_sdspeed.run.targets import targets_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_sdspeed.model import Result
-    from pytest_sdspeed.run.session import Measurer
 
 
 class InconclusiveWarning(pytest.PytestWarning):
@@ -36,7 +35,7 @@ class Gate:
     """What ``sd_latency`` gives to a test: call it once with what is to be measured."""
 
     def __init__(self, request: pytest.FixtureRequest, benchmark: Any) -> None:
-        self._node, self._session, self._benchmark = request.node, run_of(request.config), benchmark
+        self._node, self._run, self._benchmark = request.node, run_of(request.config), benchmark
         self._used = False
 
     def __call__(self, candidate: Any, baseline: Any = None) -> Result:
@@ -57,9 +56,9 @@ class Gate:
         if asked is not None:
             from pytest_sdspeed.plugin.confirm import answer
 
-            answer(asked, lambda: self._measured(candidate, baseline))
+            answer(asked, lambda: self._measure(candidate, baseline))
         try:
-            result = self._measured(candidate, baseline)
+            result = self._measure(candidate, baseline)
         except OutOfMemoryError as error:
             # A setup may be too large for this machine; a callable that outgrew it is its author's
             # to mend.
@@ -84,7 +83,7 @@ class Gate:
         )
         if result.verdict == "inconclusive":
             self._inconclusive(said)
-        elif result.verdict != "pass" or (past and self._session.options.history == "fail"):
+        elif result.verdict != "pass" or (past and self._run.options.history == "fail"):
             pytest.fail(said, pytrace=False)
         elif past:
             warnings.warn(SlowerWarning(past), stacklevel=2)
@@ -101,32 +100,28 @@ class Gate:
         change = unresolved_regression(result.history)
         return write_message(result.history, change) if change else ""
 
-    def _measured(self, candidate: Any, baseline: Any) -> Result:
+    def _measure(self, candidate: Any, baseline: Any) -> Result:
         if self._used:
             raise UsageMistakeError(
                 "sd_latency measures once per test: parametrize, or write one test for each"
                 " candidate"
             )
         self._used = True
-        expectation = read_marker_of(self._node)
         ours, theirs = targets_of(candidate, baseline)
-        confirm = self._confirmed if self._session.options.confirm else None
-        measurer: Measurer = self._session.against or self._session
-        return measurer.measure(ours, theirs, expectation, confirm, own_id(self._node))
+        confirm = self._confirm if self._run.options.confirm else None
+        return self._run.measure(ours, theirs, plan_of(self._node), confirm)
 
-    def _confirmed(self, first: Result) -> Result:
+    def _confirm(self, first: Result) -> Result:
         from pytest_sdspeed.plugin.confirm import confirm
 
         # The new process builds pipelines of its own beside what this one holds.
-        self._session.release()
-        if self._session.against:
-            self._session.against.release()
-        return confirm(first, self._node, self._session.watcher)
+        self._run.release()
+        return confirm(first, self._node, self._run.watcher)
 
     def _inconclusive(self, text: str) -> None:
-        if self._session.options.inconclusive == "skip":
+        if self._run.options.inconclusive == "skip":
             pytest.skip(text)
-        if self._session.options.inconclusive == "fail":
+        if self._run.options.inconclusive == "fail":
             pytest.fail(text, pytrace=False)
         warnings.warn(InconclusiveWarning(text), stacklevel=3)
 
@@ -147,7 +142,7 @@ def gate_of(request: pytest.FixtureRequest, benchmark: Any) -> Gate:
     from pytest_sdspeed.store.benchmark import is_measuring_off
 
     try:
-        read_marker_of(request.node)
+        plan_of(request.node)
     except SdSpeedError as error:
         pytest.fail(str(error), pytrace=False)
     if is_measuring_off(request.config.option):

@@ -8,20 +8,41 @@ import pytest
 
 from pytest_sdspeed.errors import SdSpeedError
 from pytest_sdspeed.plugin.settings import read_marker
-from pytest_sdspeed.plugin.state import GATE, PREFIX, ROW, run_of
+from pytest_sdspeed.plugin.state import GATE, PLAN, PREFIX, ROW, own_id, run_of
+from pytest_sdspeed.run.plan import Plan
 
 if TYPE_CHECKING:
-    from pytest_sdspeed.run.settings import MarkerOptions
     from pytest_sdspeed.setups.setup import Setup
 
 
-def read_marker_of(node: Any) -> MarkerOptions:
-    """The expectation of a test's closest ``sd_latency`` marker."""
-    return read_marker(node.get_closest_marker(GATE), node.nodeid)
+def plan_of(item: Any) -> Plan:
+    """Find what a test asks for, which is made out once: when it is collected, unless it gets another marker later.
+
+    Raises:
+        SdSpeedError: its marker is wrong, or names a table or a setup that is not there.
+    """
+    mark = item.get_closest_marker(GATE)
+    known: tuple[Any, Plan] | None = item.stash.get(PLAN, None)
+    if known is None or known[0] is not mark:
+        known = item.stash[PLAN] = mark, _make_plan(item, mark)
+    return known[1]
+
+
+def _make_plan(item: Any, mark: Any) -> Plan:
+    marker, catalog = read_marker(mark, item.nodeid), run_of(item.config).session.catalog
+    if marker.table is not None:
+        catalog.named(marker.table, item.nodeid)
+    names = sorted(setups_of(item) & catalog.setup_names())
+    return Plan(
+        test=own_id(item),
+        path=str(item.location[0]),
+        marker=marker,
+        setups=tuple(catalog.choose(marker.table, name, item.nodeid) for name in names),
+    )
 
 
 def setups_of(item: Any) -> set[str]:
-    """Names of the setups that a test asks for by its fixtures."""
+    """Name the setups that a test asks for by its fixtures."""
     chosen = {
         name.removeprefix(PREFIX)
         for name in getattr(item, "fixturenames", ())
@@ -32,14 +53,17 @@ def setups_of(item: Any) -> set[str]:
 
 
 def requested_setup(request: pytest.FixtureRequest, name: str) -> Setup:
-    """The setup a fixture stands for, or the test's end where this run cannot measure it."""
-    session = run_of(request.config)
+    """Make the setup that a fixture stands for, or end the test if this run cannot measure it."""
+    run, test = run_of(request.config), request.node
     try:
-        expectation = read_marker_of(request.node)
-        choice = session.catalog.choose(expectation.table, name, request.node.nodeid)
-        reason = session.skip_reason(choice, expectation, str(request.node.location[0]))
+        plan = plan_of(test)
+        named = {resolved.setup: resolved for resolved in plan.setups}
+        # A fixture that a test asks for while it runs was not seen when it was collected.
+        choose = run.session.catalog.choose
+        resolved = named.get(name) or choose(plan.marker.table, name, test.nodeid)
+        reason = run.plan.skip_reason(resolved, plan)
         if reason:
             pytest.skip(reason)
-        return session.setup(choice)
+        return run.session.setup(resolved)
     except SdSpeedError as error:
         pytest.fail(str(error), pytrace=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -10,40 +10,27 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_sdspeed.model import Result
-    from pytest_sdspeed.run.session import Session
+    from pytest_sdspeed.run.plan import Plan
+    from pytest_sdspeed.run.run import Run
     from pytest_sdspeed.setups.registry import Registry
     from pytest_sdspeed.store.benchmark import ReplayClock
-
-
-RUN: pytest.StashKey[Session] = pytest.StashKey()
-
-
+RUN: pytest.StashKey[Run] = pytest.StashKey()
 REGISTRY: pytest.StashKey[Registry] = pytest.StashKey()
-
-
+PLAN: pytest.StashKey[tuple[Any, Plan]] = pytest.StashKey()
+"""The marker of a test, and what it asks for: from its collection on."""
 CLOCK: pytest.StashKey[ReplayClock] = pytest.StashKey()
-
-
 RESULT: pytest.StashKey[Result] = pytest.StashKey()
 """Of a test whose gate has measured."""
-
-
 PROBLEMS: pytest.StashKey[list[str]] = pytest.StashKey()
 """What is wrong with the collected tests, and ends the run before any of them."""
-
-
 ANSWER: pytest.StashKey[Path] = pytest.StashKey()
 """In a run that confirms another's failure: the file it writes its finding to."""
-
-
 PREFIX = "sd_"
-
-
 GATE, ROW = "sd_latency", "sd_setup"
 
 
-def run_of(config: pytest.Config) -> Session:
-    """The state of this run, made when it is first needed.
+def run_of(config: pytest.Config) -> Run:
+    """Find this run, which is made when it is first needed.
 
     Raises:
         pytest.UsageError: an option has a value that cannot be.
@@ -51,10 +38,9 @@ def run_of(config: pytest.Config) -> Session:
     if RUN not in config.stash:
         from pytest_sdspeed.plugin.progress import watcher
         from pytest_sdspeed.plugin.settings import read_options
-        from pytest_sdspeed.run.session import Session
+        from pytest_sdspeed.run.run import Run
 
-        config.stash[RUN] = session = Session(read_options(config), config.stash[REGISTRY])
-        session.watcher = watcher(config)
+        config.stash[RUN] = Run(read_options(config), config.stash[REGISTRY], watcher(config))
     return config.stash[RUN]
 
 

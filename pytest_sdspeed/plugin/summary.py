@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from pytest_sdspeed.model import History, Machine, Result
-    from pytest_sdspeed.run.session import Session
+    from pytest_sdspeed.run.run import Run
 
 
 def table_lines(results: Iterable[Result]) -> Iterator[str]:
@@ -24,24 +24,22 @@ def table_lines(results: Iterable[Result]) -> Iterator[str]:
         yield from (f"note: {remark}" for remark in text.collect_remarks(group))
 
 
-def history_lines(session: Session) -> Iterator[str]:
+def history_lines(run: Run) -> Iterator[str]:
     """A line for each row that was measured before, and what of the stored runs could not be read."""
-    if session.past is None:
+    if run.lookup is None:
         return
     from pytest_sdspeed.report import history
 
     yield from (
-        f"history: {history.write_line(found)}"
-        for found in histories(session)
-        if len(found.runs) > 1
+        f"history: {history.write_line(found)}" for found in histories(run) if len(found.runs) > 1
     )
-    yield from session.past.problems
+    yield from run.lookup.problems
 
 
-def histories(session: Session) -> list[History]:
+def histories(run: Run) -> list[History]:
     """Of the rows that were measured, each once."""
     found = {}
-    for result in session.results:
+    for result in run.results:
         if result.history is not None:
             key = (
                 result.history.table,
@@ -54,55 +52,55 @@ def histories(session: Session) -> list[History]:
     return list(found.values())
 
 
-def file_lines(session: Session, config: Any) -> Iterator[str]:
+def file_lines(run: Run, config: Any) -> Iterator[str]:
     """Write report, record and step summary where asked for, with a line on each. One that cannot be written leaves the others theirs."""
-    yield from session.problems
-    if session.options.report:
-        yield _written("sd report", session.options.report, lambda: _page(session, config))
-    yield from session.recorded
+    yield from run.problems
+    if run.options.report:
+        yield _written("sd report", run.options.report, lambda: _page(run, config))
+    yield from run.recorded
     target = os.environ.get(STEP_SUMMARY)
-    if target and session.results:
+    if target and run.results:
         from pytest_sdspeed.report.markdown import write_summary
 
         yield _written(
             "sd summary",
             Path(target),
-            lambda: write_summary(session.results, histories(session)),
+            lambda: write_summary(run.results, histories(run)),
             mode="a",
         )
 
 
-def write_reference_files(session: Session, config: Any) -> bool:
+def write_reference_files(run: Run, config: Any) -> bool:
     """Write what was measured as a table, where that was asked for.
 
     Returns:
         False where a run that was to record, and had tests that measure, lacks a file.
     """
-    if session.options.record is None or config.option.collectonly:
+    if run.options.record is None or config.option.collectonly:
         return True
     from pytest_sdspeed.run.recording import write_reference
 
-    facts = _facts(config) if session.results else {}
+    facts = _facts(config) if run.results else {}
     made = [
         write_reference(
             path,
-            [result for result in session.results if result.device == device],
-            session.tables,
+            [result for result in run.results if result.device == device],
+            run.session.tables,
             machine,
             facts,
         )
-        for path, device, machine in _recorded_devices(session.options.record, session)
+        for path, device, machine in _recorded_devices(run.options.record, run)
     ]
-    session.recorded += [line for one in made for line in one.lines]
-    return all(one.complete for one in made) or not (session.selected or session.own_campaigns)
+    run.recorded += [line for one in made for line in one.lines]
+    return all(one.complete for one in made) or not run.plan.tests
 
 
-def _recorded_devices(path: Path, session: Session) -> Iterator[tuple[Path, str, Machine]]:
+def _recorded_devices(path: Path, run: Run) -> Iterator[tuple[Path, str, Machine]]:
     """File, name and machine of every device that was measured: a file for each where workers of pytest-xdist have several kinds."""
-    if len(session.machines) < 2:  # noqa: PLR2004
-        yield path, session.machine.device, session.machine
+    if len(run.machines) < 2:  # noqa: PLR2004
+        yield path, run.machine.device, run.machine
         return
-    for device, machine in session.machines.items():
+    for device, machine in run.machines.items():
         yield (
             path.with_stem(f"{path.stem}-{re.sub('[^a-z0-9]+', '-', device.lower())}"),
             device,
@@ -110,17 +108,13 @@ def _recorded_devices(path: Path, session: Session) -> Iterator[tuple[Path, str,
         )
 
 
-def _page(session: Session, config: Any) -> str:
+def _page(run: Run, config: Any) -> str:
     from pytest_sdspeed.judge.pictures.exhibits import add_error_maps
     from pytest_sdspeed.report.page.html import render_page
 
     # What workers of pytest-xdist sent comes without its error maps.
-    results = (
-        [add_error_maps(result) for result in session.results]
-        if session.machines
-        else session.results
-    )
-    return render_page(results, _facts(config), histories(session))
+    results = [add_error_maps(result) for result in run.results] if run.machines else run.results
+    return render_page(results, _facts(config), histories(run))
 
 
 def _facts(config: Any) -> dict[str, str]:

@@ -41,14 +41,23 @@ class Target:
     call: Callable[[], Any] | None
     address: str | None = None
 
+    @classmethod
+    def of(cls, setup: Setup) -> Target:
+        """Make a target of a setup."""
+        return cls(setup.name, setup, None)
+
     def arm(self, floor: float | None) -> Arm:
-        """It as an arm of a campaign."""
+        """Make an arm of a campaign of it.
+
+        Args:
+            floor: least speed-up that passes, or None for an arm that no gate holds.
+        """
         from pytest_sdspeed.measure.campaign_data import Arm
 
         if self.setup is not None:
             return _arm(self.setup, floor)
         call = self.call
-        assert call is not None  # noqa: S101 - a contestant is one or the other
+        assert call is not None  # noqa: S101 - a target is one or the other
         return Arm(name=self.name, generate=lambda _case: call(), floor=floor)
 
 

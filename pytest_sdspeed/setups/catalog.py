@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.errors import UnknownNameError
-from pytest_sdspeed.model import BASELINE, MINIATURE, Recipe, Row, Table
+from pytest_sdspeed.model import BASELINE, MINIATURE, CampaignKey, Recipe, Row, Table
 from pytest_sdspeed.setups.names import BUILTIN_SETUPS
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ class ResolvedSetup:
     baseline: str
 
     @property
-    def campaign(self) -> tuple[str, str, str]:
-        """What its campaign is known by: table, the device that is for, and baseline."""
-        return (self.table.name, self.table.device, self.baseline)
+    def campaign(self) -> CampaignKey:
+        """What its campaign is known by."""
+        return CampaignKey(self.table.name, self.table.device, self.baseline)
 
 
 class Catalog:

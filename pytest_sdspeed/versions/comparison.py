@@ -6,21 +6,21 @@ import math
 import statistics
 from contextlib import ExitStack, suppress
 from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import SdSpeedError, UnsupportedError, UsageMistakeError, WorkerLostError
 from pytest_sdspeed.model import Against, Interval
+from pytest_sdspeed.run.campaigns import Measured
 from pytest_sdspeed.versions.arms import RemoteArm, WorkersMemory
 from pytest_sdspeed.versions.workers import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from pytest_sdspeed.measure.campaign_data import Arm, CampaignData, Decision
     from pytest_sdspeed.model import Result
-    from pytest_sdspeed.run.session import Session
-    from pytest_sdspeed.run.settings import MarkerOptions
+    from pytest_sdspeed.run.plan import Plan
+    from pytest_sdspeed.run.run import Run
     from pytest_sdspeed.run.targets import Target
     from pytest_sdspeed.setups.catalog import ResolvedSetup
     from pytest_sdspeed.versions.environments import Environment
@@ -51,7 +51,7 @@ class Comparison:
     """
 
     def __init__(
-        self, run: Session, spec: str, *, new: Environment, old: Environment, errand: WorkerConfig
+        self, run: Run, spec: str, *, new: Environment, old: Environment, errand: WorkerConfig
     ) -> None:
         self._run, self._spec = run, spec
         self._new, self._old = Worker("new", new, errand), Worker("old", old, errand)
@@ -98,40 +98,17 @@ class Comparison:
             if worker.alive:
                 worker.ask("release")
 
-    def measure(
-        self,
-        candidate: Target,
-        baseline: Target | None,
-        expectation: MarkerOptions,
-        confirm: Callable[[Result], Result] | None = None,
-        test: str = "",
-    ) -> Result:
-        """Measure a setup or callable of the version in hand against that of the other one, and judge.
+    def measure(self, candidate: Target, baseline: Target | None, plan: Plan) -> Measured:
+        """Measure a target of the version in hand against that of the other one, and judge; see ``Measurer``.
 
         What it is documented to deliver over its baseline is not asked: the other version is its
-        baseline.
-
-        Args:
-            candidate: a setup, or a callable that can be imported.
-            baseline: ignored.
-            expectation: ignored.
-            confirm: asked for the last word on one that fails on its speed alone; None leaves it
-                the failure it is.
-            test: id of the test.
-
-        Raises:
-            SdSpeedError: it could not be measured; the message says why.
+        baseline, and neither ``baseline`` nor the marker holds.
         """
-        # Neither holds here: the other version is the baseline.
-        del baseline, expectation
+        del baseline
         named = _named(candidate)
         if named not in self._results:
-            self._results[named] = self._measured(candidate, named, test)
-        result = self._results[named]
-        if confirm is not None and result.too_slow:
-            result = confirm(result)
-        self._run.results.append(result)
-        return result
+            self._results[named] = self._measured(candidate, named, plan.test)
+        return Measured(self._results[named], {})
 
     def _measured(self, candidate: Target, named: tuple[str, ...], test: str) -> Result:
         from pytest_sdspeed.run.criteria import Criteria, RowCase
@@ -184,22 +161,20 @@ class Comparison:
         from pytest_sdspeed.measure.campaign import run_campaign
         from pytest_sdspeed.measure.clock import WallClock
 
+        asked = max(1, self._run.plan.tests)
+        limits = self._run.plan.limits(candidate, rows=asked, campaigns=asked)
         with self._run.watcher(f"{candidate.name} against {self._old.side.label}") as watch:
             record = run_campaign(
                 old,
                 arms,
-                replace(self._run.limits(candidate, self._rows, self._rows), slot_s=_SLOT_S),
+                replace(limits, slot_s=_SLOT_S),
                 WallClock(_nothing),
                 memory=self._memory,
-                telemetry=self._run.telemetry,
+                telemetry=self._run.session.telemetry,
                 watch=watch,
             )
-        self._run.note_failures(record, test or candidate.name)
+        self._run.plan.note_failures(record, test or candidate.name)
         return record
-
-    @cached_property
-    def _rows(self) -> int:
-        return max(1, len(self._run.selected) + self._run.own_campaigns)
 
     @property
     def _tolerance(self) -> float:

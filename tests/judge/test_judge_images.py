@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scenes import disturbed, planted, scene
 
-from pytest_sdspeed.judge.pictures.gate import judge_images
+from pytest_sdspeed.judge.pictures.gate import ImageJudgement, judge_images
 from pytest_sdspeed.judge.pictures.metrics import PSNR_CAP, compare_batches
 from pytest_sdspeed.model import Case, ImageGate
 
@@ -67,7 +67,7 @@ def test_pictures_of_another_seed_fail():
 
 @pytest.mark.parametrize("candidate", [{}, {Case(7): scene(7)}])
 def test_no_common_case_fails(candidate):
-    assert judge(candidate) == gate.ImageJudgement("fail", {}, ("returned no picture",))
+    assert judge(candidate) == ImageJudgement("fail", {}, ("returned no picture",))
 
 
 def test_cases_of_one_side_alone_are_not_compared():

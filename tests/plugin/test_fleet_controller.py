@@ -56,7 +56,7 @@ def test_histories_go_on_from_the_stored_runs(fed):
 
 
 def test_what_cannot_be_understood_is_told_and_fails_the_run(fed, pytester, monkeypatch):
-    monkeypatch.setattr("fleet.record", lambda one: {"schema": 99 if one.setup == "tf32" else 1})
+    monkeypatch.setattr("fleet.to_json", lambda one: {"schema": 99 if one.setup == "tf32" else 1})
     monkeypatch.setattr("pytest_sdspeed.store.records._facts", lambda *_: vars_of(baseline_result()))
     said = fed([baseline_result(), tf32()], "--sd-history=off")
     assert said.ret == pytest.ExitCode.TESTS_FAILED
@@ -86,16 +86,16 @@ def controller(**options):
 
 def test_every_worker_for_every_test_is_refused():
     with pytest.raises(pytest.UsageError, match="--dist=each runs every test on every worker"):
-        controller(dist="each").pytest_xdist_node_collection_finished(["t.py::test_x", add_group("t.py::test_y", Group())])
+        controller(dist="each").pytest_xdist_node_collection_finished(None, ["t.py::test_x", add_group("t.py::test_y", Group())])
 
 
 def test_a_run_without_gates_is_left_alone():
-    controller(dist="each").pytest_xdist_node_collection_finished(["t.py::test_x"])
+    controller(dist="each").pytest_xdist_node_collection_finished(None, ["t.py::test_x"])
 
 
 def test_what_a_worker_cannot_do_ends_the_run():
     with pytest.raises(pytest.UsageError, match="3 workers for 2 cores"):
-        controller().pytest_xdist_node_collection_finished([add_problem("t.py::test_x", "3 workers for 2 cores")])
+        controller().pytest_xdist_node_collection_finished(None, [add_problem("t.py::test_x", "3 workers for 2 cores")])
 
 
 def test_more_workers_than_gpus_end_the_run(monkeypatch):

@@ -106,7 +106,7 @@ def test_a_missing_glyph_is_no_warning():
         warnings.simplefilter("error")
         with use_house_style():
             drawing = Chart(20, 0, 1, "axis")
-            drawing.label(10, "猫")
+            drawing.write_label(10, "猫")
             assert "猫" in drawing.to_svg("a", "t", "d")
 
 

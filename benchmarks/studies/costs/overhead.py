@@ -57,8 +57,9 @@ def start_up(runs: int) -> dict[str, list[float]]:
 
 def loop_overhead(blocks: int) -> float:
     """Fraction by which a campaign of four pictures over the miniature table exceeds the sum of its slots."""
-    from pytest_sdspeed.run.session import Session
-    from pytest_sdspeed.run.settings import MarkerOptions, Options
+    from pytest_sdspeed.run.plan import Plan
+    from pytest_sdspeed.run.run import Run
+    from pytest_sdspeed.run.settings import Options
     from pytest_sdspeed.run.targets import Target
     from pytest_sdspeed.setups.registry import Registry
 
@@ -79,13 +80,13 @@ def loop_overhead(blocks: int) -> float:
         against=None,
         against_control=False,
     )
-    session = Session(settings, Registry())
-    rows = session.catalog.rows("miniature", "benchmark")
-    session.selected = {("miniature", row) for row in rows}
-    setup = session.setup(session.catalog.choose("miniature", "distilled", "benchmark"))
-    session.measure(Target(setup.name, setup, None), None, MarkerOptions())
-    (record,) = session.campaigns.values()
-    return record.overhead
+    run = Run(settings, Registry())
+    for row in run.session.catalog.rows("miniature", "benchmark"):
+        run.plan.select("miniature", row)
+    resolved = run.session.catalog.choose("miniature", "distilled", "benchmark")
+    run.measure(Target.of(run.session.setup(resolved)), None, Plan())
+    (data,) = run.campaigns.shared.values()
+    return data.overhead
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_sdspeed.errors import SdSpeedError, StoredRunError, UnknownNameError
-from pytest_sdspeed.model import Machine
+from pytest_sdspeed.model import UNKNOWN_GPU, CampaignKey, Machine
 from pytest_sdspeed.plugin.distributed.groups import read_group, read_problem
 from pytest_sdspeed.plugin.distributed.placement import assign_gpus, place_workers, visible_gpus
 from pytest_sdspeed.plugin.distributed.worker import REPORT, SEAT, machine_from_json
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import Result
     from pytest_sdspeed.plugin.distributed.groups import Group
     from pytest_sdspeed.plugin.distributed.placement import Placement
-    from pytest_sdspeed.run.session import Session
+    from pytest_sdspeed.run.run import Run
     from pytest_sdspeed.store.spool import Spool
     from pytest_sdspeed.store.transfer import Received
 
@@ -48,7 +48,7 @@ class Controller:
         self._lost: list[tuple[str, Result]] = []
 
     @property
-    def _run(self) -> Session:
+    def _run(self) -> Run:
         return run_of(self._config)
 
     # Before the tests
@@ -128,12 +128,12 @@ class Controller:
         run = self._run
         for tag in tags:
             if tag.campaign:
-                run.selected.add((tag.table, tag.setup))
+                run.plan.select(tag.table, tag.setup)
             else:
-                run.own_campaigns += 1
+                run.plan.add_own_campaign()
         if run.options.gpu:
             # The controller itself stays away from the GPUs.
-            run.machine = Machine(kind="cuda", device="an unknown GPU", versions={})
+            run.session.use_machine(UNKNOWN_GPU)
 
     # What was measured
 
@@ -146,7 +146,7 @@ class Controller:
         if "machine" in sent:
             machine = machine_from_json(sent["machine"])
             self._machines[report.worker_id] = self._run.machines[machine.device] = machine
-            self._run.machine = machine
+            self._run.session.use_machine(machine)
         elif sent:
             from pytest_sdspeed.plugin.collecting import STORING
             from pytest_sdspeed.store.transfer import unpack
@@ -193,10 +193,10 @@ class Controller:
         return self._order[entry[0]]
 
     def _with_histories(self, measured: list[tuple[str, Result]]) -> list[tuple[str, Result]]:
-        past = self._run.past
+        past = self._run.lookup
         if past is None:
             return measured
-        beside: dict[tuple[str | None, ...], dict[str, tuple[float, float]]] = {}
+        beside: dict[CampaignKey, dict[str, tuple[float, float]]] = {}
         for test, result in measured:
             rows = beside.setdefault(
                 _campaign(test, result), {result.baseline: (1.0, result.baseline_latency_s)}
@@ -243,9 +243,9 @@ class Controller:
         from pytest_sdspeed.run.settings import MarkerOptions
 
         run = self._run
-        run.machine = self._machines.get(worker, run.machine)
+        run.session.use_machine(self._machines.get(worker, run.machine))
         with suppress(UnknownNameError):
-            choice = run.catalog.choose(row.table, row.setup, "")
+            choice = run.session.catalog.choose(row.table, row.setup, "")
             yield make_lost_result(
                 choice,
                 find_criteria(row.setup, choice, MarkerOptions(), run.options),
@@ -255,9 +255,10 @@ class Controller:
             )
 
 
-def _campaign(test: str, result: Result) -> tuple[str | None, ...]:
-    """What tells campaigns apart; callables have one for each test."""
-    return (result.table, result.device, result.baseline, test if result.table is None else None)
+def _campaign(test: str, result: Result) -> CampaignKey:
+    """Tell campaigns apart; callables have one for each test."""
+    own = test if result.table is None else ""
+    return CampaignKey(result.table, result.device, result.baseline, own)
 
 
 def _others(rows: dict[str, tuple[float, float]], setup: str) -> dict[str, tuple[float, float]]:

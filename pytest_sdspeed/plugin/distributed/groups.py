@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
+from pytest_sdspeed.model import CampaignKey
+
 _TAG = "@sdspeed:"
 _PROBLEM = "@sdspeed-problem:"
 
@@ -17,9 +19,9 @@ class Group(NamedTuple):
     setup: str = ""
 
     @property
-    def campaign(self) -> tuple[str, str] | None:
-        """What the campaign is known by, whatever device it is measured on; None for one of the test's own."""
-        return (self.table, self.baseline) if self.setup else None
+    def campaign(self) -> CampaignKey | None:
+        """What the campaign is known by, on any device; None for one of the test's own."""
+        return CampaignKey(self.table, "", self.baseline) if self.setup else None
 
 
 def add_group(test: str, tag: Group) -> str:

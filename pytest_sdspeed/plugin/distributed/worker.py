@@ -85,17 +85,17 @@ class Worker:
         run = run_of(self._config)
         if not run.options.gpu:
             note = pin(self._seat)
-            run.machine = replace(run.machine, notes=(*run.machine.notes, note))
+            run.session.use_machine(replace(run.machine, notes=(*run.machine.notes, note)))
 
     def _tag(self, item: pytest.Item) -> Group:
-        from pytest_sdspeed.plugin.requests import read_marker_of, setups_of
+        from pytest_sdspeed.plugin.requests import plan_of
 
-        expectation, catalog = read_marker_of(item), run_of(self._config).catalog
-        if not expectation.is_documented:
+        plan, catalog = plan_of(item), run_of(self._config).session.catalog
+        if not plan.marker.is_documented:
             return Group()
         rows = [
-            Group(*catalog.shared_by_devices(expectation.table, name), name)
-            for name in sorted(setups_of(item) & catalog.setup_names())
+            Group(*catalog.shared_by_devices(plan.marker.table, one.setup), one.setup)
+            for one in plan.setups
         ]
         return min(rows, key=lambda row: row.setup == row.baseline, default=Group())
 

@@ -1,0 +1,217 @@
+"""Campaigns of a run: each is measured once, when its first test runs, and shared by its tests."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from pytest_sdspeed.device.cuda import synchronize
+from pytest_sdspeed.errors import OutOfMemoryError, SdSpeedError, UsageMistakeError
+from pytest_sdspeed.run.targets import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_sdspeed.measure.campaign_data import Arm, CampaignData, Watcher
+    from pytest_sdspeed.model import CampaignKey, Result
+    from pytest_sdspeed.run.criteria import Criteria
+    from pytest_sdspeed.run.plan import Plan, RunPlan
+    from pytest_sdspeed.run.session import Session
+    from pytest_sdspeed.setups.catalog import ResolvedSetup
+
+
+class Measured(NamedTuple):
+    """What was found of one target.
+
+    Attributes:
+        result: its result.
+        others: what its campaign says of the other setups: name -> speed-up and latency in seconds.
+    """
+
+    result: Result
+    others: Mapping[str, tuple[float, float]]
+
+
+class Measurer(Protocol):
+    """Measures what a test asks for: here, or against another version."""
+
+    def measure(self, candidate: Target, baseline: Target | None, plan: Plan) -> Measured:
+        """Measure, or take what was measured before, and judge.
+
+        Args:
+            candidate: a setup, or a callable.
+            baseline: what it is compared with; None for the baseline of its setup's table.
+            plan: what the test asks for.
+
+        Raises:
+            SdSpeedError: it could not be measured; the message says why.
+        """
+        ...
+
+    def release(self) -> None:
+        """Give the memory of what was built back."""
+        ...
+
+
+class Campaigns:
+    """Measures in this process.
+
+    Args:
+        session: what the run measures with.
+        plan: what its tests ask for.
+        watcher: opens the progress display of a campaign by its name.
+    """
+
+    def __init__(self, session: Session, plan: RunPlan, watcher: Watcher) -> None:
+        self._session, self._plan, self._watcher = session, plan, watcher
+        self._shared: dict[CampaignKey, CampaignData] = {}
+        self._open: CampaignKey | None = None
+        self._unusable: SdSpeedError | None = None
+
+    @property
+    def shared(self) -> Mapping[CampaignKey, CampaignData]:
+        """What the tables' campaigns found, those that were measured."""
+        return self._shared
+
+    def measure(self, candidate: Target, baseline: Target | None, plan: Plan) -> Measured:
+        """Measure, or take what its campaign measured before, and judge; see ``Measurer``."""
+        from pytest_sdspeed.run.criteria import RowCase, find_criteria
+        from pytest_sdspeed.run.judging import judge_row, relative_speeds
+
+        session = self._session
+        resolved = candidate.setup.choice if candidate.setup else None
+        base = baseline or self._plan.baseline_of(candidate)
+        documented = resolved is not None and is_documented(resolved, base)
+        if resolved and resolved.row and not documented and plan.marker.speedup is None:
+            raise UsageMistakeError(
+                f"sd_latency({candidate.name}, baseline={base.name}): table"
+                f" {resolved.table.name!r} documents {candidate.name} over {resolved.baseline}, not"
+                f" over {base.name}: give the marker a speedup"
+            )
+        criteria = find_criteria(candidate.name, resolved, plan.marker, session.options)
+        if resolved is not None and documented and plan.marker.is_documented:
+            data = self._shared_campaign(resolved)
+        else:
+            arms = [] if candidate.name == base.name else [self._arm(candidate, criteria)]
+            data = self._run(f"{candidate.name} against {base.name}", base, arms, plan.test)
+        raise_what_broke(data, candidate, base)
+        case = RowCase(
+            data,
+            candidate,
+            base,
+            resolved,
+            criteria,
+            session.machine,
+            session.options,
+            lambda: session.clip_scorer,
+        )
+        speeds = relative_speeds(data)
+        speeds.pop(candidate.name, None)
+        return Measured(judge_row(case), speeds)
+
+    def _shared_campaign(self, resolved: ResolvedSetup) -> CampaignData:
+        """Measure the campaign of a row's table. A row that no collected test announced gets one of its own."""
+        key, session = resolved.campaign, self._session
+        late = key in self._shared and resolved.setup not in self._shared[key].samples_s
+        if late:
+            key = replace(key, own=resolved.setup)
+        if key not in self._shared:
+            alone = late and resolved.setup != resolved.baseline
+            rows = [resolved] if alone else self._plan.rows_beside(resolved)
+            base = Target.of(session.setup(session.catalog.baseline_of(resolved)))
+            arms = [self._documented_arm(Target.of(session.setup(row))) for row in rows]
+            self._shared[key] = self._run(resolved.table.name, base, arms)
+        return self._shared[key]
+
+    def _documented_arm(self, row: Target) -> Arm:
+        """Make an arm of a row that its table alone holds, whatever the marker of a test says."""
+        from pytest_sdspeed.run.criteria import find_criteria
+        from pytest_sdspeed.run.settings import MarkerOptions
+
+        resolved = row.setup.choice if row.setup else None
+        held_to = find_criteria(row.name, resolved, MarkerOptions(), self._session.options)
+        return self._arm(row, held_to)
+
+    def _arm(self, row: Target, criteria: Criteria) -> Arm:
+        """Make an arm of a row. One that is recorded stays until its figure can hold another run."""
+        arm = row.arm(criteria.floor)
+        if self._session.options.record is None or row.setup is None:
+            return arm
+        from pytest_sdspeed.run.recording import too_rough
+
+        return replace(
+            arm,
+            may_stop=lambda found: (
+                too_rough(found.blocks, found.interval, criteria.tolerance) is None
+            ),
+        )
+
+    def _run(self, name: str, base: Target, arms: list[Arm], test: str = "") -> CampaignData:
+        from pytest_sdspeed.device.canary import make_canary
+        from pytest_sdspeed.device.quiet import quiet
+        from pytest_sdspeed.measure.campaign import run_campaign
+        from pytest_sdspeed.measure.clock import WallClock
+
+        if self._unusable is not None:
+            raise self._unusable
+        self._let_go_of_other_campaigns(base)
+        session, plan = self._session, self._plan
+        limits = plan.limits(base, rows=plan.rows, campaigns=plan.campaigns)
+        with quiet(), self._watcher(name) as watch:
+            data = run_campaign(
+                base.arm(None),
+                arms,
+                limits,
+                WallClock(synchronize),
+                memory=session.memory(),
+                telemetry=session.telemetry,
+                canary=partial(make_canary, session.machine.kind, session.machine.capability),
+                watch=watch,
+            )
+        self._unusable = data.unusable
+        plan.note_failures(data, test or name)
+        return data
+
+    def _let_go_of_other_campaigns(self, base: Target) -> None:
+        """Release what a campaign that is done holds: its weights and graphs would take the memory of the next one's."""
+        if base.setup is None:
+            return
+        campaign = base.setup.choice.campaign
+        if self._open not in (None, campaign):
+            self._session.release(keep=campaign, usable=self._unusable is None)
+        self._open = campaign
+
+    def release(self) -> None:
+        """Give the memory of pipelines back; whoever uses one again builds it again."""
+        if self._open is not None:
+            self._session.release(usable=self._unusable is None)
+
+
+def is_documented(resolved: ResolvedSetup, base: Target) -> bool:
+    """Tell whether a baseline is the one that a row is documented against, be it from another table of the same name."""
+    if resolved.row is None or base.setup is None or base.name != resolved.baseline:
+        return False
+    theirs = base.setup.choice
+    return (
+        theirs.table.name == resolved.table.name
+        and replace(theirs.recipe, repeats=resolved.recipe.repeats) == resolved.recipe
+    )
+
+
+def raise_what_broke(data: CampaignData, candidate: Target, base: Target) -> None:
+    """Raise what ended an arm or its baseline before the row was decided.
+
+    A row that was decided before its baseline broke keeps its verdict. One that no longer fits says
+    nothing of its speed.
+
+    Raises:
+        SdSpeedError: what the arm, or else its baseline, raised.
+    """
+    error = data.errors.get(candidate.name) or data.errors.get(base.name)
+    decision = data.decisions.get(candidate.name)
+    undecided = decision is None or (
+        isinstance(error, OutOfMemoryError) and decision.verdict == "inconclusive"
+    )
+    if error is not None and undecided:
+        raise error

@@ -1,0 +1,182 @@
+"""What tests ask for, and what that makes of the run: who is measured against whom, and how many share the error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from pytest_sdspeed.errors import UsageMistakeError
+from pytest_sdspeed.run.settings import MarkerOptions
+from pytest_sdspeed.run.targets import Target
+
+if TYPE_CHECKING:
+    from pytest_sdspeed.measure.campaign_data import CampaignData, Limits
+    from pytest_sdspeed.run.session import Session
+    from pytest_sdspeed.setups.catalog import ResolvedSetup
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What one test asks for, as its collection found it.
+
+    Attributes:
+        test: id of the test.
+        path: file of the test, as a command names it.
+        marker: arguments of its ``sd_latency`` marker.
+        setups: setups that its fixtures name, in order of their names.
+    """
+
+    test: str = ""
+    path: str = ""
+    marker: MarkerOptions = field(default_factory=MarkerOptions)
+    setups: tuple[ResolvedSetup, ...] = ()
+
+
+class RunPlan:
+    """What the tests of a run ask for together.
+
+    Args:
+        session: what the run measures with.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._selected: set[tuple[str | None, str]] = set()
+        self._own_campaigns = 0
+        self._failed: set[tuple[str, str]] = set()
+
+    def add(self, plan: Plan) -> None:
+        """Count what a test asks for that will run."""
+        against = self._session.options.against is not None
+        if plan.setups and (plan.marker.is_documented or against):
+            for resolved in plan.setups:
+                self.select(plan.marker.table, resolved.setup)
+        else:
+            self.add_own_campaign()
+
+    def select(self, table: str | None, setup: str) -> None:
+        """Count a row of a table's campaign.
+
+        Args:
+            table: name of the table, None for the default one.
+            setup: name of the row.
+        """
+        self._selected.add((table, setup))
+
+    def add_own_campaign(self) -> None:
+        """Count a campaign that belongs to one test: of callables, or of a ratio in the marker."""
+        self._own_campaigns += 1
+
+    @property
+    def tests(self) -> int:
+        """Count what is asked for: rows of tables, and campaigns of tests' own."""
+        return len(self._selected) + self._own_campaigns
+
+    @cached_property
+    def measurable(self) -> tuple[ResolvedSetup, ...]:
+        """List the documented rows and baselines that are asked for and that this machine can measure."""
+        return tuple(
+            resolved
+            for resolved in self.resolve_selected()
+            if resolved.row
+            and resolved.table.on_cpu != self._session.options.gpu
+            and self._session.setup(resolved).unsupported is None
+        )
+
+    def resolve_selected(self) -> list[ResolvedSetup]:
+        """Look up what is asked for by its names."""
+        named = sorted(self._selected, key=str)
+        return [self._session.catalog.choose(table, setup, "") for table, setup in named]
+
+    @property
+    def rows(self) -> int:
+        """Count the rows of the whole run that could fail: the error of "fail" is shared among them."""
+        rows = {(one.campaign, one.setup) for one in self.measurable if one.setup != one.baseline}
+        return len(rows) + self._own_campaigns
+
+    @property
+    def campaigns(self) -> int:
+        """Count the campaigns of the whole run: the error of the A/A control is shared among them."""
+        return max(1, len({one.campaign for one in self.measurable}) + self._own_campaigns)
+
+    def rows_beside(self, asked: ResolvedSetup) -> list[ResolvedSetup]:
+        """List the rows that tests of this run select from a row's campaign, in the table's order, itself included."""
+        selected = {one.setup for one in self.measurable if one.campaign == asked.campaign}
+        selected = (selected | {asked.setup}) - {asked.baseline}
+        rows = [row.setup for row in asked.table.rows if row.setup in selected]
+        return [self._session.catalog.choose(asked.table.name, row, "") for row in rows]
+
+    def baseline_of(self, candidate: Target) -> Target:
+        """Find the baseline that a candidate is documented against.
+
+        Raises:
+            UsageMistakeError: it is a callable, which no table knows.
+        """
+        if candidate.setup is None:
+            raise UsageMistakeError(
+                f"sd_latency({candidate.name}): a callable needs a baseline:"
+                f" sd_latency({candidate.name}, baseline=...)"
+            )
+        resolved = self._session.catalog.baseline_of(candidate.setup.choice)
+        return Target.of(self._session.setup(resolved))
+
+    def skip_reason(self, resolved: ResolvedSetup, plan: Plan) -> str | None:
+        """Say why a setup cannot be measured in this run, with what would help, or None.
+
+        Args:
+            resolved: the setup.
+            plan: what its test asks for.
+        """
+        table, session = resolved.table, self._session
+        gpu = session.options.gpu
+        if table.on_cpu and gpu:
+            return f"table {table.name!r} is for the CPU: run without --sd-gpu"
+        if not table.on_cpu and not gpu:
+            command = f"run pytest {plan.path} --sd-gpu"
+            return f"table {table.name!r} is documented on {table.device}: {command}"
+        unsupported = session.setup(resolved).unsupported
+        if session.options.against is not None:
+            # The other version is what it is held to.
+            return unsupported
+        if unsupported is None and resolved.setup != resolved.baseline:
+            unsupported = session.setup(session.catalog.baseline_of(resolved)).unsupported
+        if unsupported is None and resolved.row is None and plan.marker.speedup is None:
+            help_ = "" if gpu else ", or run with --sd-gpu"
+            return (
+                f"table {table.name!r} has no row {resolved.setup!r} to hold it to: give the"
+                f" marker a speedup{help_}"
+            )
+        return unsupported
+
+    def limits(self, base: Target, *, rows: int, campaigns: int) -> Limits:
+        """Say what a campaign may spend.
+
+        Args:
+            base: target whose recipe says what is drawn.
+            rows: rows of the whole run that could fail, those included that have.
+            campaigns: campaigns of the whole run.
+        """
+        from pytest_sdspeed.measure.campaign_data import Limits
+
+        options = self._session.options
+        recipe = base.setup.recipe if base.setup else None
+        prompts = recipe.more_prompts if recipe else ()
+        return Limits(
+            budget_s=options.budget_s,
+            max_blocks=options.max_blocks,
+            seed=recipe.seed if recipe else options.seed or 0,
+            prompts=tuple(prompt for prompt in prompts if recipe and prompt != recipe.prompt),
+            rows=rows - len(self._failed),
+            campaigns=campaigns,
+        )
+
+    def note_failures(self, data: CampaignData, name: str) -> None:
+        """Note the rows that failed, whose share of the error is left to the others.
+
+        Args:
+            data: what their campaign found.
+            name: name of the test or campaign. One that a plugin runs again leaves its share once.
+        """
+        decisions = data.decisions.items()
+        self._failed |= {(name, row) for row, decision in decisions if decision.verdict == "fail"}

@@ -1,0 +1,104 @@
+"""One run of tests: what it measures with, what was planned, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pytest_sdspeed.measure.campaign_data import show_nothing
+from pytest_sdspeed.run.campaigns import Campaigns
+from pytest_sdspeed.run.plan import RunPlan
+from pytest_sdspeed.run.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_sdspeed.history.lookup import HistoryLookup
+    from pytest_sdspeed.measure.campaign_data import Watcher
+    from pytest_sdspeed.model import Machine, Result
+    from pytest_sdspeed.run.campaigns import Measurer
+    from pytest_sdspeed.run.plan import Plan
+    from pytest_sdspeed.run.settings import Options
+    from pytest_sdspeed.run.targets import Target
+    from pytest_sdspeed.setups.registry import Registry
+
+
+class Run:
+    """One run of tests.
+
+    Args:
+        options: options of the run.
+        registry: optimizations and setups that users registered.
+        watcher: opens the progress display of a campaign by its name.
+
+    Attributes:
+        session: what it measures with.
+        plan: what its tests ask for.
+        campaigns: measures in this process.
+        against: measures in the place of ``campaigns`` under ``--sd-against``, else None.
+        lookup: the stored runs, or None if they are not asked.
+        watcher: opens the progress display of a campaign by its name.
+        results: every result so far, in order.
+        problems: what could not be stored, a line each.
+        recorded: what became of ``--sd-record``, a line each.
+        machines: machines that workers of pytest-xdist measured on, by device; empty if this
+            process measures.
+    """
+
+    def __init__(
+        self, options: Options, registry: Registry, watcher: Watcher = show_nothing
+    ) -> None:
+        self.session = Session(options, registry)
+        self.plan = RunPlan(self.session)
+        self.campaigns = Campaigns(self.session, self.plan, watcher)
+        self.against: Measurer | None = None
+        self.lookup: HistoryLookup | None = None
+        self.watcher = watcher
+        self.results: list[Result] = []
+        self.problems: list[str] = []
+        self.recorded: list[str] = []
+        self.machines: dict[str, Machine] = {}
+
+    @property
+    def options(self) -> Options:
+        """The options of the run."""
+        return self.session.options
+
+    @property
+    def machine(self) -> Machine:
+        """The machine that is measured on."""
+        return self.session.machine
+
+    def measure(
+        self,
+        candidate: Target,
+        baseline: Target | None,
+        plan: Plan,
+        confirm: Callable[[Result], Result] | None = None,
+    ) -> Result:
+        """Measure a target, judge it, and keep its result.
+
+        Args:
+            candidate: a setup, or a callable.
+            baseline: what it is compared with; None for the baseline of its setup's table.
+            plan: what the test asks for.
+            confirm: asked for the last word on a row that fails on its speed alone; None leaves it
+                the failure it is.
+
+        Raises:
+            SdSpeedError: it could not be measured; the message says why.
+        """
+        measurer: Measurer = self.against or self.campaigns
+        result, others = measurer.measure(candidate, baseline, plan)
+        if confirm is not None and result.too_slow:
+            result = confirm(result)
+        if self.lookup is not None:
+            result = replace(result, history=self.lookup.judged(result, others, plan.test))
+        self.results.append(result)
+        return result
+
+    def release(self) -> None:
+        """Give the memory of all that was built back."""
+        self.campaigns.release()
+        if self.against is not None:
+            self.against.release()
