@@ -149,7 +149,7 @@ def _history(stored: Sequence[str], *, as_json: bool) -> None:
         f"{', '.join(_names(stored))}: no stored run of this plugin"
     ]
     for changed in history.select_unsteady(found):
-        lines += ["", history.write_message(changed)]
+        lines += ["", history.describe_change(changed)]
         commits = history.find_commits(changed, changed.changes[-1])
         lines += [f"    {commit}" for commit in between(*commits, Path.cwd())] if commits else []
     print("\n".join(lines))  # noqa: T201 - a command's answer

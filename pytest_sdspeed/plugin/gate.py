@@ -20,7 +20,7 @@ from pytest_sdspeed.run.targets import targets_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_sdspeed.model import Result
+    from pytest_sdspeed.model import Change, Result
 
 
 class InconclusiveWarning(pytest.PytestWarning):
@@ -49,6 +49,8 @@ class Gate:
         Returns:
             The result of a passing row.
         """
+        from pytest_sdspeed.report import history
+        from pytest_sdspeed.report.pages import describe_error
         from pytest_sdspeed.report.text import write_message
         from pytest_sdspeed.store.benchmark import store
 
@@ -69,18 +71,18 @@ class Gate:
             pytest.skip(str(error))
         except SdSpeedError as error:
             # What it was raised from would say the same once more.
-            raise pytest.fail.Exception(str(error), pytrace=False) from None
+            raise pytest.fail.Exception(describe_error(error), pytrace=False) from None
         store(self._benchmark, self._node.stash[CLOCK], result)
         self._node.stash[RESULT] = result
         self._node.user_properties.extend(
             (f"sdspeed_{name}", value) for name, value in properties(result)
         )
-        past = self._slower_than_before(result)
-        said = (
-            "\n".join(filter(None, (write_message(result), past)))
-            if result.verdict != "pass"
-            else past
+        change = _find_regression(result)
+        slower = (
+            history.describe_change(result.history, change) if result.history and change else ""
         )
+        past = history.write_message(result.history, change) if result.history and change else ""
+        said = past if result.verdict == "pass" else write_message(result, slower)
         if result.verdict == "inconclusive":
             self._inconclusive(said)
         elif result.verdict != "pass" or (past and self._run.options.history == "fail"):
@@ -88,17 +90,6 @@ class Gate:
         elif past:
             warnings.warn(SlowerWarning(past), stacklevel=2)
         return result
-
-    @staticmethod
-    def _slower_than_before(result: Result) -> str:
-        """What the stored runs say against a row; nothing where they do not."""
-        if result.history is None:
-            return ""
-        from pytest_sdspeed.judge.changes.causes import unresolved_regression
-        from pytest_sdspeed.report.history import write_message
-
-        change = unresolved_regression(result.history)
-        return write_message(result.history, change) if change else ""
 
     def _measure(self, candidate: Any, baseline: Any) -> Result:
         if self._used:
@@ -148,3 +139,10 @@ def gate_of(request: pytest.FixtureRequest, benchmark: Any) -> Gate:
     if is_measuring_off(request.config.option):
         pytest.skip("sd_latency measures nothing under --benchmark-disable")
     return Gate(request, benchmark)
+
+
+def _find_regression(result: Result) -> Change | None:
+    """Return the change by which the stored runs speak against a row, if they do."""
+    from pytest_sdspeed.judge.changes.causes import unresolved_regression
+
+    return unresolved_regression(result.history) if result.history else None

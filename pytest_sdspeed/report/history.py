@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.report import text
+from pytest_sdspeed.report.pages import HISTORY_SLOWER, add_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -139,8 +140,13 @@ def _format_cause_with_versions(change: Change, colon: str = ": ") -> str:
     )
 
 
-def write_message(history: History, change: Change | None = None) -> str:
-    """What a test says of a history that changed: what, how much, since when, why of this kind, and what to do next.
+def write_message(history: History, change: Change) -> str:
+    """Write what a test says of a change, with the page of the documentation as its last line."""
+    return add_page(describe_change(history, change), HISTORY_SLOWER)
+
+
+def describe_change(history: History, change: Change | None = None) -> str:
+    """Describe a history that changed: what, how much, since when, why of this kind, and what to do next.
 
     Args:
         history: of a row.

@@ -43,7 +43,7 @@ def write_summary(results: Sequence[Result], histories: Sequence[History] = ()) 
 
 def _write_attention(results: Sequence[Result]) -> Iterator[str]:
     found = [
-        text.write_message(result) for result in text.select_attention(results)
+        text.describe_result(result) for result in text.select_attention(results)
     ] + text.collect_remarks(results)
     yield from (f"- {escape(line)}" for line in found)
     if found:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_sdspeed.model import BASELINE, Interval
 from pytest_sdspeed.report import against
+from pytest_sdspeed.report.pages import add_page, find_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -240,7 +241,7 @@ def describe_confirmations(results: Iterable[Result]) -> list[str]:
 def select_attention(results: Iterable[Result]) -> list[Result]:
     """What does not pass, the gravest first; tests of one row that say the same share an entry."""
     found = {
-        (result.table, write_message(result)): result
+        (result.table, describe_result(result)): result
         for result in results
         if result.verdict != "pass"
     }
@@ -293,8 +294,18 @@ def align_cells(rows: Sequence[Sequence[str]]) -> list[str]:
     return ["   ".join(map(str.ljust, cells, widths)).rstrip() for cells in rows]
 
 
-def write_message(result: Result) -> str:
-    """What a test that does not pass says: measured, expected, interval, device, and what to do next."""
+def write_message(result: Result, *more: str) -> str:
+    """Write what a test that does not pass says, with the page of the documentation as its last line.
+
+    Args:
+        result: of the test.
+        more: what else there is to say, a paragraph each; "" says nothing.
+    """
+    return add_page("\n".join(filter(None, (describe_result(result), *more))), find_page(result))
+
+
+def describe_result(result: Result) -> str:
+    """Describe a result that does not pass: measured, expected, interval, device, and what to do next."""
     lead = [] if result.verdict == "fail" else [f"{result.verdict}:"]
     why = [f"Reason: {'; '.join(result.reasons)}."] if result.reasons else []
     held_up = (

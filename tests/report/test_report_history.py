@@ -8,6 +8,7 @@ import math
 import pytest
 from histories import commit, day, history, run, unknown
 
+from pytest_sdspeed.errors import DOCUMENTATION
 from pytest_sdspeed.model import Change
 from pytest_sdspeed.report import history as past
 from pytest_sdspeed.report.markdown import write_summary
@@ -130,15 +131,21 @@ def test_the_commits_are_those_between_which_it_changed(runs, pair):
     ],
 )
 def test_a_message_ends_with_what_to_do(made, parts):
-    said = past.write_message(made)
+    said = past.describe_change(made)
     assert [part for part in parts if part not in said] == []
     assert said.endswith(parts[-1])
+
+
+def test_the_message_of_a_test_ends_with_the_page():
+    made = history(kind="code")
+    page = f"{DOCUMENTATION}/explanations/verdicts/#history-slower"
+    assert past.write_message(made, made.latest) == f"{past.describe_change(made)}\nSee {page}"
 
 
 def test_a_stack_that_no_stored_version_tells_is_said_to_be_so():
     silent = history(changes=(Change(kind="stack", since=40, found=42, change=0.1, ratio=False),))
     assert past.write_line(silent) == f"fp16: 10.0% slower since {day(40)} (stack), 14 of 54 runs"
-    assert "It is the software below the code. No stored version changed" in past.write_message(silent)
+    assert "It is the software below the code. No stored version changed" in past.describe_change(silent)
 
 
 # The terminal and Markdown

@@ -11,6 +11,7 @@ import pytest
 from fakes import baseline_result, exhibit, failed, png, result, tf32
 from pages import Page
 
+from pytest_sdspeed.errors import DOCUMENTATION
 from pytest_sdspeed.model import Interval
 from pytest_sdspeed.report import text
 from pytest_sdspeed.report.page.html import render_page
@@ -82,6 +83,7 @@ def test_the_same_results_make_the_same_page():
 
 def test_what_needs_attention_comes_first():
     source = render_page([baseline_result(), tf32(), failed()])
+    assert DOCUMENTATION not in source
     places = [source.index(said) for said in ("1 of 2 rows need attention", "What needs attention", "x1.31 [1.29, 1.33] over", "<table>")]
     assert places == sorted(places)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from fakes import baseline_result, failed, result, tf32
 
-from pytest_sdspeed.model import Interval
+from pytest_sdspeed.errors import DOCUMENTATION, SdSpeedError, ThrottledError, WorkerLostError
+from pytest_sdspeed.model import Against, Interval
 from pytest_sdspeed.report import text
+from pytest_sdspeed.report.pages import describe_error
 from pytest_sdspeed.report.text import format_progress
 
 TABLE = """\
@@ -163,7 +165,8 @@ def test_the_message_states_measured_expected_interval_device_and_the_next_step(
     assert text.write_message(failed()) == (
         "fp16 on NVIDIA H200: x1.31 [1.29, 1.33] over baseline; documented x1.50 on NVIDIA A100, floor x1.43 (tolerance 5%), 6 blocks. "
         "Reason: slower than its floor: at most x1.330, the floor is x1.425. "
-        'To gate this device on its own ratios: --sd-record nvidia-h200.toml, see README "Recording a reference".'
+        'To gate this device on its own ratios: --sd-record nvidia-h200.toml, see README "Recording a reference".\n'
+        f"See {DOCUMENTATION}/guides/record-a-reference/"
     )
 
 
@@ -185,6 +188,48 @@ def test_recording_is_advised_only_for_a_slow_row_of_another_device(facts):
     assert "--sd-record" in text.write_message(failed())
     assert "--sd-record" in text.write_message(failed(image_verdict="powerless"))
     assert "--sd-record" not in text.write_message(failed(**facts))
+
+
+OTHER = Against(spec="main", label="main (3f2a1bc)", versions={}, stages={}, identical=True)
+BROKEN = Interval(1.02, 1.01, 1.03)
+PAGES = [
+    ({"documented_on": "NVIDIA H200"}, "explanations/verdicts/#fail"),
+    ({"documented_on": None, "image_verdict": "powerless"}, "explanations/verdicts/#fail"),
+    ({"raised": "fp16 raised ValueError: no"}, "explanations/verdicts/#fail"),
+    ({}, "guides/record-a-reference/"),
+    ({"telemetry": {"busy_share": 0.5}}, "explanations/gpu/#where-the-time-goes"),
+    ({"telemetry": {"busy_share": 0.5}, "image_verdict": "fail"}, "explanations/verdicts/#pictures"),
+    ({"memory_share": 0.95, "memory_bound": 0.9}, "explanations/verdicts/#memory"),
+    ({"verdict": "inconclusive"}, "explanations/verdicts/#inconclusive"),
+    ({"verdict": "invalid", "control": BROKEN}, "explanations/verdicts/#invalid"),
+    ({"verdict": "invalid"}, "explanations/gpu/#throttling"),
+    ({"verdict": "invalid", "blocks": 0, "control": None}, "guides/several-gpus/#if-a-worker-ends"),
+    ({"verdict": "invalid", "raised": "the worker ended"}, "guides/several-gpus/#if-a-worker-ends"),
+    ({"against": OTHER}, "guides/compare-versions/"),
+    ({"against": OTHER, "verdict": "inconclusive"}, "explanations/verdicts/#inconclusive"),
+    ({"against": OTHER, "verdict": "invalid"}, "guides/compare-versions/"),
+    ({"against": OTHER, "verdict": "invalid", "control": BROKEN}, "explanations/verdicts/#invalid"),
+    ({"against": OTHER, "verdict": "invalid", "raised": "the process ended"}, "guides/compare-versions/"),
+]
+
+
+@pytest.mark.parametrize(("facts", "page"), PAGES, ids=str)
+def test_a_message_ends_with_the_page_that_tells_most(facts, page):
+    row = failed(**facts)
+    said = text.write_message(row)
+    assert said == f"{text.describe_result(row)}\nSee {DOCUMENTATION}/{page}"
+    assert said.count(DOCUMENTATION) == 1
+
+
+def test_more_to_say_comes_before_the_page():
+    said = text.write_message(failed(), "", "It is the code.").splitlines()
+    assert said == [text.describe_result(failed()), "It is the code.", f"See {DOCUMENTATION}/guides/record-a-reference/"]
+
+
+def test_errors_of_a_throttled_gpu_and_a_lost_process_name_their_pages():
+    assert describe_error(ThrottledError("invalid")) == f"invalid\nSee {DOCUMENTATION}/explanations/gpu/#throttling"
+    assert describe_error(WorkerLostError("invalid")) == f"invalid\nSee {DOCUMENTATION}/guides/compare-versions/"
+    assert describe_error(SdSpeedError("no setup")) == "no setup"
 
 
 def test_other_verdicts_lead_the_message():
@@ -227,7 +272,9 @@ def test_a_row_that_fails_on_its_memory_alone_is_not_too_slow():
 
 def test_a_baseline_is_not_compared_with_itself():
     black = text.write_message(baseline_result(verdict="fail", image_verdict="fail", reasons=("seed 0: black",)))
-    assert black == "baseline on NVIDIA H200: 1.93 s, 6 blocks. Reason: seed 0: black."
+    assert (
+        black == f"baseline on NVIDIA H200: 1.93 s, 6 blocks. Reason: seed 0: black.\nSee {DOCUMENTATION}/explanations/verdicts/#pictures"
+    )
 
 
 # Progress

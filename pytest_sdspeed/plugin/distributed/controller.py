@@ -17,6 +17,7 @@ from pytest_sdspeed.plugin.distributed.placement import assign_gpus, place_worke
 from pytest_sdspeed.plugin.distributed.worker import REPORT, SEAT, machine_from_json
 from pytest_sdspeed.plugin.options import flag
 from pytest_sdspeed.plugin.state import run_of
+from pytest_sdspeed.report.pages import WORKER_LOST, add_page
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -229,7 +230,7 @@ class Controller:
             reason = f"worker {worker} ended while it ran {test}: its campaign is invalid"
             if lost in measured:
                 reason = f"worker {worker} ended after {test} was measured"
-            one.nodeid, one.longrepr = lost, reason
+            one.nodeid, one.longrepr = lost, add_page(reason, WORKER_LOST)
             one.location = (lost.split("::")[0], None, lost.partition("::")[2].replace("::", "."))
             if row is not None and row.campaign and lost not in measured:
                 self._lost += [(lost, result) for result in self._invalid(row, worker, reason)]

@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from pytest_sdspeed.report import text
-from pytest_sdspeed.report.history import find_cause, select_slower, select_unsteady, write_message
+from pytest_sdspeed.report.history import (
+    describe_change,
+    find_cause,
+    select_slower,
+    select_unsteady,
+)
 from pytest_sdspeed.report.page import history_section
 from pytest_sdspeed.report.page.gallery import CaseShown, Gallery
 from pytest_sdspeed.report.page.thumbnails import make_thumbnails
@@ -113,7 +118,7 @@ def render_page(
                 for campaign in campaigns
                 for history in select_slower(shown.history for shown in campaign.past)
             ],
-            past_message=write_message,
+            past_message=describe_change,
             remarks=text.collect_remarks(results),
             campaigns=campaigns,
             elsewhere=elsewhere,
