@@ -15,7 +15,7 @@ _TERA = 1e12
 def compute_rates(
     profile: Profile, latency_s: float, ceiling_flops_s: float | None
 ) -> Mapping[str, float | int | None]:
-    """Busy share, work and rates of one generation; None is unknown.
+    """Compute busy share, work and rates of one generation; None is unknown.
 
     Args:
         profile: of one generation.

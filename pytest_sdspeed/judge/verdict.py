@@ -17,7 +17,7 @@ def combine_verdicts(
     memory: str = "",
     throttled: str = "",
 ) -> tuple[Verdict, tuple[str, ...]]:
-    """The verdict of a row, with what decided it apart from its speed.
+    """Return the verdict of a row, with what decided it apart from its speed.
 
     Wrong pictures and too much memory fail whatever the machine did to the timing. A GPU that
     throttled too often, or a control that excludes 1, which says that the same work took different

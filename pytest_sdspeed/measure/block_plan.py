@@ -52,6 +52,9 @@ def plan_at_pace(limits: Limits, repeats: int, block_s: float) -> BlockPlan:
 
 
 def _choose_repeats(limits: Limits, fastest_s: float, palindrome_s: float) -> int:
-    """Return how many palindromes make a block: enough for slots of the wanted length, as long as they cost no blocks."""
+    """Return how many palindromes make a block.
+
+    Enough for slots of the wanted length, as long as they cost no blocks.
+    """
     wanted = math.ceil(limits.slot_s / fastest_s)
     return max(1, min(wanted, int(limits.budget_s / (limits.max_blocks * palindrome_s))))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def _prepare_nothing() -> None:
-    """An arm that needs no preparation."""
+    """Do nothing for an arm that needs no preparation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,12 +79,15 @@ class Limits:
 
     @property
     def case(self) -> Case:
-        """What the timed slots draw."""
+        """Return what the timed slots draw."""
         return Case(self.seed)
 
     @property
     def cases(self) -> tuple[Case, ...]:
-        """What the warm-up draws: another seed, the other prompts, and at last what the timed slots will."""
+        """Return what the warm-up draws.
+
+        Another seed, the other prompts, and at last what the timed slots will draw.
+        """
         return (
             Case(self.seed + 1),
             *(Case(self.seed, prompt) for prompt in self.prompts),
@@ -122,8 +125,8 @@ class Decision:
         interval: at the deciding look, or the last.
         blocks: blocks measured.
         more_blocks: how many more would decide, None where decided or where no number would.
-        minimum_detectable_effect: how far from its floor a speed-up must be for the planned blocks to decide it at
-            this noise, as a fraction; None where they bring no look.
+        minimum_detectable_effect: how far from its floor a speed-up must be for the planned blocks
+            to decide it at this noise, as a fraction; None where they bring no look.
     """
 
     verdict: Verdict
@@ -194,7 +197,10 @@ class CampaignData:
 
     @property
     def starts_s(self) -> dict[str, list[tuple[float, float]]]:
-        """When the slots of ``samples_s`` began, seconds into the timed part, in the same order: the first generation of each."""
+        """Return when the slots of ``samples_s`` began, seconds into the timed part.
+
+        A slot of several generations begins with its first.
+        """
         begun: dict[str, dict[int, list[float]]] = {name: {} for name in self.samples_s}
         for slot in self.slots:
             begun[slot.arm].setdefault(slot.block, []).append(slot.start_s)
@@ -207,7 +213,7 @@ class CampaignData:
 
     @property
     def overhead(self) -> float:
-        """Fraction by which the timed part exceeds the sum of its slots, discarded ones included."""
+        """Return the fraction by which the timed part exceeds the sum of all its slots."""
         inside = sum(slot.duration_s for slots in (self.slots, *self.discarded) for slot in slots)
         return self.timed_s / inside - 1 if inside else 0.0
 

@@ -66,7 +66,9 @@ class Decisions:
             asked_again = bool(failed)
 
     def close(self, planned_blocks: int, throttled: str) -> None:
-        """Say how far the undecided rows are; no look was planned here, so none is decided any more.
+        """Say how far the undecided rows are.
+
+        No look was planned here, so none of them is decided any more.
 
         An arm that raised keeps what its whole blocks say beside its error.
 
@@ -119,7 +121,10 @@ def _may_leave(row: Arm, decision: Decision) -> bool:
 
 
 def _as_undecided(decision: Decision) -> Decision:
-    """Return a decision as what it is if no look was planned there: it needs the next look, even if it seems to decide."""
+    """Return a decision as undecided, since no look was planned there.
+
+    It needs the next look, even if it seems to decide.
+    """
     more = decision.more_blocks
     if decision.verdict != "inconclusive":
         more = next(

@@ -45,12 +45,12 @@ class Roster:
 
     @property
     def ended(self) -> bool:
-        """Whether the baseline, or the device, broke."""
+        """Tell whether the baseline, or the device, broke."""
         return self.baseline.name in self.errors
 
     @property
     def remaining(self) -> list[Arm]:
-        """The arms that have not raised."""
+        """Return the arms that have not raised."""
         return [arm for arm in self.arms.values() if arm.name not in self.errors]
 
     def arm_of(self, label: str) -> Arm:

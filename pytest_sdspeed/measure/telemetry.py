@@ -1,4 +1,4 @@
-"""What the device says of itself between slots: clock, temperature, power, energy, and what holds its clock down."""
+"""What the device says of itself between slots: clock, temperature, power, energy, limits."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ every 100 ms."""
 
 
 def spent_j(before: float | None, after: float | None) -> float | None:
-    """Joules between two readings of the counter, or None where one is unknown."""
+    """Return the joules between two readings of the counter, or None if one is unknown."""
     return None if before is None or after is None else after - before
 
 
 def describe_discarded(discarded: Sequence[Sequence[Slot]], planned: int) -> str:
-    """Why throttling ended a campaign.
+    """Describe why throttling ended a campaign.
 
     Args:
         discarded: the slots of every block that was.
@@ -41,7 +41,7 @@ def describe_discarded(discarded: Sequence[Sequence[Slot]], planned: int) -> str
 
 
 def summarize_telemetry(record: CampaignData, name: str, pictures: int | None) -> dict[str, Any]:
-    """What the device said after an arm's slots; empty where it said nothing.
+    """Summarize what the device said after an arm's slots; empty if it said nothing.
 
     Args:
         record: of the campaign.
@@ -80,7 +80,7 @@ def _summarize(values: Iterable[float | None]) -> list[float] | None:
 
 
 def _energy_j(slots: Sequence[Slot]) -> tuple[float | None, str | None]:
-    """Mean energy of a slot, joules, and whether it is from the ``counter`` or from ``power`` times time.
+    """Return the mean energy of a slot, joules, and its origin: ``counter`` or ``power``.
 
     The counter is read right before and right after each slot. Where there is none, or its steps
     are too coarse for slots this short, the power after each slot stands for the whole of it: a

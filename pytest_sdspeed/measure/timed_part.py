@@ -89,7 +89,10 @@ class TimedPart:
         self.spent_s = self._clock.now() - self._started_s
 
     def _measure_block(self, block: int, labels: Iterable[str]) -> bool:
-        """Measure one block. Only arms that finished all of their slots gain a sample, and none does if the GPU throttled.
+        """Measure one block.
+
+        Only arms that finished all of their slots gain a sample, and none does if the GPU
+        throttled.
 
         Returns:
             False if the campaign ends: the baseline or the device broke, or the GPU throttled too
@@ -126,7 +129,10 @@ class TimedPart:
         return True
 
     def _discard(self, first: int) -> bool:
-        """Take a block out, the slots from ``first`` on; tell whether another may be measured in its place."""
+        """Take a block out, the slots from ``first`` on.
+
+        Tell whether another may be measured in its place.
+        """
         self.discarded.append(tuple(self.slots[first:]))
         del self.slots[first:]
         if len(self.discarded) <= throttling.most_discarded(self.plan.blocks):
@@ -135,7 +141,7 @@ class TimedPart:
         return False
 
     def _left_s(self, block: int) -> float:
-        """Return the seconds that the plan still takes at the pace of the blocks before this one."""
+        """Return the seconds that the plan still takes, at the pace of the blocks before."""
         spent = self._clock.now() - self._started_s
         pace = self.spent_s / (block - 1) if block > 1 else self.plan.block_s
         planned = self.spent_s + pace * (self.plan.blocks - block + 1)

@@ -1,4 +1,4 @@
-"""What comes before the timed part: building the arms, warming them up, drawing what their pictures are compared with."""
+"""What comes before the timed part: building the arms, warm-up, reference pictures."""
 
 from __future__ import annotations
 
@@ -36,12 +36,15 @@ class WarmUp(NamedTuple):
 
     @property
     def costs_s(self) -> dict[str, float]:
-        """Seconds a generation of each arm takes: its fastest one, since compiling and contention only slow."""
+        """Return each arm's fastest generation, seconds: compiling and contention only slow."""
         return {name: min(seconds) for name, seconds in self.seconds.items()}
 
 
 def build_arms(roster: Roster, watch: Callable[[Progress], None]) -> None:
-    """Build every arm before the first warm-up, so that one arm's peak memory does not hold the building of another."""
+    """Build every arm before the first warm-up.
+
+    So one arm's peak memory does not hold the building of another.
+    """
     for arm in roster.arms.values():
         watch(Progress(phase="build", arm=arm.name))
         try:

@@ -28,7 +28,7 @@ class Case:
     prompt: str = ""
 
     def __str__(self) -> str:
-        """``seed 1``, or ``seed 1, 'a golden vase'``."""
+        """Return ``seed 1``, or ``seed 1, 'a golden vase'``."""
         return f"seed {self.seed}" + (f", {self.prompt!r}" if self.prompt else "")
 
 
@@ -54,7 +54,7 @@ class Interval:
 
     @property
     def excludes_one(self) -> bool:
-        """Whether "no change" lies outside."""
+        """Tell whether "no change" lies outside."""
         return self.low > 1.0 or self.high < 1.0
 
 
@@ -199,17 +199,20 @@ class Result:
 
     @property
     def interval(self) -> Interval:
-        """The speed-up with its interval."""
+        """Return the speed-up with its interval."""
         return Interval(self.speedup, self.low, self.high)
 
     @property
     def is_baseline(self) -> bool:
-        """Whether this is the baseline itself, which no gate holds."""
+        """Tell whether this is the baseline itself, which no gate holds."""
         return self.setup == self.baseline
 
     @property
     def too_slow(self) -> bool:
-        """Whether it failed on its speed alone: its pictures and its memory hold, and it did not raise."""
+        """Tell whether it failed on its speed alone.
+
+        Its pictures and its memory hold, and it did not raise.
+        """
         return (
             self.verdict == "fail"
             and self.image_verdict != "fail"
@@ -219,7 +222,7 @@ class Result:
 
     @property
     def too_large(self) -> bool:
-        """Whether it needs more memory than documented."""
+        """Tell whether it needs more memory than documented."""
         return (
             self.memory_bound is not None
             and self.memory_share is not None
@@ -228,13 +231,16 @@ class Result:
 
     @property
     def host_bound(self) -> bool:
-        """Whether the GPU waited for its host for a good part of the time."""
+        """Tell whether the GPU waited for its host for a good part of the time."""
         busy = (self.telemetry or {}).get("busy_share")
         return busy is not None and busy < HOST_BOUND_UNDER
 
     @property
     def held_to_another_device(self) -> bool:
-        """Whether the expectation comes from another device. ``NVIDIA A100`` is any A100, but no MIG slice of one, and ``cpu`` any CPU."""
+        """Tell whether the expectation comes from another device.
+
+        ``NVIDIA A100`` is any A100, but no MIG slice of one, and ``cpu`` any CPU.
+        """
         expected = self.documented_on
         if expected is None or expected == "cpu":
             return False

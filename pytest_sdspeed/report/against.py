@@ -13,7 +13,10 @@ COLUMNS = ("setup", "old", "new", "change", "stages", "pictures", "verdict")
 
 
 def format_change(result: Result) -> str:
-    """``6.1% slower [5.4, 6.8]``, of the latency; ``-0.2% [-0.6, 0.3]`` where the interval holds no change."""
+    """Format a change of latency: ``6.1% slower [5.4, 6.8]``.
+
+    ``-0.2% [-0.6, 0.3]`` if the interval holds no change.
+    """
     found, least, most = (
         100 * (1 / ratio - 1) for ratio in (result.speedup, result.high, result.low)
     )
@@ -25,7 +28,7 @@ def format_change(result: Result) -> str:
 
 
 def format_stages(against: Against) -> str:
-    """``denoising +6.6%, decoding +0.1%``, or nothing where they are unknown."""
+    """Format ``denoising +6.6%, decoding +0.1%``, or nothing if stages are unknown."""
     return ", ".join(
         f"{stage.replace('_', ' ')} {100 * (ratio - 1):+.1f}%"
         for stage, ratio in against.stages.items()
@@ -33,7 +36,7 @@ def format_stages(against: Against) -> str:
 
 
 def format_pictures(result: Result, against: Against, compared: str) -> str:
-    """Whether both sides drew the same.
+    """Say whether both sides drew the same.
 
     Args:
         result: of the row.
@@ -46,7 +49,10 @@ def format_pictures(result: Result, against: Against, compared: str) -> str:
 
 
 def describe_finding(result: Result, against: Against, compared: str) -> str:
-    """``fp16: 6.1% slower [5.4, 6.8] than main (3f2a1bc), denoising +6.6%, decoding +0.1%; pictures identical``."""
+    """Describe what became slower, faster or different than on the other side.
+
+    ``fp16: 6.1% slower [5.4, 6.8] than main (3f2a1bc), denoising +6.6%; pictures identical``.
+    """
     than = "than" if result.high < 1 or result.low > 1 else "against"
     where = ", ".join(
         filter(
@@ -62,7 +68,7 @@ def describe_finding(result: Result, against: Against, compared: str) -> str:
 
 
 def describe_versions(results: Iterable[Result]) -> str:
-    """``diffusers 0.41.0 -> 0.42.1``: what differs between the sides."""
+    """Describe what differs between the sides: ``diffusers 0.41.0 -> 0.42.1``."""
     found: dict[str, None] = {}
     for result in results:
         if result.against is not None:

@@ -25,29 +25,32 @@ _DAY = len("2026-11-20")
 
 
 def find_cause(history: History) -> Cause:
-    """What the latest change is, or ``none``."""
+    """Return the cause of the latest change, or ``none``."""
     return history.latest.kind if history.latest else "none"
 
 
 def format_cause(history: History) -> str:
-    """Its kind as a reader meets it: ``code``, ``steady``, ``too few runs``."""
+    """Format the cause as a reader meets it: ``code``, ``steady``, ``too few runs``."""
     if find_cause(history) != "none":
         return find_cause(history)
     return "steady" if len(history.runs) >= LEAST_RUNS else "too few runs"
 
 
 def select_unsteady(histories: Iterable[History]) -> list[History]:
-    """Those whose level of today began with a change."""
+    """Return the histories whose level of today began with a change."""
     return [history for history in histories if find_cause(history) != "none"]
 
 
 def select_slower(histories: Iterable[History]) -> list[History]:
-    """Those that are slower than they were, and not by the machine."""
+    """Return the histories that are slower than they were, and not by the machine."""
     return [history for history in histories if find_cause(history) in ("code", "stack")]
 
 
 def group_histories(histories: Iterable[History]) -> list[list[History]]:
-    """Histories of the same table and baseline together, baselines first, in order of appearance otherwise."""
+    """Group histories by table and baseline.
+
+    Baselines come first, the others in order of appearance.
+    """
     found: dict[tuple[str | None, str], list[History]] = {}
     for history in histories:
         found.setdefault((history.table, history.baseline), []).append(history)
@@ -58,26 +61,30 @@ def group_histories(histories: Iterable[History]) -> list[list[History]]:
 
 
 def find_commits(history: History, change: Change) -> tuple[str, str] | None:
-    """Ids between which it changed: of the last run that others may be compared with before it, and of the first one after; None unless both are known."""
+    """Return the ids of the commits between which it changed; None unless both are known.
+
+    The first is that of the last run before it that others may be compared with, the second that of
+    the first run after.
+    """
     before = [run.commit for run in history.runs[: change.since] if run.reference and run.commit]
     after = [run.commit for run in history.runs[change.since :] if run.commit]
     return (before[-1], after[0]) if before and after else None
 
 
 def shorten_commit(commit: str) -> str:
-    """As much of a commit's id as people read."""
+    """Return as much of a commit's id as people read."""
     return commit[:_SHORT]
 
 
 def format_amount(change: Change) -> str:
-    """``6.2% slower``."""
+    """Format ``6.2% slower``."""
     return f"{abs(change.change):.1%} {'slower' if change.change > 0 else 'faster'}"
 
 
 def format_versions(
     versions: Mapping[str, tuple[str | None, str | None]], arrow: str = "->"
 ) -> str:
-    """``torch 2.13.0 -> 2.14.0, xformers none -> 0.0.33``."""
+    """Format ``torch 2.13.0 -> 2.14.0, xformers none -> 0.0.33``."""
     return ", ".join(
         f"{name} {before or 'none'} {arrow} {after or 'none'}"
         for name, (before, after) in versions.items()
@@ -85,20 +92,29 @@ def format_versions(
 
 
 def format_day(run: HistoryRun) -> str:
-    """``2026-11-20``."""
+    """Format ``2026-11-20``."""
     return run.date[:_DAY]
 
 
 def write_sentence(history: History) -> str:
-    """``6.2% slower since 2026-11-20 (run 0041, commits 1a2b3c..4d5e6f), 14 runs ago: code``; what it says where nothing changed."""
+    """Write a history in a sentence.
+
+    ``6.2% slower since 2026-11-20 (run 0041, commits 1a2b3c..4d5e6f), 14 runs ago: code``; ``steady
+    over 54 runs`` if nothing changed.
+    """
     change = history.latest
     if change is None or change.kind == "none":
         return _describe_steady(history)
-    return f"{format_amount(change)} {_format_since(history, change)}: {_format_cause_with_versions(change, ', ')}"
+    cause = _format_cause_with_versions(change, ", ")
+    return f"{format_amount(change)} {_format_since(history, change)}: {cause}"
 
 
 def write_line(history: History) -> str:
-    """``fp16: 6.2% slower since 2026-11-20 (code), 14 of 54 runs``; what it says where nothing changed."""
+    """Write a history in a line, with its setup.
+
+    ``fp16: 6.2% slower since 2026-11-20 (code), 14 of 54 runs``; ``fp16: steady over 54 runs`` if
+    nothing changed.
+    """
     change = history.latest
     if change is None or change.kind == "none":
         return f"{history.setup}: {_describe_steady(history)}"
@@ -118,7 +134,7 @@ def _describe_steady(history: History) -> str:
 
 
 def _format_since(history: History, change: Change) -> str:
-    """``since 2026-11-20 (run 0041, commits 1a2b3c..4d5e6f), 14 runs ago``."""
+    """Format ``since 2026-11-20 (run 0041, commits 1a2b3c..4d5e6f), 14 runs ago``."""
     run, ago = history.runs[change.since], len(history.runs) - 1 - change.since
     where = [f"run {run.name}" if run.name else "this run"]
     found = find_commits(history, change)
@@ -132,7 +148,7 @@ def _format_since(history: History, change: Change) -> str:
 
 
 def _format_cause_with_versions(change: Change, colon: str = ": ") -> str:
-    """``code``, or ``stack: torch 2.13.0 -> 2.14.0``."""
+    """Format ``code``, or ``stack: torch 2.13.0 -> 2.14.0``."""
     return (
         f"{change.kind}{colon}{format_versions(change.versions)}"
         if change.kind == "stack" and change.versions
@@ -146,7 +162,9 @@ def write_message(history: History, change: Change) -> str:
 
 
 def describe_change(history: History, change: Change | None = None) -> str:
-    """Describe a history that changed: what, how much, since when, why of this kind, and what to do next.
+    """Describe a history that changed.
+
+    What changed, how much, since when, why of this kind, and what to do next.
 
     Args:
         history: of a row.
@@ -158,7 +176,8 @@ def describe_change(history: History, change: Change | None = None) -> str:
     against = (
         f" against {history.baseline}" if change.ratio and history.setup != history.baseline else ""
     )
-    what = f"{history.setup} on {history.device}: {format_amount(change)}{against} {_format_since(history, change)}."
+    since = _format_since(history, change)
+    what = f"{history.setup} on {history.device}: {format_amount(change)}{against} {since}."
     why = f"{_SAID[change.kind]}{': ' if change.reasons else ''}{'; '.join(change.reasons)}."
     return f"{what} {why} {_advise(history, change)}"
 
@@ -205,7 +224,7 @@ def _advise_search(found: tuple[str, str] | None) -> str:
 
 
 def format_table(histories: Iterable[History]) -> list[str]:
-    """A heading and an aligned table for each table and baseline, as lines."""
+    """Format a heading and an aligned table for each table and baseline, as lines."""
     return [
         write_line
         for group in group_histories(histories)
@@ -217,12 +236,12 @@ def format_table(histories: Iterable[History]) -> list[str]:
 
 
 def format_heading(histories: Sequence[History]) -> str:
-    """The line over a group's table: ``sd history: attention, against vanilla_fp16_b4``."""
+    """Write the line over a group's table: ``sd history: attention, against vanilla_fp16_b4``."""
     return f"sd history: {text.name_campaign(histories)}"
 
 
 def format_row(history: History) -> tuple[str, ...]:
-    """A history as the cells of ``COLUMNS``."""
+    """Format a history as the cells of ``COLUMNS``."""
     change = history.latest if find_cause(history) != "none" else None
     since, size = (
         (format_day(history.runs[change.since]), format_amount(change)) if change else ("", "")
@@ -238,7 +257,7 @@ def format_row(history: History) -> tuple[str, ...]:
 
 
 def to_json(histories: Iterable[History]) -> list[dict[str, Any]]:
-    """Histories as builtins for programs: what is unknown, not finite, or did not change is None.
+    """Convert histories to builtins: what is unknown, not finite, or did not change is None.
 
     Returns:
         One object for each: ``table``, ``setup``, ``baseline``, ``device``, ``recipe``, ``runs``

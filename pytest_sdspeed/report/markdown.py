@@ -24,7 +24,9 @@ _MARKS = {
 
 
 def write_summary(results: Sequence[Result], histories: Sequence[History] = ()) -> str:
-    """GitHub-flavored Markdown: what needs attention in words, then a table for each campaign, then what is not steady.
+    """Write GitHub-flavored Markdown.
+
+    What needs attention in words, then a table for each campaign, then what is not steady.
 
     Args:
         results: of the run; none gives a summary that says so.
@@ -77,8 +79,8 @@ def _write_histories(histories: Sequence[History]) -> Iterator[str]:
     if changed:
         yield from ("### History", "")
         yield from (
-            f"- {escape(f'{text.name_campaign([history])} on {history.device}: {past.write_line(history)}')}"
-            for history in changed
+            f"- {escape(f'{text.name_campaign([one])} on {one.device}: {past.write_line(one)}')}"
+            for one in changed
         )
         yield ""
 
@@ -88,5 +90,5 @@ def _format_row(cells: Sequence[str]) -> str:
 
 
 def escape(words: str) -> str:
-    """Words that mean themselves in a line or a table's cell, whatever stands in them."""
+    """Escape words so that they mean themselves in a line or a table's cell."""
     return _SPECIAL.sub(r"\\\1", " ".join(words.split())).translate(_ENTITIES)

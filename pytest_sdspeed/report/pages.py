@@ -43,7 +43,10 @@ def find_page(result: Result) -> str:
 
 
 def _find_page_of_invalid(result: Result) -> str:
-    """Tell apart what makes a result invalid: a lost process, the A/A control, another process, or a throttled GPU."""
+    """Tell apart what makes a result invalid.
+
+    A lost process, the A/A control, another process of the same side, or a throttled GPU.
+    """
     if result.against is not None and result.raised is not None:
         return _COMPARING
     if result.raised is not None or not result.blocks:
@@ -54,7 +57,7 @@ def _find_page_of_invalid(result: Result) -> str:
 
 
 def describe_error(error: Exception) -> str:
-    """Return what a failing test says of an error, with the page that explains it if there is one."""
+    """Return what a failing test says of an error, with the page that explains it if any."""
     if isinstance(error, ThrottledError):
         return add_page(str(error), _THROTTLING)
     if isinstance(error, WorkerLostError):

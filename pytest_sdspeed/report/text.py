@@ -22,23 +22,29 @@ _ENDED = {"pass": "passed", "fail": "failed again"}
 
 
 def format_latency(seconds: float) -> str:
-    """``1.93 s``, or milliseconds under a tenth of a second; ``?`` where it is unknown, as are all figures of a row that was lost."""
+    """Format ``1.93 s``, or milliseconds under a tenth of a second.
+
+    ``?`` if it is unknown, as are all figures of a row that was lost.
+    """
     unit, scale = choose_latency_unit(seconds)
     return "?" if math.isnan(seconds) else f"{seconds * scale:.2f} {unit}"
 
 
 def choose_latency_unit(seconds: float) -> tuple[str, float]:
-    """The unit that a latency is written in, and how many of it a second is."""
+    """Return the unit that a latency is written in, and how many of it a second is."""
     return ("ms", 1e3) if seconds < _MILLISECONDS_UNDER_S else ("s", 1.0)
 
 
 def format_ratio(value: float) -> str:
-    """``x1.28``; ``x?`` where it is unknown."""
+    """Format ``x1.28``; ``x?`` if it is unknown."""
     return "x?" if math.isnan(value) else f"x{value:.2f}"
 
 
 def format_stored_interval(record: Mapping[str, Any]) -> str:
-    """``x1.31 [1.29, 1.33]`` of a stored record, whose figures are None where they are not finite."""
+    """Format ``x1.31 [1.29, 1.33]`` of a stored record.
+
+    Figures that are not finite are None there.
+    """
     speedup, low, high = (
         float("nan") if record[name] is None else record[name]
         for name in ("speedup", "low", "high")
@@ -47,17 +53,17 @@ def format_stored_interval(record: Mapping[str, Any]) -> str:
 
 
 def format_tolerance(result: Result) -> str:
-    """``5%``."""
+    """Format ``5%``."""
     return f"{100 * result.tolerance:.3g}%"
 
 
 def format_memory(size: int) -> str:
-    """Bytes as ``21.3 GiB``, or mebibytes under one of these."""
+    """Format bytes as ``21.3 GiB``, or mebibytes under one of these."""
     return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
 
 
 def format_pictures(image: Mapping[str, float]) -> str:
-    """``PSNR 61  SSIM .999``, or nothing where none were compared."""
+    """Format ``PSNR 61  SSIM .999``, or nothing if none were compared."""
     parts = []
     if "psnr" in image:
         parts.append(f"PSNR {image['psnr']:.0f}")
@@ -69,7 +75,7 @@ def format_pictures(image: Mapping[str, float]) -> str:
 
 
 def describe_host_bound(result: Result) -> str:
-    """What holds a host-bound row up, and what helps."""
+    """Describe what holds a host-bound row up, and what helps."""
     busy = (result.telemetry or {})["busy_share"]
     return (
         f"the GPU was busy {busy:.0%} of the time: host-bound, try a larger batch, CUDA graphs or"
@@ -78,13 +84,19 @@ def describe_host_bound(result: Result) -> str:
 
 
 def format_busy_share(result: Result) -> str:
-    """Share of the time in which the GPU worked, ``84%`` or ``54%, host-bound``; "" where it is unknown."""
+    """Format the share of the time in which the GPU worked: ``84%``, ``54%, host-bound``.
+
+    "" if it is unknown.
+    """
     share = (result.telemetry or {}).get("busy_share")
     return "" if share is None else f"{share:.0%}{', host-bound' if result.host_bound else ''}"
 
 
 def format_rate(result: Result) -> str:
-    """FLOPs a second and, where it is known, how much that is of a large matrix product's: ``312 TFLOP/s, 48%``; "" where unknown."""
+    """Format the FLOPs a second, and their share of a large matrix product's rate if known.
+
+    ``312 TFLOP/s, 48%``; "" if they are unknown.
+    """
     known = result.telemetry or {}
     tflops, share = known.get("tflops"), known.get("ceiling_share")
     if tflops is None:
@@ -97,12 +109,12 @@ def _format_flops(tera: float) -> str:
 
 
 def choose_columns(results: Sequence[Result]) -> tuple[str, ...]:
-    """What the columns of a campaign's table are called."""
+    """Return what the columns of a campaign's table are called."""
     return against.COLUMNS if results[0].against else COLUMNS
 
 
 def format_row(result: Result) -> tuple[str, ...]:
-    """A result as the cells of ``choose_columns``."""
+    """Format a result as the cells of ``choose_columns``."""
     if result.against is not None:
         return (
             result.setup,
@@ -133,7 +145,9 @@ def _format_baseline_row(name: str, latency_s: float, verdict: str) -> tuple[str
 
 
 def list_rows(results: Sequence[Result]) -> list[tuple[tuple[str, ...], Result | None]]:
-    """A campaign's results, each with its cells, the baseline's first: it was measured even where no test asked for it.
+    """Return a campaign's results, each with its cells, the baseline's first.
+
+    The baseline was measured even if no test asked for it.
 
     Tests of one row share a line. A baseline that no test asked for has cells, but no result.
     """
@@ -148,19 +162,22 @@ def list_rows(results: Sequence[Result]) -> list[tuple[tuple[str, ...], Result |
 
 
 def format_rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
-    """A campaign's results as cells."""
+    """Format a campaign's results as cells."""
     return [cells for cells, _ in list_rows(results)]
 
 
 def format_heading(results: Sequence[Result]) -> str:
-    """The line over a campaign's table."""
+    """Write the line over a campaign's table."""
     other = results[0].against
     lead = "sd speed-ups" if other is None else f"sd against {other.label}"
     return f"{lead}: {results[0].table or 'callables'}   {describe_circumstances(results)}"
 
 
 def describe_circumstances(results: Sequence[Result]) -> str:
-    """Where a campaign was measured, with the blocks of the row that took most and the resolution of the row that has least."""
+    """Describe where a campaign was measured, over how many blocks, at which resolution.
+
+    The blocks are those of the row that took most, the resolution that of the row that has least.
+    """
     least = max(results, key=lambda result: result.resolves or 0.0)
     documented = f"{name_origin(least)} on {least.documented_on}, " if least.documented_on else ""
     blocks = max(result.blocks for result in results)
@@ -176,14 +193,14 @@ def describe_circumstances(results: Sequence[Result]) -> str:
 
 
 def name_origin(result: Result) -> str:
-    """Where the expectation comes from, in a word."""
+    """Name where the expectation comes from."""
     if result.documented_on is None:
         return "expected"
     return "documented" if result.recorded_in is None else "recorded"
 
 
 def name_campaign(results: Sequence[Result | History]) -> str:
-    """What a campaign is called where several of a table are told apart: ``attention, against vanilla_fp16_b4``."""
+    """Name a campaign among several of a table: ``attention, against vanilla_fp16_b4``."""
     table, baseline = results[0].table or "callables", results[0].baseline
     other = getattr(results[0], "against", None)
     if other is not None:
@@ -192,12 +209,12 @@ def name_campaign(results: Sequence[Result | History]) -> str:
 
 
 def describe_device(result: Result) -> str:
-    """``NVIDIA H200 (random weights)``."""
+    """Format ``NVIDIA H200 (random weights)``."""
     return result.device + (f" ({result.weights} weights)" if result.weights else "")
 
 
 def _describe_resolution(result: Result) -> str:
-    """What the blocks that the budget allows can tell, where a row's noise is known."""
+    """Describe what the blocks that the budget allows can tell, if a row's noise is known."""
     return (
         ""
         if result.resolves is None
@@ -206,12 +223,14 @@ def _describe_resolution(result: Result) -> str:
 
 
 def format_control(found: Interval | None) -> str:
-    """``A/A control x1.00 [0.99, 1.01]``."""
+    """Format ``A/A control x1.00 [0.99, 1.01]``."""
     return f"A/A control {found}" if found else "no A/A control"
 
 
 def group_by_campaign(results: Iterable[Result]) -> list[list[Result]]:
-    """Results grouped by campaign, baselines first, in order of appearance otherwise.
+    """Group results by campaign.
+
+    Baselines come first, the others in order of appearance.
 
     A campaign is told by its table, device, baseline and A/A control: rows of two campaigns under
     one control would vouch for each other.
@@ -228,7 +247,7 @@ def group_by_campaign(results: Iterable[Result]) -> list[list[Result]]:
 
 
 def describe_confirmations(results: Iterable[Result]) -> list[str]:
-    """What new processes said of the rows that failed in the first one, a line each."""
+    """Describe what new processes said of the rows that failed in the first one, a line each."""
     return list(
         dict.fromkeys(
             _describe_confirmation(result, result.confirmation)
@@ -239,7 +258,10 @@ def describe_confirmations(results: Iterable[Result]) -> list[str]:
 
 
 def select_attention(results: Iterable[Result]) -> list[Result]:
-    """What does not pass, the gravest first; tests of one row that say the same share an entry."""
+    """Return what does not pass, the gravest first.
+
+    Tests of one row that say the same share an entry.
+    """
     found = {
         (result.table, describe_result(result)): result
         for result in results
@@ -249,7 +271,9 @@ def select_attention(results: Iterable[Result]) -> list[Result]:
 
 
 def collect_remarks(results: Iterable[Result]) -> list[str]:
-    """What else a reader should know: rows that their host holds up, picture gates without power on rows that pass, and notes.
+    """Collect what else a reader should know.
+
+    Rows that their host holds up, picture gates without power on rows that pass, and notes.
 
     Each with the setups it holds for.
     """
@@ -274,13 +298,13 @@ def _describe_confirmation(result: Result, other: Mapping[str, Any]) -> str:
     first, second = (other, own) if result.verdict == "pass" else (own, other)
     said = _ENDED.get(str(second["verdict"]), second["verdict"])
     return (
-        f"{result.setup}: failed in the first process ({format_stored_interval(first)}), {said} in a fresh one"
-        f" ({format_stored_interval(second)})"
+        f"{result.setup}: failed in the first process ({format_stored_interval(first)}),"
+        f" {said} in a fresh one ({format_stored_interval(second)})"
     )
 
 
 def format_table(results: Sequence[Result]) -> list[str]:
-    """A campaign's title, table and confirmations as lines."""
+    """Format a campaign's title, table and confirmations as lines."""
     return [
         format_heading(results),
         *align_cells([choose_columns(results), *format_rows(results)]),
@@ -289,13 +313,15 @@ def format_table(results: Sequence[Result]) -> list[str]:
 
 
 def align_cells(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of equally many cells as lines, every column as wide as its longest cell."""
+    """Align rows of equally many cells as lines, every column as wide as its longest cell."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["   ".join(map(str.ljust, cells, widths)).rstrip() for cells in rows]
 
 
 def write_message(result: Result, *more: str) -> str:
-    """Write what a test that does not pass says, with the page of the documentation as its last line.
+    """Write what a test that does not pass says.
+
+    Its last line is the page of the documentation.
 
     Args:
         result: of the test.
@@ -305,7 +331,10 @@ def write_message(result: Result, *more: str) -> str:
 
 
 def describe_result(result: Result) -> str:
-    """Describe a result that does not pass: measured, expected, interval, device, and what to do next."""
+    """Describe a result that does not pass.
+
+    What was measured and expected, the interval, the device, and what to do next.
+    """
     lead = [] if result.verdict == "fail" else [f"{result.verdict}:"]
     why = [f"Reason: {'; '.join(result.reasons)}."] if result.reasons else []
     held_up = (
@@ -323,8 +352,8 @@ def _state_facts(result: Result) -> str:
         )
     if result.is_baseline:
         return (
-            f"{result.setup} on {result.device}: {format_latency(result.latency_s)}, {result.blocks}"
-            " blocks."
+            f"{result.setup} on {result.device}: {format_latency(result.latency_s)},"
+            f" {result.blocks} blocks."
         )
     where = f" on {result.documented_on}" if result.documented_on else ""
     file = f" ({result.recorded_in})" if result.recorded_in else ""
@@ -332,13 +361,13 @@ def _state_facts(result: Result) -> str:
     measured = f"{result.setup} on {result.device}: {result.interval} over {result.baseline}"
     needed = _format_memory_share(result)
     return (
-        f"{measured}; {documented}, floor {format_ratio(result.floor)} (tolerance {format_tolerance(result)}),"
-        f" {result.blocks} blocks{needed}."
+        f"{measured}; {documented}, floor {format_ratio(result.floor)}"
+        f" (tolerance {format_tolerance(result)}), {result.blocks} blocks{needed}."
     )
 
 
 def _format_memory_share(result: Result) -> str:
-    """``, 81% of the baseline's peak memory (at most 95%)``, where a bound was judged."""
+    """Format ``, 81% of the baseline's peak memory (at most 95%)`` if a bound was judged."""
     if result.memory_share is None or result.memory_bound is None:
         return ""
     return (
@@ -349,7 +378,7 @@ def _format_memory_share(result: Result) -> str:
 
 def _advise(result: Result) -> Iterable[str]:
     if result.verdict == "invalid":
-        yield "Nothing can be said about the code: find what disturbs this machine and run again."
+        yield "Invalid: something disturbed this machine. Find it, stop it and rerun."
     if result.too_slow and result.held_to_another_device:
         name = "".join(
             letter if letter.isalnum() else "-" for letter in result.device.lower()
@@ -363,7 +392,10 @@ def _advise(result: Result) -> Iterable[str]:
 def format_progress(
     campaign: str, phase: str, arm: str, *, block: int, blocks: int, left_s: float | None
 ) -> str:
-    """``inference: block 3 of at most 20, fp16, 41 s left at most``; phase and arm alone where ``block`` is 0."""
+    """Format ``inference: block 3 of at most 20, fp16, 41 s left at most``.
+
+    Phase and arm alone if ``block`` is 0.
+    """
     if not block:
         return f"{campaign}: {phase}, {arm}" if arm else f"{campaign}: {phase}"
     left = "" if left_s is None else f", {max(left_s, 0):.0f} s left at most"

@@ -154,7 +154,7 @@ def test_a_reference_takes_the_baselines_place():
 @pytest.mark.parametrize("relation", ["other_weights", "other_autoencoder"])
 def test_pictures_of_the_baseline_itself_mean_a_lost_optimization(relation):
     found = judge(BASELINE, gate=None, relation=relation)
-    lost = "identical to the baseline, bit by bit: the optimization was lost"
+    lost = "bit-identical to the baseline: the optimization had no effect"
     assert found.reasons == (f"seed 0: {lost}", f"seed 1: {lost}")
 
 
@@ -168,7 +168,7 @@ def test_pictures_of_the_baseline_itself_mean_a_lost_optimization(relation):
 )
 def test_a_lost_optimization_says_whose_pictures_it_found(candidate, reference, whose):
     found = judge({ZERO: candidate}, gate=None, relation="other_autoencoder", reference={ZERO: reference})
-    assert found.reasons == (f"seed 0: identical to {whose}, bit by bit: the optimization was lost",)
+    assert found.reasons == (f"seed 0: bit-identical to {whose}: the optimization had no effect",)
 
 
 def test_pictures_of_another_size_are_not_identical():

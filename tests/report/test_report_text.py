@@ -236,7 +236,7 @@ def test_other_verdicts_lead_the_message():
     assert text.write_message(result(verdict="inconclusive")).startswith("inconclusive: fp16 on NVIDIA H200: x1.31")
     invalid = text.write_message(result(verdict="invalid", reasons=("A/A control x1.2 excludes x1",)))
     assert invalid.startswith("invalid: fp16 on")
-    assert "Reason: A/A control x1.2 excludes x1. Nothing can be said about the code" in invalid
+    assert "Reason: A/A control x1.2 excludes x1. Invalid: something disturbed this machine. Find it, stop it and rerun." in invalid
 
 
 def test_a_recorded_ratio_is_said_to_be_one_with_its_file():

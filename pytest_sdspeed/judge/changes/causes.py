@@ -1,4 +1,4 @@
-"""What changed in the history of a campaign's setups, and whether it was the code, the machine, or the stack both stand on."""
+"""Causes of the changes in histories: the code, the machine, or the stack below both."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ _SAME_STEP_RUNS = 2
 
 
 class _Step(NamedTuple):
-    """A lasting shift of one setup: of its ratio, or of its latency while the ratio stayed; and the figure's value in the latest run."""
+    """A lasting change of one setup, with the figure's value in the latest run.
+
+    It is one of its ratio, or of its latency while the ratio stayed.
+    """
 
     point: ChangePoint
     ratio: bool
@@ -46,7 +49,7 @@ class _Finding(NamedTuple):
 
 
 def judge_histories(histories: Iterable[History]) -> tuple[History, ...]:
-    """Histories with their changes, in the order given.
+    """Return histories with their changes, in the order given.
 
     Args:
         histories: of any campaigns; those of one campaign speak for each other.
@@ -59,7 +62,7 @@ def judge_histories(histories: Iterable[History]) -> tuple[History, ...]:
 
 
 def judge_history_among(history: History, others: Iterable[History]) -> History:
-    """One history with its changes.
+    """Return one history with its changes.
 
     Args:
         history: the one.
@@ -69,10 +72,10 @@ def judge_history_among(history: History, others: Iterable[History]) -> History:
 
 
 def unresolved_regression(history: History) -> Change | None:
-    """The latest change by which a row is still slower than it was, and not by the machine; None where there is none.
+    """Return the latest change by which a row is still slower than it was, and not by the machine.
 
-    For 20 runs: from then on others are compared with the new level. What came after it, on the
-    machine or a smaller improvement, does not hide it.
+    It counts for 20 runs: from then on others are compared with the new level. What came after it,
+    on the machine or a smaller improvement, does not hide it. None if there is no such change.
     """
     recent = (
         change
@@ -94,12 +97,12 @@ class _Member:
 
     @cached_property
     def seen(self) -> Evidence:
-        """Its runs as series."""
+        """Return its runs as series."""
         return gather_evidence(self.history.runs)
 
     @cached_property
     def steps(self) -> list[_Step]:
-        """Lasting shifts, the oldest first: of the ratio, and those of the latency that are not the same step."""
+        """Find lasting changes of ratio and latency, the oldest first."""
         found: list[_Step] = []
         ratios = [] if self.is_baseline else [(self.seen.slowness, True)]
         for figure, is_ratio in (*ratios, (self.seen.adjusted, False), (self.seen.latency, False)):
@@ -117,7 +120,7 @@ def _overlap(point: ChangePoint, other: ChangePoint) -> bool:
 
 
 def _judge(member: _Member, campaign: Sequence[_Member]) -> History:
-    """A history with what its steps are.
+    """Return a history with what each of its steps is.
 
     The ratio, whose both sides stand on the same machine, tells what one row did. The latency, and
     the latency over the canary, tell what all did alike: where the canary moved too it was the
@@ -155,11 +158,14 @@ def _make_change(step: _Step, moved: Movement, finding: _Finding) -> Change:
 def _explain_ratio(
     member: _Member, moved: Movement, others: Sequence[_Member], step: _Step
 ) -> _Finding | None:
-    """A ratio moves because its row did; or its baseline, which is the baseline's own affair; or the machine did."""
+    """Find why a ratio moved: because of its row, or of the machine.
+
+    None if its baseline moved, which is the baseline's own affair.
+    """
     canary, size = moved.canary or 0.0, step.point.change
     shown = (
-        f"the ratio moved {_format_percent(-size)}: latency {_format_percent(moved.latency)}, baseline"
-        f" {_format_percent(moved.baseline)}"
+        f"the ratio moved {_format_percent(-size)}: latency {_format_percent(moved.latency)},"
+        f" baseline {_format_percent(moved.baseline)}"
     )
     reasons = (shown, _describe_canary(moved))
     if (
@@ -192,7 +198,7 @@ def _explain_ratio(
 def _explain_latency(
     member: _Member, moved: Movement, others: Sequence[_Member], step: _Step
 ) -> _Finding | None:
-    """A latency that moves while the ratio stays has company: the canary, or the other rows."""
+    """Find why a latency moved while its ratio stayed, by what moved with it."""
     if abs(moved.latency) < LEAST_EFFECT:
         # Only the canary moved, which the setup does not follow.
         return None
@@ -225,14 +231,17 @@ def _explain_latency(
 
 
 def _is_the_machine(moved: Movement) -> bool:
-    """Whether a latency moved with the machine; without a canary, a change of version is the only other cause that can be seen."""
+    """Tell whether a latency moved with the machine.
+
+    Without a canary, a change of version is the only other cause that can be seen.
+    """
     return moved.canary_moved or (
         not moved.versions and (moved.canary is None or bool(moved.hosts))
     )
 
 
 def _has_same_step(other: _Member, member: _Member, step: _Step) -> bool:
-    """Whether another row's ratio moved the same way at the same run."""
+    """Tell whether another row's ratio moved the same way at the same run."""
     place = _find_index(other.history, member.history, step.point.since)
     return place is not None and any(
         candidate.ratio
@@ -243,7 +252,7 @@ def _has_same_step(other: _Member, member: _Member, step: _Step) -> bool:
 
 
 def _has_moved_too(other: _Member, member: _Member, moved: Movement, step: _Step) -> bool:
-    """Whether another row's latency moved at least half as much at the same run."""
+    """Tell whether another row's latency moved at least half as much at the same run."""
     place = _find_index(other.history, member.history, step.point.since)
     if place is None or place == 0:
         return False
@@ -254,7 +263,10 @@ def _has_moved_too(other: _Member, member: _Member, moved: Movement, step: _Step
 
 
 def _find_index(other: History, history: History, since: int) -> int | None:
-    """Index in another history of the run at an index of this one, or of the next where that one lacks it; None where it has ended by then."""
+    """Return the index in another history of the run at an index of this one.
+
+    If that one lacks it, the index of its next run; None if it has ended by then.
+    """
     place = bisect_left(other.runs, _date_of(history.runs[since]), key=_date_of)
     return place if place < len(other.runs) else None
 
@@ -266,11 +278,12 @@ def _date_of(run: HistoryRun) -> tuple[str, str]:
 def _describe_canary(moved: Movement) -> str:
     if moved.canary is None:
         return "no canary was recorded"
-    return f"the canary {'moved' if moved.canary_moved else 'stayed'} ({_format_percent(moved.canary)})"
+    said = "moved" if moved.canary_moved else "stayed"
+    return f"the canary {said} ({_format_percent(moved.canary)})"
 
 
 def _describe_company(moved: Movement) -> tuple[str, ...]:
-    """What else changed with a step."""
+    """Describe what else changed with a step."""
     words = []
     if moved.versions:
         words.append(f"with {_format_versions(moved.versions)}")
@@ -287,5 +300,5 @@ def _format_versions(changed: Mapping[str, tuple[str | None, str | None]]) -> st
 
 
 def _format_percent(difference: float) -> str:
-    """A difference of logarithms as ``+6.2%``."""
+    """Format a difference of logarithms as ``+6.2%``."""
     return "unknown" if math.isnan(difference) else f"{100 * math.expm1(difference):+.1f}%"

@@ -111,12 +111,12 @@ class _Segment(NamedTuple):
 
 
 def select_lasting(found: list[ChangePoint]) -> list[ChangePoint]:
-    """Those that were not gone within some runs."""
+    """Return the points that were not retracted."""
     return [point for point in found if point.retracted_at is None]
 
 
 def find_change_points(values: np.ndarray, reference: np.ndarray) -> list[ChangePoint]:
-    """Every point of a series, as one would have been told of it run by run.
+    """Find every change point of a series, as one would have been told of it run by run.
 
     A point is found when the latest runs differ from the median of the 20 reference runs before
     them, on the same side, by more than 3% and more than the noise explains: two runs in a row, or
@@ -176,12 +176,15 @@ def _find_among_known(values: np.ndarray, reference: np.ndarray) -> list[ChangeP
 
 
 def _measure_level(values: np.ndarray, since: int, detected_at: int) -> float:
-    """The level that runs ``since`` to ``detected_at`` are at; for now in place of the change."""
+    """Return the level of the runs ``since`` to ``detected_at``, for now in place of the change."""
     return float(np.median(values[since : detected_at + 1]))
 
 
 def _follow(values: np.ndarray, point: ChangePoint) -> ChangePoint:
-    """The point, with its change, and where it was gone: two runs in a row that are nearer to the old level."""
+    """Return the point with its change, and retract it if it did not last.
+
+    It is retracted by two runs in a row that are nearer to the old level.
+    """
     new, old = point.change, point.before
     point = replace(point, change=new - old)
     later = values[point.detected_at + 1 : point.since + _SETTLED_RUNS]
@@ -193,7 +196,7 @@ def _follow(values: np.ndarray, point: ChangePoint) -> ChangePoint:
 def _measure_change(
     point: ChangePoint, values: np.ndarray, later: list[ChangePoint]
 ) -> ChangePoint:
-    """A point that lasted, with the change that all its runs show, 20 at most."""
+    """Return a point that lasted, with the change that all its runs show, 20 at most."""
     if point.retracted_at is not None:
         return point
     end = next((other.since for other in later if other.retracted_at is None), len(values))
@@ -205,7 +208,7 @@ def _measure_change(
 def _find_next_alarm(
     values: np.ndarray, reference: np.ndarray, past: np.ndarray, ask_from: int
 ) -> tuple[_Alarm | None, _Segment]:
-    """The first alarm of a segment that begins with these runs, asked from a run on."""
+    """Find the first alarm of a segment that begins with these runs, asked from a run on."""
     for size in (*(ask_from + chunk for chunk in _CHUNKS), len(values)):
         segment = _make_segment(values[:size], reference[:size], past)
         alarms = [alarm for alarm in _find_alarms(segment, ask_from) if alarm]
@@ -240,7 +243,10 @@ def _make_segment(values: np.ndarray, reference: np.ndarray, past: np.ndarray) -
 
 
 def _trailing_medians(values: np.ndarray, most: int) -> np.ndarray:
-    """Medians of up to ``most`` values before each index 0 to n, shape (n + 1,); NaN where there are none."""
+    """Return the medians of up to ``most`` values before each index 0 to n.
+
+    Shape (n + 1,); NaN if there are none.
+    """
     found = np.full(len(values) + 1, np.nan)
     ordered: list[float] = []
     # numpy's median costs a hundred times as much where there are few values.
@@ -253,14 +259,14 @@ def _trailing_medians(values: np.ndarray, most: int) -> np.ndarray:
 
 
 def _rolling_medians(values: np.ndarray, size: int) -> np.ndarray:
-    """Medians of every ``size`` values in a row, shape (n - size + 1,)."""
+    """Return the medians of every ``size`` values in a row, shape (n - size + 1,)."""
     ranks = {(size - 1) // 2, size // 2}
     medians = sum(ndimage.rank_filter(values, rank, size=size) for rank in ranks) / len(ranks)
     return np.asarray(medians[size // 2 : size // 2 + len(values) - size + 1])
 
 
 def _find_pair(segment: _Segment, ask_from: int) -> _Alarm | None:
-    """Two runs in a row that both stray beyond the noise, and farther than what was seen before."""
+    """Find two runs in a row that stray beyond the noise, and farther than runs before them."""
     if len(segment.values) < PAIR:
         return None
     before = segment.counts[: 1 - PAIR]
@@ -282,7 +288,10 @@ def _find_pair(segment: _Segment, ask_from: int) -> _Alarm | None:
 
 
 def _find_longer(segment: _Segment, runs: int, ask_from: int) -> _Alarm | None:
-    """As many runs whose median strays beyond the noise, nearly all of them on its side, and farther than as many did before."""
+    """Find as many runs whose median strays beyond the noise.
+
+    Nearly all of them must lie on its side, and farther than as many did before.
+    """
     if len(segment.values) < runs:
         return None
     before = segment.counts[: 1 - runs]
@@ -312,7 +321,7 @@ def _find_longer(segment: _Segment, runs: int, ask_from: int) -> _Alarm | None:
 
 
 def _find_drift(segment: _Segment, ask_from: int) -> _Alarm | None:
-    """A level that has left where it began, too slowly for the others."""
+    """Find a level that has left the place where it began, too slowly for the others."""
     if len(segment.own) < 2 * LEVEL_RUNS:
         return None
     first = float(np.median(segment.own[:LEVEL_RUNS]))
@@ -332,13 +341,19 @@ def _find_drift(segment: _Segment, ask_from: int) -> _Alarm | None:
 def _find_candidates(
     deviations: np.ndarray, limits: np.ndarray, ready: np.ndarray, first: int
 ) -> np.ndarray:
-    """Indexes of windows that are beyond their limits, from one on. Where nothing is known, the limit is NaN and nothing is beyond it."""
+    """Return the indexes of windows that are beyond their limits, from one on.
+
+    If nothing is known, the limit is NaN and nothing is beyond it.
+    """
     found = np.flatnonzero(ready & (np.abs(deviations) > limits))
     return found[found >= first]
 
 
 def _find_first_at_new_level(values: np.ndarray, alarm: _Alarm) -> int:
-    """Where the new level begins: the split that leaves the least absolute deviations from both levels."""
+    """Find the run that the new level begins with.
+
+    It is the split that leaves the least absolute deviations from both levels.
+    """
     end = alarm.detected_at + 1
     if alarm.runs == PAIR:
         return alarm.detected_at - 1

@@ -70,7 +70,10 @@ class Evidence:
 
     @cached_property
     def canary(self) -> np.ndarray:
-        """Median over the operations, each from its own median, so that one that is missing shifts nothing and a noisy one little."""
+        """Return the median over the operations, each from its own median.
+
+        So an operation that is missing shifts nothing, and a noisy one little.
+        """
         known = (
             np.isfinite(list(self.operations.values())).any(0)
             if self.operations
@@ -90,11 +93,11 @@ class Evidence:
 
     @property
     def adjusted(self) -> np.ndarray:
-        """The latency over the canary."""
+        """Return the latency over the canary."""
         return np.asarray(self.latency - self.canary)
 
     def measure_movement(self, point: ChangePoint, start: int, end: int) -> Movement:
-        """What moved with a shift.
+        """Measure what moved with a change point.
 
         Args:
             point: which change point.
@@ -121,7 +124,7 @@ class Evidence:
         )
 
     def _find_versions(self, since: int) -> dict[str, tuple[str | None, str | None]]:
-        """Those that changed where the shift begins, else the nearest that did."""
+        """Return the versions that changed with the change point, else the nearest that did."""
         for away in (0, *(sign * runs for runs in range(1, _NEAR_RUNS + 1) for sign in (-1, 1))):
             index = since + away
             if 0 < index < len(self.runs):
@@ -145,7 +148,10 @@ class Evidence:
 
 
 def gather_evidence(runs: Sequence[HistoryRun]) -> Evidence:
-    """The series of a history. A run whose verdict allows no comparison says nothing, unless it was merely not decided."""
+    """Return the series of a history.
+
+    A run whose verdict allows no comparison says nothing, unless it was merely not decided.
+    """
     says = np.array([run.reference or run.verdict == "inconclusive" for run in runs], bool)
     names = dict.fromkeys(name for run in runs for name in run.canary_s)
     return Evidence(
@@ -173,7 +179,7 @@ def _compare_medians(figure: np.ndarray, before: slice, after: slice) -> float:
 
 
 def _follows(times: np.ndarray, before: slice, after: slice, latency: float) -> bool:
-    """Whether an operation of the canary moved as the latency did."""
+    """Tell whether an operation of the canary moved as the latency did."""
     moved = _compare_medians(times, before, after)
     old, new = (part[np.isfinite(part)] for part in (times[before], times[after]))
     if math.isnan(moved) or math.isnan(latency):

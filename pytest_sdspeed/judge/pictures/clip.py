@@ -1,4 +1,4 @@
-"""Does the picture still show what the prompt says? CLIP scores of both sides, and what their means are worth.
+"""Does the picture still show what the prompt says? CLIP scores of both sides, and their means.
 
 The model that gives the scores is somebody else's: here it is a function of pictures and a text.
 """
@@ -36,14 +36,17 @@ class ClipScores:
     mismatched: Mapping[Case, float] = field(default_factory=dict)
 
     def of(self, case: Case) -> dict[str, float]:
-        """``clip`` and ``clip_baseline``, and ``clip_drop``, by which the first is lower; empty for a case that was not scored."""
+        """Return ``clip``, ``clip_baseline`` and ``clip_drop``, by which the first is lower.
+
+        Empty for a case that was not scored.
+        """
         if case not in self.candidate:
             return {}
         ours, theirs = self.candidate[case], self.baseline[case]
         return {"clip": ours, "clip_baseline": theirs, "clip_drop": theirs - ours}
 
     def metrics(self) -> dict[str, float]:
-        """The same averaged over the cases, and ``control_clip_drop`` where there is a negative control; empty where nothing was scored.
+        """Return the means over the cases, and ``control_clip_drop`` of the negative control.
 
         The drop is taken case by case: scores vary far more between prompts and seeds than between
         two models that draw the same ones.
@@ -65,7 +68,9 @@ def score_by_clip(
     baseline: Mapping[Case, object],
     prompt: str,
 ) -> ClipScores:
-    """Scores of the cases that both sides drew without a defect: a black picture can score higher than a good one.
+    """Score the cases that both sides drew without a defect.
+
+    A black picture can score higher than a good one.
 
     Args:
         score: of float32 pictures (N, H, W, 3) in [0, 1] and a text, one cosine per picture.

@@ -38,7 +38,7 @@ _CHANNELS = 3
 
 
 def as_pictures(value: object) -> np.ndarray:
-    """Whatever a pipeline or callable returns, as pictures.
+    """Convert whatever a pipeline or callable returns into pictures.
 
     Args:
         value: PIL images (anything with ``convert``), uint8 arrays, float arrays in [0, 1], one or
@@ -65,7 +65,9 @@ def as_pictures(value: object) -> np.ndarray:
 
 
 def find_defects(pictures: np.ndarray) -> tuple[str, ...]:
-    """What is wrong with pictures on their own: ``not finite``, ``black`` or ``constant``, the gravest one per picture.
+    """Find what is wrong with pictures on their own: the gravest defect of each picture.
+
+    A defect is ``not finite``, ``black`` or ``constant``.
 
     Constant is judged per channel, over the pixels: a uniform red picture varies between channels,
     and shows nothing all the same.
@@ -86,7 +88,7 @@ def find_defects(pictures: np.ndarray) -> tuple[str, ...]:
 def select_sound(
     pictures: Mapping[Case, object], role: str, reasons: list[str]
 ) -> dict[Case, np.ndarray]:
-    """The pictures without a defect, each as ``as_pictures`` gives it.
+    """Return the pictures without a defect, each as ``as_pictures`` gives it.
 
     Args:
         pictures: case -> whatever ``as_pictures`` takes.

@@ -47,7 +47,7 @@ class Drawn:
     prompt: str
 
     def exhibits(self, judgement: ImageJudgement) -> tuple[Exhibit, ...]:
-        """A picture of every case, the batch's worst, and the negative control where there was one.
+        """Return every case's worst picture, and the negative control if there was one.
 
         The order is that of the drawing, but for the case that the timed slots draw, which comes
         first.
@@ -78,7 +78,10 @@ class Drawn:
         )
 
     def _make_control(self, main: Case, other: Case, judgement: ImageJudgement) -> Exhibit:
-        """The first pictures of another case and of the main one, with the gate's metrics, the worst over the batch."""
+        """Show the first pictures of another case and of the main one, with the gate's metrics.
+
+        Metrics are the worst over the batch.
+        """
         role, drawn = (
             ("reference", self.reference)
             if self.reference is not None
@@ -120,7 +123,7 @@ class Drawn:
 
 
 def add_error_maps(result: Result) -> Result:
-    """A result read from a stored run, whose pictures come without their error maps."""
+    """Add error maps to a result read from a stored run, whose pictures come without them."""
     return replace(
         result,
         exhibits=tuple(
@@ -141,7 +144,7 @@ def _add_error_map(pictures: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 def encode_png(picture: np.ndarray) -> bytes:
-    """A picture as PNG, at most ``LARGEST`` pixels a side.
+    """Encode a picture as PNG, at most ``LARGEST`` pixels a side.
 
     Args:
         picture: float array (H, W, 3) in [0, 1]; what is not finite becomes magenta.
@@ -158,7 +161,7 @@ def encode_png(picture: np.ndarray) -> bytes:
 
 @cache
 def encode_error_map(candidate: bytes, against: bytes) -> bytes | None:
-    """FLIP's error map of two PNGs as PNG, or None where their sizes differ.
+    """Encode FLIP's error map of two PNGs as PNG; None if their sizes differ.
 
     The same pair is asked for again by tests that share a row.
     """
@@ -179,13 +182,13 @@ def _encode(image: Image.Image) -> bytes:
 
 
 def _get_picture(drawn: object, index: int) -> np.ndarray | None:
-    """One picture of a batch, float32 (H, W, 3), or None where there is none."""
+    """Return one picture of a batch, float32 (H, W, 3), or None if there is none."""
     batch = as_batch(drawn)
     return batch[index] if batch is not None and index < len(batch) else None
 
 
 def as_batch(drawn: object) -> np.ndarray | None:
-    """Pictures float32 (N, H, W, 3), or None where there are none."""
+    """Convert what an arm drew into pictures float32 (N, H, W, 3); None if there are none."""
     try:
         return as_pictures(drawn)
     except PictureError:

@@ -1,4 +1,4 @@
-"""Is the picture still right? A gate on its metrics against the baseline, which must prove its own power."""
+"""Is the picture still right? A gate on metrics against the baseline that proves its own power."""
 
 from __future__ import annotations
 
@@ -70,7 +70,9 @@ class ImageJudgement:
 
 
 def find_broken_bounds(measured: Mapping[str, float], gate: ImageGate) -> tuple[str, ...]:
-    """The bounds of the gate that the metrics break, in words: ``PSNR 23.1 dB is under 45``. A metric that is NaN breaks its bound.
+    """Find the bounds of the gate that the metrics break: ``PSNR 23.1 dB is under 45``.
+
+    A metric that is NaN breaks its bound.
 
     Args:
         measured: ``psnr``, ``ssim``, ``mae``, ``flip``, ``clip_drop``; the bound of one that was
@@ -84,9 +86,8 @@ def find_broken_bounds(measured: Mapping[str, float], gate: ImageGate) -> tuple[
             continue
         value, likeness = measured[name], name in LIKENESSES
         if not (value >= bound if likeness else value <= bound):
-            broken.append(
-                f"{_format_metric(name, value, bound)} is {'under' if likeness else 'over'} {bound:g}"
-            )
+            side = "under" if likeness else "over"
+            broken.append(f"{_format_metric(name, value, bound)} is {side} {bound:g}")
     return tuple(broken)
 
 
@@ -99,7 +100,7 @@ def judge_images(
     *,
     scores: ClipScores | None = None,
 ) -> ImageJudgement:
-    """Judges an arm's pictures against the baseline's, or a reference's, of the same cases.
+    """Judge an arm's pictures against the baseline's, or a reference's, of the same cases.
 
     Defects of any side, another size and a broken bound fail. Pictures that are the reference's bit
     by bit, or the baseline's where the weights differ, mean that the optimization was lost.
@@ -153,7 +154,7 @@ def judge_images(
 
 
 def _find_lost(ours: Pictures, others: Mapping[str, Pictures]) -> list[str]:
-    """Cases whose pictures are those of an arm they must differ from: role -> its pictures."""
+    """Find cases whose pictures are those of an arm they must differ from."""
     reasons = []
     for case, drawn in ours.items():
         twins = [
@@ -163,7 +164,7 @@ def _find_lost(ours: Pictures, others: Mapping[str, Pictures]) -> list[str]:
         ]
         if twins:
             reasons.append(
-                f"{case}: identical to {' and '.join(twins)}, bit by bit: the optimization was lost"
+                f"{case}: bit-identical to {' and '.join(twins)}: the optimization had no effect"
             )
     return reasons
 
@@ -171,7 +172,10 @@ def _find_lost(ours: Pictures, others: Mapping[str, Pictures]) -> list[str]:
 def _compare(
     ours: Pictures, theirs: Pictures, gate: ImageGate, reasons: list[str]
 ) -> dict[Case, list[dict[str, float]]]:
-    """The metrics of every picture of the cases that both sides have; what cannot be compared goes to the reasons."""
+    """Compare every picture of the cases that both sides have.
+
+    What cannot be compared is added to the reasons.
+    """
     found = {}
     for case in sorted(ours.keys() & theirs.keys()):
         try:
@@ -200,7 +204,7 @@ class _Control(NamedTuple):
 
 
 def _judge_picture_control(theirs: Pictures, gate: ImageGate, role: str) -> _Control:
-    """Of the other cases, the one that passes the bounds on pictures, or else the one closest by PSNR."""
+    """Choose the other case that passes the bounds on pictures, or else the closest by PSNR."""
     if all(getattr(gate, name) is None for name in _OF_PICTURES):
         return _Control()
     # The main case comes first: the smallest seed without a prompt.
@@ -234,7 +238,7 @@ def _judge_picture_control(theirs: Pictures, gate: ImageGate, role: str) -> _Con
 
 
 def _measure_control(other: np.ndarray, main: np.ndarray, gate: ImageGate) -> dict[str, float]:
-    """The metrics of one case against another; empty where they cannot be compared."""
+    """Compare one case with another; empty if they cannot be compared."""
     try:
         # FLIP takes long, and that of the worst picture is enough where it breaks the gate.
         found = compare_batches(other, main, every_flip=False)
@@ -248,7 +252,7 @@ def _measure_control(other: np.ndarray, main: np.ndarray, gate: ImageGate) -> di
 
 
 def _judge_clip_control(measured: Mapping[str, float], gate: ImageGate) -> _Control:
-    """Whether the bound on the CLIP score, where it was judged, tells pictures of other prompts."""
+    """Tell whether the bound on the CLIP score rejects pictures of other prompts."""
     if gate.clip_drop is None or "clip_drop" not in measured:
         return _Control()
     if "control_clip_drop" not in measured:
@@ -260,17 +264,18 @@ def _judge_clip_control(measured: Mapping[str, float], gate: ImageGate) -> _Cont
         return _Control()
     return _Control(
         "gate has no power: with the prompt of another case the baseline's CLIP score drops by"
-        f" {_format_apart(drop, gate.clip_drop, 3)}, which {gate.clip_drop:g} allows: tighten the bound"
+        f" {_format_apart(drop, gate.clip_drop, 3)}, which {gate.clip_drop:g} allows: tighten the"
+        " bound"
     )
 
 
 def _format_metric(name: str, value: float, bound: float | None = None) -> str:
-    """A metric in words."""
+    """Format a metric with its name and unit."""
     words, digits = _WORDS[name]
     return words.format(_format_apart(value, bound, digits))
 
 
 def _format_apart(value: float, bound: float | None, digits: int) -> str:
-    """The value, rounded, with as many more digits as it takes not to read like the bound."""
+    """Format a value with as many digits as it takes not to read like the bound."""
     texts = (f"{value:.{more}f}" for more in range(digits, digits + 6))
     return next((text for text in texts if float(text) != bound), repr(value))

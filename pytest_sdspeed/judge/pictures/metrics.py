@@ -1,4 +1,6 @@
-"""How far pictures are from others of the same size: PSNR, SSIM, mean absolute difference and FLIP, and a map of where they differ.
+"""Distances of pictures from others of the same size, and a map of where they differ.
+
+PSNR, SSIM, mean absolute difference and FLIP.
 
 Differences are taken in float64: those of uint8 wrap around.
 """
@@ -33,14 +35,17 @@ _SSIM_LEAST = 3
 def compare_batches(
     candidate: np.ndarray, baseline: np.ndarray, *, every_flip: bool = True
 ) -> dict[str, float]:
-    """How far pictures are from the baseline's, each value the worst over the batch; see ``compare_pictures`` for what each is."""
+    """Compare pictures with the baseline's: the worst of each metric over the batch.
+
+    See ``compare_pictures`` for what each is.
+    """
     return find_extremes(compare_pictures(candidate, baseline, every_flip=every_flip))
 
 
 def compare_pictures(
     candidate: np.ndarray, baseline: np.ndarray, *, every_flip: bool = True
 ) -> list[dict[str, float]]:
-    """How far each picture of a batch is from its counterpart.
+    """Compare each picture of a batch with its counterpart.
 
     PSNR is ``10 log10(1 / mean squared difference)``, at most ``PSNR_CAP``. SSIM (Wang et al. 2004)
     is scikit-image's with its defaults, a uniform 7x7 window and the sample covariance, averaged
@@ -89,12 +94,15 @@ def compare_pictures(
 
 
 def find_worst_picture(measured: Iterable[Mapping[str, float]]) -> int:
-    """Index of the picture with the least PSNR, NaN being least, of what ``compare_pictures`` gives."""
+    """Return the index of the picture with the least PSNR; NaN is the least."""
     return int(np.argmin([values["psnr"] for values in measured]))
 
 
 def find_extremes(measured: Iterable[Mapping[str, float]]) -> dict[str, float]:
-    """The worst of each metric over several pictures or cases; NaN is worse than any number. Empty for nothing."""
+    """Return the worst of each metric over several pictures or cases.
+
+    NaN is worse than any number. Empty for nothing.
+    """
     several = list(measured)
     names = dict.fromkeys(name for values in several for name in values)
     found = {}
@@ -106,7 +114,9 @@ def find_extremes(measured: Iterable[Mapping[str, float]]) -> dict[str, float]:
 
 
 def draw_error_map(candidate: np.ndarray, baseline: np.ndarray) -> np.ndarray:
-    """Where a picture differs to the eye: FLIP's error of every pixel, in the magma colors, from black (0) to a light yellow (1).
+    """Draw where a picture differs to the eye: FLIP's error of every pixel.
+
+    In the magma colors, from black (0) to a light yellow (1).
 
     Args:
         candidate: one picture, float array (H, W, 3) in [0, 1].

@@ -36,7 +36,9 @@ quantile of 3/4."""
 
 
 def block_ratios(baseline: ArrayLike, candidate: ArrayLike) -> FloatArray:
-    """The log speed-up of every block: mean location of the baseline's pairs minus that of the candidate's.
+    """Compute the log speed-up of every block.
+
+    It is the mean location of the baseline's pairs minus that of the candidate's.
 
     A pair's location is the mean of its log durations, or the log of its faster slot where the pair
     is disturbed (``GUARD``). The standard deviation of a slot is estimated for each arm by the
@@ -80,7 +82,11 @@ def _logs(durations: ArrayLike) -> FloatArray:
 
 
 def _slot_deviation(logs: FloatArray) -> FloatArray:
-    """Standard deviation of one slot, shape (..., 1, 1), robust against fewer than half of the pairs."""
+    """Estimate the standard deviation of one slot, shape (..., 1, 1).
+
+    ``median |first - second| / 0.954``, over all pairs of an arm: robust against fewer than half of
+    them.
+    """
     differences = np.abs(logs[..., 0] - logs[..., 1])
     median: FloatArray = np.median(differences.reshape(*differences.shape[:-2], -1), axis=-1)
     deviation: FloatArray = median[..., None, None] / _MEDIAN_DIFFERENCE
@@ -96,7 +102,9 @@ def _locations(logs: FloatArray, limit: FloatArray) -> FloatArray:
 def latencies(
     samples_s: Mapping[str, Sequence[Sequence[float]]], name: str, base: str
 ) -> tuple[float, float]:
-    """Median latency of an arm and of its baseline, seconds; the control's slots are the baseline's.
+    """Return the median latencies of an arm and of its baseline, seconds.
+
+    The control's slots are the baseline's.
 
     Args:
         samples_s: arm -> [first, second] slot of every block, seconds.

@@ -35,7 +35,7 @@ _LARGEST_EXPONENT = 700.0
 
 
 def log_ratios(baseline: Sequence[Pairs], candidate: Sequence[Pairs]) -> tuple[float, ...]:
-    """The log speed-up of every block, see ``blocks.block_ratios``.
+    """Compute the log speed-up of every block, see ``blocks.block_ratios``.
 
     Args:
         baseline: per kind of pair of the baseline (outer, inner) the [first, second] slots of every
@@ -58,7 +58,11 @@ def log_ratios(baseline: Sequence[Pairs], candidate: Sequence[Pairs]) -> tuple[f
 
 
 def interval(ratios: Sequence[float], below: float, above: float | None = None) -> Interval:
-    """The speed-up with its interval, from ``exp(mean - below * sd / sqrt(n))`` to ``exp(mean + above * sd / sqrt(n))``.
+    """Estimate the speed-up with its interval, from one log ratio a block.
+
+    With mean ``m`` and standard deviation ``s`` of ``n`` blocks, it is ``exp(m)`` in ``[exp(m -
+    below * s / sqrt(n)), exp(m + above * s / sqrt(n))]``: Student's t interval of the mean of
+    logarithms, which assumes that blocks are independent and about normal.
 
     Args:
         ratios: log speed-ups, one per block.
@@ -81,7 +85,9 @@ def interval(ratios: Sequence[float], below: float, above: float | None = None) 
 
 
 def decide(measured: Interval, floor: float) -> Literal["pass", "fail"] | None:
-    """What the interval says about the floor: "pass" wholly above, "fail" wholly below, None undecided.
+    """Tell what the interval says about the floor.
+
+    "pass" if it lies wholly above, "fail" if wholly below, None if it holds the floor.
 
     Args:
         measured: the speed-up with its interval.
@@ -95,7 +101,7 @@ def decide(measured: Interval, floor: float) -> Literal["pass", "fail"] | None:
 
 
 def blocks_to_decide(ratios: Sequence[float], floor: float, rows: int = 1) -> int | None:
-    """After how many blocks in all a look would decide, with probability ``POWER`` if mean and standard deviation are what they seem.
+    """Estimate after how many blocks in all a look would decide, with probability ``POWER``.
 
     A rough figure: mean and standard deviation will not stay.
 
@@ -128,7 +134,11 @@ def blocks_to_decide(ratios: Sequence[float], floor: float, rows: int = 1) -> in
 
 
 def minimum_detectable_effect(ratios: Sequence[float], blocks: int, rows: int = 1) -> float | None:
-    """How far from its floor a speed-up must be for the look at so many blocks to decide it with probability ``POWER``, at this noise.
+    """Estimate how far from its floor a speed-up must be to be decided at so many blocks.
+
+    The fraction is ``exp(reach * s) - 1`` with the reach of ``_reach`` and the standard deviation
+    ``s`` of a block: a campaign whose effect is that large is decided with probability ``POWER`` if
+    the noise stays as it is.
 
     Args:
         ratios: log speed-ups, one per block, for their noise.
@@ -148,7 +158,9 @@ def minimum_detectable_effect(ratios: Sequence[float], blocks: int, rows: int = 
 
 
 def _reach(look: int, rows: int) -> float:
-    """The distance that a look decides with probability ``POWER``, in standard deviations of a block.
+    """Return the distance that a look decides with probability ``POWER``.
+
+    In standard deviations of a block.
 
     A normal approximation of "mean beyond the critical value times its estimated standard error",
     whose estimate varies by one over twice the degrees of freedom.
@@ -159,7 +171,9 @@ def _reach(look: int, rows: int) -> float:
 
 
 def control_interval(first: Pairs, second: Pairs, campaigns: int = 1) -> Interval | None:
-    """The A/A control: the baseline against itself, with a two-sided t interval. It should hold 1.
+    """Estimate the A/A control: the baseline against itself, with a two-sided t interval.
+
+    It should hold 1.
 
     The confidence is that of one look: ask once, after the last block. Blocks are the sample here
     too: the spread of single slots would see an effect sooner, and depends on slots being
@@ -192,7 +206,10 @@ def control_interval(first: Pairs, second: Pairs, campaigns: int = 1) -> Interva
 
 
 def _moments(ratios: Sequence[float]) -> tuple[float, float]:
-    """Mean and standard deviation, exactly rounded, so that neither the order of the blocks nor their number leaves a trace."""
+    """Return mean and standard deviation, exactly rounded.
+
+    Neither the order of the blocks nor the way they are summed leaves a trace.
+    """
     if len(ratios) < stopping.LEAST_BLOCKS:
         raise ValueError(
             f"{len(ratios)} block(s) have no interval; valid: {stopping.LEAST_BLOCKS} or more"
@@ -204,5 +221,5 @@ def _moments(ratios: Sequence[float]) -> tuple[float, float]:
 
 
 def _exp(value: float) -> float:
-    """``exp`` that stays finite: an interval of two noisy blocks may reach beyond the largest float."""
+    """Return ``exp``, kept finite: an interval of two noisy blocks may exceed the largest float."""
     return math.exp(max(-_LARGEST_EXPONENT, min(_LARGEST_EXPONENT, value)))

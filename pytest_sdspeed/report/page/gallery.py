@@ -1,4 +1,4 @@
-"""Which pictures stand beside which: a case, its baseline, what each setup made of it, and the negative control."""
+"""Pictures side by side: a case, its baseline, what each setup made of it, the negative control."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ class Picture(NamedTuple):
 
     @property
     def pixelated(self) -> bool:
-        """Whether it is so small that its pixels should be seen."""
+        """Tell whether it is so small that its pixels should be seen."""
         return max(self.thumbnail.original) <= PIXELATED
 
     @property
     def about(self) -> str:
-        """What became of it on the way into the page."""
+        """Describe what became of it on the way into the page."""
         (width, height), (original_width, original_height) = (
             self.thumbnail.size,
             self.thumbnail.original,
@@ -76,7 +76,7 @@ class Entry:
 
 @dataclass
 class CaseShown:
-    """One case: the baseline's picture, then an entry for each setup, then the negative controls."""
+    """One case: the baseline's picture, an entry for each setup, and the negative controls."""
 
     title: str
     prompt: str
@@ -96,7 +96,7 @@ class Gallery:
         self._keys: dict[bytes, str] = {}
 
     def make_cases(self, results: Sequence[Result]) -> list[CaseShown]:
-        """A campaign's cases, in order of appearance, those of one batch beside each other."""
+        """Return a campaign's cases, in order of appearance, those of one batch side by side."""
         groups: dict[tuple[int, str, int], list[tuple[Result, Exhibit]]] = {}
         for result in results:
             for exhibit in result.exhibits:
@@ -148,7 +148,7 @@ class Gallery:
             yield Entry(result.setup, [*before, *roles], _format_lines(exhibit))
 
     def _list_controls(self, group: list[tuple[Result, Exhibit]]) -> Iterator[Entry]:
-        """The negative controls; setups that share one stand together."""
+        """List the negative controls; setups that share one stand together."""
         merged: dict[tuple[bytes, ...], list[tuple[Result, Exhibit]]] = {}
         for result, exhibit in group:
             if exhibit.control:
@@ -191,7 +191,7 @@ def _title_case(result: Result, exhibit: Exhibit) -> str:
 
 
 def _format_lines(exhibit: Exhibit) -> list[str]:
-    """``PSNR 58.2 dB, SSIM 0.998``; none where nothing was measured."""
+    """Format ``PSNR 58.2 dB, SSIM 0.998``; nothing if nothing was measured."""
     measured = ", ".join(_format_metric(name, value) for name, value in exhibit.metrics.items())
     return [measured] if measured else []
 

@@ -1,4 +1,4 @@
-"""Histories on the page: which belong to which campaign, and for each a plot, what is marked in it, and a table of the latest runs."""
+"""Histories on the page: a plot, what is marked in it, and a table of the latest runs."""
 
 from __future__ import annotations
 
@@ -84,7 +84,10 @@ class HistoryGroup:
 def assign_histories(
     campaigns: Sequence[Sequence[Result]], histories: Sequence[History]
 ) -> list[list[History]]:
-    """Each campaign's histories; of campaigns that share table, baseline and device the first has them."""
+    """Return each campaign's histories.
+
+    If campaigns share table, baseline and device, the first has them.
+    """
     keys = [_key_of(results[0]) for results in campaigns]
     return [
         (
@@ -99,7 +102,7 @@ def assign_histories(
 def group_elsewhere(
     campaigns: Sequence[Sequence[Result]], histories: Sequence[History]
 ) -> list[HistoryGroup]:
-    """The histories of no campaign, by table, baseline and device."""
+    """Group the histories of no campaign by table, baseline and device."""
     measured = {_key_of(results[0]) for results in campaigns}
     found: dict[Key, list[History]] = {}
     for history in histories:
@@ -125,7 +128,7 @@ def _key_of(of: Result | History) -> Key:
 def show_histories(
     histories: Sequence[History], results: Sequence[Result], anchor: str
 ) -> list[HistoryShown]:
-    """Histories of one table, baseline and device, the baseline's first.
+    """Show the histories of one table, baseline and device, the baseline's first.
 
     Args:
         histories: to show.
@@ -180,7 +183,7 @@ def _write_notes(history: History, left_out: int, crowded: set[bool]) -> Iterato
 
 
 def _make_rows(history: History, marks: Sequence[Mark]) -> Iterator[Sequence[str]]:
-    """The latest runs as cells."""
+    """Return the latest runs as cells."""
     remarks: dict[int, list[str]] = {}
     for change in history.changes:
         remarks.setdefault(change.since, []).append(

@@ -48,7 +48,10 @@ class Row:
 
     @property
     def speedup(self) -> str:
-        """The measured ratio, unrounded; "" where it is not finite or no test asked for the row."""
+        """Return the measured ratio, unrounded.
+
+        "" if it is not finite or no test asked for the row.
+        """
         return (
             repr(float(self.result.speedup))
             if self.result and math.isfinite(self.result.speedup)
@@ -77,7 +80,7 @@ def render_page(
     facts: Mapping[str, str] = _NO_FACTS,
     histories: Sequence[History] = (),
 ) -> str:
-    """The whole page, verdicts that need attention first.
+    """Render the whole page, verdicts that need attention first.
 
     Args:
         results: of the run; none gives a page that says so.
@@ -212,7 +215,10 @@ def _describe_recipe(recipe: Recipe | None) -> Mapping[str, str]:
 
 
 def _count_verdicts(results: Sequence[Result]) -> list[tuple[str, int]]:
-    """How many rows have each verdict, the gravest first; a baseline counts where it does not pass."""
+    """Count how many rows have each verdict, the gravest first.
+
+    A baseline counts if it does not pass.
+    """
     rows = [
         result
         for group in text.group_by_campaign(results)
@@ -226,7 +232,7 @@ def _count_verdicts(results: Sequence[Result]) -> list[tuple[str, int]]:
 
 
 def _write_headline(results: Sequence[Result]) -> str:
-    """The page in one line."""
+    """Write the page in one line."""
     counts = dict(_count_verdicts(results))
     total, passed = sum(counts.values()), counts.get("pass", 0)
     if not results:
@@ -239,13 +245,13 @@ def _write_headline(results: Sequence[Result]) -> str:
 
 
 def _write_history_headline(histories: Sequence[History]) -> str:
-    """A page of histories alone in one line."""
+    """Write a page of histories alone in one line."""
     changed = len(select_unsteady(histories))
     return f"{changed} of {len(histories)} histories changed" if changed else "No history changed"
 
 
 def _describe_machine(results: Sequence[Result]) -> Iterator[tuple[str, str]]:
-    """What results say about where they were measured."""
+    """List what results say about where they were measured."""
     yield from _list_distinct("device", (result.device for result in results))
     yield from _list_distinct("weights", (result.weights or "unknown" for result in results))
     for group in text.group_by_campaign(results):
@@ -261,7 +267,7 @@ def _list_distinct(label: str, values: Iterable[str]) -> Iterator[tuple[str, str
 
 
 def _flatten(facts: Mapping[str, Any], before: str = "") -> Iterator[str]:
-    """Nested facts as ``name value``, a part each."""
+    """Flatten nested facts into ``name value``, a part each."""
     for name, value in facts.items():
         label = f"{before}{name.replace('_', ' ')}"
         if isinstance(value, dict):

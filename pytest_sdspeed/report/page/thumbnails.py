@@ -49,7 +49,9 @@ class Thumbnail(NamedTuple):
 
 
 def make_thumbnails(pictures: Iterable[bytes], budget: int = BUDGET) -> dict[bytes, Thumbnail]:
-    """Distinct pictures within a budget: as they are where they fit their share, else as JPEG, smaller where they must be.
+    """Fit distinct pictures into a budget.
+
+    A picture that fits its share stays as it is; others become JPEG, smaller if they must be.
 
     Args:
         pictures: PNG; equal ones are embedded once.
@@ -65,7 +67,7 @@ def make_thumbnails(pictures: Iterable[bytes], budget: int = BUDGET) -> dict[byt
 
 
 def _share_budget(sizes: list[int], budget: int) -> list[int]:
-    """Bytes for each picture: what a small one does not need is left to the larger ones.
+    """Share bytes among pictures: what a small one does not need is left to the larger ones.
 
     Args:
         sizes: of the pictures, ascending, bytes.
@@ -88,7 +90,7 @@ def _make_thumbnail(picture: bytes, share: int) -> Thumbnail:
 
 
 def _shrink(pixels: Image.Image, share: int) -> tuple[bytes, tuple[int, int]]:
-    """A JPEG that fits its share, and its size."""
+    """Encode a JPEG that fits its share, and return it with its size."""
     factor = max(1, round(math.sqrt(_GUESS * pixels.width * pixels.height / share)))
     # A rough picture, quickly made, tells how well this one compresses.
     scale = min(1.0, _SPARE / factor * math.sqrt(share / len(_encode_jpeg(pixels.reduce(factor)))))

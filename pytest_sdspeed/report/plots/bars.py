@@ -42,7 +42,7 @@ class _Piece(NamedTuple):
 
 
 def draw_stages(results: Sequence[Result], name: str, title: str) -> str | None:
-    """Stage times, stacked, as SVG; None where no setup's are known.
+    """Draw stage times, stacked, as SVG; None if no setup's are known.
 
     Args:
         results: of one campaign.
@@ -56,7 +56,7 @@ def draw_stages(results: Sequence[Result], name: str, title: str) -> str | None:
 
 
 def list_stages(results: Sequence[Result]) -> list[str]:
-    """The stages that were timed, in the order they run."""
+    """List the stages that were timed, in the order they run."""
     found = dict.fromkeys(stage for result in results for stage in result.stages_s or ())
     return [
         *(stage for stage in STAGES if stage in found),
@@ -65,7 +65,7 @@ def list_stages(results: Sequence[Result]) -> list[str]:
 
 
 def draw_memory(results: Sequence[Result], name: str, title: str) -> str | None:
-    """Peak memory of one generation as SVG; None where no setup's is known.
+    """Draw the peak memory of one generation as SVG; None if no setup's is known.
 
     Args:
         results: of one campaign.
@@ -87,7 +87,7 @@ def draw_memory(results: Sequence[Result], name: str, title: str) -> str | None:
 
 
 def _drop_repeats(results: Sequence[Result]) -> list[Result]:
-    """One result of each setup."""
+    """Return one result of each setup."""
     return list({result.setup: result for result in results}.values())
 
 

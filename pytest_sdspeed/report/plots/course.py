@@ -1,4 +1,4 @@
-"""The runs of a setup in order: speed-up, latency and canary in a strip each, and where something changed."""
+"""The runs of a setup in order: speed-up, latency and canary in a strip each, and changes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _STILL = 0.004
 def draw_course(
     history: History, marks: Sequence[Mark], name: str, title: str, floor: float = math.nan
 ) -> str:
-    """The plot as SVG.
+    """Draw the runs of a setup as SVG.
 
     Args:
         history: with one run at least.
@@ -126,7 +126,7 @@ def _say_if_known(value: float, said: str) -> str:
 
 
 def _choose_dates(runs: Sequence[HistoryRun]) -> list[tuple[float, str]]:
-    """A few runs' dates, evenly spaced; their times where all are of one day."""
+    """Choose a few runs' dates, evenly spaced; their times if all are of one day."""
     places = sorted({int((part + 0.5) * len(runs) / _DATES) for part in range(_DATES)})
     days = [words.format_day(runs[place]) for place in places]
     if len(set(days)) == 1 < len(days):
@@ -143,7 +143,7 @@ def _draw_upright(
     *,
     dotted: bool = False,
 ) -> None:
-    """A line before a run, through every band but not through what is written between them."""
+    """Draw a line before a run, through every band but not through what is written between them."""
     x = place - 0.5
     drawing.draw_lines(
         [((x, top + FIRST), (x, top + LAST)) for top in tops], ink, width, dotted=dotted, order=2
@@ -153,7 +153,10 @@ def _draw_upright(
 def _name_marks(
     drawing: Chart, marks: Sequence[tuple[int, Mark]], tops: Sequence[float], pixels: float
 ) -> None:
-    """Where versions and hosts changed; names that would touch stand together at the first of their lines."""
+    """Mark where versions and hosts changed.
+
+    Names that would touch stand together at the first of their lines.
+    """
     together: list[tuple[float, str]] = []
     for place, mark in marks:
         _draw_upright(drawing, place, tops, "ink", 1, dotted=mark.host)

@@ -1,4 +1,4 @@
-"""Figures as SVG that lives inside a page: its inks are the page's, its text is text, its ids are its own."""
+"""Figures as SVG that lives inside a page: with the page's inks, real text, and ids of its own."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class Chart:
         dotted: bool = False,
         order: int = 0,
     ) -> None:
-        """Straight lines.
+        """Draw straight lines.
 
         Args:
             ends: of each.
@@ -132,7 +132,10 @@ class Chart:
         )
 
     def draw_strokes(self, ends: Sequence[Ends], ink: str, width: float, *, order: int = 0) -> None:
-        """Many straight lines of one ink as a single shape, which takes a fraction of the time and the page; else as ``draw_lines``."""
+        """Draw many straight lines of one ink as a single shape; else as ``draw_lines``.
+
+        It takes a fraction of the time and of the page.
+        """
         points = [(self._x(x), y) for line in ends for x, y in line]
         path = Path(points, [Path.MOVETO, Path.LINETO] * len(ends))
         # It would join what lies side by side.
@@ -148,7 +151,7 @@ class Chart:
         *,
         hollow: bool = False,
     ) -> None:
-        """Equal marks, on top of every line.
+        """Draw equal marks, on top of every line.
 
         Args:
             places: of each, x and y.
@@ -168,7 +171,7 @@ class Chart:
         self._add(Line2D(xs, ys, color=INKS[ink], linestyle="none", zorder=9, **facts))
 
     def write_label(self, y: float, left: str, right: str = "", ink: str = "ink") -> None:
-        """Write over a row: its name at the left, as far as there is room, its figures at the right."""
+        """Write over a row: its name at the left, if there is room, its figures at the right."""
         room = _LETTERS - len(right)
         left = left if len(left) <= room else f"{left[: room - 1]}\N{HORIZONTAL ELLIPSIS}"
         self._write(0, y, left, "left", ink="ink", size=LABEL_SIZE, weight="bold")
@@ -205,7 +208,7 @@ class Chart:
         self._figure.add_artist(artist)
 
     def to_svg(self, name: str, title: str, description: str) -> str:
-        """The figure as an element to be put into a page.
+        """Return the figure as an element to be put into a page.
 
         Args:
             name: sets its ids apart from those of the page's other figures.
@@ -222,7 +225,7 @@ class Chart:
 
 
 def choose_ticks(low: float, high: float, most: int) -> list[float]:
-    """Values for ticks that lie within bounds, evenly spaced, in at most so many steps."""
+    """Choose values for ticks within bounds, evenly spaced, in at most so many steps."""
     return [
         float(value)
         for value in MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
@@ -240,14 +243,17 @@ def use_house_style() -> Iterator[None]:
 
 
 def replace_unprintable(words: str) -> str:
-    """Words without what XML cannot hold."""
+    """Replace what XML cannot hold."""
     return "".join(
         letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in words
     )
 
 
 def _adopt(root: ET.Element, name: str) -> None:
-    """Take out what belongs to a file of its own: namespaces, sizes, style sheets, clips, ids that nothing refers to, needless digits."""
+    """Take out what belongs to a file of its own.
+
+    Namespaces, sizes, style sheets, clips, ids that nothing refers to, needless digits.
+    """
     for child in root.findall("{*}defs"):
         root.remove(child)
     for size in ("width", "height", "version"):

@@ -24,7 +24,7 @@ _MARKERS = {"pass": "o", "fail": "X", "inconclusive": "D", "invalid": "s"}
 
 
 def draw_forest(results: Sequence[Result], name: str, title: str) -> str | None:
-    """The plot as SVG, or None where nothing was compared.
+    """Draw the speed-ups as SVG, or return None if nothing was compared.
 
     Args:
         results: of one campaign.
@@ -47,7 +47,10 @@ def draw_forest(results: Sequence[Result], name: str, title: str) -> str | None:
 
 
 def _find_reach(results: Sequence[Result]) -> tuple[float, float]:
-    """What the axis spans: every point, floor and expectation, the intervals as far as they stay near, and "no change"."""
+    """Return what the axis spans.
+
+    Every point, floor and expectation, the intervals as far as they stay near, and "no change".
+    """
     values = [1.0]
     for result in results:
         own = [

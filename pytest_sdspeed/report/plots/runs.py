@@ -1,4 +1,4 @@
-"""What runs say side by side: how the canary fared, and what was different from one run to the next."""
+"""What runs say side by side: the canary, and what differs from one run to the next."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Mark:
 
 
 def average_canaries(runs: Sequence[HistoryRun]) -> list[float]:
-    """How long the canary took in every run, relative to what is usual.
+    """Return how long the canary took in every run, relative to what is usual.
 
     Returns:
         The median over a run's operations, each relative to its median over the runs; NaN where
@@ -53,7 +53,7 @@ def average_canaries(runs: Sequence[HistoryRun]) -> list[float]:
 
 
 def format_drift(canary: float) -> str:
-    """``+0.3%``: how far a canary is off the usual."""
+    """Format how far a canary is off the usual: ``+0.3%``."""
     # Adding zero takes the sign off a negative one.
     return f"{round(100 * (canary - 1), 1) + 0.0:+.1f}%"
 
@@ -73,7 +73,10 @@ def _compare_times(times: Mapping[str, float], usual: Mapping[str, float]) -> fl
 
 
 def mark_versions(runs: Sequence[HistoryRun]) -> list[Mark]:
-    """Where versions changed, numbered from 1; a run whose versions are unknown is passed over."""
+    """Mark where versions changed, numbered from 1.
+
+    A run whose versions are unknown is passed over.
+    """
     known = [(place, run.versions) for place, run in enumerate(runs) if run.versions]
     found = [
         (place, changed)
@@ -94,7 +97,10 @@ def _find_changes(
 
 
 def mark_hosts(runs: Sequence[HistoryRun]) -> list[Mark]:
-    """Where the host changed, lettered from a; a run whose host is unknown is passed over."""
+    """Mark where the host changed, lettered from a.
+
+    A run whose host is unknown is passed over.
+    """
     known = [(place, run.host) for place, run in enumerate(runs) if run.host]
     found = [
         (place, f"host {before} -> {after}")
@@ -108,5 +114,5 @@ def mark_hosts(runs: Sequence[HistoryRun]) -> list[Mark]:
 
 
 def _name_mark(number: int) -> str:
-    """``a`` to ``z``, then ``aa``."""
+    """Return ``a`` to ``z``, then ``aa``."""
     return (_name_mark(number // 26 - 1) if number >= 26 else "") + chr(ord("a") + number % 26)  # noqa: PLR2004 - letters of the alphabet

@@ -1,4 +1,7 @@
-"""A figure over runs, drawn as a strip: every run stands on its level, and one wild run does not flatten the others."""
+"""A figure over runs, drawn as a strip.
+
+Every run stands on its level, and one wild run does not flatten the others.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +61,7 @@ class Strip:
     floor: float = math.nan
 
     def words(self) -> str:
-        """What it shows, for those who do not see it."""
+        """Describe what it shows, for those who do not see it."""
         known = [value for value in self.values if math.isfinite(value)]
         return (
             f"{self.name}: {self.latest}, from {min(known):.4g} to {max(known):.4g}."
@@ -75,7 +78,7 @@ class _Band(NamedTuple):
     top: float
 
     def y(self, value: float) -> float:
-        """Pixels from the figure's top; what lies beyond the scale stands at the edge."""
+        """Return the pixels from the figure's top; beyond the scale, those of its edge."""
         share = (self.high - min(max(value, self.low), self.high)) / (self.high - self.low)
         return self.top + FIRST + _INWARD + share * (LAST - FIRST - 2 * _INWARD)
 
@@ -140,13 +143,16 @@ def draw_strips(
 
 
 def _find_level(values: Sequence[float]) -> float:
-    """The median of what is known."""
+    """Return the median of what is known."""
     known = [value for value in values if math.isfinite(value)]
     return statistics.median(known) if known else math.nan
 
 
 def _find_reach(strip: Strip, levels: Sequence[tuple[int, int, float]]) -> tuple[float, float]:
-    """What the band spans: all runs but the spikes, an ordinary interval around them, and the floor where it is near."""
+    """Return what the band spans.
+
+    All runs but the spikes, an ordinary interval around them, and the floor if it is near.
+    """
     pairs = [
         (value, level)
         for start, end, level in levels
@@ -167,7 +173,7 @@ def _find_reach(strip: Strip, levels: Sequence[tuple[int, int, float]]) -> tuple
 
 
 def _draw_ground(drawing: Chart, band: _Band, runs: int) -> None:
-    """The band, and round values with their lines."""
+    """Draw the band, and round values with their lines."""
     middle = band.top + (FIRST + LAST) / 2
     drawing.draw_lines([((-0.5, middle), (runs - 0.5, middle))], "wash", LAST - FIRST, order=-3)
     ticks = choose_ticks(band.low, band.high, 4)

@@ -1,4 +1,4 @@
-"""Every slot of a campaign over time, a strip for each arm, so that drift, spikes and blocks can be seen."""
+"""Every slot of a campaign over time, a strip for each arm: drift, spikes and blocks."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Timeline(NamedTuple):
 
 
 class _Arm(NamedTuple):
-    """One strip: where its slots stand on the x axis, and their latency over the arm's median, less one."""
+    """One strip: places of its slots on the x axis, and their latencies over the median, less one."""
 
     name: str
     median_s: float
@@ -54,7 +54,7 @@ class _Arm(NamedTuple):
 
 
 def draw_timeline(results: Sequence[Result], name: str, title: str) -> Timeline | None:
-    """The plot, or None where no slot was timed.
+    """Draw every slot over time, or return None if no slot was timed.
 
     Args:
         results: of one campaign.
@@ -86,7 +86,10 @@ def _is_of_another_process(result: Result) -> bool:
 
 
 def _collect_slots(results: Iterable[Result]) -> dict[str, tuple[Pairs, Pairs]]:
-    """Arm -> its pairs of latencies and of starts, from the row that saw most blocks; no starts where they do not match."""
+    """Return arm -> its pairs of latencies and of starts, from the row that saw most blocks.
+
+    No starts if they do not match.
+    """
     found: dict[str, tuple[Pairs, Pairs]] = {}
     for result in results:
         for arm, pairs in result.samples_s.items():
@@ -109,7 +112,10 @@ def _make_arm(name: str, pairs: Pairs, starts: Pairs) -> _Arm:
 
 
 def _choose_scale(sizes: list[float]) -> float:
-    """What a strip's edges stand for: the least of a few round fractions that holds all slots but the spikes."""
+    """Choose what a strip's edges stand for.
+
+    The least of a few round fractions that holds all slots but the spikes.
+    """
     ordinary = sorted(sizes)[math.ceil(_ORDINARY * len(sizes)) - 1]
     widest = max(size for size in sizes if size <= _FAR * ordinary)
     return next((scale for scale in _SCALES if scale >= widest), _SCALES[-1])
@@ -122,7 +128,7 @@ def _find_reach(arms: list[_Arm]) -> tuple[float, float]:
 
 
 def _find_boundaries(slots: Iterable[tuple[Pairs, Pairs]], *, timed: bool) -> list[float]:
-    """Where blocks begin; none where they would be a hatching."""
+    """Find where blocks begin; nowhere if they would be a hatching."""
     found: dict[int, float] = {}
     for pairs, starts in slots:
         for block in range(len(pairs)):
@@ -132,7 +138,10 @@ def _find_boundaries(slots: Iterable[tuple[Pairs, Pairs]], *, timed: bool) -> li
 
 
 def _draw_ground(drawing: Chart, arms: int, boundaries: list[float]) -> None:
-    """What the marks stand on: a band and a median line for each arm, and where blocks begin."""
+    """Draw what the marks stand on.
+
+    A band and a median line for each arm, and the beginnings of blocks.
+    """
     across = [
         ((drawing.low, y), (drawing.high, y))
         for y in (STRIP * number + _MIDDLE for number in range(arms))
