@@ -126,8 +126,8 @@ def _passed(first: Result, second: Mapping[str, Any]) -> Result:
     stored = to_json(first)
     latency_s, baseline_latency_s = latencies(second["samples_s"], first.setup, first.baseline)
     why = (
-        f"failed in the first process ({format_stored_interval(stored)}), passed in a fresh one: an effect of the"
-        " process, not of the code"
+        f"failed in the first process ({format_stored_interval(stored)}), passed in a fresh one: an"
+        " effect of the process, not of the code"
     )
     return replace(
         first,
@@ -148,7 +148,8 @@ def _passed(first: Result, second: Mapping[str, Any]) -> Result:
 
 
 def _also(lead: str, second: Mapping[str, Any]) -> str:
-    return f"{lead} ({format_stored_interval(second)}): {'; '.join(second['reasons']) or 'no reason given'}"
+    why = "; ".join(second["reasons"]) or "no reason given"
+    return f"{lead} ({format_stored_interval(second)}): {why}"
 
 
 def rerun(item: pytest.Item) -> Mapping[str, Any] | str:

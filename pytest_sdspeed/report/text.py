@@ -378,7 +378,11 @@ def _format_memory_share(result: Result) -> str:
 
 def _advise(result: Result) -> Iterable[str]:
     if result.verdict == "invalid":
-        yield "Invalid: something disturbed this machine. Find it, stop it and rerun."
+        yield (
+            "Invalid: something else used this machine. Stop it and rerun."
+            if result.control is not None and result.control.excludes_one
+            else "Invalid: this says nothing about the code. Find what disturbed the machine and rerun."
+        )
     if result.too_slow and result.held_to_another_device:
         name = "".join(
             letter if letter.isalnum() else "-" for letter in result.device.lower()

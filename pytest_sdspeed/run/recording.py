@@ -169,7 +169,10 @@ def _regression(result: Result) -> str | None:
     # would move the floor down after it.
     if not result.too_slow or result.held_to_another_device:
         return None
-    floor = f"a regression is no reference: {result.interval} is under the floor {format_ratio(result.floor)}"
+    floor = (
+        f"a regression is no reference: {result.interval} is under the floor"
+        f" {format_ratio(result.floor)}"
+    )
     return floor + (
         f" of {result.recorded_in}; to accept it, run without that table"
         if result.recorded_in

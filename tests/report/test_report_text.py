@@ -234,9 +234,11 @@ def test_errors_of_a_throttled_gpu_and_a_lost_process_name_their_pages():
 
 def test_other_verdicts_lead_the_message():
     assert text.write_message(result(verdict="inconclusive")).startswith("inconclusive: fp16 on NVIDIA H200: x1.31")
-    invalid = text.write_message(result(verdict="invalid", reasons=("A/A control x1.2 excludes x1",)))
+    invalid = text.write_message(result(verdict="invalid", reasons=("A/A control x1.2 excludes x1",), control=BROKEN))
     assert invalid.startswith("invalid: fp16 on")
-    assert "Reason: A/A control x1.2 excludes x1. Invalid: something disturbed this machine. Find it, stop it and rerun." in invalid
+    assert "Reason: A/A control x1.2 excludes x1. Invalid: something else used this machine. Stop it and rerun." in invalid
+    throttled = text.write_message(result(verdict="invalid", reasons=("the GPU throttled",)))
+    assert "throttled. Invalid: this says nothing about the code. Find what disturbed the machine and rerun." in throttled
 
 
 def test_a_recorded_ratio_is_said_to_be_one_with_its_file():

@@ -103,7 +103,7 @@ def judge_images(
     """Judge an arm's pictures against the baseline's, or a reference's, of the same cases.
 
     Defects of any side, another size and a broken bound fail. Pictures that are the reference's bit
-    by bit, or the baseline's where the weights differ, mean that the optimization was lost.
+    by bit, or the baseline's where the weights differ, mean that the optimization had no effect.
 
     A gate must tell the pictures of every other case from those of the main one: where the
     baseline's (or reference's) own pass it, it could not have told the candidate from anything, and

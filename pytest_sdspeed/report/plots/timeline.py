@@ -45,7 +45,7 @@ class Timeline(NamedTuple):
 
 
 class _Arm(NamedTuple):
-    """One strip: places of its slots on the x axis, and their latencies over the median, less one."""
+    """One strip: its slots on the x axis, and their latencies over the median, less one."""
 
     name: str
     median_s: float
