@@ -25,8 +25,8 @@ def combine_verdicts(
 
     Args:
         speed: what the looks decided.
-        pictures: their judgement, or None where there was nothing to judge.
-        control: the A/A control's interval, or None where it could not be formed.
+        pictures: their judgement, or None if there was nothing to judge.
+        control: the A/A control's interval, or None if it could not be formed.
         memory: why the row needs too much of it, or "".
         throttled: why throttling ended the campaign, or "".
 

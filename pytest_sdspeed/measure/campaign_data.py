@@ -38,7 +38,7 @@ class Arm:
         timed: generates in another process, which times it: pictures and seconds. None:
             ``generate`` is timed here.
         profile: generates once or a few times more, in slots of its own, to see where the time
-            goes; None where nobody can tell.
+            goes; None if nobody can tell.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Limits:
         prompts: texts to draw once beside the arms' own.
         rows: how many rows of the whole run could still fail; they share the error of "fail".
         campaigns: how many campaigns the run has; they share the error of the A/A control.
-        slot_s: seconds that a slot should have. Where generations are shorter, and the budget
+        slot_s: seconds that a slot should have. If generations are shorter, and the budget
             leaves time, a block has as many palindromes more, and a slot is the median of their
             generations: noise longer than a palindrome falls on all arms alike, shorter on few.
     """
@@ -105,7 +105,7 @@ class Slot:
         start_s: when it began, seconds into the timed part.
         duration_s: how long it took, seconds.
         reading: what the device said right after it.
-        energy_j: by the device's counter, joules, or None where that is unknown.
+        energy_j: by the device's counter, joules, or None if that is unknown.
     """
 
     arm: str
@@ -121,12 +121,12 @@ class Decision:
     """What the looks decided about one arm.
 
     Attributes:
-        verdict: ``inconclusive`` where no look decided; ``pass`` for an arm without floor.
+        verdict: ``inconclusive`` if no look decided; ``pass`` for an arm without floor.
         interval: at the deciding look, or the last.
         blocks: blocks measured.
-        more_blocks: how many more would decide, None where decided or where no number would.
+        more_blocks: how many more would decide, None if decided or if no number would.
         minimum_detectable_effect: how far from its floor a speed-up must be for the planned blocks
-            to decide it at this noise, as a fraction; None where they bring no look.
+            to decide it at this noise, as a fraction; None if they bring no look.
     """
 
     verdict: Verdict
@@ -154,7 +154,7 @@ class CampaignData:
         decisions: arm -> decision, for the arms that were measured.
         errors: arm -> what it raised; such an arm left the campaign.
         peak_bytes: arm -> what the arm holds and the most a warm-up generation needed beside it, or
-            None where the platform does not tell.
+            None if the platform does not tell.
         warm_up_s: arm -> its warm-up generations in order, seconds; the first holds what compilers
             and autotuners take.
         control: the A/A control, or None with fewer than two blocks.
@@ -224,7 +224,7 @@ class Progress:
 
     Attributes:
         phase: ``warm-up``, ``canary``, ``block`` or ``profile``, or that another process measures.
-        arm: about to run; "" where it is none.
+        arm: about to run; "" if it is none.
         block: number from 1; blocks: how many the plan allows.
         left_s: seconds left of the plan at the expected pace, None while unknown.
     """

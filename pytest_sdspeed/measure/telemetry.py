@@ -46,7 +46,7 @@ def summarize_telemetry(record: CampaignData, name: str, pictures: int | None) -
     Args:
         record: of the campaign.
         name: of the arm; the baseline's slots are also those of the control.
-        pictures: that one generation draws, or None where that is unknown.
+        pictures: that one generation draws, or None if that is unknown.
 
     Returns:
         ``sm_clock_mhz``, ``temperature_c``, ``power_w``: [least, median, greatest];
@@ -82,7 +82,7 @@ def _summarize(values: Iterable[float | None]) -> list[float] | None:
 def _energy_j(slots: Sequence[Slot]) -> tuple[float | None, str | None]:
     """Return the mean energy of a slot, joules, and its origin: ``counter`` or ``power``.
 
-    The counter is read right before and right after each slot. Where there is none, or its steps
+    The counter is read right before and right after each slot. If there is none, or its steps
     are too coarse for slots this short, the power after each slot stands for the whole of it: a
     rough figure, since most GPUs average it over a second.
     """

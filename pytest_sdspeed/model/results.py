@@ -65,10 +65,10 @@ class Exhibit:
     Attributes:
         seed, prompt: of the case, the prompt spelled out; "" for a callable, which has none.
         index: in the batch, from 0.
-        pictures: role -> PNG, 8 bits a channel: ``baseline``; ``candidate``; ``reference`` where
+        pictures: role -> PNG, 8 bits a channel: ``baseline``; ``candidate``; ``reference`` if
             the candidate is compared with something other than the baseline (a tiny autoencoder
-            with the autoencoder, on the same latents); ``error_map``, FLIP's, where both sides have
-            the same size. What is not finite is magenta. A role is left out where there is no such
+            with the autoencoder, on the same latents); ``error_map``, FLIP's, if both sides have
+            the same size. What is not finite is magenta. A role is left out if there is no such
             picture.
         metrics: of this picture, by name.
         control: whether this is the negative control: ``candidate`` is then the baseline of another
@@ -85,17 +85,17 @@ class Exhibit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Against:
-    """What a result was compared with where that is another version of the same setup.
+    """What a result was compared with if that is another version of the same setup.
 
     Attributes:
         spec: what ``--sd-against`` was given.
         label: what a reader calls that side.
         versions: package -> version, on that side.
-        stages: stage -> latency over that side's, 1.05 for 5% slower; empty where stage times are
+        stages: stage -> latency over that side's, 1.05 for 5% slower; empty if stage times are
             unknown.
-        identical: whether both sides drew the same bits, or None where one drew nothing.
+        identical: whether both sides drew the same bits, or None if one drew nothing.
         turns: generations that a slot is the median of, taken in turns.
-        process_control: that side over another process of the same side, or None where that was not
+        process_control: that side over another process of the same side, or None if that was not
             measured.
     """
 
@@ -116,7 +116,7 @@ class Result:
         table, setup, baseline: names; ``table`` is None when callables were measured.
         device: where it was measured; documented_on: the device of the table that the expectation
             comes from, or None.
-        recorded_in: the file of that table where it is a recorded one; None where it is documented.
+        recorded_in: the file of that table if it is a recorded one; None if it is documented.
         speedup, low, high: baseline latency over candidate latency, with its interval.
         expected: the documented (or marked) speed-up; tolerance: the fraction that may be missing;
             floor: expected x (1 - tolerance).
@@ -129,30 +129,30 @@ class Result:
             [0, 1], or None.
         reasons: why the verdict is what it is, in words.
         raised: what the row raised after its first blocks, or None.
-        control: the A/A control's interval, or None where it could not be formed.
+        control: the A/A control's interval, or None if it could not be formed.
         planned_blocks: what the budget allowed, fixed before the first look; resolves: how far from
             its floor a speed-up must be for them to decide it at this noise, as a fraction; None
-            for a baseline and where they bring no look.
+            for a baseline and if they bring no look.
         recipe: what was generated, or None for callables.
         versions: package or driver -> version.
         weights: ``pretrained``, ``random`` or ``embedded``, or None for callables.
-        peak_memory_bytes: of one generation, or None where the platform does not tell.
-        stages_s: stage -> seconds of one generation, or None where they are unknown.
-        memory_share: of the baseline's peak, None where one is unknown or no more than a lower
+        peak_memory_bytes: of one generation, or None if the platform does not tell.
+        stages_s: stage -> seconds of one generation, or None if they are unknown.
+        memory_share: of the baseline's peak, None if one is unknown or no more than a lower
             bound; memory_bound: the most that is documented, or None.
         telemetry: how the device was used and what it said of itself: see ``judge.rates`` and
-            ``measure.telemetry.summarize_telemetry``. None where nothing is known.
+            ``measure.telemetry.summarize_telemetry``. None if nothing is known.
         exhibits: pictures to look at, a few of each case.
-        starts_s: arm -> when each of ``samples_s`` began, seconds into the timed part; empty where
+        starts_s: arm -> when each of ``samples_s`` began, seconds into the timed part; empty if
             that is not known.
         notes: what the reader should know besides the verdict, in words.
         canary_s: operation -> how long the device took for it before and after the timed part,
-            seconds; empty where it was not timed.
-        against: the other version, where two are compared; ``baseline`` is then the same setup of
+            seconds; empty if it was not timed.
+        against: the other version, if two are compared; ``baseline`` is then the same setup of
             that side.
-        history: of the row, this run its latest; None where it was not asked for. Not stored.
-        confirmation: the stored form of the run in the other process: of the first one where the
-            second passed, else of the second; None where there was but one. ``images``,
+        history: of the row, this run its latest; None if it was not asked for. Not stored.
+        confirmation: the stored form of the run in the other process: of the first one if the
+            second passed, else of the second; None if there was but one. ``images``,
             ``exhibits`` and ``control`` are the first's in any case.
     """
 

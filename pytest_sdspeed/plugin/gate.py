@@ -50,8 +50,8 @@ class Gate:
             The result of a passing row.
         """
         from pytest_sdspeed.report import history
+        from pytest_sdspeed.report.messages import write_message
         from pytest_sdspeed.report.pages import describe_error
-        from pytest_sdspeed.report.text import write_message
         from pytest_sdspeed.store.benchmark import store
 
         asked = self._node.config.stash.get(ANSWER, None)

@@ -168,7 +168,7 @@ def describe_change(history: History, change: Change | None = None) -> str:
 
     Args:
         history: of a row.
-        change: which of its changes; the latest where None.
+        change: which of its changes; the latest if None.
     """
     change = change or history.latest
     if change is None or change.kind == "none":

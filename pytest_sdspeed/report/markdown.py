@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_sdspeed.report import history as past
 from pytest_sdspeed.report import text
+from pytest_sdspeed.report.messages import describe_result, select_attention
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,7 +46,7 @@ def write_summary(results: Sequence[Result], histories: Sequence[History] = ()) 
 
 def _write_attention(results: Sequence[Result]) -> Iterator[str]:
     found = [
-        text.describe_result(result) for result in text.select_attention(results)
+        describe_result(result) for result in select_attention(results)
     ] + text.collect_remarks(results)
     yield from (f"- {escape(line)}" for line in found)
     if found:

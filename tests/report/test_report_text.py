@@ -7,7 +7,7 @@ from fakes import baseline_result, failed, result, tf32
 
 from pytest_sdspeed.errors import DOCUMENTATION, SdSpeedError, ThrottledError, WorkerLostError
 from pytest_sdspeed.model import Against, Interval
-from pytest_sdspeed.report import text
+from pytest_sdspeed.report import messages, text
 from pytest_sdspeed.report.pages import describe_error
 from pytest_sdspeed.report.text import format_progress
 
@@ -142,8 +142,8 @@ def test_memory_has_a_unit_that_fits(size, said):
 
 def test_the_gravest_comes_first_and_what_is_said_twice_is_said_once():
     rows = [tf32(), result("a", verdict="inconclusive"), result("b", verdict="invalid"), failed(), failed(), baseline_result()]
-    assert [found.setup for found in text.select_attention(rows)] == ["fp16", "b", "a"]
-    assert len(text.select_attention([failed(), failed(table="other")])) == 2
+    assert [found.setup for found in messages.select_attention(rows)] == ["fp16", "b", "a"]
+    assert len(messages.select_attention([failed(), failed(table="other")])) == 2
 
 
 def test_a_gate_without_power_is_a_remark_on_a_row_that_passes():
@@ -162,7 +162,7 @@ def test_a_note_is_said_once_with_all_it_holds_for():
 
 
 def test_the_message_states_measured_expected_interval_device_and_the_next_step():
-    assert text.write_message(failed()) == (
+    assert messages.write_message(failed()) == (
         "fp16 on NVIDIA H200: x1.31 [1.29, 1.33] over baseline; documented x1.50 on NVIDIA A100, floor x1.43 (tolerance 5%), 6 blocks. "
         "Reason: slower than its floor: at most x1.330, the floor is x1.425. "
         'To gate this device on its own ratios: --sd-record nvidia-h200.toml, see README "Recording a reference".\n'
@@ -185,9 +185,9 @@ def test_the_message_states_measured_expected_interval_device_and_the_next_step(
     ids=str,
 )
 def test_recording_is_advised_only_for_a_slow_row_of_another_device(facts):
-    assert "--sd-record" in text.write_message(failed())
-    assert "--sd-record" in text.write_message(failed(image_verdict="powerless"))
-    assert "--sd-record" not in text.write_message(failed(**facts))
+    assert "--sd-record" in messages.write_message(failed())
+    assert "--sd-record" in messages.write_message(failed(image_verdict="powerless"))
+    assert "--sd-record" not in messages.write_message(failed(**facts))
 
 
 OTHER = Against(spec="main", label="main (3f2a1bc)", versions={}, stages={}, identical=True)
@@ -216,14 +216,14 @@ PAGES = [
 @pytest.mark.parametrize(("facts", "page"), PAGES, ids=str)
 def test_a_message_ends_with_the_page_that_tells_most(facts, page):
     row = failed(**facts)
-    said = text.write_message(row)
-    assert said == f"{text.describe_result(row)}\nSee {DOCUMENTATION}/{page}"
+    said = messages.write_message(row)
+    assert said == f"{messages.describe_result(row)}\nSee {DOCUMENTATION}/{page}"
     assert said.count(DOCUMENTATION) == 1
 
 
 def test_more_to_say_comes_before_the_page():
-    said = text.write_message(failed(), "", "It is the code.").splitlines()
-    assert said == [text.describe_result(failed()), "It is the code.", f"See {DOCUMENTATION}/guides/record-a-reference/"]
+    said = messages.write_message(failed(), "", "It is the code.").splitlines()
+    assert said == [messages.describe_result(failed()), "It is the code.", f"See {DOCUMENTATION}/guides/record-a-reference/"]
 
 
 def test_errors_of_a_throttled_gpu_and_a_lost_process_name_their_pages():
@@ -233,47 +233,47 @@ def test_errors_of_a_throttled_gpu_and_a_lost_process_name_their_pages():
 
 
 def test_other_verdicts_lead_the_message():
-    assert text.write_message(result(verdict="inconclusive")).startswith("inconclusive: fp16 on NVIDIA H200: x1.31")
-    invalid = text.write_message(result(verdict="invalid", reasons=("A/A control x1.2 excludes x1",), control=BROKEN))
+    assert messages.write_message(result(verdict="inconclusive")).startswith("inconclusive: fp16 on NVIDIA H200: x1.31")
+    invalid = messages.write_message(result(verdict="invalid", reasons=("A/A control x1.2 excludes x1",), control=BROKEN))
     assert invalid.startswith("invalid: fp16 on")
     assert "Reason: A/A control x1.2 excludes x1. Invalid: something else used this machine. Stop it and rerun." in invalid
-    throttled = text.write_message(result(verdict="invalid", reasons=("the GPU throttled",)))
+    throttled = messages.write_message(result(verdict="invalid", reasons=("the GPU throttled",)))
     assert "throttled. Invalid: this says nothing about the code. Find what disturbed the machine and rerun." in throttled
 
 
 def test_a_recorded_ratio_is_said_to_be_one_with_its_file():
     row = failed(documented_on="NVIDIA H200", recorded_in="refs/h200.toml")
-    assert "; recorded x1.50 on NVIDIA H200 (refs/h200.toml), floor x1.43" in text.write_message(row)
+    assert "; recorded x1.50 on NVIDIA H200 (refs/h200.toml), floor x1.43" in messages.write_message(row)
     assert text.format_heading([row]).startswith("sd speed-ups: inference   recorded on NVIDIA H200, measured on NVIDIA H200 ")
 
 
 def test_without_a_documented_ratio_the_message_says_expected():
-    said = text.write_message(failed(documented_on=None, expected=1.3, tolerance=0.125, floor=1.1375))
+    said = messages.write_message(failed(documented_on=None, expected=1.3, tolerance=0.125, floor=1.1375))
     assert "; expected x1.30, floor x1.14 (tolerance 12.5%), 6 blocks." in said
 
 
 @pytest.mark.parametrize(("tolerance", "said"), [(0.05, "5%"), (0.0, "0%"), (0.005, "0.5%"), (0.29, "29%"), (0.1 + 0.2, "30%")])
 def test_a_small_tolerance_is_not_rounded_away(tolerance, said):
-    assert f"(tolerance {said})" in text.write_message(failed(tolerance=tolerance))
+    assert f"(tolerance {said})" in messages.write_message(failed(tolerance=tolerance))
 
 
 def test_a_bound_on_memory_that_was_judged_is_in_the_message():
-    assert ", 6 blocks, 93.8% of the baseline's peak memory (at most 90.0%). Reason" in text.write_message(
+    assert ", 6 blocks, 93.8% of the baseline's peak memory (at most 90.0%). Reason" in messages.write_message(
         failed(memory_share=0.9375, memory_bound=0.9)
     )
     for facts in ({"memory_share": 0.9}, {"memory_bound": 0.9}):
-        assert "memory" not in text.write_message(failed(**facts))
+        assert "memory" not in messages.write_message(failed(**facts))
 
 
 def test_a_row_that_fails_on_its_memory_alone_is_not_too_slow():
     large = failed(memory_share=0.9375, memory_bound=0.9)
     assert (failed().too_slow, large.too_slow, large.too_large) == (True, False, True)
     assert not failed(memory_share=0.9, memory_bound=0.9).too_large
-    assert "--sd-record" not in text.write_message(large)
+    assert "--sd-record" not in messages.write_message(large)
 
 
 def test_a_baseline_is_not_compared_with_itself():
-    black = text.write_message(baseline_result(verdict="fail", image_verdict="fail", reasons=("seed 0: black",)))
+    black = messages.write_message(baseline_result(verdict="fail", image_verdict="fail", reasons=("seed 0: black",)))
     assert (
         black == f"baseline on NVIDIA H200: 1.93 s, 6 blocks. Reason: seed 0: black.\nSee {DOCUMENTATION}/explanations/verdicts/#pictures"
     )

@@ -17,7 +17,7 @@ from pytest_sdspeed.measure.campaign_data import CampaignData
 from pytest_sdspeed.model import Profile
 from pytest_sdspeed.plugin.confirm import combine
 from pytest_sdspeed.plugin.summary import table_lines
-from pytest_sdspeed.report import text
+from pytest_sdspeed.report import messages, text
 from pytest_sdspeed.report.markdown import write_summary
 from pytest_sdspeed.report.page.html import render_page
 from pytest_sdspeed.run.usage import describe_unknowns, describe_usage
@@ -109,13 +109,13 @@ def test_a_host_bound_row_is_marked_in_the_terminal():
 
 
 def test_a_host_bound_row_that_is_too_slow_says_so_in_its_message():
-    said = text.write_message(failed(telemetry=WAITING))
+    said = messages.write_message(failed(telemetry=WAITING))
     assert f". T{HELD_UP}, CUDA graphs or compile. To gate this device on its own ratios: --sd-record" in said
-    assert "host-bound" not in text.write_message(failed(telemetry=BUSY))
+    assert "host-bound" not in messages.write_message(failed(telemetry=BUSY))
     # Said once is enough.
     assert text.collect_remarks([failed(telemetry=WAITING)]) == []
     black = failed(telemetry=WAITING, image_verdict="fail", reasons=("black",))
-    assert "host-bound" not in text.write_message(black)
+    assert "host-bound" not in messages.write_message(black)
     assert any("host-bound" in remark for remark in text.collect_remarks([black]))
 
 

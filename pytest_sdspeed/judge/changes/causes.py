@@ -123,7 +123,7 @@ def _judge(member: _Member, campaign: Sequence[_Member]) -> History:
     """Return a history with what each of its steps is.
 
     The ratio, whose both sides stand on the same machine, tells what one row did. The latency, and
-    the latency over the canary, tell what all did alike: where the canary moved too it was the
+    the latency over the canary, tell what all did alike: if the canary moved too it was the
     machine, else the stack.
     """
     others = [other for other in campaign if other is not member]

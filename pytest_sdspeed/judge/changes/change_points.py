@@ -1,7 +1,7 @@
 """Lasting changes in a series of runs: what is slower or faster than it was, since when.
 
-The rule was chosen on evidence: ``benchmarks/studies/history_replay.py`` replays it, and its peers,
-on real nightlies and on simulated series.
+The rule and its constants were chosen on evidence: ``benchmarks/studies/history_replay.py`` replays
+it, and its peers, on real nightlies and on simulated series.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ _PAIR_LIMIT, _LONGER_LIMIT = 2.7, 3.7
 their median and the level."""
 
 _AGREEING = 0.75
-"""Share of the longer ones that must lie beyond half of the point: fewer are a machine that has two
-speeds."""
+"""Share of the longer ones that must lie beyond half of the change: fewer are a machine that has
+two speeds."""
 
 _REMEMBERED_RUNS, _REMEMBERED_RANK = 40, 3
 """A pair must stray farther than the third-farthest of so many runs before it: rare spikes do not
 hide a step, two speeds do not make one."""
 
 _CLEARLY = 0.01
-"""By how much a point must exceed what has been seen before, as a difference of logarithms."""
+"""By how much a change must exceed what has been seen before, as a difference of logarithms."""
 
-_SETTLED_RUNS = 8
-"""A point that is gone for two runs in a row within so many runs was none."""
+_RETRACTION_RUNS = 8
+"""A change point that two runs in a row contradict within so many runs is retracted."""
 
 _SIGMA = 1.4826
 """Standard deviation of normal noise over its median absolute deviation."""
@@ -59,12 +59,12 @@ _FEW = 3.0
 """Noise that is estimated from n runs counts as (1 + 3 / n) times as large."""
 
 _CHUNKS = (64, 512)
-"""How far is looked ahead first: most of the work is lost where a point is found."""
+"""How far is looked ahead first: most of the work is lost if a change is found."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChangePoint:
-    """One point; values are logarithms.
+    """A lasting change in a series; values are logarithms.
 
     Attributes:
         since: index of the first run at the new level.
@@ -82,7 +82,7 @@ class ChangePoint:
 
 
 class _Alarm(NamedTuple):
-    """A point as it is found: by which run, how many runs speak for it, and the level they left."""
+    """A change point as it is found: by which run, by how many runs, and the level they left."""
 
     detected_at: int
     runs: int
@@ -118,19 +118,29 @@ def select_lasting(found: list[ChangePoint]) -> list[ChangePoint]:
 def find_change_points(values: np.ndarray, reference: np.ndarray) -> list[ChangePoint]:
     """Find every change point of a series, as one would have been told of it run by run.
 
-    A point is found when the latest runs differ from the median of the 20 reference runs before
-    them, on the same side, by more than 3% and more than the noise explains: two runs in a row, or
-    the median of 5, 8, 13 or 20; or when that median of 20 has crept away from the first 20 of its
-    level. Each must clearly exceed what the runs before showed for a moment. A level is compared
+    With the level ``m``, the median of the 20 reference runs before, and the noise of a run
+    ``s = 1.4826 * median |residual| * (1 + 3 / n)`` over up to 60 of them, a point is found if
+
+    - two runs in a row lie beyond ``max(3%, 2.7 s)`` of ``m`` on the same side;
+    - or the median of the latest ``k`` = 5, 8, 13 or 20 runs lies beyond ``max(3%, 3.7 s e)`` with
+      ``e = sqrt(pi / 2 * (1 / k + 1 / 20))``, the error of a difference of medians, and three
+      quarters of them lie beyond half of that;
+    - or drift has carried ``m`` that far away from the first 20 runs of its level.
+
+    The first two must clearly exceed what the runs before showed for a moment. A level is compared
     with from its fifth reference run.
 
+    Runs are taken to be independent, and normal apart from a minority of outliers, which medians
+    ignore (Hampel 1974 for the median absolute deviation). The limits are those that
+    ``benchmarks/studies/history_replay.py`` compares with other rules.
+
     Args:
-        values: logarithms, the oldest first, shape (n,); NaN where there is no result, which is
+        values: logarithms, the oldest first, shape (n,); NaN if there is no result, which is
             neither fast nor slow.
         reference: which runs others may be compared with, shape (n,).
 
     Returns:
-        The oldest first, those that went away again among them.
+        The oldest first, those that were retracted among them.
     """
     known = np.flatnonzero(np.isfinite(values))
     found = _find_among_known(np.asarray(values, float)[known], np.asarray(reference, bool)[known])
@@ -187,7 +197,7 @@ def _follow(values: np.ndarray, point: ChangePoint) -> ChangePoint:
     """
     new, old = point.change, point.before
     point = replace(point, change=new - old)
-    later = values[point.detected_at + 1 : point.since + _SETTLED_RUNS]
+    later = values[point.detected_at + 1 : point.since + _RETRACTION_RUNS]
     back = np.abs(later - old) < np.abs(later - new)
     gone = np.flatnonzero(back[1:] & back[:-1])
     return replace(point, retracted_at=point.detected_at + 2 + int(gone[0])) if len(gone) else point
@@ -249,7 +259,7 @@ def _trailing_medians(values: np.ndarray, most: int) -> np.ndarray:
     """
     found = np.full(len(values) + 1, np.nan)
     ordered: list[float] = []
-    # numpy's median costs a hundred times as much where there are few values.
+    # numpy's median costs a hundred times as much if there are few values.
     for count, value in enumerate(values[: most - 1].tolist(), start=1):
         insort(ordered, value)
         found[count] = (ordered[(count - 1) // 2] + ordered[count // 2]) / 2

@@ -1,4 +1,4 @@
-"""The figures of a history as series, and how far each of them moved with a shift."""
+"""The figures of a history as series, and how far each of them moved with a change point."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ _SIGMA, _MEDIAN_ERROR = 1.4826, 1.2533
 over that of a mean."""
 
 _ERRORS = 3.0
-"""A canary's operation moved if it did by so many standard errors."""
+"""A canary's operation moved if it did by so many standard errors of a difference of medians."""
 
 _NEAR_RUNS = 2
-"""How far from a shift a change of versions may lie to belong to it."""
+"""How far from a change point a change of versions may lie to belong to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Movement:
-    """What moved with a shift: medians after less medians before, of logarithms.
+    """What moved with a change point: medians after less medians before, of logarithms.
 
     Attributes:
         latency, baseline: of the setup and its baseline.
-        canary: the median over its operations, or None where it is unknown on either side.
+        canary: the median over its operations, or None if it is unknown on either side.
         canary_moved: whether an operation moved the way the latency did, by at least half as much
             and more than its own noise.
         versions: package or driver -> before and after, of those that changed there.
-        hosts: ``a -> b`` where no host of after was one of before, else "".
+        hosts: ``a -> b`` if no host of after was one of before, else "".
     """
 
     latency: float
@@ -51,7 +51,7 @@ class Movement:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Series over the runs of one history, logarithms, NaN where a run says nothing.
+    """Series over the runs of one history, logarithms, NaN if a run says nothing.
 
     Attributes:
         runs: the oldest first.
@@ -101,8 +101,8 @@ class Evidence:
 
         Args:
             point: which change point.
-            start: first run that may be looked at, that of the shift before.
-            end: where the next shift begins.
+            start: first run that may be looked at, that of the change point before.
+            end: index of the run that the next change point begins with.
         """
         before, after = (
             slice(max(start, point.since - LEVEL_RUNS), point.since),

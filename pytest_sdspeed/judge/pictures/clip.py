@@ -28,7 +28,7 @@ class ClipScores:
             for.
         baseline: the same of the baseline's pictures, for the same cases.
         mismatched: case -> the best score that the baseline's pictures have for the prompt of
-            another case, which is the negative control; empty where there is but one prompt.
+            another case, which is the negative control; empty if there is but one prompt.
     """
 
     candidate: Mapping[Case, float] = field(default_factory=dict)

@@ -42,20 +42,20 @@ class ImageJudgement:
     """What the pictures of one arm are worth.
 
     Attributes:
-        verdict: "pass", "fail", or "powerless" where the gate would have passed pictures of another
+        verdict: "pass", "fail", or "powerless" if the gate would have passed pictures of another
             case or prompt.
         metrics: ``psnr`` (dB), ``ssim``, ``mae`` (of the full range) and ``flip``, the worst over
             the cases; the same with ``control_`` in front for the negative control. With scores,
             ``clip``, ``clip_baseline``, ``clip_drop`` and ``control_clip_drop``, averaged over the
             cases. Without a bound on FLIP, ``flip`` is the worst over each case's worst picture by
-            PSNR alone. Empty where nothing could be compared.
+            PSNR alone. Empty if nothing could be compared.
         reasons: why the verdict is not "pass", in words.
         by_case: the metrics of each case, the worst over its batch.
         worst: which picture of each case's batch has the least PSNR; worst_metrics: the metrics of
             that picture.
         control: the two cases that were the negative control, the main case first: of those
             compared, the pair that passes the gate, or else the one that is closest by PSNR. None
-            where there was nothing to compare.
+            if there was nothing to compare.
         notes: what the gate could not prove, in words.
     """
 
@@ -103,9 +103,9 @@ def judge_images(
     """Judge an arm's pictures against the baseline's, or a reference's, of the same cases.
 
     Defects of any side, another size and a broken bound fail. Pictures that are the reference's bit
-    by bit, or the baseline's where the weights differ, mean that the optimization had no effect.
+    by bit, or the baseline's if the weights differ, mean that the optimization had no effect.
 
-    A gate must tell the pictures of every other case from those of the main one: where the
+    A gate must tell the pictures of every other case from those of the main one: if the
     baseline's (or reference's) own pass it, it could not have told the candidate from anything, and
     is powerless. So is a bound on the drop of the CLIP score that the baseline's pictures keep with
     the prompts of others. A gate without a second case, or prompt, proves nothing, and the notes
@@ -118,7 +118,7 @@ def judge_images(
         gate: bounds on the metrics, or None.
         relation: what the candidate shares with the baseline.
         reference: what the candidate is compared with in the baseline's place, or None.
-        scores: of candidate and baseline; where None, the bound on their drop is not judged.
+        scores: of candidate and baseline; if None, the bound on their drop is not judged.
     """
     gate, scores = gate or ImageGate(), scores or ClipScores()
     role, against = ("baseline", baseline) if reference is None else ("reference", reference)
@@ -240,7 +240,7 @@ def _judge_picture_control(theirs: Pictures, gate: ImageGate, role: str) -> _Con
 def _measure_control(other: np.ndarray, main: np.ndarray, gate: ImageGate) -> dict[str, float]:
     """Compare one case with another; empty if they cannot be compared."""
     try:
-        # FLIP takes long, and that of the worst picture is enough where it breaks the gate.
+        # FLIP takes long, and that of the worst picture is enough if it breaks the gate.
         found = compare_batches(other, main, every_flip=False)
         return (
             found

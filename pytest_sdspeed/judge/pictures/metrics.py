@@ -58,7 +58,7 @@ def compare_pictures(
             no metric but NaN.
         baseline: the same, of the same shape.
         every_flip: compute FLIP of every picture. It takes ten times as long as SSIM, 0.65 s at
-            512x512 on one core: where no bound is put on it, the batch's worst picture by PSNR,
+            512x512 on one core: if no bound is put on it, the batch's worst picture by PSNR,
             which is the one to be shown, is enough.
 
     Returns:

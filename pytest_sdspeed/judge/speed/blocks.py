@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 GUARD = 4.0
 """A pair is disturbed if its slots differ by more than this many standard deviations of a slot.
 
-Undisturbed normal slots differ so much once in 214 pairs. A smaller guard trims what is normal, a
-larger one lets x1.3 spikes through."""
+Undisturbed normal slots differ so much once in 214 pairs: ``2 (1 - Phi(4 / sqrt(2)))``. A smaller
+guard trims what is normal, a larger one lets x1.3 spikes through."""
 
 _MEDIAN_DIFFERENCE = 0.9538725524089
 """Median of the absolute difference of two standard normal values: sqrt(2) times the normal
@@ -38,10 +38,13 @@ quantile of 3/4."""
 def block_ratios(baseline: ArrayLike, candidate: ArrayLike) -> FloatArray:
     """Compute the log speed-up of every block.
 
-    It is the mean location of the baseline's pairs minus that of the candidate's.
+    It is the mean of ``x`` over the baseline's pairs minus that over the candidate's, with ``x`` the
+    location of a pair: ``(log a + log b) / 2``, or ``log min(a, b)`` if ``|log a - log b|`` exceeds
+    ``GUARD`` standard deviations of a slot. It assumes that disturbances only slow, and that they
+    hit a minority of the pairs; a drift that is linear over the block cancels.
+    ``benchmarks/studies/gate_power.py`` compares the rule with others.
 
-    A pair's location is the mean of its log durations, or the log of its faster slot where the pair
-    is disturbed (``GUARD``). The standard deviation of a slot is estimated for each arm by the
+    The standard deviation of a slot is estimated for each arm by the
     median absolute difference inside its pairs, and the larger of both holds for both: an arm that
     is noisier than the other is not mistaken for one with stalls. Of two arms of unlike noise the
     noisier one is favoured by about 2% of its deviation.

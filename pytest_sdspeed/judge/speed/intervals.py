@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 CONTROL_ERROR = 0.009
 """Probability that the A/A controls of a run break without cause, over all its campaigns together:
-1% less a margin for dependent blocks."""
+1% less a margin for dependent blocks, see the study ``control`` of
+``benchmarks/studies/gate_power.py``."""
 
 POWER = 0.9
 """Share of campaigns that shall decide, wherever it is said what so many blocks can tell or how
@@ -62,12 +63,14 @@ def interval(ratios: Sequence[float], below: float, above: float | None = None) 
 
     With mean ``m`` and standard deviation ``s`` of ``n`` blocks, it is ``exp(m)`` in ``[exp(m -
     below * s / sqrt(n)), exp(m + above * s / sqrt(n))]``: Student's t interval of the mean of
-    logarithms, which assumes that blocks are independent and about normal.
+    logarithms, which assumes that blocks are independent and about normal. The critical values of
+    repeated looks are those of ``stopping.critical_value``;
+    ``benchmarks/studies/gate_power.py`` shows how they do under other noise.
 
     Args:
         ratios: log speed-ups, one per block.
         below: critical t value of the lower bound, that of "pass".
-        above: critical t value of the upper bound, that of "fail"; equal to ``below`` where None.
+        above: critical t value of the upper bound, that of "fail"; equal to ``below`` if None.
 
     Returns:
         Ratios; low, speed-up and high are equal if the blocks are.
@@ -103,7 +106,9 @@ def decide(measured: Interval, floor: float) -> Literal["pass", "fail"] | None:
 def blocks_to_decide(ratios: Sequence[float], floor: float, rows: int = 1) -> int | None:
     """Estimate after how many blocks in all a look would decide, with probability ``POWER``.
 
-    A rough figure: mean and standard deviation will not stay.
+    The first later look whose ``_reach``, times the standard deviation of a block, is less than the
+    distance from the floor. It assumes that mean and standard deviation are what they seem: a rough
+    figure, since they will not stay.
 
     Args:
         ratios: log speed-ups, one per block.
@@ -111,7 +116,7 @@ def blocks_to_decide(ratios: Sequence[float], floor: float, rows: int = 1) -> in
         rows: how many rows share the error of "fail".
 
     Returns:
-        A total, not a number on top, and more than there are; None where even the last look would
+        A total, not a number on top, and more than there are; None if even the last look would
         not tell.
 
     Raises:
@@ -146,7 +151,7 @@ def minimum_detectable_effect(ratios: Sequence[float], blocks: int, rows: int = 
         rows: how many rows share the error of "fail", the side that needs more.
 
     Returns:
-        A fraction: 0.03 means that a speed-up 3% below the floor fails. None where no look comes
+        A fraction: 0.03 means that a speed-up 3% below the floor fails. None if no look comes
             with so few blocks.
 
     Raises:
@@ -160,10 +165,10 @@ def minimum_detectable_effect(ratios: Sequence[float], blocks: int, rows: int = 
 def _reach(look: int, rows: int) -> float:
     """Return the distance that a look decides with probability ``POWER``.
 
-    In standard deviations of a block.
-
-    A normal approximation of "mean beyond the critical value times its estimated standard error",
-    whose estimate varies by one over twice the degrees of freedom.
+    In standard deviations of a block: ``(c (1 - 1 / (4 f)) + z sqrt(1 + c^2 / (2 f))) / sqrt(n)``
+    for ``n`` blocks, ``f = n - 1``, the critical value ``c`` and the normal quantile ``z`` of
+    ``POWER``. It is the normal approximation of "mean beyond ``c`` times its estimated standard
+    error", whose estimate has the mean ``1 - 1 / (4 f)`` and the variance ``1 / (2 f)``.
     """
     critical, freedom = stopping.critical_value(look, rows), look - 1
     deviation = math.sqrt(1 + critical**2 / (2 * freedom))
@@ -173,7 +178,8 @@ def _reach(look: int, rows: int) -> float:
 def control_interval(first: Pairs, second: Pairs, campaigns: int = 1) -> Interval | None:
     """Estimate the A/A control: the baseline against itself, with a two-sided t interval.
 
-    It should hold 1.
+    It should hold 1. With ``n`` blocks the critical value is Student's t of ``n - 1`` degrees of
+    freedom at ``1 - CONTROL_ERROR / (2 campaigns)``, Bonferroni's share of each campaign.
 
     The confidence is that of one look: ask once, after the last block. Blocks are the sample here
     too: the spread of single slots would see an effect sooner, and depends on slots being

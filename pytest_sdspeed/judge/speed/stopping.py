@@ -73,7 +73,7 @@ def affordable_blocks(max_blocks: int, block_s: float, budget_s: float) -> int:
         budget_s: what all blocks together may cost, seconds.
 
     Returns:
-        The last look that fits. Two blocks, the least that have an interval, are taken even where
+        The last look that fits. Two blocks, the least that have an interval, are taken even if
         the budget or ``max_blocks`` denies them; fewer than three decide nothing.
 
     Raises:
@@ -93,9 +93,10 @@ def critical_value(blocks: int, rows: int = 1) -> float:
     It has ``blocks - 1`` degrees of freedom.
 
     A speed-up is on one side of the floor if its t statistic (mean minus log floor, over the
-    standard error) passes this value. The values are calibrated by simulation, see
-    ``benchmarks/studies/calibrate.py`` and the file ``critical_values.json``, for independent
-    normal slots, two pairs of the baseline and one of the candidate;
+    standard error) passes this value. The values spend ``ERROR_PER_SIDE`` over the looks (Lan and
+    DeMets 1983). They are calibrated by simulation, see ``benchmarks/studies/calibrate.py`` and the
+    file ``critical_values.json``, for independent normal slots, two pairs of the baseline and one
+    of the candidate;
     ``benchmarks/studies/gate_power.py`` shows how they do under other noise.
 
     Args:

@@ -30,7 +30,7 @@ def is_distorted(reasons: Iterable[str] | None) -> bool:
 def most_discarded(planned: int) -> int:
     """Return how many blocks a campaign of so many may discard: a third of them, one at least.
 
-    The device is asked between slots only. Where it throttles more often than that, it may have
+    The device is asked between slots only. If it throttles more often than that, it may have
     done so unseen in the blocks that stayed.
     """
     return max(1, planned // 3)

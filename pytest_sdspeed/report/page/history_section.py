@@ -51,9 +51,9 @@ class HistoryShown:
     Attributes:
         anchor: sets its ids apart.
         history: what is shown.
-        label: its kind, or what it is where nothing changed.
+        label: its kind, or what it is if nothing changed.
         sentence: what changed.
-        recipe: of the history, where another one on the page differs in nothing else.
+        recipe: of the history, if another one on the page differs in nothing else.
         svg: the plot, or None without runs.
         marks: what is marked in the plot, the earliest first.
         notes: what the plot leaves out.

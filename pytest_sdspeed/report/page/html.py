@@ -20,6 +20,7 @@ from pytest_sdspeed.report.history import (
     select_slower,
     select_unsteady,
 )
+from pytest_sdspeed.report.messages import describe_result, select_attention
 from pytest_sdspeed.report.page import history_section
 from pytest_sdspeed.report.page.gallery import CaseShown, Gallery
 from pytest_sdspeed.report.page.thumbnails import make_thumbnails
@@ -61,7 +62,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Campaign:
-    """One campaign's part of the page; a plot is None where there is nothing to plot."""
+    """One campaign's part of the page; a plot is None if there is nothing to plot."""
 
     anchor: str
     results: Sequence[Result]
@@ -115,7 +116,8 @@ def render_page(
             if results or not histories
             else _write_history_headline(histories),
             results=results,
-            attention=text.select_attention(results),
+            describe_result=describe_result,
+            attention=select_attention(results),
             slower=[
                 history
                 for campaign in campaigns

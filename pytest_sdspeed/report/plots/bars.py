@@ -24,7 +24,7 @@ _WIDE = 0.16
 
 
 class _Bar(NamedTuple):
-    """One setup's parts, end to end, each with an ink; none where nothing is known."""
+    """One setup's parts, end to end, each with an ink; none if nothing is known."""
 
     name: str
     parts: tuple[tuple[str, float], ...]

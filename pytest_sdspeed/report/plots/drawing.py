@@ -77,7 +77,7 @@ class Chart:
         low, high: what the axis reaches from and to.
         axis: what it shows, in words.
         unit: how a tick's value is written, as a format.
-        ticks: where they stand and what they say; round values in ``unit`` where None.
+        ticks: where they stand and what they say; round values in ``unit`` if None.
     """
 
     def __init__(

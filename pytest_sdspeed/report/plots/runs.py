@@ -41,7 +41,7 @@ def average_canaries(runs: Sequence[HistoryRun]) -> list[float]:
     """Return how long the canary took in every run, relative to what is usual.
 
     Returns:
-        The median over a run's operations, each relative to its median over the runs; NaN where
+        The median over a run's operations, each relative to its median over the runs; NaN if
         none was timed.
     """
     found: dict[str, list[float]] = {}

@@ -41,7 +41,7 @@ _APART = 40
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strip:
-    """One figure over runs, NaN where it is unknown.
+    """One figure over runs, NaN if it is unknown.
 
     Attributes:
         name: what it is, with its unit.
