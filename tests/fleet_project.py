@@ -17,7 +17,8 @@ import numpy as np
 from fakes import FakeClock
 
 from pytest_sdspeed import Optimization
-from pytest_sdspeed.measure import clock, memory
+from pytest_sdspeed.device import memory
+from pytest_sdspeed.measure import clock
 from pytest_sdspeed.model import Profile
 from pytest_sdspeed.device import canary
 from pytest_sdspeed.setups.setup import Setup
