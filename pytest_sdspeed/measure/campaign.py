@@ -53,7 +53,7 @@ def run_campaign(
         limits: budget, most blocks, seed.
         clock: tells time and waits for the device.
         memory: meter of the warm-up generations.
-        telemetry: asked right before and right after every timed region.
+        telemetry: what the device says, asked right before and right after every timed region.
         canary: the operations that are timed right before and right after the timed part, asked for
             after warm-up.
         watch: called before every generation, outside the timed region.

@@ -60,7 +60,7 @@ class Limits:
     Attributes:
         budget_s: wall-clock seconds of the timed part.
         max_blocks: most blocks.
-        seed: of the block order, and first seed of the pictures.
+        seed: seed of the block order, and first seed of the pictures.
         prompts: texts to draw once beside the arms' own.
         rows: how many rows of the whole run could still fail; they share the error of "fail".
         campaigns: how many campaigns the run has; they share the error of the A/A control.
@@ -100,12 +100,12 @@ class Slot:
     """One timed generation.
 
     Attributes:
-        arm: whose.
-        block: in which one, from 1.
+        arm: name of the arm.
+        block: number of the block, from 1.
         start_s: when it began, seconds into the timed part.
         duration_s: how long it took, seconds.
         reading: what the device said right after it.
-        energy_j: by the device's counter, joules, or None if that is unknown.
+        energy_j: energy by the device's counter, joules, or None if that is unknown.
     """
 
     arm: str
@@ -122,7 +122,7 @@ class Decision:
 
     Attributes:
         verdict: ``inconclusive`` if no look decided; ``pass`` for an arm without floor.
-        interval: at the deciding look, or the last.
+        interval: interval at the deciding look, or the last.
         blocks: blocks measured.
         more_blocks: how many more would decide, None if decided or if no number would.
         minimum_detectable_effect: how far from its floor a speed-up must be for the planned blocks

@@ -44,9 +44,9 @@ def summarize_telemetry(record: CampaignData, name: str, pictures: int | None) -
     """Summarize what the device said after an arm's slots; empty if it said nothing.
 
     Args:
-        record: of the campaign.
-        name: of the arm; the baseline's slots are also those of the control.
-        pictures: that one generation draws, or None if that is unknown.
+        record: what the campaign measured.
+        name: name of the arm; the baseline's slots are also those of the control.
+        pictures: number that one generation draws, or None if that is unknown.
 
     Returns:
         ``sm_clock_mhz``, ``temperature_c``, ``power_w``: [least, median, greatest];

@@ -20,7 +20,7 @@ class Case:
     """What one generation draws.
 
     Attributes:
-        seed: of the initial latents.
+        seed: seed of the initial latents.
         prompt: the text, or "" for the recipe's own.
     """
 
@@ -63,14 +63,14 @@ class Exhibit:
     """One picture of a case, as each side drew it: the batch's worst by PSNR.
 
     Attributes:
-        seed, prompt: of the case, the prompt spelled out; "" for a callable, which has none.
-        index: in the batch, from 0.
+        seed, prompt: seed and prompt of the case; "" for a callable, which has no prompt.
+        index: place in the batch, from 0.
         pictures: role -> PNG, 8 bits a channel: ``baseline``; ``candidate``; ``reference`` if
             the candidate is compared with something other than the baseline (a tiny autoencoder
             with the autoencoder, on the same latents); ``error_map``, FLIP's, if both sides have
             the same size. What is not finite is magenta. A role is left out if there is no such
             picture.
-        metrics: of this picture, by name.
+        metrics: metrics of this picture, by name.
         control: whether this is the negative control: ``candidate`` is then the baseline of another
             case.
     """

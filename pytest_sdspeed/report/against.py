@@ -39,7 +39,7 @@ def format_pictures(result: Result, against: Against, compared: str) -> str:
     """Say whether both sides drew the same.
 
     Args:
-        result: of the row.
+        result: result of the row.
         against: its other side.
         compared: picture metrics in words.
     """

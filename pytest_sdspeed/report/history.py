@@ -167,8 +167,8 @@ def describe_change(history: History, change: Change | None = None) -> str:
     What changed, how much, since when, why of this kind, and what to do next.
 
     Args:
-        history: of a row.
-        change: which of its changes; the latest if None.
+        history: history of a row.
+        change: change to describe; the latest if None.
     """
     change = change or history.latest
     if change is None or change.kind == "none":

@@ -30,8 +30,8 @@ def write_summary(results: Sequence[Result], histories: Sequence[History] = ()) 
     What needs attention in words, then a table for each campaign, then what is not steady.
 
     Args:
-        results: of the run; none gives a summary that says so.
-        histories: whose levels may have changed.
+        results: results of the run; none gives a summary that says so.
+        histories: histories whose levels may have changed.
     """
     return "\n".join(
         [

@@ -21,7 +21,7 @@ def write_message(result: Result, *more: str) -> str:
     Its last line is the page of the documentation.
 
     Args:
-        result: of the test.
+        result: result of the test.
         more: what else there is to say, a paragraph each; "" says nothing.
     """
     return add_page("\n".join(filter(None, (describe_result(result), *more))), find_page(result))

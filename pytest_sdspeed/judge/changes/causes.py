@@ -52,7 +52,7 @@ def judge_histories(histories: Iterable[History]) -> tuple[History, ...]:
     """Return histories with their changes, in the order given.
 
     Args:
-        histories: of any campaigns; those of one campaign speak for each other.
+        histories: histories of any campaigns; those of one campaign speak for each other.
     """
     members = [_Member(history) for history in histories]
     campaigns: dict[tuple[str | None, str, str, str], list[_Member]] = {}
@@ -65,8 +65,8 @@ def judge_history_among(history: History, others: Iterable[History]) -> History:
     """Return one history with its changes.
 
     Args:
-        history: the one.
-        others: of the other setups of its campaign.
+        history: history to judge.
+        others: histories of the other setups of its campaign.
     """
     return _judge(_Member(history), [_Member(other) for other in others])
 

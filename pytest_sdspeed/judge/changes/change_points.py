@@ -93,7 +93,7 @@ class _Segment(NamedTuple):
     """A stretch of runs at one level, with what is known before each of them.
 
     Attributes:
-        values: of the runs.
+        values: logarithms of the runs' figures.
         own: those that others may be compared with.
         counts: how many of ``own`` come before each run.
         levels: median of the latest ``own``, by how many there are.

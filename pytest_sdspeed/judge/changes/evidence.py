@@ -33,7 +33,7 @@ class Movement:
     """What moved with a change point: medians after less medians before, of logarithms.
 
     Attributes:
-        latency, baseline: of the setup and its baseline.
+        latency, baseline: latencies of the setup and its baseline.
         canary: the median over its operations, or None if it is unknown on either side.
         canary_moved: whether an operation moved the way the latency did, by at least half as much
             and more than its own noise.
@@ -55,9 +55,9 @@ class Evidence:
 
     Attributes:
         runs: the oldest first.
-        latency, baseline: of the setup and its baseline.
-        slowness: of one over the speed-up.
-        operations: of the canary, by name.
+        latency, baseline: latencies of the setup and its baseline.
+        slowness: one over the speed-up.
+        operations: times of the canary's operations, by name.
         reference: which runs others may be compared with.
     """
 
@@ -100,7 +100,7 @@ class Evidence:
         """Measure what moved with a change point.
 
         Args:
-            point: which change point.
+            point: change point that the figures moved with.
             start: first run that may be looked at, that of the change point before.
             end: index of the run that the next change point begins with.
         """

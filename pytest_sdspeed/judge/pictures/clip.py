@@ -26,7 +26,7 @@ class ClipScores:
     Attributes:
         candidate: case -> score of the candidate's pictures for the prompt that they were drawn
             for.
-        baseline: the same of the baseline's pictures, for the same cases.
+        baseline: scores of the baseline's pictures, for the same cases.
         mismatched: case -> the best score that the baseline's pictures have for the prompt of
             another case, which is the negative control; empty if there is but one prompt.
     """
@@ -73,10 +73,10 @@ def score_by_clip(
     A black picture can score higher than a good one.
 
     Args:
-        score: of float32 pictures (N, H, W, 3) in [0, 1] and a text, one cosine per picture.
+        score: scores float32 pictures (N, H, W, 3) in [0, 1] by a text, one cosine per picture.
         candidate: case -> whatever ``as_pictures`` takes.
-        baseline: the same for the baseline.
-        prompt: of the cases that name none, the recipe's own.
+        baseline: pictures of the baseline's cases.
+        prompt: prompt of the cases that name none, the recipe's own.
     """
 
     def mean(pictures: np.ndarray, text: str) -> float:

@@ -92,7 +92,7 @@ def select_sound(
 
     Args:
         pictures: case -> whatever ``as_pictures`` takes.
-        role: whose they are, for the reasons; "" for the candidate.
+        role: side that drew them, for the reasons; "" for the candidate.
         reasons: gains what is wrong with the others, in words.
     """
     found = {}

@@ -35,10 +35,10 @@ class Drawn:
     """What was drawn for one row: case -> whatever ``as_pictures`` takes.
 
     Attributes:
-        candidate: by the row; empty for a baseline.
-        baseline: by its baseline.
-        reference: by what the row is compared with in the baseline's place, or None.
-        prompt: of the cases that name none; "" for callables.
+        candidate: pictures of the row; empty for a baseline.
+        baseline: pictures of its baseline.
+        reference: pictures of what the row is compared with in the baseline's place, or None.
+        prompt: prompt of the cases that name none; "" for callables.
     """
 
     candidate: Mapping[Case, object]

@@ -114,11 +114,11 @@ def judge_images(
     Args:
         candidate: case -> whatever ``as_pictures`` takes; what it cannot take is a reason to fail,
             not an exception.
-        baseline: the same for the baseline.
+        baseline: pictures of the baseline's cases.
         gate: bounds on the metrics, or None.
         relation: what the candidate shares with the baseline.
         reference: what the candidate is compared with in the baseline's place, or None.
-        scores: of candidate and baseline; if None, the bound on their drop is not judged.
+        scores: CLIP scores of both sides; if None, the bound on their drop is not judged.
     """
     gate, scores = gate or ImageGate(), scores or ClipScores()
     role, against = ("baseline", baseline) if reference is None else ("reference", reference)
@@ -193,7 +193,7 @@ class _Control(NamedTuple):
     Attributes:
         powerless: why the gate has no power, or "".
         note: why nothing shows whether it has, or "".
-        metrics: of the pictures of another case, held against those of the main case.
+        metrics: metrics of another case's pictures, held against those of the main case.
         cases: main case and other case.
     """
 

@@ -56,7 +56,7 @@ def compare_pictures(
     Args:
         candidate: float array (N, H, W, 3) in [0, 1]. A picture with a value that is not finite has
             no metric but NaN.
-        baseline: the same, of the same shape.
+        baseline: the baseline's, of the same shape.
         every_flip: compute FLIP of every picture. It takes ten times as long as SSIM, 0.65 s at
             512x512 on one core: if no bound is put on it, the batch's worst picture by PSNR,
             which is the one to be shown, is enough.
@@ -120,7 +120,7 @@ def draw_error_map(candidate: np.ndarray, baseline: np.ndarray) -> np.ndarray:
 
     Args:
         candidate: one picture, float array (H, W, 3) in [0, 1].
-        baseline: the same, of the same shape.
+        baseline: the baseline's, of the same shape.
 
     Returns:
         uint8 array (H, W, 3). A pixel with a value that is not finite, on either side, is

@@ -38,7 +38,7 @@ quantile of 3/4."""
 def block_ratios(baseline: ArrayLike, candidate: ArrayLike) -> FloatArray:
     """Compute the log speed-up of every block.
 
-    It is the mean of ``x`` over the baseline's pairs minus that over the candidate's, with ``x`` the
+    It is the mean of ``x`` over the baseline's pairs less that over the candidate's, with ``x`` the
     location of a pair: ``(log a + log b) / 2``, or ``log min(a, b)`` if ``|log a - log b|`` exceeds
     ``GUARD`` standard deviations of a slot. It assumes that disturbances only slow, and that they
     hit a minority of the pairs; a drift that is linear over the block cancels.
@@ -111,8 +111,8 @@ def latencies(
 
     Args:
         samples_s: arm -> [first, second] slot of every block, seconds.
-        name: of the arm.
-        base: of its baseline, which may be the arm itself.
+        name: name of the arm.
+        base: name of its baseline, which may be the arm itself.
     """
     return _median(samples_s[name], samples_s[CONTROL] if name == base else ()), _median(
         samples_s[base], samples_s[CONTROL]

@@ -41,7 +41,7 @@ def log_ratios(baseline: Sequence[Pairs], candidate: Sequence[Pairs]) -> tuple[f
     Args:
         baseline: per kind of pair of the baseline (outer, inner) the [first, second] slots of every
             block, seconds.
-        candidate: the same of the candidate.
+        candidate: pairs of the candidate, likewise.
 
     Returns:
         One natural log per block; above 0 the candidate is faster. Empty without blocks.

@@ -45,7 +45,7 @@ def describe_throttling(
         discarded: blocks.
         planned: blocks.
         reasons: everything that limited the clocks in them.
-        clocks_mhz: of the streaming multiprocessors, after each of their slots; may be empty.
+        clocks_mhz: clocks of the streaming multiprocessors after each of their slots; may be empty.
     """
     seen = sorted(clocks_mhz)
     clocks = f"; SM clock {seen[0]:.0f} to {seen[-1]:.0f} MHz" if seen else ""

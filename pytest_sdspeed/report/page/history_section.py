@@ -53,7 +53,7 @@ class HistoryShown:
         history: what is shown.
         label: its kind, or what it is if nothing changed.
         sentence: what changed.
-        recipe: of the history, if another one on the page differs in nothing else.
+        recipe: recipe of the history, if another one on the page differs in nothing else.
         svg: the plot, or None without runs.
         marks: what is marked in the plot, the earliest first.
         notes: what the plot leaves out.
@@ -131,8 +131,8 @@ def show_histories(
     """Show the histories of one table, baseline and device, the baseline's first.
 
     Args:
-        histories: to show.
-        results: of this run, whose floors are drawn.
+        histories: histories to show.
+        results: results of this run, whose floors are drawn.
         anchor: sets their ids apart.
     """
     floors = {result.setup: result.floor for result in results}

@@ -84,9 +84,9 @@ def render_page(
     """Render the whole page, verdicts that need attention first.
 
     Args:
-        results: of the run; none gives a page that says so.
+        results: results of the run; none gives a page that says so.
         facts: label -> value, about the machine and the run.
-        histories: of these rows and of any others.
+        histories: histories of these rows and of any others.
     """
     gallery = Gallery(
         make_thumbnails(

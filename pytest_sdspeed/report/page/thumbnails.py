@@ -70,7 +70,7 @@ def _share_budget(sizes: list[int], budget: int) -> list[int]:
     """Share bytes among pictures: what a small one does not need is left to the larger ones.
 
     Args:
-        sizes: of the pictures, ascending, bytes.
+        sizes: sizes of the pictures, ascending, bytes.
         budget: bytes.
     """
     shares = []

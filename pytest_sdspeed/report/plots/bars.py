@@ -45,9 +45,9 @@ def draw_stages(results: Sequence[Result], name: str, title: str) -> str | None:
     """Draw stage times, stacked, as SVG; None if no setup's are known.
 
     Args:
-        results: of one campaign.
+        results: results of one campaign.
         name: sets its ids apart.
-        title: for screen readers.
+        title: title for screen readers.
     """
     order = list_stages(results)
     bars = [_make_stage_bar(result, order) for result in _drop_repeats(results)]
@@ -68,9 +68,9 @@ def draw_memory(results: Sequence[Result], name: str, title: str) -> str | None:
     """Draw the peak memory of one generation as SVG; None if no setup's is known.
 
     Args:
-        results: of one campaign.
+        results: results of one campaign.
         name: sets its ids apart.
-        title: for screen readers.
+        title: title for screen readers.
     """
     largest = max((result.peak_memory_bytes or 0 for result in results), default=0)
     if not largest:

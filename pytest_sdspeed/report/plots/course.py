@@ -48,10 +48,10 @@ def draw_course(
     """Draw the runs of a setup as SVG.
 
     Args:
-        history: with one run at least.
-        marks: of changes of versions and of the host.
+        history: history with one run at least.
+        marks: marks at changes of versions and of the host.
         name: sets its ids apart.
-        title: for screen readers.
+        title: title for screen readers.
         floor: the least speed-up that passes today, or NaN.
     """
     runs, first = history.runs[-MOST_RUNS:], max(len(history.runs) - MOST_RUNS, 0)

@@ -73,7 +73,7 @@ class Chart:
     Without matplotlib's axes, which would take most of the time that a figure takes.
 
     Args:
-        height: of what is drawn over the axis, pixels.
+        height: height of what is drawn over the axis, pixels.
         low, high: what the axis reaches from and to.
         axis: what it shows, in words.
         unit: how a tick's value is written, as a format.
@@ -116,8 +116,8 @@ class Chart:
         """Draw straight lines.
 
         Args:
-            ends: of each.
-            ink: of all, or of each.
+            ends: both ends of each line.
+            ink: ink of all lines, or of each.
             width: pixels.
             dotted: whether they are.
             order: what has more lies on top.
@@ -154,9 +154,9 @@ class Chart:
         """Draw equal marks, on top of every line.
 
         Args:
-            places: of each, x and y.
+            places: x and y of each mark.
             marker: matplotlib's name for its shape.
-            ink: of all.
+            ink: ink of all marks.
             size: pixels.
             hollow: whether they are outlines.
         """

@@ -27,9 +27,9 @@ def draw_forest(results: Sequence[Result], name: str, title: str) -> str | None:
     """Draw the speed-ups as SVG, or return None if nothing was compared.
 
     Args:
-        results: of one campaign.
+        results: results of one campaign.
         name: sets its ids apart.
-        title: for screen readers.
+        title: title for screen readers.
     """
     compared = list(
         {text.format_row(result): result for result in results if not result.is_baseline}.values()

@@ -46,7 +46,7 @@ class Strip:
     Attributes:
         name: what it is, with its unit.
         latest: the latest run's, in words.
-        values: of every run.
+        values: value of every run.
         least: what the band reaches from its levels at least, so that next to nothing looks like
             it.
         spread: low and high of every run, or nothing.
@@ -96,10 +96,10 @@ def draw_strips(
 
     Args:
         drawing: what to draw on.
-        strip: with a value for each run.
+        strip: figure with a value for each run.
         top: where it begins, pixels.
         starts: the first run of every level, the earliest first.
-        solid: of every run, whether its mark is filled.
+        solid: for every run, whether its mark is filled.
         pixels: between two runs.
     """
     levels = [

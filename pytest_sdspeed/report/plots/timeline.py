@@ -57,9 +57,9 @@ def draw_timeline(results: Sequence[Result], name: str, title: str) -> Timeline 
     """Draw every slot over time, or return None if no slot was timed.
 
     Args:
-        results: of one campaign.
+        results: results of one campaign.
         name: sets its ids apart.
-        title: for screen readers.
+        title: title for screen readers.
     """
     elsewhere = [result.setup for result in results if _is_of_another_process(result)]
     slots = _collect_slots(result for result in results if not _is_of_another_process(result))
