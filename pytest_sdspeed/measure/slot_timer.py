@@ -49,7 +49,7 @@ class SlotTimer:
         try:
             with arm.slot():
                 self._clock.synchronize()
-                energy_j = self._telemetry.energy_j()
+                energy_j = self._telemetry.read_energy_j()
                 start = self._clock.now()
                 pictures, duration = arm.timed(case) if arm.timed else self._time(arm, case, start)
                 reading = self._telemetry.read()

@@ -1,4 +1,4 @@
-"""The facts that travel between the rooms: frozen, free of behaviour that needs more than the standard library.
+"""The facts that travel between the rooms: frozen, with the standard library alone.
 
 Units: latencies are seconds, tolerances are fractions (0.05 is 5%), PSNR is decibels, memory is
 bytes.
@@ -6,7 +6,7 @@ bytes.
 
 from __future__ import annotations
 
-from pytest_sdspeed.model.history import Change, History, HistoryRun
+from pytest_sdspeed.model.history import Change, History, HistoryKey, HistoryRun
 from pytest_sdspeed.model.machine import (
     UNKNOWN_GPU,
     UNREAD,
@@ -59,6 +59,7 @@ __all__ = [
     "Change",
     "Exhibit",
     "History",
+    "HistoryKey",
     "HistoryRun",
     "ImageGate",
     "ImageVerdict",

@@ -90,4 +90,4 @@ def _scores(case: RowCase, drawn: Drawn) -> tuple[ClipScores | None, tuple[str, 
         scorer = case.clip()
     except ModelUnavailableError as error:
         return None, (f"{unjudged}: {error}, then --sd-clip",)
-    return score_by_clip(scorer.scores, drawn.candidate, drawn.baseline, drawn.prompt), ()
+    return score_by_clip(scorer.score, drawn.candidate, drawn.baseline, drawn.prompt), ()

@@ -13,7 +13,7 @@ from reference_parts import GENERATORS, expand
 
 import pytest_sdspeed
 from pytest_sdspeed.errors import DOCUMENTATION
-from pytest_sdspeed.store.records import record
+from pytest_sdspeed.store.records import to_json
 
 PACKAGE = sorted((ROOT / "pytest_sdspeed").rglob("*.py"))
 ADDRESS = re.compile(r"(?<![\w.])/?((?:guides|reference|explanations|results)/[a-z0-9-]+/?(?:#[a-z0-9-]+)?)")
@@ -155,7 +155,7 @@ def test_a_field_that_its_class_does_not_explain_ends_the_build(monkeypatch):
 def test_every_key_of_a_stored_record_is_explained():
     page = pages()["reference/result.md"]
     told = set(chain.from_iterable(re.findall(r"`(\w+)`", line.split("|")[1]) for line in page.splitlines() if line.startswith("| `")))
-    stored = record(result())
+    stored = to_json(result())
     assert len(stored) > 20
     assert stored.keys() - told == set()
 

@@ -166,7 +166,7 @@ def test_print_shows_no_controls_and_is_light(chromium, path):
 
 
 def test_compressed_pictures_load_too(chromium, tmp_path, monkeypatch):
-    monkeypatch.setattr("pytest_sdspeed.report.page.html.thumbnails", lambda pictures: make_thumbnails(pictures, 60_000))
+    monkeypatch.setattr("pytest_sdspeed.report.page.html.make_thumbnails", lambda pictures: make_thumbnails(pictures, 60_000))
     (table,) = (table for table in documented() if table.name == "distillation")
     small = render_page(results([table], 128))
     assert small.count("data:image/jpeg") > 3

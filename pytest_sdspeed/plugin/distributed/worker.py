@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_sdspeed.errors import FleetError
+from pytest_sdspeed.errors import DistributedError
 from pytest_sdspeed.plugin.distributed.groups import Group, add_group, add_problem
 from pytest_sdspeed.plugin.distributed.placement import Placement, pin
 from pytest_sdspeed.plugin.state import PROBLEMS, RESULT, is_gated, own_id, run_of
@@ -61,7 +61,7 @@ class Worker:
             self._keep_quiet(items)
             try:
                 self._take_cores()
-            except FleetError as error:
+            except DistributedError as error:
                 problems.append(str(error))
         if problems:
             yield from (
@@ -73,13 +73,13 @@ class Worker:
 
     def _keep_quiet(self, items: list[pytest.Item]) -> None:
         """Where every benchmark is one of this plugin, pytest-benchmark would say without need that it measures nothing here."""
-        from pytest_sdspeed.store.transfer import without_warning
+        from pytest_sdspeed.store.transfer import silence_warning
         from pytest_sdspeed.store.whole import SESSION
 
         if all(
             is_gated(item) or "benchmark" not in getattr(item, "fixturenames", ()) for item in items
         ):
-            without_warning(self._config.pluginmanager.getplugin(SESSION))
+            silence_warning(self._config.pluginmanager.getplugin(SESSION))
 
     def _take_cores(self) -> None:
         run = run_of(self._config)
@@ -94,7 +94,7 @@ class Worker:
         if not plan.marker.is_documented:
             return Group()
         rows = [
-            Group(*catalog.shared_by_devices(plan.marker.table, one.setup), one.setup)
+            Group(*catalog.find_campaign(plan.marker.table, one.setup), one.setup)
             for one in plan.setups
         ]
         return min(rows, key=lambda row: row.setup == row.baseline, default=Group())
