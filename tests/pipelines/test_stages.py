@@ -78,7 +78,10 @@ def test_a_pipeline_is_left_as_it_was(inside, make, drawn):
 
 
 def test_a_part_that_is_never_called_is_named(make):
-    with pytest.raises(LookupError, match="no call of unet, vae was seen"), StageTimer(HostTimestamps()).watch(make().pipeline, inside=False):
+    with (
+        pytest.raises(LookupError, match="no call of unet, vae was seen"),
+        StageTimer(HostTimestamps()).watch(make().pipeline, inside=False),
+    ):
         make().pipeline.encode_prompt("a cat", "cpu", 1, do_classifier_free_guidance=False)
 
 
