@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.errors import PlaceError, SdSpeedError, StoredRunError
-from pytest_sdspeed.history.remote import is_address, local, place
+from pytest_sdspeed.history.remote import is_address, local_path, open_storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,8 +27,8 @@ _STORED = "a folder of stored runs (.benchmarks), or an address of one (s3://buc
 _PAGE = "report.html"
 
 
-def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
-    """The parsed command line; what is wrong with it ends the process with status 2 and a message."""
+def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return the parsed command line; an error in it ends the process with status 2."""
     parser = argparse.ArgumentParser(
         prog="python -m pytest_sdspeed", description="What stored runs say, without measuring."
     )
@@ -50,7 +50,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="FOLDER",
         help=f"a stored run, or its latest: {_STORED}; several are one history",
     )
-    # The first positional takes them all: this one is in the usage, and is told by what it is.
+    # The first positional takes them all; this one is for the usage text.
     report.add_argument("page", nargs="?", help=f"the HTML file to write (default: {_PAGE})")
     clean = commands.add_parser(
         "clean", help="delete the pictures of all but the latest runs; the runs stay"
@@ -67,12 +67,12 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parsed = parser.parse_args(given)
     if parsed.command == "report":
-        parsed.stored, parsed.page = _page_apart(parsed.stored)
+        parsed.stored, parsed.page = _split_page(parsed.stored)
     parsed.missing = [
-        problem for problem in map(partial(_problem, parsed), parsed.stored) if problem
+        problem for problem in map(partial(_find_problem, parsed), parsed.stored) if problem
     ]
     parsed.stored = [
-        stored for stored in dict.fromkeys(parsed.stored) if not _problem(parsed, stored)
+        stored for stored in dict.fromkeys(parsed.stored) if not _find_problem(parsed, stored)
     ]
     if not parsed.stored:
         parser.error("; ".join(parsed.missing))
@@ -81,8 +81,11 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     return parsed
 
 
-def _page_apart(given: list[str]) -> tuple[list[str], Path]:
-    """The stored runs and the page of ``report``: the last argument, by its suffix, or where it is the second and no stored run."""
+def _split_page(given: list[str]) -> tuple[list[str], Path]:
+    """Return the stored runs and the page of ``report``.
+
+    The page is the last argument, by its suffix, or if it is the second and no stored run.
+    """
     last = given[-1]
     stored = is_address(last) or Path(last).is_dir() or last.endswith(".json")
     if len(given) > 1 and (last.endswith((".html", ".htm")) or (len(given) == 2 and not stored)):  # noqa: PLR2004 - a run and its page
@@ -90,12 +93,16 @@ def _page_apart(given: list[str]) -> tuple[list[str], Path]:
     return given, Path(_PAGE)
 
 
-def _problem(parsed: argparse.Namespace, stored: str) -> str | None:
-    """What is wrong with a place that a command is given; of an address that is seen when it is read."""
-    path = local(stored)
+def _find_problem(parsed: argparse.Namespace, stored: str) -> str | None:
+    """Return what is wrong with a storage that a command is given, or None.
+
+    For an address, that is seen when it is read.
+    """
+    path = local_path(stored)
     if path is None:
         return (
-            f"{place(stored).named('')}: pictures are deleted in folders of this machine alone"
+            f"{open_storage(stored).describe('')}: pictures are deleted in folders of this machine"
+            " alone"
             if parsed.command == "clean"
             else None
         )
@@ -110,10 +117,9 @@ def main(given: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        0; 1 where it could not be done; 2 where no place could be read. The message is on standard
-        error.
+        0; 1 if it could not be done; 2 if no storage could be read. Messages are on standard error.
     """
-    options = arguments(given)
+    options = parse_arguments(given)
     _say(options.missing)
     try:
         if options.command == "history":
@@ -132,16 +138,16 @@ def main(given: Sequence[str] | None = None) -> int:
 
 
 def _say(lines: Iterable[object]) -> None:
-    """Tell what is beside the answer."""
+    """Print lines beside the answer, on standard error."""
     for line in lines:
         print(line, file=sys.stderr)  # noqa: T201 - a command's message
 
 
 def _history(stored: Sequence[str], *, as_json: bool) -> None:
-    from pytest_sdspeed.history.commits import between
+    from pytest_sdspeed.history.commits import list_commits
     from pytest_sdspeed.report import history
 
-    found, _ = _judged(stored)
+    found, _ = _load_and_judge(stored)
     if as_json:
         print(json.dumps(history.as_json(found), indent=2, allow_nan=False))  # noqa: T201 - a command's answer
         return
@@ -149,25 +155,29 @@ def _history(stored: Sequence[str], *, as_json: bool) -> None:
     for changed in history.unsteady(found):
         lines += ["", history.message(changed)]
         commits = history.commits(changed, changed.changes[-1])
-        lines += [f"    {commit}" for commit in between(*commits, Path.cwd())] if commits else []
+        lines += (
+            [f"    {commit}" for commit in list_commits(*commits, Path.cwd())] if commits else []
+        )
     print("\n".join(lines))  # noqa: T201 - a command's answer
 
 
 def _names(stored: Sequence[str]) -> list[str]:
-    """What messages call places."""
-    return [place(one).named("") for one in stored]
+    """Return what messages call storages."""
+    return [open_storage(one).describe("") for one in stored]
 
 
-def _judged(stored: Sequence[str]) -> tuple[Sequence[History], Sequence[RunFile]]:
-    """The histories of places, with their changes, and their files; what was passed over is said on standard error.
+def _load_and_judge(stored: Sequence[str]) -> tuple[Sequence[History], Sequence[RunFile]]:
+    """Return the histories of storages, with their changes, and their files.
+
+    What was passed over is printed on standard error.
 
     Raises:
         PlaceError: none of them can be read.
     """
-    from pytest_sdspeed.history.series import load_from
+    from pytest_sdspeed.history.loading import load_from
     from pytest_sdspeed.judge.changes.causes import judge_histories
 
-    found = load_from([place(one) for one in stored])
+    found = load_from([open_storage(one) for one in stored])
     if not found.read:
         raise PlaceError("\n".join(found.problems))
     _say(found.problems)
@@ -175,26 +185,26 @@ def _judged(stored: Sequence[str]) -> tuple[Sequence[History], Sequence[RunFile]
 
 
 def _report(stored: Sequence[str], target: Path) -> None:
-    from pytest_sdspeed.history.stored_run import latest_run, read_run
+    from pytest_sdspeed.history.stored_run import read_latest_run, read_run
     from pytest_sdspeed.judge.pictures.exhibits import with_error_maps
     from pytest_sdspeed.report.page.html import page
+    from pytest_sdspeed.store.atomic import write_file
 
-    file = local(stored[0])
+    file = local_path(stored[0])
     histories: Sequence[History] = ()
     problems: tuple[str, ...] = ()
     if file is not None and file.is_file():
         run = read_run(file)
     else:
-        histories, files = _judged(stored)
+        histories, files = _load_and_judge(stored)
         try:
-            run, problems = latest_run(files)
+            run, problems = read_latest_run(files)
         except StoredRunError as error:
             raise StoredRunError(f"{', '.join(_names(stored))}: {error}") from None
     _say(f"passed over: {problem}" for problem in (*problems, *run.passed_over))
     results = [with_error_maps(result) for result in run.results]
-    target.write_text(
-        page(results, {"stored run": run.where, **run.facts}, histories), encoding="utf-8"
-    )
+    content = page(results, {"stored run": run.where, **run.facts}, histories)
+    write_file(target, content.encode(), lasting=False)
     print(f"{target}: {len(results)} results of {run.where}")  # noqa: T201 - a command's answer
 
 

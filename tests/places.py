@@ -1,8 +1,8 @@
 """Places of stored runs: a bucket in memory."""
 
-from pytest_sdspeed.history.places import NAME
-from pytest_sdspeed.history.remote import place
-from pytest_sdspeed.history.series import load_from
+from pytest_sdspeed.history.loading import load_from
+from pytest_sdspeed.history.remote import open_storage
+from pytest_sdspeed.history.storages import NAME
 
 ADDRESS = "memory://bucket/runs"
 
@@ -16,6 +16,6 @@ def upload(bucket, folder, address="/bucket/runs"):
 
 def dates(*places):
     """Dates of the runs of the only history, and what is said."""
-    found = load_from([place(str(one)) for one in places])
+    found = load_from([open_storage(str(one)) for one in places])
     (history,) = found.histories
     return [run.date[17:19] for run in history.runs], found.problems

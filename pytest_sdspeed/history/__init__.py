@@ -1,1 +1,1 @@
-"""Stored runs: what is written through pytest-benchmark, and what is read back."""
+"""Stored runs, read back as histories."""

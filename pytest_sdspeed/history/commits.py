@@ -1,4 +1,4 @@
-"""The commits between two runs, where git knows them."""
+"""The commits between two runs, if git knows them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def between(after: str, first: str, folder: Path) -> list[str]:
-    """The commits in which a step falls, a line each, the newest first; none where git or one of the commits is not at hand.
+def list_commits(after: str, first: str, folder: Path) -> list[str]:
+    """Return the commits in which a step falls, a line each, the newest first.
+
+    None are returned if git or one of the two commits is not available.
 
     Args:
         after: id of the last commit that was measured before the step.
-        first: id of the first that was measured after it.
-        folder: of a checkout.
+        first: id of the first commit that was measured after it.
+        folder: folder of a checkout.
     """
-    # Ids come from files that anybody may have written: what is no id would be an option or a path.
+    # Ids come from files that anybody may have written: anything else would be an option or a path.
     if not (after.isalnum() and first.isalnum()):
         return []
     command = ["git", "-C", str(folder), "log", "--format=%h %s", f"{after}..{first}", "--"]

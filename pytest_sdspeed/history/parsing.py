@@ -1,4 +1,4 @@
-"""From a stored run to the facts that a history keeps. Whatever a file holds, it is told what is wrong with it."""
+"""From the file of a stored run to what a history keeps, and what is wrong with the file."""
 
 from __future__ import annotations
 
@@ -7,36 +7,39 @@ import json
 import math
 from datetime import UTC, datetime
 from reprlib import repr as shortened
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from pytest_sdspeed.errors import StoredRunError
-from pytest_sdspeed.history.extracts import Fault, FileFacts, ResultFacts, RunFacts, Series
+from pytest_sdspeed.history.contents import Fault, FileContents, StoredResult, StoredRunFacts
+from pytest_sdspeed.history.storages import make_printable
 from pytest_sdspeed.judge.speed.blocks import latencies
-from pytest_sdspeed.model import ImageVerdict, Verdict
+from pytest_sdspeed.model import HistoryKey, HistoryRun, ImageVerdict, Verdict
 from pytest_sdspeed.store.benchmark import EXTRA, RUN
 from pytest_sdspeed.store.files import decode, section
-from pytest_sdspeed.store.records import SCHEMA, recipe_key
+from pytest_sdspeed.store.records import SCHEMA, make_recipe_key, read_figure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 _NO_COMMIT = ("unversioned", "unknown")
-"""What pytest-benchmark writes where it finds no commit."""
+"""What pytest-benchmark writes if it finds no commit."""
 
 
-def file_facts(content: bytes, written: float) -> FileFacts:
-    """What a file holds, whatever it is.
+def parse_file(content: bytes, written: float) -> FileContents:
+    """Return what a file holds, whatever it is.
 
     Args:
-        content: of the file.
-        written: when, seconds since the epoch: the date of a run that does not tell its own.
+        content: its bytes.
+        written: when it was written, seconds since the epoch: the date of a run that does not tell
+            its own.
     """
     try:
         stored, extras = decode(content)
     except StoredRunError as error:
-        return FileFacts(run=None, wrong=(("damaged", str(error)),))
+        return FileContents(run=None, wrong=(("damaged", str(error)),))
+    run = read_run_facts(stored, written)
     results, wrong = [], dict[Fault, str]()
-    for name, extra in extras:
+    for test, extra in extras:
         if extra is None:
             continue
         schema = extra.get("schema") if isinstance(extra, dict) else None
@@ -47,28 +50,24 @@ def file_facts(content: bytes, written: float) -> FileFacts:
             # What two versions are to each other belongs to no level.
             continue
         try:
-            results.append((series_facts(extra, name), _image_verdict(extra), result_facts(extra)))
-        except StoredRunError as error:
-            wrong.setdefault("record", _printable(f"{name}: {error}"))
+            results.append(_read_result(extra, run, test))
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            problem = f"not a record of this plugin: {type(error).__name__}: {error}"
+            wrong.setdefault("record", make_printable(f"{test}: {problem}"))
     foreign = sum(extra is None for _, extra in extras)
-    return FileFacts(
-        run=run_facts(stored, written),
-        results=tuple(results),
-        wrong=tuple(wrong.items()),
-        foreign=foreign,
-    )
+    return FileContents(run, tuple(results), tuple(wrong.items()), foreign)
 
 
-def run_facts(stored: Mapping[str, Any], written: float) -> RunFacts:
-    """What a stored run says of itself as a whole; what it does not say, or says in no sense, is unknown.
+def read_run_facts(stored: Mapping[str, Any], written: float) -> StoredRunFacts:
+    """Return what a stored run says about itself; what is missing or makes no sense is unknown.
 
     Args:
         stored: ``machine_info``, ``commit_info`` and ``datetime``, as pytest-benchmark stores them.
-        written: seconds since the epoch, where the run has no date.
+        written: seconds since the epoch, for a run that has no date.
     """
     machine, commit = section(stored, "machine_info"), section(stored, "commit_info")
     named, told = commit.get("id"), _date(stored.get("datetime"))
-    return RunFacts(
+    return StoredRunFacts(
         date=told or datetime.fromtimestamp(written, UTC).isoformat(),
         commit=None if named in _NO_COMMIT else _known(named),
         dirty=commit.get("dirty") is True,
@@ -78,106 +77,62 @@ def run_facts(stored: Mapping[str, Any], written: float) -> RunFacts:
     )
 
 
-def series_facts(record: Mapping[str, Any], test: str) -> Series:
-    """The series that a record belongs to.
+def _read_result(record: Mapping[str, Any], run: StoredRunFacts, test: str) -> StoredResult:
+    """Return one result of a run.
 
     Args:
-        record: what ``records.record`` made.
-        test: the full name of the test that measured it.
+        record: what ``records.to_json`` made; keys that no history needs may be missing, and others
+            may be there.
+        run: what its run says about itself.
+        test: full name of the test that measured it.
 
     Raises:
-        StoredRunError: it is damaged.
+        KeyError, TypeError, ValueError, AttributeError, OverflowError: it is damaged.
     """
-    try:
-        return Series(
-            table=None if record["table"] is None else _text(record, "table"),
-            setup=_text(record, "setup"),
-            baseline=_text(record, "baseline"),
-            device=_text(record, "device"),
-            recipe=_printable(recipe_key(record["recipe"], test)),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _damaged(error) from None
+    result = _CheckedRecord(record)
+    key = HistoryKey.of(result, make_printable(make_recipe_key(record["recipe"], test)))
+    text = json.dumps(result.samples_s, sort_keys=True)
+    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    return StoredResult(key, int.from_bytes(digest, signed=True), HistoryRun.of(result, run))
 
 
-def result_facts(record: Mapping[str, Any]) -> ResultFacts:
-    """What a history keeps of a record.
+class _CheckedRecord:
+    """A stored record, read like a ``Result``. What is asked for is checked, and nothing else.
 
     Args:
-        record: what ``records.record`` made; keys that came later may be missing, and may be there.
-
-    Raises:
-        StoredRunError: it is damaged.
+        record: what ``records.to_json`` made.
     """
-    try:
-        return _result_facts(record)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise _damaged(error) from None
 
-
-def _result_facts(record: Mapping[str, Any]) -> ResultFacts:
-    if record["verdict"] not in get_args(Verdict):
-        raise ValueError(
-            f"verdict {shortened(record['verdict'])}; valid: {', '.join(get_args(Verdict))}"
+    def __init__(self, record: Mapping[str, Any]) -> None:
+        self._record = record
+        self.image_verdict = _one_of(ImageVerdict, record.get("image_verdict"), "image_verdict")
+        self.verdict = _one_of(Verdict, record["verdict"], "verdict")
+        self.samples_s = {
+            arm: [[_positive(slot, "a slot") for slot in pair] for pair in pairs]
+            for arm, pairs in record["samples_s"].items()
+        }
+        self.latency_s, self.baseline_latency_s = latencies(
+            self.samples_s, self.setup, self.baseline
         )
-    samples_s = {
-        arm: [[_positive(slot, "a slot") for slot in pair] for pair in pairs]
-        for arm, pairs in record["samples_s"].items()
-    }
-    latency_s, baseline_latency_s = latencies(samples_s, record["setup"], record["baseline"])
-    digest = hashlib.blake2b(json.dumps(samples_s, sort_keys=True).encode(), digest_size=8).digest()
-    return ResultFacts(
-        verdict=cast("Verdict", record["verdict"]),
-        speedup=_ratio(record, "speedup"),
-        low=_ratio(record, "low"),
-        high=_ratio(record, "high"),
-        latency_s=latency_s,
-        baseline_latency_s=baseline_latency_s,
-        reference=_is_reference(record),
-        samples=int.from_bytes(digest, signed=True),
-        versions={_utf8(name): _utf8(version) for name, version in record["versions"].items()},
-        canary_s={
-            _utf8(name): _mean(taken, name)
-            for name, taken in (record.get("canary_s") or {}).items()
-            if taken
-        },
-    )
+
+    @property
+    def canary_s(self) -> dict[str, list[float]]:
+        """Return operation -> times, seconds; empty if the canary was not timed."""
+        return {
+            _utf8(name): [_positive(seconds, f"canary {name}") for seconds in taken]
+            for name, taken in (self._record.get("canary_s") or {}).items()
+        }
+
+    def __getattr__(self, name: str) -> Any:
+        check = _CHECKS.get(name)
+        if check is not None:
+            return check(self._record[name], name)
+        return read_figure(self._record, name)
 
 
-def _is_reference(record: Mapping[str, Any]) -> bool:
-    """Whether others may be compared with it: it passed, or failed by its speed alone."""
-    if record["verdict"] == "pass":
-        return True
-    if (
-        record["setup"] == record["baseline"]
-        or record["verdict"] != "fail"
-        or _image_verdict(record) == "fail"
-    ):
-        return False
-    # NaN is under no floor: an arm that broke has no ratio.
-    return math.isfinite(_ratio(record, "speedup")) and _ratio(record, "high") < _number(
-        record["floor"], "floor"
-    )
-
-
-def _image_verdict(record: Mapping[str, Any]) -> str | None:
-    verdict: Any = record.get("image_verdict")
-    if verdict is not None and verdict not in get_args(ImageVerdict):
-        raise StoredRunError(
-            f"not a record of this plugin: image_verdict {shortened(verdict)}; valid:"
-            f" {', '.join(get_args(ImageVerdict))}"
-        )
-    return cast("str | None", verdict)
-
-
-def _ratio(record: Mapping[str, Any], name: str) -> float:
-    """A ratio; NaN where it is unknown, which is stored as null."""
-    return math.nan if record[name] is None else _positive(record[name], name)
-
-
-def _mean(taken: Any, name: str) -> float:
-    times_s = [_positive(seconds, f"canary {name}") for seconds in taken]
-    return sum(times_s) / len(times_s)
+def _ratio(value: Any, name: str) -> float:
+    """Return a ratio; NaN if it is unknown, which is stored as null."""
+    return math.nan if value is None else _positive(value, name)
 
 
 def _positive(value: Any, what: str) -> float:
@@ -194,34 +149,59 @@ def _number(value: Any, what: str) -> float:
     return float(value)
 
 
-def _text(record: Mapping[str, Any], name: str) -> str:
-    if not isinstance(record[name], str):
-        raise TypeError(f"{name} is {shortened(record[name])}; valid: a text")
-    return _utf8(record[name])
+def _one_of(literal: Any, value: Any, what: str) -> Any:
+    """Return a value if it is one that a literal type has, or None that a record may lack."""
+    valid = get_args(literal)
+    if value not in valid and not (value is None and literal is ImageVerdict):
+        raise ValueError(f"{what} {shortened(value)}; valid: {', '.join(valid)}")
+    return value
+
+
+def _text(value: Any, name: str) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is {shortened(value)}; valid: a text")
+    return _utf8(value)
+
+
+def _text_if_any(value: Any, name: str) -> str | None:
+    return None if value is None else _text(value, name)
+
+
+def _texts(value: Any, _name: str) -> dict[str, str]:
+    return {_utf8(name): _utf8(text) for name, text in value.items()}
 
 
 def _utf8(text: str) -> str:
-    """A text, if it is one that can be written: JSON may hold halves of characters."""
+    """Return a text, if it is one that can be written: JSON may hold halves of characters."""
     text.encode()
     return text
 
 
+_CHECKS: dict[str, Callable[[Any, str], Any]] = {
+    "table": _text_if_any,
+    "setup": _text,
+    "baseline": _text,
+    "device": _text,
+    "versions": _texts,
+    "speedup": _ratio,
+    "low": _ratio,
+    "high": _ratio,
+    "floor": _number,
+}
+"""Figure -> what returns its value, or raises if no history can be made of it."""
+
+
 def _known(value: Any) -> str | None:
-    return _printable(value) if isinstance(value, str) and value else None
-
-
-def _printable(text: str) -> str:
-    return text.encode(errors="backslashreplace").decode()
+    return make_printable(value) if isinstance(value, str) and value else None
 
 
 def _date(told: Any) -> str | None:
-    """A date in UTC, ISO 8601; one without a time zone is in UTC, as pytest-benchmark wrote them once. None where it is no date."""
+    """Return a date in UTC, ISO 8601, or None if it is no date.
+
+    One without a time zone is in UTC, as pytest-benchmark wrote them once.
+    """
     try:
         date = datetime.fromisoformat(told)
         return (date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)).isoformat()
     except (TypeError, ValueError, OverflowError):
         return None
-
-
-def _damaged(error: Exception) -> StoredRunError:
-    return StoredRunError(f"not a record of this plugin: {type(error).__name__}: {error}")

@@ -1,4 +1,7 @@
-"""Stored runs on any file system that fsspec knows: listed, and fetched where they are new, changed or shown."""
+"""Stored runs on any file system that fsspec knows.
+
+They are listed, and fetched if they are new, changed or shown.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,13 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import PlaceError
-from pytest_sdspeed.history.places import (
+from pytest_sdspeed.history.storages import (
     UNKNOWN,
     Fingerprint,
     Folder,
     Listing,
     is_unfinished,
-    printable,
+    make_printable,
 )
 from pytest_sdspeed.store import pictures
 from pytest_sdspeed.store.benchmark import CREDENTIALS
@@ -27,7 +30,7 @@ from pytest_sdspeed.store.benchmark import CREDENTIALS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from pytest_sdspeed.history.places import Storage
+    from pytest_sdspeed.history.storages import Storage
 
 _DATES = (
     "LastModified",
@@ -50,24 +53,30 @@ _CHECKSUMS = (
     "sha",
     "blob_id",
 )
-"""What the file systems of fsspec call what changes with a file: S3, GCS, Azure, HTTP, WebDAV,
-SFTP, GitHub, the hub."""
+"""What the file systems of fsspec (S3, GCS, Azure, HTTP, WebDAV, SFTP, GitHub, the hub) call what
+changes with a file."""
 
 
 def is_address(text: str) -> bool:
-    """Whether a text is an address of fsspec's, rather than a path; chained ones (``simplecache::s3://...``) too."""
-    return local(text) is None
+    """Tell whether a text is an address of fsspec's rather than a path.
+
+    Chained ones (``simplecache::s3://...``) are too.
+    """
+    return local_path(text) is None
 
 
-def local(text: str) -> Path | None:
-    """The path that a text names on this machine, plain or as ``file://``; None where it is another address."""
+def local_path(text: str) -> Path | None:
+    """Return the path that a text names on this machine, plain or as ``file://``.
+
+    None is returned for any other address.
+    """
     path = text.removeprefix("file://")
     return None if "://" in path or "::" in path else Path(path)
 
 
-def place(text: str) -> Storage:
-    """The place that a path or an address names; whether it is there is not asked."""
-    path = local(text)
+def open_storage(text: str) -> Storage:
+    """Return the storage that a path or an address names; whether it is there is not asked."""
+    path = local_path(text)
     return Remote(text) if path is None else Folder(path)
 
 
@@ -75,8 +84,8 @@ class Remote:
     """An address of stored runs. Nothing is asked of its file system before it is scanned.
 
     Args:
-        address: as fsspec knows it (``s3://bucket/runs``), its credentials wherever its file system
-            looks for them.
+        address: an address of fsspec's (``s3://bucket/runs``); its file system knows where to find
+            credentials.
     """
 
     def __init__(self, address: str) -> None:
@@ -84,39 +93,39 @@ class Remote:
 
     @property
     def index(self) -> Path:
-        """The file of its index, in this user's cache."""
+        """Return the file of its index, in this user's cache."""
         name = hashlib.sha256(
             self._address.rstrip("/").encode(errors="surrogateescape")
         ).hexdigest()[:32]
-        return _cache() / "pytest-sdspeed" / f"{name}.sqlite3"
+        return _cache_folder() / "pytest-sdspeed" / f"{name}.sqlite3"
 
-    def named(self, path: str) -> str:
-        """The address of a file, without credentials."""
-        shown = printable(CREDENTIALS.sub("//***@", self._address))
+    def describe(self, path: str) -> str:
+        """Return the address of a file, without credentials."""
+        shown = make_printable(CREDENTIALS.sub("//***@", self._address))
         return f"{shown}{'' if shown.endswith('/') else '/'}{path}" if path else shown
 
     @cached_property
     def _opened(self) -> tuple[Any, str]:
-        """The file system, and the path on it."""
+        """Return the file system, and the path on it."""
         from fsspec.core import url_to_fs
 
         try:
             file_system, root = url_to_fs(self._address)
         except ImportError as error:
             raise PlaceError(
-                f"{self.named('')}: its protocol needs a package that is not installed: {error}"
+                f"{self.describe('')}: its protocol needs a package that is not installed: {error}"
             ) from None
         except Exception as error:  # noqa: BLE001 - file systems raise what they like
             if isinstance(error, ValueError) and "Protocol not known" in str(error):
                 raise PlaceError(
-                    f"{self.named('')}: unknown protocol; valid: a folder, or an address that"
+                    f"{self.describe('')}: unknown protocol; valid: a folder, or an address that"
                     " fsspec knows (s3://, gs://, az://, sftp://, ...)"
                 ) from None
-            raise self._failed(error) from None
+            raise self._describe_failure(error) from None
         return file_system, root
 
     def scan(self) -> Listing:
-        """Every JSON file below the address. Folders of pictures are not listed.
+        """Return every JSON file below the address. Folders of pictures are not listed.
 
         Raises:
             PlaceError: the address cannot be read, or a part of it for another reason than its
@@ -132,10 +141,10 @@ class Remote:
                 entries = file_system.ls(inside, detail=True)
             except Exception as error:  # noqa: BLE001 - file systems raise what they like
                 if not (prefix and isinstance(error, (FileNotFoundError, PermissionError))):
-                    raise self._failed(error) from None
-                # A folder that is gone was looked at while it went.
+                    raise self._describe_failure(error) from None
+                # A folder that is gone was deleted while it was listed.
                 problems += (
-                    [f"sd history: {self.named(prefix)}: no permission"]
+                    [f"sd history: {self.describe(prefix)}: no permission"]
                     if isinstance(error, PermissionError)
                     else []
                 )
@@ -143,41 +152,41 @@ class Remote:
             for info in entries:
                 location = info["name"].rstrip("/")
                 name = location.rpartition("/")[2]
-                path = prefix + printable(name)
+                path = prefix + make_printable(name)
                 if location == inside.rstrip("/"):
                     # Object stores may list a folder in itself, and a file as the only one below
                     # it.
                     if info["type"] == "file" and not prefix and len(entries) == 1 and info["size"]:
-                        raise PlaceError(f"{self.named('')}: is no folder")
+                        raise PlaceError(f"{self.describe('')}: is no folder")
                 elif info["type"] == "directory":
                     pending += [(info["name"], f"{path}/")] if name != pictures.FOLDER else []
                 elif name.endswith(".json"):
-                    files[path] = info["name"], _stamp(info)
+                    files[path] = info["name"], _fingerprint_of(info)
                 elif is_unfinished(name):
                     unfinished.append(path)
         return Listing(files, sorted(unfinished), tuple(problems))
 
     def fetch(self, files: Sequence[str]) -> Iterator[bytes | OSError]:
-        """What files hold, all asked for at once where the file system can do that.
+        """Yield what files hold, all asked for at once if the file system can do that.
 
         Raises:
             PlaceError: the connection broke.
         """
         try:
-            # Unlike ``cat``, this takes a star in a name for a star.
+            # Unlike ``cat``, this does not expand a star in a name.
             contents = self._opened[0].cat_ranges(list(files), None, None)
         except Exception as error:  # noqa: BLE001 - file systems raise what they like
-            raise self._failed(error) from None
+            raise self._describe_failure(error) from None
         for content in contents:
             if isinstance(content, Exception) and not isinstance(
                 content, (FileNotFoundError, PermissionError)
             ):
-                raise self._failed(content)
+                raise self._describe_failure(content)
             yield content
 
     @contextmanager
-    def pictures(self, run: str, names: Iterable[str]) -> Iterator[Path]:
-        """A temporary folder with copies of the pictures that are there.
+    def fetch_pictures(self, run: str, names: Iterable[str]) -> Iterator[Path]:
+        """Yield a temporary folder with copies of the pictures that are there.
 
         Raises:
             PlaceError: the connection broke.
@@ -200,44 +209,47 @@ class Remote:
                     (folder / name).write_bytes(content)
             yield folder
 
-    def _failed(self, error: Exception) -> PlaceError:
-        """One line on what kept the address from being read, and what to check."""
+    def _describe_failure(self, error: Exception) -> PlaceError:
+        """Return an error that says what kept the address from being read, and what to check."""
         if isinstance(error, FileNotFoundError):
-            return PlaceError(f"{self.named('')}: does not exist: check the address")
+            return PlaceError(f"{self.describe('')}: does not exist: check the address")
         told = CREDENTIALS.sub("//***@", " ".join(str(error).split()))
         if isinstance(error, PermissionError):
             return PlaceError(
-                f"{self.named('')}: no permission: {told}: check the credentials and what they"
+                f"{self.describe('')}: no permission: {told}: check the credentials and what they"
                 " allow"
             )
         return PlaceError(
-            f"{self.named('')}: {type(error).__name__}: {told}: check the address, the connection"
-            " and the credentials"
+            f"{self.describe('')}: {type(error).__name__}: {told}: check the address, the"
+            " connection and the credentials"
         )
 
 
-def _stamp(info: Mapping[str, Any]) -> Fingerprint:
-    """What tells that a file has changed, of what its file system lists."""
+def _fingerprint_of(info: Mapping[str, Any]) -> Fingerprint:
+    """Return what tells that a file has changed, from what its file system lists."""
     marks = {name: str(info[name]) for name in (*_CHECKSUMS, *_DATES) if info.get(name) is not None}
     return (
-        Fingerprint(_written_ns(info), info.get("size") or 0, json.dumps(marks))
+        Fingerprint(_write_time_ns(info), info.get("size") or 0, json.dumps(marks))
         if marks
         else UNKNOWN
     )
 
 
-def _written_ns(info: Mapping[str, Any]) -> int:
-    """When a file was written, nanoseconds since the epoch; 0 where its file system does not tell in a way that is known here."""
+def _write_time_ns(info: Mapping[str, Any]) -> int:
+    """Return when a file was written, nanoseconds since the epoch.
+
+    0 is returned if its file system does not tell, or in a way that is unknown here.
+    """
     date = next(
         (info[name] for name in _DATES if isinstance(info.get(name), (datetime, float, int))), 0
     )
     return int((date.timestamp() if isinstance(date, datetime) else date) * 1e9)
 
 
-def _cache() -> Path:
-    """This user's folder for caches."""
+def _cache_folder() -> Path:
+    """Return this user's folder for caches."""
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     except RuntimeError:
-        # Nobody's home: nothing can be written below this, and that is said as of any other index.
+        # There is no home: nothing can be written below this, which is told as for any other index.
         return Path(os.devnull)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import StoredRunError
-from pytest_sdspeed.history.places import Folder
+from pytest_sdspeed.history.storages import Folder
 from pytest_sdspeed.store import pictures
 from pytest_sdspeed.store.benchmark import EXTRA
 from pytest_sdspeed.store.files import decode, section
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_sdspeed.history.merging import RunFile
-    from pytest_sdspeed.history.places import Storage
+    from pytest_sdspeed.history.storages import Storage
     from pytest_sdspeed.model import Result
 
 _DATE = re.compile(rb'"datetime": "([^"]+)"')
 _NO_COMMIT = "unversioned"
-"""What pytest-benchmark calls a commit where there is none."""
+"""What pytest-benchmark calls a commit if there is none."""
 _END = 4096
 """Bytes at the end of a file, where pytest-benchmark writes its date."""
 
@@ -36,7 +36,7 @@ class StoredRun:
 
     Attributes:
         where: path or address of its file.
-        results: those of this plugin, in order.
+        results: results of this plugin, in order.
         facts: what is known of the run as a whole, label -> text.
         passed_over: benchmarks of the file that are not this plugin's, and why the others could not
             be read.
@@ -48,16 +48,19 @@ class StoredRun:
     passed_over: tuple[str, ...]
 
 
-def run_files(folder: Path) -> list[Path]:
-    """Files of stored runs below a folder, the oldest first: by the date in the file, since copies have other times."""
+def list_run_files(folder: Path) -> list[Path]:
+    """Return the files of stored runs below a folder, the oldest first.
+
+    The date in the file counts, since copies have other times.
+    """
     return sorted(
         (path for path in folder.rglob("*.json") if path.is_file()),
-        key=lambda path: (_date(path), path.name),
+        key=lambda path: (_read_date(path), path.name),
     )
 
 
-def _date(path: Path) -> str:
-    """When a run was stored, ISO 8601 in UTC; where the file does not say, when it was written."""
+def _read_date(path: Path) -> str:
+    """Return when a run was stored, ISO 8601 in UTC, or if unknown, when its file was written."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - _END))
@@ -72,7 +75,7 @@ def _date(path: Path) -> str:
 
 
 def read_run(path: Path) -> StoredRun:
-    """One stored run of this machine.
+    """Return one stored run of this machine.
 
     Raises:
         StoredRunError: the file cannot be read, is damaged, or holds no result of this plugin; the
@@ -81,36 +84,38 @@ def read_run(path: Path) -> StoredRun:
     return _read(Folder(path.parent), str(path), str(path))
 
 
-def latest_run(files: Sequence[RunFile]) -> tuple[StoredRun, tuple[str, ...]]:
-    """The newest run that can be read, with its pictures, and what is wrong with newer ones.
+def read_latest_run(files: Sequence[RunFile]) -> tuple[StoredRun, tuple[str, ...]]:
+    """Return the newest run that can be read, with its pictures, and what is wrong with newer ones.
 
     Args:
-        files: the oldest first.
+        files: files of stored runs, the oldest first.
 
     Raises:
         StoredRunError: there is none.
-        PlaceError: the place of the newest cannot be reached any more.
+        PlaceError: the storage of the newest cannot be reached any more.
     """
     problems: list[str] = []
     for kept in reversed(files):
-        if not kept.file.results and kept.file.of_others:
+        if not kept.file.results and kept.file.foreign:
             continue
         try:
-            return _read(kept.place, kept.where, kept.place.named(kept.file.path)), tuple(problems)
+            return _read(kept.storage, kept.where, kept.storage.describe(kept.file.path)), tuple(
+                problems
+            )
         except StoredRunError as error:
             problems.append(str(error))
     raise StoredRunError("\n".join(["no stored run of this plugin", *problems]))
 
 
-def _read(place: Storage, where: str, name: str) -> StoredRun:
-    """A stored run.
+def _read(storage: Storage, where: str, name: str) -> StoredRun:
+    """Return a stored run.
 
     Args:
-        place: that it lies at.
-        where: its file is there.
-        name: of the file, in messages.
+        storage: where it is kept.
+        where: where its file is there.
+        name: what messages call the file.
     """
-    (content,) = place.fetch([where])
+    (content,) = storage.fetch([where])
     if isinstance(content, OSError):
         raise StoredRunError(f"{name}: {content}")
     try:
@@ -118,7 +123,7 @@ def _read(place: Storage, where: str, name: str) -> StoredRun:
     except StoredRunError as error:
         raise StoredRunError(f"{name}: {error}") from None
     results, passed_over = [], []
-    with place.pictures(where, pictures.picture_paths(stored)) as folder:
+    with storage.fetch_pictures(where, pictures.find_picture_paths(stored)) as folder:
         for test, extra in extras:
             try:
                 if extra is None:
@@ -132,27 +137,30 @@ def _read(place: Storage, where: str, name: str) -> StoredRun:
             f"{name}: no result of this plugin: {'; '.join(passed_over) or 'it is empty'}"
         )
     return StoredRun(
-        where=name, results=tuple(results), facts=facts_of(stored), passed_over=tuple(passed_over)
+        where=name,
+        results=tuple(results),
+        facts=describe_run(stored),
+        passed_over=tuple(passed_over),
     )
 
 
 def clean(folder: Path, keep: int) -> tuple[int, int]:
     """Delete the pictures below a folder that only older runs name. The runs stay.
 
-    A picture that no run can be seen to name goes too; where a file cannot be read, the pictures
-    beside it stay.
+    A picture that no readable run names is deleted too; beside a file that cannot be read, the
+    pictures stay.
 
     Args:
-        folder: of stored runs.
+        folder: folder of stored runs.
         keep: how many of the latest runs that have pictures keep them.
 
     Returns:
         How many pictures were deleted, and their bytes.
     """
     kept, spared, runs = set(), set(), 0
-    for path in reversed(run_files(folder)):
+    for path in reversed(list_run_files(folder)):
         try:
-            named = set(pictures.picture_paths(json.loads(path.read_text(encoding="utf-8"))))
+            named = set(pictures.find_picture_paths(json.loads(path.read_text(encoding="utf-8"))))
         except (OSError, ValueError):
             spared.add(path.parent)
             continue
@@ -169,8 +177,8 @@ def clean(folder: Path, keep: int) -> tuple[int, int]:
     return len(gone), freed
 
 
-def facts_of(stored: Mapping[str, Any]) -> dict[str, str]:
-    """What a stored run says of itself as a whole, label -> text; what it does not say is left out.
+def describe_run(stored: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a stored run says about itself, label -> text; what it does not say is left out.
 
     Args:
         stored: ``machine_info``, ``commit_info`` and ``datetime``, as pytest-benchmark stores them.

@@ -6,7 +6,7 @@ bytes.
 
 from __future__ import annotations
 
-from pytest_sdspeed.model.history import Change, History, HistoryRun
+from pytest_sdspeed.model.history import Change, History, HistoryKey, HistoryRun
 from pytest_sdspeed.model.machine import (
     UNKNOWN_GPU,
     UNREAD,
@@ -58,6 +58,7 @@ __all__ = [
     "Change",
     "Exhibit",
     "History",
+    "HistoryKey",
     "HistoryRun",
     "ImageGate",
     "ImageVerdict",

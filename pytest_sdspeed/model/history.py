@@ -1,38 +1,88 @@
-"""What stored runs say of one setup."""
+"""What stored runs say about one setup."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+import math
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+from pytest_sdspeed.model.numbers import finite_or_none, number_or_nan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pytest_sdspeed.model.vocabulary import Kind, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HistoryRun:
-    """What one run says of one setup.
+class HistoryKey:
+    """What has a history: one setup with one recipe on one device.
 
     Attributes:
-        name: of its stored file, without folder and suffix; "" for the run in hand.
-        date: when it was stored, ISO 8601.
-        commit: id of the commit, or None; dirty: whether there were uncommitted changes.
-        host: name of the machine, or None.
-        versions: package or driver -> version.
-        verdict: what its gate said.
-        speedup, low, high: baseline latency over latency, with its interval; NaN where unknown.
-        latency_s, baseline_latency_s: medians, seconds.
-        canary_s: operation -> mean of its times before and after, seconds; empty where unknown.
-        reference: whether others may be compared with it.
+        table: name of the table, or None for callables.
+        setup, baseline: names.
+        device: name of the device that measured them.
+        recipe: tells recipes, weights and, for callables, tests apart; equal ones are comparable.
     """
 
-    name: str
+    table: str | None
+    setup: str
+    baseline: str
+    device: str
+    recipe: str
+
+    @classmethod
+    def of(cls, result: Any, recipe: str) -> HistoryKey:
+        """Return the key of a result.
+
+        Args:
+            result: a ``Result``, or a stored record read like one.
+            recipe: what tells its recipe, weights and test apart.
+        """
+        return HistoryKey(
+            table=result.table,
+            setup=result.setup,
+            baseline=result.baseline,
+            device=result.device,
+            recipe=recipe,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """What holds for all results of a run.
+
+    Attributes:
+        date: when it was stored, ISO 8601 in UTC.
+        commit: id of the commit, or None; dirty: whether there were uncommitted changes.
+        host: name of the machine, or None.
+    """
+
     date: str
     commit: str | None
     dirty: bool
     host: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryRun(RunFacts):
+    """What one run says about one setup.
+
+    A new figure is declared here, under the name that it has in ``Result``, with a default if it
+    came later. ``of`` and the index of stored runs find it here: they tell by its annotation what is
+    NaN if unknown (``float``), and what is a mapping.
+
+    Attributes:
+        name: name of the stored file, without folder and suffix; "" for the run in hand.
+        versions: package or driver -> version.
+        verdict: what its gate said.
+        speedup, low, high: baseline latency over latency, with its interval; NaN if unknown.
+        latency_s, baseline_latency_s: medians, seconds.
+        canary_s: operation -> mean of its times before and after, seconds; empty if unknown.
+        reference: whether others may be compared with it.
+    """
+
+    name: str
     versions: Mapping[str, str]
     verdict: Verdict
     speedup: float
@@ -43,6 +93,58 @@ class HistoryRun:
     canary_s: Mapping[str, float]
     reference: bool
 
+    @classmethod
+    def of(cls, result: Any, run: RunFacts, name: str = "") -> HistoryRun:
+        """Return what a history keeps of a result.
+
+        Args:
+            result: a ``Result``, or a stored record read like one; only what is kept is asked for.
+            run: what holds for all results of its run.
+            name: name of its stored file, without folder and suffix.
+        """
+        kept = {figure: _plain(getattr(result, figure)) for figure in _TAKEN}
+        return HistoryRun(
+            name=name,
+            **{fact: getattr(run, fact) for fact in _OF_RUN},
+            **kept,
+            canary_s=_means(result.canary_s),
+            reference=_is_reference(result, kept["speedup"], kept["high"]),
+        )
+
+
+_OF_RUN = tuple(field.name for field in fields(RunFacts))
+RESULT_FIELDS = tuple(field for field in fields(HistoryRun) if field.name not in (*_OF_RUN, "name"))
+"""The fields of a ``HistoryRun`` that one result tells, rather than its run."""
+_TAKEN = tuple(field.name for field in RESULT_FIELDS if field.name not in ("canary_s", "reference"))
+"""Names of what goes over from a ``Result`` as it is."""
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as its stored form would give it back: what is not finite is NaN."""
+    return number_or_nan(finite_or_none(value)) if isinstance(value, float) else value
+
+
+def _means(times_s: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """Return operation -> mean of its times, without operations that were not timed."""
+    return {name: sum(taken) / len(taken) for name, taken in times_s.items() if taken}
+
+
+def _is_reference(result: Any, speedup: float, high: float) -> bool:
+    """Tell whether others may be compared with a result: it passed, or failed by its speed alone.
+
+    Args:
+        result: as ``HistoryRun.of`` takes it.
+        speedup: its speed-up; NaN if unknown, as it is for an arm that broke.
+        high: upper end of its interval.
+    """
+    if result.verdict == "pass":
+        return True
+    if result.setup == result.baseline or result.verdict != "fail":
+        return False
+    if result.image_verdict == "fail" or not math.isfinite(speedup):
+        return False
+    return bool(high < result.floor)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
@@ -51,14 +153,14 @@ class Change:
     Attributes:
         kind: what changed, or that it became faster.
         since: index of the first run at the new level; found: of the run whose result gave it away.
-        change: of the latency, as a fraction of what it was: 0.06 is 6% slower. Where the ratio
-            moved, against the baseline's.
-        ratio: whether it is the ratio that moved; else the latency, and the ratio stayed.
-        holds: whether the latest run is nearer to the new level than to the old one; False where it
+        change: change of the latency, as a fraction of what it was: 0.06 is 6% slower. If the ratio
+            moved, of the latency over the baseline's.
+        ratio: whether the ratio moved; otherwise the latency moved, and the ratio stayed.
+        holds: whether the latest run is nearer to the new level than to the old one; False if it
             says nothing.
         reasons: what speaks for the kind, in words.
-        versions: package or driver -> before and after, of those that changed with it; None where
-            it was not there.
+        versions: package or driver -> before and after, of those that changed with it; None if it
+            was not there.
     """
 
     kind: Kind
@@ -72,27 +174,36 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class History:
-    """The runs of one setup with one recipe on one device, the oldest first, and what changed.
+class History(HistoryKey):
+    """The runs of one setup with one recipe on one device, and what changed in them.
 
     Attributes:
-        table: its name, or None for callables.
-        setup, baseline: names.
-        device: where they were measured.
-        recipe: tells recipes, weights and, for callables, tests apart; equal ones are comparable.
         runs: the oldest first.
-        changes: the oldest first.
+        changes: what changed, the oldest first.
     """
 
-    table: str | None
-    setup: str
-    baseline: str
-    device: str
-    recipe: str
     runs: tuple[HistoryRun, ...]
     changes: tuple[Change, ...] = ()
 
+    @classmethod
+    def with_runs(cls, key: HistoryKey, runs: Iterable[HistoryRun]) -> History:
+        """Return the history of a key, without its changes.
+
+        Args:
+            key: what it is the history of.
+            runs: the oldest first.
+        """
+        return History(**{name: getattr(key, name) for name in _OF_KEY}, runs=tuple(runs))
+
+    @property
+    def key(self) -> HistoryKey:
+        """Return what this is the history of."""
+        return HistoryKey(**{name: getattr(self, name) for name in _OF_KEY})
+
     @property
     def latest(self) -> Change | None:
-        """The change that the level of today began with, or None where nothing changed."""
+        """Return the change that today's level began with, or None if nothing changed."""
         return self.changes[-1] if self.changes else None
+
+
+_OF_KEY = tuple(field.name for field in fields(HistoryKey))

@@ -17,10 +17,10 @@ from pytest_sdspeed.store.benchmark import (
     PLUGIN,
     ReplayClock,
     Storing,
-    run_folders,
-    run_info,
-    storage_folder,
-    unwritable_storage,
+    collect_run_info,
+    explain_unwritable_storage,
+    find_run_folders,
+    find_storage_folder,
 )
 from pytest_sdspeed.store.whole import SESSION, guard
 
@@ -82,24 +82,24 @@ def set_up_storage(config: pytest.Config) -> None:
             "sd_latency keeps its record through pytest-benchmark, which is off: run without -p"
             " no:benchmark"
         )
-    problem = unwritable_storage(config.option, Path.cwd())
+    problem = explain_unwritable_storage(config.option, Path.cwd())
     # A worker writes nothing, and may be on another host.
     if problem and not hasattr(config, "workerinput"):
         raise pytest.UsageError(problem)
     command = shlex.join(["pytest", *map(str, config.invocation_params.args)])
-    storing = Storing(run_of(config), command, run_folders(config.option, Path.cwd()))
+    storing = Storing(run_of(config), command, find_run_folders(config.option, Path.cwd()))
     config.pluginmanager.register(storing, STORING)
-    guard(config.pluginmanager.getplugin(SESSION), storing.lost)
+    guard(config.pluginmanager.getplugin(SESSION), storing.note_loss)
     _look_back(config)
 
 
 def _look_back(config: pytest.Config) -> None:
     """Let results be compared with the stored runs, if those are asked for."""
-    run, folder = run_of(config), storage_folder(config.option, Path.cwd())
+    run, folder = run_of(config), find_storage_folder(config.option, Path.cwd())
     if run.options.history != "off" and run.options.against is None and folder is not None:
         from pytest_sdspeed.history.lookup import HistoryLookup
 
-        run.lookup = HistoryLookup(folder, lambda: run_info(config))
+        run.lookup = HistoryLookup(folder, lambda: collect_run_info(config))
 
 
 def select(config: pytest.Config, items: Iterable[pytest.Item]) -> None:

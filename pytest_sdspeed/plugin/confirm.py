@@ -20,12 +20,13 @@ import pytest
 from pytest_sdspeed.errors import SdSpeedError
 from pytest_sdspeed.judge.speed.blocks import latencies
 from pytest_sdspeed.measure.campaign_data import Progress
+from pytest_sdspeed.model.numbers import number_or_nan
 from pytest_sdspeed.plugin.child import arguments_of_child, write_nothing
 from pytest_sdspeed.plugin.options import CONFIRMATION
 from pytest_sdspeed.plugin.state import ANSWER, own_id
 from pytest_sdspeed.report.text import figures
 from pytest_sdspeed.run.processes import describe_end
-from pytest_sdspeed.store.records import figure, to_json
+from pytest_sdspeed.store.records import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -101,7 +102,7 @@ def combine(first: Result, second: Mapping[str, Any] | str) -> Result:
             first, verdict="inconclusive", reasons=(*first.reasons, reason), confirmation=second
         )
     pictures_fail = second["image_verdict"] == "fail"
-    if not pictures_fail and figure(second["high"]) < first.floor:
+    if not pictures_fail and number_or_nan(second["high"]) < first.floor:
         reason = f"confirmed in a fresh process: {figures(second)}"
     else:
         reason = _also("failed in a fresh process too", second)
@@ -135,12 +136,12 @@ def _passed(first: Result, second: Mapping[str, Any]) -> Result:
         verdict="pass",
         planned_blocks=None,
         resolves=None,
-        speedup=figure(second["speedup"]),
-        low=figure(second["low"]),
-        high=figure(second["high"]),
+        speedup=number_or_nan(second["speedup"]),
+        low=number_or_nan(second["low"]),
+        high=number_or_nan(second["high"]),
         latency_s=latency_s,
         baseline_latency_s=baseline_latency_s,
-        image={metric: figure(value) for metric, value in second["image"].items()},
+        image={metric: number_or_nan(value) for metric, value in second["image"].items()},
         reasons=(*second["reasons"], why),
         notes=tuple(second["notes"]),
         confirmation=stored,

@@ -38,17 +38,9 @@ def history_lines(run: Run) -> Iterator[str]:
 
 def histories(run: Run) -> list[History]:
     """Of the rows that were measured, each once."""
-    found = {}
-    for result in run.results:
-        if result.history is not None:
-            key = (
-                result.history.table,
-                result.history.setup,
-                result.history.baseline,
-                result.history.device,
-                result.history.recipe,
-            )
-            found[key] = result.history
+    found = {
+        result.history.key: result.history for result in run.results if result.history is not None
+    }
     return list(found.values())
 
 
@@ -119,19 +111,19 @@ def _page(run: Run, config: Any) -> str:
 
 def _facts(config: Any) -> dict[str, str]:
     """Of the run as a whole, label -> text."""
-    from pytest_sdspeed.history.stored_run import facts_of
-    from pytest_sdspeed.store.benchmark import PLUGIN, run_info
+    from pytest_sdspeed.history.stored_run import describe_run
+    from pytest_sdspeed.store.benchmark import PLUGIN, collect_run_info
 
-    return facts_of(run_info(config)) if config.pluginmanager.hasplugin(PLUGIN) else {}
+    return describe_run(collect_run_info(config)) if config.pluginmanager.hasplugin(PLUGIN) else {}
 
 
 def _written(what: str, path: Path, make: Callable[[], str], mode: str = "w") -> str:
-    from pytest_sdspeed.store.atomic import write_whole
+    from pytest_sdspeed.store.atomic import write_file
 
     content = make().encode(errors="backslashreplace")
     try:
-        if mode == "w" and (path.is_file() or not path.exists()):
-            write_whole(path.resolve(), content, lasting=False)
+        if mode == "w":
+            write_file(path, content, lasting=False)
         else:
             with path.open(f"{mode}b") as file:
                 file.write(content)

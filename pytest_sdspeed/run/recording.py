@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 from dataclasses import replace
@@ -12,6 +11,7 @@ from pytest_sdspeed.errors import TableError
 from pytest_sdspeed.judge.speed.intervals import log_ratios
 from pytest_sdspeed.model import CONTROL, Interval, Spread
 from pytest_sdspeed.report.text import figures, interval, ratio
+from pytest_sdspeed.store.atomic import write_file
 from pytest_sdspeed.tables import dumps_table, load_table
 
 if TYPE_CHECKING:
@@ -315,19 +315,8 @@ def _lost_rows(path: Path, table: Table) -> str | None:
 
 def _replace(path: Path, text: str) -> str | None:
     """Write a file in one step: a full disk or a kill leaves the one that was there. What went wrong, or None."""
-    target = path.resolve()
-    unfinished = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
-        if target.exists() and not target.is_file():
-            # A device or a pipe: nothing to keep, and not to be replaced by a file.
-            target.write_text(text, encoding="utf-8")
-            return None
-        with unfinished.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(target)
+        write_file(path, text.encode())
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
         return f"could not be written: {error.strerror or error}"
     return None

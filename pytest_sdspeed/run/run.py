@@ -91,7 +91,7 @@ class Run:
         if confirm is not None and result.too_slow:
             result = confirm(result)
         if self.lookup is not None:
-            result = replace(result, history=self.lookup.judged(result, others, plan.test))
+            result = replace(result, history=self.lookup.judge(result, others, plan.test))
         self.results.append(result)
         return result
 

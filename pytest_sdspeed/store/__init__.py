@@ -1,1 +1,1 @@
-"""Runs on their way to the disk: through pytest-benchmark, whole or not at all, with their pictures."""
+"""Runs on their way to the disk, through pytest-benchmark: whole or not at all, with pictures."""

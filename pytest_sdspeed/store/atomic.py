@@ -12,33 +12,50 @@ if TYPE_CHECKING:
 
 
 UNFINISHED = ".part"
-"""Suffix of a file that is being written; what a run leaves that is killed meanwhile."""
+"""Suffix of a file that is being written, which a run that is killed meanwhile leaves."""
 
 
 def write_whole(target: Path, content: bytes, *, lasting: bool = True) -> None:
-    """Write a file in one step, over the one that is there: a process that is killed leaves the old one.
+    """Write a file in one step: a process that is killed leaves the one that was there.
 
     Args:
-        target: to write.
-        content: of it.
+        target: path of the file.
+        content: its bytes.
         lasting: whether to wait until it would outlast a power failure too.
 
     Raises:
         OSError: it cannot be written; nothing of it stays, and the old one does.
     """
-    with _written(target, content, lasting=lasting) as unfinished:
+    with _write_beside(target, content, lasting=lasting) as unfinished:
         unfinished.replace(target)
 
 
+def write_file(target: Path, content: bytes, *, lasting: bool = True) -> None:
+    """Write what a user named: a file whole, as ``write_whole`` does; a device or a pipe directly.
+
+    Args:
+        target: a path; of a link, the file that it leads to is written.
+        content: its bytes.
+        lasting: as for ``write_whole``.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    if target.exists() and not target.is_file():
+        target.write_bytes(content)
+    else:
+        write_whole(target.resolve(), content, lasting=lasting)
+
+
 def write_new(targets: Iterator[Path], content: bytes) -> Path:
-    """Write a file under the first of some names that no file has, in one step.
+    """Write a file in one step, under the first of some names that no other file has.
 
     Raises:
         OSError: it cannot be written; nothing of it stays.
     """
     target = next(targets)
-    with _written(target, content) as unfinished:
-        while not _claimed(target):
+    with _write_beside(target, content) as unfinished:
+        while not _claim(target):
             target = next(targets)
         try:
             unfinished.replace(target)
@@ -48,8 +65,8 @@ def write_new(targets: Iterator[Path], content: bytes) -> Path:
     return target
 
 
-def _claimed(target: Path) -> bool:
-    """Take a name, unless somebody has it."""
+def _claim(target: Path) -> bool:
+    """Take a name unless somebody has it, and tell whether it was taken."""
     try:
         target.touch(exist_ok=False)
     except FileExistsError:
@@ -58,8 +75,8 @@ def _claimed(target: Path) -> bool:
 
 
 @contextmanager
-def _written(target: Path, content: bytes, *, lasting: bool = True) -> Iterator[Path]:
-    """The content on the disk, beside its target, for as long as nothing goes wrong."""
+def _write_beside(target: Path, content: bytes, *, lasting: bool = True) -> Iterator[Path]:
+    """Write the content beside its target, and yield that file; remove it if anything fails."""
     unfinished = target.with_name(f"{target.name}.{os.getpid()}{UNFINISHED}")
     try:
         with unfinished.open("wb") as file:

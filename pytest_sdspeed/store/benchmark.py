@@ -1,4 +1,4 @@
-"""How runs are stored: through pytest-benchmark, with their pictures beside its files."""
+"""Store runs through pytest-benchmark, with their pictures beside its files."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 PLUGIN = "benchmark"
 EXTRA = "sdspeed"
 RUN = "run"
-"""Key of a run's id in ``machine_info["sdspeed"]``: the files of a run have it in common, however
-often they are copied."""
+"""Key of a run's id in ``machine_info["sdspeed"]``, which all files and copies of a run share."""
 CREDENTIALS = re.compile(r"//[^/@\s]+@")
 _SAVING: dict[str, list[str] | None] = {
     "json": None,
@@ -32,7 +31,7 @@ _SAVING: dict[str, list[str] | None] = {
     "histogram": [],
     "cprofile_dump": [],
 }
-"""pytest-benchmark's options that write or read stored runs, with the value that does neither."""
+"""Options of pytest-benchmark that write or read stored runs, with the value that does neither."""
 
 
 class ReplayClock:
@@ -44,7 +43,7 @@ class ReplayClock:
         self._now = 0.0
 
     def __call__(self) -> float:
-        """Seconds."""
+        """Return the time, seconds."""
         return self._now
 
     def advance(self, seconds: float) -> None:
@@ -53,7 +52,9 @@ class ReplayClock:
 
 
 def is_measuring_off(option: Any) -> bool:
-    """Whether pytest-benchmark was told not to measure (``--benchmark-disable``): under pytest-xdist it never does.
+    """Tell whether pytest-benchmark was told not to measure (``--benchmark-disable``).
+
+    Under pytest-xdist it never measures.
 
     Args:
         option: parsed command line, with pytest-benchmark's options.
@@ -62,7 +63,9 @@ def is_measuring_off(option: Any) -> bool:
 
 
 def store(benchmark: Any, clock: ReplayClock, result: Result) -> None:
-    """Hand a result to pytest-benchmark: the candidate's latencies as samples, the rest as ``extra_info["sdspeed"]``.
+    """Give a result to pytest-benchmark.
+
+    The candidate's latencies are its samples, the rest is ``extra_info["sdspeed"]``.
 
     Args:
         benchmark: the test's ``benchmark`` fixture, whose timer is ``clock``.
@@ -74,17 +77,20 @@ def store(benchmark: Any, clock: ReplayClock, result: Result) -> None:
 
 
 def play(benchmark: Any, clock: ReplayClock, result: Result) -> None:
-    """Let pytest-benchmark time the candidate's latencies again, in a group of table and device; the arguments are those of ``store``."""
-    samples = iter(own_samples(result))
+    """Have pytest-benchmark time the candidate's latencies again, in a group of table and device.
+
+    The arguments are those of ``store``.
+    """
+    samples = iter(list_samples(result))
     against = f" against {result.against.label}" if result.against else ""
     benchmark.group = f"{result.table or 'callables'}{against} on {result.device}"
     benchmark.pedantic(
-        lambda: clock.advance(next(samples)), rounds=len(own_samples(result)), iterations=1
+        lambda: clock.advance(next(samples)), rounds=len(list_samples(result)), iterations=1
     )
 
 
-def own_samples(result: Result) -> list[float]:
-    """Every slot of the candidate, seconds; of a baseline its control slots too."""
+def list_samples(result: Result) -> list[float]:
+    """Return every slot of the candidate, seconds; for a baseline with its control slots."""
     pairs = list(result.samples_s[result.setup])
     if result.is_baseline:
         pairs += result.samples_s[CONTROL]
@@ -109,17 +115,19 @@ class _Run(Protocol):
 
     @property
     def machine(self) -> Machine:
-        """Where it measures."""
+        """Return the machine that measures."""
         ...
 
 
 class Storing:
-    """What is stored beside the results: the device, the command, the run's id, and the pictures; and what could not be stored.
+    """What is stored beside the results, and what could not be stored.
+
+    It is the device, the command, the run's id, and the pictures.
 
     Args:
-        run: its machine is asked for only where something was measured.
-        command: the arguments of this run.
-        folders: where the files of this run will lie.
+        run: the run; its machine is asked for only if something was measured.
+        command: arguments of this run.
+        folders: where the files of this run will be.
     """
 
     def __init__(self, run: _Run, command: str, folders: tuple[Path, ...]) -> None:
@@ -127,7 +135,7 @@ class Storing:
         self._id, self._date = uuid4().hex, ""
         self._lost = False
 
-    def lost(self, where: object, error: Exception) -> None:
+    def note_loss(self, where: object, error: Exception) -> None:
         """Note that the run could not be stored.
 
         Args:
@@ -143,7 +151,7 @@ class Storing:
         self._lost = True
 
     def pytest_sessionfinish(self, session: Any) -> None:
-        """Fail a run that passed and could not be stored as it was asked to be; pytest-benchmark has stored it by now."""
+        """Fail a run that passed and could not be stored as asked; by now it would be stored."""
         if self._lost:
             session.exitstatus = session.exitstatus or 1
 
@@ -160,7 +168,10 @@ class Storing:
             machine_info[EXTRA] = told | {RUN: self._id}
 
     def pytest_benchmark_update_json(self, output_json: dict[str, Any]) -> None:
-        """Write the pictures before the file that names them, and have all files of a run tell one date; called once for each file."""
+        """Write the pictures before the file that names them, and give all files of a run one date.
+
+        This is called once for each file.
+        """
         self._date = self._date or output_json["datetime"]
         output_json["datetime"] = self._date
         for folder in self._folders:
@@ -175,11 +186,13 @@ class Storing:
                 )
 
 
-def run_info(config: Any) -> dict[str, Any]:
-    """What pytest-benchmark stores of a run as a whole: ``machine_info``, ``commit_info`` and ``datetime``.
+def collect_run_info(config: Any) -> dict[str, Any]:
+    """Return what pytest-benchmark stores about a run as a whole.
+
+    That is ``machine_info``, ``commit_info`` and ``datetime``.
 
     Args:
-        config: of the run, with the plugin ``Storing``.
+        config: configuration of the run, with the plugin ``Storing``.
     """
     machine = config.hook.pytest_benchmark_generate_machine_info(config=config)
     config.hook.pytest_benchmark_update_machine_info(config=config, machine_info=machine)
@@ -191,8 +204,8 @@ def run_info(config: Any) -> dict[str, Any]:
     }
 
 
-def run_folders(option: Any, root: Path) -> tuple[Path, ...]:
-    """Folders of the files that pytest-benchmark was asked to write this run to.
+def find_run_folders(option: Any, root: Path) -> tuple[Path, ...]:
+    """Return the folders of the files that pytest-benchmark was asked to write this run to.
 
     Args:
         option: parsed command line, with pytest-benchmark's options.
@@ -208,8 +221,8 @@ def run_folders(option: Any, root: Path) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def storage_folder(option: Any, root: Path) -> Path | None:
-    """The folder that runs are stored in and compared with; None where that is a database.
+def find_storage_folder(option: Any, root: Path) -> Path | None:
+    """Return the folder that runs are stored in and compared with; None if that is a database.
 
     Args:
         option: parsed command line, with pytest-benchmark's options.
@@ -220,15 +233,17 @@ def storage_folder(option: Any, root: Path) -> Path | None:
 
 
 def _saves(option: Any) -> bool:
-    """Whether this run is saved in a folder: not at all, or in a database, are the other ways."""
+    """Tell whether this run is saved in a folder, rather than in a database or not at all."""
     wanted = getattr(option, "benchmark_save", None) or getattr(option, "benchmark_autosave", None)
     return bool(wanted) and "://" not in getattr(option, "benchmark_storage", "").removeprefix(
         "file://"
     )
 
 
-def unwritable_storage(option: Any, root: Path) -> str | None:
-    """What keeps pytest-benchmark from saving this run, found before anything is measured; None where nothing does.
+def explain_unwritable_storage(option: Any, root: Path) -> str | None:
+    """Return what keeps pytest-benchmark from saving this run, or None if nothing does.
+
+    It is asked before anything is measured.
 
     Args:
         option: parsed command line, with pytest-benchmark's options.

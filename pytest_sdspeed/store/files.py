@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 
 def decode(content: bytes) -> tuple[Mapping[str, Any], list[tuple[str, Any]]]:
-    """What a file of pytest-benchmark holds, and of each of its benchmarks the test's full name and this plugin's record, or None.
+    """Return what a file of pytest-benchmark holds, and the records in it.
+
+    Returns:
+        The whole of it, and for each benchmark the test's full name and this plugin's record, or
+        None.
 
     Raises:
         StoredRunError: it is damaged, or another kind of file.
@@ -31,6 +35,6 @@ def decode(content: bytes) -> tuple[Mapping[str, Any], list[tuple[str, Any]]]:
 
 
 def section(stored: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """A mapping inside a stored one; empty where there is none."""
+    """Return a mapping inside a stored one; an empty one if there is none."""
     found = stored.get(name)
     return found if isinstance(found, dict) else {}

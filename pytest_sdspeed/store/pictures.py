@@ -1,4 +1,4 @@
-"""Pictures beside stored runs: PNG files named by what is in them, so that equal ones are kept once."""
+"""Pictures beside stored runs: PNG files named by content, so that equal ones are kept once."""
 
 from __future__ import annotations
 
@@ -16,17 +16,23 @@ if TYPE_CHECKING:
     from pytest_sdspeed.store.spool import Spool
 
 FOLDER = "sdspeed-pictures"
-"""Beside the JSON file of a run."""
+"""Name of their folder, beside the JSON file of a run."""
 DERIVED = frozenset({"error_map"})
-"""Roles that are not stored, since the others tell them."""
+"""Roles that are not stored, since they can be computed from the others."""
 
 
 def describe(exhibit: Exhibit) -> dict[str, Any]:
-    """An exhibit as it is stored: what it shows, and for every picture its path, from the folder of the run's file, and its SHA-256."""
-    return _shown(exhibit) | {"files": {role: _file(png) for role, png in _stored(exhibit)}}
+    """Return the stored form of an exhibit.
+
+    It has what is shown, and for every picture its path from the folder of the run's file, and its
+    SHA-256.
+    """
+    return _describe_case(exhibit) | {
+        "files": {role: _name_file(png) for role, png in _stored_pictures(exhibit)}
+    }
 
 
-def _shown(exhibit: Exhibit) -> dict[str, Any]:
+def _describe_case(exhibit: Exhibit) -> dict[str, Any]:
     return {
         "seed": exhibit.seed,
         "prompt": exhibit.prompt,
@@ -37,11 +43,13 @@ def _shown(exhibit: Exhibit) -> dict[str, Any]:
 
 
 def restore(stored: Mapping[str, Any], folder: Path) -> Exhibit:
-    """The exhibit that a stored form stands for. A picture that is gone, or is not what it was, is left out.
+    """Return the exhibit that a stored form stands for.
+
+    A picture that is gone, or is not what it was, is left out.
 
     Args:
         stored: what ``describe`` made.
-        folder: of the file it was read from.
+        folder: folder of the file it was read from.
     """
     read = {role: _read(folder, file) for role, file in stored["files"].items()}
     return Exhibit(
@@ -55,14 +63,17 @@ def restore(stored: Mapping[str, Any], folder: Path) -> Exhibit:
 
 
 def pack(exhibit: Exhibit) -> dict[str, Any]:
-    """An exhibit to be sent to another process: as it is stored, with its pictures in base64 in the place of their paths."""
-    return _shown(exhibit) | {
-        "files": {role: base64.b64encode(png).decode() for role, png in _stored(exhibit)}
+    """Return an exhibit as it is sent to another process.
+
+    This is its stored form with pictures in base64 instead of paths.
+    """
+    return _describe_case(exhibit) | {
+        "files": {role: base64.b64encode(png).decode() for role, png in _stored_pictures(exhibit)}
     }
 
 
 def unpack(sent: Mapping[str, Any], spool: Spool) -> Exhibit:
-    """The exhibit that was sent, without its derived pictures.
+    """Return the exhibit that was sent, without its derived pictures.
 
     Args:
         sent: what ``pack`` made.
@@ -77,26 +88,28 @@ def unpack(sent: Mapping[str, Any], spool: Spool) -> Exhibit:
 
 
 def save(folder: Path, exhibits: Iterable[Exhibit]) -> None:
-    """Write the pictures that are not there yet, each in one step: a run that is killed leaves no half of one.
+    """Write the pictures that are not there yet.
+
+    Each is written in one step: a run that is killed leaves no half of one.
 
     Args:
-        folder: of the run's file.
+        folder: folder of the run's file.
         exhibits: what is shown.
 
     Raises:
         OSError: one cannot be written.
     """
     for exhibit in exhibits:
-        for _, png in _stored(exhibit):
-            target = folder / _file(png)["path"]
+        for _, png in _stored_pictures(exhibit):
+            target = folder / _name_file(png)["path"]
             if target.is_file() and target.stat().st_size == len(png):
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
             write_whole(target, png, lasting=False)
 
 
-def picture_paths(stored: Any) -> Iterator[str]:
-    """Paths of the pictures that a stored run names, from the folder of its file.
+def find_picture_paths(stored: Any) -> Iterator[str]:
+    """Yield the paths of the pictures that a stored run names, from the folder of its file.
 
     Args:
         stored: what was read from the file, whoever wrote it.
@@ -105,18 +118,18 @@ def picture_paths(stored: Any) -> Iterator[str]:
         if isinstance(stored.get("path"), str) and "sha256" in stored:
             yield stored["path"]
         for value in stored.values():
-            yield from picture_paths(value)
+            yield from find_picture_paths(value)
     elif isinstance(stored, list):
         for value in stored:
-            yield from picture_paths(value)
+            yield from find_picture_paths(value)
 
 
-def _file(png: bytes) -> dict[str, str]:
+def _name_file(png: bytes) -> dict[str, str]:
     digest = hashlib.sha256(png).hexdigest()
     return {"path": f"{FOLDER}/{digest[:32]}.png", "sha256": digest}
 
 
-def _stored(exhibit: Exhibit) -> Iterator[tuple[str, bytes]]:
+def _stored_pictures(exhibit: Exhibit) -> Iterator[tuple[str, bytes]]:
     return ((role, png) for role, png in exhibit.pictures.items() if role not in DERIVED)
 
 

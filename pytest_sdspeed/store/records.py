@@ -3,127 +3,48 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import MISSING, asdict, fields
-from typing import TYPE_CHECKING, Any, get_args
+from types import NoneType
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from pytest_sdspeed.errors import StoredRunError
 from pytest_sdspeed.judge.speed.blocks import latencies
-from pytest_sdspeed.model import Against, ImageVerdict, Interval, Recipe, Result, Verdict
+from pytest_sdspeed.model import (
+    Against,
+    HistoryKey,
+    ImageVerdict,
+    Interval,
+    Recipe,
+    Result,
+    Verdict,
+)
+from pytest_sdspeed.model.numbers import finite_or_none, number_or_nan
 from pytest_sdspeed.store.pictures import describe, restore
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 SCHEMA = 1
-_UNKNOWN = ("stages_s", "telemetry", "confirmation")
-"""Mappings that may be None."""
-_REQUIRED = (
-    "table",
-    "setup",
-    "baseline",
-    "device",
-    "verdict",
-    "image_verdict",
-    "versions",
-    "peak_memory_bytes",
-)
-_LATER = (
-    "documented_on",
-    "planned_blocks",
-    "resolves",
-    "recorded_in",
-    "raised",
-    "memory_share",
-    "memory_bound",
-    *_UNKNOWN,
-)
-"""Keys that records of this schema may lack."""
 
 
-def to_json(result: Result) -> dict[str, Any]:
-    """The stored form of a result: builtins only, unknown is None.
+def _same(value: Any) -> Any:
+    return value
 
-    The pictures are named by their hashes; ``pictures.save`` writes them.
+
+class _Form(NamedTuple):
+    """How a figure of a result is stored, under its own name.
+
+    Attributes:
+        store: makes its stored form: builtins only, unknown is None.
+        read: makes the figure of that.
+        later: what makes the figure if a record of this schema lacks it, because it came later;
+            None if all have it.
     """
-    return {
-        "schema": SCHEMA,
-        **_named(result, "table", "setup", "baseline", "device"),
-        "speedup": _number(result.speedup),
-        "low": _number(result.low),
-        "high": _number(result.high),
-        **_named(result, "expected", "tolerance", "floor", "verdict"),
-        "reasons": list(result.reasons),
-        "blocks": result.blocks,
-        "samples_s": _slots(result.samples_s),
-        "image": {metric: _number(value) for metric, value in result.image.items()},
-        "image_verdict": result.image_verdict,
-        "recipe": stored_recipe(result),
-        "versions": dict(result.versions),
-        "peak_memory_bytes": result.peak_memory_bytes,
-        **{
-            name: None if getattr(result, name) is None else dict(getattr(result, name))
-            for name in _UNKNOWN
-        },
-        **_named(result, "documented_on", "planned_blocks"),
-        "resolves": None if result.resolves is None else _number(result.resolves),
-        "control": _stored_interval(result.control),
-        "starts_s": _slots(result.starts_s),
-        "canary_s": {
-            operation: [float(seconds) for seconds in taken]
-            for operation, taken in result.canary_s.items()
-        },
-        **_named(result, "recorded_in", "raised", "memory_share", "memory_bound"),
-        "against": None if result.against is None else _stored_against(result.against),
-        "notes": list(result.notes),
-        "pictures": [describe(exhibit) for exhibit in result.exhibits],
-    }
 
-
-def stored_recipe(result: Result) -> dict[str, Any] | None:
-    """The stored form of a result's recipe, with where its weights come from; None for callables."""
-    if result.recipe is None:
-        return None
-    return asdict(result.recipe) | {
-        "more_prompts": list(result.recipe.more_prompts),
-        "weights": result.weights,
-    }
-
-
-def _stored_against(against: Against) -> dict[str, Any]:
-    return {
-        **_named(against, "spec", "label", "identical", "turns"),
-        "versions": dict(against.versions),
-        "stages": {stage: _number(ratio) for stage, ratio in against.stages.items()},
-        "process_control": _stored_interval(against.process_control),
-    }
-
-
-def _against_of(stored: Mapping[str, Any] | None) -> Against | None:
-    if stored is None:
-        return None
-    stages = {stage: figure(ratio) for stage, ratio in stored["stages"].items()}
-    return Against(
-        **{name: stored[name] for name in ("spec", "label", "versions", "identical")},
-        turns=stored.get("turns", 1),
-        stages=stages,
-        process_control=_interval_of(stored["process_control"]),
-    )
-
-
-def _stored_interval(found: Interval | None) -> dict[str, float | None] | None:
-    return (
-        None if found is None else {name: _number(value) for name, value in asdict(found).items()}
-    )
-
-
-def _interval_of(stored: Mapping[str, float | None] | None) -> Interval | None:
-    return None if stored is None else Interval(*map(figure, stored.values()))
-
-
-def _named(result: Result | Against, *names: str) -> dict[str, Any]:
-    return {name: getattr(result, name) for name in names}
+    store: Callable[[Any], Any] = _same
+    read: Callable[[Any], Any] = _same
+    later: Callable[[], Any] | None = None
 
 
 def _slots(pairs_s: Mapping[str, Sequence[Sequence[float]]]) -> dict[str, list[list[float]]]:
@@ -132,12 +53,125 @@ def _slots(pairs_s: Mapping[str, Sequence[Sequence[float]]]) -> dict[str, list[l
     }
 
 
+def _times(times_s: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+    return {
+        operation: [float(seconds) for seconds in taken] for operation, taken in times_s.items()
+    }
+
+
+def _numbers(figures: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: finite_or_none(value) for name, value in figures.items()}
+
+
+def _read_numbers(stored: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: number_or_nan(value) for name, value in stored.items()}
+
+
+def _if_known(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return what makes None of None, and of anything else what ``make`` does."""
+    return lambda value: None if value is None else make(value)
+
+
+def _store_interval(found: Interval) -> dict[str, float | None]:
+    return _numbers(asdict(found))
+
+
+def _read_interval(stored: Mapping[str, float | None]) -> Interval:
+    return Interval(*map(number_or_nan, stored.values()))
+
+
+def _store_against(against: Against) -> dict[str, Any]:
+    return {
+        **{name: getattr(against, name) for name in ("spec", "label", "identical", "turns")},
+        "versions": dict(against.versions),
+        "stages": _numbers(against.stages),
+        "process_control": _INTERVAL.store(against.process_control),
+    }
+
+
+def _read_against(stored: Mapping[str, Any]) -> Against:
+    return Against(
+        **{name: stored[name] for name in ("spec", "label", "versions", "identical")},
+        turns=stored.get("turns", 1),
+        stages=_read_numbers(stored["stages"]),
+        process_control=_INTERVAL.read(stored["process_control"]),
+    )
+
+
+_ALWAYS, _LATER = _Form(), _Form(later=NoneType)
+_RATIO = _Form(finite_or_none, number_or_nan)
+_NUMBER = _Form(read=float)
+_MAPPING = _Form(_if_known(dict), later=NoneType)
+_INTERVAL = _Form(_if_known(_store_interval), _if_known(_read_interval), NoneType)
+
+_FORMS: dict[str, _Form] = {
+    "table": _ALWAYS,
+    "setup": _ALWAYS,
+    "baseline": _ALWAYS,
+    "device": _ALWAYS,
+    "speedup": _RATIO,
+    "low": _RATIO,
+    "high": _RATIO,
+    "expected": _NUMBER,
+    "tolerance": _NUMBER,
+    "floor": _NUMBER,
+    "verdict": _ALWAYS,
+    "reasons": _Form(list, tuple),
+    "blocks": _Form(read=int),
+    "samples_s": _Form(_slots),
+    "image": _Form(_numbers, _read_numbers),
+    "image_verdict": _ALWAYS,
+    "versions": _Form(dict),
+    "peak_memory_bytes": _ALWAYS,
+    "stages_s": _MAPPING,
+    "telemetry": _MAPPING,
+    "confirmation": _MAPPING,
+    "documented_on": _LATER,
+    "planned_blocks": _LATER,
+    "resolves": _Form(_if_known(finite_or_none), later=NoneType),
+    "control": _INTERVAL,
+    "starts_s": _Form(_slots, later=dict),
+    "canary_s": _Form(_times, later=dict),
+    "recorded_in": _LATER,
+    "raised": _LATER,
+    "memory_share": _LATER,
+    "memory_bound": _LATER,
+    "against": _Form(_if_known(_store_against), _if_known(_read_against), NoneType),
+    "notes": _Form(list, tuple, tuple),
+}
+"""Every figure of a result that is stored under its own name. ``recipe`` and ``pictures`` are not
+among them; the latencies are medians of ``samples_s``."""
+
+
+def to_json(result: Result) -> dict[str, Any]:
+    """Return the stored form of a result: builtins only, unknown is None.
+
+    Pictures are named by their hashes; ``pictures.save`` writes them.
+    """
+    return {
+        "schema": SCHEMA,
+        **{name: form.store(getattr(result, name)) for name, form in _FORMS.items()},
+        "recipe": store_recipe(result),
+        "pictures": [describe(exhibit) for exhibit in result.exhibits],
+    }
+
+
+def store_recipe(result: Result) -> dict[str, Any] | None:
+    """Return the stored form of a result's recipe and of its weights' kind; None for callables."""
+    if result.recipe is None:
+        return None
+    return asdict(result.recipe) | {
+        "more_prompts": list(result.recipe.more_prompts),
+        "weights": result.weights,
+    }
+
+
 def from_json(stored: Mapping[str, Any], folder: Path) -> Result:
-    """The result that a stored form stands for, without the candidate's full pictures.
+    """Return the result that a stored form stands for, without the candidate's full pictures.
 
     Args:
         stored: what ``to_json`` made, of this schema; keys that came later may be missing.
-        folder: of the file it was read from, which the paths of its pictures start from.
+        folder: folder of the file it was read from, which the paths of its pictures start from.
 
     Raises:
         StoredRunError: it is of another schema, or not what ``to_json`` makes.
@@ -153,9 +187,21 @@ def from_json(stored: Mapping[str, Any], folder: Path) -> Result:
         ) from None
 
 
-def figure(value: float | None) -> float:
-    """A figure of a stored form, which holds None for what is not finite."""
-    return math.nan if value is None else float(value)
+def read_figure(stored: Mapping[str, Any], name: str) -> Any:
+    """Return one figure of the result that a stored form stands for.
+
+    Args:
+        stored: what ``to_json`` made; keys that came later may be missing.
+        name: name of the figure in ``Result``.
+
+    Raises:
+        KeyError: it is missing, or no figure that is stored under its own name.
+        TypeError, ValueError, AttributeError: it is not what ``to_json`` makes.
+    """
+    form = _FORMS[name]
+    if form.later is not None and name not in stored:
+        return form.later()
+    return form.read(stored[name])
 
 
 def _facts(stored: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -170,23 +216,11 @@ def _facts(stored: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     )
     known = {field.name for field in fields(Recipe)}
     return {
-        **{name: stored[name] for name in _REQUIRED},
-        **{name: stored.get(name) for name in _LATER},
-        **{name: float(stored[name]) for name in ("expected", "tolerance", "floor")},
-        "blocks": int(stored["blocks"]),
-        **{name: figure(stored[name]) for name in ("speedup", "low", "high")},
-        "control": _interval_of(stored.get("control")),
-        "reasons": tuple(stored["reasons"]),
-        "notes": tuple(stored.get("notes", ())),
-        "samples_s": stored["samples_s"],
-        "starts_s": stored.get("starts_s", {}),
-        "canary_s": stored.get("canary_s", {}),
+        **{name: read_figure(stored, name) for name in _FORMS},
         "latency_s": latency_s,
         "baseline_latency_s": baseline_latency_s,
-        "image": {metric: figure(value) for metric, value in stored["image"].items()},
         "images": None,
         "exhibits": tuple(restore(exhibit, folder) for exhibit in stored.get("pictures", ())),
-        "against": _against_of(stored.get("against")),
         "recipe": (
             None
             if recipe is None
@@ -200,23 +234,28 @@ def _tupled(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _number(value: float) -> float | None:
-    """A number that strict JSON can hold, or None."""
-    return float(value) if math.isfinite(value) else None
-
-
 _DEFAULTS = {field.name: field.default for field in fields(Recipe) if field.default is not MISSING}
 
 
-def recipe_key(recipe: Mapping[str, Any] | None, test: str) -> str:
-    """What tells recipes, weights and, for callables, tests apart.
+def make_history_key(result: Result, test: str) -> HistoryKey:
+    """Return what a result in hand belongs to the history of.
+
+    Args:
+        result: what was measured.
+        test: id of the test that measured it, which tells callables apart.
+    """
+    return HistoryKey.of(result, make_recipe_key(store_recipe(result), test))
+
+
+def make_recipe_key(recipe: Mapping[str, Any] | None, test: str) -> str:
+    """Return what tells recipes, weights and, for callables, tests apart.
 
     What has its default is left out, so that the records from before a recipe had it belong to the
     same history.
 
     Args:
-        recipe: as it is stored, or None for callables.
-        test: the full name of the test.
+        recipe: its stored form, or None for callables.
+        test: full name of the test.
     """
     if recipe is None:
         return test

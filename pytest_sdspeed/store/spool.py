@@ -11,36 +11,40 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-class _Place(NamedTuple):
+class _Extent(NamedTuple):
     start: int
     length: int
 
 
 class Spool:
-    """A temporary file without a name, in which equal pictures are kept once. However the process ends, nothing of it stays.
+    """A temporary file without a name, in which equal pictures are kept once.
+
+    However the process ends, nothing of it stays.
 
     Args:
-        lost: is told why pictures could not be kept.
+        lost: called with the reason when pictures could not be kept.
     """
 
     def __init__(self, lost: Callable[[OSError], None]) -> None:
         self._lost = lost
         self._file: IO[bytes] | None = None
-        self._places: dict[bytes, _Place] = {}
+        self._places: dict[bytes, _Extent] = {}
 
     def keep(self, pictures: Mapping[str, bytes]) -> Mapping[str, bytes]:
-        """The same pictures, read from the disk whenever they are asked for; none of them where there is no space.
+        """Return the same pictures, read from the disk when they are asked for.
+
+        None of them is returned if there is no space.
 
         Args:
             pictures: role -> PNG.
         """
         try:
-            return _Kept(self, {role: self._place(png) for role, png in pictures.items()})
+            return _Kept(self, {role: self._write(png) for role, png in pictures.items()})
         except OSError as error:
             self._lost(error)
             return {}
 
-    def _place(self, png: bytes) -> _Place:
+    def _write(self, png: bytes) -> _Extent:
         digest = sha256(png).digest()
         if digest not in self._places:
             self._file = self._file or tempfile.TemporaryFile("w+b", buffering=0)  # noqa: SIM115 - it lives as long as the pictures do
@@ -48,16 +52,16 @@ class Spool:
             written = self._file.write(png)
             if written != len(png):
                 raise OSError(f"{written} of {len(png)} bytes were written")
-            self._places[digest] = _Place(start, len(png))
+            self._places[digest] = _Extent(start, len(png))
         return self._places[digest]
 
     def close(self) -> None:
-        """Let the pictures go."""
+        """Drop the pictures."""
         if self._file is not None:
             self._file.close()
 
-    def read(self, place: _Place) -> bytes:
-        """A picture.
+    def read(self, place: _Extent) -> bytes:
+        """Return a picture.
 
         Raises:
             OSError: the disk fails.
@@ -68,7 +72,7 @@ class Spool:
 
 
 class _Kept(Mapping[str, bytes]):
-    def __init__(self, spool: Spool, places: Mapping[str, _Place]) -> None:
+    def __init__(self, spool: Spool, places: Mapping[str, _Extent]) -> None:
         self._spool, self._places = spool, places
 
     def __getitem__(self, role: str) -> bytes:

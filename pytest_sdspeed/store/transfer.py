@@ -1,4 +1,7 @@
-"""Results on their way between processes: builtins only, and stored at the end as if the process that stores them had measured them."""
+"""Results on their way between processes, as builtins.
+
+At the end they are stored as if the process that stores them had measured them.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Received(NamedTuple):
-    """What came of one test.
+    """What one test brought.
 
     Attributes:
         test: what pytest-benchmark keeps of it: ``name``, ``fullname``, ``id`` and ``params`` of
@@ -34,14 +37,15 @@ class Received(NamedTuple):
 
 
 def pack(result: Result, item: Any, fullname: str) -> dict[str, Any]:
-    """A result and its test as strict builtins: the test as JSON, in which any text can be sent, and pictures in base64.
+    """Return a result and its test as strict builtins.
 
-    A parameter or extra info that JSON cannot hold is kept as its ``repr``.
+    The test is JSON, in which any text can be sent, and pictures are base64. A parameter or extra
+    info that JSON cannot hold is kept as text.
 
     Args:
-        result: of the test.
-        item: the test, with its ``benchmark`` fixture, which has been through ``saving.store``.
-        fullname: its id.
+        result: result of the test.
+        item: the test, with its ``benchmark`` fixture, which ``benchmark.store`` has filled.
+        fullname: id of the test.
     """
     from pytest_benchmark.utils import safe_dumps
 
@@ -50,8 +54,8 @@ def pack(result: Result, item: Any, fullname: str) -> dict[str, Any]:
         "name": item.name,
         "fullname": fullname,
         "id": callspec.id if callspec else None,
-        "params": _writable(callspec.params) if callspec else None,
-        "extra_info": _writable(item.funcargs["benchmark"].extra_info),
+        "params": _make_writable(callspec.params) if callspec else None,
+        "extra_info": _make_writable(item.funcargs["benchmark"].extra_info),
     }
     # Through JSON, as the file will be: a parameter may be any object, and neither execnet nor a
     # report log takes those.
@@ -61,14 +65,14 @@ def pack(result: Result, item: Any, fullname: str) -> dict[str, Any]:
     }
 
 
-def _writable(values: Mapping[Any, Any]) -> dict[str, Any]:
+def _make_writable(values: Mapping[Any, Any]) -> dict[str, Any]:
     from pytest_benchmark.utils import safe_dumps
 
     found = {}
     for name, value in values.items():
         try:
             safe_dumps(value)
-        except (TypeError, ValueError, RecursionError):
+        except Exception:  # noqa: BLE001 - the repr of any object is asked for, and may raise anything
             found[str(name)] = reprlib.repr(value)
         else:
             found[str(name)] = value
@@ -76,7 +80,7 @@ def _writable(values: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def unpack(sent: Mapping[str, Any], spool: Spool) -> Received:
-    """What ``pack`` made, unpacked.
+    """Return what ``pack`` was given.
 
     Args:
         sent: what arrived.
@@ -98,8 +102,8 @@ def store_received(session: Any, one: Received) -> None:
     """Give pytest-benchmark's session the benchmark that the test would have left in this process.
 
     Args:
-        session: the plugin ``storage.SESSION``.
-        one: what came of the test.
+        session: the plugin ``whole.SESSION``.
+        one: what the test brought.
     """
     from pytest_benchmark.fixture import BenchmarkFixture
     from pytest_benchmark.utils import NameWrapper
@@ -120,10 +124,10 @@ def store_received(session: Any, one: Received) -> None:
     benchmark.extra_info.update(test["extra_info"])
 
 
-def without_warning(session: Any) -> None:
+def silence_warning(session: Any) -> None:
     """Keep pytest-benchmark from warning that it measures nothing under pytest-xdist.
 
     Args:
-        session: the plugin ``storage.SESSION``.
+        session: the plugin ``whole.SESSION``.
     """
     session.xdist_benchmark_found = False

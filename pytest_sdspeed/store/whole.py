@@ -1,6 +1,6 @@
-"""Runs are stored whole or not at all, and what could not be stored costs nothing else.
+"""Store runs whole or not at all, and lose nothing else when one cannot be stored.
 
-pytest-benchmark writes its files in place, and what goes wrong there ends pytest before anything is
+pytest-benchmark writes its files in place, and an error there ends pytest before anything is
 reported.
 """
 
@@ -11,23 +11,23 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_sdspeed.store.atomic import write_new, write_whole
+from pytest_sdspeed.store.atomic import write_file, write_new
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
 SESSION = "pytest-benchmark"
-"""Name of the plugin that pytest-benchmark's session is registered as."""
+"""Name that pytest-benchmark's session is registered under as a plugin."""
 _NUMBER = re.compile(r"([0-9]{4,5})_")
 
 
 def guard(session: Any, lost: Callable[[object, Exception], None]) -> None:
-    """Have pytest-benchmark store a run through ``WholeStorage``, and its ``--benchmark-json`` in the same manner.
+    """Have pytest-benchmark store a run and its ``--benchmark-json`` whole or not at all.
 
     Args:
         session: pytest-benchmark's own, the plugin ``SESSION``.
-        lost: is told of a run that could not be stored, where and why.
+        lost: called with where and why when a run could not be stored.
     """
     session.storage = WholeStorage(session.storage, lost)
     session.save_json = lambda output_json: _save_json(session, output_json, lost)
@@ -40,7 +40,7 @@ class WholeStorage:
 
     Args:
         storage: pytest-benchmark's: a folder or a database.
-        lost: is told of a run that could not be stored, where and why.
+        lost: called with where and why when a run could not be stored.
     """
 
     def __init__(self, storage: Any, lost: Callable[[object, Exception], None]) -> None:
@@ -63,15 +63,15 @@ class WholeStorage:
 
         try:
             if isinstance(self._storage, FileStorage):
-                saved = write_new(self._names(save), _content(output_json))
+                saved = write_new(self._free_names(save), _encode(output_json))
                 self._storage.logger.info(f"Saved benchmark data in: {saved}")  # noqa: G004 - not the standard library's logger
             else:
                 self._storage.save(output_json, save)
         except Exception as error:  # noqa: BLE001 - databases raise what they like, and what was measured is still to be told
             self._lost(self._storage, error)
 
-    def _names(self, save: str) -> Iterator[Path]:
-        """The names that this run may have, from the one after the latest."""
+    def _free_names(self, save: str) -> Iterator[Path]:
+        """Yield the names that this run may have, from the one after the latest."""
         taken = (_NUMBER.match(file.name) for file in self._storage.query("[0-9][0-9][0-9][0-9]*_"))
         latest = max((int(number[1]) for number in taken if number), default=0)
         return (self._storage.get(f"{number:04}_{save}.json") for number in count(latest + 1))
@@ -80,19 +80,15 @@ class WholeStorage:
 def _save_json(session: Any, output_json: Any, lost: Callable[[object, Exception], None]) -> None:
     target = Path(session.json)
     try:
-        if target.exists() and not target.is_file():
-            # /dev/stdout and pipes are written to, not replaced.
-            target.write_bytes(_content(output_json))
-        else:
-            write_whole(target.resolve(), _content(output_json))
+        write_file(target, _encode(output_json))
     except Exception as error:  # noqa: BLE001 - what was measured is still to be told
         lost(target, error)
     else:
         session.logger.info(f"Wrote benchmark data in: {target}", purple=True)  # noqa: G004 - not the standard library's logger
 
 
-def _content(output_json: Any) -> bytes:
-    """A run as pytest-benchmark writes it."""
+def _encode(output_json: Any) -> bytes:
+    """Return a run as pytest-benchmark writes it."""
     from pytest_benchmark.utils import safe_dumps
 
     content: str = safe_dumps(output_json, ensure_ascii=True, indent=4)

@@ -11,8 +11,8 @@ from places import ADDRESS, dates, upload
 from stored import write_run
 
 from pytest_sdspeed.__main__ import main
-from pytest_sdspeed.history.remote import Remote, place
-from pytest_sdspeed.history.series import load_from
+from pytest_sdspeed.history.loading import load_from
+from pytest_sdspeed.history.remote import Remote, open_storage
 
 pytestmark = pytest.mark.usefixtures("bucket")
 
@@ -187,7 +187,7 @@ def test_a_listing_that_drops_in_the_middle_forgets_nothing(tmp_path, bucket, fe
     assert dates(ADDRESS)[0] == ["01", "02"]
     with monkeypatch.context() as patch:
         planted(patch, "ls", ConnectionResetError("reset"), after=1)
-        found = load_from([place(ADDRESS)])
+        found = load_from([open_storage(ADDRESS)])
         assert (found.histories, found.read, len(found.problems)) == ((), False, 1)
     assert dates(ADDRESS)[0] == ["01", "02"]
     assert len(fetched) == 2

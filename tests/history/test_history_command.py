@@ -10,7 +10,7 @@ from fakes import result
 from stored import benchmark, write_run
 
 from pytest_sdspeed.__main__ import main
-from pytest_sdspeed.history.commits import between
+from pytest_sdspeed.history.commits import list_commits
 from pytest_sdspeed.model import CONTROL
 
 RUNS, STEP = 30, 20
@@ -136,13 +136,13 @@ def test_the_commits_of_a_step_are_listed_where_git_knows_them(tmp_path, capsys,
 
 @pytest.mark.parametrize("commit", ["--output=x", "a b", "", "HEAD~1"])
 def test_what_is_no_commit_is_not_handed_to_git(tmp_path, commit):
-    assert between(commit, "abc", tmp_path) == []
-    assert between("abc", commit, tmp_path) == []
+    assert list_commits(commit, "abc", tmp_path) == []
+    assert list_commits("abc", commit, tmp_path) == []
 
 
 def test_without_git_no_commits_are_listed(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert between("abc", "def", tmp_path) == []
+    assert list_commits("abc", "def", tmp_path) == []
 
 
 def test_an_empty_folder_says_so(tmp_path, capsys):

@@ -13,15 +13,15 @@ from fakes import result, tf32
 from pytest_benchmark.storage.file import FileStorage
 from stored import write_run
 
-from pytest_sdspeed.history import index, index_tables, places
-from pytest_sdspeed.history.places import NAME
-from pytest_sdspeed.history.series import load_histories
+from pytest_sdspeed.history import database, index, storages
+from pytest_sdspeed.history.loading import load_histories
+from pytest_sdspeed.history.storages import NAME
 
 READ = """
 import resource, sys
 from pathlib import Path
 from pytest_sdspeed.history import index
-from pytest_sdspeed.history.series import load_histories as histories
+from pytest_sdspeed.history.loading import load_histories as histories
 {first}
 found, problems = histories(Path(sys.argv[1]))
 print(sum(len(history.runs) for history in found), *problems)
@@ -41,14 +41,14 @@ def parsed(monkeypatch):
     """Names of the files that are read, not taken from the index."""
     names = []
 
-    fetch = places.Folder.fetch
+    fetch = storages.Folder.fetch
 
     def watched(place, files):
         for file, content in zip(files, fetch(place, files), strict=True):
             names.append(Path(file).name)
             yield content
 
-    monkeypatch.setattr(places.Folder, "fetch", watched)
+    monkeypatch.setattr(storages.Folder, "fetch", watched)
     return names
 
 
@@ -133,7 +133,7 @@ def middle(content):
         middle,
         lambda content: content[:100] + bytes(len(content) - 100),
         lambda content: content.replace(b"torch", b"to\xffch"),
-        lambda content: content.replace(b'["inference"', b'["inference,'),
+        lambda content: content.replace(b'"inference"', b'"inference,'),
     ],
     ids=["empty", "text", "header", "half", "middle", "zeros", "encoding", "json"],
 )
@@ -291,7 +291,7 @@ def test_processes_that_index_at_once_all_read_everything(folder):
 def test_a_process_killed_while_it_indexes_leaves_what_it_has_read(folder, parsed):
     killed = reader(
         folder,
-        "import os, signal\nfrom pytest_sdspeed.history.places import Folder\nindex._BATCH, fetch = 2, Folder.fetch\n"
+        "import os, signal\nfrom pytest_sdspeed.history.storages import Folder\nindex._BATCH, fetch = 2, Folder.fetch\n"
         "def killing(place, files):\n    '0005' in files[0] and os.kill(os.getpid(), signal.SIGKILL)\n    return fetch(place, files)\n"
         "Folder.fetch = killing",
     )
@@ -304,7 +304,7 @@ def test_a_process_killed_while_it_indexes_leaves_what_it_has_read(folder, parse
 def test_a_process_killed_while_it_writes_leaves_a_sound_index(folder, parsed):
     killed = reader(
         folder,
-        "import os, signal\nfrom pytest_sdspeed.history import index_tables as rows\nindex._BATCH, insert = 2, rows.insert\n"
+        "import os, signal\nfrom pytest_sdspeed.history import database as rows\nindex._BATCH, insert = 2, rows.insert\n"
         "def killing(connection, path, *facts):\n"
         "    '0004' in path and os.kill(os.getpid(), signal.SIGKILL)\n    insert(connection, path, *facts)\n"
         "rows.insert = killing",
@@ -318,5 +318,13 @@ def test_a_process_killed_while_it_writes_leaves_a_sound_index(folder, parsed):
 def test_an_index_that_another_process_makes_meanwhile_is_used(folder, monkeypatch):
     empty = iter([True])
     runs(folder)
-    monkeypatch.setattr(index_tables, "is_empty", lambda _connection: next(empty, False))
+    monkeypatch.setattr(database, "is_empty", lambda _connection: next(empty, False))
     assert runs(folder) == (10, ())
+
+
+def test_a_folder_with_nothing_new_is_read_without_numpy(folder):
+    runs(folder)
+    said = subprocess.run(
+        [sys.executable, "-c", READ.format(first="") + "print('numpy' in sys.modules)", str(folder)], capture_output=True, text=True
+    ).stdout
+    assert said == "10\nFalse\n"

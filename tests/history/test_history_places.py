@@ -13,8 +13,8 @@ from test_history_command import COMMITS, RUNS, STEP, kinds, said, stored
 from test_stored_runs import full, shown, stored_run
 
 from pytest_sdspeed.__main__ import main
-from pytest_sdspeed.history.remote import place
-from pytest_sdspeed.history.series import load_from
+from pytest_sdspeed.history.loading import load_from
+from pytest_sdspeed.history.remote import open_storage
 from pytest_sdspeed.store.records import to_json
 
 pytestmark = pytest.mark.usefixtures("bucket")
@@ -45,7 +45,7 @@ def test_other_runs_are_merged_by_their_dates_and_keep_their_hosts(tmp_path, buc
         write_run(tmp_path / "b", [result()], number, machine_info={"node": "second"})
     upload(bucket, tmp_path / "b")
     write_run(tmp_path / "c", [result()], 4, machine_info={"node": "third"})
-    places = [place(str(one)) for one in (tmp_path / "a", ADDRESS, f"file://{tmp_path / 'c'}")]
+    places = [open_storage(str(one)) for one in (tmp_path / "a", ADDRESS, f"file://{tmp_path / 'c'}")]
     (history,) = load_from(places).histories
     assert [run.date[18] for run in history.runs] == ["1", "2", "3", "4", "5", "6"]
     assert [run.host for run in history.runs] == ["host", "second", "host", "third", "second", "host"]
@@ -128,7 +128,7 @@ def test_of_a_damaged_copy_and_a_whole_one_the_whole_one_counts(tmp_path, whole_
     file = write_run(damaged, [benchmark(slower()), benchmark({**to_json(tf32()), "speedup": "x"})], **ID)
     cut = damaged / "0002_cut.json"
     cut.write_bytes(file.read_bytes()[:300])
-    found = load_from([place(str(tmp_path / "a")), place(str(tmp_path / "b"))])
+    found = load_from([open_storage(str(tmp_path / "a")), open_storage(str(tmp_path / "b"))])
     assert {history.setup: [run.latency_s for run in history.runs] for history in found.histories} == {"fp16": [1.47], "tf32": [1.47]}
     assert [re.sub(": .*: ", ": ", problem.removeprefix("sd history: passed over ")).split(": ")[0] for problem in found.problems] == [
         str(cut),
@@ -141,14 +141,14 @@ def test_of_a_damaged_copy_and_a_whole_one_the_whole_one_counts(tmp_path, whole_
 def test_what_only_a_damaged_copy_has_still_counts(tmp_path):
     write_run(tmp_path / "a", [benchmark({**to_json(result()), "speedup": "x"}), tf32()], **ID)
     write_run(tmp_path / "b", [benchmark(result()), {"fullname": "y", "extra_info": {"sdspeed": {}}}], **ID)
-    found = load_from([place(str(tmp_path))])
+    found = load_from([open_storage(str(tmp_path))])
     assert sorted((history.setup, len(history.runs)) for history in found.histories) == [("fp16", 1), ("tf32", 1)]
 
 
 def test_figures_that_differ_beside_equal_samples_are_seen(tmp_path):
     write_run(tmp_path / "a", [result()], **ID)
     write_run(tmp_path / "b", [result(speedup=1.2)], **ID)
-    (history,), (problem,) = load_from([place(str(tmp_path))])[:2]
+    (history,), (problem,) = load_from([open_storage(str(tmp_path))])[:2]
     assert [run.speedup for run in history.runs] == [1.31]
     assert problem.startswith(f"sd history: passed over {tmp_path / 'b' / '0001_run.json'}: differs")
 

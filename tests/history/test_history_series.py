@@ -9,8 +9,10 @@ import pytest
 from fakes import RECIPE, baseline_result, failed, result, tf32
 from stored import benchmark, write_run
 
-from pytest_sdspeed.history.series import history_run, load_histories, series_of
-from pytest_sdspeed.store.records import to_json
+from pytest_sdspeed.history.loading import load_histories
+from pytest_sdspeed.history.parsing import read_run_facts
+from pytest_sdspeed.model import HistoryRun
+from pytest_sdspeed.store.records import make_history_key, to_json
 
 CANARY = {"matmul": [0.001, 0.003], "memory": [0.5, 0.5]}
 RUN_INFO = {"machine_info": {"node": "host"}, "commit_info": {"id": "abc", "dirty": True}, "datetime": "2026-11-23T12:00:01+02:00"}
@@ -20,6 +22,11 @@ def only(folder):
     (history,), problems = load_histories(folder)
     assert problems == ()
     return history
+
+
+def in_hand(one):
+    """The run of a result that is not stored yet."""
+    return HistoryRun.of(one, read_run_facts(RUN_INFO, 0.0))
 
 
 def changed(one, **facts):
@@ -136,18 +143,18 @@ def test_only_a_sound_speed_is_a_reference(tmp_path, one, expected):
     write_run(tmp_path, [one])
     (run,) = only(tmp_path).runs
     assert run.reference is expected
-    assert history_run(one, RUN_INFO).reference is expected
+    assert in_hand(one).reference is expected
 
 
 @pytest.mark.parametrize("one", [result(canary_s=CANARY), failed(low=math.nan), result(table=None, recipe=None, weights=None)])
 def test_the_run_in_hand_is_what_it_will_be_when_it_is_stored(tmp_path, one):
     write_run(tmp_path, [benchmark(one, "test_it.py::test_it")], **RUN_INFO)
     history = only(tmp_path)
-    mine = series_of(one, "test_it.py::test_it")
-    assert mine == (history.table, history.setup, history.baseline, history.device, history.recipe)
-    assert series_of(replace(one, device="NVIDIA A100"), "test_it.py::test_it") != mine
+    mine = make_history_key(one, "test_it.py::test_it")
+    assert mine == history.key
+    assert make_history_key(replace(one, device="NVIDIA A100"), "test_it.py::test_it") != mine
     (stored,) = history.runs
-    assert repr(replace(history_run(one, RUN_INFO), name="0001_run")) == repr(stored)
+    assert repr(replace(in_hand(one), name="0001_run")) == repr(stored)
 
 
 # What is passed over

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from pytest_sdspeed.__main__ import main
-from pytest_sdspeed.history.places import Folder
-from pytest_sdspeed.history.series import load_from
-from pytest_sdspeed.history.stored_run import latest_run
+from pytest_sdspeed.history.loading import load_from
+from pytest_sdspeed.history.storages import Folder
+from pytest_sdspeed.history.stored_run import read_latest_run
 from pytest_sdspeed.store.benchmark import Storing
 
 PICTURES = """
@@ -22,7 +22,7 @@ GOOD, WRONG = PICTURES.format(candidate="picture()"), PICTURES.format(candidate=
 
 def test_pictures_are_stored_beside_the_run_and_make_the_same_page(gated, pytester):
     gated(WRONG, "--benchmark-autosave", "--benchmark-json=own/out.json", "--sd-report=live.html").assert_outcomes(failed=1)
-    run, _ = latest_run(load_from([Folder(pytester.path / ".benchmarks")]).files)
+    run, _ = read_latest_run(load_from([Folder(pytester.path / ".benchmarks")]).files)
     (exhibit,) = run.results[0].exhibits
     assert set(exhibit.pictures) == {"baseline", "candidate"}
     (stored,) = json.loads((pytester.path / "own" / "out.json").read_text())["benchmarks"][0]["extra_info"]["sdspeed"]["pictures"]

@@ -17,9 +17,9 @@ from PIL import Image
 
 from pytest_sdspeed.__main__ import main
 from pytest_sdspeed.errors import StoredRunError
-from pytest_sdspeed.history.places import Folder
-from pytest_sdspeed.history.series import load_from
-from pytest_sdspeed.history.stored_run import clean, latest_run, read_run, run_files
+from pytest_sdspeed.history.loading import load_from
+from pytest_sdspeed.history.storages import Folder
+from pytest_sdspeed.history.stored_run import clean, list_run_files, read_latest_run, read_run
 from pytest_sdspeed.judge.pictures.exhibits import png
 from pytest_sdspeed.model import CONTROL, Against, Exhibit
 from pytest_sdspeed.store import pictures
@@ -229,14 +229,14 @@ def test_the_latest_run_that_can_be_read_is_taken(tmp_path):
     damaged.write_text('{"datetime": "2027-01-01"')
     found = load_from([Folder(tmp_path)])
     assert [str(damaged) in problem for problem in found.problems] == [True]
-    run, problems = latest_run(found.files)
+    run, problems = read_latest_run(found.files)
     assert (run.where, problems) == (str(expected), ())
     expected.write_text("{")
-    run, (problem,) = latest_run(found.files)
+    run, (problem,) = read_latest_run(found.files)
     assert run.results[0].speedup == 1.1
     assert problem.startswith(f"{expected}: not a run that pytest-benchmark stored")
     with pytest.raises(StoredRunError, match="no stored run"):
-        latest_run(load_from([Folder(tmp_path / "linux" / pictures.FOLDER)]).files)
+        read_latest_run(load_from([Folder(tmp_path / "linux" / pictures.FOLDER)]).files)
 
 
 @pytest.mark.parametrize("machine", [[], {"system": 7, "cpu": "x", "sdspeed": []}])
@@ -300,7 +300,7 @@ def test_clean_keeps_the_pictures_of_the_latest_runs_and_every_run(tmp_path, cap
     assert main(["clean", str(tmp_path), "--keep=2"]) == 0
     assert "4 pictures deleted" in capsys.readouterr().out
     assert len(before) - len(list((tmp_path / "linux" / pictures.FOLDER).iterdir())) == 4
-    assert len(run_files(tmp_path)) == 4
+    assert len(list_run_files(tmp_path)) == 4
     assert [len(exhibit.pictures) for exhibit in read_run(tmp_path / "linux" / "0004_run.json").results[0].exhibits] == [2, 2]
     # What a later run shows too stays.
     assert [len(exhibit.pictures) for exhibit in read_run(tmp_path / "linux" / "0001_run.json").results[0].exhibits] == [0, 2]

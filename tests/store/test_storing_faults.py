@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.storage.file import FileStorage
 
-from pytest_sdspeed.history.series import load_histories
+from pytest_sdspeed.history.loading import load_histories
 from pytest_sdspeed.store.atomic import write_whole
 from pytest_sdspeed.store.whole import WholeStorage
 

@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_sdspeed.history.places import NAME
+from pytest_sdspeed.history.storages import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

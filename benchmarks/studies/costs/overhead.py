@@ -96,7 +96,7 @@ def loop_overhead(blocks: int) -> float:
         against_control=False,
     )
     run = Run(settings, Registry())
-    for row in run.session.catalog.rows("miniature", "benchmark"):
+    for row in run.session.catalog.list_setups("miniature", "benchmark"):
         run.plan.select("miniature", row)
     resolved = run.session.catalog.choose("miniature", "distilled", "benchmark")
     run.measure(Target.of(run.session.setup(resolved)), None, Plan())

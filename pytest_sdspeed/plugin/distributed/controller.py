@@ -155,7 +155,7 @@ class Controller:
                 self._received.append((report.nodeid, unpack(sent["result"], self._spool)))
             except StoredRunError as error:
                 storing: Any = self._config.pluginmanager.getplugin(STORING)
-                storing.lost(f"this run, {report.nodeid} of {report.worker_id}", error)
+                storing.note_loss(f"this run, {report.nodeid} of {report.worker_id}", error)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, Any, Any]:
@@ -207,7 +207,7 @@ class Controller:
                 test,
                 replace(
                     result,
-                    history=past.judged(
+                    history=past.judge(
                         result, _others(beside[_campaign(test, result)], result.setup), test
                     ),
                 ),

@@ -73,13 +73,13 @@ class Worker:
 
     def _keep_quiet(self, items: list[pytest.Item]) -> None:
         """Where every benchmark is one of this plugin, pytest-benchmark would say without need that it measures nothing here."""
-        from pytest_sdspeed.store.transfer import without_warning
+        from pytest_sdspeed.store.transfer import silence_warning
         from pytest_sdspeed.store.whole import SESSION
 
         if all(
             is_gated(item) or "benchmark" not in getattr(item, "fixturenames", ()) for item in items
         ):
-            without_warning(self._config.pluginmanager.getplugin(SESSION))
+            silence_warning(self._config.pluginmanager.getplugin(SESSION))
 
     def _take_cores(self) -> None:
         run = run_of(self._config)

@@ -1,4 +1,4 @@
-"""Which files of stored runs lie at a place, and what they hold. A place is a local folder; ``remote`` has the others."""
+"""Where stored runs are kept: a folder of this machine, or what ``remote`` has."""
 
 from __future__ import annotations
 
@@ -15,11 +15,17 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 NAME = "sdspeed-index.sqlite3"
-"""Of the index in a local folder; no pattern of pytest-benchmark's meets it."""
+"""File name of the index in a local folder; no pattern of pytest-benchmark's matches it."""
 
 
 class Fingerprint(NamedTuple):
-    """What changes with a file: when it was written, in nanoseconds since the epoch, its bytes, and what else its file system tells."""
+    """What changes with a file.
+
+    Attributes:
+        mtime_ns: when it was written, nanoseconds since the epoch.
+        size: bytes.
+        marks: what else its file system tells.
+    """
 
     mtime_ns: int
     size: int
@@ -27,16 +33,17 @@ class Fingerprint(NamedTuple):
 
 
 UNKNOWN = Fingerprint(-1, -1)
-"""Of a file that could not be read, or whose changes its file system does not tell: it is read
-again the next time."""
+"""Fingerprint of a file that could not be read, or whose file system does not tell changes.
+
+Such a file is read again the next time."""
 
 
 class Listing(NamedTuple):
-    """What lies at a place.
+    """What lies at a storage.
 
     Attributes:
-        files: path from the place, printable -> where it is, and its stamp.
-        unfinished: paths of what a killed run left, or a running one writes, printable.
+        files: path from the storage, printable -> where it is, and its fingerprint.
+        unfinished: printable paths of what a killed run left, or a running one writes.
         problems: lines on what cannot be read.
     """
 
@@ -46,19 +53,19 @@ class Listing(NamedTuple):
 
 
 class Storage(Protocol):
-    """Where stored runs lie."""
+    """Where stored runs are kept."""
 
     @property
     def index(self) -> Path:
-        """The file of its index, on this machine."""
+        """Return the file of its index, on this machine."""
         ...
 
-    def named(self, path: str) -> str:
-        """What a message calls a file, by its path from the place; or the place itself, by ""."""
+    def describe(self, path: str) -> str:
+        """Return what messages call a file, by its path from the storage; "" is the storage itself."""
         ...
 
     def scan(self) -> Listing:
-        """Every JSON file at the place.
+        """Return every JSON file at the storage.
 
         Raises:
             PlaceError: it cannot be read.
@@ -66,25 +73,25 @@ class Storage(Protocol):
         ...
 
     def fetch(self, files: Sequence[str]) -> Iterator[bytes | OSError]:
-        """What files hold, or why a file cannot be read, in their order.
+        """Yield what files hold, or why a file cannot be read, in their order.
 
         Args:
             files: where they are, as ``scan`` found them or beside those.
 
         Raises:
-            PlaceError: the place cannot be reached any more.
+            PlaceError: the storage cannot be reached any more.
         """
         ...
 
-    def pictures(self, run: str, names: Iterable[str]) -> AbstractContextManager[Path]:
-        """A folder of this machine with the pictures of a stored run, for as long as they are read.
+    def fetch_pictures(self, run: str, names: Iterable[str]) -> AbstractContextManager[Path]:
+        """Yield a folder of this machine with the pictures of a stored run, while they are read.
 
         Args:
-            run: where its file is.
-            names: paths of the pictures, from the folder of that file, whoever wrote them.
+            run: where the run's file is.
+            names: paths of the pictures from the folder of that file, whoever wrote them.
 
         Raises:
-            PlaceError: the place cannot be reached any more.
+            PlaceError: the storage cannot be reached any more.
         """
         ...
 
@@ -93,7 +100,7 @@ class Folder:
     """A folder of stored runs on this machine.
 
     Args:
-        root: there may be none.
+        root: path of the folder; there may be none.
     """
 
     def __init__(self, root: Path) -> None:
@@ -101,15 +108,15 @@ class Folder:
 
     @property
     def index(self) -> Path:
-        """The file of its index: it moves with the folder."""
+        """Return the file of its index: it moves with the folder."""
         return self._root / NAME
 
-    def named(self, path: str) -> str:
-        """A file's path."""
+    def describe(self, path: str) -> str:
+        """Return a file's path."""
         return str(self._root / path)
 
     def scan(self) -> Listing:
-        """Every JSON file below the folder; none where there is no folder.
+        """Return every JSON file below the folder; none if there is no folder.
 
         Raises:
             PlaceError: the folder cannot be read.
@@ -122,17 +129,17 @@ class Folder:
                 with os.scandir(inside) as entries:
                     for entry in entries:
                         if entry.is_dir(follow_symlinks=False):
-                            pending.append((entry.path, f"{prefix}{printable(entry.name)}/"))
+                            pending.append((entry.path, f"{prefix}{make_printable(entry.name)}/"))
                         elif entry.name.endswith(".json") and entry.is_file():
                             status = entry.stat()
-                            files[prefix + printable(entry.name)] = (
+                            files[prefix + make_printable(entry.name)] = (
                                 entry.path,
                                 Fingerprint(status.st_mtime_ns, status.st_size),
                             )
                         elif is_unfinished(entry.name):
-                            unfinished.append(prefix + printable(entry.name))
+                            unfinished.append(prefix + make_printable(entry.name))
             except FileNotFoundError:
-                # It went while it was looked at.
+                # It was deleted while it was listed.
                 continue
             except OSError as error:
                 if not prefix:
@@ -141,7 +148,7 @@ class Folder:
         return Listing(files, sorted(unfinished), tuple(problems))
 
     def fetch(self, files: Sequence[str]) -> Iterator[bytes | OSError]:
-        """What files hold, one after the other."""
+        """Yield what files hold, one after the other."""
         for file in files:
             try:
                 yield Path(file).read_bytes()
@@ -149,17 +156,20 @@ class Folder:
                 yield error
 
     @contextmanager
-    def pictures(self, run: str, names: Iterable[str]) -> Iterator[Path]:
-        """The folder that the pictures lie in."""
+    def fetch_pictures(self, run: str, names: Iterable[str]) -> Iterator[Path]:
+        """Yield the folder that the pictures lie in."""
         del names
         yield Path(run).parent
 
 
 def is_unfinished(name: str) -> bool:
-    """Whether a file is what a killed run left, or a running one writes, by its name."""
+    """Tell by its name whether a file is what a killed run left, or a running one writes."""
     return name.endswith(UNFINISHED) and ".json." in name
 
 
-def printable(name: str) -> str:
-    """A name as text that can be written: names of files are bytes of any kind."""
+def make_printable(name: str) -> str:
+    """Return a name as text that can be written.
+
+    Names of files are bytes of any kind, and JSON may hold halves of characters.
+    """
     return name.encode(errors="backslashreplace").decode()
