@@ -69,7 +69,7 @@ def _belongs(name: str, version: str) -> bool:
 
 
 def _sdist_faults(sdist: Path, version: str) -> list[str]:
-    """Return what an sdist holds that somebody's machine left, and whether its version is another."""
+    """Return what does not belong in an sdist, and whether it has another version."""
     root = f"{PACKAGE}-{version}"
     if sdist.name != f"{root}.tar.gz":
         return [f"{sdist.name} is not of version {version}, as the wheel is"]

@@ -1,4 +1,4 @@
-"""What the code says of options, fixtures, marker, hooks and commands, by the ways that users have to it.
+"""What the code tells about options, fixtures, marker, hooks and commands, as users reach them.
 
 This is the one file of the documentation that knows where things are in the package.
 """

@@ -1,6 +1,6 @@
-"""What mkdocs calls: pages from elsewhere in the repository, and what reference pages take from the code.
+"""Events of mkdocs: pages from elsewhere in the repository, and parts of pages from the code.
 
-A page holds a line ``<!-- generated: NAME -->``, and NAME is a key of ``reference_parts.GENERATORS``.
+A page has a line ``<!-- generated: NAME -->``, and NAME is a key of ``reference_parts.GENERATORS``.
 Text that the code lacks (an option without help, a fixture without a docstring) ends the build.
 """
 

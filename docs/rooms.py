@@ -172,7 +172,7 @@ def _untangled(rows: list[list[Node]], edges: Sequence[tuple[Node, Node]]) -> li
 
 
 def place_nodes(plan: Plan) -> dict[Node, int]:
-    """Return the x of the middle of each node, pixels: as near to its neighbors as the row allows."""
+    """Return the x of the middle of each node, pixels, as near to its neighbors as possible."""
     connected = _neighbors(plan.edges)
     middles: dict[Node, float] = {}
     for row in plan.rows:

@@ -1,4 +1,27 @@
-"""One exception per cause. Each message stands alone: what is wrong, where, and what is valid."""
+"""Exceptions, one for each cause. Every message says what is wrong, where, and what is valid.
+
+The tree, and what each means for a user. Exit code 4 ends a run before anything is measured; a
+failed test ends with the message. Exit codes 1 and 2 are those of ``python -m pytest_sdspeed``::
+
+    SdSpeedError
+        TableError             exit code 4
+        UnknownNameError       exit code 4 for a marker or a fixture, else a failed test
+        MarkerError            exit code 4
+        RegistrationError      exit code 4; a failed test for optimizations that exclude each other
+        UsageMistakeError      a failed test; exit code 4 for an environment of --sd-against
+        UnsupportedError       exit code 4 for --sd-gpu, a skipped test for --sd-against
+        ModelUnavailableError  a failed test; a note for the model of --sd-clip
+        GenerationError        a failed test
+        OutOfMemoryError       a skipped test for a setup, a failed one for a callable
+        UnusableDeviceError    a failed test, and the tests after it that measure fail too
+        ThrottledError         a failed test
+        WorkerLostError        a failed test
+        DistributedError       exit code 4
+        LeakedFlagError        a failed test
+        PictureError           a failed picture gate, whose test fails
+        PlaceError             a note in a run; exit code 2 if no place can be read
+        StoredRunError         a note in a run; exit code 1 for a report
+"""
 
 from __future__ import annotations
 
@@ -10,7 +33,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 DOCUMENTATION = "https://pytest-sdspeed.readthedocs.io/en/latest"
-"""Where the documentation is, without a slash at its end: messages add the path of a page, such as ``/explanations/verdicts/#fail``."""
+"""Address of the documentation, without a slash at its end.
+
+Messages add the path of a page, such as ``/explanations/verdicts/#fail``.
+"""
 
 
 class SdSpeedError(Exception):
@@ -21,9 +47,8 @@ class TableError(SdSpeedError):
     """A table file is malformed or contradicts itself.
 
     Args:
-        path: the file.
-        key: the key at fault, as a dotted path (``rows[2].speedup``), or "" for the file as a
-            whole.
+        path: path of the file.
+        key: the key at fault, as a dotted path (``rows[2].speedup``), or "" for the whole file.
         problem: what is wrong and what would be valid.
     """
 
@@ -34,13 +59,13 @@ class TableError(SdSpeedError):
 
 
 class UnknownNameError(SdSpeedError):
-    """A name that nothing here answers to.
+    """A name of a table, setup, optimization or architecture is unknown.
 
     Args:
-        kind: what was looked for ("table", "setup", "optimization", ...).
-        name: the name given.
-        valid: the names that would have been found.
-        where: who asked, put in front ("marker sd_latency of test_a.py::test_b").
+        kind: what has the name ("table", "setup", "optimization", ...).
+        name: the unknown name.
+        valid: the known names.
+        where: what uses the name, which begins the message ("table 'mine'").
     """
 
     def __init__(self, kind: str, name: str, valid: Iterable[str], where: str = "") -> None:
@@ -52,23 +77,26 @@ class UnknownNameError(SdSpeedError):
 
 
 class MarkerError(SdSpeedError):
-    """The ``sd_latency`` marker carries an argument that cannot be."""
+    """The ``sd_latency`` marker has an invalid argument."""
 
 
 class RegistrationError(SdSpeedError):
-    """Something registered through ``pytest_sdspeed_register`` cannot be."""
+    """A setup or an optimization cannot be registered, or optimizations exclude each other."""
 
 
 class UsageMistakeError(SdSpeedError):
-    """The ``sd_latency`` fixture was called in a way that has no meaning."""
+    """The ``sd_latency`` fixture, a flag or ``--sd-against`` was used in an invalid way."""
 
 
 class UnsupportedError(SdSpeedError):
-    """This machine cannot run a setup; the message is the reason and what would help."""
+    """This machine cannot run what was asked for; the message says why and what would help."""
 
 
 class ModelUnavailableError(SdSpeedError):
-    """Weights or configuration of a model cannot be had: no cache, no network, a broken or incomplete folder."""
+    """Weights or configuration of a model are unavailable.
+
+    There is no cache and no network, or a folder is broken or incomplete.
+    """
 
 
 class GenerationError(SdSpeedError):
@@ -76,11 +104,11 @@ class GenerationError(SdSpeedError):
 
 
 class OutOfMemoryError(SdSpeedError):
-    """An arm did not fit in the device's memory."""
+    """An arm did not fit into the memory of the device."""
 
 
 class UnusableDeviceError(SdSpeedError):
-    """The device no longer answers: an error has broken this process's context on it."""
+    """The device no longer answers: an error broke the context of this process on it."""
 
 
 class ThrottledError(SdSpeedError):
@@ -88,11 +116,14 @@ class ThrottledError(SdSpeedError):
 
 
 class WorkerLostError(SdSpeedError):
-    """The process that one side of a comparison is measured in has ended, or did not start."""
+    """The process that measures one version of a comparison has ended, or did not start."""
 
 
-class FleetError(SdSpeedError):
-    """The workers of pytest-xdist cannot measure side by side: there are more of them than GPUs or cores."""
+class DistributedError(SdSpeedError):
+    """The workers of pytest-xdist cannot measure side by side.
+
+    There are more of them than GPUs or cores, or this system cannot pin a process to cores.
+    """
 
 
 class LeakedFlagError(SdSpeedError):
@@ -100,46 +131,55 @@ class LeakedFlagError(SdSpeedError):
 
 
 class PictureError(SdSpeedError):
-    """What an arm returned is not a picture this project can judge."""
+    """What an arm returned is not a picture that this project can judge."""
 
 
 class PlaceError(SdSpeedError):
-    """Stored runs cannot be read where they are said to lie; the message names the place, and what to install or check."""
+    """A place of stored runs cannot be read.
+
+    The message names the place, and what to install or check.
+    """
 
 
 class StoredRunError(SdSpeedError):
-    """A stored run, or one of its results, cannot be read: damaged, of another schema, or not of this plugin."""
+    """A stored run, or one of its results, cannot be read.
+
+    It is damaged, of another schema, or not of this plugin.
+    """
 
 
-def first_line(error: BaseException, otherwise: str) -> str:
-    """The first line of an exception's message; where that only announces what follows (``backend='inductor' raised:``), the next one too.
+def read_first_line(error: BaseException, otherwise: str) -> str:
+    """Return the first line of an exception's message.
+
+    If that only announces the next one (``backend='inductor' raised:``), return both.
 
     Args:
-        error: it may say anything; torch prints whole tensors into some messages.
-        otherwise: what an empty message becomes.
+        error: exception with any message; torch prints whole tensors into some messages.
+        otherwise: what to return for an empty message.
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines[: 1 + lines[0].endswith(":")]) if lines else otherwise
 
 
 def explain(arm: str, error: Exception) -> SdSpeedError:
-    """An arm's exception as one of this package's own: its first line, since torch prints whole tensors into some, and where it was raised.
+    """Turn an arm's exception into one of this package's own.
 
-    The traceback is let go: its frames hold what the arm had allocated, which after an
-    out-of-memory error is what the others need.
+    Its message has the first line of the original, and where it was raised. The traceback is
+    dropped: its frames hold what the arm had allocated, which the other arms need after an
+    out-of-memory error.
 
     Args:
-        arm: the name of what raised.
+        arm: name of the arm that raised.
         error: what it raised; one of this package's own stays what it is.
     """
     if isinstance(error, SdSpeedError):
         return error.with_traceback(None)
-    first = first_line(error, "no message")[:300] + _raised_at(error.__traceback__)
-    # By name, since this room does not import torch, whose OutOfMemoryError is no MemoryError.
+    first = read_first_line(error, "no message")[:300] + _show_origin(error.__traceback__)
+    # torch's OutOfMemoryError is no MemoryError; its name identifies it without importing torch.
     if (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
-        or any(said in first for said in _NO_MEMORY)
+        or any(words in first for words in _NO_MEMORY)
     ):
         return OutOfMemoryError(f"{arm} ran out of memory: {first}")
     return GenerationError(f"{arm} raised {type(error).__name__}: {first}")
@@ -150,11 +190,11 @@ _NO_MEMORY = (
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
 )
-"""What CUDA and its libraries say where they, not torch's allocator, run out of memory."""
+"""What CUDA and its libraries say if they run out of memory, and not torch's allocator."""
 
 
-def _raised_at(traceback: TracebackType | None) -> str:
-    """File and line of the last frame, or nothing for an exception that was never raised."""
+def _show_origin(traceback: TracebackType | None) -> str:
+    """Return file and line of the last frame, or "" for an exception that was never raised."""
     if traceback is None:
         return ""
     while traceback.tb_next is not None:

@@ -1,11 +1,11 @@
-"""A Stable Diffusion of a few thousand weights, saved to disk as the hub's repositories are laid out."""
+"""A Stable Diffusion of a few thousand weights, saved in the layout of the hub's repositories."""
 
 from diffusers import AutoencoderKL, AutoencoderTiny, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from pytest_sdspeed.device.quiet import quiet
 from pytest_sdspeed.pipelines.architectures import Architecture
-from pytest_sdspeed.pipelines.tokenizer import clip_tokenizer
+from pytest_sdspeed.pipelines.tokenizer import make_clip_tokenizer
 
 UNET = {
     "sample_size": 8,
@@ -61,7 +61,7 @@ def save_small_models(folder):
         pipeline = StableDiffusionPipeline(
             vae=AutoencoderKL(**VAE),
             text_encoder=CLIPTextModel(CLIPTextConfig(**TEXT)),
-            tokenizer=clip_tokenizer(TEXT["vocab_size"]),
+            tokenizer=make_clip_tokenizer(TEXT["vocab_size"]),
             unet=UNet2DConditionModel(**UNET),
             scheduler=PNDMScheduler(**SCHEDULER),
             safety_checker=None,

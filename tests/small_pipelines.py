@@ -42,7 +42,7 @@ def shared_pool(source):
 
 @pytest.fixture(scope="session")
 def make(shared_pool, recipe, cpu):
-    """``make("sdpa", ...)``: a setup of that stack; of the shared recipe and pool unless others are given."""
+    """Return ``make("sdpa", ...)``, which makes a setup of that stack, with the shared recipe and pool unless others are given."""
     default = recipe
 
     def setup(*names, recipe=default, pool=shared_pool, machine=cpu, extra=()):
@@ -57,5 +57,5 @@ def make(shared_pool, recipe, cpu):
 
 @pytest.fixture(scope="session")
 def drawn(make):
-    """The baseline's pictures at seed 0."""
+    """Draw the baseline's pictures at seed 0."""
     return make().generate(0)

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from pytest_sdspeed.setups.registry import Registry
 
 EVERY = 20
-"""Divides the steps of ``same.toml``: every generation has as many calls more."""
+"""Divides the steps of ``same.toml``: all generations have the same number of extra calls."""
 
 
 def repeat_calls(pipeline: Any, _recipe: Recipe) -> None:
-    """Call the UNet twice, with the same arguments, at every 20th call; the pictures stay what they are."""
+    """Call the UNet twice, with the same arguments, at every 20th call; pictures do not change."""
     forward, calls = pipeline.unet.forward, count(1)
 
     def repeated(*args: Any, **kwargs: Any) -> Any:

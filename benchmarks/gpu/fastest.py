@@ -1,4 +1,7 @@
-"""The table of goals, every row against its baseline. Given by its path only: ``pytest benchmarks`` gates what is documented."""
+"""The table of goals, every row against its baseline.
+
+It runs only if its path is given: ``pytest benchmarks`` gates what is documented.
+"""
 
 import pytest
 

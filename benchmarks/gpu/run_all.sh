@@ -40,9 +40,9 @@ missing = [name for name in ("torch", "diffusers", "transformers", "pytest_bench
 if missing:
     sys.exit(f"run_all.sh: {sys.executable} has no {', '.join(missing)}: set PYTHON to an interpreter that has")
 from pytest_sdspeed.errors import UnsupportedError
-from pytest_sdspeed.device.machine import cuda_machine
+from pytest_sdspeed.device.machine import describe_cuda
 try:
-    print(cuda_machine().device)
+    print(describe_cuda().device)
 except UnsupportedError as error:
     print(f"run_all.sh: {error}", file=sys.stderr)
     sys.exit(4)

@@ -1,4 +1,7 @@
-"""The judge, judged on a GPU: equal setups do not fail, 5% more work does. Needs ``--sd-tables benchmarks/gpu/same.toml``."""
+"""The judge, judged on a GPU: equal setups do not fail, 5% more work does.
+
+It needs ``--sd-tables benchmarks/gpu/same.toml``.
+"""
 
 import pytest
 

@@ -1,7 +1,7 @@
-"""Whether all that failed in a run was measured: ``python benchmarks/gpu/verdicts.py JUNIT.xml``.
+"""Check that all tests that failed were measured: ``python benchmarks/gpu/verdicts.py JUNIT.xml``.
 
-A verdict is a result: exit code 0 where every test that failed has one. A test that failed without
-is named, exit code 1.
+A verdict is a result: exit code 0 if every test that failed has one. A test that failed without one
+is named; exit code 1.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from xml.etree import ElementTree as ET
 
 
 def broken(page: str) -> list[str]:
-    """Names of the tests that failed, or could not be set up, without a verdict.
+    """List the names of the tests that failed, or could not be set up, without a verdict.
 
     Args:
-        page: a JUnit file's text.
+        page: text of a JUnit file.
     """
     cases = ET.fromstring(page).iter("testcase")  # noqa: S314 - this project's own run wrote it
     failed = [

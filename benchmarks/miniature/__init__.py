@@ -1,1 +1,1 @@
-"""How the embedded miniature is made: pictures drawn by this project, models trained on them, and what the models are worth."""
+"""How the embedded miniature is made: pictures that this project draws, and models of them."""

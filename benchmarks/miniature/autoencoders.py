@@ -1,4 +1,4 @@
-"""Training the autoencoder on pictures, and the tiny one on the autoencoder's latents and pictures."""
+"""Training of the autoencoder on pictures, and of the tiny one on what the autoencoder makes."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ KL_WEIGHT = 5e-4
 
 
 def train_autoencoder(run: Run, vae: Any, drawn: Drawn) -> Trained:
-    """Make the autoencoder reproduce pictures, and set its scaling factor so that latents have unit variance.
+    """Train the autoencoder to reproduce pictures, and scale its latents to unit variance.
 
-    Its losses: mean absolute error, mean squared error, and the divergence of the latents.
+    The losses are mean absolute error, mean squared error, and the divergence of the latents.
     """
 
     def losses(size: int, generator: torch.Generator) -> Mapping[str, torch.Tensor]:
@@ -42,7 +42,7 @@ def train_autoencoder(run: Run, vae: Any, drawn: Drawn) -> Trained:
 
 
 def train_tiny(run: Run, tiny: Any, vae: Any, drawn: Drawn) -> Trained:
-    """Make the tiny autoencoder's decoder draw what the autoencoder draws, and its encoder find the autoencoder's latents."""
+    """Train the tiny autoencoder to decode like the autoencoder, and to find its latents."""
     scale = vae.config.scaling_factor
 
     def losses(size: int, generator: torch.Generator) -> Mapping[str, torch.Tensor]:
@@ -61,7 +61,7 @@ def train_tiny(run: Run, tiny: Any, vae: Any, drawn: Drawn) -> Trained:
 
 
 def encoded(vae: Any, drawn: Drawn, indices: torch.Tensor) -> torch.Tensor:
-    """Latents of some pictures as the UNet sees them: (N, 4, 16, 16), float32, scaled."""
+    """Encode pictures to latents as the UNet sees them: (N, 4, 16, 16), float32, scaled."""
     with torch.no_grad():
         batches = [
             vae.encode(drawn.pictures(part).to(vae.device)).latent_dist.mean

@@ -1,4 +1,4 @@
-"""The model card: what the miniature is, how it was made, and what it is worth."""
+"""The model card: what the miniature is, how it was made, and its figures."""
 
 from __future__ import annotations
 
@@ -20,21 +20,31 @@ tags: [stable-diffusion, tiny, testing]
 ---
 # Miniature Stable Diffusion
 
-A Stable Diffusion small enough for a laptop's CPU: 64x64 cartoons of what it was taught, and nothing else. It comes with pytest-sdspeed, so
-that speed and pictures of optimizations can be measured offline. `miniature` is the whole pipeline; `miniature-student` has the UNet
-distilled from it as BK-SDM-small is (one residual block and attention less a level, no mid block); `miniature-tiny-vae` is an
+A Stable Diffusion small enough for a laptop's CPU: 64x64 cartoons of what it was taught, and \
+nothing else. It comes with pytest-sdspeed, so
+that speed and pictures of optimizations can be measured offline. `miniature` is the whole \
+pipeline; `miniature-student` has the UNet
+distilled from it as BK-SDM-small is (one residual block and attention less a level, no mid \
+block); `miniature-tiny-vae` is an
 `AutoencoderTiny` for the same latents.
 
-It knows astronauts, knights, robots and wizards riding horses, elephants, turtles and dinosaurs; vases of many materials with flowers;
-balls, mushrooms and fish by ones, twos and threes; cars, houses, boats, umbrellas and rockets, also on the left and on the right; in twelve
-colors; on mars, on the moon, on a beach, in a forest, in the snow, in a city, on a table and under the sea. It has seen no
-picture but those that `benchmarks/miniature/draw.py` draws: {pictures:,} of them, no data set was downloaded.
+It knows astronauts, knights, robots and wizards riding horses, elephants, turtles and dinosaurs; \
+vases of many materials with flowers;
+balls, mushrooms and fish by ones, twos and threes; cars, houses, boats, umbrellas and rockets, \
+also on the left and on the right; in twelve
+colors; on mars, on the moon, on a beach, in a forest, in the snow, in a city, on a table and \
+under the sea. It has seen no
+picture but those that `benchmarks/miniature/draw.py` draws: {pictures:,} of them, no data set was \
+downloaded.
 
 ## Training
 
-`python benchmarks/miniature/train.py{scale}`, seed {seed}, on {device}: {minutes:.0f} minutes in the five stages. AdamW, learning rate rising over
-the first twentieth of the steps and falling as a half cosine; the weights are moving averages, rounded to float16. One in {held_out}
-combinations of subject, rider or bouquet, color and place was kept from training. UNets are trained with epsilon prediction, min-SNR weights and one caption
+`python benchmarks/miniature/train.py{scale}`, seed {seed}, on {device}: {minutes:.0f} minutes in \
+the five stages. AdamW, learning rate rising over
+the first twentieth of the steps and falling as a half cosine; the weights are moving averages, \
+rounded to float16. One in {held_out}
+combinations of subject, rider or bouquet, color and place was kept from training. UNets are \
+trained with epsilon prediction, min-SNR weights and one caption
 in ten left out; the student on noise, the teacher's output and its features.
 
 | stage | steps | batch | learning rate | minutes | losses, first and last fortieth of the steps |
@@ -54,15 +64,15 @@ in ten left out; the student on noise, the teacher's output and its features.
 def card(
     records: Sequence[Trained], report: str, *, pictures: int, scale: float, seed: int, device: str
 ) -> str:
-    """The card as Markdown.
+    """Write the card as Markdown.
 
     Args:
-        records: of the training's stages.
-        report: the evaluation's text.
-        pictures: how many were drawn.
+        records: records of the training's stages.
+        report: text of the evaluation.
+        pictures: number of pictures that were drawn.
         scale: share of the plan's steps; 1 is all.
-        seed: of the training.
-        device: trained on, in words.
+        seed: seed of the training.
+        device: device of the training, in words.
     """
     return _TEXT.format(
         pictures=pictures,

@@ -1,4 +1,4 @@
-"""Reads a picture back: a small network, trained on drawn pictures only, that tells what a scene shows."""
+"""A small network, trained on drawn pictures only, that tells what a picture shows."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ANSWERS: Mapping[str, tuple[Any, ...]] = {
     "count": tuple(COUNTS),
     "position": tuple(POSITIONS),
 }
-"""What can be asked about a scene, by attribute, and what can be said."""
+"""Attribute of a scene -> the possible answers."""
 
 
 class Classifier(nn.Module):  # type: ignore[misc]
@@ -59,7 +59,7 @@ class Classifier(nn.Module):  # type: ignore[misc]
         )
 
     def forward(self, pictures: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Scores of every answer.
+        """Score every answer.
 
         Args:
             pictures: (N, 3, 64, 64) in [-1, 1].
@@ -68,7 +68,7 @@ class Classifier(nn.Module):  # type: ignore[misc]
         return {name: head(features) for name, head in self.heads.items()}
 
     def answers(self, pictures: torch.Tensor) -> list[dict[str, Any]]:
-        """What each picture shows, by attribute."""
+        """Tell what each picture shows, by attribute."""
         with torch.no_grad():
             chosen = {name: scores.argmax(1).tolist() for name, scores in self(pictures).items()}
         return [
@@ -78,7 +78,7 @@ class Classifier(nn.Module):  # type: ignore[misc]
 
 
 def train_classifier(run: Run, classifier: Classifier, drawn: Drawn, device: str) -> Trained:
-    """Teach the classifier to read drawn pictures: half of them as they are, half of them blurred and with noise."""
+    """Train the classifier on drawn pictures, half of them blurred and with noise."""
     truth = {name: _truth(name, drawn.scenes) for name in ANSWERS}
 
     def losses(size: int, generator: torch.Generator) -> Mapping[str, torch.Tensor]:

@@ -25,9 +25,9 @@ class Drawn:
     """Pictures of scenes with their captions.
 
     Args:
-        folder: where the pictures are kept, as ``pictures.npy``.
-        count: how many.
-        seed: decides on scenes and pictures.
+        folder: folder that keeps the pictures, as ``pictures.npy``.
+        count: number of pictures.
+        seed: seed of scenes and pictures.
 
     Attributes:
         scenes: what each picture shows.
@@ -47,21 +47,21 @@ class Drawn:
         return pixels
 
     def __len__(self) -> int:
-        """How many pictures."""
+        """Return the number of pictures."""
         return len(self.scenes)
 
     def pictures(self, indices: Any) -> torch.Tensor:
-        """Some pictures: float32, (N, 3, H, W) in [-1, 1]."""
+        """Return some pictures: float32, (N, 3, H, W) in [-1, 1]."""
         return as_tensor(self._pixels[np.asarray(indices)])
 
 
 def as_tensor(pixels: np.ndarray) -> torch.Tensor:
-    """Pictures as the models take them: uint8 (N, H, W, 3) to float32 (N, 3, H, W) in [-1, 1]."""
+    """Convert pictures for the models: uint8 (N, H, W, 3) to float32 (N, 3, H, W) in [-1, 1]."""
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def tokens(tokenizer: Any, captions: list[str]) -> torch.Tensor:
-    """Captions as the pipeline reads them: (N, 77) token ids, padded."""
+    """Tokenize captions as the pipeline does: (N, 77) token ids, padded."""
     length = tokenizer.model_max_length
     return tokenizer(
         captions, padding="max_length", max_length=length, truncation=True, return_tensors="pt"
@@ -72,8 +72,8 @@ class Captions:
     """Token ids of every scene's caption, with every opening.
 
     Args:
-        tokenizer: reads them.
-        scenes: in the order of their pictures.
+        tokenizer: tokenizer of the captions.
+        scenes: the scenes, in the order of their pictures.
     """
 
     def __init__(self, tokenizer: Any, scenes: list[Scene]) -> None:
@@ -84,7 +84,13 @@ class Captions:
         self.empty = tokens(tokenizer, [""])[0]
 
     def draw(self, indices: torch.Tensor, generator: torch.Generator, empty: float) -> torch.Tensor:
-        """Token ids of some scenes, each with a random opening, or of no text at all with probability ``empty``."""
+        """Draw token ids of some scenes, each with a random opening.
+
+        Args:
+            indices: indices of the scenes.
+            generator: source of random numbers.
+            empty: probability that a caption is left out.
+        """
         opening = torch.randint(len(OPENINGS), indices.shape, generator=generator)
         ids = self._ids[self._of[indices, opening]]
         dropped = torch.rand(indices.shape, generator=generator) < empty

@@ -1,4 +1,4 @@
-"""Training the teacher with its text encoder, and distilling the student from it."""
+"""Training of the teacher with its text encoder, and distillation of the student."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ UNCONDITIONAL = 0.1
 2022)."""
 
 MIN_SNR_GAMMA = 5.0
-"""Greatest signal-to-noise ratio that weighs in full (Hang et al. 2023)."""
+"""Greatest signal-to-noise ratio that has full weight (Hang et al. 2023)."""
 
 FEATURE_WEIGHT = 0.1
-"""Of the student's loss on what leaves the teacher's levels."""
+"""Weight of the student's loss on the outputs of the teacher's levels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +33,9 @@ class Latents:
     """What the UNets are trained on.
 
     Attributes:
-        scaled: (N, 4, 16, 16), as the UNet sees them.
-        captions: of the same pictures.
-        scheduler: adds the noise.
+        scaled: latents (N, 4, 16, 16), as the UNet sees them.
+        captions: captions of the same pictures.
+        scheduler: scheduler that adds the noise.
     """
 
     scaled: torch.Tensor
@@ -43,7 +43,7 @@ class Latents:
     scheduler: Any
 
     def noisy(self, size: int, generator: torch.Generator, device: Any) -> Noisy:
-        """A batch of latents at random timesteps."""
+        """Draw a batch of latents at random timesteps."""
         indices = torch.randint(len(self.scaled), (size,), generator=generator)
         timesteps = torch.randint(
             self.scheduler.config.num_train_timesteps, (size,), generator=generator
@@ -66,11 +66,11 @@ class Noisy:
     """A batch.
 
     Attributes:
-        latents: with noise.
-        timesteps: of each picture.
-        noise: to be predicted.
+        latents: latents with noise.
+        timesteps: timestep of each picture.
+        noise: noise to be predicted.
         ids: tokens of the captions, (N, 77).
-        weights: of each picture's squared error.
+        weights: weight of each picture's squared error.
     """
 
     latents: torch.Tensor
@@ -80,12 +80,12 @@ class Noisy:
     weights: torch.Tensor
 
     def error(self, prediction: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """Weighted mean squared error of predicted noise."""
+        """Return the weighted mean squared error of predicted noise."""
         return ((prediction - noise).square().mean((1, 2, 3)) * self.weights).mean()
 
 
 def train_teacher(run: Run, parts: Miniature, latents: Latents) -> Trained:
-    """Teach the UNet to predict the noise in captioned latents, and the text encoder to tell it what is there."""
+    """Train the UNet to predict the noise in captioned latents, and the text encoder with it."""
     unet, text_encoder = parts.unet, parts.text_encoder
 
     def losses(size: int, generator: torch.Generator) -> Mapping[str, torch.Tensor]:
@@ -99,10 +99,10 @@ def train_teacher(run: Run, parts: Miniature, latents: Latents) -> Trained:
 
 
 def distill(run: Run, parts: Miniature, latents: Latents) -> Trained:
-    """Give the student the weights of the blocks it has, and teach it to do as the teacher does.
+    """Give the student the weights of the blocks that it has, and train it to imitate the teacher.
 
-    Its losses are BK-SDM's (Kim et al. 2023): the noise, the teacher's prediction, both with
-    min-SNR weights, and the features that leave each level, a feature's error in units of its
+    The losses are BK-SDM's (Kim et al. 2023): the noise and the teacher's prediction, both with
+    min-SNR weights, and the output features of each level, whose error is in units of their
     variance over the teacher's batch.
     """
     student, teacher = parts.student, parts.unet
@@ -130,7 +130,7 @@ def distill(run: Run, parts: Miniature, latents: Latents) -> Trained:
 
 
 class Features:
-    """What leaves each level of a UNet, in the order of its last call."""
+    """The outputs of each level of a UNet at its last call, in order."""
 
     def __init__(self, unet: Any) -> None:
         self.seen: list[torch.Tensor] = []
@@ -140,10 +140,10 @@ class Features:
         ]
 
     def _see(self, _block: Any, _inputs: Any, output: Any) -> None:
-        # A down block gives its output and what it hands over to the up blocks.
+        # A down block returns its output and its skip connections.
         self.seen.append(output[0] if isinstance(output, tuple) else output)
 
     def remove(self) -> None:
-        """Stop looking."""
+        """Remove the hooks."""
         for hook in self._hooks:
             hook.remove()

@@ -20,12 +20,12 @@ _SPREAD = {1: (32.0,), 2: (20.0, 44.0), 3: (12.0, 32.0, 52.0)}
 
 
 def draw(scene: Scene, seed: int) -> Image.Image:
-    """An RGB picture of 64x64 pixels, antialiased.
+    """Draw an RGB picture of 64x64 pixels, antialiased.
 
     Args:
-        scene: what it shows.
-        seed: decides on what the scene leaves open: where exactly things stand, how large, which
-            way they face, and the background.
+        scene: what the picture shows.
+        seed: seed of what the scene leaves open: where exactly things stand, how large they are,
+            which way they face, and the background.
     """
     rng = random.Random(seed)  # noqa: S311 - a picture, not a secret
     canvas = Canvas(SIDE)

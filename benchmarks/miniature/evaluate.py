@@ -1,9 +1,10 @@
-"""What the miniature is worth: ``python benchmarks/miniature/evaluate.py [--quick] [--json OUT] [--sheet PNG]``.
+"""Evaluate the miniature on captions that training never saw.
 
-On captions that training never saw: what a classifier, trained on drawn pictures only, recognizes
-in the pictures of teacher and student; how alike those are at the same seeds; how near the tiny
-autoencoder comes to the autoencoder; parameters, and the UNets' speed side by side. Gates on
-pictures have a negative control. Exit code 1: a figure misses its gate, or a control reaches it.
+``python benchmarks/miniature/evaluate.py [--quick] [--json OUT] [--sheet PNG]`` prints what a
+classifier, trained on drawn pictures only, recognizes in the pictures of teacher and student; how
+alike those are at the same seeds; how near the tiny autoencoder comes to the autoencoder;
+parameters, and the UNets' speed side by side. Gates on pictures have a negative control. Exit code
+1: a figure misses its gate, or a control reaches it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 CAPTIONS, STEPS = 256, 25
-"""How many pictures each pipeline draws, and in how many steps; with ``--quick`` 48 and 20."""
+"""Pictures that each pipeline draws, and their steps; with ``--quick`` 48 and 20."""
 
 CLASSIFIER = Path(__file__).with_name("classifier.safetensors")
 
@@ -30,11 +31,10 @@ class Gate:
     """A figure and what it must be.
 
     Attributes:
-        name: of the figure.
-        value: measured.
-        least: bound.
-        control: the same figure of something wrong, which must miss the bound; None where there is
-            none.
+        name: name of the figure.
+        value: its measured value.
+        least: its lower bound.
+        control: the same figure of something wrong, which must miss the bound, or None.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Gate:
 
     @property
     def problem(self) -> str | None:
-        """What is wrong, in words."""
+        """Return what is wrong, in words, or None."""
         if not self.value >= self.least:
             return f"{self.name} is {self.value:.3g}, under {self.least:g}"
         if self.control is not None and not self.control < self.least:
@@ -84,7 +84,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def figures(models: Any, reader: Any, captions: int, steps: int) -> dict[str, Any]:
-    """Everything that is measured."""
+    """Measure everything."""
     from miniature import evaluation
 
     scenes = evaluation.scenes(captions)
@@ -123,7 +123,11 @@ def figures(models: Any, reader: Any, captions: int, steps: int) -> dict[str, An
 
 
 def gates(found: Mapping[str, Any]) -> list[Gate]:
-    """What the figures must be; the last two bounds lie between what was measured and what another seed or picture gives."""
+    """Return the gates of the figures.
+
+    The last two bounds lie between what was measured and what another seed, or latents without
+    their scaling, give.
+    """
     from miniature.evaluation import STUDENT_SPEEDUP
 
     read, sizes = found["recognized"], found["sizes"]
@@ -162,7 +166,7 @@ def gates(found: Mapping[str, Any]) -> list[Gate]:
 
 
 def report(found: Mapping[str, Any], judged: Sequence[Gate]) -> str:
-    """The figures as text."""
+    """Write the figures as text."""
     read, sizes, fast = found["recognized"], found["sizes"], found["unet_speedup"]
     like, other, tiny = (
         found["student_against_teacher"],

@@ -1,4 +1,4 @@
-"""What the shipped miniature is worth, measured on captions that training never saw."""
+"""Figures of the shipped miniature, measured on captions that training never saw."""
 
 from __future__ import annotations
 
@@ -32,12 +32,11 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import Case
 
 ASKED = ("subject", "color", "place")
-"""What must be right, all at once, for a picture to be recognized; a rider is part of its
-subject."""
+"""What must all be right for a picture to count as recognized; a rider is part of the subject."""
 
 BATCH = 16
 STUDENT_SPEEDUP = 1.3
-"""What the student's UNet must be faster by."""
+"""Least speed-up of the student's UNet."""
 
 SPEEDUP_S = 5.0
 """Seconds for each speed-up; a slot is one pass of a UNet."""
@@ -45,35 +44,39 @@ SPEEDUP_S = 5.0
 
 @dataclass(frozen=True)
 class Models:
-    """The miniature's pipelines: the teacher, the student in its place, and the student with the tiny autoencoder.
+    """The miniature's pipelines: teacher, student, and student with the tiny autoencoder.
 
     Attributes:
-        folder: holds ``miniature``, ``miniature-student`` and ``miniature-tiny-vae``.
+        folder: folder of ``miniature``, ``miniature-student`` and ``miniature-tiny-vae``.
     """
 
     folder: Path
 
     @cached_property
     def teacher(self) -> Any:
-        """The whole pipeline, with DDIM."""
-        pipeline = PretrainedSource("cpu").pipeline(str(self.folder / "miniature"), "float32")
+        """Load the whole pipeline, with DDIM."""
+        pipeline = PretrainedSource("cpu").load_pipeline(str(self.folder / "miniature"), "float32")
         pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)
         pipeline.set_progress_bar_config(disable=True)
         return pipeline
 
     @cached_property
     def student(self) -> Any:
-        """The teacher's pipeline with the student's UNet."""
+        """Make the teacher's pipeline with the student's UNet."""
         return self._with(
-            unet=PretrainedSource("cpu").unet(str(self.folder / "miniature-student"), "float32")
+            unet=PretrainedSource("cpu").load_unet(
+                str(self.folder / "miniature-student"), "float32"
+            )
         )
 
     @cached_property
     def tiny(self) -> Any:
-        """The student's pipeline with the tiny autoencoder."""
+        """Make the student's pipeline with the tiny autoencoder."""
         return self._with(
             unet=self.student.unet,
-            vae=PretrainedSource("cpu").vae(str(self.folder / "miniature-tiny-vae"), "float32"),
+            vae=PretrainedSource("cpu").load_vae(
+                str(self.folder / "miniature-tiny-vae"), "float32"
+            ),
         )
 
     def _with(self, **parts: Any) -> Any:
@@ -86,7 +89,7 @@ class Models:
 
 
 def scenes(count: int) -> list[Scene]:
-    """Held-out scenes, always the same, each another caption."""
+    """Return held-out scenes, always the same, whose captions differ."""
     found: dict[str, Scene] = {}
     rng = random.Random("held out")  # noqa: S311 - pictures, not secrets
     while len(found) < count:
@@ -98,7 +101,10 @@ def scenes(count: int) -> list[Scene]:
 def pictures(
     pipeline: Any, prompts: Sequence[str], steps: int, first_seed: int = 0, guidance: float = 7.5
 ) -> np.ndarray:
-    """One picture a prompt: float32 (N, 64, 64, 3) in [0, 1]; picture ``i`` starts from the noise of seed ``first_seed + i``."""
+    """Draw one picture for each prompt: float32 (N, 64, 64, 3) in [0, 1].
+
+    Picture ``i`` starts from the noise of seed ``first_seed + i``.
+    """
     shape = (1, 4, LATENT, LATENT)
     noise = [
         torch.randn(shape, generator=torch.Generator().manual_seed(first_seed + index))
@@ -119,7 +125,7 @@ def pictures(
 
 
 def classifier(file: Path) -> Classifier:
-    """The classifier that was trained on drawn pictures."""
+    """Load the classifier that was trained on drawn pictures."""
     reader = Classifier()
     reader.load_state_dict({name: part.float() for name, part in load_file(file).items()})
     reader.eval()
@@ -127,15 +133,15 @@ def classifier(file: Path) -> Classifier:
 
 
 def recognized(reader: Classifier, shown: np.ndarray, asked: Sequence[Scene]) -> dict[str, float]:
-    """Shares of pictures in which the classifier finds what was asked for.
+    """Return the shares of pictures in which the classifier finds what was asked for.
 
     Args:
         reader: the classifier.
         shown: pictures in [0, 1].
-        asked: the scene each was drawn for.
+        asked: the scene for which each was drawn.
 
     Returns:
-        ``all``: subject, color and place at once; and each attribute alone, over the scenes that
+        ``all`` (subject, color and place at once), and each attribute alone, over the scenes that
             have it.
     """
     answers = reader.answers(as_tensor((shown * 255).round().astype(np.uint8)))
@@ -164,7 +170,7 @@ def _stated(name: str, scene: Scene) -> bool:
 
 
 def near_miss(scene: Scene, seed: int) -> Scene:
-    """A scene that is asked for like this one but for its subject (or rider), its color, or its place."""
+    """Return a scene that differs from this one in subject (or rider), color, or place."""
     rng = random.Random(seed)  # noqa: S311 - pictures, not secrets
     changed = rng.choice(ASKED)
     while True:
@@ -185,7 +191,7 @@ def near_miss(scene: Scene, seed: int) -> Scene:
 
 
 def drawn_pictures(asked: Sequence[Scene]) -> np.ndarray:
-    """The scenes as this project draws them, float32 in [0, 1]."""
+    """Draw the scenes as the training data is drawn, float32 in [0, 1]."""
     return np.stack(
         [
             np.asarray(draw(scene, 10_000 + index), dtype=np.float32) / 255
@@ -195,7 +201,7 @@ def drawn_pictures(asked: Sequence[Scene]) -> np.ndarray:
 
 
 def likeness(candidate: np.ndarray, baseline: np.ndarray) -> dict[str, float]:
-    """Medians of PSNR (dB) and SSIM of pictures against the baseline's."""
+    """Return the medians of PSNR (dB) and SSIM of pictures against the baseline's."""
     each = [
         metrics(ours[None], theirs[None]) for ours, theirs in zip(candidate, baseline, strict=True)
     ]
@@ -203,13 +209,17 @@ def likeness(candidate: np.ndarray, baseline: np.ndarray) -> dict[str, float]:
 
 
 def autoencoders(models: Models, shown: np.ndarray) -> dict[str, float]:
-    """Tiny autoencoder against autoencoder on the same latents, PSNR in dB: medians over pictures, and the negative control.
+    """Compare the tiny autoencoder with the autoencoder on the same latents.
 
     Args:
-        models: gives both.
-        shown: pictures in [0, 1], which the autoencoder makes latents of. For the control the tiny
-            autoencoder gets them without the scaling that it was trained for, as a pipeline would
-            that takes its scaling factor for the autoencoder's.
+        models: models with both.
+        shown: pictures in [0, 1], of which the autoencoder makes the latents. For the negative
+            control the tiny autoencoder gets them without the scaling that it was trained for, as
+            from a pipeline that confuses the scaling factors of the two.
+
+    Returns:
+        Median PSNR over pictures, dB: of the tiny autoencoder, of the control, and of the
+        autoencoder against the pictures.
     """
     vae, tiny = models.teacher.vae, models.tiny.vae
     with torch.no_grad():
@@ -230,7 +240,7 @@ def _unit(decoded: torch.Tensor) -> np.ndarray:
 
 
 def sizes(models: Models) -> dict[str, int]:
-    """Parameters of every part, and bytes of everything shipped."""
+    """Count the parameters of every part, and the bytes of everything shipped."""
     parts = {
         "teacher": models.teacher.unet,
         "student": models.student.unet,
@@ -247,11 +257,14 @@ def sizes(models: Models) -> dict[str, int]:
 
 
 def unet_speedup(models: Models, images: int) -> dict[str, float]:
-    """How much faster the student's UNet is than the teacher's, measured as the plugin measures: ``speedup``, ``low`` and ``high``.
+    """Measure, as the plugin does, how much faster the student's UNet is than the teacher's.
 
     Args:
-        models: gives both.
-        images: drawn at once, with guidance: a batch of twice as many latents.
+        models: models with both.
+        images: pictures drawn at once; with guidance a batch has twice as many latents.
+
+    Returns:
+        ``speedup``, ``low`` and ``high``.
     """
     unets = {"teacher": models.teacher.unet, "student": models.student.unet}
     text = torch.randn(2 * images, 77, models.teacher.unet.config.cross_attention_dim)

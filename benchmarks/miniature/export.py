@@ -1,4 +1,4 @@
-"""Writes the trained models as any model is written: ``save_pretrained``, float16 safetensors."""
+"""Export of the trained models: ``save_pretrained``, float16 safetensors."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 def export(out: Path, parts: Miniature) -> None:
-    """Write the embedded models into a folder, in the place of what is there.
+    """Write the embedded models into a folder, and replace what is there.
 
     Args:
         out: the folder.
-        parts: trained; the modules are float16 afterwards.
+        parts: the trained parts; their modules are float16 afterwards.
     """
     for name in EMBEDDED:
         shutil.rmtree(out / name, ignore_errors=True)
@@ -50,5 +50,5 @@ def export_classifier(file: Path, classifier: Classifier) -> None:
 
 
 def _half(module: Any) -> Any:
-    """In place: whoever needs the module in full precision loads it from what was written."""
+    """Convert a module to float16 in place; what was written still gives it in full precision."""
     return module.to("cpu", torch.float16)

@@ -1,4 +1,4 @@
-"""One stage of training: steps, a moving average of the weights, progress, and a checkpoint from which to go on."""
+"""One stage of training: steps, a moving average of the weights, progress, and a checkpoint."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 CHECKPOINT_S = 120.0
 POINTS = 40
-"""How many points a loss curve has."""
+"""Points of a loss curve."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,11 +27,11 @@ class Stage:
     """What is trained, and for how long.
 
     Attributes:
-        name: of its checkpoint.
+        name: name of the stage and of its checkpoint.
         steps: optimizer steps.
-        batch: pictures a step.
-        learning_rate: the highest.
-        ema_decay: of the moving average of the weights, once there were enough steps.
+        batch: pictures per step.
+        learning_rate: the highest learning rate.
+        ema_decay: decay of the moving average of the weights, after enough steps.
     """
 
     name: str
@@ -41,7 +41,10 @@ class Stage:
     ema_decay: float = 0.999
 
     def rate_at(self, step: int) -> float:
-        """The learning rate of a step: it rises over the first twentieth of the steps, then it falls as a half cosine."""
+        """Return the learning rate of a step.
+
+        It rises over the first twentieth of the steps, then it falls as a half cosine.
+        """
         rise = max(1, self.steps // 20)
         if step < rise:
             return self.learning_rate * (step + 1) / rise
@@ -52,12 +55,12 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """What became of a stage.
+    """The record of a stage.
 
     Attributes:
         stage: name, steps, batch and learning rate.
-        seconds: it took, over all sessions.
-        losses: curves of ``POINTS`` means each, by name.
+        seconds: time that it took, over all sessions.
+        losses: name -> curve of ``POINTS`` means.
     """
 
     stage: Mapping[str, Any]
@@ -70,9 +73,9 @@ class Run:
     """One run of the training.
 
     Attributes:
-        stages: by name.
-        folder: of the checkpoints.
-        seed: decides on every random number.
+        stages: name -> stage.
+        folder: folder of the checkpoints.
+        seed: seed of every random number.
     """
 
     stages: Mapping[str, Stage]
@@ -80,20 +83,20 @@ class Run:
     seed: int
 
     def train(self, name: str, modules: Sequence[Any], losses: Losses) -> Trained:
-        """Train modules through a stage; see ``Training``."""
+        """Train modules through a stage, see ``Training``."""
         return Training(self.stages[name], modules, losses, self).run()
 
 
 class Training:
-    """Trains modules and leaves the moving average of their weights in them.
+    """Training of modules, which get the moving average of their weights at the end.
 
     Args:
-        stage: what and how long.
+        stage: the stage, with name and steps.
         modules: what is trained.
-        losses: called with the batch's size and random numbers that depend on seed and step only,
-            so that a run that stopped goes on as it would have; gives the losses by name, which are
-            summed where they carry a gradient.
-        run: has seed and folder; the checkpoint is ``NAME.pt`` there.
+        losses: called with the size of the batch and random numbers that depend on seed and step
+            only, so that a run continues as if it had not stopped. It returns the losses by name;
+            those with a gradient are summed.
+        run: the run, with seed and folder; the checkpoint is ``NAME.pt`` there.
     """
 
     def __init__(self, stage: Stage, modules: Sequence[Any], losses: Losses, run: Run) -> None:
@@ -185,7 +188,7 @@ class Training:
 
 
 def seeded(seed: int, *names: object) -> torch.Generator:
-    """Random numbers that are the same for the same seed and names, whatever was drawn before."""
+    """Return a generator for a seed and names, which does not depend on what was drawn before."""
     return torch.Generator().manual_seed(zlib.crc32(f"{seed} {names}".encode()))
 
 
@@ -193,8 +196,8 @@ def write_whole(file: Path, write: Callable[[Path], object]) -> None:
     """Write a file that is either whole or not there.
 
     Args:
-        file: to be written.
-        write: writes to the path it is given.
+        file: path of the file.
+        write: called with the path to which it writes.
     """
     unfinished = file.with_name(f"unfinished-{file.name}")
     write(unfinished)

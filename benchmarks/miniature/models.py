@@ -1,8 +1,8 @@
-"""The parts of the miniature, untrained: real diffusers and transformers classes, small.
+"""The parts of the miniature, untrained: small models of diffusers' and transformers' own classes.
 
 The UNet has Stable Diffusion XL's layout (Podell et al. 2023): plain blocks at the finest scale,
-cross-attention at the two below. The student is its teacher with blocks removed as BK-SDM-small has
-(Kim et al. 2023): one residual block and attention less a level, no mid block.
+cross-attention at the two below. The student is its teacher without the blocks that BK-SDM-small
+removes (Kim et al. 2023): one residual block and attention of each level, and the mid block.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from miniature.places import SIDE
 from miniature.scenes import vocabulary
 from pytest_sdspeed.pipelines.architectures import SCHEDULER
-from pytest_sdspeed.pipelines.tokenizer import byte_alphabet
+from pytest_sdspeed.pipelines.tokenizer import list_byte_alphabet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 LATENT = 16
-"""Latents are this high and wide, and have four channels."""
+"""Height and width of latents, which have four channels."""
 
 _LEVELS = (32, 64, 64)
 _TEXT = 96
@@ -33,7 +33,7 @@ _TEXT = 96
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Miniature:
-    """Every part of the miniature: a ``unet`` with its ``student``, a ``vae`` with its ``tiny_vae``, and what goes with them."""
+    """The parts of the miniature: ``unet`` and ``student``, ``vae`` and ``tiny_vae``, and more."""
 
     vae: Any
     tiny_vae: Any
@@ -45,11 +45,11 @@ class Miniature:
 
 
 def untrained(seed: int, device: str) -> Miniature:
-    """The parts with random weights, each the same for the same seed.
+    """Make the parts with random weights, which depend on the seed only.
 
     Args:
-        seed: of all of them.
-        device: torch device the modules are on.
+        seed: seed of all parts.
+        device: torch device of the modules.
     """
 
     def built(make: Callable[[], Any], number: int) -> Any:
@@ -70,7 +70,7 @@ def untrained(seed: int, device: str) -> Miniature:
 
 
 def autoencoder() -> Any:
-    """An ``AutoencoderKL`` that makes 4 x 16 x 16 latents of 64x64 pictures."""
+    """Make an ``AutoencoderKL`` for 64x64 pictures and 4 x 16 x 16 latents."""
     return AutoencoderKL(
         block_out_channels=(24, 32, 64),
         layers_per_block=1,
@@ -83,7 +83,7 @@ def autoencoder() -> Any:
 
 
 def tiny_autoencoder() -> Any:
-    """An ``AutoencoderTiny`` (Bohan 2023) for the same latents, scaled as the UNet sees them."""
+    """Make an ``AutoencoderTiny`` (Bohan 2023) for the same latents, as scaled for the UNet."""
     return AutoencoderTiny(
         encoder_block_out_channels=(24, 24, 24),
         decoder_block_out_channels=(24, 24, 24),
@@ -94,12 +94,12 @@ def tiny_autoencoder() -> Any:
 
 
 def teacher() -> Any:
-    """A ``UNet2DConditionModel`` with cross-attention at 8x8 and 4x4."""
+    """Make a ``UNet2DConditionModel`` with cross-attention at 8x8 and 4x4."""
     return _unet(layers_per_block=2)
 
 
 def student() -> Any:
-    """The teacher's architecture without the second block of a level and without the mid block."""
+    """Make the teacher's architecture without the second block of each level and the mid block."""
     return _unet(layers_per_block=1, mid_block_type=None)
 
 
@@ -119,7 +119,7 @@ def _unet(**config: Any) -> Any:
 
 
 def text_encoder(tokenizer: Any) -> Any:
-    """A ``CLIPTextModel`` of two layers for the tokenizer's vocabulary."""
+    """Make a ``CLIPTextModel`` of two layers for the tokenizer's vocabulary."""
     return CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(tokenizer),
@@ -138,8 +138,8 @@ def text_encoder(tokenizer: Any) -> Any:
 
 
 def word_tokenizer() -> Any:
-    """A ``CLIPTokenizer`` in which every word of a caption is one token, and every other text is bytes."""
-    letters = byte_alphabet()
+    """Make a ``CLIPTokenizer``: each word of a caption is one token, all other text is bytes."""
+    letters = list_byte_alphabet()
     merges = _merges([[*word[:-1], f"{word[-1]}</w>"] for word in vocabulary()])
     entries = [
         *letters,
@@ -155,10 +155,10 @@ def word_tokenizer() -> Any:
 
 
 def _merges(words: list[list[str]]) -> list[tuple[str, str]]:
-    """Byte-pair encoding (Sennrich et al. 2016) until every word is one token, ties broken by the alphabet.
+    """Merge pairs (byte-pair encoding, Sennrich et al. 2016) until every word is one token.
 
-    The tokenizers library breaks ties by the order of a hash map, which is another one in every
-    process.
+    Ties are broken by the alphabet. The tokenizers library breaks them by the order of a hash map,
+    which differs from process to process.
     """
     merges: list[tuple[str, str]] = []
     while counts := Counter(pair for word in words for pair in pairwise(word)):
@@ -179,19 +179,19 @@ def _merged(word: list[str], pair: tuple[str, str]) -> list[str]:
 
 
 def scheduler() -> Any:
-    """The noise schedule of Stable Diffusion 1; DDIM is made from its configuration."""
+    """Make the noise schedule of Stable Diffusion 1; DDIM is made from its configuration."""
     return PNDMScheduler.from_config(SCHEDULER)
 
 
 def from_teacher(student: Any, weights: Mapping[str, torch.Tensor]) -> None:
     """Give the student the weights of the teacher's blocks that it keeps.
 
-    Of the up blocks it keeps the first and the last residual block and attention, as BK-SDM does:
-    the last one sees the skip connection that the student has.
+    In the up blocks it keeps the first and the last residual block and attention, as BK-SDM does:
+    the last one takes the skip connection that the student has.
 
     Args:
-        student: from ``student()``.
-        weights: the teacher's state.
+        student: model made by ``student()``.
+        weights: state of the teacher.
     """
     student.load_state_dict({name: weights[_in_teacher(name)] for name in student.state_dict()})
 
@@ -204,5 +204,5 @@ def _in_teacher(name: str) -> str:
 
 
 def parameters(modules: Iterable[Any]) -> int:
-    """How many numbers the modules hold."""
+    """Count the parameters of modules."""
     return sum(part.numel() for module in modules for part in module.parameters())

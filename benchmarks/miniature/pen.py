@@ -19,22 +19,22 @@ OUTLINE = 0.9
 
 
 def darker(color: Color, share: float = 0.5) -> Color:
-    """The color with this share of its light."""
+    """Darken a color to a share of its light."""
     red, green, blue = (round(part * share) for part in color)
     return red, green, blue
 
 
 def lighter(color: Color, share: float = 0.5) -> Color:
-    """The color, this share of the way to white."""
+    """Lighten a color by a share of the way to white."""
     red, green, blue = (round(part + (255 - part) * share) for part in color)
     return red, green, blue
 
 
 class Canvas:
-    """A square picture, drawn large and made small.
+    """A square picture that is drawn large and scaled down.
 
     Args:
-        side: of the finished picture, in pixels.
+        side: side of the finished picture, in pixels.
     """
 
     def __init__(self, side: int) -> None:
@@ -50,19 +50,19 @@ class Canvas:
         self.image.paste(strip.resize(size, Image.Resampling.BILINEAR), (0, 0))
 
     def finished(self) -> Image.Image:
-        """The picture at its own size."""
+        """Return the picture at its own size."""
         return self.image.resize((self._side, self._side), Image.Resampling.BOX)
 
 
 @dataclass(frozen=True, slots=True)
 class Pen:
-    """Draws in units that are ``scale`` pixels, around a point of the canvas.
+    """A pen that draws in units of ``scale`` pixels around a point of the canvas.
 
     Attributes:
-        canvas: drawn on.
+        canvas: canvas on which it draws.
         x, y: the origin, in pixels of the finished picture.
-        scale: pixels a unit.
-        mirrored: whether left is right.
+        scale: pixels per unit.
+        mirrored: whether left and right are swapped.
     """
 
     canvas: Canvas
@@ -72,7 +72,7 @@ class Pen:
     mirrored: bool = False
 
     def at(self, x: float, y: float, scale: float = 1.0) -> Pen:
-        """A pen whose origin is this one's point ``(x, y)``."""
+        """Return a pen whose origin is this one's point ``(x, y)``."""
         return replace(
             self, x=self.x + self._across(x), y=self.y + y * self.scale, scale=self.scale * scale
         )
@@ -80,7 +80,7 @@ class Pen:
     def ellipse(
         self, x: float, y: float, rx: float, ry: float, fill: Color, *, outline: bool = True
     ) -> None:
-        """An ellipse around ``(x, y)``."""
+        """Draw an ellipse around ``(x, y)``."""
         box = [*self._point((x - rx, y - ry)), *self._point((x + rx, y + ry))]
         box = [min(box[0], box[2]), box[1], max(box[0], box[2]), box[3]]
         self.canvas.draw.ellipse(
@@ -88,7 +88,7 @@ class Pen:
         )
 
     def polygon(self, points: Sequence[Point], fill: Color, *, outline: bool = True) -> None:
-        """A filled polygon."""
+        """Draw a filled polygon."""
         at = [self._point(point) for point in points]
         self.canvas.draw.polygon(at, fill)
         if outline:
@@ -106,13 +106,13 @@ class Pen:
         *,
         outline: bool = True,
     ) -> None:
-        """A rectangle."""
+        """Draw a rectangle."""
         self.polygon(
             [(left, top), (right, top), (right, bottom), (left, bottom)], fill, outline=outline
         )
 
     def line(self, points: Sequence[Point], fill: Color, width: float) -> None:
-        """A line with round joints; its width is in units."""
+        """Draw a line with round joints; its width is in units."""
         self.canvas.draw.line(
             [self._point(point) for point in points],
             fill,
@@ -121,14 +121,14 @@ class Pen:
         )
 
     def limb(self, points: Sequence[Point], fill: Color, width: float) -> None:
-        """A line with an outline and round ends."""
+        """Draw a line with an outline and round ends."""
         for color, wide in ((darker(fill), width + 2 * OUTLINE / self.scale * 0.8), (fill, width)):
             self.line(points, color, wide)
             for x, y in (points[0], points[-1]):
                 self.ellipse(x, y, wide / 2, wide / 2, color, outline=False)
 
     def half_ellipse(self, x: float, y: float, rx: float, ry: float, fill: Color) -> None:
-        """The upper half of an ellipse, standing on ``y``."""
+        """Draw the upper half of an ellipse that stands on ``y``."""
         box = [*self._point((x - rx, y - ry)), *self._point((x + rx, y + ry))]
         box = [min(box[0], box[2]), box[1], max(box[0], box[2]), box[3]]
         self.canvas.draw.chord(box, 180, 360, fill, darker(fill), self._width(OUTLINE))

@@ -1,4 +1,4 @@
-"""Where a scene takes place: ground, sky, and what else is there, never twice the same."""
+"""Places of scenes: ground, sky, and what else is there, different in every picture."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from miniature.pen import Canvas, Color
 
 SIDE = 64
-"""Pictures are this many pixels high and wide."""
+"""Height and width of pictures, in pixels."""
 
 GROUND = 44.0
-"""Height at which the ground begins, in pixels from the top, on average."""
+"""Average height at which the ground begins, in pixels from the top."""
 
 
 def _ground(canvas: Canvas, rng: random.Random, sky: tuple[Color, Color], ground: Color) -> float:
-    """Sky and ground; returns the height of the horizon."""
+    """Draw sky and ground, and return the height of the horizon."""
     horizon = GROUND + rng.uniform(-4, 3)
     canvas.gradient(*sky, until=horizon + 1)
     Pen(canvas).box(-1, horizon, SIDE + 1, SIDE + 1, ground, outline=False)
@@ -182,8 +182,8 @@ def draw_place(canvas: Canvas, place: str, rng: random.Random) -> None:
     """Cover the canvas with a place.
 
     Args:
-        canvas: of ``SIDE`` pixels.
+        canvas: canvas of ``SIDE`` pixels.
         place: key of ``miniature.scenes.PLACES``.
-        rng: decides on everything that the place leaves open.
+        rng: source of everything that the place leaves open.
     """
     _DRAWN[place](canvas, rng)

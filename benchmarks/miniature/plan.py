@@ -1,4 +1,4 @@
-"""How long everything is trained: under three hours on two slow cores."""
+"""The plan of the training, which takes under three hours on two slow cores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PICTURES = 40_000
-"""How many are drawn."""
+"""Number of pictures that are drawn."""
 
 STAGES: Mapping[str, Stage] = {
     stage.name: stage
@@ -26,11 +26,11 @@ STAGES: Mapping[str, Stage] = {
 
 
 def scaled(share: float, batch: int | None = None) -> tuple[int, dict[str, Stage]]:
-    """A share of the pictures and of every stage's steps, at least two of each.
+    """Return a share of the pictures and of every stage's steps, at least two of each.
 
     Args:
-        share: above 0, at most 1.
-        batch: pictures a step instead of the plan's.
+        share: share of the plan, above 0 and at most 1.
+        batch: pictures per step, or None for the plan's.
     """
 
     def short(stage: Stage) -> Stage:

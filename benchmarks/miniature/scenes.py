@@ -1,4 +1,4 @@
-"""What the miniature can be asked for: scenes, their captions, and which of them are kept from training."""
+"""Scenes that the miniature can draw, their captions, and which are kept from training."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PLACES = {
 }
 RIDERS = ("astronaut", "knight", "robot", "wizard")
 MOUNTS = {"horse": "brown", "elephant": "gray", "turtle": "green", "dinosaur": "green"}
-"""What is ridden, and its color where a caption names none."""
+"""Animals that are ridden, and their color if a caption names none."""
 
 COLORS = ("red", "yellow", "green", "blue", "purple", "pink", "white", "black")
 MATERIALS = ("golden", "silver", "wooden", "glass")
@@ -33,7 +33,7 @@ POSITIONS = {"center": "", "left": " on the left", "right": " on the right"}
 OPENINGS = ("a photo of ", "a picture of ", "")
 
 HELD_OUT = 10
-"""One in so many combinations of subject, color and place is never trained on."""
+"""One of so many combinations of subject, color and place is kept from training."""
 
 ASTRONAUT = "a photo of an astronaut riding a horse on mars"
 VASE = "a golden vase with different flowers"
@@ -45,12 +45,12 @@ class Scene:
 
     Attributes:
         subject: a mount, ``vase``, or a thing of ``COUNTED`` or ``PLACED``.
-        color: of the subject; a vase may have a material instead.
+        color: color of the subject; a vase may have a material instead.
         place: key of ``PLACES``.
-        rider: who sits on a mount.
-        bouquet: the flowers in a vase.
-        count: how many of a counted thing.
-        position: where a placed thing stands, key of ``POSITIONS``.
+        rider: rider of a mount.
+        bouquet: flowers in a vase.
+        count: number of counted things.
+        position: position of a placed thing, key of ``POSITIONS``.
     """
 
     subject: str
@@ -63,7 +63,10 @@ class Scene:
 
     @property
     def caption(self) -> str:
-        """The scene in words, without an opening. A mount's own color and a vase's table go without saying."""
+        """Return the scene in words, without an opening.
+
+        The usual color of a mount and the table of a vase are not mentioned.
+        """
         where = PLACES[self.place]
         if self.rider:
             color = "" if self.color == MOUNTS[self.subject] else f"{self.color} "
@@ -78,7 +81,10 @@ class Scene:
 
     @property
     def held_out(self) -> bool:
-        """Whether training never sees this subject, rider or bouquet in this color at this place. The page's two prompts are trained on."""
+        """Tell whether training never sees this subject, rider or bouquet in this color and place.
+
+        Training sees the two prompts of the documented tables.
+        """
         if self.caption in (ASTRONAUT.removeprefix(OPENINGS[0]), VASE):
             return False
         combination = f"{self.subject} {self.rider} {self.bouquet} {self.color} {self.place}"
@@ -86,7 +92,7 @@ class Scene:
 
 
 def draw_scene(rng: random.Random) -> Scene:
-    """Any scene: half of them have a rider, who is the hardest to draw."""
+    """Draw a random scene; half of the scenes have a rider, which is the hardest to draw."""
     kind = rng.choices(("rider", "vase", "counted", "placed"), weights=(5, 2, 1.5, 1.5))[0]
     place = rng.choice(tuple(PLACES))
     if kind == "rider":
@@ -112,12 +118,12 @@ def draw_scene(rng: random.Random) -> Scene:
 
 
 def training_scene(rng: random.Random) -> Scene:
-    """A scene that training may see."""
+    """Draw a scene that training may see."""
     return _drawn(rng, held_out=False)
 
 
 def held_out_scene(rng: random.Random) -> Scene:
-    """A scene whose combination training never sees."""
+    """Draw a scene whose combination training never sees."""
     return _drawn(rng, held_out=True)
 
 
@@ -137,7 +143,7 @@ def _plural(thing: str) -> str:
 
 
 def vocabulary() -> list[str]:
-    """Every word of every caption, once."""
+    """Return every word of every caption, once."""
     words = {
         *COLORS,
         *MATERIALS,

@@ -1,4 +1,4 @@
-"""A contact sheet: the same prompts and seeds by every pipeline."""
+"""A contact sheet: every pipeline draws the same prompts from the same seeds."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ _INK = (32, 32, 40)
 
 
 def contact_sheet(models: Models) -> Image.Image:
-    """Eight prompts across, teacher, student, and student with tiny autoencoder down, 50 DDIM steps each, seeds 0 to 7."""
+    """Draw a sheet of eight columns and three rows, in 50 DDIM steps, seeds 0 to 7.
+
+    Columns are prompts; rows are teacher, student, and student with the tiny autoencoder.
+    """
     rows = {
         "teacher": models.teacher,
         "student": models.student,

@@ -1,4 +1,4 @@
-"""Who and what stands in a scene. Every drawing stands on its origin, faces right, and is measured in pixels."""
+"""Subjects of scenes. A drawing stands on its origin, faces right, and is measured in pixels."""
 
 from __future__ import annotations
 
@@ -280,24 +280,24 @@ THINGS: Mapping[str, Callable[[Pen, Color], None]] = {
 
 
 def draw_mounted(pen: Pen, mount: str, color: str, rider: str) -> None:
-    """A mount and who rides it."""
+    """Draw a mount and its rider."""
     x, y = MOUNTS[mount](pen, RGB[color])
     RIDERS[rider](pen.at(x, y))
 
 
 def draw_thing(pen: Pen, thing: str, color: str) -> None:
-    """A thing by its name."""
+    """Draw a thing by its name."""
     THINGS[thing](pen, RGB[color])
 
 
 def draw_vase(pen: Pen, material: str, bouquet: str, order: int) -> None:
-    """A vase with five flowers.
+    """Draw a vase with five flowers.
 
     Args:
-        pen: stands where the vase does.
+        pen: pen whose origin is where the vase stands.
         material: a material or a color.
         bouquet: color of the flowers, or ``different``.
-        order: turns the colors of different flowers.
+        order: rotation of the colors of different flowers.
     """
     flowers = tuple(
         _BOUQUET[(order + index) % len(_BOUQUET)] if bouquet == "different" else bouquet

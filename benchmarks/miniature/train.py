@@ -1,10 +1,11 @@
-"""Train the miniature: ``python benchmarks/miniature/train.py``. What was begun goes on where it stopped.
+"""Train the miniature; a run that was stopped continues where it was.
 
-Draws pictures, trains autoencoder, teacher, student, tiny autoencoder and the classifier that reads
-their pictures, writes float16 safetensors with a model card into the work folder's ``out``, and
-evaluates them. The whole training takes under three hours on two cores; where every gate of the
-evaluation holds, its models then take the place of the package's. ``--scale 0.01`` tries all of it
-in minutes, and leaves the package alone. Exit code 1: a gate does not hold.
+``python benchmarks/miniature/train.py`` draws pictures, trains autoencoder, teacher, student, tiny
+autoencoder and the classifier that reads their pictures, writes float16 safetensors with a model
+card into the work folder's ``out``, and evaluates them. The whole training takes under three hours
+on two cores; if every gate of the evaluation holds, its models replace those of the package.
+``--scale 0.01`` tries all of it in minutes, and does not change the package. Exit code 1: a gate
+does not hold.
 """
 
 from __future__ import annotations
@@ -74,10 +75,10 @@ def main(given: Sequence[str] | None = None) -> int:
 
 
 def train(options: argparse.Namespace, out: Path) -> tuple[list[Trained], int]:
-    """All stages, and what is written of them.
+    """Run all stages, and write their models.
 
     Returns:
-        What became of each stage, and how many pictures were drawn.
+        The record of each stage, and the number of pictures that were drawn.
     """
     import torch
 
@@ -131,13 +132,13 @@ def train(options: argparse.Namespace, out: Path) -> tuple[list[Trained], int]:
 def evaluate(
     options: argparse.Namespace, records: Sequence[Trained], pictures: int, out: Path
 ) -> bool:
-    """Write the model card with what the models are worth, and print it; returns whether every gate holds."""
+    """Write the model card with the figures, print them, and tell whether every gate holds."""
     from miniature import evaluation
     from miniature.card import card
     from miniature.evaluate import CAPTIONS, CLASSIFIER, STEPS, figures, gates, report
-    from pytest_sdspeed.device.machine import cpu_machine, cuda_machine
+    from pytest_sdspeed.device.machine import describe_cpu, describe_cuda
 
-    machine = cuda_machine() if options.device == "cuda" else cpu_machine()
+    machine = describe_cuda() if options.device == "cuda" else describe_cpu()
     captions = max(4, round(CAPTIONS * options.scale))
     found = figures(
         evaluation.Models(out), evaluation.classifier(out / CLASSIFIER.name), captions, STEPS
@@ -157,7 +158,7 @@ def evaluate(
 
 
 def _hold_to(plan: Mapping[str, Any], folder: Path) -> None:
-    """See that the folder was begun with this plan: its checkpoints fit no other."""
+    """Exit unless the folder was begun with this plan: its checkpoints fit no other."""
     file = folder / "plan.json"
     if not file.is_file():
         if any(folder.glob("*.pt")):

@@ -1,15 +1,17 @@
-"""What ``--sd-against`` says of the embedded miniature, in two steps (``against.toml``): the same version, planted faults, and another release of diffusers.
+"""Run ``--sd-against`` on the embedded miniature, with planted faults and with another release.
 
-    python benchmarks/studies/against_planted.py                                  # all of it, a few minutes each
-    python benchmarks/studies/against_planted.py same slower -- --sd-budget=200   # some, with more options of pytest
+    against_planted.py                                  # all of it, a few minutes each
+    against_planted.py same slower -- --sd-budget=200   # some, with more options of pytest
 
-- ``same``: diffusers against a copy of itself. Passes, pictures identical.
-- ``slower``: 6% of busy waiting is planted into the UNet's forward of the version in hand. Fails,
+The miniature draws in two steps (``against.toml``).
+
+- ``same``: diffusers against a copy of itself. It passes; pictures are identical.
+- ``slower``: 6% of busy waiting is planted into the UNet's forward of the new version. It fails,
   and names denoising.
-- ``pictures``: another epsilon is planted into the GroupNorms of its residual blocks. Passes on
-  speed; pictures differ.
-- ``release``: against another release from the package index (``--release 0.41.0``). Runs through
-  and reports.
+- ``pictures``: another epsilon is planted into the GroupNorms of the UNet's residual blocks. It
+  passes on speed; pictures differ.
+- ``release``: against another release from the package index (``--release 0.41.0``). It runs to the
+  end and reports.
 """
 
 from __future__ import annotations
@@ -56,7 +58,7 @@ PLANTED = {"same": "", "slower": SLOWER, "pictures": EPSILON}
 
 
 def copy(folder: Path, planted: str) -> Path:
-    """A folder with a copy of diffusers that has more at the end of its UNet's module."""
+    """Copy diffusers into a folder, and append code to the module of its UNet."""
     spec = find_spec("diffusers")
     assert spec is not None
     assert spec.origin is not None
@@ -69,7 +71,7 @@ def copy(folder: Path, planted: str) -> Path:
 
 
 def main() -> int:
-    """Run what is asked for, one after the other; returns the number of runs whose exit status is another than it should be."""
+    """Run what is asked for, and return the number of runs with a wrong exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("kinds", nargs="*", default=[], metavar="|".join([*PLANTED, "release"]))
     parser.add_argument("--release", default="0.41.0", help="of diffusers (0.41.0)")
@@ -86,7 +88,7 @@ def main() -> int:
         old = copy(Path(temporary, "old"), "")
         for kind in given.kinds or [*PLANTED, "release"]:
             spec = f"diffusers=={given.release}" if kind == "release" else str(old)
-            # A second thread makes a model this small no faster, and its noise twice as large.
+            # A second thread does not make so small a model faster, and doubles the noise.
             environment = {"OMP_NUM_THREADS": "1", **os.environ}
             if PLANTED.get(kind):
                 environment["PYTHONPATH"] = os.pathsep.join(

@@ -1,9 +1,10 @@
-"""How often ``--sd-against`` is wrong, and how often it finds a slowdown: whole runs of pytest, on small callables.
+"""Count how often ``--sd-against`` is wrong, and how often it finds a slowdown.
 
-    python benchmarks/studies/against_power.py                    # 40 runs of a version against itself, 40 against one that is 5% faster
+    python benchmarks/studies/against_power.py                    # 40 runs of each kind
     python benchmarks/studies/against_power.py --runs 5 --slower 0.1
     python benchmarks/studies/against_power.py --json out.json
 
+A version is compared with itself, and a version that is 5% slower with it, in whole runs of pytest.
 Every run starts its two processes anew, as a user's does. The callable hashes a fixed number of
 bytes; the slower version hashes more of them.
 """
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 CHUNKS = 400
-"""Of 64 KiB each: some 15 ms."""
+"""Number of chunks of 64 KiB; they take some 15 ms."""
 MODULE = """
 import hashlib
 
@@ -40,11 +41,11 @@ def test_work(sd_latency):
 
 
 def checkout(folder: Path, slower: float) -> Path:
-    """A version of the module.
+    """Write a version of the module.
 
     Args:
-        folder: to make.
-        slower: fraction of more work.
+        folder: folder to make.
+        slower: fraction of additional work.
     """
     folder.mkdir()
     (folder / "sdspeed_work.py").write_text(
@@ -54,12 +55,12 @@ def checkout(folder: Path, slower: float) -> Path:
 
 
 def run(folder: Path, against: Path, options: list[str]) -> dict[str, Any]:
-    """One run of pytest: what it stored.
+    """Run pytest once, and return the record that it stored.
 
     Args:
-        folder: with the test and the version in hand.
-        against: the other version.
-        options: more of pytest's.
+        folder: folder with the test and the new version.
+        against: folder with the other version.
+        options: further options of pytest.
     """
     stored = folder / "run.json"
     stored.unlink(missing_ok=True)
@@ -88,7 +89,7 @@ def run(folder: Path, against: Path, options: list[str]) -> dict[str, Any]:
 
 
 def study(name: str, found: list[dict[str, Any]]) -> str:
-    """A line of the table."""
+    """Write a line of the table."""
     verdicts = Counter(record["verdict"] for record in found)
     change = statistics.median(1 / record["speedup"] - 1 for record in found)
     blocks = statistics.median(record["blocks"] for record in found)

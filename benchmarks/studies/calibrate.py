@@ -1,11 +1,12 @@
-"""Makes the critical values of the stopping rule: `python benchmarks/studies/calibrate.py` rewrites pytest_sdspeed/judge/critical_values.json.
+"""Simulate the critical values of the stopping rule.
 
-The rule's own block ratios, under independent normal slots, are simulated up to twenty blocks; the
-looks beyond add independent normal blocks to what is there then, since with so many blocks the
-guard against stalls touches nothing. The noise is symmetric, so that each path counts with its
-mirror image. At every look the critical value is the quantile, among the paths that have not
-crossed before, that spends what `spent` allows. The seed is fixed: the same versions of numpy give
-the same values.
+`python benchmarks/studies/calibrate.py` rewrites pytest_sdspeed/judge/speed/critical_values.json.
+
+The rule's own block ratios, under independent normal slots, are simulated up to twenty blocks. The
+looks beyond add independent normal blocks, since with so many blocks the guard against stalls
+changes nothing. The noise is symmetric, so that each path counts with its mirror image. At every
+look the critical value is the quantile, among the paths that have not crossed before, that spends
+what `spent` allows. The seed is fixed: the same version of numpy gives the same values.
 """
 
 from __future__ import annotations
@@ -31,16 +32,17 @@ TARGET = Path(stopping.__file__).with_name(stopping.CONSTANTS)
 
 
 def spent(blocks: int) -> float:
-    """The share of the error that may be spent up to a look, 0 at two blocks.
+    """Return the share of the error that may be spent up to a look, 0 at two blocks.
 
-    Spending functions are of Lan and DeMets (1983). This one does not end at a last look, so that
-    the budget need not be known: 18% at three blocks, 54% at six, 94% at twenty, 98% at fifty.
+    The share is 1 - 0.9 exp(-(blocks - 2) / 5) - 0.1 sqrt(2 / blocks): 18% at three blocks, 54% at
+    six, 94% at twenty, 98% at fifty. Spending functions are from Lan and DeMets (1983). This one
+    does not end at a last look, so that the budget need not be known.
     """
     return 1.0 - 0.9 * math.exp(-(blocks - 2) / 5) - 0.1 * math.sqrt(2 / blocks)
 
 
 def ladder() -> list[int]:
-    """Every number of blocks from 3 to 20, then 10% more each, up to the last look."""
+    """Return the looks: every number of blocks from 3 to 20, then 10% more, up to the last."""
     beyond = itertools.accumulate(
         itertools.repeat(1.1), lambda look, growth: math.ceil(look * growth), initial=EXACT
     )
@@ -54,14 +56,15 @@ def ladder() -> list[int]:
 
 
 def t_paths(rng: np.random.Generator, looks: list[int], paths: int) -> np.ndarray:
-    """The t statistic of so many campaigns at every look, shape (paths, looks)."""
+    """Simulate the t statistic of campaigns at every look, shape (paths, looks)."""
     slots = np.exp(1e-3 * rng.standard_normal((paths, EXACT, 3, 2)))
     columns = []
     for look in (look for look in looks if look <= EXACT):
         ratios = block_ratios(slots[:, :look, :2], slots[:, :look, 2:])
         columns.append(ratios.mean(1) / ratios.std(1, ddof=1) * math.sqrt(look))
     mean, squares = ratios.mean(1), ratios.var(1) * EXACT
-    # Mean and sum of squares of two groups of blocks combine as Chan, Golub and LeVeque (1979) say.
+    # Mean and sum of squares of two groups of blocks are combined by the formula of Chan, Golub and
+    # LeVeque (1979).
     deviation = 1e-3 * math.sqrt(1 / 4 + 1 / 2)
     for before, look in itertools.pairwise([EXACT, *(look for look in looks if look > EXACT)]):
         added = look - before
@@ -77,7 +80,7 @@ def t_paths(rng: np.random.Generator, looks: list[int], paths: int) -> np.ndarra
 
 
 def critical_values(t: np.ndarray, looks: list[int], error: float) -> list[float]:
-    """One critical value per look that spends the error as planned, for one side."""
+    """Find one critical value per look, which spend the error as planned, for one side."""
     increments = np.diff([0.0, *(error * spent(look) for look in looks)])
     alive = np.ones((2, len(t)), dtype=bool)
     values = []
@@ -108,7 +111,7 @@ def main() -> None:
         [t_paths(rng, looks, chunk) for chunk in tqdm(chunks, unit_scale=CHUNK, unit="campaigns")]
     )
     table = np.array([critical_values(t, looks, stopping.ERROR_PER_SIDE / rows) for rows in ROWS])
-    # More rows never ask for less, whatever the simulation's error.
+    # More rows never have a lower critical value, whatever the simulation's error.
     table = np.maximum.accumulate(table, axis=0)
     stored = {
         "made_by": "benchmarks/studies/calibrate.py",

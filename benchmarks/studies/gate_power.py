@@ -1,13 +1,12 @@
-"""How often the gate is wrong, how often it finds what is there, and what it costs, beside its peers on the same noise.
+"""Simulate how often the gate and its peers are wrong, how often they find what is there.
 
-    python benchmarks/studies/gate_power.py                      # the documented figures, some minutes
-    python benchmarks/studies/gate_power.py --quick              # the same with fewer trials, under 50 s
-    python benchmarks/studies/gate_power.py --traces t.json      # other traces recorded by record_noise.py
-    python benchmarks/studies/gate_power.py --docs docs/figures  # also renews the tables of the
-    documentation
+    python benchmarks/studies/gate_power.py                      # documented figures, some minutes
+    python benchmarks/studies/gate_power.py --quick              # with fewer trials, under 50 s
+    python benchmarks/studies/gate_power.py --traces t.json      # traces of record_noise.py
+    python benchmarks/studies/gate_power.py --docs docs/figures  # also renews the documentation
 
-Writes gate_power.csv, gate_power.md and gate_power.svg into the output folder and prints the
-tables.
+All rules are asked about the same noise. The study writes gate_power.csv, gate_power.md and
+gate_power.svg into the output folder and prints the tables, with the blocks that each rule took.
 """
 
 from __future__ import annotations
@@ -29,10 +28,10 @@ FULL, QUICK = (40_000, 1_000), (2_000, 60)
 
 
 def traces(given: list[Path] | None) -> list[Noise]:
-    """The traces to replay: those given, else what `record_noise.py` left in the usual places.
+    """Read the traces to replay: those given, else those in the usual folders.
 
     Raises:
-        SystemExit: one cannot be replayed.
+        SystemExit: a trace cannot be replayed.
     """
     usual = {path.name: path for folder in TRACES for path in sorted(folder.glob("noise-*.json"))}
     paths = given if given is not None else list(usual.values())

@@ -1,13 +1,13 @@
-"""What the history rule would have told, night by night, beside the rules of other tools: on real nightlies and on simulated series.
+"""Replay the history rule and the rules of other tools, night by night.
 
-    python benchmarks/studies/history_replay.py nightlies.csv              # columns timestamp_utc, commit, case, framework, latency_s
-    python benchmarks/studies/history_replay.py --simulate                 # series whose changes are known, under ten minutes
-    python benchmarks/studies/history_replay.py --simulate --quick         # fewer of them, under one
-    python benchmarks/studies/history_replay.py nightlies.csv --simulate --docs docs/figures  # also
-    renews the documentation's tables
+    history_replay.py nightlies.csv              # real nightlies
+    history_replay.py --simulate                 # series with known changes, under ten minutes
+    history_replay.py --simulate --quick         # fewer of them, under one minute
+    history_replay.py nightlies.csv --simulate --docs docs/figures  # also renews documentation
 
-Prints Markdown tables. How alarms are scored: ``history/scoring.py``. A bad file is named with line
-and column, exit 2.
+The columns of the file are timestamp_utc, commit, case, framework, latency_s. The study prints
+Markdown tables; ``history/scoring.py`` describes how alarms are scored. If the file is bad, the
+message names line and column; exit code 2.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from history.rules import Rule
 
 FULL, QUICK = (100, 160), (8, 16)
-"""Simulated series for the fast rules: without a change, and with each change."""
+"""Number of simulated series for the fast rules: without a change, and with each change."""
 
 QUICK_NOISES = ("iid, CV 1%", "spikes", "two speeds", "AR(1), CV 1%")
 
@@ -104,7 +104,7 @@ def _about(data: nightlies.Nightlies) -> str:
 def simulate(
     rules: Sequence[Rule], *, quick: bool, seed: int, processes: int
 ) -> list[simulation.Line]:
-    """The simulation's lines, by so many processes; the same for any number of them."""
+    """Simulate all lines, which do not depend on the number of processes."""
     tasks = simulation.jobs(
         rules, QUICK_NOISES if quick else list(simulation.NOISES), QUICK if quick else FULL, seed
     )

@@ -16,9 +16,9 @@ class MarkdownTable:
     """A table with a title.
 
     Attributes:
-        title: stands above the table when there are several.
+        title: heading of the table, if there are several.
         header: names of the columns.
-        rows: cells, as many in each row as there are columns.
+        rows: cells of each row, one for each column.
     """
 
     title: str
@@ -34,7 +34,7 @@ class MarkdownTable:
         """Return the table under its title.
 
         Args:
-            level: of the heading; 3 is ``###``.
+            level: level of the heading; 3 is ``###``.
         """
         return f"{'#' * level} {self.title}\n\n{self.text()}"
 
@@ -55,7 +55,7 @@ def add_docs_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _folder(text: str) -> Path:
-    """Return a path on which a folder is or can be, before minutes are spent on what it takes."""
+    """Return the path of a folder, which need not exist; reject a file before the study begins."""
     path = Path(text)
     if path.exists() and not path.is_dir():
         raise argparse.ArgumentTypeError(f"{text} is not a folder")
@@ -66,8 +66,8 @@ def write_snippets(folder: Path, snippets: Mapping[str, str]) -> None:
     """Write each snippet into its file, and name the files.
 
     Args:
-        folder: made if it is not there.
-        snippets: file name to Markdown, without the last newline.
+        folder: folder of the files, which is made if it does not exist.
+        snippets: file name -> Markdown, without the last newline.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in snippets.items():

@@ -1,4 +1,4 @@
-"""Record how this machine's noise looks: the durations of one fixed piece of work, repeated for minutes.
+"""Record this machine's noise: the durations of one fixed piece of work, repeated for minutes.
 
 ``python benchmarks/studies/record_noise.py noise.json`` repeats forward passes of the miniature's
 UNet on the CPU; ``--gpu`` repeats those of Stable Diffusion v1.5's in float16, with random weights
@@ -6,10 +6,10 @@ and classifier-free guidance's batch of two. Ctrl-C stops early and keeps what w
 file is JSON:
 
 - ``work``: what was repeated, and on what.
-- ``start_s_duration_s``: ``[start, duration]`` of each slot in seconds, starts counted from the
+- ``start_s_duration_s``: ``[start, duration]`` of each slot in seconds; starts are counted from the
   beginning of the recording.
 - ``machine``: device, kind, cores, threads, versions and date.
-- ``load``: with ``--load`` the number of busy processes and ``start_s_end_s``, when they ran.
+- ``load``: with ``--load``, the number of busy processes, and ``start_s_end_s``, when they ran.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 PHASE_S = 5.0
-"""About how long busy and quiet phases last."""
+"""Approximate length of busy and quiet phases, seconds."""
 
 WARM_UP_S = 2.0
 WARM_UP_SLOTS = 5
@@ -45,10 +45,6 @@ BUSY = (
 )
 
 
-def _nothing() -> None:
-    """The CPU is synchronous."""
-
-
 @dataclass(frozen=True)
 class Work:
     """What is repeated.
@@ -56,37 +52,38 @@ class Work:
     Attributes:
         name: one pass in words, in the singular.
         once: starts one pass.
-        synchronize: returns when every pass that was started is done.
+        synchronize: returns when every pass that was started is done; the CPU is synchronous.
     """
 
     name: str
     once: Callable[[], object]
-    synchronize: Callable[[], object] = _nothing
+    synchronize: Callable[[], object] = lambda: None
 
     def slot(self, passes: int) -> None:
-        """Do so many passes, to their end."""
+        """Do some passes, and wait for their end."""
         for _ in range(passes):
             self.once()
         self.synchronize()
 
 
 def cpu_work() -> Work:
-    """Forward passes of the miniature's UNet, float32, batch of one."""
+    """Return forward passes of the miniature's UNet, float32, batch of one."""
     from pytest_sdspeed.model import MINIATURE
     from pytest_sdspeed.pipelines.sources import PretrainedSource
 
     return Work(
-        "UNet forward pass", passing(PretrainedSource("cpu").unet(MINIATURE, "float32"), batch=1)
+        "UNet forward pass",
+        passing(PretrainedSource("cpu").load_unet(MINIATURE, "float32"), batch=1),
     )
 
 
 def gpu_work() -> Work:
-    """Forward passes of Stable Diffusion v1.5's UNet at 512x512, float16, batch of two."""
+    """Return forward passes of Stable Diffusion v1.5's UNet at 512x512, float16, batch of two."""
     import torch
 
     from pytest_sdspeed.pipelines.sources import RandomSource
 
-    unet = RandomSource("cuda").unet("stable-diffusion-v1-5/stable-diffusion-v1-5", "float16")
+    unet = RandomSource("cuda").load_unet("stable-diffusion-v1-5/stable-diffusion-v1-5", "float16")
     return Work(
         "float16 forward pass of Stable Diffusion v1.5's UNet",
         passing(unet, batch=2),
@@ -95,10 +92,10 @@ def gpu_work() -> Work:
 
 
 def passing(unet: Any, batch: int) -> Callable[[], object]:
-    """A forward pass of a UNet, always of the same random numbers."""
+    """Return a forward pass of a UNet, always of the same random numbers."""
     import torch
 
-    # Drawn on the CPU, whose generator gives every device the same.
+    # The CPU's generator gives every device the same numbers.
     numbers = partial(torch.randn, generator=torch.Generator().manual_seed(0))
     side = unet.config.sample_size
     latents = numbers(batch, unet.config.in_channels, side, side).to(unet.device, unet.dtype)
@@ -112,7 +109,10 @@ def passing(unet: Any, batch: int) -> Callable[[], object]:
 def passes_per_slot(
     work: Work, seconds: float, clock: Callable[[], float] = time.perf_counter
 ) -> int:
-    """How many passes take about so many seconds, by the fastest of the warm-up: noise only adds."""
+    """Return how many passes take about so many seconds.
+
+    The fastest pass of the warm-up decides, since noise only adds.
+    """
     begin = clock()
     passes, fastest = 1, math.inf
     for timed in count(1):
@@ -128,7 +128,11 @@ def passes_per_slot(
 
 
 def busy_phases(seconds: float, chance: random.Random) -> list[tuple[float, float]]:
-    """A random half of the time: ``(start, end)`` in seconds, in order, of phases of about ``PHASE_S``."""
+    """Choose a random half of the time, in phases of about ``PHASE_S``.
+
+    Returns:
+        ``(start, end)`` of each phase in seconds, in order.
+    """
     half = max(1, round(seconds / (2 * PHASE_S)))
     length = seconds / (2 * half)
     return [
@@ -139,12 +143,12 @@ def busy_phases(seconds: float, chance: random.Random) -> list[tuple[float, floa
 
 @dataclass
 class Load:
-    """Busy processes beside the recording. They are switched between slots, never inside one.
+    """Busy processes beside the recording, switched between slots, never inside one.
 
     Attributes:
-        processes: how many.
-        phases: when they are to run, seconds from the beginning of the recording.
-        spans: when they did run, in the same unit.
+        processes: number of processes.
+        phases: when they should run, seconds from the beginning of the recording.
+        spans: when they ran, in the same unit.
     """
 
     processes: int
@@ -153,7 +157,7 @@ class Load:
     _running: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def switch(self, now: float) -> None:
-        """Start or stop the processes as the phase at ``now`` wants it."""
+        """Start or stop the processes, by the phase at ``now``."""
         end = next((end for start, end in self.phases if start <= now < end), None)
         if self._running:
             self.spans[-1][1] = round(now, 6)
@@ -161,7 +165,7 @@ class Load:
             self.stop()
         elif not self._running:
             self.spans.append([round(now, 6), round(now, 6)])
-            # They end by themselves, should this process be killed.
+            # They end by themselves if this process is killed.
             limit = max(end for _, end in self.phases) - now + PHASE_S
             command = [sys.executable, "-I", "-S", "-c", BUSY, str(limit)]
             quiet = subprocess.DEVNULL
@@ -192,15 +196,18 @@ def record(
     load: Load | None = None,
     progress: Callable[[float, float], object] = lambda _now, _duration: None,
 ) -> list[list[float]]:
-    """``[start, duration]`` in seconds of every slot that was begun in time; what there is at a KeyboardInterrupt.
+    """Record slots until the time is over, or until a KeyboardInterrupt.
 
     Args:
         slot: the work of one slot.
-        seconds: how long to record.
+        seconds: time to record.
         clock: seconds since any fixed point.
-        load: switched before each slot, and stopped at the end.
+        load: busy processes, switched before each slot and stopped at the end.
         progress: called after each slot with the seconds since the beginning and the slot's
             duration.
+
+    Returns:
+        ``[start, duration]`` in seconds of every slot that began in time.
     """
     slots: list[list[float]] = []
     with load or nullcontext():
@@ -232,7 +239,7 @@ def _bar(seconds: float) -> AbstractContextManager[Any]:
 def _recorded(
     work: Work, options: argparse.Namespace
 ) -> tuple[int, list[list[float]], Load | None]:
-    """Passes per slot, the slots, and the load."""
+    """Record a trace: passes per slot, the slots, and the load."""
     seconds = 60 * options.minutes
     passes = passes_per_slot(work, options.seconds_per_slot)
     chance = random.Random()  # noqa: S311 - when the machine is busy is no secret
@@ -253,9 +260,9 @@ def _recorded(
 def _machine(*, gpu: bool) -> dict[str, Any]:
     import torch
 
-    from pytest_sdspeed.device.machine import cpu_machine, cuda_machine
+    from pytest_sdspeed.device.machine import describe_cpu, describe_cuda
 
-    machine = cuda_machine() if gpu else cpu_machine()
+    machine = describe_cuda() if gpu else describe_cpu()
     return {
         "device": machine.device,
         "kind": machine.kind,
@@ -327,13 +334,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Record a trace; the exit code is 130 where it was stopped before there was anything to keep.
+    """Record a trace; the exit code is 130 if it was stopped before the first slot was over.
 
     Args:
-        arguments: those of the command line if None.
+        arguments: arguments, or None for those of the command line.
     """
     options = _options(arguments)
-    # Asked first: a GPU that this torch has no kernels for says so before minutes are recorded.
+    # This comes first: it fails for a GPU without kernels before minutes are recorded.
     machine = _machine(gpu=options.gpu)
     try:
         work = gpu_work() if options.gpu else cpu_work()

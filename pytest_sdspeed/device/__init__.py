@@ -1,1 +1,1 @@
-"""What torch and the system say of this machine."""
+"""What torch and the system tell about this machine."""

@@ -1,4 +1,4 @@
-"""The canary's work on each kind of device, in torch."""
+"""The work of the canary on each kind of device, in torch."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from pytest_sdspeed.device.machine import AMPERE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_AMPERE = (8, 0)
-
 
 class Product(NamedTuple):
-    """A matrix product of the canary: the operation's name, and the FLOPs that its time is of."""
+    """A matrix product of the canary: the name of the operation, and its FLOPs."""
 
     operation: str
     flops: int
@@ -26,33 +26,36 @@ PRODUCTS: Mapping[tuple[str, str], Product] = {
     ("cuda", "tf32"): Product("matmul_tf32_4096_x8", 8 * 2 * 4096**3),
     ("cuda", "float32"): Product("matmul_tf32_4096_x8", 8 * 2 * 4096**3),
 }
-"""Kind of device and precision -> the product whose rate is a ceiling there.
+"""Kind of device and precision -> the product whose rate is the ceiling there.
 
-That of float32 on CUDA is TF32's: as torch comes, its convolutions run in TF32, although its matrix
-products do not.
+The ceiling of float32 on CUDA is TF32's: by default torch runs convolutions in TF32, although it
+does not run matrix products in it.
 """
 
 
 def make_canary(
     kind: Literal["cpu", "cuda"], capability: tuple[int, int] | None = None
 ) -> Mapping[str, Callable[[], Callable[[], None]]]:
-    """The operations of a device: products, a convolution, a memory copy, and ``dispatch``, operations so small that the host is the limit.
+    """Return the canary's operations on a device.
 
-    A name says all that an operation is: one that is defined anew gets another name, so that its
+    They are matrix products, a convolution, a memory copy, and ``dispatch``: operations so small
+    that the host is the limit.
+
+    A name identifies an operation: if its definition changes it gets another name, so that its
     times are never compared with older ones. Each call takes milliseconds and runs in the type that
-    its name says, without gradients or autocast. On a CPU the inputs take 100 MiB; those of the
+    its name gives, without gradients or autocast. On a CPU the inputs take 100 MiB; those of the
     copy are too large for malloc to keep once they are freed. On CUDA they take 750 MiB, which go
-    back to torch's allocator; there nothing computes in float32, since flags of the process decide
+    back to torch's allocator; nothing computes in float32 there, since flags of the process decide
     whether that is TF32.
 
     Args:
-        kind: of the device.
-        capability: compute capability of a CUDA device. bfloat16 and TF32 need (8, 0); where it is
-            None they are left out.
+        kind: kind of the device.
+        capability: compute capability of a CUDA device; without it, or below (8, 0), there are no
+            operations in bfloat16 and TF32.
 
     Returns:
-        Operation -> what makes its inputs and returns the work of one call. Empty where nothing has
-        imported torch: callables without it do not pay for its import, and have no canary.
+        Operation -> what makes its inputs and returns the work of one call. Empty if torch was not
+        imported: callables without torch do not pay for its import, and have no canary.
     """
     if "torch" not in sys.modules:
         return {}
@@ -60,30 +63,32 @@ def make_canary(
 
     if kind == "cpu":
         return {
-            "matmul_float32_512": lambda: _calls(kind, _matmul(kind, torch.float32, 512)),
-            "conv2d_float32_1x64x64x64": lambda: _calls(
-                kind, _conv2d(kind, torch.float32, (1, 64, 64, 64))
+            "matmul_float32_512": lambda: _repeat(kind, _make_matmul(kind, torch.float32, 512)),
+            "conv2d_float32_1x64x64x64": lambda: _repeat(
+                kind, _make_conv2d(kind, torch.float32, (1, 64, 64, 64))
             ),
-            "copy_48mib": lambda: _calls(kind, _copy(kind, 48)),
-            "dispatch_1000": lambda: _calls(kind, _dispatch(kind), 1000),
+            "copy_48mib": lambda: _repeat(kind, _make_copy(kind, 48)),
+            "dispatch_1000": lambda: _repeat(kind, _make_dispatch(kind), 1000),
         }
     ampere = {
-        "matmul_bfloat16_4096_x8": lambda: _calls(kind, _matmul(kind, torch.bfloat16, 4096), 8),
-        "matmul_tf32_4096_x8": lambda: _calls(
-            kind, _with_tf32(_matmul(kind, torch.float32, 4096)), 8
+        "matmul_bfloat16_4096_x8": lambda: _repeat(
+            kind, _make_matmul(kind, torch.bfloat16, 4096), 8
+        ),
+        "matmul_tf32_4096_x8": lambda: _repeat(
+            kind, _wrap_in_tf32(_make_matmul(kind, torch.float32, 4096)), 8
         ),
     }
-    return (ampere if capability is not None and capability >= _AMPERE else {}) | {
-        "matmul_float16_4096_x8": lambda: _calls(kind, _matmul(kind, torch.float16, 4096), 8),
-        "conv2d_float16_16x320x64x64_x8": lambda: _calls(
-            kind, _conv2d(kind, torch.float16, (16, 320, 64, 64)), 8
+    return (ampere if capability is not None and capability >= AMPERE else {}) | {
+        "matmul_float16_4096_x8": lambda: _repeat(kind, _make_matmul(kind, torch.float16, 4096), 8),
+        "conv2d_float16_16x320x64x64_x8": lambda: _repeat(
+            kind, _make_conv2d(kind, torch.float16, (16, 320, 64, 64)), 8
         ),
-        "copy_128mib_x16": lambda: _calls(kind, _copy(kind, 128), 16),
-        "dispatch_1000": lambda: _calls(kind, _dispatch(kind), 1000),
+        "copy_128mib_x16": lambda: _repeat(kind, _make_copy(kind, 128), 16),
+        "dispatch_1000": lambda: _repeat(kind, _make_dispatch(kind), 1000),
     }
 
 
-def _calls(kind: str, call: Callable[[], Any], count: int = 1) -> Callable[[], None]:
+def _repeat(kind: str, call: Callable[[], Any], count: int = 1) -> Callable[[], None]:
     import torch
 
     def work() -> None:
@@ -94,16 +99,19 @@ def _calls(kind: str, call: Callable[[], Any], count: int = 1) -> Callable[[], N
     return work
 
 
-def _matmul(device: str, dtype: Any, side: int) -> Callable[[], Any]:
-    """The product of two square matrices."""
+def _make_matmul(device: str, dtype: Any, side: int) -> Callable[[], Any]:
+    """Make the product of two square matrices."""
     import torch
 
-    first, second = _random(device, dtype, (side, side)), _random(device, dtype, (side, side))
+    first, second = (
+        _draw_random(device, dtype, (side, side)),
+        _draw_random(device, dtype, (side, side)),
+    )
     return partial(torch.mm, first, second, out=torch.empty_like(first))
 
 
-def _with_tf32(call: Callable[[], Any]) -> Callable[[], None]:
-    """The call with TF32 for float32 products, whatever the process says."""
+def _wrap_in_tf32(call: Callable[[], Any]) -> Callable[[], None]:
+    """Wrap a call so that its float32 products run in TF32, whatever the process has set."""
     import torch
 
     flag = torch.backends.cuda.matmul
@@ -119,36 +127,36 @@ def _with_tf32(call: Callable[[], Any]) -> Callable[[], None]:
     return work
 
 
-def _conv2d(device: str, dtype: Any, shape: tuple[int, int, int, int]) -> Callable[[], Any]:
-    """A 3x3 convolution of ``shape`` (N, C, H, W) into the same shape."""
+def _make_conv2d(device: str, dtype: Any, shape: tuple[int, int, int, int]) -> Callable[[], Any]:
+    """Make a 3x3 convolution of ``shape`` (N, C, H, W) into the same shape."""
     import torch
 
     channels = shape[1]
     return partial(
         torch.nn.functional.conv2d,
-        _random(device, dtype, shape),
-        _random(device, dtype, (channels, channels, 3, 3)),
+        _draw_random(device, dtype, shape),
+        _draw_random(device, dtype, (channels, channels, 3, 3)),
         padding=1,
     )
 
 
-def _copy(device: str, mebibytes: int) -> Callable[[], Any]:
-    """A copy on the device, of memory that was written before."""
+def _make_copy(device: str, mebibytes: int) -> Callable[[], Any]:
+    """Make a copy on the device of memory that was written before."""
     import torch
 
     source = torch.ones(mebibytes * 2**20, dtype=torch.uint8, device=device)
     return partial(torch.ones_like(source).copy_, source)
 
 
-def _dispatch(device: str) -> Callable[[], Any]:
-    """One operation on 16 numbers."""
+def _make_dispatch(device: str) -> Callable[[], Any]:
+    """Make one operation on 16 numbers."""
     import torch
 
     return partial(torch.ones(16, dtype=torch.float32, device=device).mul_, 1.0)
 
 
-def _random(device: str, dtype: Any, shape: tuple[int, ...]) -> Any:
-    """Seeded normal numbers, from a generator of their own: the process's is the arms'."""
+def _draw_random(device: str, dtype: Any, shape: tuple[int, ...]) -> Any:
+    """Draw seeded normal numbers from a new generator, since arms use the process's own."""
     import torch
 
     return torch.randn(

@@ -7,14 +7,17 @@ import sys
 
 
 def synchronize() -> None:
-    """Wait for the CUDA device if this process uses one, whoever started it."""
+    """Wait for the CUDA device if this process uses one."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.synchronize()
 
 
 def free_device_memory() -> None:
-    """Collect what compiled pipelines hold in cycles, forget what Dynamo compiled, and give the allocator's cache back."""
+    """Free the device memory that nothing uses any more.
+
+    Collect what compiled pipelines hold in cycles, reset Dynamo, and empty the allocator's cache.
+    """
     gc.collect()
     torch = sys.modules.get("torch")
     if "torch._dynamo" in sys.modules and torch is not None:

@@ -1,4 +1,4 @@
-"""Process-global switches of torch and diffusers: read, set for a while, and held to be as they were."""
+"""Process-global flags of torch and diffusers: read, held for a while, and checked for leaks."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 UNREADABLE = "unreadable"
-"""Value of a switch that torch refuses to read, since its newer twin was set."""
+"""Value of a flag that torch refuses to read, because its newer twin was set."""
 
 
 class Flag(NamedTuple):
-    """One switch: how to read it and how to set it."""
+    """A flag: how to read it and how to set it."""
 
     read: Callable[[], Any]
     write: Callable[[Any], Any]
 
 
-def _attribute(holder: Any, name: str) -> Flag:
+def _wrap_attribute(holder: Any, name: str) -> Flag:
     return Flag(lambda: getattr(holder, name), lambda value: setattr(holder, name, value))
 
 
-def _flags() -> dict[str, Flag]:
-    """Every switch an optimization of this field is known to touch, by its public name."""
+def _list_flags() -> dict[str, Flag]:
+    """Return every flag that an optimization of this field is known to set, by its public name."""
     import torch
 
     cuda, cudnn = torch.backends.cuda, torch.backends.cudnn
@@ -48,7 +48,7 @@ def _flags() -> dict[str, Flag]:
         ("torch.backends.cudnn.deterministic", cudnn, "deterministic"),
         ("torch.backends.cudnn.enabled", cudnn, "enabled"),
     ]
-    flags = {name: _attribute(holder, attribute) for name, holder, attribute in attributes}
+    flags = {name: _wrap_attribute(holder, attribute) for name, holder, attribute in attributes}
     for kind in ("flash", "mem_efficient", "math", "cudnn"):
         name = f"torch.backends.cuda.{kind}_sdp"
         flags[name] = Flag(
@@ -61,59 +61,58 @@ def _flags() -> dict[str, Flag]:
     flags["torch default dtype"] = Flag(torch.get_default_dtype, torch.set_default_dtype)
     flags["torch number of threads"] = Flag(torch.get_num_threads, torch.set_num_threads)
     flags["torch gradients"] = Flag(torch.is_grad_enabled, torch.set_grad_enabled)
-    # The debug mode also tells "warn only" apart, which the plain switch would lose when it is put
-    # back.
+    # The debug mode also tells "warn only" apart, which restoring the plain flag would lose.
     flags["torch deterministic debug mode"] = Flag(
         torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode
     )
-    return flags | _attention_backend()
+    return flags | _find_attention_backend()
 
 
-def _attention_backend() -> dict[str, Flag]:
-    """The attention backend that diffusers keeps per process; empty where this diffusers has none.
+def _find_attention_backend() -> dict[str, Flag]:
+    """Return the flag of the attention backend that diffusers keeps per process, if it has one.
 
-    ``set_attention_backend`` changes it for every later pipeline and offers no public way to read
-    it.
+    ``set_attention_backend`` changes it for every later pipeline, and there is no public way to
+    read it.
     """
     try:
         from diffusers.models.attention_dispatch import _AttentionBackendRegistry as Registry
     except ImportError:
         return {}
     return (
-        {"diffusers attention backend": _attribute(Registry, "_active_backend")}
+        {"diffusers attention backend": _wrap_attribute(Registry, "_active_backend")}
         if hasattr(Registry, "_active_backend")
         else {}
     )
 
 
 def snapshot() -> Mapping[str, Any]:
-    """Every watched switch and its value, ``UNREADABLE`` included."""
-    return {name: _value(flag) for name, flag in _flags().items()}
+    """Return every flag and its value, ``UNREADABLE`` included."""
+    return {name: _read(flag) for name, flag in _list_flags().items()}
 
 
-def _value(flag: Flag) -> Any:
+def _read(flag: Flag) -> Any:
     try:
         return flag.read()
     except RuntimeError:
         return UNREADABLE
 
 
-def _put(flag: Flag, value: Any) -> None:
-    # Writing a legacy switch its own value would still undo what its newer twin says.
-    if _value(flag) != value:
+def _write(flag: Flag, value: Any) -> None:
+    # Writing even the same value to a legacy flag would undo what its newer twin says.
+    if _read(flag) != value:
         flag.write(value)
 
 
 @contextmanager
 def guard(owner: str) -> Iterator[None]:
-    """Hold every watched switch to be after the block what it was before.
+    """Check that every flag is after the block what it was before.
 
     Args:
-        owner: who is blamed, "setup 'tf32'".
+        owner: what the message blames, such as "setup 'tf32'".
 
     Raises:
-        LeakedFlagError: a switch was left changed. It is put back first, so that nothing measured
-            later is touched. An exception from inside the block goes on instead.
+        LeakedFlagError: a flag was left changed. It is restored first, so that nothing measured
+            later is affected. An exception from inside the block takes precedence.
     """
     before = snapshot()
     try:
@@ -124,7 +123,7 @@ def guard(owner: str) -> Iterator[None]:
     leaked = _restore(before)
     if leaked:
         raise LeakedFlagError(
-            f"{owner} left process-global flags behind: {'; '.join(leaked)}. They are put back. An"
+            f"{owner} left process-global flags behind: {'; '.join(leaked)}. They are restored. An"
             " optimization may hold flags only inside its slot: set them in the context manager of"
             " Optimization.slot and restore them there."
         )
@@ -136,22 +135,22 @@ def _restore(before: Mapping[str, Any]) -> list[str]:
         if value != before[name]:
             leaked.append(f"{name} is {value}, was {before[name]}")
             if before[name] != UNREADABLE:
-                _flags()[name].write(before[name])
+                _list_flags()[name].write(before[name])
     return leaked
 
 
 @contextmanager
 def hold(values: Mapping[str, Any]) -> Iterator[None]:
-    """Set watched switches inside the block and put them back after it.
+    """Set flags inside the block and restore them after it.
 
     Args:
         values: public name -> value, ``{"torch.backends.cudnn.benchmark": True}``.
 
     Raises:
-        UsageMistakeError: torch refuses to read one, so that it could not be put back.
+        UsageMistakeError: torch refuses to read a flag, so that it could not be restored.
     """
-    flags = {name: flag for name, flag in _flags().items() if name in values}
-    before = {name: _value(flag) for name, flag in flags.items()}
+    flags = {name: flag for name, flag in _list_flags().items() if name in values}
+    before = {name: _read(flag) for name, flag in flags.items()}
     for name, value in before.items():
         if value == UNREADABLE:
             raise UsageMistakeError(
@@ -160,8 +159,8 @@ def hold(values: Mapping[str, Any]) -> Iterator[None]:
             )
     try:
         for name, flag in flags.items():
-            _put(flag, values[name])
+            _write(flag, values[name])
         yield
     finally:
         for name, flag in flags.items():
-            _put(flag, before[name])
+            _write(flag, before[name])

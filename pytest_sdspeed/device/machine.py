@@ -1,4 +1,4 @@
-"""What this machine is: its device, what the device can do, and the versions that decide speed."""
+"""This machine: its device, what that can do, and the versions on which speed depends."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.device.quiet import quiet
-from pytest_sdspeed.errors import UnsupportedError, first_line
+from pytest_sdspeed.errors import UnsupportedError, read_first_line
 from pytest_sdspeed.model import Machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+AMPERE = (8, 0)
+"""Compute capability from which GPUs have bfloat16 and TF32."""
 _ARCHITECTURE = re.compile(r"(sm|compute)_(\d+)(\d)")
 _PACKAGES = (
     "torch",
@@ -28,19 +30,21 @@ _PACKAGES = (
 )
 
 
-def cpu_machine() -> Machine:
-    """The CPU this process runs on."""
-    name, features = _proc_cpuinfo(Path("/proc/cpuinfo"))
+def describe_cpu() -> Machine:
+    """Describe the CPU that this process runs on."""
+    name, features = _read_cpuinfo(Path("/proc/cpuinfo"))
     return Machine(
         kind="cpu",
         device=name or platform.processor() or platform.machine() or "CPU",
-        versions=_versions(),
+        versions=_read_versions(),
         features=frozenset(features),
     )
 
 
-def cuda_machine() -> Machine:
-    """The current CUDA device. A MIG slice has a name of its own, such as ``NVIDIA H200 MIG 1g.18gb``.
+def describe_cuda() -> Machine:
+    """Describe the current CUDA device.
+
+    A MIG slice has a name of its own, such as ``NVIDIA H200 MIG 1g.18gb``.
 
     Raises:
         UnsupportedError: torch has no CUDA support, sees no device it can use, or has no kernels
@@ -49,7 +53,7 @@ def cuda_machine() -> Machine:
     with quiet():
         import torch
 
-        why = _no_cuda(torch)
+        why = _explain_no_cuda(torch)
         if why:
             raise UnsupportedError(
                 f"--sd-gpu needs a CUDA GPU: {why}. Without --sd-gpu the embedded miniature is"
@@ -63,13 +67,13 @@ def cuda_machine() -> Machine:
             f" {torch.__version__} has kernels for {', '.join(compiled)} only: install a torch that"
             " was built for this GPU"
         )
-    versions = _versions() | {
+    versions = _read_versions() | {
         "cuda": str(torch.version.cuda),
         "cudnn": str(torch.backends.cudnn.version()),
     }
-    versions |= _driver(Path("/proc/driver/nvidia/version"))
+    versions |= _read_driver(Path("/proc/driver/nvidia/version"))
     notes = (
-        (f"of {visible} visible GPUs cuda:{torch.cuda.current_device()} was measured, {device}",)
+        (f"measured on cuda:{torch.cuda.current_device()}, {device}, of {visible} visible GPUs",)
         if visible > 1
         else ()
     )
@@ -78,16 +82,16 @@ def cuda_machine() -> Machine:
     )
 
 
-def _no_cuda(torch: Any) -> str:
-    """Why torch cannot use a CUDA device, or ""."""
+def _explain_no_cuda(torch: Any) -> str:
+    """Return why torch cannot use a CUDA device, or ""."""
     if torch.version.cuda is None:
         return f"torch {torch.__version__} is a build without CUDA"
     try:
-        # Unlike is_available it raises, and says whether a driver is missing, too old, or shows no
-        # device.
+        # Unlike is_available this raises, and says whether the driver is missing, too old, or sees
+        # no device.
         torch.cuda.init()
     except Exception as error:  # noqa: BLE001 - whatever it raises, the device cannot be used
-        said = first_line(error, type(error).__name__).rstrip(".")
+        said = read_first_line(error, type(error).__name__).rstrip(".")
         return (
             f"torch {torch.__version__}, built for CUDA {torch.version.cuda}, cannot use one:"
             f" {said}"
@@ -96,15 +100,15 @@ def _no_cuda(torch: Any) -> str:
 
 
 def has_kernels(capability: tuple[int, int], compiled: Iterable[str]) -> bool:
-    """Whether a torch build has kernels for a GPU.
+    """Tell whether a torch build has kernels for a GPU.
 
-    A cubin (``sm_90``) runs on its own major version from its minor version on, an intermediate
-    code (``compute_90``) on everything from its own version on (CUDA C++ Programming Guide, "Binary
-    Compatibility", "PTX Compatibility").
+    A cubin (``sm_90``) runs on GPUs of its own major version with at least its minor version; an
+    intermediate code (``compute_90``) runs on GPUs of at least its own version (CUDA C++
+    Programming Guide, "Binary Compatibility", "PTX Compatibility").
 
     Args:
-        capability: of the GPU, (major, minor).
-        compiled: what ``torch.cuda.get_arch_list`` tells; nothing is taken for everything.
+        capability: compute capability of the GPU, (major, minor).
+        compiled: what ``torch.cuda.get_arch_list`` returns; an empty one counts as all kernels.
     """
     found = [match for match in map(_ARCHITECTURE.match, compiled) if match]
     versions = [(match[1], (int(match[2]), int(match[3]))) for match in found]
@@ -114,8 +118,11 @@ def has_kernels(capability: tuple[int, int], compiled: Iterable[str]) -> bool:
     )
 
 
-def _proc_cpuinfo(path: Path) -> tuple[str, Iterable[str]]:
-    """Name and flags of the first processor in a Linux ``/proc/cpuinfo``; empty where there is none."""
+def _read_cpuinfo(path: Path) -> tuple[str, Iterable[str]]:
+    """Return name and flags of the first processor in a Linux ``/proc/cpuinfo``.
+
+    Both are empty if there is no such file.
+    """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -127,8 +134,8 @@ def _proc_cpuinfo(path: Path) -> tuple[str, Iterable[str]]:
     return facts.get("model name", ""), facts.get("flags", facts.get("Features", "")).split()
 
 
-def _driver(path: Path) -> dict[str, str]:
-    """Version of the NVIDIA driver, as the Linux kernel module tells it; empty where it does not."""
+def _read_driver(path: Path) -> dict[str, str]:
+    """Return the version of the NVIDIA driver from its Linux kernel module; empty if unknown."""
     try:
         found = re.search(r"\b\d+\.\d+(\.\d+)?\b", path.read_text(encoding="utf-8"))
     except OSError:
@@ -136,7 +143,7 @@ def _driver(path: Path) -> dict[str, str]:
     return {"driver": found[0]} if found else {}
 
 
-def _versions() -> dict[str, str]:
+def _read_versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:

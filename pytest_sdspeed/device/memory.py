@@ -1,4 +1,4 @@
-"""Meter the memory of this process, or of its GPU."""
+"""Peak memory of this process, or of its GPU."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 class ResidentMemory:
-    """Resident memory of this process, whose peak Linux lets a process reset (proc(5), ``clear_refs``).
+    """Resident memory of this process; Linux lets it reset the peak (proc(5), ``clear_refs``).
 
-    Memory that was freed but not given back to the system is used again unseen, so that a figure is
-    a lower bound.
+    Memory that was freed, but not returned to the system, is used again unseen: a figure is a lower
+    bound.
 
     Args:
-        status, clear: the two files.
+        status, clear: the two files of /proc.
     """
 
     def __init__(self, status: Path = _STATUS, clear: Path = _CLEAR) -> None:
@@ -24,7 +24,7 @@ class ResidentMemory:
         self._held: int | None = None
 
     def start(self) -> None:
-        """Reset the high-water mark and note what is in use."""
+        """Reset the peak and note what is in use."""
         try:
             self._clear.write_text("5", encoding="ascii")
         except OSError:
@@ -33,12 +33,12 @@ class ResidentMemory:
             self._held = self._read("VmRSS")
 
     def peak_bytes(self) -> int | None:
-        """The high-water mark over what was in use, bytes, or None where either is unknown."""
+        """Return how far the peak is above what was in use, bytes, or None if it is unknown."""
         peak = None if self._held is None else self._read("VmHWM")
         return None if peak is None or self._held is None else max(0, peak - self._held)
 
     def shortage(self) -> str:
-        """Unknown: other processes share the memory."""
+        """Return "": other processes share the memory, so that nothing is known."""
         return ""
 
     def _read(self, field: str) -> int | None:
@@ -62,16 +62,16 @@ class CudaMemory:
         self._cuda, self._held = cuda, 0
 
     def start(self) -> None:
-        """Reset the high-water mark and note what is allocated."""
+        """Reset the peak and note what is allocated."""
         self._cuda.reset_peak_memory_stats()
         self._held = int(self._cuda.memory_allocated())
 
     def peak_bytes(self) -> int | None:
-        """The high-water mark over what was allocated, bytes."""
+        """Return how far the peak is above what was allocated, bytes."""
         return int(self._cuda.max_memory_allocated()) - self._held
 
     def shortage(self) -> str:
-        """What torch had allocated when it was refused more, and the device's memory."""
+        """Say how much torch had allocated when it could get no more, and the device's memory."""
         free, total = self._cuda.mem_get_info()
         peak, free, total = (
             f"{size / 2**30:.2f} GiB" for size in (self._cuda.max_memory_allocated(), free, total)

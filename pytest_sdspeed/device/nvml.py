@@ -20,16 +20,18 @@ _LIMITS = {
     0x40: "HW thermal slowdown",
     0x80: "HW power brake",
 }
-"""Bits of NVML's clocks event reasons (nvml.h, ``nvmlClocksEventReason*``) that are limits; the
-others are idling and chosen settings."""
+"""Bits of NVML's clocks event reasons that are limits (nvml.h, ``nvmlClocksEventReason*``).
+
+The other bits are idling and chosen settings.
+"""
 
 
 class NvmlTelemetry:
-    """One device.
+    """Telemetry of one device.
 
     Args:
         nvml: the module ``pynvml``, initialized.
-        handle: NVML's, of a GPU or of a MIG slice.
+        handle: NVML's handle of a GPU or of a MIG slice.
     """
 
     note = ""
@@ -37,45 +39,47 @@ class NvmlTelemetry:
     def __init__(self, nvml: Any, handle: Any) -> None:
         self._nvml, self._handle = nvml, handle
 
-    def energy_j(self) -> float | None:
-        """The energy counter, from millijoules."""
-        return _scaled(self._asked("nvmlDeviceGetTotalEnergyConsumption"), 1e-3)
+    def read_energy_j(self) -> float | None:
+        """Read the energy counter, joules; NVML counts millijoules."""
+        return _scale(self._ask("nvmlDeviceGetTotalEnergyConsumption"), 1e-3)
 
     def read(self) -> Reading:
-        """Everything; the limits on the clock first, since they fade when the device idles."""
-        mask = self._asked("nvmlDeviceGetCurrentClocksEventReasons")
+        """Read everything, the limits on the clock first, since they fade when the device idles."""
+        mask = self._ask("nvmlDeviceGetCurrentClocksEventReasons")
         return Reading(
             reasons=(
                 None if mask is None else tuple(name for bit, name in _LIMITS.items() if mask & bit)
             ),
-            sm_clock_mhz=self._asked("nvmlDeviceGetClockInfo", self._nvml.NVML_CLOCK_SM),
-            energy_j=self.energy_j(),
-            power_w=_scaled(self._asked("nvmlDeviceGetPowerUsage"), 1e-3),
-            temperature_c=self._asked("nvmlDeviceGetTemperature", self._nvml.NVML_TEMPERATURE_GPU),
+            sm_clock_mhz=self._ask("nvmlDeviceGetClockInfo", self._nvml.NVML_CLOCK_SM),
+            energy_j=self.read_energy_j(),
+            power_w=_scale(self._ask("nvmlDeviceGetPowerUsage"), 1e-3),
+            temperature_c=self._ask("nvmlDeviceGetTemperature", self._nvml.NVML_TEMPERATURE_GPU),
         )
 
-    def _asked(self, function: str, *arguments: Any) -> int | None:
+    def _ask(self, function: str, *arguments: Any) -> int | None:
         try:
             return int(getattr(self._nvml, function)(self._handle, *arguments))
-        except Exception:  # noqa: BLE001 - a slice, a driver or a package that lacks the function must not cost a campaign
+        except Exception:  # noqa: BLE001 - a slice, driver or package may lack the function
             return None
 
 
-def _scaled(value: int | None, factor: float) -> float | None:
+def _scale(value: int | None, factor: float) -> float | None:
     return None if value is None else value * factor
 
 
 def open_telemetry(uuid: Callable[[], str]) -> Telemetry:
-    """Telemetry of a CUDA device, or one that tells nothing and says why.
+    """Open the telemetry of a CUDA device; if there is none, one that says why.
 
     Args:
-        uuid: tells the device's own, as CUDA gives it, which orders devices otherwise than NVML
-            does.
+        uuid: returns the UUID of the device as CUDA gives it; CUDA and NVML number devices in
+            different orders.
     """
     try:
         nvml = import_module("pynvml")
         nvml.nvmlInit()
-        found = NvmlTelemetry(nvml, _handle(nvml, uuid().removeprefix("GPU-").removeprefix("MIG-")))
+        found = NvmlTelemetry(
+            nvml, _find_handle(nvml, uuid().removeprefix("GPU-").removeprefix("MIG-"))
+        )
     except ImportError:
         return UnknownTelemetry(
             "GPU telemetry is unknown: nvidia-ml-py is not installed: pip install"
@@ -84,14 +88,14 @@ def open_telemetry(uuid: Callable[[], str]) -> Telemetry:
     except Exception as error:  # noqa: BLE001 - whatever it raises, there is no telemetry
         return UnknownTelemetry(f"GPU telemetry is unknown: {type(error).__name__}: {error}")
     return (
-        UnknownTelemetry("GPU telemetry is unknown: NVML tells nothing of this device")
+        UnknownTelemetry("GPU telemetry is unknown: NVML reports nothing about this device")
         if found.read().empty
         else found
     )
 
 
-def _handle(nvml: Any, uuid: str) -> Any:
-    """NVML's handle of a GPU, or of the MIG slice of that identity.
+def _find_handle(nvml: Any, uuid: str) -> Any:
+    """Return NVML's handle of the GPU, or of the MIG slice, with that UUID.
 
     Raises:
         Exception: NVML knows neither.

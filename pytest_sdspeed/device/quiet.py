@@ -1,4 +1,4 @@
-"""Silence for what a user of the gate can do nothing about."""
+"""Silence about what a user of the gate cannot change."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import os
 import sys
 import warnings
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LOGGERS = ("diffusers", "transformers", "torch", "huggingface_hub")
-# These set their logger's level when they are first imported, by this variable where it is set.
 _VERBOSITY = {"diffusers": "DIFFUSERS_VERBOSITY", "transformers": "TRANSFORMERS_VERBOSITY"}
+"""Library -> the variable that sets its logger's level when it is first imported."""
 
 
 @contextmanager
 def quiet(level: int = logging.ERROR) -> Iterator[None]:
-    """Hold back warnings and log lines of torch, diffusers and transformers, and no others' log lines.
+    """Hide all warnings, and the log lines of torch, diffusers and transformers.
 
-    Warnings are filtered as a whole: importing and building must work under ``-W error`` too.
+    Importing and building must work under ``-W error`` too.
 
     Args:
-        level: log lines below it are held back.
+        level: level below which log lines are hidden.
     """
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     before = [logger.level for logger in loggers]
@@ -37,6 +37,23 @@ def quiet(level: int = logging.ERROR) -> Iterator[None]:
         finally:
             for logger, old in zip(loggers, before, strict=True):
                 logger.setLevel(old)
+
+
+@contextmanager
+def hide_progress_bars(*libraries: Any) -> Iterator[None]:
+    """Hide the progress bars of libraries, and show again those that were shown before.
+
+    Args:
+        libraries: the modules ``utils.logging`` of diffusers or transformers.
+    """
+    shown = [library for library in libraries if library.is_progress_bar_enabled()]
+    for library in shown:
+        library.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for library in shown:
+            library.enable_progress_bar()
 
 
 @contextmanager

@@ -354,7 +354,7 @@ class _Campaign:
         try:
             with arm.slot():
                 self.clock.synchronize()
-                energy_j = self.telemetry.energy_j()
+                energy_j = self.telemetry.read_energy_j()
                 start = self.clock.now()
                 pictures, duration = arm.timed(case) if arm.timed else self._timed(arm, case, start)
                 reading = self.telemetry.read()

@@ -1,4 +1,4 @@
-"""What is known of a machine, of how a setup uses it, and of its state at one moment."""
+"""What is known about a machine, about how a setup uses it, and about its state at one moment."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """Where things are measured.
+    """A machine on which something is measured.
 
     Attributes:
         kind: ``cpu`` or ``cuda``.
@@ -19,7 +19,7 @@ class Machine:
         versions: package or driver -> version.
         capability: CUDA compute capability (major, minor), or None on a CPU.
         features: instruction-set flags of the CPU as its operating system names them.
-        notes: what a reader of its results should know, in words.
+        notes: what readers of the results should know, in words.
     """
 
     kind: Literal["cpu", "cuda"]
@@ -31,7 +31,7 @@ class Machine:
 
 
 UNKNOWN_GPU = Machine(kind="cuda", device="an unknown GPU", versions={})
-"""Stands for the GPU of a worker that has not told which it has."""
+"""The GPU of a worker that has not told which one it has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +40,8 @@ class Profile:
 
     Attributes:
         stages_s: stage -> seconds.
-        busy_s: seconds in which the GPU worked on anything.
-        flops: of the whole generation; a multiplication and an addition are two.
+        busy_s: seconds in which the GPU was busy.
+        flops: FLOPs of the whole generation; a multiplication and an addition are two.
         notes: why something is unknown, in words.
     """
 
@@ -53,15 +53,14 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One reading; None is unknown.
+    """One reading of a device's telemetry; None is unknown.
 
     Attributes:
         sm_clock_mhz: clock of the streaming multiprocessors, MHz.
-        temperature_c: of the GPU, degrees Celsius.
-        power_w: drawn, watts, over whatever time the device averages.
+        temperature_c: temperature of the GPU, degrees Celsius.
+        power_w: power drawn, watts, averaged over whatever time the device chooses.
         energy_j: counter of the energy drawn so far, joules.
-        reasons: names of what holds the clock below what it could be; idling and chosen clock
-            settings are none.
+        reasons: names of what limits the clock; idling and chosen clock settings do not count.
     """
 
     sm_clock_mhz: float | None = None
@@ -72,7 +71,7 @@ class Reading:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is known."""
+        """Tell whether nothing is known."""
         return all(value is None for value in astuple(self))
 
 
@@ -80,7 +79,7 @@ UNREAD = Reading()
 
 
 class Telemetry(Protocol):
-    """Asks the device, between slots only. Never raises: what cannot be had is None.
+    """What reads a device between slots. It never raises: what is unavailable is None.
 
     Attributes:
         note: why nothing is known, or "".
@@ -88,29 +87,29 @@ class Telemetry(Protocol):
 
     note: str
 
-    def energy_j(self) -> float | None:
-        """The energy counter alone, joules."""
+    def read_energy_j(self) -> float | None:
+        """Read the energy counter alone, joules."""
         ...
 
     def read(self) -> Reading:
-        """Everything, a few milliseconds at most."""
+        """Read everything, in a few milliseconds at most."""
         ...
 
 
 class UnknownTelemetry:
-    """A device that does not tell.
+    """Telemetry of a device that tells nothing.
 
     Args:
-        note: why, where that is worth a line.
+        note: why it tells nothing, if that is worth a line.
     """
 
     def __init__(self, note: str = "") -> None:
         self.note = note
 
-    def energy_j(self) -> float | None:
-        """Unknown."""
+    def read_energy_j(self) -> float | None:
+        """Return None: it is unknown."""
         return None
 
     def read(self) -> Reading:
-        """Unknown."""
+        """Return a reading in which everything is unknown."""
         return UNREAD

@@ -1,4 +1,4 @@
-"""What tables say: recipes, rows with what they are documented to deliver, and how recorded figures were spread."""
+"""What tables hold: recipes, rows with what is documented, and the spread of recorded figures."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ class Recipe:
     Attributes:
         model: hub id, local folder, or ``miniature``.
         prompt: the text to draw.
-        height, width: of the picture, in pixels.
-        steps: denoising steps asked of the scheduler.
+        height, width: size of the picture, in pixels.
+        steps: denoising steps that the scheduler takes.
         scheduler: one of ``SCHEDULERS``.
         images: pictures per call.
         guidance: classifier-free guidance scale.
         dtype: floating-point type of the weights before any optimization, one of ``DTYPES``.
-        repeats: calls that a documented latency sums up; 1 where it is the latency of one call.
+        repeats: number of calls that a documented latency sums up.
         student: hub id or folder whose UNet ``distilled_unet`` takes, or None.
         tiny_vae: hub id or folder of the autoencoder ``tiny_vae`` takes, or None.
-        seed: of the initial latents.
+        seed: seed of the initial latents.
         more_prompts: further texts, whose pictures are judged beside the prompt's; never timed.
     """
 
@@ -74,8 +74,8 @@ class Spread:
     """How the figures of a recorded row were spread.
 
     Attributes:
-        blocks: how many they come from.
-        low, high: interval of the speed-up; on a baseline row that of the A/A control.
+        blocks: number of blocks that they come from.
+        low, high: interval of the speed-up; on a baseline row, that of the A/A control.
         sd: standard deviation of the blocks' log ratios.
         quartiles_s: lower quartile, median and upper quartile of the latency, seconds.
     """
@@ -92,18 +92,18 @@ class Row:
     """One setup of a table: what it stacks, and what it is documented to deliver.
 
     Attributes:
-        setup: its name, unique within the table.
+        setup: name of the setup, unique within the table.
         optimizations: names of the stack, in the order they are applied.
         baseline: name of the row it is compared with; its own name on a baseline row.
         recipe: what is generated, always the recipe of its baseline.
-        latency_s: documented latency, seconds, or None where only the ratio is documented.
+        latency_s: documented latency, seconds, or None if only the ratio is documented.
         speedup: documented latency ratio, baseline over this row.
         tolerance: fraction of the speed-up that may be missing.
         image: picture gate with the documented weights, or None.
         image_random: picture gate with random weights, or None.
         memory: greatest share of the baseline's peak memory, or None for no bound.
         notes: what the source leaves unclear.
-        spread: how the figures were spread, or None where that is not known.
+        spread: how the figures were spread, or None if that is unknown.
     """
 
     setup: str
@@ -121,19 +121,19 @@ class Row:
 
     @property
     def is_baseline(self) -> bool:
-        """Whether other rows are measured against this one."""
+        """Tell whether other rows are measured against this one."""
         return self.setup == self.baseline
 
 
 @dataclass(frozen=True, slots=True)
 class CampaignKey:
-    """What tells campaigns apart.
+    """The identity of a campaign.
 
     Attributes:
         table: name of the table, None for callables.
         device: device that the table is for, or that the campaign was measured on; "" for any.
         baseline: name of the baseline.
-        own: test or row that has the campaign to itself, "" for one that rows share.
+        own: test or row that has the campaign to itself, "" for a campaign that rows share.
     """
 
     table: str | None
@@ -147,8 +147,8 @@ class Table:
     """A published set of setups with latencies and speed-ups.
 
     Attributes:
-        name: what the marker calls it.
-        title: one line for people.
+        name: name by which the marker selects it.
+        title: one line that describes it.
         source: address of the publication.
         device: the device it was published for; ``cpu`` for any CPU.
         rows: at least one baseline and one row compared with it.
@@ -168,23 +168,23 @@ class Table:
 
     @property
     def on_cpu(self) -> bool:
-        """Whether the table is meant for a CPU, so that it runs without ``--sd-gpu``."""
+        """Tell whether the table is meant for a CPU, so that it runs without ``--sd-gpu``."""
         return self.device == "cpu" or self.recorded.get("kind") == "cpu"
 
     def row(self, setup: str) -> Row | None:
-        """The row of that name, or None."""
+        """Return the row of a setup, or None."""
         return next((row for row in self.rows if row.setup == setup), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredSetup:
-    """A setup that is no row of a table.
+    """A setup that is not a row of a table.
 
     Attributes:
-        name: gives the fixture ``sd_<name>``.
+        name: name of the setup; its fixture is ``sd_<name>``.
         optimizations: names of the stack.
-        recipe: what is generated; the default table's recipe where None.
-        doc: shown by ``pytest --fixtures``.
+        recipe: what is generated, or None for the default table's recipe.
+        doc: text that ``pytest --fixtures`` shows.
     """
 
     name: str

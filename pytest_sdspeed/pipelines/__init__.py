@@ -1,1 +1,1 @@
-"""Diffusers pipelines: where they come from, what optimizes them, and where their time goes."""
+"""Pipelines of diffusers: their sources, their optimizations, and where their time goes."""

@@ -17,7 +17,7 @@ Config = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
-    """The configuration of every part of a Stable Diffusion pipeline; None where a repository lacks the part."""
+    """Configuration of every part of a Stable Diffusion pipeline; None if a repository lacks it."""
 
     unet: Config | None = None
     vae: Config | None = None
@@ -26,7 +26,7 @@ class Architecture:
     scheduler: Config | None = None
 
 
-def _unet(channels: tuple[int, ...], layers: int, **extra: Any) -> Config:
+def _make_unet(channels: tuple[int, ...], layers: int, **extra: Any) -> Config:
     plain_last = len(channels) - 1
     return {
         "sample_size": 64,
@@ -66,7 +66,7 @@ SCHEDULER: Config = {
     "set_alpha_to_one": False,
     "clip_sample": False,
 }
-"""Stable Diffusion 1's noise schedule; PNDM and DDIM are both made from it."""
+"""Noise schedule of Stable Diffusion 1; PNDM and DDIM are both made from it."""
 
 _SD1_TEXT: Config = {
     "vocab_size": 49408,
@@ -84,13 +84,13 @@ _SD1_TEXT: Config = {
 
 _SD1_CHANNELS = (320, 640, 1280, 1280)
 _SD1 = Architecture(
-    unet=_unet(_SD1_CHANNELS, 2),
+    unet=_make_unet(_SD1_CHANNELS, 2),
     vae=_SD1_VAE,
     text_encoder=_SD1_TEXT,
     scheduler=SCHEDULER,
 )
 _BK_TINY: Config = {
-    **_unet(_SD1_CHANNELS[:3], 1, mid_block_type=None),
+    **_make_unet(_SD1_CHANNELS[:3], 1, mid_block_type=None),
     "down_block_types": ("CrossAttnDownBlock2D",) * 3,
     "up_block_types": ("CrossAttnUpBlock2D",) * 3,
 }
@@ -98,18 +98,18 @@ _BK_TINY: Config = {
 ARCHITECTURES: Mapping[str, Architecture] = {
     "stable-diffusion-v1-5/stable-diffusion-v1-5": _SD1,
     "CompVis/stable-diffusion-v1-4": _SD1,
-    "nota-ai/bk-sdm-base": Architecture(unet=_unet(_SD1_CHANNELS, 1)),
-    "nota-ai/bk-sdm-small": Architecture(unet=_unet(_SD1_CHANNELS, 1, mid_block_type=None)),
+    "nota-ai/bk-sdm-base": Architecture(unet=_make_unet(_SD1_CHANNELS, 1)),
+    "nota-ai/bk-sdm-small": Architecture(unet=_make_unet(_SD1_CHANNELS, 1, mid_block_type=None)),
     "nota-ai/bk-sdm-tiny": Architecture(unet=_BK_TINY),
     "sayakpaul/taesd-diffusers": Architecture(tiny_vae={}),
 }
 
 
-def architecture(model: str) -> Architecture:
-    """The architecture of a model by its hub id.
+def find_architecture(model: str) -> Architecture:
+    """Return the architecture of a model by its hub id.
 
     Raises:
-        UnknownNameError: no configuration of that model is known here.
+        UnknownNameError: this project knows no configuration of that model.
     """
     if model not in ARCHITECTURES:
         raise UnknownNameError("architecture for random weights", model, ARCHITECTURES)

@@ -1,4 +1,4 @@
-"""How long a device worked: the union of what its profiler saw."""
+"""How long a device worked: the union of the intervals its profiler recorded."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 
-def covered_ns(intervals: Iterable[tuple[int, int]]) -> int:
-    """Length of the union of intervals (start, end), in their unit: what overlaps counts once."""
+def measure_union_ns(intervals: Iterable[tuple[int, int]]) -> int:
+    """Return the length of the union of intervals (start, end), ns: overlaps count once."""
     total, reached = 0, None
     for start, end in sorted(intervals):
         if reached is None or start > reached:
@@ -19,8 +19,8 @@ def covered_ns(intervals: Iterable[tuple[int, int]]) -> int:
     return total
 
 
-def busy_ns(work: Callable[[], object], activity: Any, device: Any) -> int:
-    """Nanoseconds that a device worked on something.
+def measure_busy_ns(work: Callable[[], object], activity: Any, device: Any) -> int:
+    """Return how many nanoseconds a device was busy while some work was done.
 
     Args:
         work: what is profiled; the profiler waits for the device at its end.
@@ -34,8 +34,8 @@ def busy_ns(work: Callable[[], object], activity: Any, device: Any) -> int:
 
     with profile(activities=[activity]) as profiler:
         work()
-    # As recorded: ``profiler.events()`` links every kernel with its caller first, which takes a
-    # minute for half a million.
+    # The raw events: ``profiler.events()`` first links every kernel with its caller, which takes a
+    # minute for half a million kernels.
     events = profiler.profiler.kineto_results.events()
     seen = [
         (event.start_ns(), event.end_ns())
@@ -44,4 +44,4 @@ def busy_ns(work: Callable[[], object], activity: Any, device: Any) -> int:
     ]
     if not seen:
         raise LookupError("the profiler saw no work on the device")
-    return covered_ns(seen)
+    return measure_union_ns(seen)

@@ -1,4 +1,7 @@
-"""The models that come with the package: folders of safetensors, as of any model. ``benchmarks/miniature/train.py`` makes them."""
+"""The models that come with the package: folders of safetensors, as of any model.
+
+``benchmarks/miniature/train.py`` makes them.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ WEIGHTS = Path(__file__).with_name("weights")
 
 
 def locate(model: str) -> str:
-    """Where a model is loaded from: the package's folder of an embedded one, any other's own name.
+    """Return where a model is loaded from: its folder if it is embedded, else its own name.
 
     Raises:
         ModelUnavailableError: an embedded model is not in the package.
@@ -21,7 +24,7 @@ def locate(model: str) -> str:
         return model
     if not (WEIGHTS / model).is_dir():
         raise ModelUnavailableError(
-            f"{WEIGHTS / model} is missing: the installation of pytest-sdspeed is not whole,"
+            f"{WEIGHTS / model} is missing: the installation of pytest-sdspeed is incomplete,"
             " install it again"
         )
     return str(WEIGHTS / model)

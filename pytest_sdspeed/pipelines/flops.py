@@ -1,4 +1,7 @@
-"""Floating-point operations of a generation, counted on twins of its modules that have shapes but no numbers."""
+"""Floating-point operations of a generation.
+
+They are counted on twins of its modules, which have shapes but no numbers.
+"""
 
 from __future__ import annotations
 
@@ -23,39 +26,42 @@ class Twin(NamedTuple):
     config: str
 
 
-def generation_flops(pipeline: Any, watch: StageTimer) -> int:
-    """FLOPs of the generation that was watched: the calls of each part times what a call at these shapes takes.
+def count_generation_flops(pipeline: Any, timer: StageTimer) -> int:
+    """Count the FLOPs of a generation: the sum over calls of what each takes at its shapes.
 
     Compiled and traced graphs hide their operators, so every part is counted on its twin. The count
-    is that of the architecture, whatever computes it. Where calls of the UNet's submodules were
-    counted as well, each of them counts with its own calls.
+    is that of the architecture, whatever computes it. If calls of the UNet's submodules were
+    counted as well, each submodule counts as often as it was called.
 
     Args:
-        pipeline: what was watched.
-        watch: what it saw.
+        pipeline: pipeline that drew the generation.
+        timer: what watched it, with the calls of each part.
 
     Raises:
-        LookupError: calls inside the UNet were to be counted, and none can be seen, or they differ
+        LookupError: the calls inside the UNet were to be counted, and they cannot be seen or differ
             in shape.
     """
     total = 0
-    for part, calls in watch.calls.items():
-        twin = twin_of(getattr(pipeline, part))
+    for part, calls in timer.calls.items():
+        twin = describe_twin(getattr(pipeline, part))
         interval = getattr(getattr(pipeline, part), "interval", 1)
-        if part == "unet" and watch.inner:
-            total += _by_submodule(twin, calls, watch.inner)
+        if part == "unet" and timer.inner:
+            total += _count_by_submodule(twin, calls, timer.inner)
         elif interval > 1:
-            total += _cached_flops(twin, calls, interval)
+            total += _count_cached_flops(twin, calls, interval)
         else:
             total += sum(
-                count * call_flops(twin, _METHODS[part], shapes)[""]
+                count * count_call_flops(twin, _METHODS[part], shapes)[""]
                 for shapes, count in calls.items()
             )
     return total
 
 
-def twin_of(part: Any) -> Twin:
-    """What a part of a pipeline is built from. A stand-in for another module names that one's class as ``original_class``."""
+def describe_twin(part: Any) -> Twin:
+    """Return what a part of a pipeline is built from.
+
+    A wrapper of another module names the class of that module as ``original_class``.
+    """
     module = unwrap(part)
     config = module.config.to_dict() if hasattr(module.config, "to_dict") else dict(module.config)
     return Twin(
@@ -65,23 +71,26 @@ def twin_of(part: Any) -> Twin:
 
 
 @cache
-def call_flops(twin: Twin, method: str, shapes: Shapes) -> Mapping[str, int]:
-    """FLOPs of one call: those of its submodules by name, each with all that it calls, and of the whole as "".
+def count_call_flops(twin: Twin, method: str, shapes: Shapes) -> Mapping[str, int]:
+    """Count the FLOPs of one call of a module.
 
     A multiplication and an addition are two. Matrix products, convolutions and attention count;
-    what works on single elements does not (``torch.utils.flop_counter``).
+    elementwise operations do not (``torch.utils.flop_counter``).
 
     Args:
-        twin: of the module.
-        method: what is called.
-        shapes: of the tensors it is called with.
+        twin: what the module is built from.
+        method: name of the method that is called.
+        shapes: shapes of the tensors that it is called with.
+
+    Returns:
+        Name of a submodule -> FLOPs, with those of all that it calls; "" is the whole module.
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
     with torch.device("meta"):
-        module = _built(twin).eval()
-        tensors = _tensors(shapes)
+        module = _build(twin).eval()
+        tensors = _make_tensors(shapes)
         args = [tensor for name, tensor in tensors.items() if isinstance(name, int)]
         kwargs = {name: tensor for name, tensor in tensors.items() if isinstance(name, str)}
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -95,41 +104,45 @@ def call_flops(twin: Twin, method: str, shapes: Shapes) -> Mapping[str, int]:
     return found | {"": counter.get_total_flops()}
 
 
-def _cached_flops(twin: Twin, calls: Mapping[Shapes, int], interval: int) -> int:
-    """Of a ``FeatureCachedUNet`` in one generation, which all its calls are of one shape in."""
+def _count_cached_flops(twin: Twin, calls: Mapping[Shapes, int], interval: int) -> int:
+    """Count the FLOPs of a ``FeatureCachedUNet`` in one generation.
+
+    Raises:
+        LookupError: the calls differ in shape.
+    """
     (shapes, count), *others = calls.items()
     if others:
         raise LookupError("a UNet that keeps features was called with several shapes")
     full = -(-count // interval)
-    return full * call_flops(twin, "__call__", shapes)[""] + (count - full) * shallow_flops(
-        twin, shapes
-    )
+    return full * count_call_flops(twin, "__call__", shapes)[""] + (
+        count - full
+    ) * count_shallow_flops(twin, shapes)
 
 
 @cache
-def shallow_flops(twin: Twin, shapes: Shapes) -> int:
-    """FLOPs of a pass that computes the outermost layers of a UNet only; see ``cached``.
+def count_shallow_flops(twin: Twin, shapes: Shapes) -> int:
+    """Count the FLOPs of a pass that computes the outermost layers of a UNet only.
 
     Args:
-        twin: of the UNet.
-        shapes: of the tensors that the UNet is called with: sample, timestep, text.
+        twin: what the UNet is built from.
+        shapes: shapes of the tensors that the UNet is called with: sample, timestep, text.
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from pytest_sdspeed.pipelines.feature_cache import both_passes
+    from pytest_sdspeed.pipelines.feature_cache import split_passes
 
     with torch.device("meta"), torch.no_grad():
-        full, shallow = both_passes(_built(twin).eval())
-        tensors = _tensors(shapes).values()
+        full, shallow = split_passes(_build(twin).eval())
+        tensors = _make_tensors(shapes).values()
         _, deep = full(*tensors)
         with FlopCounterMode(display=False) as counter:
             shallow(*tensors, deep)
     return int(counter.get_total_flops())
 
 
-def _tensors(shapes: Shapes) -> dict[int | str, Any]:
-    """Tensors of these shapes by position or keyword, on torch's default device."""
+def _make_tensors(shapes: Shapes) -> dict[int | str, Any]:
+    """Make tensors of these shapes, by position or keyword, on torch's default device."""
     import torch
 
     return {
@@ -138,34 +151,37 @@ def _tensors(shapes: Shapes) -> dict[int | str, Any]:
     }
 
 
-def _built(twin: Twin) -> Any:
-    """The module, as diffusers or transformers build it from a configuration."""
+def _build(twin: Twin) -> Any:
+    """Build the module from its configuration, as diffusers or transformers do."""
     config = json.loads(twin.config)
     if hasattr(twin.kind, "from_config"):
         return twin.kind.from_config(config)
     return twin.kind(twin.kind.config_class.from_dict(config))
 
 
-def _by_submodule(twin: Twin, calls: Mapping[Shapes, int], inner: Mapping[str, int]) -> int:
+def _count_by_submodule(twin: Twin, calls: Mapping[Shapes, int], inner: Mapping[str, int]) -> int:
     if len(calls) > 1:
         raise LookupError("a UNet that leaves modules out was called with several shapes")
-    own = _own_flops(call_flops(twin, "__call__", next(iter(calls))))
+    own = _subtract_inner_flops(count_call_flops(twin, "__call__", next(iter(calls))))
     if not any(inner.get(name) for name in own if name):
         raise LookupError("the calls inside the UNet cannot be seen: it is compiled or traced")
     return sum(inner.get(name, 0) * flops for name, flops in own.items())
 
 
-def _own_flops(totals: Mapping[str, int]) -> dict[str, int]:
-    """FLOPs of each module without those of the modules it calls."""
+def _subtract_inner_flops(totals: Mapping[str, int]) -> dict[str, int]:
+    """Return the FLOPs of each module without those of the modules that it calls."""
     own = dict(totals)
     for name, flops in totals.items():
         if name:
-            own[_nearest_above(name, totals)] -= flops
+            own[_find_caller(name, totals)] -= flops
     return own
 
 
-def _nearest_above(name: str, known: Mapping[str, int]) -> str:
-    """The innermost known module around one; lists of modules are called by nobody, and are not known."""
+def _find_caller(name: str, known: Mapping[str, int]) -> str:
+    """Return the innermost known module around one.
+
+    Lists of modules are never called, so that they are not known.
+    """
     above = name.rpartition(".")[0]
     while above not in known:
         above = above.rpartition(".")[0]

@@ -1,4 +1,7 @@
-"""What a local model folder lacks, named before a library tries to load it: theirs name neither the part nor what to do."""
+"""What a local model folder lacks, named before a library tries to load it.
+
+The libraries' own messages name neither the part at fault nor what to do.
+"""
 
 from __future__ import annotations
 
@@ -11,26 +14,27 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-_TOKENIZER_FILES = ("tokenizer.json", "vocab.json")
+TOKENIZER_FILES = ("tokenizer.json", "vocab.json")
+"""Either of them holds a tokenizer's vocabulary."""
 _UNUSED = ("safety_checker", "feature_extractor")
-# Parts whose files are known by name; the others are left to the library that loads them.
 _WEIGHTED = ("unet", "vae", "text_encoder")
+"""Parts whose files are known by name; the others are left to the library that loads them."""
 
 
 def check_pipeline(folder: Path) -> None:
-    """Refuse a saved pipeline that is incomplete or broken.
+    """Reject a saved pipeline that is incomplete or broken.
 
-    Loading one without its tokenizer succeeds, with another vocabulary.
+    diffusers loads even a pipeline without its tokenizer, with another vocabulary.
 
     Args:
-        folder: the one with ``model_index.json``.
+        folder: the folder that holds ``model_index.json``.
 
     Raises:
         ModelUnavailableError: what is missing or broken, and where.
     """
     if not (folder / "model_index.json").exists():
         raise ModelUnavailableError(f"{folder}: no saved pipeline: model_index.json is missing")
-    for part, kind in _index(folder).items():
+    for part, kind in _read_index(folder).items():
         if (
             part.startswith("_")
             or part in _UNUSED
@@ -51,12 +55,12 @@ def check_pipeline(folder: Path) -> None:
 
 
 def check_part(folder: Path, part: str = "", kind: str = "") -> None:
-    """Refuse one part of a model that is incomplete or broken.
+    """Reject one part of a model that is incomplete or broken.
 
     Args:
-        folder: of the model.
-        part: its folder inside, "" where the model is this part alone.
-        kind: what the part is, where its folder's name does not tell.
+        folder: folder of the model.
+        part: name of the part's folder inside, "" if the model consists of this part alone.
+        kind: what the part is, if its folder's name does not tell.
 
     Raises:
         ModelUnavailableError: what is missing or broken, and where.
@@ -65,23 +69,24 @@ def check_part(folder: Path, part: str = "", kind: str = "") -> None:
     if not inside.is_dir():
         raise ModelUnavailableError(f"{folder}: incomplete model: folder {part!r} is missing")
     for file in sorted(inside.glob("*.json")):
-        _json(folder, file)
+        _read_json(folder, file)
     if kind.startswith("tokenizer") and not any(
-        (inside / name).is_file() for name in _TOKENIZER_FILES
+        (inside / name).is_file() for name in TOKENIZER_FILES
     ):
         raise ModelUnavailableError(
-            f"{folder}: incomplete pipeline: {part} has neither {' nor '.join(_TOKENIZER_FILES)}"
+            f"{folder}: incomplete pipeline: {part} has neither {' nor '.join(TOKENIZER_FILES)}"
         )
     if kind.startswith(_WEIGHTED):
-        if not (inside / "config.json").is_file():
+        config = inside / "config.json"
+        if not config.is_file():
             raise ModelUnavailableError(
-                f"{folder}: incomplete model: {_shown(folder, inside / 'config.json')} is missing"
+                f"{folder}: incomplete model: {_show_path(folder, config)} is missing"
             )
         _check_weights(folder, inside)
 
 
-def _index(folder: Path) -> Mapping[str, Any]:
-    index = _json(folder, folder / "model_index.json")
+def _read_index(folder: Path) -> Mapping[str, Any]:
+    index = _read_json(folder, folder / "model_index.json")
     if not isinstance(index, dict) or not isinstance(index.get("_class_name"), str):
         raise ModelUnavailableError(
             f"{folder}: model_index.json names no pipeline class of diffusers: '_class_name' must"
@@ -90,16 +95,16 @@ def _index(folder: Path) -> Mapping[str, Any]:
     return index
 
 
-def _json(folder: Path, file: Path) -> Any:
+def _read_json(folder: Path, file: Path) -> Any:
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelUnavailableError(
-            f"{folder}: {_shown(folder, file)} cannot be read: {error.strerror}"
+            f"{folder}: {_show_path(folder, file)} cannot be read: {error.strerror}"
         ) from None
     except (ValueError, RecursionError) as error:
         raise ModelUnavailableError(
-            f"{folder}: {_shown(folder, file)} is not JSON: {error}"
+            f"{folder}: {_show_path(folder, file)} is not JSON: {error}"
         ) from None
 
 
@@ -111,7 +116,7 @@ def _check_weights(folder: Path, inside: Path) -> None:
         pickled = ", ".join(file.name for file in sorted(inside.glob("*.bin")))
         why = f" ({pickled} is not used: loading a pickle runs the code in it)" if pickled else ""
         raise ModelUnavailableError(
-            f"{folder}: incomplete model: {_shown(folder, inside)} has no *.safetensors"
+            f"{folder}: incomplete model: {_show_path(folder, inside)} has no *.safetensors"
             f" weights{why}"
         )
     for file in files:
@@ -120,9 +125,9 @@ def _check_weights(folder: Path, inside: Path) -> None:
                 pass
         except (SafetensorError, OSError) as error:
             raise ModelUnavailableError(
-                f"{folder}: {_shown(folder, file)} is no whole safetensors file: {error}"
+                f"{folder}: {_show_path(folder, file)} is not a complete safetensors file: {error}"
             ) from None
 
 
-def _shown(folder: Path, file: Path) -> str:
+def _show_path(folder: Path, file: Path) -> str:
     return "the folder" if file == folder else file.relative_to(folder).as_posix()

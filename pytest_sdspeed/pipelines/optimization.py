@@ -1,4 +1,4 @@
-"""What an optimization is."""
+"""An optimization: a named change of a pipeline, and what it means for pictures and speed."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import Machine, Recipe, Relation
 
 
-def anywhere(_machine: Machine) -> str | None:
-    """Support check of an optimization that every machine can run."""
+def support_everywhere(_machine: Machine) -> str | None:
+    """Return no reason against any machine; the support check if every machine can run it."""
     return None
 
 
-def _unchanged(_pipeline: Any, _recipe: Recipe) -> None:
-    """Build step of an optimization that leaves the pipeline as it is."""
+def _leave_unchanged(_pipeline: Any, _recipe: Recipe) -> None:
+    """Leave the pipeline as it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class Optimization:
     Attributes:
         name: as tables and messages call it.
         summary: what it does, one line.
-        supported: returns None where the machine can run it, else the reason and what would help.
+        supported: returns None if a machine can run it, else the reason and what would help.
         dtype: type the weights are loaded in, or None to leave it.
         memory_format: name of a ``torch`` memory format the weights are stored in, or None to leave
             it.
@@ -39,38 +39,38 @@ class Optimization:
         slot: context held around every generation of a setup that stacks this, and only there:
             process-global flags belong here.
         relation: what the pictures may be compared with.
-        precision: type in which matrix products and convolutions run where it is not the weights'
+        precision: type in which matrix products and convolutions run if it is not the weights'
             (``tf32`` acts on float32 weights only).
-        partial: whether a call of the UNet may leave out some of its modules: FLOPs are then
-            counted by the calls of each of them.
+        partial: whether a call of the UNet may skip some of its modules; FLOPs are then counted
+            by the calls of each module.
     """
 
     name: str
     summary: str
-    supported: Callable[[Machine], str | None] = anywhere
+    supported: Callable[[Machine], str | None] = support_everywhere
     dtype: str | None = None
     memory_format: str | None = None
     replaces: Mapping[str, str] = field(default_factory=dict)
     changes: frozenset[str] = frozenset()
-    apply: Callable[[Any, Recipe], None] = _unchanged
+    apply: Callable[[Any, Recipe], None] = _leave_unchanged
     slot: Callable[[], AbstractContextManager[Any]] = nullcontext
     relation: Relation = "same_weights"
     precision: str | None = None
     partial: bool = False
 
 
-def relation_of(stack: tuple[Optimization, ...]) -> Relation:
-    """The relation of a whole stack's pictures to the baseline's: the loosest of its parts."""
+def find_relation(stack: tuple[Optimization, ...]) -> Relation:
+    """Return how a stack's pictures relate to the baseline's: the loosest of its parts."""
     order: tuple[Relation, ...] = ("same_weights", "other_autoencoder", "other_weights")
     return max((part.relation for part in stack), key=order.index, default="same_weights")
 
 
-def precision_of(stack: tuple[Optimization, ...], dtype: str) -> str:
-    """The type in which a stack's matrix products and convolutions run.
+def find_precision(stack: tuple[Optimization, ...], dtype: str) -> str:
+    """Return the type in which a stack's matrix products and convolutions run.
 
     Args:
         stack: optimizations in order.
-        dtype: of the weights before any of them.
+        dtype: type of the weights before any optimization.
     """
     weights = next((part.dtype for part in reversed(stack) if part.dtype), dtype)
     named = (

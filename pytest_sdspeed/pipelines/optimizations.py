@@ -1,4 +1,4 @@
-"""The built-in optimizations: each name the documented tables use, and what it does to a diffusers pipeline."""
+"""The built-in optimizations: the names that documented tables use, and what each does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.device.flags import hold
-from pytest_sdspeed.errors import first_line
+from pytest_sdspeed.device.machine import AMPERE
+from pytest_sdspeed.errors import read_first_line
 from pytest_sdspeed.pipelines.optimization import Optimization
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from pytest_sdspeed.model import Machine, Recipe
 
-_AMPERE = (8, 0)
+
 _BF16_CPU = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 _FP16_CPU = frozenset({"avx512_fp16", "amx_fp16", "asimdhp"})
 _BOTH = frozenset({"unet", "vae"})
@@ -26,14 +27,14 @@ _ORDINALS = {2: "second", 3: "third"}
 _GPU_HINT = "run with --sd-gpu"
 
 
-def _cuda(name: str, machine: Machine) -> str | None:
+def _require_cuda(name: str, machine: Machine) -> str | None:
     return None if machine.kind == "cuda" else f"{name} needs a CUDA GPU: {_GPU_HINT}"
 
 
-def _ampere(name: str, machine: Machine) -> str | None:
+def _require_ampere(name: str, machine: Machine) -> str | None:
     if machine.capability is None:
         return f"{name} needs an Ampere or later CUDA GPU: {_GPU_HINT}"
-    if machine.capability < _AMPERE:
+    if machine.capability < AMPERE:
         return (
             f"{name} needs an Ampere or later CUDA GPU: {machine.device} has compute capability"
             f" {machine.capability[0]}.{machine.capability[1]}"
@@ -41,7 +42,7 @@ def _ampere(name: str, machine: Machine) -> str | None:
     return None
 
 
-def _fp16_supported(machine: Machine) -> str | None:
+def _check_fp16(machine: Machine) -> str | None:
     if machine.kind == "cpu" and not machine.features & _FP16_CPU:
         return (
             "fp16 needs a CUDA GPU (this CPU has no native float16 and would be about 20 times"
@@ -50,7 +51,7 @@ def _fp16_supported(machine: Machine) -> str | None:
     return None
 
 
-def _bf16_supported(machine: Machine) -> str | None:
+def _check_bf16(machine: Machine) -> str | None:
     if machine.kind == "cpu":
         return (
             None
@@ -60,11 +61,11 @@ def _bf16_supported(machine: Machine) -> str | None:
                 f" {_GPU_HINT}"
             )
         )
-    return _ampere("bf16", machine)
+    return _require_ampere("bf16", machine)
 
 
-def _xformers_supported(machine: Machine) -> str | None:
-    reason = _cuda("xformers", machine)
+def _check_xformers(machine: Machine) -> str | None:
+    reason = _require_cuda("xformers", machine)
     if reason:
         return reason
     if not find_spec("xformers"):
@@ -72,14 +73,12 @@ def _xformers_supported(machine: Machine) -> str | None:
     try:
         import_module("xformers.ops")  # one built for another torch is found, but fails to load
     except Exception as error:  # noqa: BLE001 - whatever it raises, it cannot be used
-        return (
-            f"xformers cannot be imported: {first_line(error, type(error).__name__)}: pip install"
-            " xformers"
-        )
+        first = read_first_line(error, type(error).__name__)
+        return f"xformers cannot be imported: {first}: pip install xformers"
     return None
 
 
-def _compile_supported(machine: Machine) -> str | None:
+def _check_compile(machine: Machine) -> str | None:
     if machine.kind == "cuda" and not find_spec("triton"):
         return "compile needs Triton on a CUDA GPU: pip install triton"
     names = (
@@ -94,16 +93,16 @@ def _compile_supported(machine: Machine) -> str | None:
     )
 
 
-def _tf32_slot() -> AbstractContextManager[None]:
-    # Only the legacy setter: once its newer twin is used, torch refuses to read this one.
+def _hold_tf32() -> AbstractContextManager[None]:
+    # Only the legacy flag: once its newer twin is set, torch refuses to read this one.
     return hold({"torch.backends.cuda.matmul.allow_tf32": True})
 
 
-def _cudnn_benchmark_slot() -> AbstractContextManager[None]:
+def _hold_cudnn_benchmark() -> AbstractContextManager[None]:
     return hold({"torch.backends.cudnn.benchmark": True})
 
 
-def _autocast_slot() -> AbstractContextManager[None]:
+def _hold_autocast() -> AbstractContextManager[None]:
     import torch
 
     slot: AbstractContextManager[None] = torch.autocast("cuda", dtype=torch.float16)
@@ -118,46 +117,46 @@ def _set_processors(pipeline: Any, processor: str) -> None:
             part.set_attn_processor(getattr(attention_processor, processor)())
 
 
-def _sdpa(pipeline: Any, _recipe: Recipe) -> None:
+def _apply_sdpa(pipeline: Any, _recipe: Recipe) -> None:
     _set_processors(pipeline, "AttnProcessor2_0")
 
 
-def _vanilla_attention(pipeline: Any, _recipe: Recipe) -> None:
+def _apply_vanilla_attention(pipeline: Any, _recipe: Recipe) -> None:
     _set_processors(pipeline, "AttnProcessor")
 
 
-def _xformers(pipeline: Any, _recipe: Recipe) -> None:
+def _apply_xformers(pipeline: Any, _recipe: Recipe) -> None:
     pipeline.enable_xformers_memory_efficient_attention()
 
 
-def _fused_qkv(pipeline: Any, _recipe: Recipe) -> None:
+def _fuse_qkv(pipeline: Any, _recipe: Recipe) -> None:
     for part in (pipeline.unet, pipeline.vae):
         if hasattr(part, "fuse_qkv_projections"):
             part.fuse_qkv_projections()
 
 
-def _compile(pipeline: Any, _recipe: Recipe) -> None:
+def _apply_compile(pipeline: Any, _recipe: Recipe) -> None:
     import torch
 
     from pytest_sdspeed.pipelines.unet_wrapper import wrap_compiled
 
-    # Autotuning matrix kernels, and CUDA graphs, pay on a GPU; on a CPU the one only lengthens the
-    # compilation, and there are none of the other.
+    # Autotuned matrix kernels and CUDA graphs pay on a GPU. On a CPU autotuning only lengthens the
+    # compilation, and there are no CUDA graphs.
     mode = "max-autotune" if pipeline.device.type == "cuda" else "default"
-    # Dynamo shares what it learns of shapes between all UNets of a process: another batch size must
-    # not make this one dynamic.
+    # Dynamo shares what it learns about shapes between all UNets of a process: another batch size
+    # must not make this one dynamic.
     compiler = partial(torch.compile, mode=mode, dynamic=False)
     pipeline.unet = wrap_compiled(pipeline.unet, compiler)
     pipeline.vae.decode = compiler(pipeline.vae.decode)
 
 
-def _cuda_graphs(pipeline: Any, _recipe: Recipe) -> None:
+def _apply_cuda_graphs(pipeline: Any, _recipe: Recipe) -> None:
     from pytest_sdspeed.pipelines.unet_wrapper import wrap_graphed
 
     pipeline.unet = wrap_graphed(pipeline.unet)
 
 
-def _feature_cache(interval: int) -> Optimization:
+def _make_feature_cache(interval: int) -> Optimization:
     def apply(pipeline: Any, _recipe: Recipe) -> None:
         from pytest_sdspeed.pipelines.feature_cache import cache_features
 
@@ -170,7 +169,7 @@ def _feature_cache(interval: int) -> Optimization:
     )
 
 
-def _traced_unet(pipeline: Any, recipe: Recipe) -> None:
+def _apply_traced_unet(pipeline: Any, recipe: Recipe) -> None:
     from pytest_sdspeed.pipelines.traced import trace_unet
 
     pipeline.unet = trace_unet(pipeline, recipe)
@@ -180,20 +179,20 @@ OPTIMIZATIONS: tuple[Optimization, ...] = (
     Optimization(
         name="tf32",
         summary="TensorFloat-32 matrix multiplications (convolutions use it by default)",
-        supported=lambda machine: _ampere("tf32", machine),
-        slot=_tf32_slot,
+        supported=lambda machine: _require_ampere("tf32", machine),
+        slot=_hold_tf32,
         precision="tf32",
     ),
     Optimization(
         name="fp16",
         summary="weights and arithmetic in float16",
-        supported=_fp16_supported,
+        supported=_check_fp16,
         dtype="float16",
     ),
     Optimization(
         name="bf16",
         summary="weights and arithmetic in bfloat16",
-        supported=_bf16_supported,
+        supported=_check_bf16,
         dtype="bfloat16",
     ),
     Optimization(
@@ -204,57 +203,60 @@ OPTIMIZATIONS: tuple[Optimization, ...] = (
     Optimization(
         name="cudnn_benchmark",
         summary="cuDNN picks its fastest convolution by trying",
-        supported=lambda machine: _cuda("cudnn_benchmark", machine),
-        slot=_cudnn_benchmark_slot,
+        supported=lambda machine: _require_cuda("cudnn_benchmark", machine),
+        slot=_hold_cudnn_benchmark,
     ),
     Optimization(
-        name="sdpa", summary="scaled dot product attention of torch", changes=_BOTH, apply=_sdpa
+        name="sdpa",
+        summary="scaled dot product attention of torch",
+        changes=_BOTH,
+        apply=_apply_sdpa,
     ),
     Optimization(
         name="vanilla_attention",
         summary="attention as separate matrix products, as before torch 2",
         changes=_BOTH,
-        apply=_vanilla_attention,
+        apply=_apply_vanilla_attention,
     ),
     Optimization(
         name="xformers",
         summary="memory-efficient attention of xFormers",
-        supported=_xformers_supported,
+        supported=_check_xformers,
         changes=_BOTH,
-        apply=_xformers,
+        apply=_apply_xformers,
     ),
     Optimization(
         name="autocast",
         summary="automatic mixed precision in float16 around the whole call",
-        supported=lambda machine: _cuda("autocast", machine),
-        slot=_autocast_slot,
+        supported=lambda machine: _require_cuda("autocast", machine),
+        slot=_hold_autocast,
         precision="float16",
     ),
     Optimization(
         name="compile",
         summary="torch.compile of UNet and autoencoder",
-        supported=_compile_supported,
+        supported=_check_compile,
         changes=_BOTH,
-        apply=_compile,
+        apply=_apply_compile,
     ),
     Optimization(
         name="cuda_graphs",
         summary="calls of the UNet replayed from CUDA graphs, for those who do not compile",
-        supported=lambda machine: _cuda("cuda_graphs", machine),
-        apply=_cuda_graphs,
+        supported=lambda machine: _require_cuda("cuda_graphs", machine),
+        apply=_apply_cuda_graphs,
     ),
-    *map(_feature_cache, _ORDINALS),
+    *map(_make_feature_cache, _ORDINALS),
     Optimization(
         name="fused_qkv",
         summary="query, key and value projections as one",
         changes=_BOTH,
-        apply=_fused_qkv,
+        apply=_fuse_qkv,
     ),
     Optimization(
         name="traced_unet",
         summary="UNet traced to TorchScript",
         changes=frozenset({"unet"}),
-        apply=_traced_unet,
+        apply=_apply_traced_unet,
     ),
     Optimization(
         name="distilled_unet",

@@ -1,4 +1,4 @@
-"""Pipelines that share what they can: one module per distinct weights, however many setups use it."""
+"""Pipelines that share their modules: one for each distinct weights, for all setups together."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from pytest_sdspeed.pipelines.optimization import Optimization
     from pytest_sdspeed.pipelines.sources import Source
 
-# What a memory format is applied to: the parts with convolutions.
 _CONVOLUTIONAL = ("unet", "vae")
+"""Parts with convolutions, to which a memory format is applied."""
 
 
 class Pool:
-    """Builds pipelines out of shared modules and keeps the modules until ``clear``.
+    """Shared modules and what builds pipelines out of them; ``clear`` drops the modules.
 
     Args:
         source: where weights come from.
@@ -32,18 +32,18 @@ class Pool:
         self._parts: dict[tuple[str, ...], Any] = {}
 
     def build(self, name: str, recipe: Recipe, stack: Sequence[Optimization]) -> Any:
-        """A new pipeline for a setup.
+        """Build a new pipeline for a setup.
 
-        Its modules are those of every other setup with the same weights, dtype and memory format; a
+        It shares its modules with every other setup of the same weights, dtype and memory format. A
         module whose structure the stack changes is a copy that shares the weights.
 
         Args:
-            name: of the setup, for messages.
+            name: name of the setup, for messages.
             recipe: model, scheduler and the models that replacements come from.
             stack: optimizations in order.
 
         Raises:
-            ModelUnavailableError: weights cannot be had.
+            ModelUnavailableError: weights are unavailable.
             LeakedFlagError: an optimization changed a process-global flag while building.
         """
         with quiet(), guard(f"building setup {name!r}"):
@@ -51,48 +51,53 @@ class Pool:
             layout = next(
                 (part.memory_format for part in reversed(stack) if part.memory_format), ""
             )
-            base = self._pipeline(recipe.model, dtype)
+            base = self._load_pipeline(recipe.model, dtype)
             components = dict(base.components)
             for part in stack:
                 for component, field in part.replaces.items():
-                    components[component] = self._replacement(
+                    components[component] = self._load_replacement(
                         component, getattr(recipe, field), dtype
                     )
             if layout:
                 components |= {
-                    name: self._laid_out(components[name], layout) for name in _CONVOLUTIONAL
+                    name: self._lay_out(components[name], layout) for name in _CONVOLUTIONAL
                 }
             for component in {component for part in stack for component in part.changes}:
                 components[component] = share_weights(components[component])
-            components["scheduler"] = _scheduler(recipe.scheduler, base.scheduler.config)
-            pipeline = type(base)(**components, **_without_checker(base))
+            components["scheduler"] = _make_scheduler(recipe.scheduler, base.scheduler.config)
+            pipeline = type(base)(**components, **_disable_checker(base))
             pipeline.set_progress_bar_config(disable=True)
             for part in stack:
                 part.apply(pipeline, recipe)
             return pipeline
 
     def clear(self) -> None:
-        """Let go of every module; pipelines already built keep theirs."""
+        """Drop every module; pipelines that were built keep theirs."""
         self._pipelines.clear()
         self._parts.clear()
 
-    def _pipeline(self, model: str, dtype: str) -> Any:
+    def _load_pipeline(self, model: str, dtype: str) -> Any:
         key = (model, dtype)
         if key not in self._pipelines:
-            pipeline = self._source.pipeline(model, dtype)
+            pipeline = self._source.load_pipeline(model, dtype)
             for part in pipeline.components.values():
-                _settled(part)
+                _set_to_inference(part)
             self._pipelines[key] = pipeline
         return self._pipelines[key]
 
-    def _replacement(self, component: str, model: str, dtype: str) -> Any:
+    def _load_replacement(self, component: str, model: str, dtype: str) -> Any:
         key = (component, model, dtype)
         if key not in self._parts:
-            self._parts[key] = _settled(getattr(self._source, component)(model, dtype))
+            self._parts[key] = _set_to_inference(
+                getattr(self._source, f"load_{component}")(model, dtype)
+            )
         return self._parts[key]
 
-    def _laid_out(self, module: Any, layout: str) -> Any:
-        """The module's copy in another memory format; the parameters that the format leaves as they are stay shared."""
+    def _lay_out(self, module: Any, layout: str) -> Any:
+        """Return a module's copy in another memory format.
+
+        Parameters that the format does not change stay shared.
+        """
         import torch
 
         key = (str(id(module)), layout)
@@ -104,12 +109,12 @@ class Pool:
 
 
 def share_weights(module: Any, *, fresh_parameters: bool = False) -> Any:
-    """A structural copy of a module whose parameters and buffers are the original's own tensors.
+    """Copy the structure of a module; parameters and buffers are the original's own tensors.
 
     Args:
         module: a ``torch.nn.Module``.
-        fresh_parameters: new ``Parameter`` objects over the same storage, so that re-laying one out
-            leaves the original's alone.
+        fresh_parameters: whether the copy has new ``Parameter`` objects over the same storage, so
+            that another memory format of the copy does not change the original.
     """
     import torch
 
@@ -124,23 +129,25 @@ def share_weights(module: Any, *, fresh_parameters: bool = False) -> Any:
         )
         for tensor in tensors
     }
-    # deepcopy keeps only the copies alive through the memo; the originals outlive the call through
-    # ``module``.
+    # The memo of deepcopy keeps only the copies alive; ``module`` keeps the originals alive.
     return copy.deepcopy(module, fresh)
 
 
-def _settled(part: Any) -> Any:
-    """Inference only: no dropout. Parameters stay leaves that require gradients: autocast caches the casts of no others."""
+def _set_to_inference(part: Any) -> Any:
+    """Set a part to inference, which turns dropout off.
+
+    Parameters still require gradients, since autocast caches the casts of no others.
+    """
     return part.eval() if hasattr(part, "eval") else part
 
 
-def _scheduler(name: str, config: Any) -> Any:
+def _make_scheduler(name: str, config: Any) -> Any:
     from diffusers import DDIMScheduler, PNDMScheduler
 
     return {"ddim": DDIMScheduler, "pndm": PNDMScheduler}[name].from_config(config)
 
 
-def _without_checker(pipeline: Any) -> dict[str, Any]:
+def _disable_checker(pipeline: Any) -> dict[str, Any]:
     return (
         {"requires_safety_checker": False} if "requires_safety_checker" in pipeline.config else {}
     )

@@ -1,13 +1,13 @@
-"""Where one generation's time goes, in generations of its own that no clock of a campaign sees."""
+"""Where one generation's time goes, measured in generations that no campaign times."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from pytest_sdspeed.errors import first_line
+from pytest_sdspeed.errors import read_first_line
 from pytest_sdspeed.model import Profile
-from pytest_sdspeed.pipelines.busy import busy_ns
-from pytest_sdspeed.pipelines.flops import generation_flops
+from pytest_sdspeed.pipelines.busy import measure_busy_ns
+from pytest_sdspeed.pipelines.flops import count_generation_flops
 from pytest_sdspeed.pipelines.stages import CudaTimestamps, HostTimestamps, StageTimer
 
 if TYPE_CHECKING:
@@ -19,37 +19,39 @@ T = TypeVar("T")
 def profile_generation(
     pipeline: Any, draw: Callable[[], object], *, kind: Literal["cpu", "cuda"], partial: bool
 ) -> Profile:
-    """Stage times, FLOPs and, on a GPU, how long it worked. Takes one generation, on a GPU two.
+    """Measure stage times, FLOPs and, on a GPU, how long it was busy.
 
-    The profiler has the second for itself: it hardly changes how long kernels take, but slows the
-    host between them.
+    This takes one generation, on a GPU two. The second is for the profiler alone: it hardly changes
+    how long kernels take, but slows the host between them.
 
     Args:
-        pipeline: what draws.
-        draw: one generation, with whatever flags it needs.
-        kind: of the device.
-        partial: whether a call of the UNet may leave out modules, whose calls are then counted one
-            by one.
+        pipeline: pipeline that draws.
+        draw: draws one generation, with whatever flags it needs.
+        kind: kind of the device.
+        partial: whether a call of the UNet may skip modules, whose calls are then counted one by
+            one.
 
     Returns:
-        What was found. What could not be is None, with a note.
+        What was measured. What could not be is None, with a note.
     """
     notes: list[str] = []
-    watch = _watch(kind)
-    stages = _tried(
+    timer = _make_timer(kind)
+    stages = _try(
         "where a generation's time goes",
-        lambda: _watched(watch, pipeline, draw, inside=partial),
+        lambda: _time_draw(timer, pipeline, draw, inside=partial),
         notes,
     )
     if stages is None:
         return Profile(notes=tuple(notes))
     return Profile(
         stages_s=stages,
-        busy_s=_tried("how busy the GPU was", lambda: _busy_s(draw), notes)
+        busy_s=_try("how busy the GPU was", lambda: _measure_busy_s(draw), notes)
         if kind == "cuda"
         else None,
-        flops=_tried(
-            "how many FLOPs a generation has", lambda: generation_flops(pipeline, watch), notes
+        flops=_try(
+            "how many FLOPs a generation has",
+            lambda: count_generation_flops(pipeline, timer),
+            notes,
         ),
         notes=tuple(notes),
     )
@@ -58,44 +60,51 @@ def profile_generation(
 def time_stages(
     pipeline: Any, draw: Callable[[], object], *, kind: Literal["cpu", "cuda"]
 ) -> Mapping[str, float]:
-    """Stage -> seconds, of one generation. Raises what it raises.
+    """Measure the stages of one generation.
 
     Args:
-        pipeline: what draws.
-        draw: one generation, with whatever flags it needs; waits for the device.
-        kind: of the device.
+        pipeline: pipeline that draws.
+        draw: draws one generation, with whatever flags it needs, and waits for the device; what it
+            raises passes unchanged.
+        kind: kind of the device.
+
+    Returns:
+        Stage -> seconds.
     """
-    return _watched(_watch(kind), pipeline, draw, inside=False)
+    return _time_draw(_make_timer(kind), pipeline, draw, inside=False)
 
 
-def _watched(
-    watch: StageTimer, pipeline: Any, draw: Callable[[], object], *, inside: bool
+def _time_draw(
+    timer: StageTimer, pipeline: Any, draw: Callable[[], object], *, inside: bool
 ) -> Mapping[str, float]:
-    with watch.on(pipeline, inside=inside):
+    with timer.watch(pipeline, inside=inside):
         draw()
-    return watch.stages_s()
+    return timer.measure_stages_s()
 
 
-def _watch(kind: Literal["cpu", "cuda"]) -> StageTimer:
-    return StageTimer(_cuda_marks() if kind == "cuda" else HostTimestamps())
+def _make_timer(kind: Literal["cpu", "cuda"]) -> StageTimer:
+    return StageTimer(_make_cuda_timestamps() if kind == "cuda" else HostTimestamps())
 
 
-def _tried(what: str, work: Callable[[], T], notes: list[str]) -> T | None:
+def _try(what: str, work: Callable[[], T], notes: list[str]) -> T | None:
     try:
         return work()
     except Exception as error:  # noqa: BLE001 - no extra may cost a campaign its result
-        first = first_line(error, "no message")[:200]
+        first = read_first_line(error, "no message")[:200]
         notes.append(f"{what} is unknown: {type(error).__name__}: {first}")
         return None
 
 
-def _busy_s(draw: Callable[[], object]) -> float:
+def _measure_busy_s(draw: Callable[[], object]) -> float:
     import torch
 
-    return busy_ns(draw, torch.profiler.ProfilerActivity.CUDA, torch.autograd.DeviceType.CUDA) / 1e9
+    return (
+        measure_busy_ns(draw, torch.profiler.ProfilerActivity.CUDA, torch.autograd.DeviceType.CUDA)
+        / 1e9
+    )
 
 
-def _cuda_marks() -> CudaTimestamps:
+def _make_cuda_timestamps() -> CudaTimestamps:
     import torch
 
     return CudaTimestamps(torch.cuda)

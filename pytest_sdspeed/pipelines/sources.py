@@ -1,4 +1,4 @@
-"""Where a pipeline's modules come from: trained weights by ``from_pretrained``, or seeded random ones."""
+"""Where a pipeline's modules come from: ``from_pretrained``, or seeded random weights."""
 
 from __future__ import annotations
 
@@ -8,35 +8,40 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pytest_sdspeed.device.quiet import quiet
-from pytest_sdspeed.errors import ModelUnavailableError, SdSpeedError, first_line
-from pytest_sdspeed.pipelines.architectures import Architecture, architecture
+from pytest_sdspeed.device.quiet import hide_progress_bars, quiet
+from pytest_sdspeed.errors import ModelUnavailableError, SdSpeedError, read_first_line
+from pytest_sdspeed.pipelines.architectures import Architecture, find_architecture
 from pytest_sdspeed.pipelines.embedded import EMBEDDED, locate
 from pytest_sdspeed.pipelines.model_folders import check_part, check_pipeline
-from pytest_sdspeed.pipelines.tokenizer import clip_tokenizer
+from pytest_sdspeed.pipelines.tokenizer import make_clip_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
 class Source(Protocol):
-    """Gives whole pipelines and single replacement parts, in a dtype (``"float32"``, ...), on a device."""
+    """Source of whole pipelines and of single replacement parts.
 
-    def pipeline(self, model: str, dtype: str) -> Any:
-        """A new diffusers pipeline."""
+    They come in a dtype (``"float32"``, ...), on the source's device.
+    """
+
+    def load_pipeline(self, model: str, dtype: str) -> Any:
+        """Load a new diffusers pipeline."""
         ...
 
-    def unet(self, model: str, dtype: str) -> Any:
-        """The UNet of a student model."""
+    def load_unet(self, model: str, dtype: str) -> Any:
+        """Load the UNet of a student model."""
         ...
 
-    def vae(self, model: str, dtype: str) -> Any:
-        """A tiny autoencoder."""
+    def load_vae(self, model: str, dtype: str) -> Any:
+        """Load a tiny autoencoder."""
         ...
 
 
 class PretrainedSource:
-    """Weights from the package, a local folder, the hub's cache or the hub: safetensors only, never pickle, never remote code.
+    """Weights from the package, a local folder, the hub's cache or the hub.
+
+    They are safetensors only, never pickle, and no remote code ever runs.
 
     Args:
         device: torch device the modules are moved to.
@@ -45,10 +50,10 @@ class PretrainedSource:
     def __init__(self, device: str) -> None:
         self.device = device
 
-    def pipeline(self, model: str, dtype: str) -> Any:
-        """The whole pipeline, without a safety checker, which would run inside the timed call."""
+    def load_pipeline(self, model: str, dtype: str) -> Any:
+        """Load a pipeline without its safety checker, which would run inside the timed call."""
         model = locate(model)
-        with _loading(model):
+        with _load_quietly(model):
             from diffusers import DiffusionPipeline
 
             if Path(model).is_dir():
@@ -59,44 +64,46 @@ class PretrainedSource:
                 if "safety_checker" in index
                 else {}
             )
-            return DiffusionPipeline.from_pretrained(model, **self._arguments(dtype), **without).to(
-                self.device
-            )
+            return DiffusionPipeline.from_pretrained(
+                model, **self._make_arguments(dtype), **without
+            ).to(self.device)
 
-    def unet(self, model: str, dtype: str) -> Any:
-        """The ``unet`` folder of a pipeline."""
+    def load_unet(self, model: str, dtype: str) -> Any:
+        """Load a UNet from the ``unet`` folder of a pipeline."""
         model = locate(model)
-        with _loading(model):
+        with _load_quietly(model):
             from diffusers import UNet2DConditionModel
 
             if Path(model).is_dir():
                 check_part(Path(model), "unet")
             return UNet2DConditionModel.from_pretrained(
-                model, subfolder="unet", **self._arguments(dtype)
+                model, subfolder="unet", **self._make_arguments(dtype)
             ).to(self.device)
 
-    def vae(self, model: str, dtype: str) -> Any:
-        """An ``AutoencoderTiny`` at the root of a model."""
+    def load_vae(self, model: str, dtype: str) -> Any:
+        """Load an ``AutoencoderTiny`` from the root of a model."""
         model = locate(model)
-        with _loading(model):
+        with _load_quietly(model):
             from diffusers import AutoencoderTiny
 
             if Path(model).is_dir():
                 check_part(Path(model), kind="vae")
-            return AutoencoderTiny.from_pretrained(model, **self._arguments(dtype)).to(self.device)
+            return AutoencoderTiny.from_pretrained(model, **self._make_arguments(dtype)).to(
+                self.device
+            )
 
     @staticmethod
-    def _arguments(dtype: str) -> dict[str, Any]:
+    def _make_arguments(dtype: str) -> dict[str, Any]:
         import torch
 
         return {"dtype": getattr(torch, dtype), "use_safetensors": True, "low_cpu_mem_usage": False}
 
 
 class RandomSource:
-    """The same architectures with random weights, the same for the same name whatever was built before.
+    """The same architectures with random weights.
 
-    Weights are drawn in float32 and cast, so that a float16 module holds the rounded weights of its
-    float32 twin.
+    A model always has the same weights, whatever was built before. They are drawn in float32 and
+    cast, so that a float16 module holds the rounded weights of its float32 twin.
 
     Args:
         device: torch device the weights are drawn on.
@@ -105,9 +112,9 @@ class RandomSource:
     def __init__(self, device: str) -> None:
         self.device = device
 
-    def pipeline(self, model: str, dtype: str) -> Any:
-        """A Stable Diffusion pipeline of the model's architecture."""
-        parts = architecture(model)
+    def load_pipeline(self, model: str, dtype: str) -> Any:
+        """Make a Stable Diffusion pipeline of the model's architecture."""
+        parts = find_architecture(model)
         with quiet():
             from diffusers import (
                 AutoencoderKL,
@@ -117,46 +124,46 @@ class RandomSource:
             )
             from transformers import CLIPTextConfig, CLIPTextModel
 
-            text = CLIPTextConfig(**_part(parts, "text_encoder", model))
+            text = CLIPTextConfig(**_find_part(parts, "text_encoder", model))
             return StableDiffusionPipeline(
                 vae=self._draw(
-                    f"{model}/vae", dtype, lambda: AutoencoderKL(**_part(parts, "vae", model))
+                    f"{model}/vae", dtype, lambda: AutoencoderKL(**_find_part(parts, "vae", model))
                 ),
                 text_encoder=self._draw(
                     f"{model}/text_encoder", dtype, lambda: CLIPTextModel(text)
                 ),
-                tokenizer=clip_tokenizer(text.vocab_size),
+                tokenizer=make_clip_tokenizer(text.vocab_size),
                 unet=self._draw(
                     f"{model}/unet",
                     dtype,
-                    lambda: UNet2DConditionModel(**_part(parts, "unet", model)),
+                    lambda: UNet2DConditionModel(**_find_part(parts, "unet", model)),
                 ),
-                scheduler=PNDMScheduler.from_config(_part(parts, "scheduler", model)),
+                scheduler=PNDMScheduler.from_config(_find_part(parts, "scheduler", model)),
                 safety_checker=None,
                 feature_extractor=None,
                 requires_safety_checker=False,
             )
 
-    def unet(self, model: str, dtype: str) -> Any:
-        """A student's UNet."""
+    def load_unet(self, model: str, dtype: str) -> Any:
+        """Make a student's UNet."""
         with quiet():
             from diffusers import UNet2DConditionModel
 
         return self._draw(
             f"{model}/unet",
             dtype,
-            lambda: UNet2DConditionModel(**_part(architecture(model), "unet", model)),
+            lambda: UNet2DConditionModel(**_find_part(find_architecture(model), "unet", model)),
         )
 
-    def vae(self, model: str, dtype: str) -> Any:
-        """A tiny autoencoder."""
+    def load_vae(self, model: str, dtype: str) -> Any:
+        """Make a tiny autoencoder."""
         with quiet():
             from diffusers import AutoencoderTiny
 
         return self._draw(
             f"{model}/vae",
             dtype,
-            lambda: AutoencoderTiny(**_part(architecture(model), "tiny_vae", model)),
+            lambda: AutoencoderTiny(**_find_part(find_architecture(model), "tiny_vae", model)),
         )
 
     def _draw(self, name: str, dtype: str, build: Callable[[], Any]) -> Any:
@@ -168,33 +175,33 @@ class RandomSource:
 
 
 class EmbeddedFirst:
-    """Embedded models come with the package; every other model comes from the source given.
+    """Embedded models from the package, every other model from another source.
 
     Args:
-        embedded: gives the embedded models.
-        other: gives the rest.
+        embedded: source of the embedded models.
+        other: source of every other model.
     """
 
     def __init__(self, embedded: Source, other: Source) -> None:
         self._embedded, self._other = embedded, other
 
-    def _of(self, model: str) -> Source:
+    def _choose(self, model: str) -> Source:
         return self._embedded if model in EMBEDDED else self._other
 
-    def pipeline(self, model: str, dtype: str) -> Any:
-        """A whole pipeline."""
-        return self._of(model).pipeline(model, dtype)
+    def load_pipeline(self, model: str, dtype: str) -> Any:
+        """Load a whole pipeline."""
+        return self._choose(model).load_pipeline(model, dtype)
 
-    def unet(self, model: str, dtype: str) -> Any:
-        """A student's UNet."""
-        return self._of(model).unet(model, dtype)
+    def load_unet(self, model: str, dtype: str) -> Any:
+        """Load a student's UNet."""
+        return self._choose(model).load_unet(model, dtype)
 
-    def vae(self, model: str, dtype: str) -> Any:
-        """A tiny autoencoder."""
-        return self._of(model).vae(model, dtype)
+    def load_vae(self, model: str, dtype: str) -> Any:
+        """Load a tiny autoencoder."""
+        return self._choose(model).load_vae(model, dtype)
 
 
-def _part(parts: Architecture, name: str, model: str) -> dict[str, Any]:
+def _find_part(parts: Architecture, name: str, model: str) -> dict[str, Any]:
     config = getattr(parts, name)
     if config is None:
         raise ModelUnavailableError(
@@ -204,47 +211,31 @@ def _part(parts: Architecture, name: str, model: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _loading(model: str) -> Iterator[None]:
-    """Turn whatever loading raises into one message, without progress bars and log lines that would say it twice.
+def _load_quietly(model: str) -> Iterator[None]:
+    """Turn whatever loading raises into one message, and load without progress bars and log lines.
 
-    Running out of memory says nothing about the model, and passes.
+    Running out of memory tells nothing about the model, so that exception passes unchanged.
     """
-    with quiet(logging.CRITICAL), _without_bars():
+    with quiet(logging.CRITICAL):
         import torch
+        from diffusers.utils import logging as diffusers_logging
+        from transformers.utils import logging as transformers_logging
 
+    with quiet(logging.CRITICAL), hide_progress_bars(diffusers_logging, transformers_logging):
         try:
             yield
         except (SdSpeedError, MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:
-            raise ModelUnavailableError(_why(model, error)) from error
+            raise ModelUnavailableError(_explain_failure(model, error)) from error
 
 
-@contextmanager
-def _without_bars() -> Iterator[None]:
-    from diffusers.utils import logging as diffusers_logging
-    from transformers.utils import logging as transformers_logging
-
-    bars = [
-        library
-        for library in (diffusers_logging, transformers_logging)
-        if library.is_progress_bar_enabled()
-    ]
-    for library in bars:
-        library.disable_progress_bar()
-    try:
-        yield
-    finally:
-        for library in bars:
-            library.enable_progress_bar()
-
-
-def _why(model: str, error: Exception) -> str:
-    first = first_line(error, type(error).__name__).replace(f"{model}/", "")[:160].rstrip(". ")
+def _explain_failure(model: str, error: Exception) -> str:
+    first = read_first_line(error, type(error).__name__).replace(f"{model}/", "")[:160].rstrip(". ")
     if Path(model).is_dir():
         return f"{model}: broken or incomplete model folder: {first}"
     return (
         f"cannot load {model!r}: {first}. It is not a local folder, not in the hub's cache, and not"
-        " to be had from the hub: download it where there is a network (hf download), name a local"
-        " folder in a table, or use --sd-weights=random."
+        " available from the hub: download it while the network is available (hf download), name a"
+        " local folder in a table, or use --sd-weights=random."
     )

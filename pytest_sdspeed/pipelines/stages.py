@@ -1,4 +1,4 @@
-"""When each stage of a generation began and ended, and with which shapes the pipeline called its parts."""
+"""When each stage of a generation began and ended, and the shapes its parts were called with."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Timestamps(Protocol):
     """Points in a device's time."""
 
     def now(self) -> Any:
-        """A point behind all that the device was asked to do so far."""
+        """Return a point after all that the device was asked to do so far."""
         ...
 
     def seconds(self, start: Any, end: Any) -> float:
-        """Between two points, once the device has passed them."""
+        """Return the seconds between two points, once the device has passed them."""
         ...
 
 
@@ -35,11 +35,11 @@ class HostTimestamps:
     """Points in the time of a CPU, which is synchronous."""
 
     def now(self) -> float:
-        """Seconds of the monotonic performance counter."""
+        """Return the monotonic performance counter, seconds."""
         return time.perf_counter()
 
     def seconds(self, start: float, end: float) -> float:
-        """Between two points."""
+        """Return the seconds between two points."""
         return end - start
 
 
@@ -54,49 +54,50 @@ class CudaTimestamps:
         self._cuda = cuda
 
     def now(self) -> Any:
-        """An event that the stream passes when it has done what it was asked before."""
+        """Return an event that the stream passes once it has done what it was asked before."""
         event = self._cuda.Event(enable_timing=True)
         event.record()
         return event
 
     def seconds(self, start: Any, end: Any) -> float:
-        """Between two events, waited for; torch tells milliseconds."""
+        """Wait for the second event, and return the seconds between the two."""
         end.synchronize()
+        # torch tells milliseconds.
         return float(start.elapsed_time(end)) / 1e3
 
 
 class StageTimer:
-    """Watches the parts of a pipeline from outside.
+    """The parts of a pipeline, watched from outside.
 
-    Text encoder and UNet are watched by hooks on the very objects that the pipeline calls: of a
-    compiled module this is its wrapper, so that the graph inside knows nothing of them. ``decode``
-    is a method, which hooks do not see: it is replaced for the while.
+    Text encoder and UNet are watched by hooks on the very objects that the pipeline calls: for a
+    compiled module this is its wrapper, so that the hooks do not change the graph inside.
+    ``decode`` is a method, which hooks do not see: it is replaced for the time being.
 
     Args:
-        marks: time of the device.
+        timestamps: points in the device's time.
 
     Attributes:
-        calls: part -> shapes -> calls.
-        inner: submodule of the UNet -> calls, where they are asked for.
+        calls: part -> shapes -> number of calls.
+        inner: submodule of the UNet -> number of calls, if they are counted.
     """
 
-    def __init__(self, marks: Timestamps) -> None:
-        self._marks = marks
+    def __init__(self, timestamps: Timestamps) -> None:
+        self._timestamps = timestamps
         self._first: dict[str, Any] = {}
         self._last: dict[str, Any] = {}
         self.calls: dict[str, Counter[Shapes]] = {part: Counter() for part in STAGES}
         self.inner: Counter[str] = Counter()
 
     @contextmanager
-    def on(self, pipeline: Any, *, inside: bool) -> Iterator[None]:
-        """StageTimer a pipeline inside the block, and leave it afterwards as it was.
+    def watch(self, pipeline: Any, *, inside: bool) -> Iterator[None]:
+        """Watch a pipeline inside the block, and restore it afterwards.
 
         Args:
             pipeline: a Stable Diffusion pipeline of diffusers.
-            inside: count the calls of every submodule of the UNet too.
+            inside: whether to count the calls of every submodule of the UNet too.
 
         Raises:
-            LookupError: a part was never seen to be called.
+            LookupError: no call of a part was seen.
         """
         with ExitStack() as held:
             for part in ("text_encoder", "unet"):
@@ -107,7 +108,7 @@ class StageTimer:
                     )
                 )
                 held.enter_context(module.register_forward_hook(partial(self._hook_after, part)))
-            held.enter_context(self._decoding(unwrap(pipeline.vae)))
+            held.enter_context(self._watch_decode(unwrap(pipeline.vae)))
             for name, module in unwrap(pipeline.unet).named_modules() if inside else ():
                 held.enter_context(module.register_forward_pre_hook(partial(self._count, name)))
             yield
@@ -115,20 +116,20 @@ class StageTimer:
         if unseen:
             raise LookupError(f"no call of {', '.join(unseen)} was seen")
 
-    def stages_s(self) -> Mapping[str, float]:
-        """Stage -> seconds, once the device has done it all."""
+    def measure_stages_s(self) -> Mapping[str, float]:
+        """Return stage -> seconds, once the device has done it all."""
         return {
-            stage: self._marks.seconds(self._first[part], self._last[part])
+            stage: self._timestamps.seconds(self._first[part], self._last[part])
             for part, stage in STAGES.items()
         }
 
     def _begin(self, part: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        self.calls[part][_shapes(args, kwargs)] += 1
+        self.calls[part][_read_shapes(args, kwargs)] += 1
         if part not in self._first:
-            self._first[part] = self._marks.now()
+            self._first[part] = self._timestamps.now()
 
     def _end(self, part: str) -> None:
-        self._last[part] = self._marks.now()
+        self._last[part] = self._timestamps.now()
 
     def _hook_before(
         self, part: str, _module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -142,7 +143,7 @@ class StageTimer:
         self.inner[name] += 1
 
     @contextmanager
-    def _decoding(self, vae: Any) -> Iterator[None]:
+    def _watch_decode(self, vae: Any) -> Iterator[None]:
         own, decode = vars(vae).get("decode"), vae.decode
 
         def watched(*args: Any, **kwargs: Any) -> Any:
@@ -162,11 +163,11 @@ class StageTimer:
 
 
 def unwrap(module: Any) -> Any:
-    """The module inside one that ``torch.compile`` returned; any other is returned as it is."""
+    """Return the module inside one that ``torch.compile`` made; return any other as it is."""
     return getattr(module, "_orig_mod", module)
 
 
-def _shapes(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Shapes:
+def _read_shapes(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Shapes:
     tensors = {
         name: value
         for name, value in (dict(enumerate(args)) | dict(kwargs)).items()

@@ -1,4 +1,4 @@
-"""A UNet traced to TorchScript that a diffusers pipeline takes for its own."""
+"""A UNet traced to TorchScript that a diffusers pipeline uses like its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class TensorsOnly(torch.nn.Module):  # type: ignore[misc] # torch is not followed
-    """The UNet with the three tensors Stable Diffusion passes, as tracing needs it."""
+    """The UNet as a function of the three tensors that Stable Diffusion passes, for tracing."""
 
     def __init__(self, unet: Any) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class TensorsOnly(torch.nn.Module):  # type: ignore[misc] # torch is not followe
 
 
 class TracedUNet(torch.nn.Module):  # type: ignore[misc] # torch is not followed
-    """A traced UNet with the attributes the pipeline reads from the original."""
+    """A traced UNet with the attributes that the pipeline reads from the original."""
 
     def __init__(self, traced: Any, original: Any) -> None:
         super().__init__()
@@ -49,7 +49,10 @@ class TracedUNet(torch.nn.Module):  # type: ignore[misc] # torch is not followed
 
 
 def trace_unet(pipeline: Any, recipe: Recipe) -> TracedUNet:
-    """Trace a pipeline's UNet at the shapes of its recipe (classifier-free guidance doubles the batch)."""
+    """Trace a pipeline's UNet at the shapes of its recipe.
+
+    Classifier-free guidance doubles the batch.
+    """
     unet = pipeline.unet
     batch = recipe.images * (2 if recipe.guidance > 1 else 1)
     scale = pipeline.vae_scale_factor

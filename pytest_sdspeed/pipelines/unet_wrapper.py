@@ -1,4 +1,4 @@
-"""What stands in a UNet's place in a pipeline, and how its passes are compiled or captured."""
+"""What takes a UNet's place in a pipeline, and how its passes are compiled or captured."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class UNetWrapper(torch.nn.Module):  # type: ignore[misc] # torch is not followe
     """A UNet that is called through something else.
 
     Args:
-        unet: whose weights it holds, and whose ``config``, ``dtype`` and ``device`` the pipeline
-            reads.
-        passes: what computes: one call of the pipeline is one call of one of them. This class has
-            one, which takes what a UNet takes.
+        unet: the UNet whose weights it holds, and whose ``config``, ``dtype`` and ``device`` the
+            pipeline reads.
+        passes: the functions that compute; each call of the pipeline is one call of one of them.
+            This class has one, which takes what a UNet takes.
     """
 
     def __init__(self, unet: Any, *passes: Pass) -> None:
@@ -46,7 +46,10 @@ class UNetWrapper(torch.nn.Module):  # type: ignore[misc] # torch is not followe
 
 
 def clone_call(call: Pass) -> Pass:
-    """The same call, whose results are its caller's to keep: those of a CUDA graph are overwritten when it runs again."""
+    """Wrap a call so that it returns copies of its results.
+
+    A CUDA graph overwrites its own results when it runs again.
+    """
 
     def kept(*args: Any, **kwargs: Any) -> tuple[torch.Tensor, ...]:
         return tuple(result.clone() for result in call(*args, **kwargs))
@@ -60,13 +63,13 @@ def capture_graph(
     """Capture work in a CUDA graph.
 
     Args:
-        work: reads and writes the same memory each time.
+        work: what is captured; it reads and writes the same memory each time.
 
     Returns:
-        Its results, which every replay overwrites, and the replay.
+        The results of the work, which every replay overwrites, and the replay.
     """
-    # Libraries set themselves up at their first calls, which no capture may hold, and outside the
-    # default stream.
+    # Libraries initialize themselves at their first calls, which must be outside the capture, and
+    # outside the default stream.
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
@@ -74,21 +77,21 @@ def capture_graph(
             work()
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    # Another thread of this process may ask the device something meanwhile.
+    # Another thread of this process may use the device during the capture.
     with torch.cuda.graph(graph, capture_error_mode="thread_local"):
         results = work()
     return results, graph.replay
 
 
 class CudaGraphCall:
-    """A pass that is captured at its first call with tensors of some shapes, and replayed from then on.
+    """A pass that is captured at its first call with tensors of some shapes, and then replayed.
 
-    The capture is part of the first call and not of the building, since the flags that the setup
-    holds in its slots choose kernels.
+    The capture is part of the first call and not of the building, because the flags that a setup
+    holds in its slots decide which kernels run.
 
     Args:
-        call: the pass; takes tensors only.
-        capture: ``capture_graph``.
+        call: the pass; it takes tensors only.
+        capture: what captures it, as ``capture_graph`` does.
     """
 
     def __init__(self, call: Pass, capture: Capture) -> None:
@@ -96,11 +99,11 @@ class CudaGraphCall:
         self._graphs: dict[tuple[Any, ...], tuple[Any, Any, Replay]] = {}
 
     def __call__(self, *tensors: torch.Tensor, **_ignored: Any) -> tuple[torch.Tensor, ...]:
-        """What the pass returns for these tensors; new tensors.
+        """Return what the pass returns for these tensors, as new tensors.
 
         Raises:
-            RegistrationError: under autocast, whose cached casts of the weights a graph would
-                outlive.
+            RegistrationError: autocast is on; a graph would outlive its cached casts of the
+                weights.
         """
         key = tuple((tensor.shape, tensor.dtype) for tensor in tensors)
         if key not in self._graphs:
@@ -119,25 +122,28 @@ class CudaGraphCall:
 
 
 def wrap_compiled(unet: Any, compiler: Callable[[Any], Pass]) -> UNetWrapper:
-    """A UNet, or what stands in its place, with every pass compiled by itself."""
-    standing = unet if isinstance(unet, UNetWrapper) else UNetWrapper(unet, unet)
-    _check_untouched(standing)
-    standing.passes = tuple(clone_call(compiler(call)) for call in standing.passes)
-    return standing
+    """Wrap a UNet, unless it is wrapped already, and compile every pass by itself."""
+    wrapper = unet if isinstance(unet, UNetWrapper) else UNetWrapper(unet, unet)
+    _check_untouched(wrapper)
+    wrapper.passes = tuple(clone_call(compiler(call)) for call in wrapper.passes)
+    return wrapper
 
 
 def wrap_graphed(unet: Any, capture: Capture = capture_graph) -> UNetWrapper:
-    """A UNet, or what stands in its place, with every pass captured in a CUDA graph of its own at its first call."""
+    """Wrap a UNet, unless it is wrapped already, and replay every pass from a CUDA graph.
+
+    Each pass has a graph of its own, which is captured at its first call.
+    """
     from pytest_sdspeed.pipelines.traced import TensorsOnly
 
-    standing = unet if isinstance(unet, UNetWrapper) else UNetWrapper(unet, TensorsOnly(unet))
-    _check_untouched(standing)
-    standing.passes = tuple(CudaGraphCall(call, capture) for call in standing.passes)
-    return standing
+    wrapper = unet if isinstance(unet, UNetWrapper) else UNetWrapper(unet, TensorsOnly(unet))
+    _check_untouched(wrapper)
+    wrapper.passes = tuple(CudaGraphCall(call, capture) for call in wrapper.passes)
+    return wrapper
 
 
-def _check_untouched(standing: UNetWrapper) -> None:
-    if not all(isinstance(call, torch.nn.Module) for call in standing.passes):
+def _check_untouched(wrapper: UNetWrapper) -> None:
+    if not all(isinstance(call, torch.nn.Module) for call in wrapper.passes):
         raise RegistrationError(
             "compile and cuda_graphs exclude each other, since compile captures CUDA graphs itself:"
             " list one of them"

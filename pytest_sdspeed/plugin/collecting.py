@@ -41,7 +41,7 @@ def rows_of(metafunc: pytest.Metafunc) -> tuple[Sequence[str], str | None]:
     test, catalog = metafunc.definition, run_of(metafunc.config).session.catalog
     try:
         marker = read_marker(test.get_closest_marker(GATE), test.nodeid)
-        return catalog.rows(marker.table, test.nodeid), None
+        return catalog.list_setups(marker.table, test.nodeid), None
     except SdSpeedError as error:
         return (BASELINE,), str(error)
 

@@ -31,8 +31,8 @@ def plan_of(item: Any) -> Plan:
 def _make_plan(item: Any, mark: Any) -> Plan:
     marker, catalog = read_marker(mark, item.nodeid), run_of(item.config).session.catalog
     if marker.table is not None:
-        catalog.named(marker.table, item.nodeid)
-    names = sorted(setups_of(item) & catalog.setup_names())
+        catalog.find_tables(marker.table, item.nodeid)
+    names = sorted(setups_of(item) & catalog.list_setup_names())
     return Plan(
         test=own_id(item),
         path=str(item.location[0]),

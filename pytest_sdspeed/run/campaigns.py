@@ -81,7 +81,7 @@ class Campaigns:
 
         session = self._session
         resolved = candidate.setup.choice if candidate.setup else None
-        base = baseline or self._plan.baseline_of(candidate)
+        base = baseline or self._plan.find_baseline(candidate)
         documented = resolved is not None and is_documented(resolved, base)
         if resolved and resolved.row and not documented and plan.marker.speedup is None:
             raise UsageMistakeError(
@@ -119,7 +119,7 @@ class Campaigns:
         if key not in self._shared:
             alone = late and resolved.setup != resolved.baseline
             rows = [resolved] if alone else self._plan.rows_beside(resolved)
-            base = Target.of(session.setup(session.catalog.baseline_of(resolved)))
+            base = Target.of(session.setup(session.catalog.find_baseline(resolved)))
             arms = [self._documented_arm(Target.of(session.setup(row))) for row in rows]
             self._shared[key] = self._run(resolved.table.name, base, arms)
         return self._shared[key]

@@ -90,4 +90,4 @@ def _scores(case: RowCase, drawn: Drawn) -> tuple[ClipScores | None, tuple[str, 
         scorer = case.clip()
     except ModelUnavailableError as error:
         return None, (f"{unjudged}: {error}, then --sd-clip",)
-    return clip_scores(scorer.scores, drawn.candidate, drawn.baseline, drawn.prompt), ()
+    return clip_scores(scorer.score, drawn.candidate, drawn.baseline, drawn.prompt), ()

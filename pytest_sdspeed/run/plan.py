@@ -107,7 +107,7 @@ class RunPlan:
         rows = [row.setup for row in asked.table.rows if row.setup in selected]
         return [self._session.catalog.choose(asked.table.name, row, "") for row in rows]
 
-    def baseline_of(self, candidate: Target) -> Target:
+    def find_baseline(self, candidate: Target) -> Target:
         """Find the baseline that a candidate is documented against.
 
         Raises:
@@ -118,7 +118,7 @@ class RunPlan:
                 f"sd_latency({candidate.name}): a callable needs a baseline:"
                 f" sd_latency({candidate.name}, baseline=...)"
             )
-        resolved = self._session.catalog.baseline_of(candidate.setup.choice)
+        resolved = self._session.catalog.find_baseline(candidate.setup.choice)
         return Target.of(self._session.setup(resolved))
 
     def skip_reason(self, resolved: ResolvedSetup, plan: Plan) -> str | None:
@@ -140,7 +140,7 @@ class RunPlan:
             # The other version is what it is held to.
             return unsupported
         if unsupported is None and resolved.setup != resolved.baseline:
-            unsupported = session.setup(session.catalog.baseline_of(resolved)).unsupported
+            unsupported = session.setup(session.catalog.find_baseline(resolved)).unsupported
         if unsupported is None and resolved.row is None and plan.marker.speedup is None:
             help_ = "" if gpu else ", or run with --sd-gpu"
             return (

@@ -45,9 +45,9 @@ class Session:
     def machine(self) -> Machine:
         """Describe this machine, or its GPU under ``--sd-gpu``; or the one that ``use_machine`` named."""
         if self._machine is None:
-            from pytest_sdspeed.device.machine import cpu_machine, cuda_machine
+            from pytest_sdspeed.device.machine import describe_cpu, describe_cuda
 
-            self._machine = cuda_machine() if self.options.gpu else cpu_machine()
+            self._machine = describe_cuda() if self.options.gpu else describe_cpu()
         return self._machine
 
     def use_machine(self, machine: Machine) -> None:

@@ -1,1 +1,1 @@
-"""Optimizations, architectures and pipelines: what turns a recipe and a stack into something that draws."""
+"""Setups: a name resolves to a row of a table, and the row to a pipeline that draws."""

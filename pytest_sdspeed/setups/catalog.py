@@ -1,4 +1,4 @@
-"""Which row of which table a setup's name means, on this device."""
+"""Catalog of setups: it resolves a name to a row of a table, for this device."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ DEFAULT_ON_GPU = "inference"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedSetup:
-    """A setup found.
+    """What a setup's name means.
 
     Attributes:
-        table: whose recipe and baseline it has.
-        setup: its name.
+        table: table that gives recipe and baseline.
+        setup: name of the setup.
         optimizations: names of its stack.
         recipe: what it generates.
-        row: what it is documented to deliver, or None where the table does not have it.
+        row: what it is documented to deliver, or None if the table does not have it.
         baseline: name of the baseline row of ``table``.
     """
 
@@ -39,7 +39,7 @@ class ResolvedSetup:
 
     @property
     def campaign(self) -> CampaignKey:
-        """What its campaign is known by."""
+        """Return the key of its campaign: the table, the table's device, and the baseline."""
         return CampaignKey(self.table.name, self.table.device, self.baseline)
 
 
@@ -47,10 +47,11 @@ class Catalog:
     """Tables and registered setups, looked up by name.
 
     Args:
-        tables: all that are loaded.
+        tables: all tables that are loaded.
         registry: setups that users registered.
         gpu: whether this run measures on the GPU, which decides the default table.
-        device: names this machine's device; asked only where a recorded table could be for it.
+        device: returns the name of this machine's device; called only if a recorded table could
+            be for it.
     """
 
     def __init__(
@@ -58,11 +59,14 @@ class Catalog:
     ) -> None:
         self._tables, self._registry, self._gpu, self._device = tables, registry, gpu, device
 
-    def named(self, name: str, where: str) -> list[Table]:
-        """The tables of that name, best first: recorded for this device, then documented, then recorded for another.
+    def find_tables(self, name: str, where: str) -> list[Table]:
+        """Return the tables of a name, the best first.
+
+        The best is one recorded for this device, then a documented one, then one recorded for
+        another device.
 
         Raises:
-            UnknownNameError: there is none.
+            UnknownNameError: no table has that name.
         """
         found = [table for table in self._tables if table.name == name]
         if not found:
@@ -74,8 +78,12 @@ class Catalog:
             return 1
         return 0 if table.device == self._device() else 2
 
-    def default_table(self, setup: str) -> str:
-        """The table of a test that names none: the miniature on the CPU; on a GPU the first that has the setup, one for GPUs if there is."""
+    def choose_table(self, setup: str) -> str:
+        """Return the name of the table for a test that names none.
+
+        On the CPU it is the miniature. On a GPU it is ``DEFAULT_ON_GPU`` if that has the setup, or
+        if no table has it; else the first that has it, those for GPUs first.
+        """
         if not self._gpu:
             return MINIATURE
         holders = sorted(
@@ -84,33 +92,40 @@ class Catalog:
         names = [table.name for table in holders]
         return DEFAULT_ON_GPU if DEFAULT_ON_GPU in names or not names else names[0]
 
-    def rows(self, name: str | None, where: str) -> tuple[str, ...]:
-        """Setups of a table, baselines included, in its order; then those that only another table of its name has: ``choose`` finds them too."""
-        tables = self.named(name or self.default_table(BASELINE), where)
+    def list_setups(self, name: str | None, where: str) -> tuple[str, ...]:
+        """Return the setups of a table, baselines included, in its order.
+
+        Setups that only another table of the same name has come last: ``choose`` finds them too.
+        """
+        tables = self.find_tables(name or self.choose_table(BASELINE), where)
         return tuple(dict.fromkeys(row.setup for table in tables for row in table.rows))
 
     def choose(self, name: str | None, setup: str, where: str) -> ResolvedSetup:
-        """A setup by name. A row that the recorded table of this device lacks is that of the documented table of the same name.
+        """Resolve a setup by name.
+
+        If the recorded table of this device lacks the row, the documented table of the same name
+        gives it.
 
         Args:
-            name: of the table, or None for the default one.
-            setup: a row of it, a registered setup or, in the default table, any built-in setup.
-            where: who asks, for messages.
+            name: name of the table, or None for the default one.
+            setup: name of a row of the table, of a registered setup or, in the default table, of
+                any built-in setup.
+            where: what asks for it, for messages.
 
         Raises:
-            UnknownNameError: no such table or setup.
+            UnknownNameError: there is no such table or setup.
         """
-        tables = self.named(name or self.default_table(setup), where)
+        tables = self.find_tables(name or self.choose_table(setup), where)
         for table in tables:
             row = table.row(setup)
             if row:
-                return _row_of(table, row)
+                return _resolve_row(table, row)
         base = next(row for row in tables[0].rows if row.is_baseline)
         registered = self._registry.setups.get(setup)
         if registered:
             stack, recipe = registered.optimizations, registered.recipe or base.recipe
         elif name is None and setup in BUILTIN_SETUPS:
-            stack, recipe = self._builtin_stack(setup), base.recipe
+            stack, recipe = self._find_builtin_stack(setup), base.recipe
         else:
             raise UnknownNameError(
                 f"setup of table {tables[0].name!r}",
@@ -127,27 +142,32 @@ class Catalog:
             baseline=base.setup,
         )
 
-    def shared_by_devices(self, name: str | None, setup: str) -> tuple[str, str]:
-        """Table and baseline of a setup, whatever device it is measured on: what the tests of one campaign have in common everywhere.
+    def find_campaign(self, name: str | None, setup: str) -> tuple[str, str]:
+        """Return table and baseline of a setup, which do not depend on the device.
+
+        The tests of one campaign have both in common on every machine.
 
         Args:
-            name: of the table, or None for the default one.
-            setup: a row of it; the baseline is "" where the table does not have it.
+            name: name of the table, or None for the default one.
+            setup: name of a row of the table; if the table does not have it, the baseline is "".
         """
-        table = name or self.default_table(setup)
+        table = name or self.choose_table(setup)
         tables = sorted(
             (one for one in self._tables if one.name == table), key=lambda one: bool(one.recorded)
         )
         return table, next((row.baseline for one in tables if (row := one.row(setup))), "")
 
     @staticmethod
-    def baseline_of(choice: ResolvedSetup) -> ResolvedSetup:
-        """What a choice is compared with: the baseline of its own table, whichever other table of that name has one."""
+    def find_baseline(choice: ResolvedSetup) -> ResolvedSetup:
+        """Return what a setup is compared with: the baseline of its own table.
+
+        Other tables of that name may have a baseline of their own.
+        """
         row = choice.table.row(choice.baseline)
         assert row is not None  # noqa: S101 - no table lacks the baseline of a row
-        return _row_of(choice.table, row)
+        return _resolve_row(choice.table, row)
 
-    def _builtin_stack(self, setup: str) -> tuple[str, ...]:
+    def _find_builtin_stack(self, setup: str) -> tuple[str, ...]:
         holders = sorted(
             (table for table in self._tables if table.row(setup)),
             key=lambda table: table.name != DEFAULT_ON_GPU,
@@ -156,8 +176,8 @@ class Catalog:
         assert row is not None  # noqa: S101 - chosen for having it
         return row.optimizations
 
-    def setup_names(self) -> set[str]:
-        """Every setup that has a fixture."""
+    def list_setup_names(self) -> set[str]:
+        """Return the names of all setups that have a fixture."""
         return (
             {row.setup for table in self._tables for row in table.rows}
             | BUILTIN_SETUPS.keys()
@@ -165,7 +185,7 @@ class Catalog:
         )
 
 
-def _row_of(table: Table, row: Row) -> ResolvedSetup:
+def _resolve_row(table: Table, row: Row) -> ResolvedSetup:
     return ResolvedSetup(
         table=table,
         setup=row.setup,

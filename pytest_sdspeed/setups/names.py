@@ -1,4 +1,4 @@
-"""The built-in setups by name, without reading a table: each has the fixture ``sd_<name>``."""
+"""The built-in setups by name, known without a table: each has the fixture ``sd_<name>``."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _FASTEST = {
 _PICTURES = {"b1": "1 picture", "b4": "4 pictures"}
 
 BUILTIN_SETUPS: Mapping[str, str] = {
-    "baseline": "The table's own baseline, which its rows are measured against.",
+    "baseline": "The table's own baseline, against which its rows are measured.",
     "baseline_b4": "The miniature's baseline of 4 pictures, in 25 PNDM steps.",
     "tf32": "TensorFloat-32 matrix multiplications.",
     "fp16": "Weights and arithmetic in float16.",
@@ -80,4 +80,4 @@ BUILTIN_SETUPS: Mapping[str, str] = {
     },
 }
 RESERVED = frozenset({"latency", "setup"})
-"""Names whose fixtures ``sd_<name>`` mean something else."""
+"""Names that setups cannot have, because the fixtures ``sd_<name>`` mean something else."""

@@ -1,6 +1,6 @@
-"""Names to optimizations and setups: the built-in ones and those that users add.
+"""Names of optimizations and setups: the built-in ones and those that users add.
 
-Every run makes a registry, so what its methods need loads when one is called.
+Every run makes a registry, so that its methods import what they need only when they are called.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Registry:
 
     Attributes:
         setups: the registered setups by name.
-        listener: told of every setup as it is added.
+        listener: called with every setup when it is added.
     """
 
     def __init__(self) -> None:
@@ -75,18 +75,18 @@ class Registry:
         self.listener(setup)
 
     def optimizations(self) -> dict[str, Optimization]:
-        """Every optimization by name."""
+        """Return every optimization by name."""
         from pytest_sdspeed.pipelines.optimizations import OPTIMIZATIONS
 
         return {part.name: part for part in OPTIMIZATIONS} | self._optimizations
 
     def stack(self, names: Iterable[str], where: str, recipe: Recipe) -> tuple[Optimization, ...]:
-        """Optimizations by name, in order.
+        """Return the optimizations of a stack, in order.
 
         Args:
-            names: as a row or a registered setup gives them.
-            where: who asked, for messages.
-            recipe: must name the model that a replacement comes from.
+            names: names of optimizations, from a row or a registered setup.
+            where: what asks for them, for messages.
+            recipe: recipe that names the models of which replacements are taken.
 
         Raises:
             UnknownNameError: no optimization has that name.

@@ -1,4 +1,4 @@
-"""A setup: a recipe and a stack of optimizations that can draw."""
+"""A setup: a recipe and a stack of optimizations, which can draw."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_sdspeed.device.flags import guard
 from pytest_sdspeed.device.quiet import quiet
 from pytest_sdspeed.model import Case
-from pytest_sdspeed.pipelines.optimization import Optimization, precision_of, relation_of
+from pytest_sdspeed.pipelines.optimization import Optimization, find_precision, find_relation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,12 +25,12 @@ class Setup:
     """What a setup fixture gives to a test.
 
     Args:
-        name: of the setup.
+        name: name of the setup.
         recipe: what is generated.
         stack: optimizations in order.
-        machine: where.
-        pool: gives the pipeline its modules.
-        choice: how its name was found, which says what it is documented to deliver.
+        machine: machine that the setup runs on.
+        pool: what gives the pipeline its modules.
+        choice: what the name was resolved to, with what the setup is documented to deliver.
 
     Attributes:
         name, recipe, choice: as given.
@@ -38,8 +38,8 @@ class Setup:
         relation: what its pictures may be compared with.
         precision: type in which its matrix products and convolutions run: ``float32``, ``tf32``,
             ``float16``, ``bfloat16``.
-        reference: where the autoencoder is replaced, the same stack with the model's own, which
-            draws from the same latents; else None.
+        reference: if the autoencoder is replaced, the same stack with the model's own, which draws
+            from the same latents; else None.
     """
 
     def __init__(
@@ -54,11 +54,11 @@ class Setup:
     ) -> None:
         self.name, self.recipe, self.choice = name, recipe, choice
         self.optimizations = tuple(part.name for part in stack)
-        self.relation: Relation = relation_of(stack)
-        self.precision = precision_of(stack, recipe.dtype)
+        self.relation: Relation = find_relation(stack)
+        self.precision = find_precision(stack, recipe.dtype)
         self._stack, self._machine, self._pool = stack, machine, pool
         self._pipeline: Any = None
-        self.reference = self._with_own_autoencoder()
+        self.reference = self._make_reference()
 
     def __repr__(self) -> str:
         return (
@@ -66,7 +66,7 @@ class Setup:
             f" model={self.recipe.model!r})"
         )
 
-    def _with_own_autoencoder(self) -> Setup | None:
+    def _make_reference(self) -> Setup | None:
         stack = tuple(part for part in self._stack if part.relation != "other_autoencoder")
         if len(stack) == len(self._stack):
             return None
@@ -77,15 +77,15 @@ class Setup:
 
     @property
     def unsupported(self) -> str | None:
-        """Why this machine cannot run it, or None."""
+        """Return why this machine cannot run it, or None."""
         return next(filter(None, (part.supported(self._machine) for part in self._stack)), None)
 
     @property
     def pipeline(self) -> Any:
-        """The diffusers pipeline, built on first use.
+        """Return the diffusers pipeline, which is built on first use.
 
         Raises:
-            ModelUnavailableError: weights cannot be had.
+            ModelUnavailableError: weights are unavailable.
         """
         if self._pipeline is None:
             self._pipeline = self._pool.build(self.name, self.recipe, self._stack)
@@ -95,12 +95,12 @@ class Setup:
         """Build the pipeline now.
 
         Raises:
-            ModelUnavailableError: weights cannot be had.
+            ModelUnavailableError: weights are unavailable.
         """
         _ = self.pipeline
 
     def weight_bytes(self) -> int:
-        """Bytes of the distinct weights the pipeline holds, whether or not other setups share them."""
+        """Count the bytes of the pipeline's distinct weights, including those that setups share."""
         modules = [
             part for part in self.pipeline.components.values() if hasattr(part, "parameters")
         ]
@@ -112,17 +112,17 @@ class Setup:
         return sum(storages.values())
 
     def release(self) -> None:
-        """Let go of the pipeline; the next use builds it again."""
+        """Drop the pipeline; the next use builds it again."""
         self._pipeline = None
         if self.reference:
             self.reference.release()
 
     @contextmanager
     def slot(self) -> Iterator[None]:
-        """Hold the stack's process-global flags, and see that all are back afterwards.
+        """Hold the stack's process-global flags, and check that all are restored afterwards.
 
         Raises:
-            LeakedFlagError: one is not.
+            LeakedFlagError: a flag was not restored.
         """
         with guard(f"setup {self.name!r}"), ExitStack() as held:
             for part in self._stack:
@@ -130,11 +130,11 @@ class Setup:
             yield
 
     def generate(self, seed: int | None = None) -> NDArray[np.float32]:
-        """Draw, holding the stack's flags.
+        """Draw pictures while holding the stack's flags.
 
         Args:
-            seed: of the initial latents; the recipe's where None. The same seed gives every setup
-                the same latents.
+            seed: seed of the initial latents, or None for the recipe's. The same seed gives every
+                setup the same latents.
 
         Returns:
             Pictures, float32 (images, height, width, 3) in [0, 1].
@@ -146,10 +146,12 @@ class Setup:
             return pictures
 
     def draw(self, case: Case) -> Any:
-        """One pipeline call, nothing around it: the timed work. The caller holds ``slot``.
+        """Call the pipeline once and do nothing else: this is the timed work.
+
+        The caller holds ``slot``.
 
         Args:
-            case: seed of the initial latents, and the prompt where it is not the recipe's.
+            case: seed of the initial latents, and the prompt if it is not the recipe's.
 
         Returns:
             Pictures, float32 (images, height, width, 3) in [0, 1].
@@ -162,15 +164,15 @@ class Setup:
             num_inference_steps=recipe.steps,
             guidance_scale=recipe.guidance,
             num_images_per_prompt=recipe.images,
-            latents=_latents(pipeline, recipe, case.seed),
+            latents=_draw_latents(pipeline, recipe, case.seed),
             output_type="np",
         ).images
 
     def profile(self, case: Case) -> Profile:
-        """Where the time of a generation goes, in one or, on a GPU, two more of them.
+        """Measure where the time of a generation goes, in one more or, on a GPU, two more.
 
         Args:
-            case: what they draw.
+            case: what these generations draw.
         """
         from pytest_sdspeed.pipelines.profiling import profile_generation
 
@@ -182,11 +184,11 @@ class Setup:
         return profile_generation(self.pipeline, draw, kind=self._machine.kind, partial=partial)
 
 
-def _latents(pipeline: Any, recipe: Recipe, seed: int) -> Any:
-    """Initial latents drawn on the CPU in float32 and cast, so that every device and dtype starts from the same noise.
+def _draw_latents(pipeline: Any, recipe: Recipe, seed: int) -> Any:
+    """Draw initial latents on the CPU in float32 and cast them.
 
-    The generator is new each time: a reused one gives other latents at each call. The schedulers
-    here draw nothing themselves.
+    Every device and dtype thus starts from the same noise. The generator is new each time: a reused
+    one gives other latents at each call. The schedulers here draw no random numbers themselves.
     """
     import torch
 

@@ -1,4 +1,7 @@
-"""What the rows of one table must be to each other: names, baselines, and speed-ups that their latencies bear out."""
+"""What the rows of one table owe each other: names, baselines, and speed-ups.
+
+A speed-up must agree with the latencies of row and baseline.
+"""
 
 from __future__ import annotations
 
@@ -13,24 +16,24 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import Spread
     from pytest_sdspeed.tables.schema import TomlPath
 
-# Relative; covers the rounding of a quotient of two floats that were written with all their digits.
 _ROUNDING = Decimal("1e-12")
+"""Relative error that covers the rounding of a quotient of two floats written with all digits."""
 
 
 def link(place: TomlPath, rows: Sequence[dict[str, Any]]) -> dict[str, int]:
     """Check how rows refer to each other, and fill in the ``baseline`` of those that name none.
 
     Args:
-        place: of the array of rows.
-        rows: the rows' own facts.
+        place: place of the array of rows.
+        rows: facts of the rows, which are completed.
 
     Returns:
         Name -> index of every baseline row.
 
     Raises:
-        TableError: two rows of one name, a reserved name, a baseline that is missing or compared
-            with another row, a recipe on a row that is compared with another, a bound on a
-            baseline's memory, or nothing to compare.
+        TableError: two rows have one name, a name is reserved, a baseline is missing or compared
+            with another row, a row that is not a baseline has a recipe, a baseline has a bound on
+            its memory, or there is nothing to compare.
     """
     _check_names(place, rows)
     for row in rows:
@@ -44,7 +47,7 @@ def link(place: TomlPath, rows: Sequence[dict[str, Any]]) -> dict[str, int]:
             raise (
                 place.item(index)
                 .at("baseline")
-                .error(_no_baseline(row["baseline"], setups, baselines))
+                .error(_explain_no_baseline(row["baseline"], setups, baselines))
             )
         if "recipe" in row and row["setup"] not in baselines:
             problem = (
@@ -100,13 +103,11 @@ def _check_names(place: TomlPath, rows: Sequence[Mapping[str, Any]]) -> None:
             )
 
 
-def _no_baseline(
+def _explain_no_baseline(
     name: str, setups: Mapping[str, Mapping[str, Any]], baselines: Mapping[str, int]
 ) -> str:
-    valid = (
-        "valid:"
-        f" {', '.join(baselines) or 'none, since no row is a baseline: a baseline row names itself'}"
-    )
+    none = "none, since no row is a baseline: a baseline row names itself"
+    valid = f"valid: {', '.join(baselines) or none}"
     if name in setups:
         return (
             f"{name!r} is itself compared with {setups[name]['baseline']!r}, and a baseline is"
@@ -115,13 +116,13 @@ def _no_baseline(
     return f"no row has the setup {name!r}; {valid}"
 
 
-def speedup_of(
+def resolve_speedup(
     place: TomlPath, row: Mapping[str, Any], baseline: Mapping[str, Any], *, measured: bool
 ) -> float:
-    """The documented speed-up of a row, computed where only latencies are given.
+    """Return the documented speed-up of a row, computed if only latencies are given.
 
     Args:
-        place: of the row.
+        place: place of the row.
         row: facts of the row; numbers are Decimals.
         baseline: facts of the row it is compared with.
         measured: whether the table is a recorded one.
@@ -151,7 +152,7 @@ def speedup_of(
         return float(speedup)
     if speedup is None:
         return float(theirs) / float(ours)
-    _check_speedup(key, speedup, theirs, ours, _slack(row, measured=measured))
+    _check_speedup(key, speedup, theirs, ours, _allow_slack(row, measured=measured))
     return float(speedup)
 
 
@@ -161,9 +162,9 @@ def check_spread(
     """Check a row's spread against its speed-up.
 
     Args:
-        place: of the row.
+        place: place of the row.
         row: facts of the row.
-        speedup: of the row; 1 on a baseline row, whose interval is that of the A/A control.
+        speedup: speed-up of the row; 1 on a baseline row, whose interval is the A/A control's.
         measured: whether the table is a recorded one.
 
     Raises:
@@ -184,12 +185,12 @@ def check_spread(
         raise place.at("spread").error(problem)
 
 
-def _slack(row: Mapping[str, Any], *, measured: bool) -> Decimal:
-    """Relative disagreement that is no contradiction.
+def _allow_slack(row: Mapping[str, Any], *, measured: bool) -> Decimal:
+    """Return the relative disagreement that is not a contradiction.
 
-    A recorded speed-up is estimated from paired blocks, a recorded latency is a median over slots:
-    the quotient of two medians differs from the estimate by noise, for which the row's tolerance is
-    a bound.
+    A recorded speed-up is estimated from paired blocks, a recorded latency is a median over slots.
+    The quotient of two medians differs from the estimate by noise, which the row's tolerance
+    bounds.
     """
     return max(row["tolerance"], Decimal(str(DEFAULT_TOLERANCE))) if measured else _ROUNDING
 
@@ -197,11 +198,15 @@ def _slack(row: Mapping[str, Any], *, measured: bool) -> Decimal:
 def _check_speedup(
     key: TomlPath, speedup: Decimal, baseline: Decimal, latency: Decimal, slack: Decimal
 ) -> None:
-    """Compare intervals: each figure stands for everything that rounds to it as it was written."""
-    half_baseline, half_latency, half_speedup = map(_half_unit, (baseline, latency, speedup))
+    """Compare intervals: each figure stands for all numbers that round to it as it was written.
+
+    With half units h of the last written places, the speed-up s contradicts the latencies b of the
+    baseline and l of the row if [s - h, s + h] lies outside of
+    [(b - h) / (l + h) (1 - slack), (b + h) / (l - h) (1 + slack)].
+    """
+    half_baseline, half_latency, half_speedup = map(_find_half_unit, (baseline, latency, speedup))
     low = (baseline - half_baseline) / (latency + half_latency) * (1 - slack)
-    # A positive number is at least one unit of its last written place, so that the divisor stays
-    # positive.
+    # A positive number is at least one unit of its last written place: the divisor is positive.
     high = (baseline + half_baseline) / (latency - half_latency) * (1 + slack)
     if speedup + half_speedup < low or speedup - half_speedup > high:
         places = min(max(2, -int(speedup.as_tuple().exponent)) + 1, 17)
@@ -212,6 +217,6 @@ def _check_speedup(
         )
 
 
-def _half_unit(number: Decimal) -> Decimal:
-    """Half a unit of the last written place: 0.005 for 1.50."""
+def _find_half_unit(number: Decimal) -> Decimal:
+    """Return half a unit of a number's last written place: 0.005 for 1.50."""
     return Decimal(1).scaleb(int(number.as_tuple().exponent)) / 2

@@ -1,4 +1,4 @@
-"""Finds table files, reads them, and refuses two tables that answer to the same name."""
+"""Table files: they are found and read, and two tables of the same name are rejected."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _BUILTIN = Path(__file__).parent
 _SUFFIX = ".toml"
 
 
-def builtin_names() -> tuple[str, ...]:
-    """The names of the tables that come with the package, sorted; taken from the file names, nothing is parsed."""
+def list_builtin_names() -> tuple[str, ...]:
+    """Return the sorted names of the built-in tables, from the file names: nothing is parsed."""
     return tuple(sorted(path.stem for path in _BUILTIN.glob(f"*{_SUFFIX}")))
 
 
@@ -32,33 +32,32 @@ def load_table(path: Path | str) -> Table:
         The table; latencies are seconds, tolerances fractions.
 
     Raises:
-        TableError: the file cannot be read, is not UTF-8 or not TOML, breaks the schema, or
+        TableError: the file cannot be read, is not UTF-8 or not TOML, violates the schema, or
             contradicts itself.
     """
     return parse_table(_read(path), str(path))
 
 
 def load_tables(extra: Iterable[Path | str] = ()) -> tuple[Table, ...]:
-    """Read the built-in tables and then those given.
+    """Read the built-in tables, and then further ones.
 
     Args:
-        extra: files, or folders whose ``*.toml`` files are read (not those of folders inside). A
-            file given twice is read once.
+        extra: files, or folders whose ``*.toml`` files are read, without those of folders inside. A
+            file that is named twice is read once.
 
     Returns:
-        The built-in tables by name, then the others in the order given, within a folder by file
-        name.
+        The built-in tables sorted by name, then the others in the order given; those of a folder
+        are sorted by file name.
 
     Raises:
-        TableError: a path does not exist, a folder holds no ``*.toml``, a table is malformed, two
-            tables have the same name and device, or share a name without at least one of them being
-            recorded.
+        TableError: a path does not exist, a folder has no ``*.toml``, a table is malformed, two
+            tables have the same name and device, or two tables that are not recorded share a name.
     """
-    files = [_BUILTIN / f"{name}{_SUFFIX}" for name in builtin_names()]
+    files = [_BUILTIN / f"{name}{_SUFFIX}" for name in list_builtin_names()]
     for path in extra:
-        files.extend(_files_of(Path(path)))
+        files.extend(_list_files(Path(path)))
     tables: list[Table] = []
-    for file in _once(files):
+    for file in _drop_repeats(files):
         table = load_table(file)
         _refuse_clash(table, tables)
         tables.append(table)
@@ -83,11 +82,10 @@ def _read(path: Path | str) -> str:
         ) from None
 
 
-def _files_of(path: Path) -> list[Path]:
+def _list_files(path: Path) -> list[Path]:
     try:
         if not path.is_dir():
-            # Only existence is checked here: whatever else is wrong with the file is reported by
-            # reading it.
+            # Only existence is checked here: reading the file reports whatever else is wrong.
             path.stat()
             return [path]
         files = sorted(
@@ -113,7 +111,7 @@ def _files_of(path: Path) -> list[Path]:
     return files
 
 
-def _once(files: Iterable[Path]) -> Iterator[Path]:
+def _drop_repeats(files: Iterable[Path]) -> Iterator[Path]:
     seen: set[Path] = set()
     for file in files:
         real = file.resolve()

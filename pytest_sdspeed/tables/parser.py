@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_sdspeed.errors import TableError
 from pytest_sdspeed.model import DEFAULT_TOLERANCE, ImageGate, Recipe, Row, Spread, Table
 from pytest_sdspeed.tables import schema, values
-from pytest_sdspeed.tables.linking import check_spread, link, speedup_of
+from pytest_sdspeed.tables.linking import check_spread, link, resolve_speedup
 from pytest_sdspeed.tables.schema import TomlPath, read_section, read_value
 
 if TYPE_CHECKING:
@@ -27,30 +27,29 @@ def parse_table(text: str, path: str) -> Table:
         The table.
 
     Raises:
-        TableError: the text is no TOML, breaks the schema, or contradicts itself.
+        TableError: the text is not TOML, violates the schema, or contradicts itself.
     """
     place = TomlPath(path)
-    raw = _toml(text, path)
-    # A later schema would fail on its new keys; what the reader must hear is that the file is of
-    # another schema.
+    raw = _read_toml(text, path)
+    # A file of a later schema would fail at its new keys; the message must name the schema instead.
     if "schema" in raw:
         read_value(place.at("schema"), raw["schema"], schema.TABLE["schema"])
     head = read_section(place, raw, schema.TABLE)
-    recorded = _recorded(place.at("recorded"), head.get("recorded"))
+    recorded = _read_recorded(place.at("recorded"), head.get("recorded"))
     recipe = read_section(place.at("recipe"), head["recipe"], schema.RECIPE)
     return Table(
         name=head["name"],
         title=head["title"],
         source=head["source"],
         device=head["device"],
-        rows=_rows(place.at("rows"), head, recipe, measured=bool(recorded)),
+        rows=_read_rows(place.at("rows"), head, recipe, measured=bool(recorded)),
         notes=head.get("notes", ()),
         recorded=recorded,
         path=path,
     )
 
 
-def _toml(text: str, path: str) -> dict[str, Any]:
+def _read_toml(text: str, path: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
@@ -63,61 +62,63 @@ def _toml(text: str, path: str) -> dict[str, Any]:
         ) from None
 
 
-def _recorded(place: TomlPath, raw: Mapping[str, object] | None) -> dict[str, str]:
+def _read_recorded(place: TomlPath, raw: Mapping[str, object] | None) -> dict[str, str]:
     if raw is None:
         return {}
     if not raw:
         raise place.error(
             "must not be empty; it says where and with what the table was recorded, or is left out"
         )
-    text = schema.Key(values.any_text)
+    text = schema.Key(values.check_any_text)
     return {name: read_value(place.at(name), value, text) for name, value in raw.items()}
 
 
-def _rows(
+def _read_rows(
     place: TomlPath, head: Mapping[str, Any], recipe: Mapping[str, Any], *, measured: bool
 ) -> tuple[Row, ...]:
     """Read every row first, because a row may name a baseline further down."""
-    rows = [_row_facts(place.item(index), raw) for index, raw in enumerate(head["rows"])]
+    rows = [_read_row(place.item(index), raw) for index, raw in enumerate(head["rows"])]
     baselines = link(place, rows)
     tolerance = head.get("tolerance", Decimal(str(DEFAULT_TOLERANCE)))
     built = []
     for index, row in enumerate(rows):
         baseline = rows[baselines[row["baseline"]]]
         row.setdefault("tolerance", tolerance)
-        speedup = speedup_of(place.item(index), row, baseline, measured=measured)
+        speedup = resolve_speedup(place.item(index), row, baseline, measured=measured)
         check_spread(place.item(index), row, speedup, measured=measured)
         built.append(
-            _row(row, Recipe(**_floats({**recipe, **baseline.get("recipe", {})})), speedup)
+            _make_row(
+                row, Recipe(**_convert_to_floats({**recipe, **baseline.get("recipe", {})})), speedup
+            )
         )
     return tuple(built)
 
 
-def _row_facts(place: TomlPath, raw: Mapping[str, object]) -> dict[str, Any]:
+def _read_row(place: TomlPath, raw: Mapping[str, object]) -> dict[str, Any]:
     row = read_section(place, raw, schema.ROW)
     for name in ("image", "image_random"):
         if name in row:
-            row[name] = _gate(place.at(name), row[name])
+            row[name] = _read_gate(place.at(name), row[name])
     if "recipe" in row:
         row["recipe"] = read_section(place.at("recipe"), row["recipe"], schema.ROW_RECIPE)
     if "spread" in row:
         row["spread"] = Spread(
-            **_floats(read_section(place.at("spread"), row["spread"], schema.SPREAD))
+            **_convert_to_floats(read_section(place.at("spread"), row["spread"], schema.SPREAD))
         )
     return row
 
 
-def _gate(place: TomlPath, raw: Mapping[str, object]) -> ImageGate:
+def _read_gate(place: TomlPath, raw: Mapping[str, object]) -> ImageGate:
     if not raw:
         raise place.error(f"must not be empty; valid: {', '.join(schema.GATE)}")
-    return ImageGate(**_floats(read_section(place, raw, schema.GATE)))
+    return ImageGate(**_convert_to_floats(read_section(place, raw, schema.GATE)))
 
 
-def _row(facts: Mapping[str, Any], recipe: Recipe, speedup: float) -> Row:
-    return Row(**{**_floats(facts), "recipe": recipe, "speedup": speedup})
+def _make_row(facts: Mapping[str, Any], recipe: Recipe, speedup: float) -> Row:
+    return Row(**{**_convert_to_floats(facts), "recipe": recipe, "speedup": speedup})
 
 
-def _floats(facts: Mapping[str, Any]) -> dict[str, Any]:
+def _convert_to_floats(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: float(value) if isinstance(value, Decimal) else value for name, value in facts.items()
     }

@@ -1,4 +1,4 @@
-"""The keys of a table file, schema 1, and the reading of one section against them."""
+"""The keys of a table file, schema 1, and how a section is checked against them."""
 
 from __future__ import annotations
 
@@ -37,29 +37,29 @@ class TomlPath:
     key: str = ""
 
     def at(self, name: str) -> TomlPath:
-        """The key of that name inside."""
-        name = toml_text.key(name)
+        """Return the place of a key inside."""
+        name = toml_text.write_key(name)
         return TomlPath(self.path, f"{self.key}.{name}" if self.key else name)
 
     def item(self, index: int) -> TomlPath:
-        """The item of that index inside, counted from 0."""
+        """Return the place of an item inside, counted from 0."""
         return TomlPath(self.path, f"{self.key}[{index}]")
 
     def error(self, problem: str) -> TableError:
-        """What to raise for a problem here."""
+        """Return what to raise for a problem here."""
         return TableError(self.path, self.key, problem)
 
 
-def _schema(value: object) -> int:
+def _check_schema(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise values.expected("an integer", value)
+        raise values.reject_type("an integer", value)
     if value != SCHEMA:
         raise values.InvalidValueError(f"unknown schema {value}; valid: {SCHEMA}")
     return SCHEMA
 
 
-def _quartiles(value: object) -> tuple[float, ...]:
-    found = values.array(_positive)(value)
+def _check_quartiles(value: object) -> tuple[float, ...]:
+    found = values.expect_array(_positive)(value)
     if len(found) != 3 or sorted(found) != list(found):  # noqa: PLR2004 - quartiles are three
         raise values.InvalidValueError(
             "must be the lower quartile, the median and the upper quartile, in this order"
@@ -67,68 +67,68 @@ def _quartiles(value: object) -> tuple[float, ...]:
     return tuple(map(float, found))
 
 
-_positive = values.number("greater than 0", lambda number: number > 0)
-_not_negative = values.number("0 or greater", lambda number: number >= 0)
-_fraction = values.number("at least 0 and below 1", lambda number: 0 <= number < 1)
-_share = values.number("greater than 0 and at most 1", lambda number: 0 < number <= 1)
-_similarity = values.number("between -1 and 1", lambda number: -1 <= number <= 1)
-_count = values.whole(1)
-_pixels = values.whole(8, multiple=8)
+_positive = values.expect_number("greater than 0", lambda number: number > 0)
+_not_negative = values.expect_number("0 or greater", lambda number: number >= 0)
+_fraction = values.expect_number("at least 0 and below 1", lambda number: 0 <= number < 1)
+_share = values.expect_number("greater than 0 and at most 1", lambda number: 0 < number <= 1)
+_similarity = values.expect_number("between -1 and 1", lambda number: -1 <= number <= 1)
+_count = values.expect_whole(1)
+_pixels = values.expect_whole(8, multiple=8)
 
 TABLE = {
-    "schema": Key(_schema, required=True),
-    "name": Key(values.identifier, required=True),
-    "title": Key(values.text, required=True),
-    "source": Key(values.text, required=True),
-    "device": Key(values.text, required=True),
+    "schema": Key(_check_schema, required=True),
+    "name": Key(values.check_identifier, required=True),
+    "title": Key(values.check_text, required=True),
+    "source": Key(values.check_text, required=True),
+    "device": Key(values.check_text, required=True),
     "tolerance": Key(_fraction),
-    "notes": Key(values.array(values.text)),
-    "recipe": Key(values.table, required=True),
-    "recorded": Key(values.table),
-    "rows": Key(values.tables, required=True),
+    "notes": Key(values.expect_array(values.check_text)),
+    "recipe": Key(values.check_table, required=True),
+    "recorded": Key(values.check_table),
+    "rows": Key(values.check_tables, required=True),
 }
 
 RECIPE = {
-    "model": Key(values.text, required=True),
-    "prompt": Key(values.any_text, required=True),
+    "model": Key(values.check_text, required=True),
+    "prompt": Key(values.check_any_text, required=True),
     "height": Key(_pixels, required=True),
     "width": Key(_pixels, required=True),
     "steps": Key(_count, required=True),
-    "scheduler": Key(values.choice("scheduler", SCHEDULERS), required=True),
+    "scheduler": Key(values.expect_choice("scheduler", SCHEDULERS), required=True),
     "images": Key(_count),
     "guidance": Key(_not_negative),
-    "dtype": Key(values.choice("dtype", DTYPES)),
+    "dtype": Key(values.expect_choice("dtype", DTYPES)),
     "repeats": Key(_count),
-    "student": Key(values.text),
-    "tiny_vae": Key(values.text),
+    "student": Key(values.check_text),
+    "tiny_vae": Key(values.check_text),
     # torch.Generator.manual_seed takes a signed 64-bit integer.
-    "seed": Key(values.whole(0, most=2**63 - 1)),
-    "more_prompts": Key(values.array(values.text, unique=True)),
+    "seed": Key(values.expect_whole(0, most=2**63 - 1)),
+    "more_prompts": Key(values.expect_array(values.check_text, unique=True)),
 }
 
 ROW_RECIPE = {name: Key(key.check) for name, key in RECIPE.items()}
 
 ROW = {
-    "setup": Key(values.identifier, required=True),
-    "optimizations": Key(values.array(values.text, unique=True), required=True),
-    "baseline": Key(values.identifier),
+    "setup": Key(values.check_identifier, required=True),
+    "optimizations": Key(values.expect_array(values.check_text, unique=True), required=True),
+    "baseline": Key(values.check_identifier),
     "latency_s": Key(_positive),
     "speedup": Key(_positive),
     "tolerance": Key(_fraction),
-    "image": Key(values.table),
-    "image_random": Key(values.table),
+    "image": Key(values.check_table),
+    "image_random": Key(values.check_table),
     "memory": Key(_positive),
-    "recipe": Key(values.table),
-    "notes": Key(values.any_text),
-    "spread": Key(values.table),
+    "recipe": Key(values.check_table),
+    "notes": Key(values.check_any_text),
+    "spread": Key(values.check_table),
 }
 
 SPREAD = {
-    "blocks": Key(values.whole(2), required=True),
+    "blocks": Key(values.expect_whole(2), required=True),
     "low": Key(_positive, required=True),
     "high": Key(_positive, required=True),
     "sd": Key(_not_negative, required=True),
-    "quartiles_s": Key(_quartiles, required=True),
+    "quartiles_s": Key(_check_quartiles, required=True),
 }
 
 GATE = {
@@ -146,9 +146,9 @@ def read_section(
     """Check a section against its keys.
 
     Args:
-        place: where the section is.
-        raw: what tomllib read.
-        keys: the keys it may have.
+        place: place of the section.
+        raw: the section as tomllib read it.
+        keys: the keys that it may have.
 
     Returns:
         The checked values of the keys that are there.
@@ -158,7 +158,7 @@ def read_section(
     """
     for name in raw:
         if name not in keys:
-            raise place.at(name).error(_unknown(name, keys))
+            raise place.at(name).error(_explain_unknown_key(name, keys))
     for name, key in keys.items():
         if key.required and name not in raw:
             raise place.at(name).error(
@@ -179,7 +179,7 @@ def read_value(place: TomlPath, value: object, key: Key) -> Any:
         raise place.error(str(problem)) from None
 
 
-def _unknown(name: str, keys: Mapping[str, Key]) -> str:
+def _explain_unknown_key(name: str, keys: Mapping[str, Key]) -> str:
     close = get_close_matches(name, keys, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"unknown key; {hint}valid: {', '.join(keys)}"

@@ -17,8 +17,8 @@ _ESCAPES = {
 _MUST_ESCAPE = re.compile(r'[\x00-\x1f\x7f"\\]')
 
 
-def quoted(text: str) -> str:
-    """A TOML basic string that reads back as ``text``."""
+def quote(text: str) -> str:
+    """Return a TOML basic string that reads back as ``text``."""
     return (
         '"'
         + _MUST_ESCAPE.sub(lambda match: _ESCAPES.get(match[0], f"\\u{ord(match[0]):04x}"), text)
@@ -26,6 +26,6 @@ def quoted(text: str) -> str:
     )
 
 
-def key(name: str) -> str:
-    """A TOML key that reads back as ``name``: bare where TOML allows it, quoted otherwise."""
-    return name if _BARE_KEY.fullmatch(name) else quoted(name)
+def write_key(name: str) -> str:
+    """Return a TOML key that reads back as ``name``: bare if TOML allows it, else quoted."""
+    return name if _BARE_KEY.fullmatch(name) else quote(name)

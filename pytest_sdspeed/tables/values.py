@@ -1,8 +1,9 @@
 """Checks of single TOML values.
 
 A check takes what tomllib read and returns it, or raises ``InvalidValueError`` with what is wrong
-and what would be valid; whoever calls it knows the file and the key. Numbers come as ``Decimal`` or
-``int``, so that the precision they were written with is still known.
+and what would be valid; the caller knows the file and the key. Numbers come as ``Decimal`` or
+``int``, so that the precision with which they were written is known. A function ``expect_*``
+returns a check.
 """
 
 from __future__ import annotations
@@ -34,49 +35,49 @@ class InvalidValueError(Exception):
     """What is wrong with a value; the loader adds file and key."""
 
 
-def type_name(value: object) -> str:
-    """The TOML type of a value, with its article."""
-    # bool comes before int, and datetime before date, because each is a subclass of the other.
+def name_type(value: object) -> str:
+    """Return the TOML type of a value, with its article."""
+    # A bool is an int, and a datetime is a date: the subclass comes first.
     return next(
         (name for kind, name in _TYPE_NAMES if isinstance(value, kind)), type(value).__name__
     )
 
 
-def expected(what: str, value: object) -> InvalidValueError:
-    """The complaint about a value of another TOML type."""
-    return InvalidValueError(f"must be {what}, not {type_name(value)}")
+def reject_type(what: str, value: object) -> InvalidValueError:
+    """Return what to raise for a value of another TOML type."""
+    return InvalidValueError(f"must be {what}, not {name_type(value)}")
 
 
-def any_text(value: object) -> str:
-    """A string, which may be empty."""
+def check_any_text(value: object) -> str:
+    """Check a string, which may be empty."""
     if not isinstance(value, str):
-        raise expected("a string", value)
+        raise reject_type("a string", value)
     return value
 
 
-def text(value: object) -> str:
-    """A string with something in it."""
-    if not any_text(value).strip():
+def check_text(value: object) -> str:
+    """Check a string that has more than white space."""
+    if not check_any_text(value).strip():
         raise InvalidValueError("must not be empty")
-    return any_text(value)
+    return check_any_text(value)
 
 
-def identifier(value: object) -> str:
-    """A name that can be part of a fixture's name."""
-    name = any_text(value)
+def check_identifier(value: object) -> str:
+    """Check a name that can be part of a fixture's name."""
+    name = check_any_text(value)
     if not _IDENTIFIER.fullmatch(name):
         raise InvalidValueError(
-            f"{name!r} is no valid name; valid: a lower-case letter, then lower-case letters,"
+            f"{name!r} is not a valid name; valid: a lower-case letter, then lower-case letters,"
             " digits and underscores"
         )
     return name
 
 
-def choice(kind: str, names: Sequence[str]) -> Check:
-    """One of some strings."""
+def expect_choice(kind: str, names: Sequence[str]) -> Check:
+    """Expect one of some strings."""
 
     def check(value: object) -> str:
-        name = any_text(value)
+        name = check_any_text(value)
         if name not in names:
             raise InvalidValueError(f"unknown {kind} {name!r}; valid: {', '.join(names)}")
         return name
@@ -84,12 +85,12 @@ def choice(kind: str, names: Sequence[str]) -> Check:
     return check
 
 
-def whole(least: int, *, most: int | None = None, multiple: int = 1) -> Check:
-    """An integer of at least ``least``, at most ``most``, divisible by ``multiple``."""
+def expect_whole(least: int, *, most: int | None = None, multiple: int = 1) -> Check:
+    """Expect an integer of at least ``least``, at most ``most``, divisible by ``multiple``."""
 
     def check(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
-            raise expected("an integer", value)
+            raise reject_type("an integer", value)
         if value < least:
             raise InvalidValueError(f"must be at least {least}, not {value}")
         if most is not None and value > most:
@@ -101,35 +102,44 @@ def whole(least: int, *, most: int | None = None, multiple: int = 1) -> Check:
     return check
 
 
-def number(valid: str, within: Callable[[float], bool]) -> Check:
-    """A finite number for which ``within`` holds; ``valid`` says the same in words. Returned as Decimal, as it was written."""
+def expect_number(valid: str, within: Callable[[float], bool]) -> Check:
+    """Expect a finite number for which ``within`` holds, and return it as a Decimal.
+
+    Args:
+        valid: which numbers are valid, in words.
+        within: tells whether a number is valid.
+    """
 
     def check(value: object) -> Decimal:
         if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
-            raise expected("a number", value)
+            raise reject_type("a number", value)
         written = Decimal(value)
-        # The float is what is computed with later: 1e-400 is positive as a Decimal, and zero as a
-        # float.
-        if not math.isfinite(as_float(written)):
+        # Later computations use the float: 1e-400 is positive as a Decimal, and zero as a float.
+        if not math.isfinite(to_float(written)):
             raise InvalidValueError(f"must be finite, not {value}")
-        if not within(as_float(written)):
+        if not within(to_float(written)):
             raise InvalidValueError(f"must be {valid}, not {value}")
         return written
 
     return check
 
 
-def as_float(value: Decimal) -> float:
-    """The nearest float; infinite where it is too large, NaN where it is not a number."""
+def to_float(value: Decimal) -> float:
+    """Return the nearest float: infinite if it is too large, NaN if it is not a number."""
     return math.nan if value.is_nan() else float(value)
 
 
-def array(item: Check, *, unique: bool = False) -> Check:
-    """An array whose items pass ``item``, as a tuple; with ``unique``, without repetition."""
+def expect_array(item: Check, *, unique: bool = False) -> Check:
+    """Expect an array whose items pass ``item``, and return a tuple.
+
+    Args:
+        item: check of an item.
+        unique: whether repeated items are invalid.
+    """
 
     def check(value: object) -> tuple[Any, ...]:
         if not isinstance(value, list):
-            raise expected("an array", value)
+            raise reject_type("an array", value)
         items: list[Any] = []
         for index, entry in enumerate(value):
             try:
@@ -143,16 +153,16 @@ def array(item: Check, *, unique: bool = False) -> Check:
     return check
 
 
-def table(value: object) -> dict[str, Any]:
-    """A TOML table; its keys are checked apart."""
+def check_table(value: object) -> dict[str, Any]:
+    """Check a TOML table; its keys are checked separately."""
     if not isinstance(value, dict):
-        raise expected("a table", value)
+        raise reject_type("a table", value)
     return value
 
 
-def tables(value: object) -> tuple[dict[str, Any], ...]:
-    """An array of TOML tables, with at least one."""
-    found: tuple[dict[str, Any], ...] = array(table)(value)
+def check_tables(value: object) -> tuple[dict[str, Any], ...]:
+    """Check an array of TOML tables, with at least one."""
+    found: tuple[dict[str, Any], ...] = expect_array(check_table)(value)
     if not found:
         raise InvalidValueError("must hold at least two rows: a baseline and one compared with it")
     return found

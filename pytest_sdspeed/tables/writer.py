@@ -19,34 +19,34 @@ def dumps_table(table: Table) -> str:
     """Write a table as TOML of schema 1.
 
     Args:
-        table: what to write; its ``path`` is left out.
+        table: table to write; its ``path`` is left out.
 
     Returns:
         Text that reads back as an equal table, apart from ``path``.
 
     Raises:
-        TableError: the table is one that could not be read back: see ``load_table``.
+        TableError: the table could not be read back, see ``load_table``.
     """
-    text = "\n".join(_lines(table)) + "\n"
+    text = "\n".join(_write_lines(table)) + "\n"
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise TableError(
             table.path or table.name,
             "",
-            f"cannot be written as UTF-8: {error.object[error.start]!a} is no character",
+            f"cannot be written as UTF-8: {error.object[error.start]!a} is not a character",
         ) from None
     back = parse_table(text, table.path or table.name)
     if replace(back, path=table.path) != table:
         raise TableError(
             table.path or table.name,
-            _difference(table, back),
+            _find_difference(table, back),
             "would not read back as it is: not a table that a file can hold",
         )
     return text
 
 
-def _difference(table: Table, back: Table) -> str:
+def _find_difference(table: Table, back: Table) -> str:
     index = next(
         (
             index
@@ -58,32 +58,32 @@ def _difference(table: Table, back: Table) -> str:
     return "" if index is None else f"rows[{index}]"
 
 
-def _lines(table: Table) -> Iterator[str]:
+def _write_lines(table: Table) -> Iterator[str]:
     baselines = [row for row in table.rows if row.is_baseline]
     shared = _shared_recipe([row.recipe for row in baselines])
     yield f"schema = {SCHEMA}"
-    yield from _pairs(
+    yield from _write_pairs(
         {"name": table.name, "title": table.title, "source": table.source, "device": table.device}
     )
     if table.notes:
         yield "notes = ["
-        yield from (f"    {_value(note)}," for note in table.notes)
+        yield from (f"    {_write_value(note)}," for note in table.notes)
         yield "]"
     yield from ("", "[recipe]")
-    yield from _pairs(shared)
+    yield from _write_pairs(shared)
     if table.recorded:
         yield from ("", "[recorded]")
-        yield from _pairs(table.recorded)
+        yield from _write_pairs(table.recorded)
     for row in table.rows:
         yield from ("", "[[rows]]")
-        yield from _pairs(_row(row, shared))
+        yield from _write_pairs(_list_row_facts(row, shared))
 
 
 def _shared_recipe(recipes: Iterable[Recipe]) -> dict[str, Any]:
-    """The keys of ``[recipe]``.
+    """Return the keys of ``[recipe]``.
 
-    A row cannot take a key of ``[recipe]`` back, since TOML has no null: what is not required
-    stands there only if all baselines agree on it.
+    A row cannot undo a key of ``[recipe]``, since TOML has no null: keys that are not required are
+    there only if all baselines agree on them.
     """
     facts = [asdict(recipe) for recipe in recipes]
     shared = {}
@@ -97,7 +97,7 @@ def _shared_recipe(recipes: Iterable[Recipe]) -> dict[str, Any]:
     return shared
 
 
-def _row(row: Row, shared: Mapping[str, Any]) -> dict[str, Any]:
+def _list_row_facts(row: Row, shared: Mapping[str, Any]) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "setup": row.setup,
         "optimizations": row.optimizations,
@@ -110,7 +110,7 @@ def _row(row: Row, shared: Mapping[str, Any]) -> dict[str, Any]:
         facts["tolerance"] = row.tolerance
     for name, gate in (("image", row.image), ("image_random", row.image_random)):
         if gate is not None:
-            facts[name] = _set_bounds(gate)
+            facts[name] = _list_bounds(gate)
     if row.memory is not None:
         facts["memory"] = row.memory
     if row.is_baseline:
@@ -128,23 +128,23 @@ def _row(row: Row, shared: Mapping[str, Any]) -> dict[str, Any]:
     return facts
 
 
-def _set_bounds(gate: ImageGate) -> dict[str, float]:
+def _list_bounds(gate: ImageGate) -> dict[str, float]:
     return {name: bound for name, bound in asdict(gate).items() if bound is not None}
 
 
-def _pairs(facts: Mapping[str, Any]) -> Iterator[str]:
-    return (f"{toml_text.key(name)} = {_value(value)}" for name, value in facts.items())
+def _write_pairs(facts: Mapping[str, Any]) -> Iterator[str]:
+    return (f"{toml_text.write_key(name)} = {_write_value(value)}" for name, value in facts.items())
 
 
-def _value(value: object) -> str:
+def _write_value(value: object) -> str:
     if isinstance(value, str):
-        return toml_text.quoted(value)
+        return toml_text.quote(value)
     if isinstance(value, Mapping):
-        return "{" + ", ".join(_pairs(value)) + "}"
+        return "{" + ", ".join(_write_pairs(value)) + "}"
     if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(_value, value)) + "]"
+        return "[" + ", ".join(map(_write_value, value)) + "]"
     if isinstance(value, float):
-        # The shortest decimal that reads back as the same float; numpy's subclass would spell its
+        # The shortest decimal that reads back as the same float; numpy's subclass would add its
         # own name.
         return float.__repr__(value)
     return str(value)

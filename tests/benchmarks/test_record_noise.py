@@ -154,9 +154,9 @@ def test_the_work_of_the_gpu_is_a_pass_of_the_full_unet_waited_for_once_a_slot(m
         def __init__(self, device):
             asked.append(device)
 
-        def unet(self, model, dtype):
+        def load_unet(self, model, dtype):
             asked.extend((model, dtype))
-            return PretrainedSource("cpu").unet("miniature", "float32")
+            return PretrainedSource("cpu").load_unet("miniature", "float32")
 
     monkeypatch.setattr("pytest_sdspeed.pipelines.sources.RandomSource", Source)
     monkeypatch.setattr("torch.cuda.synchronize", lambda: waits.append(1))
@@ -186,7 +186,7 @@ def test_the_command_writes_a_trace(small, tmp_path, capsys):
 
 def test_the_command_records_the_gpu_that_it_found(small, monkeypatch, tmp_path):
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    monkeypatch.setattr("pytest_sdspeed.device.machine.cuda_machine", lambda: Machine(kind="cuda", device="NVIDIA H200", versions={}))
+    monkeypatch.setattr("pytest_sdspeed.device.machine.describe_cuda", lambda: Machine(kind="cuda", device="NVIDIA H200", versions={}))
     monkeypatch.setattr("record_noise.gpu_work", record_noise.cpu_work)
     assert main([str(tmp_path / "noise.json"), "--gpu", "--minutes", "0.002", "--seconds-per-slot", "0.01"]) == 0
     trace = json.loads((tmp_path / "noise.json").read_text())
@@ -199,7 +199,7 @@ def test_a_gpu_without_kernels_is_refused_before_anything_is_recorded(small, mon
         raise UnsupportedError("install a torch that was built for this GPU")
 
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    monkeypatch.setattr("pytest_sdspeed.device.machine.cuda_machine", refuses)
+    monkeypatch.setattr("pytest_sdspeed.device.machine.describe_cuda", refuses)
     monkeypatch.setattr("record_noise.gpu_work", lambda: pytest.fail("recorded"))
     with pytest.raises(UnsupportedError, match="built for this GPU"):
         main([str(tmp_path / "noise.json"), "--gpu"])

@@ -1,4 +1,4 @@
-"""The canary: fixed work beside a campaign. What it costs the machine is seen, what breaks is left out and said, and no arm feels it."""
+"""The canary: fixed work beside a campaign. A slower machine is seen, what breaks is left out and named, and no arm is affected."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def real_collector():
 
 
 def lasting(clock, *seconds, name="work"):
-    """An operation whose calls take these seconds in turn, the last for ever."""
+    """Make an operation whose calls take these seconds in turn, the last for ever."""
     left = list(seconds)
 
     def work():

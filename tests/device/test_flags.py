@@ -1,4 +1,4 @@
-"""Process-global switches: a leak is caught and undone, whatever ends the block."""
+"""Process-global flags: a leak is caught and undone, however the block ends."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import sys
 import pytest
 import torch
 
-from pytest_sdspeed.device.flags import _flags, guard, hold, snapshot
+from pytest_sdspeed.device.flags import _list_flags, guard, hold, snapshot
 from pytest_sdspeed.device.quiet import quiet
 from pytest_sdspeed.errors import LeakedFlagError, UsageMistakeError
 from pytest_sdspeed.pipelines.optimizations import OPTIMIZATIONS
 
 with quiet():
-    NAMES = sorted(_flags())
+    NAMES = sorted(_list_flags())
 TF32 = "torch.backends.cuda.matmul.allow_tf32"
 BENCHMARK = "torch.backends.cudnn.benchmark"
 
@@ -47,7 +47,7 @@ def test_a_leak_is_named_and_undone(name):
     before = snapshot()
     value = other_value(name, before[name])
     with pytest.raises(LeakedFlagError) as caught, guard("setup 'planted'"):
-        _flags()[name].write(value)
+        _list_flags()[name].write(value)
     assert f"setup 'planted' left process-global flags behind: {name} is {value}, was {before[name]}" in str(caught.value)
     assert snapshot() == before
 
@@ -56,13 +56,13 @@ def test_a_leak_is_named_and_undone(name):
 def test_what_is_put_back_inside_is_no_leak(name):
     before = snapshot()
     with guard("setup 'good'"), hold({name: other_value(name, before[name])}):
-        assert _flags()[name].read() == other_value(name, before[name])
+        assert _list_flags()[name].read() == other_value(name, before[name])
     assert snapshot() == before
 
 
 def write(values):
     for name, value in values.items():
-        _flags()[name].write(value)
+        _list_flags()[name].write(value)
 
 
 def write_and_raise(values, error):
@@ -170,7 +170,7 @@ print(held())
 
 
 def test_the_newer_switch_of_tf32_is_no_trap():
-    # In a process of its own: nothing makes torch forget that the newer switch was used. A diffusers without attention backends will do.
+    # In a process of its own: torch never forgets that the newer flag was used. A diffusers without attention backends is enough.
     run = subprocess.run([sys.executable, "-c", NEWER_TWIN], capture_output=True, text=True, check=True)
     lines = run.stdout.splitlines()
     assert lines[0] == "held medium"

@@ -1,4 +1,4 @@
-"""What a machine says about itself, on fabricated files, and that a missing GPU is named."""
+"""The description of a machine, from fabricated files, and the message about a missing GPU."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from fakes import result
 
 from pytest_sdspeed.device import machine
-from pytest_sdspeed.device.machine import cpu_machine, cuda_machine, has_kernels
+from pytest_sdspeed.device.machine import describe_cpu, describe_cuda, has_kernels
 from pytest_sdspeed.errors import UnsupportedError
 
 X86 = """processor\t: 0
@@ -41,26 +41,26 @@ CPU implementer\t: 0x41
 )
 def test_cpuinfo(text, name, features, tmp_path):
     (tmp_path / "cpuinfo").write_text(text)
-    found = machine._proc_cpuinfo(tmp_path / "cpuinfo")
+    found = machine._read_cpuinfo(tmp_path / "cpuinfo")
     assert (found[0], list(found[1])) == (name, features)
 
 
 def test_without_cpuinfo(tmp_path):
-    assert machine._proc_cpuinfo(tmp_path / "missing") == ("", ())
-    assert machine._proc_cpuinfo(tmp_path) == ("", ())
+    assert machine._read_cpuinfo(tmp_path / "missing") == ("", ())
+    assert machine._read_cpuinfo(tmp_path) == ("", ())
 
 
 def test_a_cpu_without_a_name_gets_that_of_the_platform(monkeypatch):
-    monkeypatch.setattr(machine, "_proc_cpuinfo", lambda _path: ("", ()))
+    monkeypatch.setattr(machine, "_read_cpuinfo", lambda _path: ("", ()))
     monkeypatch.setattr(platform, "processor", lambda: "")
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
-    assert cpu_machine().device == "aarch64"
+    assert describe_cpu().device == "aarch64"
     monkeypatch.setattr(platform, "machine", lambda: "")
-    assert cpu_machine().device == "CPU"
+    assert describe_cpu().device == "CPU"
 
 
 def test_this_cpu():
-    found = cpu_machine()
+    found = describe_cpu()
     assert found.kind == "cpu"
     assert found.device
     assert found.capability is None
@@ -98,7 +98,7 @@ def test_no_gpu_is_named_with_its_cause(built, raised, why, monkeypatch):
     monkeypatch.setattr(torch.version, "cuda", built)
     monkeypatch.setattr(torch.cuda, "init", init)
     with pytest.raises(UnsupportedError) as caught:
-        cuda_machine()
+        describe_cuda()
     assert str(caught.value) == (
         f"--sd-gpu needs a CUDA GPU: torch {torch.__version__}{why}. Without --sd-gpu the embedded miniature is measured on the CPU."
     )
@@ -107,7 +107,7 @@ def test_no_gpu_is_named_with_its_cause(built, raised, why, monkeypatch):
 @pytest.mark.skipif(torch.version.cuda is not None, reason="this torch is built with CUDA")
 def test_this_build_without_cuda():
     with pytest.raises(UnsupportedError, match="is a build without CUDA"):
-        cuda_machine()
+        describe_cuda()
 
 
 @pytest.mark.parametrize(
@@ -123,13 +123,13 @@ def test_this_build_without_cuda():
 )
 def test_the_driver_is_what_its_kernel_module_says(tmp_path, said, driver):
     (tmp_path / "version").write_text(said)
-    assert machine._driver(tmp_path / "version") == driver
-    assert machine._driver(tmp_path / "missing") == {}
+    assert machine._read_driver(tmp_path / "version") == driver
+    assert machine._read_driver(tmp_path / "missing") == {}
 
 
 @pytest.fixture
 def gpu(monkeypatch):
-    """A torch that was built with CUDA, and a GPU that it sees."""
+    """Fake a torch that was built with CUDA, and a GPU that it sees."""
 
     def install(name="NVIDIA H200", capability=(9, 0), compiled=("sm_75", "sm_90", "compute_120"), visible=1):
         monkeypatch.setattr(torch.version, "cuda", "13.0")
@@ -145,20 +145,20 @@ def gpu(monkeypatch):
 
 def test_a_gpu(gpu):
     gpu()
-    found = cuda_machine()
+    found = describe_cuda()
     assert (found.kind, found.device, found.capability, found.versions["cuda"]) == ("cuda", "NVIDIA H200", (9, 0), "13.0")
     assert found.notes == ()
 
 
 def test_of_several_gpus_the_current_one_is_named(gpu):
     gpu(visible=4)
-    assert cuda_machine().notes == ("of 4 visible GPUs cuda:3 was measured, NVIDIA H200",)
+    assert describe_cuda().notes == ("measured on cuda:3, NVIDIA H200, of 4 visible GPUs",)
 
 
 def test_a_gpu_without_kernels_in_this_torch_is_named(gpu):
     gpu("Tesla M60", (5, 2))
     with pytest.raises(UnsupportedError) as caught:
-        cuda_machine()
+        describe_cuda()
     assert str(caught.value) == (
         f"--sd-gpu: Tesla M60 has compute capability 5.2, and torch {torch.__version__} has kernels for sm_75, sm_90, compute_120 only: "
         "install a torch that was built for this GPU"

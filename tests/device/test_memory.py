@@ -1,4 +1,4 @@
-"""Peak memory: told where the platform tells, unknown everywhere else, never invented."""
+"""Peak memory: known if the platform tells it, else unknown, never invented."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STATUS = "Name:\tpytest\nVmPeak:\t  999999 kB\nVmHWM:\t    2048 kB\nVmRSS:\t    
 
 @pytest.fixture
 def files(tmp_path):
-    """What /proc would hold: a status file, and a clear_refs that takes the reset."""
+    """Write what /proc would have: a status file, and a clear_refs that takes the reset."""
     status, clear = tmp_path / "status", tmp_path / "clear_refs"
     status.write_text(STATUS)
     clear.touch()
@@ -38,7 +38,7 @@ def test_without_a_reset_there_is_no_peak(files):
 
 def test_a_reset_that_is_refused_makes_the_peak_unknown(files, tmp_path):
     status, _ = files
-    # A folder refuses to be written, whoever asks.
+    # Nobody can write to a folder, not even root.
     meter = ResidentMemory(status, tmp_path)
     meter.start()
     assert meter.peak_bytes() is None

@@ -1,4 +1,4 @@
-"""Silence inside, and everything as it was afterwards."""
+"""Silence inside the block, and everything restored after it."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_sdspeed.device.machine import cuda_machine
+from pytest_sdspeed.device.machine import describe_cuda
 from pytest_sdspeed.errors import UnsupportedError
 from pytest_sdspeed.pipelines.pool import Pool
 from pytest_sdspeed.pipelines.sources import EmbeddedFirst, PretrainedSource, RandomSource
@@ -16,7 +16,7 @@ from pytest_sdspeed.setups.setup import Setup
 def gpu():
     """The machine."""
     try:
-        return cuda_machine()
+        return describe_cuda()
     except UnsupportedError:
         pytest.skip("needs a CUDA GPU")
 

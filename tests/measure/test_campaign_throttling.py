@@ -23,7 +23,7 @@ class Gpu:
     def __init__(self, bench, reasons=tuple):
         self.bench, self.reasons, self.readings = bench, reasons, 0
 
-    def energy_j(self):
+    def read_energy_j(self):
         self.bench.events.append("energy")
         return 100.0 * self.bench.clock.seconds
 
@@ -57,7 +57,7 @@ def test_the_gpu_is_asked_between_the_waits_and_outside_the_timed_region(bench):
 
 def test_asking_takes_no_time_from_any_sample(bench):
     class Slow(Gpu):
-        def energy_j(self):
+        def read_energy_j(self):
             self.bench.clock.spend(7.0)
 
         def read(self):

@@ -77,7 +77,7 @@ def test_a_reading_is_in_megahertz_degrees_watts_and_joules(nvml):
     nvml()
     found = open_telemetry(lambda: UUID)
     assert found.read() == Reading(sm_clock_mhz=1980, temperature_c=55, power_w=650.25, energy_j=5000.5, reasons=())
-    assert (found.energy_j(), found.note) == (5000.5, "")
+    assert (found.read_energy_j(), found.note) == (5000.5, "")
 
 
 @pytest.mark.parametrize("given", [UUID, f"GPU-{UUID}"])
@@ -123,7 +123,7 @@ def test_the_names_and_bits_are_those_of_the_real_module():
 def test_without_the_package_there_is_one_note(monkeypatch):
     monkeypatch.setitem(sys.modules, "pynvml", None)
     found = open_telemetry(lambda: UUID)
-    assert (found.read(), found.energy_j()) == (UNREAD, None)
+    assert (found.read(), found.read_energy_j()) == (UNREAD, None)
     assert found.note == "GPU telemetry is unknown: nvidia-ml-py is not installed: pip install 'pytest-sdspeed[gpu]'"
 
 
@@ -139,7 +139,7 @@ def unknown_uuid():
         (
             dict.fromkeys(("reasons", "clock", "energy", "power", "temperature")),
             lambda: UUID,
-            "NVML tells nothing of this device",
+            "NVML reports nothing about this device",
         ),
     ],
 )

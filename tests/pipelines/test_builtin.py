@@ -1,4 +1,4 @@
-"""The built-in optimizations: where each runs, and what each leaves of the picture."""
+"""The built-in optimizations: machines that each runs on, and its effect on the picture."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 from pytest_sdspeed.model import Machine
 from pytest_sdspeed.pipelines import optimizations
-from pytest_sdspeed.pipelines.optimization import relation_of
+from pytest_sdspeed.pipelines.optimization import find_relation
 from pytest_sdspeed.pipelines.optimizations import OPTIMIZATIONS
 
 BY_NAME = {part.name: part for part in OPTIMIZATIONS}
@@ -137,9 +137,9 @@ def test_other_weights_draw_another_picture(stack, relation, make, drawn):
 
 
 def test_the_loosest_relation_is_that_of_the_stack():
-    assert relation_of(()) == "same_weights"
-    assert relation_of((BY_NAME["tiny_vae"], BY_NAME["sdpa"])) == "other_autoencoder"
-    assert relation_of((BY_NAME["distilled_unet"], BY_NAME["tiny_vae"])) == "other_weights"
+    assert find_relation(()) == "same_weights"
+    assert find_relation((BY_NAME["tiny_vae"], BY_NAME["sdpa"])) == "other_autoencoder"
+    assert find_relation((BY_NAME["distilled_unet"], BY_NAME["tiny_vae"])) == "other_weights"
 
 
 def test_bfloat16_is_near(make, drawn):

@@ -1,4 +1,4 @@
-"""The feature cache: the same numbers at interval 1, less work at others, and a fresh start for every generation."""
+"""The feature cache: the same numbers at interval 1, less work at others, and a new start for every generation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from pytest_sdspeed.device.quiet import quiet
 from pytest_sdspeed.errors import RegistrationError
 from pytest_sdspeed.judge.pictures.metrics import metrics
-from pytest_sdspeed.pipelines.architectures import architecture
+from pytest_sdspeed.pipelines.architectures import find_architecture
 from pytest_sdspeed.pipelines.feature_cache import FeatureCachedUNet, cache_features
 from pytest_sdspeed.pipelines.optimization import Optimization
 from pytest_sdspeed.tables import load_tables
@@ -25,7 +25,7 @@ def caching(interval):
 
 
 def calls_of(setup):
-    """How often each part of a UNet works in one generation."""
+    """Count the calls of each part of a UNet in one generation."""
     unet, counts = setup.pipeline.unet.unet, Counter()
     parts = {"down": unet.down_blocks, "up": unet.up_blocks, "middle": [unet.mid_block] if unet.mid_block else []}
     parts |= {"layers": [layer for block in (*unet.down_blocks, *unet.up_blocks) for layer in block.resnets]}
@@ -97,7 +97,7 @@ def test_a_generation_that_broke_off_leaves_nothing_to_the_next(make, recipe):
 )
 def test_the_work_of_either_pass_is_what_the_table_says(model, whole, outermost):
     with quiet(), torch.device("meta"), torch.no_grad():
-        cached = FeatureCachedUNet(UNet2DConditionModel(**architecture(model).unet).eval(), 2)
+        cached = FeatureCachedUNet(UNet2DConditionModel(**find_architecture(model).unet).eval(), 2)
         inputs = (torch.empty(1, 4, 64, 64), torch.empty((), dtype=torch.int64), torch.empty(1, 77, 768))
         for expected in (whole, outermost):
             with FlopCounterMode(display=False) as counter:

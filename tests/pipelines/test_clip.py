@@ -1,4 +1,4 @@
-"""CLIP scores by a tiny random model on disk, and one clear line for whatever is not there or not whole."""
+"""CLIP scores by a tiny random model on disk, and one clear line about whatever is missing or incomplete."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pytest_sdspeed.device.quiet import quiet
 from pytest_sdspeed.errors import ModelUnavailableError
 from pytest_sdspeed.pipelines import clip
 from pytest_sdspeed.pipelines.clip import ClipScorer
-from pytest_sdspeed.pipelines.tokenizer import clip_tokenizer
+from pytest_sdspeed.pipelines.tokenizer import make_clip_tokenizer
 
 WEIGHTS = "model.safetensors"
 SMALL = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
@@ -32,13 +32,13 @@ MEAN, STD = np.array([0.48145466, 0.4578275, 0.40821073]), np.array([0.26862954,
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """A folder with a CLIP model of a few thousand weights."""
+    """Save a CLIP model of a few thousand weights in a folder."""
     folder = tmp_path_factory.mktemp("clip")
     transformers_logging.disable_progress_bar()
     with quiet(), torch.random.fork_rng():
         torch.manual_seed(0)
         CLIPModel(CLIPConfig(text_config=TEXT, vision_config=VISION, projection_dim=8)).save_pretrained(folder)
-        clip_tokenizer(514).save_pretrained(folder)
+        make_clip_tokenizer(514).save_pretrained(folder)
         CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(folder)
     transformers_logging.enable_progress_bar()
     return folder
@@ -63,7 +63,7 @@ def test_scores_are_the_cosines_of_the_embeddings(scorer, saved):
     with quiet():
         model = CLIPModel.from_pretrained(saved)
     # Byte by byte, as the tokenizer of the tests reads it; at 32 pixels a side nothing is resized or cut.
-    vocabulary = clip_tokenizer(514).get_vocab()
+    vocabulary = make_clip_tokenizer(514).get_vocab()
     tokens = torch.tensor([[512, vocabulary["a</w>"], *(vocabulary[letter] for letter in "vas"), vocabulary["e</w>"], 513]])
     levels = np.round(shown * 255) / 255
     pixels = torch.tensor((levels - MEAN) / STD, dtype=torch.float32).permute(0, 3, 1, 2)
@@ -71,7 +71,7 @@ def test_scores_are_the_cosines_of_the_embeddings(scorer, saved):
         text = model.text_projection(model.text_model(input_ids=tokens).pooler_output)[0].double()
         images = model.visual_projection(model.vision_model(pixel_values=pixels).pooler_output).double()
     by_hand = [float(image @ text / (image.norm() * text.norm())) for image in images]
-    found = scorer.scores(shown, prompt)
+    found = scorer.score(shown, prompt)
     assert found == pytest.approx(by_hand, abs=1e-5)
     assert all(type(value) is float and -1 <= value <= 1 for value in found)
     assert np.ptp(found) > 0.01
@@ -79,12 +79,12 @@ def test_scores_are_the_cosines_of_the_embeddings(scorer, saved):
 
 def test_scores_are_the_same_each_time_and_in_any_batch(scorer, saved, monkeypatch):
     shown = pictures(5, side=48)
-    found = scorer.scores(shown, "a vase")
-    assert ClipScorer(str(saved)).scores(shown, "a vase") == found
+    found = scorer.score(shown, "a vase")
+    assert ClipScorer(str(saved)).score(shown, "a vase") == found
     monkeypatch.setattr(clip, "BATCH", 2)
-    assert scorer.scores(shown, "a vase") == pytest.approx(found, abs=1e-6)
-    assert scorer.scores(shown, "a horse") != found
-    assert scorer.scores(shown[:0], "a vase") == []
+    assert scorer.score(shown, "a vase") == pytest.approx(found, abs=1e-6)
+    assert scorer.score(shown, "a horse") != found
+    assert scorer.score(shown[:0], "a vase") == []
 
 
 def test_pictures_are_scored_as_they_would_be_saved(scorer):
@@ -92,28 +92,28 @@ def test_pictures_are_scored_as_they_would_be_saved(scorer):
     file = io.BytesIO()
     Image.fromarray(np.round(shown[0] * 255).astype(np.uint8)).save(file, "PNG")
     again = np.asarray(Image.open(file), dtype=np.float32)[None] / np.float32(255)
-    assert scorer.scores(again, "a vase") == scorer.scores(shown, "a vase")
+    assert scorer.score(again, "a vase") == scorer.score(shown, "a vase")
 
 
 def test_what_exceeds_the_context_is_cut_off(scorer):
     # 77 tokens are 75 letters of one word, and the two that begin and end a text.
     shown = pictures(1)
-    assert scorer.scores(shown, "v" * 75 + "a") == scorer.scores(shown, "v" * 75 + "b")
-    assert scorer.scores(shown, "v" * 73 + "a") != scorer.scores(shown, "v" * 73 + "b")
-    assert scorer.scores(shown, "")
+    assert scorer.score(shown, "v" * 75 + "a") == scorer.score(shown, "v" * 75 + "b")
+    assert scorer.score(shown, "v" * 73 + "a") != scorer.score(shown, "v" * 73 + "b")
+    assert scorer.score(shown, "")
 
 
 def test_scoring_leaves_no_gradients_and_no_random_numbers_drawn(saved):
     before = torch.random.get_rng_state()
     scorer = ClipScorer(str(saved))
-    scorer.scores(pictures(1), "a vase")
+    scorer.score(pictures(1), "a vase")
     assert torch.equal(torch.random.get_rng_state(), before)
     assert torch.is_grad_enabled()
     assert transformers_logging.is_progress_bar_enabled()
 
 
 def test_loading_says_nothing(saved, capfd):
-    ClipScorer(str(saved)).scores(pictures(1), "a vase")
+    ClipScorer(str(saved)).score(pictures(1), "a vase")
     assert capfd.readouterr() == ("", "")
 
 
@@ -140,12 +140,12 @@ def as_a_processor_saves_it(folder):
 @pytest.mark.parametrize("layout", [as_openai_saved_it, as_a_processor_saves_it])
 def test_other_layouts_of_the_processor_are_read(layout, scorer, spoiled):
     layout(spoiled)
-    assert ClipScorer(str(spoiled)).scores(pictures(2, side=40), "a vase") == scorer.scores(pictures(2, side=40), "a vase")
+    assert ClipScorer(str(spoiled)).score(pictures(2, side=40), "a vase") == scorer.score(pictures(2, side=40), "a vase")
 
 
 @pytest.fixture
 def offline(monkeypatch, tmp_path):
-    """An empty hub cache, and a network that must not be asked."""
+    """Set an empty hub cache, and a network that must not be used."""
 
     def unreachable(*_arguments, **_keywords):
         pytest.fail("asked the network")
@@ -159,9 +159,11 @@ def test_a_model_in_the_hubs_cache_is_found(offline, saved, scorer):
     (offline / "refs").mkdir(parents=True)
     (offline / "refs/main").write_text("0123abc")
     shutil.copytree(saved, offline / "snapshots/0123abc")
-    assert ClipScorer("nobody/clip").scores(pictures(1), "a vase") == scorer.scores(pictures(1), "a vase")
+    assert ClipScorer("nobody/clip").score(pictures(1), "a vase") == scorer.score(pictures(1), "a vase")
     (offline / "snapshots/0123abc/tokenizer.json").unlink()
-    assert refused("nobody/clip").endswith("download it where there is a network (hf download nobody/clip), or name a folder that has one")
+    assert refused("nobody/clip").endswith(
+        "download it while the network is available (hf download nobody/clip), or name a folder that has one"
+    )
 
 
 def refused(model):
@@ -175,14 +177,14 @@ def refused(model):
 
 def test_a_model_that_is_not_in_the_cache_says_how_to_get_it(offline):
     assert refused("nobody/clip") == (
-        f"CLIP model 'nobody/clip' is no folder, and not in the hub's cache {offline.parent}: "
-        "download it where there is a network (hf download nobody/clip), or name a folder that has one"
+        f"CLIP model 'nobody/clip' is neither a folder nor in the hub's cache {offline.parent}: "
+        "download it while the network is available (hf download nobody/clip), or name a folder that has one"
     )
 
 
 @pytest.mark.parametrize("model", ["/no/such/folder", "a vase"])
 def test_what_can_be_no_model_is_named(offline, model):
-    assert refused(model).startswith(f"CLIP model {model!r} is neither a folder nor a hub id: download it where ")
+    assert refused(model).startswith(f"CLIP model {model!r} is neither a folder nor a hub id: download it while ")
 
 
 def text_encoder_alone(folder):
@@ -199,7 +201,7 @@ FAULTS = {
         lambda folder: (folder / WEIGHTS).rename(folder / "pytorch_model.bin"),
         "pytorch_model.bin is not used: loading a pickle runs the code in it",
     ),
-    "truncated weights": (lambda folder: (folder / WEIGHTS).write_text("short"), f"{WEIGHTS} is no whole safetensors file"),
+    "truncated weights": (lambda folder: (folder / WEIGHTS).write_text("short"), f"{WEIGHTS} is not a complete safetensors file"),
     "no tokenizer": (lambda folder: (folder / "tokenizer.json").unlink(), "it has neither tokenizer.json nor vocab.json"),
     "broken tokenizer": (lambda folder: (folder / "tokenizer.json").write_text("{"), "tokenizer.json is not JSON"),
     "no image processor": (
@@ -210,7 +212,7 @@ FAULTS = {
         lambda folder: (folder / "preprocessor_config.json").write_text('{"image_processor_type": "Nope"}'),
         "Unrecognized image processor",
     ),
-    "text encoder alone": (text_encoder_alone, "no whole CLIP model: its weights lack logit_scale and "),
+    "text encoder alone": (text_encoder_alone, "incomplete CLIP model: its weights lack logit_scale and "),
 }
 
 
@@ -223,7 +225,7 @@ def test_a_broken_folder_is_named_with_its_fault(fault, spoiled):
     message = refused(spoiled)
     assert str(spoiled) in message
     assert said in message
-    assert message.endswith("; name a folder with a whole one, or a hub id that was downloaded before (hf download OWNER/NAME)")
+    assert message.endswith("; name a folder with a complete one, or a hub id that was downloaded before (hf download OWNER/NAME)")
 
 
 @pytest.mark.parametrize("error", [MemoryError("planted"), torch.OutOfMemoryError("planted")])

@@ -1,4 +1,4 @@
-"""FLOPs on the meta device: those of the published architectures, and of what a pipeline was seen to call."""
+"""FLOPs on the meta device: of the published architectures, and of the calls of a pipeline."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPTextModel
 
-from pytest_sdspeed.pipelines.architectures import architecture
-from pytest_sdspeed.pipelines.flops import Twin, call_flops, generation_flops, twin_of
+from pytest_sdspeed.pipelines.architectures import find_architecture
+from pytest_sdspeed.pipelines.flops import Twin, count_call_flops, count_generation_flops, describe_twin
 from pytest_sdspeed.pipelines.optimization import Optimization
 from pytest_sdspeed.pipelines.stages import HostTimestamps, StageTimer
 from pytest_sdspeed.pipelines.unet_wrapper import wrap_graphed
@@ -32,49 +32,49 @@ UNET_CALL = ((0, LATENTS, True), (1, (), False), ("encoder_hidden_states", (1, 7
     ],
 )
 def test_flops_of_the_published_unets(model, macs):
-    twin = Twin(UNet2DConditionModel, json.dumps(architecture(model).unet))
-    assert call_flops(twin, "__call__", UNET_CALL)[""] == 2 * macs
+    twin = Twin(UNet2DConditionModel, json.dumps(find_architecture(model).unet))
+    assert count_call_flops(twin, "__call__", UNET_CALL)[""] == 2 * macs
 
 
 @pytest.mark.parametrize(
     ("kind", "config", "macs"),
     [
-        (AutoencoderKL, architecture(SD14).vae, 1_257_259_466_752),
-        (AutoencoderTiny, architecture("sayakpaul/taesd-diffusers").tiny_vae, 70_675_070_976),
+        (AutoencoderKL, find_architecture(SD14).vae, 1_257_259_466_752),
+        (AutoencoderTiny, find_architecture("sayakpaul/taesd-diffusers").tiny_vae, 70_675_070_976),
     ],
 )
 def test_flops_of_the_published_decoders(kind, config, macs):
-    assert call_flops(Twin(kind, json.dumps(config)), "decode", ((0, LATENTS, True),))[""] == 2 * macs
+    assert count_call_flops(Twin(kind, json.dumps(config)), "decode", ((0, LATENTS, True),))[""] == 2 * macs
 
 
 def test_flops_of_the_published_text_encoder():
-    twin = Twin(CLIPTextModel, json.dumps(architecture(SD14).text_encoder))
-    assert call_flops(twin, "__call__", ((0, (1, 77), False),))[""] == 2 * 6_649_251_840
+    twin = Twin(CLIPTextModel, json.dumps(find_architecture(SD14).text_encoder))
+    assert count_call_flops(twin, "__call__", ((0, (1, 77), False),))[""] == 2 * 6_649_251_840
 
 
 def test_a_call_is_counted_once_for_all_rows(make, monkeypatch):
     shapes = ((0, (1, 4, 4, 4), True),)
-    found = call_flops(twin_of(make().pipeline.vae), "decode", shapes)
-    monkeypatch.setattr("pytest_sdspeed.pipelines.flops._built", None)
-    assert call_flops(twin_of(make("sdpa").pipeline.vae), "decode", shapes) is found
+    found = count_call_flops(describe_twin(make().pipeline.vae), "decode", shapes)
+    monkeypatch.setattr("pytest_sdspeed.pipelines.flops._build", None)
+    assert count_call_flops(describe_twin(make("sdpa").pipeline.vae), "decode", shapes) is found
 
 
 # A generation
 
 
 def watched(setup, *, inside=False):
-    watch = StageTimer(HostTimestamps())
-    with watch.on(setup.pipeline, inside=inside):
+    timer = StageTimer(HostTimestamps())
+    with timer.watch(setup.pipeline, inside=inside):
         setup.generate(0)
-    return watch
+    return timer
 
 
 def flops_of(setup, *, inside=False):
-    return generation_flops(setup.pipeline, watched(setup, inside=inside))
+    return count_generation_flops(setup.pipeline, watched(setup, inside=inside))
 
 
 def directly(setup):
-    """FLOPs of one generation, counted while it runs: of eager modules, with attention as products, since its CPU kernel is not counted."""
+    """Count the FLOPs of one generation while it runs, with attention as products: torch does not count its CPU kernel."""
     _ = setup.pipeline
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         setup.generate(0)
@@ -118,7 +118,7 @@ def test_a_compiled_pipeline_has_the_same_flops_and_is_not_compiled_again(make, 
 
 
 def replayed(work):
-    """As ``standin.captured``, on the CPU."""
+    """Capture as ``unet_wrapper.capture_graph`` does, on the CPU."""
     results = work()
 
     def replay():
@@ -139,7 +139,7 @@ CAPTURED = Optimization(name="captured", summary="replayed", changes=frozenset({
 
 
 def now_and_then(pipeline, _recipe):
-    """The middle block lets every second call through untouched."""
+    """Make the middle block skip its work at every second call."""
     block, calls = pipeline.unet.mid_block, []
     whole = block.forward
 
@@ -154,9 +154,9 @@ LAZY = Optimization(name="lazy", summary="less work", changes=frozenset({"unet"}
 
 
 def test_modules_that_are_left_out_are_not_counted(make, baseline_flops):
-    middle = call_flops(twin_of(make().pipeline.unet), "__call__", next(iter(watched(make()).calls["unet"])))["mid_block"]
+    middle = count_call_flops(describe_twin(make().pipeline.unet), "__call__", next(iter(watched(make()).calls["unet"])))["mid_block"]
     assert middle > 0
-    # Two steps: the second one goes without.
+    # Two steps: the second one skips the middle block.
     assert flops_of(make(extra=[LAZY]), inside=True) == baseline_flops - middle
     assert flops_of(make(), inside=True) == baseline_flops
 
@@ -171,10 +171,10 @@ def test_what_cannot_be_seen_inside_is_not_guessed(stack, make):
 
 
 def test_calls_of_several_shapes_cannot_be_told_apart_inside(make):
-    watch = watched(make(), inside=True)
-    watch.calls["unet"][((0, (1, 4, 8, 8), True),)] += 1
+    timer = watched(make(), inside=True)
+    timer.calls["unet"][((0, (1, 4, 8, 8), True),)] += 1
     with pytest.raises(LookupError, match="several shapes"):
-        generation_flops(make().pipeline, watch)
+        count_generation_flops(make().pipeline, timer)
 
 
 def test_what_a_feature_cache_leaves_out_is_not_counted(make, baseline_flops):
@@ -187,10 +187,10 @@ def test_what_a_feature_cache_leaves_out_is_not_counted(make, baseline_flops):
 
 def test_shapes_that_change_within_a_generation_tell_nothing_of_a_cache(make):
     setup = make("feature_cache_2")
-    watch = watched(setup)
-    watch.calls["unet"][((0, (1, 4, 8, 8), True),)] += 1
+    timer = watched(setup)
+    timer.calls["unet"][((0, (1, 4, 8, 8), True),)] += 1
     with pytest.raises(LookupError, match="several shapes"):
-        generation_flops(setup.pipeline, watch)
+        count_generation_flops(setup.pipeline, timer)
 
 
 def test_a_captured_pipeline_has_the_same_flops(make, baseline_flops):

@@ -1,4 +1,4 @@
-"""Pipelines share what they can, and none sees what another's stack changes."""
+"""Pipelines share what they can, and no stack changes the pipeline of another."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WEIGHTED = ("unet", "vae", "text_encoder")
 
 
 def storages(*modules):
-    """Address -> bytes of every distinct memory block that the parameters lie in."""
+    """Return address -> bytes of every distinct memory block of the parameters."""
     tensors = [tensor for module in modules for tensor in module.parameters()]
     return {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}
 
@@ -111,7 +111,7 @@ def test_every_weight_is_held_once(source, recipe, make):
     pool = Pool(source)
     stacks = [(), ("tf32",), ("sdpa",), ("vanilla_attention",), ("distilled_unet",), ("tiny_vae",), ("distilled_unet", "tiny_vae")]
     setups = [make(*stack, pool=pool) for stack in stacks]
-    needed = [*parts(setups[0]), source.unet(recipe.student, "float32"), source.vae(recipe.tiny_vae, "float32")]
+    needed = [*parts(setups[0]), source.load_unet(recipe.student, "float32"), source.load_vae(recipe.tiny_vae, "float32")]
     held = sum(storages(*parts(*setups)).values())
     assert held == sum(storages(*needed).values())
 
@@ -127,9 +127,9 @@ def test_a_source_is_asked_once_for_each_weights(source, make):
     for stack in [(), ("tf32",), ("distilled_unet",), ("distilled_unet", "sdpa"), ("distilled_unet", "tiny_vae")]:
         _ = make(*stack, pool=pool).pipeline
     assert sorted(counting.asked) == [
-        ("pipeline", "miniature", "float32"),
-        ("unet", "miniature-student", "float32"),
-        ("vae", "miniature-tiny-vae", "float32"),
+        ("load_pipeline", "miniature", "float32"),
+        ("load_unet", "miniature-student", "float32"),
+        ("load_vae", "miniature-tiny-vae", "float32"),
     ]
 
 

@@ -1,4 +1,4 @@
-"""A profile: what it finds on a CPU, what a GPU's profiler would add, and what is left where something breaks."""
+"""A profile: what it has on a CPU, what a GPU's profiler adds, and what remains if something breaks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pytest_sdspeed.device.flags import hold
 from pytest_sdspeed.model import Case, Machine
 from pytest_sdspeed.pipelines import profiling
-from pytest_sdspeed.pipelines.busy import busy_ns, covered_ns
+from pytest_sdspeed.pipelines.busy import measure_busy_ns, measure_union_ns
 from pytest_sdspeed.pipelines.optimization import Optimization
 from pytest_sdspeed.pipelines.stages import HostTimestamps
 
@@ -37,7 +37,7 @@ def test_flags_are_held_while_it_draws_and_not_while_it_counts(make, monkeypatch
     flag = Optimization(name="flag", summary="watched", slot=lambda: hold({"torch.backends.cudnn.benchmark": True}))
     setup = make(extra=[flag])
     hook = setup.pipeline.unet.register_forward_hook(lambda *_: seen.append(torch.backends.cudnn.benchmark))
-    monkeypatch.setattr(profiling, "generation_flops", lambda *_: seen.append(torch.backends.cudnn.benchmark))
+    monkeypatch.setattr(profiling, "count_generation_flops", lambda *_: seen.append(torch.backends.cudnn.benchmark))
     setup.profile(CASE)
     hook.remove()
     assert seen == [True, True, False]
@@ -48,7 +48,7 @@ def broken(*_arguments):
 
 
 def test_what_cannot_be_counted_is_unknown_with_a_note_and_leaves_the_rest(make, monkeypatch):
-    monkeypatch.setattr(profiling, "generation_flops", broken)
+    monkeypatch.setattr(profiling, "count_generation_flops", broken)
     profile = make().profile(CASE)
     assert profile.flops is None
     assert profile.stages_s["denoising"] > 0
@@ -84,12 +84,12 @@ def test_a_pipeline_of_another_kind_is_one_note():
     ],
 )
 def test_what_overlaps_counts_once(intervals, length):
-    assert covered_ns(intervals) == length
+    assert measure_union_ns(intervals) == length
 
 
 @given(st.lists(st.tuples(st.integers(-30, 30), st.integers(0, 20)).map(lambda pair: (pair[0], sum(pair)))))
 def test_a_union_is_as_long_as_its_points(intervals):
-    assert covered_ns(intervals) == len({point for start, end in intervals for point in range(start, end)})
+    assert measure_union_ns(intervals) == len({point for start, end in intervals for point in range(start, end)})
 
 
 class Kineto:
@@ -102,7 +102,7 @@ class Kineto:
 
 @pytest.fixture
 def recorded(monkeypatch):
-    """``recorded(events)``: what the profiler says it saw."""
+    """Return ``recorded(events)``, which sets what the profiler recorded."""
 
     def record(*events):
         class Profiler:
@@ -123,18 +123,18 @@ def recorded(monkeypatch):
 
 def test_kernels_of_two_streams_count_once_and_the_host_not_at_all(recorded):
     recorded(Kineto(0, 100), Kineto(50, 150), Kineto(400, 500), Kineto(0, 9000, CPU), Kineto(0, 9000, annotation=True))
-    assert busy_ns(lambda: None, "cuda", CUDA) == 250
+    assert measure_busy_ns(lambda: None, "cuda", CUDA) == 250
 
 
 def test_a_profiler_that_sees_no_kernels_says_so(recorded):
     recorded(Kineto(0, 100, CPU))
     with pytest.raises(LookupError, match="saw no work on the device"):
-        busy_ns(lambda: None, "cuda", CUDA)
+        measure_busy_ns(lambda: None, "cuda", CUDA)
 
 
 def test_the_real_profiler_is_read_as_it_is():
     matrix = torch.ones(300, 300)
-    assert busy_ns(lambda: matrix @ matrix, torch.profiler.ProfilerActivity.CPU, CPU) > 0
+    assert measure_busy_ns(lambda: matrix @ matrix, torch.profiler.ProfilerActivity.CPU, CPU) > 0
 
 
 # A GPU, faked
@@ -144,7 +144,7 @@ GPU = Machine(kind="cuda", device="NVIDIA H200", versions={})
 
 def test_on_a_gpu_a_second_generation_tells_how_long_it_worked(make, recorded, monkeypatch):
     recorded(Kineto(0, 540_000_000))
-    monkeypatch.setattr(profiling, "_cuda_marks", HostTimestamps)
+    monkeypatch.setattr(profiling, "_make_cuda_timestamps", HostTimestamps)
     setup, calls = make(machine=GPU), []
     hook = setup.pipeline.unet.register_forward_hook(lambda *_: calls.append(1))
     profile = setup.profile(CASE)
@@ -157,7 +157,7 @@ def test_on_a_gpu_a_second_generation_tells_how_long_it_worked(make, recorded, m
 
 def test_a_profiler_that_may_not_look_costs_its_figure_alone(make, recorded, monkeypatch):
     recorded()
-    monkeypatch.setattr(profiling, "_cuda_marks", HostTimestamps)
+    monkeypatch.setattr(profiling, "_make_cuda_timestamps", HostTimestamps)
     profile = make(machine=GPU).profile(CASE)
     assert profile.busy_s is None
     assert profile.flops > 0

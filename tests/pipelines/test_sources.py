@@ -1,4 +1,4 @@
-"""Weights from folders: the same pictures as were saved, and one clear line for whatever is missing, broken or dangerous."""
+"""Weights from folders: the same pictures as were saved, and one clear line about whatever is missing, broken or dangerous."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory, source):
-    """Folders with the miniature, its student and its tiny autoencoder."""
+    """Save the miniature, its student and its tiny autoencoder in folders."""
     root = tmp_path_factory.mktemp("saved")
     transformers_logging.disable_progress_bar()
-    source.pipeline("miniature", "float32").save_pretrained(root / "base")
-    source.unet("miniature-student", "float32").save_pretrained(root / "student" / "unet")
-    source.vae("miniature-tiny-vae", "float32").save_pretrained(root / "tiny")
+    source.load_pipeline("miniature", "float32").save_pretrained(root / "base")
+    source.load_unet("miniature-student", "float32").save_pretrained(root / "student" / "unet")
+    source.load_vae("miniature-tiny-vae", "float32").save_pretrained(root / "tiny")
     transformers_logging.enable_progress_bar()
     return root
 
 
 @pytest.fixture
 def spoiled(saved, tmp_path):
-    """A copy of all saved folders whose files are links: replace them, never write into them."""
+    """Copy all saved folders; the files are links: replace them, never write into them."""
     return Path(shutil.copytree(saved, tmp_path / "spoiled", copy_function=os.link))
 
 
@@ -65,7 +65,7 @@ def index_with(folder, **entries):
 
 def refused(model, give="pipeline"):
     with pytest.raises(ModelUnavailableError) as caught:
-        getattr(PretrainedSource("cpu"), give)(str(model), "float32")
+        getattr(PretrainedSource("cpu"), f"load_{give}")(str(model), "float32")
     message = str(caught.value)
     assert "\n" not in message
     assert len(message) < 400
@@ -89,8 +89,8 @@ def test_loaded_replacements_draw_what_was_saved(loaded, make):
 
 
 def test_loading_in_another_dtype(saved, source):
-    unet = PretrainedSource("cpu").pipeline(str(saved / "base"), "float16").unet
-    own = source.pipeline("miniature", "float16").unet
+    unet = PretrainedSource("cpu").load_pipeline(str(saved / "base"), "float16").unet
+    own = source.load_pipeline("miniature", "float16").unet
     assert unet.dtype == torch.float16
     assert all(torch.equal(*pair) for pair in zip(unet.parameters(), own.parameters(), strict=True))
 
@@ -113,7 +113,7 @@ Setup("tested", recipe, stack, machine=machine, pool=Pool(PretrainedSource("cpu"
 
 
 def test_the_first_use_of_the_libraries_prints_nothing(saved):
-    # In a process of its own: importing, loading and drawing print most when done for the first time.
+    # In a process of its own: the first import, load and generation print most.
     command = [sys.executable, "-W", "error::UserWarning", "-c", FIRST_USE, str(saved)]
     run = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
@@ -125,7 +125,7 @@ def test_progress_bars_are_silent_while_loading_and_then_as_they_were(enabled, s
     for library in libraries:
         (library.enable_progress_bar if enabled else library.disable_progress_bar)()
     try:
-        PretrainedSource("cpu").pipeline(str(saved / "base"), "float32")
+        PretrainedSource("cpu").load_pipeline(str(saved / "base"), "float32")
         refused(saved)
         assert [library.is_progress_bar_enabled() for library in libraries] == [enabled] * 2
     finally:
@@ -137,9 +137,9 @@ def test_progress_bars_are_silent_while_loading_and_then_as_they_were(enabled, s
 FAULTS = {
     "missing weights": (lambda base: (base / "unet" / WEIGHTS).unlink(), "unet has no *.safetensors weights"),
     "missing text weights": (lambda base: (base / "text_encoder/model.safetensors").unlink(), "text_encoder has no *.safetensors weights"),
-    "garbage weights": (lambda base: replaced(base / "vae" / WEIGHTS, "garbage" * 99), f"vae/{WEIGHTS} is no whole safetensors file"),
-    "truncated weights": (lambda base: truncated(base / "unet" / WEIGHTS), f"unet/{WEIGHTS} is no whole safetensors file"),
-    "empty weights": (lambda base: replaced(base / "unet" / WEIGHTS, ""), f"unet/{WEIGHTS} is no whole safetensors file"),
+    "garbage weights": (lambda base: replaced(base / "vae" / WEIGHTS, "garbage" * 99), f"vae/{WEIGHTS} is not a complete safetensors file"),
+    "truncated weights": (lambda base: truncated(base / "unet" / WEIGHTS), f"unet/{WEIGHTS} is not a complete safetensors file"),
+    "empty weights": (lambda base: replaced(base / "unet" / WEIGHTS, ""), f"unet/{WEIGHTS} is not a complete safetensors file"),
     "missing unet": (lambda base: shutil.rmtree(base / "unet"), "model_index.json names 'unet', but that folder is missing"),
     "missing scheduler": (lambda base: shutil.rmtree(base / "scheduler"), "names 'scheduler', but that folder is missing"),
     "missing index": (lambda base: (base / "model_index.json").unlink(), "model_index.json is missing"),
@@ -182,7 +182,7 @@ def test_a_broken_folder_is_named_with_its_fault(fault, spoiled):
     [
         ("unet", "student", lambda model: shutil.rmtree(model / "unet"), "folder 'unet' is missing"),
         ("unet", "student", lambda model: (model / "unet" / WEIGHTS).unlink(), "unet has no *.safetensors weights"),
-        ("unet", "student", lambda model: truncated(model / "unet" / WEIGHTS), f"unet/{WEIGHTS} is no whole safetensors file"),
+        ("unet", "student", lambda model: truncated(model / "unet" / WEIGHTS), f"unet/{WEIGHTS} is not a complete safetensors file"),
         ("vae", "tiny", lambda model: (model / WEIGHTS).unlink(), "the folder has no *.safetensors weights"),
         ("vae", "tiny", lambda model: replaced(model / "config.json", "{"), "config.json is not JSON"),
     ],
@@ -213,7 +213,7 @@ def test_a_pickle_is_never_loaded(spoiled, tmp_path):
         base / "text_encoder/pytorch_model.bin",
     ):
         file.write_bytes(pickled)
-    PretrainedSource("cpu").pipeline(str(base), "float32")
+    PretrainedSource("cpu").load_pipeline(str(base), "float32")
     (base / "unet" / WEIGHTS).unlink()
     said = "unet has no *.safetensors weights (diffusion_pytorch_model.bin is not used: loading a pickle runs the code in it)"
     assert said in refused(base)
@@ -268,7 +268,7 @@ def test_running_out_of_memory_does_not_blame_the_model(error, saved, monkeypatc
 
     monkeypatch.setattr(DiffusionPipeline, "from_pretrained", exhausted)
     with pytest.raises(type(error), match="planted"):
-        PretrainedSource("cpu").pipeline(str(saved / "base"), "float32")
+        PretrainedSource("cpu").load_pipeline(str(saved / "base"), "float32")
 
 
 def same(one, other):
@@ -283,24 +283,24 @@ def random_source(monkeypatch):
 
 
 def test_random_weights_do_not_depend_on_what_was_built_before(random_source):
-    first = RandomSource("cpu").pipeline("small", "float32")
+    first = RandomSource("cpu").load_pipeline("small", "float32")
     torch.rand(3)
-    random_source.vae("small-tiny-vae", "float32")
-    again = random_source.pipeline("small", "float32")
+    random_source.load_vae("small-tiny-vae", "float32")
+    again = random_source.load_pipeline("small", "float32")
     assert all(same(getattr(first, part), getattr(again, part)) for part in ("unet", "vae", "text_encoder"))
-    student = random_source.unet("small-student", "float32")
+    student = random_source.load_unet("small-student", "float32")
     assert not torch.equal(student.conv_in.weight, first.unet.conv_in.weight)
 
 
 def test_drawing_weights_leaves_the_global_random_state(random_source):
     before = torch.random.get_rng_state()
-    random_source.pipeline("small", "float32")
-    random_source.unet("small-student", "float32")
+    random_source.load_pipeline("small", "float32")
+    random_source.load_unet("small-student", "float32")
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
 def test_float16_is_the_rounded_float32(random_source):
-    full, half = (random_source.vae("small-tiny-vae", dtype) for dtype in ("float32", "float16"))
+    full, half = (random_source.load_vae("small-tiny-vae", dtype) for dtype in ("float32", "float16"))
     pairs = list(zip(full.parameters(), half.parameters(), strict=True))
     assert all(torch.equal(one.to(torch.float16), other) for one, other in pairs)
     assert not all(torch.equal(one, other.float()) for one, other in pairs)
@@ -309,14 +309,14 @@ def test_float16_is_the_rounded_float32(random_source):
 @pytest.mark.parametrize("give", ["pipeline", "unet", "vae"])
 def test_an_unknown_model_has_no_random_weights(give, random_source):
     with pytest.raises(UnknownNameError, match=r"unknown architecture for random weights 'nobody/nothing'; valid: .*small, "):
-        getattr(random_source, give)("nobody/nothing", "float32")
+        getattr(random_source, f"load_{give}")("nobody/nothing", "float32")
 
 
 def test_a_part_that_a_model_lacks_is_named(random_source):
     with pytest.raises(ModelUnavailableError, match="'small-student' has no text encoder to give random weights to"):
-        random_source.pipeline("small-student", "float32")
+        random_source.load_pipeline("small-student", "float32")
     with pytest.raises(ModelUnavailableError, match="'small' has no tiny vae to give random weights to"):
-        random_source.vae("small", "float32")
+        random_source.load_vae("small", "float32")
 
 
 def test_embedded_models_come_with_the_package():
@@ -328,23 +328,23 @@ def test_embedded_models_come_with_the_package():
             return lambda model, dtype: (self.name, kind, model, dtype)
 
     first = EmbeddedFirst(Named("embedded"), Named("other"))
-    assert first.pipeline("miniature", "float32") == ("embedded", "pipeline", "miniature", "float32")
-    assert first.unet("miniature-student", "float16") == ("embedded", "unet", "miniature-student", "float16")
-    assert first.vae("somebody/else", "float32") == ("other", "vae", "somebody/else", "float32")
+    assert first.load_pipeline("miniature", "float32") == ("embedded", "load_pipeline", "miniature", "float32")
+    assert first.load_unet("miniature-student", "float16") == ("embedded", "load_unet", "miniature-student", "float16")
+    assert first.load_vae("somebody/else", "float32") == ("other", "load_vae", "somebody/else", "float32")
 
 
 def test_embedded_models_are_folders_of_the_package(source):
     assert {Path(locate(model)).is_dir() for model in EMBEDDED} == {True}
     assert locate("somebody/else") == "somebody/else"
-    unet = source.unet("miniature-student", "float32")
+    unet = source.load_unet("miniature-student", "float32")
     assert unet.dtype == torch.float32
     assert torch.equal(unet.conv_in.weight, unet.conv_in.weight.half().float())
 
 
 def test_an_embedded_model_that_is_missing_or_damaged_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr("pytest_sdspeed.pipelines.embedded.WEIGHTS", tmp_path)
-    with pytest.raises(ModelUnavailableError, match="miniature is missing: the installation of pytest-sdspeed is not whole"):
-        PretrainedSource("cpu").pipeline("miniature", "float32")
+    with pytest.raises(ModelUnavailableError, match="miniature is missing: the installation of pytest-sdspeed is incomplete"):
+        PretrainedSource("cpu").load_pipeline("miniature", "float32")
     (tmp_path / "miniature").mkdir()
     with pytest.raises(ModelUnavailableError, match=r"miniature: no saved pipeline: model_index.json is missing"):
-        PretrainedSource("cpu").pipeline("miniature", "float32")
+        PretrainedSource("cpu").load_pipeline("miniature", "float32")

@@ -1,4 +1,4 @@
-"""Stage times: what is watched, by which clock, and that nothing is left behind."""
+"""Stage times: what is watched, by which clock, and that everything is restored."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ def hooks(pipeline):
 
 
 def test_a_stage_lasts_from_its_first_call_to_the_end_of_its_last(make):
-    watch = StageTimer(Ticks())
-    with watch.on(make().pipeline, inside=False):
+    timer = StageTimer(Ticks())
+    with timer.watch(make().pipeline, inside=False):
         make().generate(0)
     # Two calls of the text encoder (prompt and negative prompt) and two steps: only a first call's beginning is noted, and every end.
-    assert watch.stages_s() == {"text_encoder": 2, "denoising": 2, "decoding": 1}
-    assert {part: calls.total() for part, calls in watch.calls.items()} == {"text_encoder": 2, "unet": 2, "vae": 1}
+    assert timer.measure_stages_s() == {"text_encoder": 2, "denoising": 2, "decoding": 1}
+    assert {part: calls.total() for part, calls in timer.calls.items()} == {"text_encoder": 2, "unet": 2, "vae": 1}
 
 
 @pytest.mark.parametrize("stack", [(), ("distilled_unet", "tiny_vae"), ("traced_unet",), ("bf16",)])
 def test_stages_take_no_longer_than_the_whole(stack, make):
     setup, marks = make(*stack), HostTimestamps()
-    watch = StageTimer(marks)
-    with watch.on(setup.pipeline, inside=False):
+    timer = StageTimer(marks)
+    with timer.watch(setup.pipeline, inside=False):
         start = marks.now()
         setup.generate(0)
         whole_s = marks.seconds(start, marks.now())
-    stages_s = watch.stages_s()
+    stages_s = timer.measure_stages_s()
     assert list(stages_s) == list(STAGES.values())
     assert min(stages_s.values()) > 0
     assert sum(stages_s.values()) <= whole_s
@@ -57,10 +57,10 @@ def test_a_compiled_pipeline_is_watched_at_its_wrappers(make):
     setup = make(extra=[COMPILED])
     expected = setup.generate(0)
     decode = vars(setup.pipeline.vae)["decode"]
-    watch = StageTimer(Ticks())
-    with watch.on(setup.pipeline, inside=False):
+    timer = StageTimer(Ticks())
+    with timer.watch(setup.pipeline, inside=False):
         assert np.array_equal(setup.generate(0), expected)
-    assert {part: calls.total() for part, calls in watch.calls.items()} == {"text_encoder": 2, "unet": 2, "vae": 1}
+    assert {part: calls.total() for part, calls in timer.calls.items()} == {"text_encoder": 2, "unet": 2, "vae": 1}
     assert vars(setup.pipeline.vae)["decode"] is decode
 
 
@@ -68,25 +68,28 @@ def test_a_compiled_pipeline_is_watched_at_its_wrappers(make):
 def test_a_pipeline_is_left_as_it_was(inside, make, drawn):
     pipeline = make().pipeline
     before = hooks(pipeline)
-    with StageTimer(HostTimestamps()).on(pipeline, inside=inside):
+    with StageTimer(HostTimestamps()).watch(pipeline, inside=inside):
         assert hooks(pipeline) > before
         assert np.array_equal(make().generate(0), drawn)
-    with pytest.raises(ZeroDivisionError), StageTimer(HostTimestamps()).on(pipeline, inside=inside):
+    with pytest.raises(ZeroDivisionError), StageTimer(HostTimestamps()).watch(pipeline, inside=inside):
         raise ZeroDivisionError
     assert hooks(pipeline) == before
     assert "decode" not in vars(pipeline.vae)
 
 
 def test_a_part_that_is_never_called_is_named(make):
-    with pytest.raises(LookupError, match="no call of unet, vae was seen"), StageTimer(HostTimestamps()).on(make().pipeline, inside=False):
+    with (
+        pytest.raises(LookupError, match="no call of unet, vae was seen"),
+        StageTimer(HostTimestamps()).watch(make().pipeline, inside=False),
+    ):
         make().pipeline.encode_prompt("a cat", "cpu", 1, do_classifier_free_guidance=False)
 
 
 def test_inside_every_module_is_counted(make):
-    watch = StageTimer(HostTimestamps())
-    with watch.on(make().pipeline, inside=True):
+    timer = StageTimer(HostTimestamps())
+    with timer.watch(make().pipeline, inside=True):
         make().generate(0)
-    assert watch.inner[""] == watch.inner["conv_in"] == watch.inner["mid_block"] == 2
+    assert timer.inner[""] == timer.inner["conv_in"] == timer.inner["mid_block"] == 2
 
 
 # CUDA, faked
@@ -114,8 +117,8 @@ class Event:
 
 
 def test_cuda_events_tell_the_time_without_waiting_before_the_end(make):
-    watch = StageTimer(CudaTimestamps(SimpleNamespace(Event=Event)))
-    with watch.on(make().pipeline, inside=False):
+    timer = StageTimer(CudaTimestamps(SimpleNamespace(Event=Event)))
+    with timer.watch(make().pipeline, inside=False):
         make().generate(0)
-    assert not any(event.waited for event in watch._last.values())
-    assert watch.stages_s() == {"text_encoder": 2.0, "denoising": 2.0, "decoding": 1.0}
+    assert not any(event.waited for event in timer._last.values())
+    assert timer.measure_stages_s() == {"text_encoder": 2.0, "denoising": 2.0, "decoding": 1.0}

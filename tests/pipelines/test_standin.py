@@ -1,4 +1,4 @@
-"""What stands in a UNet's place: every pass compiled or captured by itself, its results the caller's to keep."""
+"""The wrapper of a UNet: every pass is compiled or captured by itself, and returns results that the caller may keep."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pytest_sdspeed.pipelines.unet_wrapper import CudaGraphCall, UNetWrapper, wr
 
 @pytest.fixture
 def captures():
-    """A capture on the CPU: a replay does the work again and overwrites its results, as a CUDA graph's does."""
+    """Make a capture on the CPU, whose replay does the work again and overwrites its results, as that of a CUDA graph does."""
 
     class Captures(list):
         def __call__(self, work):

@@ -15,7 +15,7 @@ import pytest
 from fakes import MACHINE, RECIPE, baseline_result, exhibit, result
 from pages import Page
 
-from pytest_sdspeed.errors import FleetError, StoredRunError
+from pytest_sdspeed.errors import DistributedError, StoredRunError
 from pytest_sdspeed.model import CONTROL, Exhibit
 from pytest_sdspeed.plugin.distributed import placement as fleet_seats
 from pytest_sdspeed.plugin.distributed.groups import Group, add_group, add_problem, read_group, read_problem
@@ -71,13 +71,15 @@ def test_cores_are_shared_out_evenly_and_disjoint():
 
 
 def test_too_few_cores_are_refused_with_the_number_that_works():
-    with pytest.raises(FleetError, match=r"3 workers for 2 cores \(4 processors: hyper-threads share a core\): .*run with -n 2 or fewer"):
+    with pytest.raises(
+        DistributedError, match=r"3 workers for 2 cores \(4 processors: hyper-threads share a core\): .*run with -n 2 or fewer"
+    ):
         share([(0, 2), (1, 3)], Placement(LOCAL, 0, 3))
 
 
 def test_a_system_that_cannot_pin_is_refused(monkeypatch):
     monkeypatch.delattr("os.sched_setaffinity", raising=False)
-    with pytest.raises(FleetError, match="cannot be pinned"):
+    with pytest.raises(DistributedError, match="cannot be pinned"):
         fleet_seats.pin(Placement(LOCAL, 0, 1))
 
 
@@ -107,7 +109,7 @@ def test_local_gpus_are_not_counted_where_no_worker_needs_one():
 
 
 def test_more_local_workers_than_gpus_are_refused():
-    with pytest.raises(FleetError, match=r"3 workers for 2 visible GPUs: .*run with -n 2 or -n auto"):
+    with pytest.raises(DistributedError, match=r"3 workers for 2 visible GPUs: .*run with -n 2 or -n auto"):
         assign_gpus(specs("popen", "popen", "popen"), lambda: ["0", "1"])
 
 

@@ -31,13 +31,13 @@ class Gpu:
     def __init__(self, hot=()):
         self.hot, self.readings = hot, 0
 
-    def energy_j(self):
+    def read_energy_j(self):
         return 100.0 * builtins.sd_fake_time.seconds
 
     def read(self):
         self.readings += 1
         hot = ("HW thermal slowdown",) if self.readings in self.hot else ("SW power cap",)
-        return Reading(sm_clock_mhz=1980, temperature_c=60, power_w=100.0, energy_j=self.energy_j(), reasons=hot)
+        return Reading(sm_clock_mhz=1980, temperature_c=60, power_w=100.0, energy_j=self.read_energy_j(), reasons=hot)
 
 
 @pytest.fixture

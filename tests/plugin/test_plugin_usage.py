@@ -208,7 +208,7 @@ def test_a_document_table_on_the_cpu_is_skipped_with_the_command_that_runs_it(ga
     ],
 )
 def test_a_setup_that_this_machine_cannot_run_is_skipped_with_its_reason(gated, monkeypatch, setup, reason):
-    monkeypatch.setattr("pytest_sdspeed.device.machine.cpu_machine", lambda: Machine(kind="cpu", device="Plain CPU", versions={}))
+    monkeypatch.setattr("pytest_sdspeed.device.machine.describe_cpu", lambda: Machine(kind="cpu", device="Plain CPU", versions={}))
     result = gated(MARKED.format(arguments="", setup=setup))
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines([f"*{reason}"])

@@ -7,10 +7,10 @@ import textwrap
 import pytest
 from small import save_small_models
 
-from pytest_sdspeed.device.machine import cpu_machine
+from pytest_sdspeed.device.machine import describe_cpu
 from pytest_sdspeed.tables import load_table
 
-HERE = cpu_machine().device
+HERE = describe_cpu().device
 ELSEWHERE = '[recorded]\nkind = "cpu"\ndate = "2026-01-01"\n'
 TABLE = """
 schema = 1

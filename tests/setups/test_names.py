@@ -1,4 +1,4 @@
-"""Names: of built-in setups and optimizations, of those that users add, and which table a name means."""
+"""Names of built-in setups and optimizations, of those that users add, and which table a name means."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HERE, ELSEWHERE = "NVIDIA H200", "NVIDIA L4"
 
 
 def table(name, *rows, device="NVIDIA A100", recorded=None, recipe=None):
-    """A table whose first row is its baseline."""
+    """Make a table whose first row is its baseline."""
     recipe = recipe or TABLES[0].rows[0].recipe
     made = [Row(setup=setup, optimizations=(), baseline=rows[0], recipe=recipe, speedup=1.0 + number) for number, setup in enumerate(rows)]
     return Table(name=name, title="", source="", device=device, rows=tuple(made), recorded=recorded or {})
@@ -103,7 +103,7 @@ def test_what_users_add_is_found_and_announced(recipe):
 def test_the_default_table_on_the_cpu_is_the_miniature():
     found = catalog(*TABLES, gpu=False)
     assert {found.choose(None, setup, "").table.name for setup in BUILTIN_SETUPS} == {"miniature"}
-    assert found.rows(None, "")[0] == "baseline"
+    assert found.list_setups(None, "")[0] == "baseline"
 
 
 def test_the_default_table_on_the_gpu_is_inference_first_then_any_that_has_the_setup():
@@ -114,7 +114,7 @@ def test_the_default_table_on_the_gpu_is_inference_first_then_any_that_has_the_s
     assert found.choose(None, "baseline_b4", "").table.name == "miniature"
     assert found.choose(None, "fp16", "").table.name == "inference"
     assert found.choose(None, "distilled", "").table.name == "distillation"
-    assert found.rows(None, "") == tuple(row.setup for row in next(table for table in TABLES if table.name == "inference").rows)
+    assert found.list_setups(None, "") == tuple(row.setup for row in next(table for table in TABLES if table.name == "inference").rows)
 
 
 def test_a_table_for_the_cpu_is_not_the_default_on_the_gpu():
@@ -141,7 +141,7 @@ def test_a_recorded_table_of_this_device_takes_precedence():
     there = table("inference", "baseline", "fp16", device=ELSEWHERE, recorded={"date": "2026-01-01"})
     for tables in ([documented, here, there], [there, here, documented]):
         found = catalog(*tables)
-        assert [given.device for given in found.named("inference", "")] == [HERE, "NVIDIA A100", ELSEWHERE]
+        assert [given.device for given in found.find_tables("inference", "")] == [HERE, "NVIDIA A100", ELSEWHERE]
         assert found.choose(None, "fp16", "").table is here
         assert found.choose("inference", "tf32", "").table is documented
         assert catalog(*tables, device="NVIDIA B200").choose("inference", "fp16", "").table is documented
@@ -167,10 +167,10 @@ def test_a_row_that_was_not_recorded_is_listed_and_keeps_its_own_baseline():
     documented = table("inference", "baseline", "fp16", "tf32")
     here = table("inference", "baseline", "fp16", device=HERE, recorded={"date": "2026-01-01"})
     found = catalog(documented, here)
-    assert found.rows("inference", "") == ("baseline", "fp16", "tf32")
+    assert found.list_setups("inference", "") == ("baseline", "fp16", "tf32")
     tf32, fp16 = (found.choose("inference", setup, "") for setup in ("tf32", "fp16"))
-    assert [found.baseline_of(choice).table for choice in (tf32, fp16)] == [documented, here]
-    assert found.baseline_of(tf32).setup == "baseline"
+    assert [found.find_baseline(choice).table for choice in (tf32, fp16)] == [documented, here]
+    assert found.find_baseline(tf32).setup == "baseline"
 
 
 def test_the_device_is_not_asked_for_where_nothing_depends_on_it():
@@ -208,7 +208,7 @@ def test_a_registered_setup_is_found_in_every_table(name, recipe):
     assert (choice.setup, choice.optimizations, choice.row, choice.baseline) == ("mine", ("sdpa",), None, "baseline")
     assert choice.recipe == choice.table.rows[0].recipe
     assert found.choose(name, "own", "").recipe == recipe
-    assert {"mine", "own", *BUILTIN_SETUPS} == found.setup_names()
+    assert {"mine", "own", *BUILTIN_SETUPS} == found.list_setup_names()
 
 
 def test_a_tables_own_row_comes_before_a_registered_setup():

@@ -16,7 +16,7 @@ from tables_text import VALID
 
 from pytest_sdspeed.errors import TableError
 from pytest_sdspeed.model import ImageGate, Recipe, Row, Table
-from pytest_sdspeed.tables import builtin_names, dumps_table, load_table, load_tables, schema
+from pytest_sdspeed.tables import dumps_table, list_builtin_names, load_table, load_tables, schema
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTED = {
@@ -80,8 +80,8 @@ def test_documented_figures(builtin, name):
 
 
 def test_builtin_tables_are_named_after_their_files(builtin):
-    assert set(DOCUMENTED) <= set(builtin_names())
-    assert tuple(builtin) == builtin_names()
+    assert set(DOCUMENTED) <= set(list_builtin_names())
+    assert tuple(builtin) == list_builtin_names()
 
 
 def test_builtin_tables_are_described(builtin):
@@ -107,7 +107,7 @@ def test_the_miniature_has_the_recipes_of_the_documented_tables(builtin):
     for setup, documented in (("baseline", "inference"), ("distilled", "distillation")):
         ours, theirs = table.row(setup).recipe, builtin[documented].rows[0].recipe
         assert (ours.prompt, ours.scheduler, ours.images) == (theirs.prompt, theirs.scheduler, theirs.images)
-    # What differs is said in the notes.
+    # The notes name the differences.
     assert (table.row("baseline").recipe.steps, table.row("distilled").recipe.steps) == (25, 25)
     assert (table.row("baseline").recipe.guidance, table.row("distilled").recipe.guidance) == (7.5, 2.0)
     assert "25 DDIM steps, not 50" in " ".join(table.notes)
@@ -337,7 +337,7 @@ def test_a_table_that_could_not_be_read_back_is_not_written():
         dumps_table(make_table(rows=rows[:1]))
     with pytest.raises(TableError, match="must be finite"):
         dumps_table(make_table(rows=(rows[0], replace(rows[1], speedup=float("nan")))))
-    with pytest.raises(TableError, match=r"somewhere.toml: cannot be written as UTF-8: '\\ud800' is no character"):
+    with pytest.raises(TableError, match=r"somewhere.toml: cannot be written as UTF-8: '\\ud800' is not a character"):
         dumps_table(make_table(title="\ud800"))
     with pytest.raises(TableError, match="would not read back"):
         dumps_table(make_table(notes=["a list"]))

@@ -1,4 +1,4 @@
-"""What a table file may not say, and which files may be loaded together."""
+"""Faults of a table file, and which files may be loaded together."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import tables_text
 from tables_text import VALID
 
 from pytest_sdspeed.errors import TableError
-from pytest_sdspeed.tables import builtin_names, load_table, load_tables
+from pytest_sdspeed.tables import list_builtin_names, load_table, load_tables
 
 write = tables_text.write
 
 
 def refused(path, key, *words):
-    """Load a faulty file; the one error must name the file, the key, and each of the words."""
+    """Load a faulty file; the error must name the file, the key, and each of the words."""
     with pytest.raises(TableError) as caught:
         load_table(path)
     error = caught.value
@@ -24,7 +24,7 @@ def refused(path, key, *words):
     return error
 
 
-# Each fault: what of VALID is replaced by what, the key to blame, and words of the message.
+# Each fault: a text of VALID, its replacement, the key at fault, and words of the message.
 FAULTS = {
     "unknown table key": (
         "[recipe]",
@@ -63,9 +63,9 @@ FAULTS = {
     "title is a date": ('title = "Mine"', "title = 2024-01-01", "title", ["must be a string, not a date"]),
     "title is a date-time": ('title = "Mine"', "title = 2024-01-01T00:00:00", "title", ["not a date-time"]),
     "title is empty": ('title = "Mine"', 'title = " "', "title", ["must not be empty"]),
-    "name in capitals": ('name = "mine"', 'name = "Mine"', "name", ["'Mine' is no valid name", "lower-case"]),
-    "name ends in newline": ('name = "mine"', 'name = "mine\\n"', "name", ["no valid name"]),
-    "setup with a dash": ('setup = "tf32"', 'setup = "tf-32"', "rows[1].setup", ["'tf-32' is no valid name"]),
+    "name in capitals": ('name = "mine"', 'name = "Mine"', "name", ["'Mine' is not a valid name", "lower-case"]),
+    "name ends in newline": ('name = "mine"', 'name = "mine\\n"', "name", ["not a valid name"]),
+    "setup with a dash": ('setup = "tf32"', 'setup = "tf-32"', "rows[1].setup", ["'tf-32' is not a valid name"]),
     "reserved setup": ('setup = "tf32"', 'setup = "control"', "rows[1].setup", ["A/A control"]),
     "notes are no array": ("[recipe]", 'notes = "x"\n[recipe]', "notes", ["must be an array, not a string"]),
     "notes hold a number": ("[recipe]", 'notes = ["x", 1.5]\n[recipe]', "notes", ["item 1 must be a string, not a float"]),
@@ -222,7 +222,7 @@ def test_load_tables_reads_files_and_folders_after_the_builtin_ones(write, tmp_p
     write("not a table", "more/readme.txt")
     lone = write(VALID.replace('"mine"', '"lone"'), "lone.table")
     names = [table.name for table in load_tables([lone, tmp_path / "more", first])]
-    assert names == [*builtin_names(), "lone", "first", "second"]
+    assert names == [*list_builtin_names(), "lone", "first", "second"]
 
 
 def test_load_tables_names_a_path_that_does_not_exist(tmp_path):
@@ -268,6 +268,6 @@ def test_a_recorded_table_shares_a_name_with_one_for_another_device(write):
 
 
 def test_a_recorded_speedup_may_differ_from_its_medians_by_the_tolerance(write):
-    # Documented figures are rounded; recorded ones are estimated apart, from paired blocks and from medians.
+    # Documented figures are rounded; recorded ones are estimated separately, from paired blocks and from medians.
     assert load_table(write(recorded(VALID.replace("speedup = 1.54", "speedup = 1.60")))).row("combined").speedup == 1.6
     refused(write(recorded(VALID.replace("speedup = 1.54", "speedup = 1.70"))), "rows[3].speedup", "1.70 contradicts")

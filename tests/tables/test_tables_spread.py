@@ -1,4 +1,4 @@
-"""What a recorded row says of its own spread: read, written, and refused where it cannot be."""
+"""The spread of a recorded row: it is read, written, and rejected if it is invalid."""
 
 from __future__ import annotations
 

@@ -1,14 +1,14 @@
-"""What measuring under pytest-xdist saves and costs.
+"""Measure what pytest-xdist saves and costs.
 
 ``python benchmarks/studies/costs/fleet.py [--runs N] [--budget S] [--blocks N] [--tolerance T]``
-measures the miniature table in one process and with two workers on a core each, in turns, and
-prints wall times and how the speed-ups agree; once also in one process on one core, whose record
-must be the workers'. It needs two cores that nothing else uses.
+measures the miniature table in one process and with two workers on a core each, alternately, and
+prints wall times and whether the speed-ups agree. It also measures once in one process on one core,
+whose record must be that of the workers. It needs two cores that nothing else uses.
 
 ``python benchmarks/studies/costs/fleet.py --simulate [--workers N] [--results N] [--side PIXELS]``
-feeds made-up reports of as many workers to the controller's hook and lets it write the run:
-milliseconds and bytes for each result, and the memory of the process. ``--docs docs/figures`` also
-renews the documentation's table, ``scale-controller.md``.
+feeds made-up reports of as many workers to the controller's hook and lets it write the run. It
+prints milliseconds and bytes for each result, and the memory of the process. ``--docs
+docs/figures`` also renews the documentation's table, ``scale-controller.md``.
 """
 
 from __future__ import annotations
@@ -72,16 +72,19 @@ PICTURES = ("image", "image_verdict", "pictures")
 def run(
     arguments: list[str], options: argparse.Namespace, processors: set[int]
 ) -> tuple[float, dict[str, Any]]:
-    """Measure the miniature table: wall time, seconds, and the stored run.
+    """Measure the miniature table.
 
     Args:
-        arguments: more of them.
-        options: of the command line.
-        processors: that the run may use.
+        arguments: further arguments of pytest.
+        options: options of the command line.
+        processors: processors that the run may use.
+
+    Returns:
+        Wall time, seconds, and the stored run.
     """
     with tempfile.TemporaryDirectory() as folder:
         stored = Path(folder, "run.json")
-        # Where a budget is small many rows stay inconclusive, which is no failure here.
+        # With a small budget many rows are inconclusive, which is not a failure here.
         limits = [
             f"--sd-budget={options.budget}",
             f"--sd-max-blocks={options.blocks}",
@@ -125,7 +128,7 @@ def run(
 
 
 def facts(stored: dict[str, Any], keys: tuple[str, ...]) -> list[Any]:
-    """What of a stored run does not depend on time."""
+    """Return the parts of a stored run that do not depend on time."""
     names = ("name", "fullname", "group", "param", "params")
     return [
         [
@@ -138,7 +141,11 @@ def facts(stored: dict[str, Any], keys: tuple[str, ...]) -> list[Any]:
 
 
 def figures(stored: dict[str, Any]) -> dict[str, tuple[float, float]]:
-    """Setup -> logarithm of its speed-up, and half its interval, of the rows that are compared with a baseline."""
+    """Return the speed-ups of a stored run, without its baselines.
+
+    Returns:
+        Setup -> logarithm of its speed-up, and half the width of its interval.
+    """
     records = [one["extra_info"]["sdspeed"] for one in stored["benchmarks"]]
     return {
         one["setup"]: (math.log(one["speedup"]), math.log(one["high"] / one["low"]) / 2)
@@ -181,7 +188,7 @@ def measured(options: argparse.Namespace) -> None:
 def _agreements(
     one: dict[str, tuple[float, float]], two: dict[str, tuple[float, float]]
 ) -> Iterator[bool]:
-    """Whether the speed-ups of each row agree within their intervals."""
+    """Tell of each row whether its speed-ups agree within their intervals."""
     for setup, (level, half) in one.items():
         other, others_half = two[setup]
         agrees = abs(level - other) <= math.hypot(half, others_half)
@@ -197,7 +204,7 @@ def _agreements(
 
 
 def results(side: int) -> Iterator[Result]:
-    """Made-up results without end."""
+    """Make up results without end."""
     tables = load_tables()
     for seed in count():
         table = tables[seed % len(tables)]
@@ -218,9 +225,9 @@ class Simulation:
     """A plugin that takes the place of workers.
 
     Args:
-        results: what they measure, one of each test.
-        number: of tests.
-        workers: that take turns.
+        results: what the workers measure, one result for each test.
+        number: number of tests.
+        workers: number of workers, which take turns.
 
     Attributes:
         begun_s: processor time at the first report.
@@ -261,7 +268,7 @@ class Simulation:
         return True
 
     def _messages(self, test: str, result: Result, worker: str) -> Iterator[dict[str, Any]]:
-        """The reports of a test's setup and call, as xdist sends them."""
+        """Make the reports of a test's setup and call, as xdist sends them."""
         item = SimpleNamespace(
             name=test.partition("::")[2],
             funcargs={"benchmark": SimpleNamespace(extra_info={"sdspeed": to_json(result)})},
@@ -289,7 +296,7 @@ def simulated(options: argparse.Namespace) -> None:
     """Feed, write and print."""
     from markdown_tables import MarkdownTable, write_snippets
 
-    # Made in advance, imports and pictures of the makers are none of the controller's memory.
+    # Imports and pictures of what makes the results must not count as the controller's memory.
     list(islice(results(options.side), 50))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryDirectory() as folder:

@@ -1,8 +1,8 @@
-"""What ``python -m pytest_sdspeed history`` costs with many stored runs: seconds and peak memory of a process that reads and judges them.
+"""Measure what ``python -m pytest_sdspeed history`` costs with many stored runs.
 
-``python benchmarks/studies/costs/history_cost.py [--runs N]`` makes the runs up, as
-pytest-benchmark writes them, and prints a Markdown table. ``--docs docs/figures`` also renews the
-documentation's table, ``scale-history.md``.
+``python benchmarks/studies/costs/history_cost.py [--runs N]`` makes up runs, as pytest-benchmark
+writes them, and prints a Markdown table with seconds and peak memory of a process that reads and
+judges them. ``--docs docs/figures`` also renews the documentation's table, ``scale-history.md``.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ print(used.ru_utime + used.ru_stime, used.ru_maxrss)
 
 
 def stored(row: Row, rng: random.Random) -> dict[str, Any]:
-    """A benchmark as pytest-benchmark stores it: a row of the miniature, with pictures named."""
+    """Make up a benchmark as pytest-benchmark stores it: a row of the miniature, with pictures."""
     from pytest_sdspeed.judge.speed.blocks import latencies
     from pytest_sdspeed.model import CONTROL, Exhibit, Interval, Result
     from pytest_sdspeed.store.records import to_json
@@ -160,7 +160,7 @@ def stored(row: Row, rng: random.Random) -> dict[str, Any]:
 
 
 def texts() -> Iterator[str]:
-    """Runs as they are stored, with the marks of date, commit, id and canary."""
+    """Make up stored runs, with placeholders for date, commit, id and canary."""
     from pytest_sdspeed.tables import load_tables
 
     (miniature,) = (table for table in load_tables() if table.name == "miniature")
@@ -198,7 +198,7 @@ def texts() -> Iterator[str]:
 
 
 def write_runs(folder: Path, runs: int) -> int:
-    """Write runs; the bytes of them all."""
+    """Write runs, and return how many bytes they have together."""
     variants, written = list(texts()), 0
     folder.mkdir(parents=True)
     for number in range(1, runs + 1):
@@ -215,12 +215,12 @@ def write_runs(folder: Path, runs: int) -> int:
 
 
 class Cost(NamedTuple):
-    """What one reading cost.
+    """The cost of one reading.
 
     Attributes:
-        wall_s, cpu_s: seconds.
-        peak_mb: most memory of the process, megabytes.
-        found: how many histories and results there were.
+        wall_s, cpu_s: wall and processor time, seconds.
+        peak_mb: peak memory of the process, megabytes.
+        found: number of histories and results.
     """
 
     wall_s: float
@@ -245,8 +245,8 @@ def documented(first: Cost, again: list[Cost], index_bytes: int, written: int) -
     """Return the documentation's table.
 
     Args:
-        first: of reading all files.
-        again: of reading them by the index.
+        first: cost of reading all files.
+        again: costs of reading them by the index.
         index_bytes: size of the index.
         written: bytes of all files.
     """

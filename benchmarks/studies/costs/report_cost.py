@@ -1,7 +1,7 @@
-"""What the HTML report costs: seconds, peak memory and megabytes, for every documented table with pictures that compress badly.
+"""Measure what the HTML report costs: seconds, peak memory and megabytes.
 
-``python benchmarks/studies/costs/report_cost.py [--side PIXELS] [--page PATH]`` makes the results
-up, times the page and prints its cost.
+``python benchmarks/studies/costs/report_cost.py [--side PIXELS] [--page PATH]`` makes up results of
+every documented table, with pictures that compress badly, times the page and prints its cost.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ FACTS = {
 
 
 def noise(seed: int, side: int) -> NDArray[np.float64]:
-    """What a decoder of random weights draws: blotches under grain, (side, side, 3) in [0, 1]."""
+    """Draw blotches and grain, as a decoder of random weights does: (side, side, 3) in [0, 1]."""
     rng = np.random.default_rng(seed)
     blotches = np.kron(rng.random((8, 8, 3)), np.ones((side // 8, side // 8, 1)))
     return np.clip(0.6 * blotches + 0.4 * rng.random((side, side, 3)), 0, 1)
 
 
 def png(picture: NDArray[np.float64]) -> bytes:
-    """A picture in [0, 1] as 8-bit PNG."""
+    """Encode a picture in [0, 1] as 8-bit PNG."""
     written = io.BytesIO()
     Image.fromarray(np.round(255 * picture).astype(np.uint8)).save(written, "PNG", compress_level=1)
     return written.getvalue()
 
 
 def heat(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Stands for an error map: from black over red to yellow, (H, W, 3) in [0, 1]."""
+    """Draw something like an error map: from black over red to yellow, (H, W, 3) in [0, 1]."""
     size = np.clip(8 * np.abs(ours - theirs).mean(axis=2), 0, 1)
     return np.stack(
         [np.clip(2 * size, 0, 1), np.clip(2 * size - 1, 0, 1), np.zeros_like(size)], axis=2
@@ -62,7 +62,7 @@ def heat(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> NDArray[np.f
 
 
 def metrics(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> dict[str, float]:
-    """PSNR in dB and mean absolute difference."""
+    """Compute PSNR in dB and mean absolute difference."""
     return {
         "psnr": float(-10 * math.log10(np.square(ours - theirs).mean())),
         "mae": float(np.abs(ours - theirs).mean()),
@@ -73,9 +73,9 @@ class Shots:
     """The pictures of one campaign, so that its rows share the baseline's and the control's.
 
     Args:
-        prompt: of every case.
-        seed: sets the campaign's pictures apart.
-        side: of the square pictures, pixels.
+        prompt: prompt of every case.
+        seed: seed of the campaign's pictures.
+        side: side of the square pictures, pixels.
     """
 
     def __init__(self, prompt: str, seed: int, side: int) -> None:
@@ -89,7 +89,7 @@ class Shots:
         ]
 
     def exhibits(self, number: int) -> list[Exhibit]:
-        """What one row shows: its own pictures, and the control's."""
+        """Return what one row shows: its own pictures, and the control's."""
         shown = []
         for case, theirs in self._drawn.items():
             ours = np.clip(theirs + 0.02 * (noise(7919 * number + case, len(theirs)) - 0.5), 0, 1)
@@ -97,7 +97,7 @@ class Shots:
         return [*shown, *self.controls]
 
     def of_baseline(self) -> list[Exhibit]:
-        """What the baseline shows."""
+        """Return what the baseline shows."""
         return [
             Exhibit(
                 seed=case, prompt=self._prompt, index=0, pictures={"baseline": picture}, metrics={}
@@ -128,7 +128,10 @@ class Shots:
 def timed(
     latencies_s: dict[str, float], rng: random.Random
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Slots of every arm and when they began, seconds: palindromes in random order, with noise, drift and a spike now and then."""
+    """Make up slots of every arm and when they began, seconds.
+
+    Blocks are palindromes in random order, with noise, drift and a spike now and then.
+    """
     now = 0.0
     samples: dict[str, Any] = {arm: [] for arm in latencies_s}
     starts: dict[str, Any] = {arm: [] for arm in latencies_s}
@@ -150,7 +153,7 @@ def timed(
 
 
 def interval(samples: dict[str, Any], base: Sequence[str], arm: str) -> Interval:
-    """A speed-up over blocks, with about the interval that a t quantile gives."""
+    """Compute a speed-up over blocks, with about the interval that a t quantile gives."""
 
     def level(name: str, block: int) -> float:
         return statistics.mean(map(math.log, samples[name][block]))
@@ -164,14 +167,14 @@ def interval(samples: dict[str, Any], base: Sequence[str], arm: str) -> Interval
 
 
 def judged(found: Interval, floor: float) -> Verdict:
-    """Pass, fail or inconclusive."""
+    """Return pass, fail or inconclusive."""
     if found.low > floor:
         return "pass"
     return "fail" if found.high < floor else "inconclusive"
 
 
 def campaign(table: Table, rows: Sequence[Row], seed: int, side: int) -> Iterator[Result]:
-    """Made-up results of a baseline and the rows compared with it, the baseline first."""
+    """Make up results of a baseline and the rows compared with it, the baseline first."""
     rng, base = random.Random(seed), rows[0]  # noqa: S311 - made-up noise
     lasts = base.latency_s or 2.0
     latencies = {base.setup: lasts, CONTROL: lasts} | {
@@ -232,11 +235,11 @@ def campaign(table: Table, rows: Sequence[Row], seed: int, side: int) -> Iterato
 
 
 def results(tables: Sequence[Table], side: int) -> list[Result]:
-    """Made-up results of every row of some tables, on one machine.
+    """Make up results of every row of some tables, on one machine.
 
     Args:
-        tables: whose rows to fill.
-        side: of the square pictures, pixels; a multiple of 8.
+        tables: tables with the rows.
+        side: side of the square pictures, pixels; a multiple of 8.
     """
     found: list[Result] = []
     for number, table in enumerate(tables):
@@ -250,12 +253,12 @@ def results(tables: Sequence[Table], side: int) -> list[Result]:
 
 
 def documented() -> list[Table]:
-    """The tables that were published for a GPU."""
+    """Return the tables that were published for a GPU."""
     return [table for table in load_tables() if table.name != MINIATURE]
 
 
 def peak_mb() -> float:
-    """Most memory this process ever held, megabytes."""
+    """Return the peak memory of this process, megabytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 

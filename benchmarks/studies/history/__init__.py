@@ -1,1 +1,1 @@
-"""What `history_replay.py` is made of: nightlies, rules of this project and of its peers, how they are scored, simulated series, tables."""
+"""The parts of `history_replay.py`: nightlies, rules, scoring, simulated series, tables."""

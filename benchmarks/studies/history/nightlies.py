@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COLUMNS = ("timestamp_utc", "commit", "case", "framework", "latency_s")
-"""Those a file must have; others are ignored."""
+"""Columns that a file must have; others are ignored."""
 
 
 class Night(NamedTuple):
-    """One result: when the night began (UTC), of which commit, in seconds."""
+    """One result: when the night began (UTC), the commit, and the latency in seconds."""
 
     time: datetime
     commit: str
@@ -27,7 +27,10 @@ class Night(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """The results of one case with one framework, the oldest first. Nights without a result are not among them: they are neither fast nor slow."""
+    """The results of one case with one framework, the oldest first.
+
+    Nights without a result are left out: they are neither fast nor slow.
+    """
 
     case: str
     framework: str
@@ -35,18 +38,18 @@ class Series:
 
     @property
     def latencies(self) -> np.ndarray:
-        """Seconds, shape (nights,)."""
+        """Return the latencies in seconds, shape (nights,)."""
         return np.array([night.latency_s for night in self.nights], dtype=float)
 
 
 @dataclass(frozen=True, slots=True)
 class Nightlies:
-    """A file's series, by case and framework.
+    """The series of a file, by case and framework.
 
     Attributes:
-        series: in the order of the file; those without any result are left out.
-        nights: how many there are, with and without results.
-        repeated: rows whose case, framework and night another row repeats; the last one of the file
+        series: the series, in the order of the file, without those that have no result.
+        nights: number of nights, with and without results.
+        repeated: number of rows whose case, framework and night another row repeats; the last row
             counts.
     """
 
@@ -56,11 +59,13 @@ class Nightlies:
 
 
 def read(path: Path) -> Nightlies:
-    """Read a file with the ``COLUMNS``: an ISO 8601 time (UTC unless it says otherwise), and a latency in seconds or nothing.
+    """Read a file with the ``COLUMNS``.
+
+    Times are ISO 8601, in UTC unless they say otherwise; a latency is in seconds, or empty.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is no such file; the message names line and column.
+        ValueError: the file is invalid; the message names line and column.
     """
     found: dict[tuple[str, str], dict[datetime, Night | None]] = {}
     rows = repeated = 0
@@ -95,7 +100,7 @@ def read(path: Path) -> Nightlies:
 
 
 def _row(row: dict[str, str | None], place: str) -> tuple[tuple[str, str], datetime, Night | None]:
-    """Case and framework, time, and the result if there is one."""
+    """Read a row: case and framework, time, and the result if there is one."""
     cells = {name: row[name] for name in COLUMNS}
     for name, cell in cells.items():
         if cell is None or (not cell.strip() and name in {"timestamp_utc", "case"}):

@@ -1,7 +1,7 @@
-"""Rules that cut a whole series into segments, asked again every night with what is there by then, as their users do.
+"""Rules that cut a whole series into segments, asked every night about the nights so far.
 
-A change point is news on the night when it first appears. One that moved by two nights or less, or
-went and came back, is the same one.
+A change point is news on the night when it first appears. If it moves by two nights or less, or
+disappears and comes back, it is the same one.
 """
 
 from __future__ import annotations
@@ -19,21 +19,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 SAME = 2
-"""A change point that moved by so many nights is the same one."""
+"""A change point that moves by at most so many nights is the same one."""
 
 LIMIT = 0.05
-"""Least change of those that have a setting for it: asv's default, here PELT's too, and the second
-of otava's."""
+"""Least change, for rules that have a setting for it.
+
+It is asv's default, here also PELT's, and that of the second of otava's rules.
+"""
 
 WINDOW, MAX_PVALUE = 50, 0.001
-"""otava's defaults: ``AnalysisOptions`` in otava/series.py; its least magnitude is 0."""
+"""Defaults of otava: ``AnalysisOptions`` in otava/series.py; its least magnitude is 0."""
 
 PENALTY = 3.0
-"""PELT's penalty is 3 ln(n) of the noise's variance, after the Bayesian information criterion."""
+"""PELT's penalty is 3 ln(n) sigma^2, after the Bayesian information criterion."""
 
 
 class Point(NamedTuple):
-    """A change point: first night after it, change in logarithms, and the night at which its segment ends."""
+    """A change point: first night after it, change in logarithms, and end of its segment."""
 
     since: int
     change: float
@@ -43,7 +45,7 @@ class Point(NamedTuple):
 def online(
     points: Callable[[np.ndarray], Iterable[Point]],
 ) -> Callable[[np.ndarray, int], list[Alarm]]:
-    """A rule that watches night by night, of one that finds the change points of a series."""
+    """Make a rule that watches night by night out of one that finds change points of a series."""
 
     def alarms(latencies: np.ndarray, first: int = 0) -> list[Alarm]:
         known: list[tuple[int, bool]] = []
@@ -60,9 +62,9 @@ def online(
 def _told(
     known: list[tuple[int, bool]], points: list[Point]
 ) -> tuple[list[tuple[int, bool]], list[Point]]:
-    """What is known of change points, as nights and whether slower, after some were told; and those that are news.
+    """Return the known change points, as nights and whether slower, and those that are news.
 
-    Each of the known ones is at most one of the points, the nearest first, and moves with it.
+    Each known one is matched with at most one of the points, the nearest first, and moves with it.
     """
     left, news = list(known), set(range(len(points)))
     pairs = [
@@ -82,7 +84,10 @@ def _told(
 
 
 def _asv(latencies: np.ndarray) -> Iterable[Point]:
-    """Asv's regressions: ``detect_regressions`` of ``detect_steps``, with the threshold that asv/plugins/regressions.py takes by default."""
+    """Find regressions as asv does: ``detect_regressions`` of ``detect_steps``.
+
+    The threshold is the default of asv/plugins/regressions.py.
+    """
     from asv.step_detect import detect_regressions, detect_steps
 
     _latest, _best, regressions = detect_regressions(
@@ -95,10 +100,11 @@ def _asv(latencies: np.ndarray) -> Iterable[Point]:
 
 
 def _pelt(latencies: np.ndarray) -> Iterable[Point]:
-    """The segments of least squares that ``rpt.Pelt(model="l2", min_size=2, jump=1)`` finds in the logarithms, and ruptures' compiled twin sooner.
+    """Find segments of least squares in the logarithms.
 
-    The noise is 1.4826 MAD of the differences from night to night over the square root of 2: their
-    variance would hold the steps too.
+    ``rpt.Pelt(model="l2", min_size=2, jump=1)`` finds the same ones; ruptures' compiled twin is
+    faster. The noise sigma is 1.4826 MAD of the differences from night to night over the square
+    root of 2: their variance would include the steps too.
     """
     from ruptures import KernelCPD
 
@@ -123,7 +129,10 @@ def _pelt(latencies: np.ndarray) -> Iterable[Point]:
 
 
 def _otava(min_magnitude: float) -> Callable[[np.ndarray], Iterable[Point]]:
-    """Otava's ``compute_change_points``; missing nights are left out, not filled with the last result as its command does."""
+    """Make the rule of otava's ``compute_change_points``.
+
+    Missing nights are left out; otava's command fills them with the last result.
+    """
 
     def points(latencies: np.ndarray) -> Iterable[Point]:
         compute: Any = _compute_change_points()
@@ -174,11 +183,14 @@ PEERS: tuple[Rule, ...] = (
     ),
     Rule("otava -M 0.05", "the same, changes of 5% or more", online(_otava(LIMIT)), cost=10),
 )
-"""Rules of other tools; those of one package are missing together."""
+"""Rules of other tools; those of one package are available together or not at all."""
 
 
 def available(peers: tuple[Rule, ...] = PEERS) -> tuple[tuple[Rule, ...], tuple[str, ...]]:
-    """This project's and the plain rules with the peers that can be asked here, and for each that cannot one line: its name and why."""
+    """Return the rules that are available here, and a line for each peer that is not.
+
+    This project's rule and the plain ones always are. A line has the peer's name and the reason.
+    """
     found, missing = [], []
     for peer in peers:
         try:

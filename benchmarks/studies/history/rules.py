@@ -1,4 +1,4 @@
-"""Rules that watch a series night by night, each asked the same: on which night would you have told what?
+"""Rules that watch a series night by night: on which night does each find which change?
 
 Every rule sees the nights that have a result, and on each of them only that night and those before
 it. Rules of other tools call the tool's own functions: ``peers``.
@@ -22,33 +22,30 @@ if TYPE_CHECKING:
 OURS = "pytest-sdspeed"
 
 NIGHTS = 5
-"""Results that every rule has before it is first asked."""
+"""Number of results before a rule is first asked."""
 
 LEVEL_NIGHTS, LEAST_LIMIT = 20, 0.03
-"""The plain rule: level and noise are those of the last 20, and no change of less than 3%
-counts."""
+"""The plain rule: nights that make level and noise, and the least change that counts."""
 
 PAIR_LIMIT = 3.0
-"""The plain rule: two in a row that are so many median absolute deviations off."""
+"""The plain rule: distance of two results in a row, in median absolute deviations."""
 
 CLIP, SLACK, DECISION = 2.5, 0.5, 5.0
-"""CUSUM, in standard deviations: where a run is winsorised, what is taken off each, and the sum
-that alarms."""
+"""CUSUM, in standard deviations: bound of a result, what is subtracted, and the sum that alarms."""
 
-_SIGMA = 1.4826
+SIGMA_OF_MAD = 1.4826
 """Standard deviation of normal noise over its median absolute deviation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """One thing that a rule told. Nights are indexes of results.
+    """A change that a rule claims. Nights are indexes of results.
 
     Attributes:
-        since: first night of what is claimed.
-        found: night whose result gave it away.
-        change: claimed, as a difference of logarithms; its sign is the direction, above zero is
-            slower.
-        end: the night after the last claimed one, where the rule knows one before ``found``; else
+        since: first night of the claimed change.
+        found: night on which the rule found it.
+        change: size of the claimed change, as a difference of logarithms; above zero is slower.
+        end: the night after the last claimed one, if the rule knows one before ``found``; else
             None.
         gone: night on which the rule itself withdrew it, or None.
     """
@@ -61,7 +58,7 @@ class Alarm:
 
     @property
     def slower(self) -> bool:
-        """Whether the claim is of a slowdown."""
+        """Tell whether the claim is of a slowdown."""
         return self.change > 0
 
 
@@ -70,12 +67,13 @@ class Rule:
     """A rule.
 
     Attributes:
-        name: as a table shows it.
+        name: name in tables.
         source: where it is written down, and its settings.
         alarms: (latencies in seconds, first night that is asked) -> alarms found from that night
-            on, the oldest first. Raises ImportError where the tool is missing.
-        both: whether it knows faster too.
-        cost: how much slower than the fast ones, about: simulated series are fewer by that.
+            on, the oldest first. It raises ImportError if the tool is missing.
+        both: whether it finds speed-ups too.
+        cost: about how many times slower it is than the fast rules, by which the number of
+            simulated series is divided.
     """
 
     name: str
@@ -86,7 +84,7 @@ class Rule:
 
 
 def ours(latencies: np.ndarray, first: int = 0) -> list[Alarm]:
-    """The package's ``shifts``, every run a reference, with those that it withdrew."""
+    """Ask the package's ``shifts``, with every run a reference; withdrawn alarms are included."""
     found = shifts(np.log(latencies), np.ones(len(latencies), dtype=bool))
     return [
         Alarm(shift.since, shift.found, shift.change, gone=shift.gone)
@@ -96,7 +94,10 @@ def ours(latencies: np.ndarray, first: int = 0) -> list[Alarm]:
 
 
 def median_of_five(limit: float) -> Callable[[np.ndarray, int], list[Alarm]]:
-    """Tonight is more than ``limit`` above the median of the last five results; nights in a row are one alarm, found on the first."""
+    """Make the rule that tonight is more than ``limit`` above the median of the last five results.
+
+    Nights in a row are one alarm, found on the first.
+    """
 
     def alarms(latencies: np.ndarray, first: int = 0) -> list[Alarm]:
         if len(latencies) <= NIGHTS:
@@ -111,11 +112,12 @@ def median_of_five(limit: float) -> Callable[[np.ndarray, int], list[Alarm]]:
 
 
 def two_in_a_row_and_cusum(latencies: np.ndarray, first: int = 0) -> list[Alarm]:
-    """The plain rule: two results in a row beyond max(3%, 3 MAD) of the median of the last 20 before them, on one side, or a CUSUM.
+    """Ask the plain rule: two results in a row that are off on the same side, or a CUSUM.
 
-    The CUSUM sums (result - level) / sigma, winsorised at 2.5, less 0.5, on either side, and alarms
-    beyond 5; sigma is 1.4826 MAD of the last 20, 1% at least, as the pair's limit is 3%. After an
-    alarm the series begins anew where the change began.
+    Two results are off beyond max(3%, 3 MAD) of the median of the 20 results before them. The CUSUM
+    sums (result - level) / sigma, winsorised at 2.5, less 0.5, on either side, and alarms beyond 5;
+    sigma is 1.4826 MAD of the last 20, 1% at least, as the pair's limit is 3%. After an alarm the
+    series starts over where the change began.
     """
     return [alarm for alarm in _plain(np.log(latencies).tolist()) if alarm.found >= first]
 
@@ -127,7 +129,7 @@ def _plain(values: list[float]) -> Iterator[Alarm]:
         if len(known) < NIGHTS:
             continue
         level, spread = _level(known)
-        step = (value - level) / max(LEAST_LIMIT / PAIR_LIMIT, _SIGMA * spread)
+        step = (value - level) / max(LEAST_LIMIT / PAIR_LIMIT, SIGMA_OF_MAD * spread)
         for side, sign in enumerate((1, -1)):
             since[side] = since[side] if sums[side] > 0 else night
             sums[side] = max(0.0, sums[side] + max(-CLIP, min(CLIP, sign * step)) - SLACK)
@@ -158,7 +160,7 @@ def _two_in_a_row(values: list[float], start: int, night: int) -> Alarm | None:
 
 
 def _level(known: list[float]) -> tuple[float, float]:
-    """Median and median absolute deviation."""
+    """Return median and median absolute deviation."""
     level = statistics.median(known)
     return level, statistics.median(abs(value - level) for value in known)
 

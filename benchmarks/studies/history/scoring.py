@@ -5,24 +5,24 @@ Nights without a result are left out; levels are medians of logarithms.
 *Alarm*: the first night of an unbroken run of flags in one direction. A change point is flagged
 once, on the night when it first appears.
 
-*Transient*: gone by the next nights. The median of the next three results (fewer where the series
-ends; undecided where it ends with the alarm) is nearer to the level before (median of the five
-results before what is claimed) than to the level claimed (median of what is claimed, up to the
-alarm), and is no longer off the level before by 5% or more in the direction of the alarm: what
-overshoots a step is not gone where the step stays.
+*Transient*: gone by the next nights. The median of the next three results (fewer if the series
+ends; undecided if it ends with the alarm) is nearer to the level before (median of the five results
+before the claimed ones) than to the claimed level (median of the claimed results, up to the alarm),
+and is less than 5% off the level before in the direction of the alarm: an overshoot of a step that
+stays is not transient.
 
-*Lasting step*, in hindsight, by none of the rules: two levels that differ by 5% or more and by
-three standard deviations (1.4826 MAD) of the nights on either side, with five nights or more on
-either side, of which 80% or more lie on their side of the middle between the levels. Levels are
+*Lasting step*, found in hindsight and by none of the rules: two levels that differ by 5% or more
+and by three standard deviations (1.4826 MAD) of the nights on either side, with five nights or more
+on either side, of which 80% or more are on their side of the middle between the levels. Levels are
 those of up to ten nights on either side, not reaching past a neighboring step. The step is at the
-night that leaves the fewest nights on the wrong side of the middle, of several such nights the
-last: a level that came for a night, went and came to stay is one step, since it stayed. Where it
-came first is kept, too.
+night that leaves the fewest nights on the wrong side of the middle, and at the last of several such
+nights: a level that appears for a night, disappears and then stays is one step, since it stayed.
+Its first appearance is kept too.
 
-*Found*: an alarm in the direction of the step, from its first coming until ten results after the
-step, the night of the step being night 1, and all before it too. One or two nights before it came,
-an alarm that was not transient finds it as well: some steps take several nights. An alarm that this
-project's rule withdrew finds nothing; what peers withdraw is not held against them.
+*Found*: an alarm in the direction of the step, from its first appearance until ten results after
+the step, whose own night is night 1; an alarm before it counts as night 1. An alarm that was not
+transient also finds the step one or two nights before its first appearance: some steps take several
+nights. An alarm that this project's rule withdrew finds nothing; what peers withdraw still counts.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from history.rules import SIGMA_OF_MAD
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -40,31 +42,29 @@ if TYPE_CHECKING:
     from history.rules import Alarm, Rule
 
 BEFORE, AFTER = 5, 3
-"""Results that make the level before an alarm, and those that decide what became of it."""
+"""Results that make the level before an alarm, and those that decide whether it is transient."""
 
 LEAST_STEP = math.log1p(0.05)
 LEAST_SIDE, MOST_SIDE = 5, 10
 """Nights on either side of a lasting step."""
 
 AGREEING, DEVIATIONS = 0.8, 3.0
-"""Share of the nights that lie on their own side, and least step in standard deviations."""
+"""Least share of the nights that are on their own side, and least step in standard deviations."""
 
 FOUND_BEFORE, FOUND_WITHIN = 2, 10
-"""How many results before it came, and after it, an alarm finds a step."""
+"""Results before a step's first appearance, and after the step, within which an alarm finds it."""
 
 SOON = 2
-"""A step is found soon on its second night at the latest."""
-
-_SIGMA = 1.4826
+"""A step counts as found soon on its second night at the latest."""
 
 
 class Step(NamedTuple):
     """A lasting step of a series; nights are indexes of results.
 
     Attributes:
-        night: first night since when it stayed.
-        came: first night of its first coming.
-        change: difference of logarithms, above zero is slower.
+        night: first night since which it stayed.
+        came: night of its first appearance.
+        change: difference of logarithms; above zero is slower.
     """
 
     night: int
@@ -73,7 +73,7 @@ class Step(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """An alarm and whether it was transient, None where the series ends with it."""
+    """An alarm and whether it was transient, None if the series ends with it."""
 
     alarm: Alarm
     transient: bool | None
@@ -81,12 +81,12 @@ class Judged(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What one rule told of one series.
+    """What one rule claims about one series.
 
     Attributes:
-        series: that it was asked about.
-        rule: that was asked.
-        alarms: all of them, in order.
+        series: the series.
+        rule: the rule.
+        alarms: all alarms, in order.
         steps: the lasting steps in the directions that the rule knows, each with the alarm that
             found it, or None.
     """
@@ -114,11 +114,11 @@ def replay(series: Sequence[Series], rules: Sequence[Rule]) -> list[Replay]:
 
 
 def transient(values: np.ndarray, alarm: Alarm) -> bool | None:
-    """Whether an alarm was gone by the next nights; see above.
+    """Tell whether an alarm was gone by the next nights, as defined above.
 
     Args:
         values: logarithms of the series, shape (n,).
-        alarm: with one night at least before it.
+        alarm: the alarm, with at least one night before it.
     """
     later = values[alarm.found + 1 :][:AFTER]
     if not len(later):
@@ -131,7 +131,7 @@ def transient(values: np.ndarray, alarm: Alarm) -> bool | None:
 
 
 def finder(step: Step, alarms: Sequence[Judged]) -> Alarm | None:
-    """The first alarm that found a step, or None."""
+    """Return the first alarm that found a step, or None."""
     for alarm, gone in alarms:
         first = step.came - (0 if gone else FOUND_BEFORE)
         if (
@@ -144,7 +144,7 @@ def finder(step: Step, alarms: Sequence[Judged]) -> Alarm | None:
 
 
 def nights_until(alarm: Alarm, night: int) -> int:
-    """On which night of a step it was found: 1 is the first."""
+    """Return on which night of a step it was found: 1 is the first."""
     return max(1, alarm.found - night + 1)
 
 
@@ -152,11 +152,11 @@ def nights_until(alarm: Alarm, night: int) -> int:
 
 
 def lasting_steps(values: np.ndarray) -> list[Step]:
-    """The lasting steps of a series of logarithms, in order.
+    """Find the lasting steps of a series of logarithms, in order.
 
-    Splits whose five nights on either side differ by 5% or more, the best within five nights, are
-    candidates. While one is no lasting step between its neighbors, the smallest such one is dropped
-    and the others are looked at again.
+    Candidates are splits whose five nights on either side differ by 5% or more, the best within
+    five nights. While some are not lasting steps between their neighbors, the smallest of those is
+    dropped and the others are checked again.
     """
     nights = _candidates(values)
     while True:
@@ -175,14 +175,14 @@ def lasting_steps(values: np.ndarray) -> list[Step]:
 
 
 def _candidates(values: np.ndarray) -> list[int]:
-    """Splits that lessen the absolute deviations of the nights around them most."""
+    """Return the splits that reduce the absolute deviations of the nights around them most."""
     gains = {}
     for night in range(LEAST_SIDE, len(values) - LEAST_SIDE + 1):
         left, right = values[night - LEAST_SIDE : night], values[night : night + LEAST_SIDE]
         if abs(np.median(right) - np.median(left)) >= LEAST_STEP:
             both = np.concatenate([left, right])
             gains[night] = float(_spread(both) - _spread(left) - _spread(right))
-    # Of equal gains the earlier one counts.
+    # Of several equal gains the earliest counts.
     best = sorted(gains, key=lambda night: (-gains[night], night))
     chosen: list[int] = []
     for night in best:
@@ -196,7 +196,7 @@ def _spread(values: np.ndarray) -> float:
 
 
 def _settled(values: np.ndarray, start: int, night: int, end: int) -> Step:
-    """A step between its neighbors, where it leaves the fewest nights on the wrong side of the middle."""
+    """Move a step to the night that leaves the fewest nights on the wrong side of the middle."""
     left, right = _sides(values, start, night, end)
     change = _difference(left, right)
     middle = float(np.median(left)) + change / 2
@@ -213,7 +213,7 @@ def _settled(values: np.ndarray, start: int, night: int, end: int) -> Step:
 
 
 def _sides(values: np.ndarray, start: int, night: int, end: int) -> tuple[np.ndarray, np.ndarray]:
-    """The nights on either side of one that make the levels."""
+    """Return the nights on either side of a step that make the levels."""
     return (
         values[max(start, night - MOST_SIDE) : night],
         values[night : min(end, night + MOST_SIDE)],
@@ -233,7 +233,7 @@ def _is_lasting(left: np.ndarray, right: np.ndarray) -> bool:
         (math.copysign(1, change) * (middle - left) > 0).mean(),
         (math.copysign(1, change) * (right - middle) > 0).mean(),
     )
-    sigma = _SIGMA * max(
+    sigma = SIGMA_OF_MAD * max(
         float(np.median(np.abs(side - level)))
         for side, level in zip((left, right), levels, strict=True)
     )

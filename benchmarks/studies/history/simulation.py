@@ -1,7 +1,7 @@
-"""Simulated series, whose changes are known: how often each rule alarms without any, and how soon it finds them.
+"""Simulated series with known changes: false alarms of each rule, and how soon it finds changes.
 
-Every rule sees the same series of a kind of noise; the slow ones see the first of them only. All of
-it is in logarithms.
+Every rule sees the same series of a kind of noise; the slow ones see only the first of them.
+Everything is in logarithms.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 RUNS, SLOW_RUNS = 500, 100
-"""Length of the series without a change, and what the slow rules see of it."""
+"""Length of the series without a change, and the part of it that the slow rules see."""
 
 BEFORE, AFTER = 60, 20
-"""Runs before a planted change, and those from it on."""
+"""Runs before a planted change, and runs from it on."""
 
 STEPS = (0.03, 0.05, 0.10)
 WITHIN = (2, 10, 20)
@@ -84,17 +84,24 @@ NOISES: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
     "heavy tails": _heavy_tails,
     "wander": _wander,
 }
-"""Spikes: 5% of runs 5 to 30% slower, CV 1%. Two speeds: 20% of runs 5% slower, CV 0.5%. Sticky: episodes 6% slower that begin with 1% of runs
-and end with half of theirs, CV 0.5%. AR(1) has .5. Heavy tails: Student's t with 3 degrees of
-freedom, CV 1%. Wander: a random walk by 0.1% a run, CV 0.5%."""
+"""Kinds of noise.
+
+- spikes: 5% of runs are 5 to 30% slower; CV 1%.
+- two speeds: 20% of runs are 5% slower; CV 0.5%.
+- sticky: episodes that are 6% slower; 1% of runs begin one, half of its runs end it; CV 0.5%.
+- AR(1): the coefficient is 0.5.
+- heavy tails: Student's t with 3 degrees of freedom; CV 1%.
+- wander: a random walk with steps of 0.1% a run; CV 0.5%.
+"""
 
 
 class Power(NamedTuple):
-    """How a planted change is found.
+    """How often and how soon a planted change is found.
 
     Attributes:
-        within: share of series, by the number of runs within which; the first changed run is 1.
-        delay: median number of runs, infinite where fewer than half are found.
+        within: number of runs -> share of series in which it is found within as many; the first
+            changed run is 1.
+        delay: median number of runs, infinite if fewer than half are found.
     """
 
     within: dict[int, float]
@@ -103,19 +110,21 @@ class Power(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What one rule did under one kind of noise. Alarms and changes are slowdowns: not every rule knows the other direction.
+    """The result of one rule under one kind of noise.
+
+    Alarms and changes are slowdowns: not every rule knows the other direction.
 
     Attributes:
-        noise: its name.
-        rule: its name.
-        runs: without any change.
-        alarms: for 1,000 such runs.
+        noise: name of the noise.
+        rule: name of the rule.
+        runs: number of runs without any change.
+        alarms: alarms per 1,000 such runs.
         error: standard error of ``alarms``, from series to series.
         withdrawn: share of these alarms that the rule withdrew, None without alarms.
-        series: with a planted change, of each kind.
-        steps: by size as a fraction.
-        drift: of 0.5% a run.
-        spike: share of series that alarm on a single run 30% slower; None but for one kind of
+        series: number of series with a planted change, for each kind of change.
+        steps: size of a step, as a fraction -> how it is found.
+        drift: how a drift of 0.5% a run is found.
+        spike: share of series that alarm on a single run 30% slower; None for all but one kind of
             noise.
     """
 
@@ -132,7 +141,15 @@ class Line:
 
 
 class Job(NamedTuple):
-    """One line to come: names, so that another process can be asked; how many series without and with a change."""
+    """A line to simulate, by names, so that another process can do it.
+
+    Attributes:
+        noise: name of the noise.
+        rule: name of the rule.
+        seed: seed of the simulation.
+        quiet: number of series without a change.
+        changed: number of series with each change.
+    """
 
     noise: str
     rule: str
@@ -144,7 +161,14 @@ class Job(NamedTuple):
 def jobs(
     rules: Sequence[Rule], noises: Sequence[str], counts: tuple[int, int], seed: int
 ) -> list[Job]:
-    """A job for each noise and rule; ``counts`` are series for the fast rules, without a change and with each one."""
+    """Return a job for each noise and rule.
+
+    Args:
+        rules: the rules.
+        noises: names of the noises.
+        counts: numbers of series for the fast rules, without a change and with each change.
+        seed: seed of the simulation.
+    """
     quiet, changed = counts
     return [
         Job(noise, rule.name, seed, max(2, quiet // rule.cost), max(2, changed // rule.cost))
@@ -157,7 +181,12 @@ def lines(
     tasks: Sequence[Job],
     ask: Callable[[Callable[[Job], Line], Sequence[Job]], Iterable[Line]] = map,
 ) -> list[Line]:
-    """Every job's line, in order; ``ask`` is ``map``, or that of a pool of processes."""
+    """Simulate the line of every job, in order.
+
+    Args:
+        tasks: the jobs.
+        ask: ``map``, or that of a pool of processes.
+    """
     return list(tqdm(ask(line, tasks), total=len(tasks), unit="line"))
 
 
@@ -195,7 +224,15 @@ def line(job: Job) -> Line:
 def _power(
     rule: Rule, job: Job, change: np.ndarray, within: tuple[int, ...], *, standing: bool = True
 ) -> Power:
-    """How a change that is added to the last runs is found; alarms that were withdrawn count where not only standing ones do."""
+    """Simulate how a change that is added to the last runs is found.
+
+    Args:
+        rule: the rule.
+        job: the job, with noise and number of series.
+        change: what is added to the last runs, in logarithms.
+        within: numbers of runs within which the change may be found.
+        standing: whether only alarms count that the rule did not withdraw.
+    """
     delays = []
     for index in range(job.changed):
         values = _series(job.noise, job.seed, 1, index)[: BEFORE + AFTER].copy()

@@ -27,7 +27,7 @@ SIMULATED = "history-simulated.md"
 """Snippets of the documentation."""
 
 LEVEL = 4
-"""Of the headings above tables."""
+"""Level of the headings above tables."""
 
 SHORT_NOISES = (
     "iid, CV 1%",
@@ -39,17 +39,29 @@ SHORT_NOISES = (
     "wander",
 )
 SHORT_STEPS = (0.05, 0.10)
-"""Those of the documentation."""
+"""Noises and steps that the documentation shows."""
 
-NOTES = """An alarm is the first night of an unbroken run of flags in one direction. It is transient when the median of the next three results is nearer to
-the level before than to the level claimed, and no longer 5% beyond the former. A lasting step is found in hindsight, by none of the rules: levels
-of up to ten nights on either side, five at least, that differ by a factor of 1.05 or more and by three standard deviations, 80% of the nights on their own
-side; a level that came for a night, went and came to stay counts since it stayed. It is found by an alarm in its direction until ten
-results after it; night 1 is its first. An alarm that this project's rule withdrew counts as an alarm, and finds nothing."""
+NOTES = """\
+An alarm is the first night of an unbroken run of flags in one direction. It is transient when the \
+median of the next three results is nearer to
+the level before than to the level claimed, and no longer 5% beyond the former. A lasting step is \
+found in hindsight, by none of the rules: levels
+of up to ten nights on either side, five at least, that differ by a factor of 1.05 or more and by \
+three standard deviations, 80% of the nights on their own
+side; a level that came for a night, went and came to stay counts since it stayed. It is found by \
+an alarm in its direction until ten
+results after it; night 1 is its first. An alarm that this project's rule withdrew counts as an \
+alarm, and finds nothing."""
 
 
 class Told(NamedTuple):
-    """Alarms in one direction: how many, how many of those that can be decided were transient, and how many can."""
+    """Alarms in one direction.
+
+    Attributes:
+        alarms: number of alarms.
+        transient: number of transient ones among ``decided``.
+        decided: number of alarms of which it is known whether they are transient.
+    """
 
     alarms: int
     transient: int
@@ -57,14 +69,15 @@ class Told(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """What a rule did in one direction, over all series; None of everything in a direction that it does not know.
+    """The result of a rule in one direction, over all series.
 
     Attributes:
         told: its alarms.
-        steps: lasting ones.
-        soon: those found on their second night at the latest; found: those found at all.
-        first_soon: those found on the second night of their first coming at the latest.
-        delays: nights until found.
+        steps: number of lasting steps.
+        soon: number of steps found on their second night at the latest; found: of all found.
+        first_soon: number of steps found on the second night of their first appearance at the
+            latest.
+        delays: nights until each found step was found.
     """
 
     told: Told
@@ -76,7 +89,7 @@ class Summary(NamedTuple):
 
 
 def summary(replays: Sequence[Replay], rule: str, *, slower: bool) -> Summary | None:
-    """What a rule did in one direction, or None where it does not know it."""
+    """Summarize a rule in one direction, or return None if it does not know that direction."""
     own = [one for one in replays if one.rule.name == rule and (slower or one.rule.both)]
     if not own:
         return None
@@ -165,12 +178,12 @@ def _together(replays: Sequence[Replay], rule: str) -> tuple[str, str]:
 def simulated(
     lines: Sequence[Line], noises: Sequence[str] | None = None, steps: Sequence[float] = STEPS
 ) -> str:
-    """The tables of simulated series, a row for each noise and a column for each rule.
+    """Return the tables of simulated series, with a row for each noise and a column for each rule.
 
     Args:
-        lines: of the simulation.
-        noises: those to show, or None for all.
-        steps: sizes to show.
+        lines: lines of the simulation.
+        noises: names of the noises to show, or None for all.
+        steps: sizes of the steps to show.
     """
     chosen = [line for line in lines if noises is None or line.noise in noises]
     spiked = [line for line in chosen if line.spike is not None]
@@ -204,7 +217,9 @@ def simulated(
 
 
 def simulated_snippets(lines: Sequence[Line]) -> dict[str, str]:
-    """Return the tables of simulated series for the documentation: some noises, steps of 5% and 10%.
+    """Return the tables of simulated series for the documentation.
+
+    They show some noises, and steps of 5% and 10%.
 
     Returns:
         File name to Markdown.
@@ -213,7 +228,7 @@ def simulated_snippets(lines: Sequence[Line]) -> dict[str, str]:
 
 
 def precision(lines: Sequence[Line]) -> str:
-    """How many series stand behind the shares, and what that leaves open."""
+    """Write how many series the shares are of, and their largest standard error."""
     series = {line.rule: line.series for line in lines}
     runs = {line.rule: line.runs for line in lines}
     counts = "; ".join(
@@ -256,7 +271,10 @@ def _by_rule(title: str, lines: Sequence[Line], cells: Sequence[str]) -> Markdow
 
 
 def replayed_json(replays: Sequence[Replay]) -> dict[str, Any]:
-    """Every alarm, every lasting step with who found it on which of its nights (None: missed), and the counts."""
+    """Return every alarm, every lasting step, and the counts.
+
+    A step has the rules, each with the night of the step on which it found it (None: missed).
+    """
     rules = list(dict.fromkeys(one.rule.name for one in replays))
     steps: dict[tuple[str, str, int], dict[str, Any]] = {}
     for one in replays:
@@ -322,7 +340,7 @@ def _night(one: Replay, index: int) -> str:
 
 
 def simulated_json(lines: Sequence[Line]) -> list[dict[str, Any]]:
-    """Every line; what is not found in half of the series has no delay (None)."""
+    """Return every line; what is not found in half of the series has no delay (None)."""
     return [
         asdict(line)
         | {

@@ -1,1 +1,1 @@
-"""What `gate_power.py` is made of: noise, simulated campaigns, the rules of this project and of its peers, and the report."""
+"""The parts of `gate_power.py`: noise, simulated campaigns, rules, studies, and the report."""

@@ -1,4 +1,4 @@
-"""Simulated campaigns, thousands at a time, judged by the package's own block ratios and critical values."""
+"""Simulated campaigns, judged by the package's own block ratios and critical values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 TOLERANCE = 0.05
 FLOOR = 1 - TOLERANCE
 OUTER, INNER, FIRST_ROW = 0, 1, 2
-"""Where a block's pairs stand: the baseline's outer and inner one, then one for each row."""
+"""Indexes of a block's pairs: the baseline's outer and inner pair, then one for each row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Looks:
     """What every look of simulated campaigns sees; shapes (trials, rows, looks).
 
     Attributes:
-        blocks: numbers of blocks of the looks.
+        blocks: number of blocks at each look.
         mean: mean log ratio of a row whose true speed-up is its floor.
         error: standard error of that mean.
     """
@@ -39,7 +39,14 @@ class Looks:
 
 
 class Shares(NamedTuple):
-    """What became of simulated rows, as shares of rows; ``suite_passed`` are campaigns all of whose rows pass, ``suite_failed`` one at least fails."""
+    """The outcome of simulated rows.
+
+    Attributes:
+        passed, failed: shares of rows.
+        blocks: mean number of blocks taken.
+        suite_passed: share of campaigns in which every row passes.
+        suite_failed: share of campaigns in which at least one row fails.
+    """
 
     passed: float
     failed: float
@@ -49,31 +56,34 @@ class Shares(NamedTuple):
 
 
 def slots_per_block(rows: int) -> int:
-    """Four of the baseline and two of every row."""
+    """Return the slots of a block: four of the baseline and two of every row."""
     return 4 + 2 * rows
 
 
 def paired(
     rng: np.random.Generator, noise: Noise, trials: int, rows: int = 1, edge: float = 0.0
 ) -> np.ndarray:
-    """Durations of campaigns without any difference between the arms, shape (trials, blocks, 2 + rows, 2), seconds.
+    """Simulate campaigns whose arms do not differ.
 
-    Every block is a palindrome of one baseline pair twice and the rows' pairs, its first half
-    shuffled, as ``measure.campaign`` makes them.
+    Every block is a palindrome of two baseline pairs and the rows' pairs, with its first half
+    shuffled, as ``measure.campaign`` makes it.
 
     Args:
         rng: source of noise and order.
-        noise: of the slots, in the order they are taken.
-        trials: campaigns.
-        rows: arms beside the baseline.
-        edge: planted fault: by how much more, as a fraction, the first and the last slot of every
-            block take.
+        noise: noise of the slots, in the order in which they are taken.
+        trials: number of campaigns.
+        rows: number of arms beside the baseline.
+        edge: planted fault: fraction by which the first and the last slot of every block are
+            longer.
+
+    Returns:
+        Durations, seconds, shape (trials, blocks, 2 + rows, 2).
     """
     arms, slots = 2 + rows, slots_per_block(rows)
     logs = noise.draw(rng, trials, noise.blocks * slots).reshape(trials, noise.blocks, slots)
     logs[..., [0, -1]] += math.log1p(edge)
     position = np.argsort(rng.random((trials, noise.blocks, arms)), axis=-1)
-    # Of the baseline's two pairs the one that begins first is the outer one.
+    # The outer pair of the baseline is the one that begins first.
     position[..., :2] = np.sort(position[..., :2], axis=-1)
     pairs = np.stack(
         [
@@ -90,7 +100,7 @@ def paired(
 def seen(
     pairs: np.ndarray, ratios: Callable[[np.ndarray, np.ndarray], np.ndarray] = block_ratios
 ) -> Looks:
-    """What the looks see of campaigns, by the package's block ratios or another rule's."""
+    """Compute what the looks see, by the package's block ratios or another rule's."""
     looks = stopping.looks(pairs.shape[1])
     means, errors = [], []
     for look in looks:
@@ -105,10 +115,10 @@ def seen(
 
 
 def verdicts(looks: Looks, ratio: float) -> tuple[np.ndarray, np.ndarray]:
-    """The verdicts of campaigns whose rows all have that true speed-up.
+    """Judge campaigns whose rows all have one true speed-up.
 
     Args:
-        looks: what was seen at equal speed.
+        looks: what the looks see at equal speed.
         ratio: true speed-up over the documented one; ``FLOOR`` is on the floor.
 
     Returns:
@@ -137,7 +147,7 @@ def verdicts(looks: Looks, ratio: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def judged(looks: Looks, ratio: float) -> Shares:
-    """What became of campaigns whose rows all have that true speed-up, see ``verdicts``."""
+    """Return the shares of verdicts of campaigns, see ``verdicts``."""
     verdict, taken = verdicts(looks, ratio)
     shares = (
         (verdict > 0).mean(),
@@ -150,11 +160,11 @@ def judged(looks: Looks, ratio: float) -> Shares:
 
 
 def control_alarms(pairs: np.ndarray, blocks: np.ndarray) -> np.ndarray:
-    """Whether the A/A control of each campaign excludes 1 after so many blocks.
+    """Tell whether the A/A control of each campaign excludes 1.
 
     Args:
-        pairs: of ``paired``.
-        blocks: taken by each campaign, shape (trials,).
+        pairs: durations, from ``paired``.
+        blocks: number of blocks of each campaign, shape (trials,).
     """
     found = np.zeros(len(pairs), dtype=bool)
     for count in np.unique(blocks):

@@ -1,4 +1,7 @@
-"""Noise of slots: simulated, or replayed from recorded traces. All of it is log durations, shape (trials, slots), around any level."""
+"""Noise of slots: simulated, or replayed from recorded traces.
+
+Noise is log durations, shape (trials, slots), around any level.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DRIFT = 0.2
-"""A machine that turns 20% slower, or faster, over the longest campaign."""
+"""A machine becomes 20% slower, or faster, over the longest campaign."""
 CORRELATION = 0.5
 SPIKE_SHARE, SPIKE = 0.02, math.log(1.3)
 STALL_SHARE, STALL = 0.01, math.log(20)
@@ -26,10 +29,10 @@ class Noise:
     """A kind of noise.
 
     Attributes:
-        name: for tables.
+        name: name in tables.
         draw: (random generator, trials, slots) -> log durations.
-        candidate: factor on the deviations of the candidate's slots, baseline 1.
-        blocks: most blocks that it has slots for.
+        candidate: factor on the deviations of the candidate's slots; 1 is the baseline's.
+        blocks: greatest number of blocks for which it has slots.
     """
 
     name: str
@@ -39,11 +42,12 @@ class Noise:
 
 
 def simulated(kind: str, cv: float) -> Noise:
-    """Noise of that kind, whose slots have the coefficient of variation ``cv`` before spikes, stalls, steps and drift come on top.
+    """Return noise of a kind, with a coefficient of variation.
 
     Args:
         kind: one of ``KINDS``.
-        cv: standard deviation of a log duration.
+        cv: standard deviation of a log duration, to which spikes, stalls, steps and drift are
+            added.
     """
     draw = KINDS[kind]
     candidate = CANDIDATES.get(kind, 1.0)
@@ -113,24 +117,34 @@ KINDS: dict[str, Callable[[np.random.Generator, float, int, int], np.ndarray]] =
     "noisy candidate": _iid,
     "quiet candidate": _iid,
 }
-"""Drift is 20% over the longest campaign; AR(1) has .5; 2% of slots spike to x1.3; 1% stall for x20; the machine's speed steps by 15%
-(standard deviation) once in 40 slots; mixed is drift, AR(1) and spikes together; a noisy candidate
-has the CV, its baseline a tenth of it."""
+"""Kinds of noise.
+
+- drift: 20% over the longest campaign.
+- AR(1): the coefficient is 0.5.
+- spikes: 2% of slots take x1.3.
+- stalls: 1% of slots take x20.
+- steps: the machine's speed steps by 15% (standard deviation) once in 40 slots.
+- mixed: drift, AR(1) and spikes together.
+- noisy candidate: the candidate has the CV, its baseline a tenth of it.
+- quiet candidate: the other way round.
+"""
 
 CANDIDATES = {"noisy candidate": 10.0, "quiet candidate": 0.1}
-"""The kinds whose arms differ: factor on the deviations of the candidate's slots."""
+"""Kinds whose arms differ -> factor on the deviations of the candidate's slots."""
 
 
 def replayed(path: Path, slots_per_block: int) -> Noise:
-    """A recorded trace: campaigns start anywhere in it and go round at its end.
+    """Return the noise of a recorded trace.
+
+    Campaigns start anywhere in the trace and continue at its beginning.
 
     Args:
         path: JSON with ``start_s_duration_s``, a list of [start, duration] in seconds, as
-            ``record_noise.py`` writes.
-        slots_per_block: of the campaigns that will replay it.
+            ``record_noise.py`` writes it.
+        slots_per_block: slots per block of the campaigns that replay it.
 
     Raises:
-        ValueError: the file is no such trace, or holds fewer than three blocks.
+        ValueError: the file is not such a trace, or has fewer than three blocks.
     """
     try:
         durations = np.array(

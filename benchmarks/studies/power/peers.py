@@ -1,8 +1,8 @@
-"""The decision rules of other performance gates, asked the same question: is ``current`` slower than ``reference``?
+"""The decision rules of other performance gates: is ``current`` slower than ``reference``?
 
-Each rule calls its tool's own functions where the tool is a Python package, so that the tool is
-judged and not a copy of it. Those packages are the dependency group ``power``; ``available`` says
-which rules can be asked here.
+If a tool is a Python package, its rule calls the tool's own functions, so that the tool is judged
+and not a copy of it. Those packages are the dependency group ``power``; ``available`` returns the
+rules that can be asked here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LIMIT = 0.05
-"""The slowdown that the rules with a limit allow, as a fraction."""
+"""Slowdown that rules with a limit allow, as a fraction."""
 
 ALPHA = 0.05
 """Level of the U test, Google Benchmark's default."""
@@ -31,11 +31,11 @@ class Peer:
     """A decision rule of another tool.
 
     Attributes:
-        name: the tool and its options, as a table shows them.
+        name: the tool and its options, as tables show them.
         source: where the rule is written down.
-        alarms: whether the rule says that ``current`` (its second argument) is slower than
-            ``reference`` (its first): durations in seconds, in the order they were measured, of one
-            shape ``(n,)`` with n of at least 5. Raises ImportError where the tool is missing.
+        alarms: tells whether ``current`` (its second argument) is slower than ``reference`` (its
+            first): durations in seconds, in the order in which they were measured, of one shape
+            ``(n,)`` with n of at least 5. It raises ImportError if the tool is missing.
     """
 
     name: str
@@ -63,7 +63,10 @@ def _benchmark_stats(durations: np.ndarray, field: str) -> dict[str, float]:
 
 
 def _benchmark_rule(field: str) -> Callable[[np.ndarray, np.ndarray], bool]:
-    """``--benchmark-compare-fail=FIELD:5%``: the statistic FIELD (mean, min, ...) is more than 5% above the stored run's."""
+    """Make the rule ``--benchmark-compare-fail=FIELD:5%``.
+
+    It alarms if the statistic FIELD (mean, min, ...) is more than 5% above the stored run's.
+    """
 
     def alarms(reference: np.ndarray, current: np.ndarray) -> bool:
         check = _benchmark_check(f"{field}:{LIMIT:.0%}")
@@ -79,13 +82,13 @@ def _benchmark_rule(field: str) -> Callable[[np.ndarray, np.ndarray], bool]:
 
 
 def _asv_alarms(reference: np.ndarray, current: np.ndarray) -> bool:
-    """``asv continuous --factor 1.05``: a red line in its table, which makes the command fail.
+    """Ask ``asv continuous --factor 1.05``, which fails if its table has a red line.
 
     Both criteria must hold: the median of ``reference`` is below that of ``current`` / 1.05, and
     the durations differ (``is_different``: two-sided Mann-Whitney U test at p < 0.002, exact up to
-    20 durations per side, by the normal approximation above, ties counted against a difference). Up
-    to five durations per side, disjoint 99% confidence intervals of the two medians stand in for
-    the test. With six it never alarms: asv asks the test, whose least two-sided p is then 2 / 924.
+    20 durations per side, by the normal approximation above, ties counted against a difference).
+    With up to five durations per side, disjoint 99% confidence intervals of the two medians replace
+    the test. With six it never alarms: asv uses the test, whose least two-sided p is then 2 / 924.
 
     ``asv compare`` decides with the same function, but after ``asv run`` without
     ``--record-samples`` it has the intervals only.
@@ -98,7 +101,7 @@ def _asv_alarms(reference: np.ndarray, current: np.ndarray) -> bool:
         compute_stats(before, 1),
         compute_stats(after, 1),
     )
-    # Without samples only the factor is asked: both must hold, and the exact test is slow.
+    # Without samples only the factor is checked: both must hold, and the exact test is slow.
     if not is_better(before_s, after_s, None, None, 1 + LIMIT):
         return False
     return bool(
@@ -111,7 +114,7 @@ def _asv_alarms(reference: np.ndarray, current: np.ndarray) -> bool:
 
 @dataclass(frozen=True)
 class _Durations:
-    """What ``compare_to`` asks of a ``pyperf.Benchmark``."""
+    """What ``compare_to`` needs of a ``pyperf.Benchmark``."""
 
     values: list[float]
 
@@ -123,9 +126,9 @@ class _Durations:
 
 
 def _pyperf_alarms(reference: np.ndarray, current: np.ndarray) -> bool:
-    """``pyperf compare_to``: a significant change whose ratio of means is above 1.
+    """Ask ``pyperf compare_to`` for a significant change whose ratio of means is above 1.
 
-    Significant is Student's t test with pooled variance, two-sided at 5% by a table of critical
+    Significance is by Student's t test with pooled variance, two-sided at 5% by a table of critical
     values; durations without any variance count as significant. No slowdown is too small:
     ``--min-speed``, which would add a least change in percent, is off by default.
     """
@@ -142,9 +145,10 @@ def _pyperf_alarms(reference: np.ndarray, current: np.ndarray) -> bool:
 
 
 def _utest_alarms(reference: np.ndarray, current: np.ndarray) -> bool:
-    """The U test of Google Benchmark's ``compare.py``: two-sided Mann-Whitney p below 0.05, and a longer median.
+    """Ask the U test of Google Benchmark's ``compare.py``.
 
-    The tool prints p and leaves the direction to its reader; here the medians decide it.
+    It alarms if the two-sided Mann-Whitney p is below 0.05 and the median is longer. The tool
+    prints p and leaves the direction to its reader; here the medians decide it.
     """
     from scipy.stats import mannwhitneyu
 
@@ -157,10 +161,10 @@ def _utest_alarms(reference: np.ndarray, current: np.ndarray) -> bool:
 
 
 def _nightly_alarms(reference: np.ndarray, current: np.ndarray) -> bool:
-    """SGLang's nightly rule: tonight is more than 5% above the median of the last five nights.
+    """Ask SGLang's rule: tonight is more than 5% above the median of the last five nights.
 
-    ``reference`` is cut into five consecutive nights, as equal as can be; ``current`` is tonight. A
-    night is the mean of its durations.
+    ``reference`` is cut into five consecutive nights, as equal as possible; ``current`` is tonight.
+    A night is the mean of its durations.
     """
     nights = [night.mean() for night in np.array_split(reference, NIGHTS)]
     return bool(current.mean() > (1 + LIMIT) * statistics.median(nights))
@@ -186,14 +190,14 @@ PEERS: tuple[Peer, ...] = (
     ),
     Peer("median of five nights, 5%", "sgl-project/sglang, pull request 37915", _nightly_alarms),
 )
-"""Every rule, in the order a table shows them."""
+"""Every rule, in the order of the tables."""
 
 
 def available(peers: tuple[Peer, ...] = PEERS) -> tuple[tuple[Peer, ...], tuple[str, ...]]:
-    """The rules that can be asked here, and for each that cannot one line: its name and why.
+    """Return the rules that can be asked here, and for each other one a line: its name and why.
 
     Args:
-        peers: the rules to look at.
+        peers: the rules to try.
     """
     found, missing = [], []
     same = np.linspace(1.0, 1.1, 2 * NIGHTS)

@@ -1,4 +1,4 @@
-"""The studies' lines as CSV, as Markdown tables and as a plot."""
+"""The lines of the studies as CSV, as Markdown tables and as a plot."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GATE, PEERS = "gate.md", "gate-peers.md"
 
 
 def write_csv(lines: Sequence[Line], path: Path) -> None:
-    """One line of the file for each line of the studies; empty where a column does not apply."""
+    """Write one line for each line of the studies; columns that do not apply are empty."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(lines[0].cells()))
         writer.writeheader()
@@ -29,13 +29,13 @@ def write_csv(lines: Sequence[Line], path: Path) -> None:
 
 
 def markdown(lines: Sequence[Line]) -> str:
-    """Every study as a table, shares in percent."""
+    """Write every study as a table, with shares in percent."""
     tables = [_gate(lines), _rules(lines), _rows(lines), _control(lines), _peers(lines)]
     return join_titled(tables, level=3) + "\n"
 
 
 def snippets(lines: Sequence[Line]) -> dict[str, str]:
-    """Return the tables of the documentation: the gate and its peers under the noises that tell most.
+    """Return the tables of the documentation: gate and peers, under the most telling noises.
 
     Returns:
         File name to Markdown.
@@ -46,7 +46,7 @@ def snippets(lines: Sequence[Line]) -> dict[str, str]:
 
 
 def _tells(noise: str, cvs: tuple[str, ...]) -> bool:
-    """Whether it is a recorded trace, or simulated with one of those CVs."""
+    """Tell whether a noise is a recorded trace, or simulated with one of some CVs."""
     return "CV" not in noise or noise.endswith(cvs)
 
 
@@ -161,14 +161,14 @@ def _peers(lines: Iterable[Line]) -> MarkdownTable:
 
 
 def _undecided(line: Line) -> float | None:
-    """The share without a verdict; None for rules that know none."""
+    """Return the share without a verdict; None for rules that always decide."""
     return None if line.passed is None else max(0.0, 1 - line.passed - line.failed)
 
 
 def _by_ratio(
     lines: Iterable[Line], study: str
 ) -> Iterable[tuple[tuple[str, str], dict[float, Line]]]:
-    """A study's lines by noise and rule, then by true speed-up."""
+    """Return the lines of a study by noise and rule, then by true speed-up."""
     found: dict[tuple[str, str], dict[float, Line]] = {}
     for line in lines:
         if line.study == study:
@@ -177,17 +177,20 @@ def _by_ratio(
 
 
 def share(value: float | None, digits: int = 2) -> str:
-    """``0.45%``, or a dash where there is none."""
+    """Write a share as ``0.45%``, or None as a dash."""
     return "-" if value is None else f"{100 * value:.{digits}f}%"
 
 
 def number(value: float | None) -> str:
-    """``7.6``, or a dash."""
+    """Write a number as ``7.6``, or None as a dash."""
     return "-" if value is None else f"{value:.1f}"
 
 
 def plot(lines: Sequence[Line], path: Path) -> None:
-    """How often each rule calls a row too slow, over its true speed-up, with two Monte Carlo standard errors."""
+    """Plot how often each rule calls a row too slow, over its true speed-up.
+
+    Bars are two Monte Carlo standard errors.
+    """
     import matplotlib as mpl
 
     mpl.use("svg")

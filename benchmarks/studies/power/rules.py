@@ -15,15 +15,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 EFFECT_VARIANCE = 4.0
-"""Prior variance of the e-process's effect size, a row's distance from its floor in standard
-deviations of a block."""
+"""Prior variance of the e-process's effect size.
+
+It is a row's distance from its floor in standard deviations of a block.
+"""
 
 
 class Rule(NamedTuple):
     """A way to judge a campaign with one row.
 
     Attributes:
-        name: for tables.
+        name: name in tables.
         ratios: (baseline, candidate) -> log ratio of every block.
         judge: (looks, true ratio) -> shares.
     """
@@ -34,22 +36,22 @@ class Rule(NamedTuple):
 
 
 def _mean_logs(baseline: np.ndarray, candidate: np.ndarray) -> np.ndarray:
-    """Every slot counts."""
+    """Return the log ratios of blocks in which every slot counts."""
     ratios: np.ndarray = np.log(baseline).mean((-1, -2)) - np.log(candidate).mean((-1, -2))
     return ratios
 
 
 def _faster_slots(baseline: np.ndarray, candidate: np.ndarray) -> np.ndarray:
-    """The faster slot of every pair: contention only slows."""
+    """Return the log ratios of the faster slots of pairs, since contention only slows."""
     ratios: np.ndarray = np.log(baseline.min(-1)).mean(-1) - np.log(candidate.min(-1)).mean(-1)
     return ratios
 
 
 def _e_process(looks: Looks, ratio: float) -> Shares:
-    """Decides when the evidence against "on the floor" exceeds 1 over the error of both sides, whatever the number of looks.
+    """Decide when the evidence against "on the floor" exceeds 1 over the error of both sides.
 
-    The e-process is the t test's Bayes factor with right-Haar prior on the standard deviation and a
-    normal one on the effect size.
+    The error holds for any number of looks. The e-process is the t test's Bayes factor, with a
+    right-Haar prior on the standard deviation and a normal one on the effect size.
     """
     blocks = looks.blocks.astype(float)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -1,4 +1,4 @@
-"""The studies behind the figures in the README: each yields lines of one long table."""
+"""The studies behind the documented figures: each yields lines of one long table."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DOCUMENTED = 1.00
 SHORT = 0.90
 CVS = (0.003, 0.01, 0.03, 0.10)
 SLOT_ORDER = 0.05
-"""Planted slot-order effect: a fraction of a slot."""
+"""Planted slot-order effect, as a fraction of a slot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,15 +34,16 @@ class Line:
 
     Attributes:
         study: ``gate``, ``rules``, ``rows``, ``control`` or ``peers``.
-        rule: who judged.
-        noise: under which noise.
-        rows: arms beside the baseline.
+        rule: name of the rule.
+        noise: name of the noise.
+        rows: number of arms beside the baseline.
         ratio: true speed-up over the documented one.
-        trials: simulated campaigns, or alarms asked for.
+        trials: number of simulated campaigns, or of questions to a peer.
         passed, failed: shares of rows; for peers and controls ``failed`` is the share of alarms.
-        blocks: mean blocks taken; generations: slots of a campaign, or samples a peer was given.
-        suite_passed, suite_failed: shares of campaigns all of whose rows pass, and with a row that
-            fails.
+        blocks: mean number of blocks taken.
+        generations: slots of a campaign, or samples that a peer was given.
+        suite_passed: share of campaigns in which every row passes.
+        suite_failed: share of campaigns in which at least one row fails.
     """
 
     study: str
@@ -59,14 +60,14 @@ class Line:
     suite_failed: float | None = None
 
     def cells(self) -> dict[str, object]:
-        """The line for a CSV file."""
+        """Return the cells of the line in a CSV file."""
         return asdict(self)
 
 
 def _line(
     shares: Shares, *, study: str, rule: str, noise: str, ratio: float, trials: int, rows: int = 1
 ) -> Line:
-    """What became of the rows of simulated campaigns."""
+    """Make a line of the shares of verdicts."""
     return Line(
         study=study,
         rule=rule,
@@ -84,7 +85,7 @@ def _line(
 def gate_lines(
     rng: np.random.Generator, noise: Noise, trials: int, rows: int = 1
 ) -> Iterator[Line]:
-    """The shipped rule at every true speed-up."""
+    """Study the shipped rule at every true speed-up."""
     looks = seen(paired(rng, noise, trials, rows))
     study, rule = "gate" if rows == 1 else "rows", BLOCK_RULES[0].name
     for ratio in RATIOS:
@@ -96,7 +97,7 @@ def gate_lines(
 
 
 def rule_lines(rng: np.random.Generator, noise: Noise, trials: int) -> Iterator[Line]:
-    """Every rule that was tried, on the same campaigns."""
+    """Study every rule that was tried, on the same campaigns."""
     pairs = paired(rng, noise, trials)
     for rule in BLOCK_RULES:
         looks = seen(pairs, rule.ratios)
@@ -112,7 +113,10 @@ def rule_lines(rng: np.random.Generator, noise: Noise, trials: int) -> Iterator[
 
 
 def control_lines(rng: np.random.Generator, noise: Noise, trials: int) -> Iterator[Line]:
-    """The A/A control on clean campaigns, with one pair 5% longer, and with the edges of every block 5% longer."""
+    """Study the A/A control on clean campaigns and with two planted faults.
+
+    One fault makes a pair 5% longer, the other the edges of every block.
+    """
     faults = {
         "clean": (0.0, 0.0),
         "outer pair +5%": (SLOT_ORDER, 0.0),
@@ -141,11 +145,11 @@ def control_lines(rng: np.random.Generator, noise: Noise, trials: int) -> Iterat
 def peer_lines(
     rng: np.random.Generator, noise: Noise, trials: int, peer_trials: int, peers: Sequence[Peer]
 ) -> Iterator[Line]:
-    """This gate, and every peer on the same slots in their order: the first half its reference, the second half what it is asked about.
+    """Study this gate and every peer on the same slots.
 
-    A peer gets as many generations as the gate took on average at the same true speed-up, taken one
-    arm after the other as its users do, and a reference that takes what the documented speed-up
-    promises.
+    A peer gets as many generations as the gate took on average at the same true speed-up, one arm
+    after the other, as its users measure: the first half is its reference, which has the documented
+    speed-up, the second half is what it is asked about.
     """
     logs = noise.draw(rng, trials, noise.blocks * slots_per_block(1))
     gate = seen(paired(rng, replace(noise, draw=lambda *_: logs.copy()), trials))
@@ -178,7 +182,7 @@ def peer_lines(
 def tasks(
     trials: int, peer_trials: int, traces: Sequence[Noise], peers: Sequence[Peer]
 ) -> list[Callable[[np.random.Generator], Iterator[Line]]]:
-    """Every study, one call for each noise."""
+    """Return every study, one call for each noise."""
     kinds = ("iid", "drift", "AR(1)", "spikes", "stalls", "steps", "mixed", "noisy candidate")
     every = [*(simulated(kind, cv) for kind in kinds for cv in CVS), *traces]
     telling = [

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_sdspeed.errors import FleetError
+from pytest_sdspeed.errors import DistributedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -80,7 +80,7 @@ def assign_gpus(specs: Sequence[Any], local_gpus: Callable[[], Sequence[str]]) -
             they are numbered from 0.
 
     Raises:
-        FleetError: there are more local workers than GPUs.
+        DistributedError: there are more local workers than GPUs.
     """
     open_ = [spec for spec in specs if VISIBLE not in spec.env]
     taken = {spec.env[VISIBLE] for spec in specs if VISIBLE in spec.env and _host(spec) == LOCAL}
@@ -90,7 +90,7 @@ def assign_gpus(specs: Sequence[Any], local_gpus: Callable[[], Sequence[str]]) -
             continue
         free = [gpu for gpu in local_gpus() if gpu not in taken]
         if seat.workers > len(free):
-            raise FleetError(
+            raise DistributedError(
                 f"{seat.workers} workers for {_counted(len(free), 'visible GPU')}: two on one would"
                 f" disturb each other: run with -n {max(1, len(free))} or -n auto"
             )
@@ -128,7 +128,7 @@ def share(found: Sequence[tuple[int, ...]], seat: Placement) -> Sequence[tuple[i
     """A worker's cores: as many for each, so that what they measure compares, and neighbors.
 
     Raises:
-        FleetError: there are fewer cores than workers.
+        DistributedError: there are fewer cores than workers.
     """
     each = len(found) // seat.workers
     if not each:
@@ -138,7 +138,7 @@ def share(found: Sequence[tuple[int, ...]], seat: Placement) -> Sequence[tuple[i
             if processors == len(found)
             else f" ({processors} processors: hyper-threads share a core)"
         )
-        raise FleetError(
+        raise DistributedError(
             f"{seat.workers} workers for {_counted(len(found), 'core')}{threads}: two on one would"
             f" disturb each other: run with -n {len(found)} or fewer"
         )
@@ -154,10 +154,10 @@ def pin(seat: Placement) -> str:
         What was done, in words.
 
     Raises:
-        FleetError: there are too few cores, or this system does not pin.
+        DistributedError: there are too few cores, or this system does not pin.
     """
     if not hasattr(os, "sched_setaffinity") or not _TASKS.is_dir():
-        raise FleetError(
+        raise DistributedError(
             "workers cannot be pinned to cores on this system, and would disturb each other: run"
             " without -n"
         )

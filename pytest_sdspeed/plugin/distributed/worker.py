@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_sdspeed.errors import FleetError
+from pytest_sdspeed.errors import DistributedError
 from pytest_sdspeed.plugin.distributed.groups import Group, add_group, add_problem
 from pytest_sdspeed.plugin.distributed.placement import Placement, pin
 from pytest_sdspeed.plugin.state import PROBLEMS, RESULT, is_gated, own_id, run_of
@@ -61,7 +61,7 @@ class Worker:
             self._keep_quiet(items)
             try:
                 self._take_cores()
-            except FleetError as error:
+            except DistributedError as error:
                 problems.append(str(error))
         if problems:
             yield from (
@@ -94,7 +94,7 @@ class Worker:
         if not plan.marker.is_documented:
             return Group()
         rows = [
-            Group(*catalog.shared_by_devices(plan.marker.table, one.setup), one.setup)
+            Group(*catalog.find_campaign(plan.marker.table, one.setup), one.setup)
             for one in plan.setups
         ]
         return min(rows, key=lambda row: row.setup == row.baseline, default=Group())
