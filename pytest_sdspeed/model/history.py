@@ -69,7 +69,7 @@ class HistoryRun(RunFacts):
     """What one run says about one setup.
 
     A new figure is declared here, under the name that it has in ``Result``, with a default if it
-    came later. ``of`` and the index of stored runs find it here: they tell by its annotation what is
+    came later. ``of`` and the index of stored runs find it here: its annotation tells them what is
     NaN if unknown (``float``), and what is a mapping.
 
     Attributes:
