@@ -149,12 +149,14 @@ def _history(stored: Sequence[str], *, as_json: bool) -> None:
 
     found, _ = _load_and_judge(stored)
     if as_json:
-        print(json.dumps(history.as_json(found), indent=2, allow_nan=False))  # noqa: T201 - a command's answer
+        print(json.dumps(history.to_json(found), indent=2, allow_nan=False))  # noqa: T201 - a command's answer
         return
-    lines = history.table(found) or [f"{', '.join(_names(stored))}: no stored run of this plugin"]
-    for changed in history.unsteady(found):
-        lines += ["", history.message(changed)]
-        commits = history.commits(changed, changed.changes[-1])
+    lines = history.format_table(found) or [
+        f"{', '.join(_names(stored))}: no stored run of this plugin"
+    ]
+    for changed in history.select_unsteady(found):
+        lines += ["", history.describe_change(changed)]
+        commits = history.find_commits(changed, changed.changes[-1])
         lines += (
             [f"    {commit}" for commit in list_commits(*commits, Path.cwd())] if commits else []
         )
@@ -186,8 +188,8 @@ def _load_and_judge(stored: Sequence[str]) -> tuple[Sequence[History], Sequence[
 
 def _report(stored: Sequence[str], target: Path) -> None:
     from pytest_sdspeed.history.stored_run import read_latest_run, read_run
-    from pytest_sdspeed.judge.pictures.exhibits import with_error_maps
-    from pytest_sdspeed.report.page.html import page
+    from pytest_sdspeed.judge.pictures.exhibits import add_error_maps
+    from pytest_sdspeed.report.page.html import render_page
     from pytest_sdspeed.store.atomic import write_file
 
     file = local_path(stored[0])
@@ -202,8 +204,8 @@ def _report(stored: Sequence[str], target: Path) -> None:
         except StoredRunError as error:
             raise StoredRunError(f"{', '.join(_names(stored))}: {error}") from None
     _say(f"passed over: {problem}" for problem in (*problems, *run.passed_over))
-    results = [with_error_maps(result) for result in run.results]
-    content = page(results, {"stored run": run.where, **run.facts}, histories)
+    results = [add_error_maps(result) for result in run.results]
+    content = render_page(results, {"stored run": run.where, **run.facts}, histories)
     write_file(target, content.encode(), lasting=False)
     print(f"{target}: {len(results)} results of {run.where}")  # noqa: T201 - a command's answer
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 from fakes import Bench
-
-from pytest_sdspeed.measure import campaign
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def bench():
 def quick_collector(request, monkeypatch):
     """Thousands of collections of a test process's heap, of which only the tests of the collector ask anything."""
     if "real_collector" not in request.fixturenames:
-        monkeypatch.setattr(campaign.gc, "collect", lambda: 0)
+        monkeypatch.setattr(gc, "collect", lambda: 0)
 
 
 def durations(record, label):

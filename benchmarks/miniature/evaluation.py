@@ -19,7 +19,7 @@ from miniature.draw import draw
 from miniature.models import LATENT, parameters
 from miniature.scenes import Scene, draw_scene, held_out_scene
 from pytest_sdspeed.device.quiet import quiet
-from pytest_sdspeed.judge.pictures.metrics import metrics
+from pytest_sdspeed.judge.pictures.metrics import compare_batches
 from pytest_sdspeed.measure.campaign import run_campaign
 from pytest_sdspeed.measure.campaign_data import Arm, Limits
 from pytest_sdspeed.measure.clock import WallClock
@@ -203,7 +203,8 @@ def drawn_pictures(asked: Sequence[Scene]) -> np.ndarray:
 def likeness(candidate: np.ndarray, baseline: np.ndarray) -> dict[str, float]:
     """Return the medians of PSNR (dB) and SSIM of pictures against the baseline's."""
     each = [
-        metrics(ours[None], theirs[None]) for ours, theirs in zip(candidate, baseline, strict=True)
+        compare_batches(ours[None], theirs[None])
+        for ours, theirs in zip(candidate, baseline, strict=True)
     ]
     return {name: statistics.median(values[name] for values in each) for name in ("psnr", "ssim")}
 

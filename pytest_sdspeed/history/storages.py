@@ -61,7 +61,7 @@ class Storage(Protocol):
         ...
 
     def describe(self, path: str) -> str:
-        """Return what messages call a file, by its path from the storage; "" is the storage itself."""
+        """Return what messages call a file, by its path from the storage, or the storage ("")."""
         ...
 
     def scan(self) -> Listing:

@@ -1,1 +1,1 @@
-"""Pure rules: the speed-up, its interval and when to stop, picture metrics and gates. No torch, no pytest."""
+"""Pure rules: speed-ups and when to stop, pictures and their gates. No torch, no pytest."""

@@ -11,7 +11,7 @@ class MemoryJudgement(NamedTuple):
     """What became of a bound on peak memory.
 
     Attributes:
-        share: of the baseline's peak, or None where one is unknown.
+        share: share of the baseline's peak, or None if one is unknown.
         reason: why the row fails, or "".
         note: why the bound was not judged, or "".
     """
@@ -27,8 +27,8 @@ def judge_memory(
     """Hold a row's peak memory against its baseline's.
 
     Args:
-        peak: of the row, bytes, or None where the platform does not tell.
-        baseline_peak: of its baseline.
+        peak: peak memory of the row, bytes, or None if the platform does not tell.
+        baseline_peak: peak memory of its baseline.
         bound: greatest share of the baseline's peak, or None for no bound.
         exact: whether peaks are exact; lower bounds are not compared.
     """

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 _TERA = 1e12
 
 
-def rates(
+def compute_rates(
     profile: Profile, latency_s: float, ceiling_flops_s: float | None
 ) -> Mapping[str, float | int | None]:
-    """Busy share, work and rates of one generation; None is unknown.
+    """Compute busy share, work and rates of one generation; None is unknown.
 
     Args:
-        profile: of one generation.
+        profile: what was counted in one generation.
         latency_s: median of the timed ones, seconds. The share and the rates are of this time: the
             profiled generation is but one, and the profiler slows its host.
         ceiling_flops_s: FLOPs a second of a large matrix product in the row's precision on this

@@ -17,7 +17,7 @@ def combine_verdicts(
     memory: str = "",
     throttled: str = "",
 ) -> tuple[Verdict, tuple[str, ...]]:
-    """The verdict of a row, with what decided it apart from its speed.
+    """Return the verdict of a row, with what decided it apart from its speed.
 
     Wrong pictures and too much memory fail whatever the machine did to the timing. A GPU that
     throttled too often, or a control that excludes 1, which says that the same work took different
@@ -25,8 +25,8 @@ def combine_verdicts(
 
     Args:
         speed: what the looks decided.
-        pictures: their judgement, or None where there was nothing to judge.
-        control: the A/A control's interval, or None where it could not be formed.
+        pictures: their judgement, or None if there was nothing to judge.
+        control: the A/A control's interval, or None if it could not be formed.
         memory: why the row needs too much of it, or "".
         throttled: why throttling ended the campaign, or "".
 
@@ -39,8 +39,5 @@ def combine_verdicts(
         return "fail", said
     broken = [throttled] if throttled else []
     if control is not None and control.excludes_one:
-        broken.append(
-            f"A/A control x{control.speedup:.3f} [{control.low:.3f}, {control.high:.3f}] excludes"
-            " x1: equal work took unequal time"
-        )
+        broken.append(f"A/A control {control:.3f} excludes x1: equal work took unequal time")
     return ("invalid", (*broken, *said)) if broken else (speed, said)

@@ -1,1 +1,1 @@
-"""Measuring: blocks, clock, synchronization and memory. It takes callables and a clock, and knows nothing of pipelines."""
+"""Measuring: blocks, clock, synchronization and memory, of callables on any clock."""

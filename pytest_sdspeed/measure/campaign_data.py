@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import Interval, Verdict
 
 
-def _ready() -> None:
-    """An arm that needs no preparation."""
+def _prepare_nothing() -> None:
+    """Do nothing for an arm that needs no preparation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class Arm:
         generate: called with what to draw; returns pictures, or None.
         slot: context held around every generation, outside the timed region.
         floor: least speed-up that passes, or None for an arm no gate holds.
-        settled: asked whether a decided row may leave; while it may not it is measured on, and
+        may_stop: asked whether a decided row may leave; while it may not it is measured on, and
             later looks may decide again. None lets it leave.
         prepare: builds what ``generate`` needs; called once, before any arm's warm-up.
         held_bytes: memory the prepared arm holds between generations.
@@ -38,15 +38,15 @@ class Arm:
         timed: generates in another process, which times it: pictures and seconds. None:
             ``generate`` is timed here.
         profile: generates once or a few times more, in slots of its own, to see where the time
-            goes; None where nobody can tell.
+            goes; None if nobody can tell.
     """
 
     name: str
     generate: Callable[[Case], Any]
     slot: Callable[[], AbstractContextManager[Any]] = nullcontext
     floor: float | None = None
-    settled: Callable[[Decision], bool] | None = None
-    prepare: Callable[[], None] = _ready
+    may_stop: Callable[[Decision], bool] | None = None
+    prepare: Callable[[], None] = _prepare_nothing
     held_bytes: Callable[[], int] = int
     reference: Arm | None = None
     profile: Callable[[Case], Profile] | None = None
@@ -60,11 +60,11 @@ class Limits:
     Attributes:
         budget_s: wall-clock seconds of the timed part.
         max_blocks: most blocks.
-        seed: of the block order, and first seed of the pictures.
+        seed: seed of the block order, and first seed of the pictures.
         prompts: texts to draw once beside the arms' own.
         rows: how many rows of the whole run could still fail; they share the error of "fail".
         campaigns: how many campaigns the run has; they share the error of the A/A control.
-        slot_s: seconds that a slot should have. Where generations are shorter, and the budget
+        slot_s: seconds that a slot should have. If generations are shorter, and the budget
             leaves time, a block has as many palindromes more, and a slot is the median of their
             generations: noise longer than a palindrome falls on all arms alike, shorter on few.
     """
@@ -79,12 +79,15 @@ class Limits:
 
     @property
     def case(self) -> Case:
-        """What the timed slots draw."""
+        """Return what the timed slots draw."""
         return Case(self.seed)
 
     @property
     def cases(self) -> tuple[Case, ...]:
-        """What the warm-up draws: another seed, the other prompts, and at last what the timed slots will."""
+        """Return what the warm-up draws.
+
+        Another seed, the other prompts, and at last what the timed slots will draw.
+        """
         return (
             Case(self.seed + 1),
             *(Case(self.seed, prompt) for prompt in self.prompts),
@@ -97,12 +100,12 @@ class Slot:
     """One timed generation.
 
     Attributes:
-        arm: whose.
-        block: in which one, from 1.
+        arm: name of the arm.
+        block: number of the block, from 1.
         start_s: when it began, seconds into the timed part.
         duration_s: how long it took, seconds.
         reading: what the device said right after it.
-        energy_j: by the device's counter, joules, or None where that is unknown.
+        energy_j: energy by the device's counter, joules, or None if that is unknown.
     """
 
     arm: str
@@ -118,19 +121,19 @@ class Decision:
     """What the looks decided about one arm.
 
     Attributes:
-        verdict: ``inconclusive`` where no look decided; ``pass`` for an arm without floor.
-        interval: at the deciding look, or the last.
+        verdict: ``inconclusive`` if no look decided; ``pass`` for an arm without floor.
+        interval: interval at the deciding look, or the last.
         blocks: blocks measured.
-        more_blocks: how many more would decide, None where decided or where no number would.
-        resolves: how far from its floor a speed-up must be for the planned blocks to decide it at
-            this noise, as a fraction; None where they bring no look.
+        more_blocks: how many more would decide, None if decided or if no number would.
+        minimum_detectable_effect: how far from its floor a speed-up must be for the planned blocks
+            to decide it at this noise, as a fraction; None if they bring no look.
     """
 
     verdict: Verdict
     interval: Interval
     blocks: int
     more_blocks: int | None
-    resolves: float | None
+    minimum_detectable_effect: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,13 +154,13 @@ class CampaignData:
         decisions: arm -> decision, for the arms that were measured.
         errors: arm -> what it raised; such an arm left the campaign.
         peak_bytes: arm -> what the arm holds and the most a warm-up generation needed beside it, or
-            None where the platform does not tell.
+            None if the platform does not tell.
         warm_up_s: arm -> its warm-up generations in order, seconds; the first holds what compilers
             and autotuners take.
         control: the A/A control, or None with fewer than two blocks.
         looks: the block counts at which rows could be decided; planned_blocks: how many the budget
             allowed, fixed before the first.
-        turns: palindromes of a block.
+        repeats: palindromes of a block.
         block_s: seconds one block was expected to take.
         timed_s: wall-clock seconds of the timed part.
         case: what the timed slots drew.
@@ -180,7 +183,7 @@ class CampaignData:
     block_s: float
     timed_s: float
     planned_blocks: int = 0
-    turns: int = 1
+    repeats: int = 1
     case: Case = field(default_factory=lambda: Case(0))
     references: Mapping[str, Mapping[Case, Any]] = field(default_factory=dict)
     canary_s: Mapping[str, tuple[float, float]] = field(default_factory=dict)
@@ -194,7 +197,10 @@ class CampaignData:
 
     @property
     def starts_s(self) -> dict[str, list[tuple[float, float]]]:
-        """When the slots of ``samples_s`` began, seconds into the timed part, in the same order: the first generation of each."""
+        """Return when the slots of ``samples_s`` began, seconds into the timed part.
+
+        A slot of several generations begins with its first.
+        """
         begun: dict[str, dict[int, list[float]]] = {name: {} for name in self.samples_s}
         for slot in self.slots:
             begun[slot.arm].setdefault(slot.block, []).append(slot.start_s)
@@ -207,7 +213,7 @@ class CampaignData:
 
     @property
     def overhead(self) -> float:
-        """Fraction by which the timed part exceeds the sum of its slots, discarded ones included."""
+        """Return the fraction by which the timed part exceeds the sum of all its slots."""
         inside = sum(slot.duration_s for slots in (self.slots, *self.discarded) for slot in slots)
         return self.timed_s / inside - 1 if inside else 0.0
 
@@ -218,7 +224,7 @@ class Progress:
 
     Attributes:
         phase: ``warm-up``, ``canary``, ``block`` or ``profile``, or that another process measures.
-        arm: about to run; "" where it is none.
+        arm: about to run; "" if it is none.
         block: number from 1; blocks: how many the plan allows.
         left_s: seconds left of the plan at the expected pace, None while unknown.
     """
@@ -233,6 +239,6 @@ class Progress:
 Watcher = Callable[[str], AbstractContextManager["Callable[[Progress], None]"]]
 
 
-def unwatched(_campaign: str) -> AbstractContextManager[Callable[[Progress], None]]:
+def show_nothing(_campaign: str) -> AbstractContextManager[Callable[[Progress], None]]:
     """Show nothing of a campaign."""
     return nullcontext(lambda _progress: None)

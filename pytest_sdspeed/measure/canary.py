@@ -1,4 +1,4 @@
-"""The canary: fixed work, timed beside a campaign, so that a step in latency can be told to be the machine's or the stack's."""
+"""The canary: fixed work, timed beside a campaign, that tells the machine from the stack."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class CanaryTimes(NamedTuple):
 
 
 def time_canary(operations: Operations, clock: Clock, repeats: int = REPEATS) -> CanaryTimes:
-    """Time every operation: one call of each for warm-up, then one of each after the other, ``repeats`` times over.
+    """Time every operation: a warm-up call of each, then one of each in turn, ``repeats`` times.
 
     The median, since the fastest of a few calls is the luckiest on a machine that others use too.
     An operation that raises, or that the clock cannot time, is left out. The inputs are let go at
@@ -49,7 +49,7 @@ def time_canary(operations: Operations, clock: Clock, repeats: int = REPEATS) ->
             try:
                 if name not in work:
                     work[name] = operations[name]()
-                taken[name].append(_seconds(name, work[name], clock))
+                taken[name].append(_time_call(name, work[name], clock))
             except Exception as error:  # noqa: BLE001 - the canary must never break a campaign
                 errors[name] = explain(name, error)
                 work.pop(name, None)
@@ -60,7 +60,7 @@ def time_canary(operations: Operations, clock: Clock, repeats: int = REPEATS) ->
 
 
 def pair_times(before: CanaryTimes, after: CanaryTimes) -> dict[str, tuple[float, float]]:
-    """Operation -> its times before and after, seconds, where it has both."""
+    """Return operation -> its times before and after, seconds, for operations that have both."""
     return {
         name: (seconds, after.seconds[name])
         for name, seconds in before.seconds.items()
@@ -68,7 +68,7 @@ def pair_times(before: CanaryTimes, after: CanaryTimes) -> dict[str, tuple[float
     }
 
 
-def _seconds(name: str, work: Callable[[], object], clock: Clock) -> float:
+def _time_call(name: str, work: Callable[[], object], clock: Clock) -> float:
     clock.synchronize()
     start = clock.now()
     work()

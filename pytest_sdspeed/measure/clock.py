@@ -13,16 +13,16 @@ class Clock(Protocol):
     """What a campaign reads time from."""
 
     def now(self) -> float:
-        """Seconds since any fixed point."""
+        """Return the seconds since any fixed point."""
         ...
 
     def synchronize(self) -> None:
-        """Return when the device has finished everything asked of it."""
+        """Return at once: the CPU is synchronous."""
         ...
 
 
 def _nothing() -> None:
-    """The CPU is synchronous."""
+    """Return at once: the CPU is synchronous."""
 
 
 class WallClock:
@@ -36,7 +36,7 @@ class WallClock:
         self._synchronize = synchronize
 
     def now(self) -> float:
-        """Seconds of the monotonic performance counter."""
+        """Return the seconds of the monotonic performance counter."""
         return time.perf_counter()
 
     def synchronize(self) -> None:

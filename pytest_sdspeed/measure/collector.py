@@ -11,8 +11,11 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def collecting_between_slots() -> Iterator[None]:
-    """Keep the garbage collector out of the slots, and what exists already out of the collections between them."""
+def collect_between_slots() -> Iterator[None]:
+    """Keep the garbage collector out of the slots.
+
+    What exists already is kept out of the collections between them.
+    """
     enabled = gc.isenabled()
     gc.collect()
     gc.freeze()

@@ -13,11 +13,17 @@ class MemoryMeter(Protocol):
         ...
 
     def peak_bytes(self) -> int | None:
-        """Greatest memory in use since ``start`` beyond what was in use then, bytes; None where the platform does not tell."""
+        """Return the greatest memory in use since ``start`` beyond what was in use then, bytes.
+
+        None if the platform does not tell.
+        """
         ...
 
     def shortage(self) -> str:
-        """What an arm that ran out of memory would have needed, and what there is; "" where the platform does not tell."""
+        """Describe what an arm that ran out of memory would have needed, and what there is.
+
+        "" if the platform does not tell.
+        """
         ...
 
 
@@ -25,12 +31,12 @@ class UnknownMemory:
     """A platform that does not tell."""
 
     def start(self) -> None:
-        """Nothing to forget."""
+        """Do nothing: there is nothing to forget."""
 
     def peak_bytes(self) -> int | None:
-        """Unknown."""
+        """Return None: it is unknown."""
         return None
 
     def shortage(self) -> str:
-        """Unknown."""
+        """Return nothing: it is unknown."""
         return ""

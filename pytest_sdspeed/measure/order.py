@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def palindrome(baseline: str, rows: Sequence[str], order: random.Random) -> tuple[str, ...]:
-    """Slot order of one block.
+def shuffle_palindrome(baseline: str, rows: Sequence[str], order: random.Random) -> tuple[str, ...]:
+    """Return the slot order of one block.
 
     The first half holds every row once and the baseline twice, shuffled; the second half is its
     mirror image, so that every arm's mean position is the middle of the block and a linear drift

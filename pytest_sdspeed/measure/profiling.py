@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def profile_arms(
     arms: Iterable[Arm], case: Case, clock: Clock, watch: Callable[[Progress], None]
 ) -> tuple[dict[str, Profile], UnusableDeviceError | None]:
-    """What the profile of each arm says, for the arms that have one; nothing but a note where it raises.
+    """Profile each arm that has a profile; one that raises gets a note in its place.
 
     Args:
         arms: those that held out.
@@ -50,7 +50,7 @@ def profile_arms(
 
 
 def check_usable(clock: Clock, since: object) -> UnusableDeviceError | None:
-    """Why the device no longer answers, or None where it does.
+    """Return why the device no longer answers, or None if it does.
 
     Args:
         clock: waits for the device.

@@ -1,4 +1,4 @@
-"""What the device says of itself between slots: clock, temperature, power, energy, and what holds its clock down."""
+"""What the device says of itself between slots: clock, temperature, power, energy, limits."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ every 100 ms."""
 
 
 def spent_j(before: float | None, after: float | None) -> float | None:
-    """Joules between two readings of the counter, or None where one is unknown."""
+    """Return the joules between two readings of the counter, or None if one is unknown."""
     return None if before is None or after is None else after - before
 
 
 def describe_discarded(discarded: Sequence[Sequence[Slot]], planned: int) -> str:
-    """Why throttling ended a campaign.
+    """Describe why throttling ended a campaign.
 
     Args:
         discarded: the slots of every block that was.
@@ -40,13 +40,13 @@ def describe_discarded(discarded: Sequence[Sequence[Slot]], planned: int) -> str
     )
 
 
-def summary(record: CampaignData, name: str, pictures: int | None) -> dict[str, Any]:
-    """What the device said after an arm's slots; empty where it said nothing.
+def summarize_telemetry(record: CampaignData, name: str, pictures: int | None) -> dict[str, Any]:
+    """Summarize what the device said after an arm's slots; empty if it said nothing.
 
     Args:
-        record: of the campaign.
-        name: of the arm; the baseline's slots are also those of the control.
-        pictures: that one generation draws, or None where that is unknown.
+        record: what the campaign measured.
+        name: name of the arm; the baseline's slots are also those of the control.
+        pictures: number that one generation draws, or None if that is unknown.
 
     Returns:
         ``sm_clock_mhz``, ``temperature_c``, ``power_w``: [least, median, greatest];
@@ -62,9 +62,9 @@ def summary(record: CampaignData, name: str, pictures: int | None) -> dict[str, 
     known = [slot.reading.reasons for slot in every if slot.reading.reasons is not None]
     energy_j, origin = _energy_j(kept)
     return {
-        "sm_clock_mhz": _range(slot.reading.sm_clock_mhz for slot in kept),
-        "temperature_c": _range(slot.reading.temperature_c for slot in kept),
-        "power_w": _range(slot.reading.power_w for slot in kept),
+        "sm_clock_mhz": _summarize(slot.reading.sm_clock_mhz for slot in kept),
+        "temperature_c": _summarize(slot.reading.temperature_c for slot in kept),
+        "power_w": _summarize(slot.reading.power_w for slot in kept),
         "throttle_reasons": (
             sorted({reason for reasons in known for reason in reasons}) if known else None
         ),
@@ -74,15 +74,15 @@ def summary(record: CampaignData, name: str, pictures: int | None) -> dict[str, 
     }
 
 
-def _range(values: Iterable[float | None]) -> list[float] | None:
+def _summarize(values: Iterable[float | None]) -> list[float] | None:
     found = [float(value) for value in values if value is not None]
     return [min(found), statistics.median(found), max(found)] if found else None
 
 
 def _energy_j(slots: Sequence[Slot]) -> tuple[float | None, str | None]:
-    """Mean energy of a slot, joules, and whether it is from the ``counter`` or from ``power`` times time.
+    """Return the mean energy of a slot, joules, and its origin: ``counter`` or ``power``.
 
-    The counter is read right before and right after each slot. Where there is none, or its steps
+    The counter is read right before and right after each slot. If there is none, or its steps
     are too coarse for slots this short, the power after each slot stands for the whole of it: a
     rough figure, since most GPUs average it over a second.
     """

@@ -1,4 +1,4 @@
-"""The facts that travel between the rooms: frozen, free of behaviour that needs more than the standard library.
+"""The facts that travel between the rooms: frozen, with the standard library alone.
 
 Units: latencies are seconds, tolerances are fractions (0.05 is 5%), PSNR is decibels, memory is
 bytes.
@@ -35,8 +35,8 @@ from pytest_sdspeed.model.vocabulary import (
     HOST_BOUND_UNDER,
     MIG,
     MINIATURE,
+    Cause,
     ImageVerdict,
-    Kind,
     Relation,
     Verdict,
 )
@@ -55,6 +55,7 @@ __all__ = [
     "Against",
     "CampaignKey",
     "Case",
+    "Cause",
     "Change",
     "Exhibit",
     "History",
@@ -63,7 +64,6 @@ __all__ = [
     "ImageGate",
     "ImageVerdict",
     "Interval",
-    "Kind",
     "Machine",
     "Profile",
     "Reading",

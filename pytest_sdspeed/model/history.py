@@ -11,7 +11,7 @@ from pytest_sdspeed.model.numbers import finite_or_none, number_or_nan
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from pytest_sdspeed.model.vocabulary import Kind, Verdict
+    from pytest_sdspeed.model.vocabulary import Cause, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ class HistoryRun(RunFacts):
     """What one run says about one setup.
 
     A new figure is declared here, under the name that it has in ``Result``, with a default if it
-    came later. ``of`` and the index of stored runs find it here: they tell by its annotation what is
+    came later. ``of`` and the index of stored runs find it here: its annotation tells them what is
     NaN if unknown (``float``), and what is a mapping.
 
     Attributes:
@@ -163,7 +163,7 @@ class Change:
             was not there.
     """
 
-    kind: Kind
+    kind: Cause
     since: int
     found: int
     change: float

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ class Case:
     """What one generation draws.
 
     Attributes:
-        seed: of the initial latents.
+        seed: seed of the initial latents.
         prompt: the text, or "" for the recipe's own.
     """
 
@@ -27,7 +28,7 @@ class Case:
     prompt: str = ""
 
     def __str__(self) -> str:
-        """``seed 1``, or ``seed 1, 'a golden vase'``."""
+        """Return ``seed 1``, or ``seed 1, 'a golden vase'``."""
         return f"seed {self.seed}" + (f", {self.prompt!r}" if self.prompt else "")
 
 
@@ -39,9 +40,21 @@ class Interval:
     low: float
     high: float
 
+    def __str__(self) -> str:
+        """Return ``x1.28 [1.27, 1.29]``, with ``?`` for what is unknown (NaN)."""
+        return format(self)
+
+    def __format__(self, spec: str) -> str:
+        """Format every figure by ``spec``; by ``.2f`` if it is empty."""
+        speedup, low, high = (
+            "?" if math.isnan(figure) else format(figure, spec or ".2f")
+            for figure in (self.speedup, self.low, self.high)
+        )
+        return f"x{speedup} [{low}, {high}]"
+
     @property
     def excludes_one(self) -> bool:
-        """Whether "no change" lies outside."""
+        """Tell whether "no change" lies outside."""
         return self.low > 1.0 or self.high < 1.0
 
 
@@ -50,14 +63,14 @@ class Exhibit:
     """One picture of a case, as each side drew it: the batch's worst by PSNR.
 
     Attributes:
-        seed, prompt: of the case, the prompt spelled out; "" for a callable, which has none.
-        index: in the batch, from 0.
-        pictures: role -> PNG, 8 bits a channel: ``baseline``; ``candidate``; ``reference`` where
+        seed, prompt: seed and prompt of the case; "" for a callable, which has no prompt.
+        index: place in the batch, from 0.
+        pictures: role -> PNG, 8 bits a channel: ``baseline``; ``candidate``; ``reference`` if
             the candidate is compared with something other than the baseline (a tiny autoencoder
-            with the autoencoder, on the same latents); ``error_map``, FLIP's, where both sides have
-            the same size. What is not finite is magenta. A role is left out where there is no such
+            with the autoencoder, on the same latents); ``error_map``, FLIP's, if both sides have
+            the same size. What is not finite is magenta. A role is left out if there is no such
             picture.
-        metrics: of this picture, by name.
+        metrics: metrics of this picture, by name.
         control: whether this is the negative control: ``candidate`` is then the baseline of another
             case.
     """
@@ -72,17 +85,17 @@ class Exhibit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Against:
-    """What a result was compared with where that is another version of the same setup.
+    """What a result was compared with if that is another version of the same setup.
 
     Attributes:
         spec: what ``--sd-against`` was given.
         label: what a reader calls that side.
         versions: package -> version, on that side.
-        stages: stage -> latency over that side's, 1.05 for 5% slower; empty where stage times are
+        stages: stage -> latency over that side's, 1.05 for 5% slower; empty if stage times are
             unknown.
-        identical: whether both sides drew the same bits, or None where one drew nothing.
+        identical: whether both sides drew the same bits, or None if one drew nothing.
         turns: generations that a slot is the median of, taken in turns.
-        process_control: that side over another process of the same side, or None where that was not
+        process_control: that side over another process of the same side, or None if that was not
             measured.
     """
 
@@ -103,7 +116,7 @@ class Result:
         table, setup, baseline: names; ``table`` is None when callables were measured.
         device: where it was measured; documented_on: the device of the table that the expectation
             comes from, or None.
-        recorded_in: the file of that table where it is a recorded one; None where it is documented.
+        recorded_in: the file of that table if it is a recorded one; None if it is documented.
         speedup, low, high: baseline latency over candidate latency, with its interval.
         expected: the documented (or marked) speed-up; tolerance: the fraction that may be missing;
             floor: expected x (1 - tolerance).
@@ -116,30 +129,30 @@ class Result:
             [0, 1], or None.
         reasons: why the verdict is what it is, in words.
         raised: what the row raised after its first blocks, or None.
-        control: the A/A control's interval, or None where it could not be formed.
+        control: the A/A control's interval, or None if it could not be formed.
         planned_blocks: what the budget allowed, fixed before the first look; resolves: how far from
             its floor a speed-up must be for them to decide it at this noise, as a fraction; None
-            for a baseline and where they bring no look.
+            for a baseline and if they bring no look.
         recipe: what was generated, or None for callables.
         versions: package or driver -> version.
         weights: ``pretrained``, ``random`` or ``embedded``, or None for callables.
-        peak_memory_bytes: of one generation, or None where the platform does not tell.
-        stages_s: stage -> seconds of one generation, or None where they are unknown.
-        memory_share: of the baseline's peak, None where one is unknown or no more than a lower
+        peak_memory_bytes: of one generation, or None if the platform does not tell.
+        stages_s: stage -> seconds of one generation, or None if they are unknown.
+        memory_share: of the baseline's peak, None if one is unknown or no more than a lower
             bound; memory_bound: the most that is documented, or None.
         telemetry: how the device was used and what it said of itself: see ``judge.rates`` and
-            ``measure.telemetry.summary``. None where nothing is known.
+            ``measure.telemetry.summarize_telemetry``. None if nothing is known.
         exhibits: pictures to look at, a few of each case.
-        starts_s: arm -> when each of ``samples_s`` began, seconds into the timed part; empty where
+        starts_s: arm -> when each of ``samples_s`` began, seconds into the timed part; empty if
             that is not known.
         notes: what the reader should know besides the verdict, in words.
         canary_s: operation -> how long the device took for it before and after the timed part,
-            seconds; empty where it was not timed.
-        against: the other version, where two are compared; ``baseline`` is then the same setup of
+            seconds; empty if it was not timed.
+        against: the other version, if two are compared; ``baseline`` is then the same setup of
             that side.
-        history: of the row, this run its latest; None where it was not asked for. Not stored.
-        confirmation: the stored form of the run in the other process: of the first one where the
-            second passed, else of the second; None where there was but one. ``images``,
+        history: of the row, this run its latest; None if it was not asked for. Not stored.
+        confirmation: the stored form of the run in the other process: of the first one if the
+            second passed, else of the second; None if there was but one. ``images``,
             ``exhibits`` and ``control`` are the first's in any case.
     """
 
@@ -185,13 +198,21 @@ class Result:
     raised: str | None = None
 
     @property
+    def interval(self) -> Interval:
+        """Return the speed-up with its interval."""
+        return Interval(self.speedup, self.low, self.high)
+
+    @property
     def is_baseline(self) -> bool:
-        """Whether this is the baseline itself, which no gate holds."""
+        """Tell whether this is the baseline itself, which no gate holds."""
         return self.setup == self.baseline
 
     @property
     def too_slow(self) -> bool:
-        """Whether it failed on its speed alone: its pictures and its memory hold, and it did not raise."""
+        """Tell whether it failed on its speed alone.
+
+        Its pictures and its memory hold, and it did not raise.
+        """
         return (
             self.verdict == "fail"
             and self.image_verdict != "fail"
@@ -201,7 +222,7 @@ class Result:
 
     @property
     def too_large(self) -> bool:
-        """Whether it needs more memory than documented."""
+        """Tell whether it needs more memory than documented."""
         return (
             self.memory_bound is not None
             and self.memory_share is not None
@@ -210,13 +231,16 @@ class Result:
 
     @property
     def host_bound(self) -> bool:
-        """Whether the GPU waited for its host for a good part of the time."""
+        """Tell whether the GPU waited for its host for a good part of the time."""
         busy = (self.telemetry or {}).get("busy_share")
         return busy is not None and busy < HOST_BOUND_UNDER
 
     @property
     def held_to_another_device(self) -> bool:
-        """Whether the expectation comes from another device. ``NVIDIA A100`` is any A100, but no MIG slice of one, and ``cpu`` any CPU."""
+        """Tell whether the expectation comes from another device.
+
+        ``NVIDIA A100`` is any A100, but no MIG slice of one, and ``cpu`` any CPU.
+        """
         expected = self.documented_on
         if expected is None or expected == "cpu":
             return False

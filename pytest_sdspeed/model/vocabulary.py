@@ -7,7 +7,7 @@ from typing import Literal
 Verdict = Literal["pass", "fail", "inconclusive", "invalid"]
 ImageVerdict = Literal["pass", "fail", "powerless"]
 Relation = Literal["same_weights", "other_weights", "other_autoencoder"]
-Kind = Literal["code", "machine", "stack", "improvement", "none"]
+Cause = Literal["code", "machine", "stack", "improvement", "none"]
 BASELINE = "baseline"
 CONTROL = "control"
 MINIATURE = "miniature"

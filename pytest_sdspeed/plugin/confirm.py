@@ -24,7 +24,7 @@ from pytest_sdspeed.model.numbers import number_or_nan
 from pytest_sdspeed.plugin.child import arguments_of_child, write_nothing
 from pytest_sdspeed.plugin.options import CONFIRMATION
 from pytest_sdspeed.plugin.state import ANSWER, own_id
-from pytest_sdspeed.report.text import figures
+from pytest_sdspeed.report.text import format_stored_interval
 from pytest_sdspeed.run.processes import describe_end
 from pytest_sdspeed.store.records import to_json
 
@@ -103,7 +103,7 @@ def combine(first: Result, second: Mapping[str, Any] | str) -> Result:
         )
     pictures_fail = second["image_verdict"] == "fail"
     if not pictures_fail and number_or_nan(second["high"]) < first.floor:
-        reason = f"confirmed in a fresh process: {figures(second)}"
+        reason = f"confirmed in a fresh process: {format_stored_interval(second)}"
     else:
         reason = _also("failed in a fresh process too", second)
     image_verdict = "fail" if pictures_fail else first.image_verdict
@@ -127,8 +127,8 @@ def _passed(first: Result, second: Mapping[str, Any]) -> Result:
     stored = to_json(first)
     latency_s, baseline_latency_s = latencies(second["samples_s"], first.setup, first.baseline)
     why = (
-        f"failed in the first process ({figures(stored)}), passed in a fresh one: an effect of the"
-        " process, not of the code"
+        f"failed in the first process ({format_stored_interval(stored)}), passed in a fresh one: an"
+        " effect of the process, not of the code"
     )
     return replace(
         first,
@@ -149,7 +149,8 @@ def _passed(first: Result, second: Mapping[str, Any]) -> Result:
 
 
 def _also(lead: str, second: Mapping[str, Any]) -> str:
-    return f"{lead} ({figures(second)}): {'; '.join(second['reasons']) or 'no reason given'}"
+    why = "; ".join(second["reasons"]) or "no reason given"
+    return f"{lead} ({format_stored_interval(second)}): {why}"
 
 
 def rerun(item: pytest.Item) -> Mapping[str, Any] | str:

@@ -20,7 +20,7 @@ from pytest_sdspeed.run.targets import targets_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_sdspeed.model import Result
+    from pytest_sdspeed.model import Change, Result
 
 
 class InconclusiveWarning(pytest.PytestWarning):
@@ -49,7 +49,9 @@ class Gate:
         Returns:
             The result of a passing row.
         """
-        from pytest_sdspeed.report.text import message
+        from pytest_sdspeed.report import history
+        from pytest_sdspeed.report.messages import write_message
+        from pytest_sdspeed.report.pages import describe_error
         from pytest_sdspeed.store.benchmark import store
 
         asked = self._node.config.stash.get(ANSWER, None)
@@ -69,16 +71,18 @@ class Gate:
             pytest.skip(str(error))
         except SdSpeedError as error:
             # The error that it was raised from says the same.
-            raise pytest.fail.Exception(str(error), pytrace=False) from None
+            raise pytest.fail.Exception(describe_error(error), pytrace=False) from None
         store(self._benchmark, self._node.stash[CLOCK], result)
         self._node.stash[RESULT] = result
         self._node.user_properties.extend(
             (f"sdspeed_{name}", value) for name, value in properties(result)
         )
-        past = self._slower_than_before(result)
-        said = (
-            "\n".join(filter(None, (message(result), past))) if result.verdict != "pass" else past
+        change = _find_regression(result)
+        slower = (
+            history.describe_change(result.history, change) if result.history and change else ""
         )
+        past = history.write_message(result.history, change) if result.history and change else ""
+        said = past if result.verdict == "pass" else write_message(result, slower)
         if result.verdict == "inconclusive":
             self._inconclusive(said)
         elif result.verdict != "pass" or (past and self._run.options.history == "fail"):
@@ -86,17 +90,6 @@ class Gate:
         elif past:
             warnings.warn(SlowerWarning(past), stacklevel=2)
         return result
-
-    @staticmethod
-    def _slower_than_before(result: Result) -> str:
-        """Return what the stored runs say against a row, or ""."""
-        if result.history is None:
-            return ""
-        from pytest_sdspeed.judge.changes.causes import unresolved_regression
-        from pytest_sdspeed.report.history import message
-
-        change = unresolved_regression(result.history)
-        return message(result.history, change) if change else ""
 
     def _measure(self, candidate: Any, baseline: Any) -> Result:
         if self._used:
@@ -146,3 +139,10 @@ def gate_of(request: pytest.FixtureRequest, benchmark: Any) -> Gate:
     if is_measuring_off(request.config.option):
         pytest.skip("sd_latency measures nothing under --benchmark-disable")
     return Gate(request, benchmark)
+
+
+def _find_regression(result: Result) -> Change | None:
+    """Return the change by which the stored runs speak against a row, if they do."""
+    from pytest_sdspeed.judge.changes.causes import unresolved_regression
+
+    return unresolved_regression(result.history) if result.history else None

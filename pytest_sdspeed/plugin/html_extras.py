@@ -51,6 +51,6 @@ def _table(result: Result) -> str:
     head = "".join(f"<th>{escape(column)}</th>" for column in text.COLUMNS)
     rows = "".join(
         f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
-        for cells in text.rows([result])
+        for cells in text.format_rows([result])
     )
-    return f"<p>{escape(text.heading([result]))}</p><table><tr>{head}</tr>{rows}</table>"
+    return f"<p>{escape(text.format_heading([result]))}</p><table><tr>{head}</tr>{rows}</table>"

@@ -19,7 +19,7 @@ def make_watcher(config: pytest.Config) -> Watcher:
 
     @contextmanager
     def watch(campaign: str) -> Iterator[Callable[[Progress], None]]:
-        from pytest_sdspeed.report.text import progress_line
+        from pytest_sdspeed.report.text import format_progress
 
         capture = config.pluginmanager.getplugin("capturemanager")
         uncaptured = capture.global_and_fixture_disabled if capture else nullcontext
@@ -39,7 +39,7 @@ def make_watcher(config: pytest.Config) -> Watcher:
         show(f"{campaign}: building")
         try:
             yield lambda progress: show(
-                progress_line(
+                format_progress(
                     campaign,
                     progress.phase,
                     progress.arm,

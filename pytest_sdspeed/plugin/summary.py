@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 def table_lines(results: Iterable[Result]) -> Iterator[str]:
     """Yield the lines of every campaign's table, and what else a reader should know of it."""
-    for group in text.campaigns(results):
-        yield from text.table(group)
-        yield from (f"note: {remark}" for remark in text.remarks(group))
+    for group in text.group_by_campaign(results):
+        yield from text.format_table(group)
+        yield from (f"note: {remark}" for remark in text.collect_remarks(group))
 
 
 def history_lines(run: Run) -> Iterator[str]:
@@ -31,7 +31,7 @@ def history_lines(run: Run) -> Iterator[str]:
     from pytest_sdspeed.report import history
 
     yield from (
-        f"history: {history.line(found)}" for found in histories(run) if len(found.runs) > 1
+        f"history: {history.write_line(found)}" for found in histories(run) if len(found.runs) > 1
     )
     yield from run.lookup.problems
 
@@ -55,12 +55,12 @@ def file_lines(run: Run, config: Any) -> Iterator[str]:
     yield from run.recorded
     target = os.environ.get(STEP_SUMMARY)
     if target and run.results:
-        from pytest_sdspeed.report.markdown import summary
+        from pytest_sdspeed.report.markdown import write_summary
 
         yield _write(
             "sd summary",
             Path(target),
-            lambda: summary(run.results, histories(run)),
+            lambda: write_summary(run.results, histories(run)),
             mode="a",
         )
 
@@ -104,12 +104,12 @@ def _list_devices(path: Path, run: Run) -> Iterator[tuple[Path, str, Machine]]:
 
 
 def _make_page(run: Run, config: Any) -> str:
-    from pytest_sdspeed.judge.pictures.exhibits import with_error_maps
-    from pytest_sdspeed.report.page.html import page
+    from pytest_sdspeed.judge.pictures.exhibits import add_error_maps
+    from pytest_sdspeed.report.page.html import render_page
 
     # Workers of pytest-xdist send results without their error maps.
-    results = [with_error_maps(result) for result in run.results] if run.machines else run.results
-    return page(results, _find_facts(config), histories(run))
+    results = [add_error_maps(result) for result in run.results] if run.machines else run.results
+    return render_page(results, _find_facts(config), histories(run))
 
 
 def _find_facts(config: Any) -> dict[str, str]:

@@ -12,8 +12,11 @@ if TYPE_CHECKING:
 COLUMNS = ("setup", "old", "new", "change", "stages", "pictures", "verdict")
 
 
-def change(result: Result) -> str:
-    """``6.1% slower [5.4, 6.8]``, of the latency; ``-0.2% [-0.6, 0.3]`` where the interval holds no change."""
+def format_change(result: Result) -> str:
+    """Format a change of latency: ``6.1% slower [5.4, 6.8]``.
+
+    ``-0.2% [-0.6, 0.3]`` if the interval holds no change.
+    """
     found, least, most = (
         100 * (1 / ratio - 1) for ratio in (result.speedup, result.high, result.low)
     )
@@ -24,19 +27,19 @@ def change(result: Result) -> str:
     return f"{found:+.1f}% [{least:.1f}, {most:.1f}]"
 
 
-def stages(against: Against) -> str:
-    """``denoising +6.6%, decoding +0.1%``, or nothing where they are unknown."""
+def format_stages(against: Against) -> str:
+    """Format ``denoising +6.6%, decoding +0.1%``, or nothing if stages are unknown."""
     return ", ".join(
         f"{stage.replace('_', ' ')} {100 * (ratio - 1):+.1f}%"
         for stage, ratio in against.stages.items()
     )
 
 
-def pictures(result: Result, against: Against, compared: str) -> str:
-    """Whether both sides drew the same.
+def format_pictures(result: Result, against: Against, compared: str) -> str:
+    """Say whether both sides drew the same.
 
     Args:
-        result: of the row.
+        result: result of the row.
         against: its other side.
         compared: picture metrics in words.
     """
@@ -45,26 +48,35 @@ def pictures(result: Result, against: Against, compared: str) -> str:
     return "identical" if against.identical else f"differ  {compared}".rstrip()
 
 
-def finding(result: Result, against: Against, compared: str) -> str:
-    """``fp16: 6.1% slower [5.4, 6.8] than main (3f2a1bc), denoising +6.6%, decoding +0.1%; pictures identical``."""
+def describe_finding(result: Result, against: Against, compared: str) -> str:
+    """Describe what became slower, faster or different than on the other side.
+
+    ``fp16: 6.1% slower [5.4, 6.8] than main (3f2a1bc), denoising +6.6%; pictures identical``.
+    """
     than = "than" if result.high < 1 or result.low > 1 else "against"
     where = ", ".join(
-        filter(None, (f"{result.setup}: {change(result)} {than} {against.label}", stages(against)))
+        filter(
+            None,
+            (
+                f"{result.setup}: {format_change(result)} {than} {against.label}",
+                format_stages(against),
+            ),
+        )
     )
-    seen = pictures(result, against, compared)
+    seen = format_pictures(result, against, compared)
     return f"{where}; pictures {seen}" if seen else where
 
 
-def versions(results: Iterable[Result]) -> str:
-    """``diffusers 0.41.0 -> 0.42.1``: what differs between the sides."""
+def describe_versions(results: Iterable[Result]) -> str:
+    """Describe what differs between the sides: ``diffusers 0.41.0 -> 0.42.1``."""
     found: dict[str, None] = {}
     for result in results:
         if result.against is not None:
-            found |= dict.fromkeys(_differing(result.against.versions, result.versions))
+            found |= dict.fromkeys(_list_differences(result.against.versions, result.versions))
     return ", ".join(found)
 
 
-def _differing(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
+def _list_differences(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
     for name in sorted({*old, *new}):
         if old and old.get(name) != new.get(name):
             yield f"{name} {old.get(name, 'none')} -> {new.get(name, 'none')}"

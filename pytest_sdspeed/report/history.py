@@ -6,11 +6,12 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.report import text
+from pytest_sdspeed.report.pages import HISTORY_SLOWER, add_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from pytest_sdspeed.model import Change, History, HistoryRun, Kind
+    from pytest_sdspeed.model import Cause, Change, History, HistoryRun
 
 COLUMNS = ("setup", "kind", "since", "change", "runs", "device")
 
@@ -23,30 +24,33 @@ _SHORT = 10
 _DAY = len("2026-11-20")
 
 
-def kind(history: History) -> Kind:
-    """What the latest change is, or ``none``."""
+def find_cause(history: History) -> Cause:
+    """Return the cause of the latest change, or ``none``."""
     return history.latest.kind if history.latest else "none"
 
 
-def label(history: History) -> str:
-    """Its kind as a reader meets it: ``code``, ``steady``, ``too few runs``."""
-    if kind(history) != "none":
-        return kind(history)
+def format_cause(history: History) -> str:
+    """Format the cause as a reader meets it: ``code``, ``steady``, ``too few runs``."""
+    if find_cause(history) != "none":
+        return find_cause(history)
     return "steady" if len(history.runs) >= LEAST_RUNS else "too few runs"
 
 
-def unsteady(histories: Iterable[History]) -> list[History]:
-    """Those whose level of today began with a change."""
-    return [history for history in histories if kind(history) != "none"]
+def select_unsteady(histories: Iterable[History]) -> list[History]:
+    """Return the histories whose level of today began with a change."""
+    return [history for history in histories if find_cause(history) != "none"]
 
 
-def slower(histories: Iterable[History]) -> list[History]:
-    """Those that are slower than they were, and not by the machine."""
-    return [history for history in histories if kind(history) in ("code", "stack")]
+def select_slower(histories: Iterable[History]) -> list[History]:
+    """Return the histories that are slower than they were, and not by the machine."""
+    return [history for history in histories if find_cause(history) in ("code", "stack")]
 
 
-def groups(histories: Iterable[History]) -> list[list[History]]:
-    """Histories of the same table and baseline together, baselines first, in order of appearance otherwise."""
+def group_histories(histories: Iterable[History]) -> list[list[History]]:
+    """Group histories by table and baseline.
+
+    Baselines come first, the others in order of appearance.
+    """
     found: dict[tuple[str | None, str], list[History]] = {}
     for history in histories:
         found.setdefault((history.table, history.baseline), []).append(history)
@@ -56,101 +60,126 @@ def groups(histories: Iterable[History]) -> list[list[History]]:
     ]
 
 
-def commits(history: History, change: Change) -> tuple[str, str] | None:
-    """Ids between which it changed: of the last run that others may be compared with before it, and of the first one after; None unless both are known."""
+def find_commits(history: History, change: Change) -> tuple[str, str] | None:
+    """Return the ids of the commits between which it changed; None unless both are known.
+
+    The first is that of the last run before it that others may be compared with, the second that of
+    the first run after.
+    """
     before = [run.commit for run in history.runs[: change.since] if run.reference and run.commit]
     after = [run.commit for run in history.runs[change.since :] if run.commit]
     return (before[-1], after[0]) if before and after else None
 
 
-def short(commit: str) -> str:
-    """As much of a commit's id as people read."""
+def shorten_commit(commit: str) -> str:
+    """Return as much of a commit's id as people read."""
     return commit[:_SHORT]
 
 
-def amount(change: Change) -> str:
-    """``6.2% slower``."""
+def format_amount(change: Change) -> str:
+    """Format ``6.2% slower``."""
     return f"{abs(change.change):.1%} {'slower' if change.change > 0 else 'faster'}"
 
 
-def moves(versions: Mapping[str, tuple[str | None, str | None]], arrow: str = "->") -> str:
-    """``torch 2.13.0 -> 2.14.0, xformers none -> 0.0.33``."""
+def format_versions(
+    versions: Mapping[str, tuple[str | None, str | None]], arrow: str = "->"
+) -> str:
+    """Format ``torch 2.13.0 -> 2.14.0, xformers none -> 0.0.33``."""
     return ", ".join(
         f"{name} {before or 'none'} {arrow} {after or 'none'}"
         for name, (before, after) in versions.items()
     )
 
 
-def day(run: HistoryRun) -> str:
-    """``2026-11-20``."""
+def format_day(run: HistoryRun) -> str:
+    """Format ``2026-11-20``."""
     return run.date[:_DAY]
 
 
-def sentence(history: History) -> str:
-    """``6.2% slower since 2026-11-20 (run 0041, commits 1a2b3c..4d5e6f), 14 runs ago: code``; what it says where nothing changed."""
+def write_sentence(history: History) -> str:
+    """Write a history in a sentence.
+
+    ``6.2% slower since 2026-11-20 (run 0041, commits 1a2b3c..4d5e6f), 14 runs ago: code``; ``steady
+    over 54 runs`` if nothing changed.
+    """
     change = history.latest
     if change is None or change.kind == "none":
-        return _quiet(history)
-    return f"{amount(change)} {_since(history, change)}: {_cause(change, ', ')}"
+        return _describe_steady(history)
+    cause = _format_cause_with_versions(change, ", ")
+    return f"{format_amount(change)} {_format_since(history, change)}: {cause}"
 
 
-def line(history: History) -> str:
-    """``fp16: 6.2% slower since 2026-11-20 (code), 14 of 54 runs``; what it says where nothing changed."""
+def write_line(history: History) -> str:
+    """Write a history in a line, with its setup.
+
+    ``fp16: 6.2% slower since 2026-11-20 (code), 14 of 54 runs``; ``fp16: steady over 54 runs`` if
+    nothing changed.
+    """
     change = history.latest
     if change is None or change.kind == "none":
-        return f"{history.setup}: {_quiet(history)}"
+        return f"{history.setup}: {_describe_steady(history)}"
     total = len(history.runs)
-    since = f"since {day(history.runs[change.since])} ({_cause(change)})"
-    return f"{history.setup}: {amount(change)} {since}, {total - change.since} of {total} runs"
+    since = (
+        f"since {format_day(history.runs[change.since])} ({_format_cause_with_versions(change)})"
+    )
+    return (
+        f"{history.setup}: {format_amount(change)} {since}, {total - change.since} of {total} runs"
+    )
 
 
-def _quiet(history: History) -> str:
+def _describe_steady(history: History) -> str:
     total = len(history.runs)
     runs = f"{total} run{'' if total == 1 else 's'}"
     return f"steady over {runs}" if total >= LEAST_RUNS else f"{runs}: too few to judge"
 
 
-def _since(history: History, change: Change) -> str:
-    """``since 2026-11-20 (run 0041, commits 1a2b3c..4d5e6f), 14 runs ago``."""
+def _format_since(history: History, change: Change) -> str:
+    """Format ``since 2026-11-20 (run 0041, commits 1a2b3c..4d5e6f), 14 runs ago``."""
     run, ago = history.runs[change.since], len(history.runs) - 1 - change.since
     where = [f"run {run.name}" if run.name else "this run"]
-    found = commits(history, change)
+    found = find_commits(history, change)
     if found:
-        before, after = map(short, found)
+        before, after = map(shorten_commit, found)
         where.append(
             f"commits {before}..{after}" if before != after else f"commit {before}, as before"
         )
     age = f", {ago} run{'' if ago == 1 else 's'} ago" if ago else ""
-    return f"since {day(run)} ({', '.join(where)}){age}"
+    return f"since {format_day(run)} ({', '.join(where)}){age}"
 
 
-def _cause(change: Change, colon: str = ": ") -> str:
-    """``code``, or ``stack: torch 2.13.0 -> 2.14.0``."""
+def _format_cause_with_versions(change: Change, colon: str = ": ") -> str:
+    """Format ``code``, or ``stack: torch 2.13.0 -> 2.14.0``."""
     return (
-        f"{change.kind}{colon}{moves(change.versions)}"
+        f"{change.kind}{colon}{format_versions(change.versions)}"
         if change.kind == "stack" and change.versions
         else change.kind
     )
 
 
-def message(history: History, change: Change | None = None) -> str:
-    """What a test says of a history that changed: what, how much, since when, why of this kind, and what to do next.
+def write_message(history: History, change: Change) -> str:
+    """Write what a test says of a change, with the page of the documentation as its last line."""
+    return add_page(describe_change(history, change), HISTORY_SLOWER)
+
+
+def describe_change(history: History, change: Change | None = None) -> str:
+    """Describe a history that changed.
+
+    What changed, how much, since when, why of this kind, and what to do next.
 
     Args:
-        history: of a row.
-        change: which of its changes; the latest where None.
+        history: history of a row.
+        change: change to describe; the latest if None.
     """
     change = change or history.latest
     if change is None or change.kind == "none":
-        return f"{history.setup} on {history.device}: {_quiet(history)}."
+        return f"{history.setup} on {history.device}: {_describe_steady(history)}."
     against = (
         f" against {history.baseline}" if change.ratio and history.setup != history.baseline else ""
     )
-    what = (
-        f"{history.setup} on {history.device}: {amount(change)}{against} {_since(history, change)}."
-    )
+    since = _format_since(history, change)
+    what = f"{history.setup} on {history.device}: {format_amount(change)}{against} {since}."
     why = f"{_SAID[change.kind]}{': ' if change.reasons else ''}{'; '.join(change.reasons)}."
-    return f"{what} {why} {_next_step(history, change)}"
+    return f"{what} {why} {_advise(history, change)}"
 
 
 _SAID = {
@@ -161,9 +190,9 @@ _SAID = {
 }
 
 
-def _next_step(history: History, change: Change) -> str:
+def _advise(history: History, change: Change) -> str:
     if change.kind == "code":
-        return _search(commits(history, change))
+        return _advise_search(find_commits(history, change))
     if change.kind == "stack":
         former = [
             f"{name} {before}" if before else f"no {name}"
@@ -182,10 +211,10 @@ def _next_step(history: History, change: Change) -> str:
     return "The reference is stale: record a new one with --sd-record."
 
 
-def _search(found: tuple[str, str] | None) -> str:
+def _advise_search(found: tuple[str, str] | None) -> str:
     if found is None:
         return "The stored runs name no commits: run inside a git repository to learn them."
-    before, after = map(short, found)
+    before, after = map(shorten_commit, found)
     if before == after:
         return (
             f"Both sides are commit {before}: look at changes that were not committed, and at what"
@@ -194,29 +223,41 @@ def _search(found: tuple[str, str] | None) -> str:
     return f"See git log {before}..{after}, or search with git bisect start {after} {before}."
 
 
-def table(histories: Iterable[History]) -> list[str]:
-    """A heading and an aligned table for each table and baseline, as lines."""
+def format_table(histories: Iterable[History]) -> list[str]:
+    """Format a heading and an aligned table for each table and baseline, as lines."""
     return [
-        line
-        for group in groups(histories)
-        for line in (heading(group), *text.aligned([COLUMNS, *map(row, group)]))
+        write_line
+        for group in group_histories(histories)
+        for write_line in (
+            format_heading(group),
+            *text.align_cells([COLUMNS, *map(format_row, group)]),
+        )
     ]
 
 
-def heading(histories: Sequence[History]) -> str:
-    """The line over a group's table: ``sd history: attention, against vanilla_fp16_b4``."""
-    return f"sd history: {text.name(histories)}"
+def format_heading(histories: Sequence[History]) -> str:
+    """Write the line over a group's table: ``sd history: attention, against vanilla_fp16_b4``."""
+    return f"sd history: {text.name_campaign(histories)}"
 
 
-def row(history: History) -> tuple[str, ...]:
-    """A history as the cells of ``COLUMNS``."""
-    change = history.latest if kind(history) != "none" else None
-    since, size = (day(history.runs[change.since]), amount(change)) if change else ("", "")
-    return (history.setup, label(history), since, size, str(len(history.runs)), history.device)
+def format_row(history: History) -> tuple[str, ...]:
+    """Format a history as the cells of ``COLUMNS``."""
+    change = history.latest if find_cause(history) != "none" else None
+    since, size = (
+        (format_day(history.runs[change.since]), format_amount(change)) if change else ("", "")
+    )
+    return (
+        history.setup,
+        format_cause(history),
+        since,
+        size,
+        str(len(history.runs)),
+        history.device,
+    )
 
 
-def as_json(histories: Iterable[History]) -> list[dict[str, Any]]:
-    """Histories as builtins for programs: what is unknown, not finite, or did not change is None.
+def to_json(histories: Iterable[History]) -> list[dict[str, Any]]:
+    """Convert histories to builtins: what is unknown, not finite, or did not change is None.
 
     Returns:
         One object for each: ``table``, ``setup``, ``baseline``, ``device``, ``recipe``, ``runs``
@@ -226,11 +267,11 @@ def as_json(histories: Iterable[History]) -> list[dict[str, Any]]:
         latency, a fraction), ``commits`` (``after`` which and ``first`` with which), ``versions``
         (name -> before and after) and ``reasons``.
     """
-    return [_object(history) for history in histories]
+    return [_history_to_json(history) for history in histories]
 
 
-def _object(history: History) -> dict[str, Any]:
-    changes = [_change(history, change) for change in history.changes]
+def _history_to_json(history: History) -> dict[str, Any]:
+    changes = [_change_to_json(history, change) for change in history.changes]
     return {
         "table": history.table,
         "setup": history.setup,
@@ -239,7 +280,7 @@ def _object(history: History) -> dict[str, Any]:
         "recipe": history.recipe,
         "runs": len(history.runs),
         **(changes[-1] if changes else _UNCHANGED),
-        "latest": _latest(history.runs[-1]) if history.runs else None,
+        "latest": _run_to_json(history.runs[-1]) if history.runs else None,
         "changes": changes,
     }
 
@@ -256,26 +297,27 @@ _UNCHANGED: dict[str, Any] = {
 }
 
 
-def _change(history: History, change: Change) -> dict[str, Any]:
-    first, found = history.runs[change.since], commits(history, change)
+def _change_to_json(history: History, change: Change) -> dict[str, Any]:
+    first, found = history.runs[change.since], find_commits(history, change)
     return {
         "kind": change.kind,
         "since": first.date,
         "since_run": first.name or None,
         "found": history.runs[change.found].date,
-        "change": _figure(change.change),
+        "change": _finite_or_none(change.change),
         "commits": {"after": found[0], "first": found[1]} if found else None,
         "versions": {name: list(pair) for name, pair in change.versions.items()},
         "reasons": list(change.reasons),
     }
 
 
-def _latest(run: HistoryRun) -> dict[str, Any]:
+def _run_to_json(run: HistoryRun) -> dict[str, Any]:
     figures = {
-        name: _figure(getattr(run, name)) for name in ("speedup", "low", "high", "latency_s")
+        name: _finite_or_none(getattr(run, name))
+        for name in ("speedup", "low", "high", "latency_s")
     }
     return {**figures, "date": run.date, "run": run.name or None}
 
 
-def _figure(value: float) -> float | None:
+def _finite_or_none(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_sdspeed.report import history as past
 from pytest_sdspeed.report import text
+from pytest_sdspeed.report.messages import describe_result, select_attention
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,63 +24,72 @@ _MARKS = {
 }
 
 
-def summary(results: Sequence[Result], histories: Sequence[History] = ()) -> str:
-    """GitHub-flavored Markdown: what needs attention in words, then a table for each campaign, then what is not steady.
+def write_summary(results: Sequence[Result], histories: Sequence[History] = ()) -> str:
+    """Write GitHub-flavored Markdown.
+
+    What needs attention in words, then a table for each campaign, then what is not steady.
 
     Args:
-        results: of the run; none gives a summary that says so.
-        histories: whose levels may have changed.
+        results: results of the run; none gives a summary that says so.
+        histories: histories whose levels may have changed.
     """
     return "\n".join(
         [
             "## Diffusion speed-ups and pictures",
             "",
-            *_attention(results),
-            *_campaigns(results),
-            *_histories(histories),
+            *_write_attention(results),
+            *_write_campaigns(results),
+            *_write_histories(histories),
         ]
     )
 
 
-def _attention(results: Sequence[Result]) -> Iterator[str]:
-    found = [text.message(result) for result in text.attention(results)] + text.remarks(results)
-    yield from (f"- {escaped(line)}" for line in found)
+def _write_attention(results: Sequence[Result]) -> Iterator[str]:
+    found = [
+        describe_result(result) for result in select_attention(results)
+    ] + text.collect_remarks(results)
+    yield from (f"- {escape(line)}" for line in found)
     if found:
         yield ""
 
 
-def _campaigns(results: Sequence[Result]) -> Iterator[str]:
+def _write_campaigns(results: Sequence[Result]) -> Iterator[str]:
     if not results:
         yield "No campaign was measured in this run.\n"
-    for group in text.campaigns(results):
-        yield from (f"### {escaped(text.name(group))}", "", escaped(text.circumstances(group)), "")
-        columns = text.columns(group)
-        yield _line(columns)
-        yield _line(["---"] * len(columns))
+    for group in text.group_by_campaign(results):
         yield from (
-            _line([*map(escaped, cells[:-1]), _MARKS.get(cells[-1], cells[-1])])
-            for cells in text.rows(group)
+            f"### {escape(text.name_campaign(group))}",
+            "",
+            escape(text.describe_circumstances(group)),
+            "",
+        )
+        columns = text.choose_columns(group)
+        yield _format_row(columns)
+        yield _format_row(["---"] * len(columns))
+        yield from (
+            _format_row([*map(escape, cells[:-1]), _MARKS.get(cells[-1], cells[-1])])
+            for cells in text.format_rows(group)
         )
         yield ""
-        yield from (f"- {escaped(line)}" for line in text.confirmations(group))
+        yield from (f"- {escape(line)}" for line in text.describe_confirmations(group))
         yield ""
 
 
-def _histories(histories: Sequence[History]) -> Iterator[str]:
-    changed = past.unsteady(histories)
+def _write_histories(histories: Sequence[History]) -> Iterator[str]:
+    changed = past.select_unsteady(histories)
     if changed:
         yield from ("### History", "")
         yield from (
-            f"- {escaped(f'{text.name([history])} on {history.device}: {past.line(history)}')}"
-            for history in changed
+            f"- {escape(f'{text.name_campaign([one])} on {one.device}: {past.write_line(one)}')}"
+            for one in changed
         )
         yield ""
 
 
-def _line(cells: Sequence[str]) -> str:
+def _format_row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def escaped(words: str) -> str:
-    """Words that mean themselves in a line or a table's cell, whatever stands in them."""
+def escape(words: str) -> str:
+    """Escape words so that they mean themselves in a line or a table's cell."""
     return _SPECIAL.sub(r"\\\1", " ".join(words.split())).translate(_ENTITIES)

@@ -5,67 +5,63 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from pytest_sdspeed.model import BASELINE
+from pytest_sdspeed.model import BASELINE, Interval
 from pytest_sdspeed.report import against
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
-    from pytest_sdspeed.model import History, Interval, Result
+    from pytest_sdspeed.model import History, Result
 
 COLUMNS = ("setup", "latency", "speed-up", "documented", "floor", "pictures", "verdict")
 _MILLISECONDS_UNDER_S = 0.1
-_GRAVITY = ("fail", "invalid", "inconclusive")
 _ENDED = {"pass": "passed", "fail": "failed again"}
 
 
-def latency(seconds: float) -> str:
-    """``1.93 s``, or milliseconds under a tenth of a second; ``?`` where it is unknown, as are all figures of a row that was lost."""
-    unit, scale = latency_unit(seconds)
+def format_latency(seconds: float) -> str:
+    """Format ``1.93 s``, or milliseconds under a tenth of a second.
+
+    ``?`` if it is unknown, as are all figures of a row that was lost.
+    """
+    unit, scale = choose_latency_unit(seconds)
     return "?" if math.isnan(seconds) else f"{seconds * scale:.2f} {unit}"
 
 
-def latency_unit(seconds: float) -> tuple[str, float]:
-    """The unit that a latency is written in, and how many of it a second is."""
+def choose_latency_unit(seconds: float) -> tuple[str, float]:
+    """Return the unit that a latency is written in, and how many of it a second is."""
     return ("ms", 1e3) if seconds < _MILLISECONDS_UNDER_S else ("s", 1.0)
 
 
-def ratio(value: float) -> str:
-    """``x1.28``."""
-    return f"x{_figure(value)}"
+def format_ratio(value: float) -> str:
+    """Format ``x1.28``; ``x?`` if it is unknown."""
+    return "x?" if math.isnan(value) else f"x{value:.2f}"
 
 
-def interval(low: float, high: float) -> str:
-    """``[1.27, 1.29]``."""
-    return f"[{_figure(low)}, {_figure(high)}]"
+def format_stored_interval(record: Mapping[str, Any]) -> str:
+    """Format ``x1.31 [1.29, 1.33]`` of a stored record.
 
-
-def _figure(value: float) -> str:
-    return "?" if math.isnan(value) else f"{value:.2f}"
-
-
-def figures(record: Mapping[str, Any]) -> str:
-    """``x1.31 [1.29, 1.33]`` of a stored record, whose figures are None where they are not finite."""
+    Figures that are not finite are None there.
+    """
     speedup, low, high = (
         float("nan") if record[name] is None else record[name]
         for name in ("speedup", "low", "high")
     )
-    return f"{ratio(speedup)} {interval(low, high)}"
+    return str(Interval(speedup, low, high))
 
 
-def tolerance(result: Result) -> str:
-    """``5%``."""
+def format_tolerance(result: Result) -> str:
+    """Format ``5%``."""
     return f"{100 * result.tolerance:.3g}%"
 
 
-def memory(size: int) -> str:
-    """Bytes as ``21.3 GiB``, or mebibytes under one of these."""
+def format_memory(size: int) -> str:
+    """Format bytes as ``21.3 GiB``, or mebibytes under one of these."""
     return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
 
 
-def pictures(image: Mapping[str, float]) -> str:
-    """``PSNR 61  SSIM .999``, or nothing where none were compared."""
+def format_pictures(image: Mapping[str, float]) -> str:
+    """Format ``PSNR 61  SSIM .999``, or nothing if none were compared."""
     parts = []
     if "psnr" in image:
         parts.append(f"PSNR {image['psnr']:.0f}")
@@ -76,8 +72,8 @@ def pictures(image: Mapping[str, float]) -> str:
     return "  ".join(parts)
 
 
-def host_bound(result: Result) -> str:
-    """What holds a host-bound row up, and what helps."""
+def describe_host_bound(result: Result) -> str:
+    """Describe what holds a host-bound row up, and what helps."""
     busy = (result.telemetry or {})["busy_share"]
     return (
         f"the GPU was busy {busy:.0%} of the time: host-bound, try a larger batch, CUDA graphs or"
@@ -85,63 +81,71 @@ def host_bound(result: Result) -> str:
     )
 
 
-def busy(result: Result) -> str:
-    """Share of the time in which the GPU worked, ``84%`` or ``54%, host-bound``; "" where it is unknown."""
+def format_busy_share(result: Result) -> str:
+    """Format the share of the time in which the GPU worked: ``84%``, ``54%, host-bound``.
+
+    "" if it is unknown.
+    """
     share = (result.telemetry or {}).get("busy_share")
     return "" if share is None else f"{share:.0%}{', host-bound' if result.host_bound else ''}"
 
 
-def rate(result: Result) -> str:
-    """FLOPs a second and, where it is known, how much that is of a large matrix product's: ``312 TFLOP/s, 48%``; "" where unknown."""
+def format_rate(result: Result) -> str:
+    """Format the FLOPs a second, and their share of a large matrix product's rate if known.
+
+    ``312 TFLOP/s, 48%``; "" if they are unknown.
+    """
     known = result.telemetry or {}
     tflops, share = known.get("tflops"), known.get("ceiling_share")
     if tflops is None:
         return ""
-    return _flops(tflops) + ("" if share is None else f", {share:.0%}")
+    return _format_flops(tflops) + ("" if share is None else f", {share:.0%}")
 
 
-def _flops(tera: float) -> str:
+def _format_flops(tera: float) -> str:
     return f"{tera:.3g} TFLOP/s" if tera >= 1 else f"{tera * 1e3:.3g} GFLOP/s"
 
 
-def columns(results: Sequence[Result]) -> tuple[str, ...]:
-    """What the columns of a campaign's table are called."""
+def choose_columns(results: Sequence[Result]) -> tuple[str, ...]:
+    """Return what the columns of a campaign's table are called."""
     return against.COLUMNS if results[0].against else COLUMNS
 
 
-def row(result: Result) -> tuple[str, ...]:
-    """A result as the cells of ``columns``."""
+def format_row(result: Result) -> tuple[str, ...]:
+    """Format a result as the cells of ``choose_columns``."""
     if result.against is not None:
         return (
             result.setup,
-            latency(result.baseline_latency_s),
-            latency(result.latency_s),
-            against.change(result),
-            against.stages(result.against),
-            against.pictures(result, result.against, pictures(result.image)),
+            format_latency(result.baseline_latency_s),
+            format_latency(result.latency_s),
+            against.format_change(result),
+            against.format_stages(result.against),
+            against.format_pictures(result, result.against, format_pictures(result.image)),
             result.verdict,
         )
     if result.is_baseline:
-        return _baseline_row(
+        return _format_baseline_row(
             result.setup, result.latency_s, "-" if result.verdict == "pass" else result.verdict
         )
     return (
         result.setup,
-        latency(result.latency_s),
-        f"{ratio(result.speedup)} {interval(result.low, result.high)}",
-        ratio(result.expected),
-        ratio(result.floor),
-        pictures(result.image),
+        format_latency(result.latency_s),
+        str(result.interval),
+        format_ratio(result.expected),
+        format_ratio(result.floor),
+        format_pictures(result.image),
         result.verdict,
     )
 
 
-def _baseline_row(name: str, latency_s: float, verdict: str) -> tuple[str, ...]:
-    return (name, latency(latency_s), ratio(1.0), ratio(1.0), "", "", verdict)
+def _format_baseline_row(name: str, latency_s: float, verdict: str) -> tuple[str, ...]:
+    return (name, format_latency(latency_s), format_ratio(1.0), format_ratio(1.0), "", "", verdict)
 
 
-def listed(results: Sequence[Result]) -> list[tuple[tuple[str, ...], Result | None]]:
-    """A campaign's results, each with its cells, the baseline's first: it was measured even where no test asked for it.
+def list_rows(results: Sequence[Result]) -> list[tuple[tuple[str, ...], Result | None]]:
+    """Return a campaign's results, each with its cells, the baseline's first.
+
+    The baseline was measured even if no test asked for it.
 
     Tests of one row share a line. A baseline that no test asked for has cells, but no result.
     """
@@ -149,46 +153,52 @@ def listed(results: Sequence[Result]) -> list[tuple[tuple[str, ...], Result | No
     if not results[0].is_baseline and results[0].against is None:
         # A row with the figures of another process has that process's baseline.
         own = next((result for result in results if result.confirmation is None), results[0])
-        found[_baseline_row(own.baseline, own.baseline_latency_s, "-")] = None
+        found[_format_baseline_row(own.baseline, own.baseline_latency_s, "-")] = None
     for result in results:
-        found.setdefault(row(result), result)
+        found.setdefault(format_row(result), result)
     return list(found.items())
 
 
-def rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
-    """A campaign's results as cells."""
-    return [cells for cells, _ in listed(results)]
+def format_rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
+    """Format a campaign's results as cells."""
+    return [cells for cells, _ in list_rows(results)]
 
 
-def heading(results: Sequence[Result]) -> str:
-    """The line over a campaign's table."""
+def format_heading(results: Sequence[Result]) -> str:
+    """Write the line over a campaign's table."""
     other = results[0].against
     lead = "sd speed-ups" if other is None else f"sd against {other.label}"
-    return f"{lead}: {results[0].table or 'callables'}   {circumstances(results)}"
+    return f"{lead}: {results[0].table or 'callables'}   {describe_circumstances(results)}"
 
 
-def circumstances(results: Sequence[Result]) -> str:
-    """Where a campaign was measured, with the blocks of the row that took most and the resolution of the row that has least."""
+def describe_circumstances(results: Sequence[Result]) -> str:
+    """Describe where a campaign was measured, over how many blocks, at which resolution.
+
+    The blocks are those of the row that took most, the resolution that of the row that has least.
+    """
     least = max(results, key=lambda result: result.resolves or 0.0)
-    documented = f"{origin(least)} on {least.documented_on}, " if least.documented_on else ""
+    documented = f"{name_origin(least)} on {least.documented_on}, " if least.documented_on else ""
     blocks = max(result.blocks for result in results)
-    where = f"{documented}measured on {measured_on(least)}, {blocks} blocks"
+    where = f"{documented}measured on {describe_device(least)}, {blocks} blocks"
     if least.against is not None:
         return ", ".join(
-            filter(None, (where, against.versions(results), f"floor -{tolerance(least)}"))
+            filter(
+                None,
+                (where, against.describe_versions(results), f"floor -{format_tolerance(least)}"),
+            )
         )
-    return f"{where}, {control(least.control)}{_budget(least)}"
+    return f"{where}, {format_control(least.control)}{_describe_resolution(least)}"
 
 
-def origin(result: Result) -> str:
-    """Where the expectation comes from, in a word."""
+def name_origin(result: Result) -> str:
+    """Name where the expectation comes from."""
     if result.documented_on is None:
         return "expected"
     return "documented" if result.recorded_in is None else "recorded"
 
 
-def name(results: Sequence[Result | History]) -> str:
-    """What a campaign is called where several of a table are told apart: ``attention, against vanilla_fp16_b4``."""
+def name_campaign(results: Sequence[Result | History]) -> str:
+    """Name a campaign among several of a table: ``attention, against vanilla_fp16_b4``."""
     table, baseline = results[0].table or "callables", results[0].baseline
     other = getattr(results[0], "against", None)
     if other is not None:
@@ -196,13 +206,13 @@ def name(results: Sequence[Result | History]) -> str:
     return table if baseline == BASELINE else f"{table}, against {baseline}"
 
 
-def measured_on(result: Result) -> str:
-    """``NVIDIA H200 (random weights)``."""
+def describe_device(result: Result) -> str:
+    """Format ``NVIDIA H200 (random weights)``."""
     return result.device + (f" ({result.weights} weights)" if result.weights else "")
 
 
-def _budget(result: Result) -> str:
-    """What the blocks that the budget allows can tell, where a row's noise is known."""
+def _describe_resolution(result: Result) -> str:
+    """Describe what the blocks that the budget allows can tell, if a row's noise is known."""
     return (
         ""
         if result.resolves is None
@@ -210,17 +220,15 @@ def _budget(result: Result) -> str:
     )
 
 
-def control(found: Interval | None) -> str:
-    """``A/A control x1.00 [0.99, 1.01]``."""
-    return (
-        f"A/A control {ratio(found.speedup)} {interval(found.low, found.high)}"
-        if found
-        else "no A/A control"
-    )
+def format_control(found: Interval | None) -> str:
+    """Format ``A/A control x1.00 [0.99, 1.01]``."""
+    return f"A/A control {found}" if found else "no A/A control"
 
 
-def campaigns(results: Iterable[Result]) -> list[list[Result]]:
-    """Results grouped by campaign, baselines first, in order of appearance otherwise.
+def group_by_campaign(results: Iterable[Result]) -> list[list[Result]]:
+    """Group results by campaign.
+
+    Baselines come first, the others in order of appearance.
 
     A campaign is told by its table, device, baseline and A/A control: rows of two campaigns under
     one control would vouch for each other.
@@ -236,27 +244,21 @@ def campaigns(results: Iterable[Result]) -> list[list[Result]]:
     return [sorted(group, key=lambda result: not result.is_baseline) for group in groups.values()]
 
 
-def confirmations(results: Iterable[Result]) -> list[str]:
-    """What new processes said of the rows that failed in the first one, a line each."""
+def describe_confirmations(results: Iterable[Result]) -> list[str]:
+    """Describe what new processes said of the rows that failed in the first one, a line each."""
     return list(
         dict.fromkeys(
-            _confirmation(result, result.confirmation)
+            _describe_confirmation(result, result.confirmation)
             for result in results
             if result.confirmation is not None
         )
     )
 
 
-def attention(results: Iterable[Result]) -> list[Result]:
-    """What does not pass, the gravest first; tests of one row that say the same share an entry."""
-    found = {
-        (result.table, message(result)): result for result in results if result.verdict != "pass"
-    }
-    return sorted(found.values(), key=lambda result: _GRAVITY.index(result.verdict))
+def collect_remarks(results: Iterable[Result]) -> list[str]:
+    """Collect what else a reader should know.
 
-
-def remarks(results: Iterable[Result]) -> list[str]:
-    """What else a reader should know: rows that their host holds up, picture gates without power on rows that pass, and notes.
+    Rows that their host holds up, picture gates without power on rows that pass, and notes.
 
     Each with the setups it holds for.
     """
@@ -264,14 +266,14 @@ def remarks(results: Iterable[Result]) -> list[str]:
     for result in results:
         powerless = result.verdict == "pass" and result.image_verdict == "powerless"
         lead = [f"the picture gate is powerless: {'; '.join(result.reasons)}"] if powerless else []
-        lead += [host_bound(result)] if result.host_bound and not result.too_slow else []
+        lead += [describe_host_bound(result)] if result.host_bound and not result.too_slow else []
         said = (*lead, *result.notes)
         for remark in said:
             found.setdefault(remark, {})[result.setup] = None
     return [f"{', '.join(setups)}: {remark}" for remark, setups in found.items()]
 
 
-def _confirmation(result: Result, other: Mapping[str, Any]) -> str:
+def _describe_confirmation(result: Result, other: Mapping[str, Any]) -> str:
     own: Mapping[str, Any] = {
         "speedup": result.speedup,
         "low": result.low,
@@ -281,83 +283,33 @@ def _confirmation(result: Result, other: Mapping[str, Any]) -> str:
     first, second = (other, own) if result.verdict == "pass" else (own, other)
     said = _ENDED.get(str(second["verdict"]), second["verdict"])
     return (
-        f"{result.setup}: failed in the first process ({figures(first)}), {said} in a fresh one"
-        f" ({figures(second)})"
+        f"{result.setup}: failed in the first process ({format_stored_interval(first)}),"
+        f" {said} in a fresh one ({format_stored_interval(second)})"
     )
 
 
-def table(results: Sequence[Result]) -> list[str]:
-    """A campaign's title, table and confirmations as lines."""
-    return [heading(results), *aligned([columns(results), *rows(results)]), *confirmations(results)]
+def format_table(results: Sequence[Result]) -> list[str]:
+    """Format a campaign's title, table and confirmations as lines."""
+    return [
+        format_heading(results),
+        *align_cells([choose_columns(results), *format_rows(results)]),
+        *describe_confirmations(results),
+    ]
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of equally many cells as lines, every column as wide as its longest cell."""
+def align_cells(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Align rows of equally many cells as lines, every column as wide as its longest cell."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["   ".join(map(str.ljust, cells, widths)).rstrip() for cells in rows]
 
 
-def message(result: Result) -> str:
-    """What a test that does not pass says: measured, expected, interval, device, and what to do next."""
-    lead = [] if result.verdict == "fail" else [f"{result.verdict}:"]
-    why = [f"Reason: {'; '.join(result.reasons)}."] if result.reasons else []
-    held_up = [f"T{host_bound(result)[1:]}."] if result.host_bound and result.too_slow else []
-    return " ".join([*lead, _facts(result), *why, *held_up, *_next_steps(result)])
-
-
-def _facts(result: Result) -> str:
-    if result.against is not None:
-        found = against.finding(result, result.against, pictures(result.image))
-        return (
-            f"{found}. On {result.device}; at most {tolerance(result)} slower passes (floor"
-            f" {ratio(result.floor)}), {result.blocks} blocks."
-        )
-    if result.is_baseline:
-        return (
-            f"{result.setup} on {result.device}: {latency(result.latency_s)}, {result.blocks}"
-            " blocks."
-        )
-    where = f" on {result.documented_on}" if result.documented_on else ""
-    file = f" ({result.recorded_in})" if result.recorded_in else ""
-    documented = f"{origin(result)} {ratio(result.expected)}{where}{file}"
-    measured = (
-        f"{result.setup} on {result.device}: {ratio(result.speedup)}"
-        f" {interval(result.low, result.high)} over {result.baseline}"
-    )
-    needed = _memory_share(result)
-    return (
-        f"{measured}; {documented}, floor {ratio(result.floor)} (tolerance {tolerance(result)}),"
-        f" {result.blocks} blocks{needed}."
-    )
-
-
-def _memory_share(result: Result) -> str:
-    """``, 81% of the baseline's peak memory (at most 95%)``, where a bound was judged."""
-    if result.memory_share is None or result.memory_bound is None:
-        return ""
-    return (
-        f", {result.memory_share:.1%} of the baseline's peak memory (at most"
-        f" {result.memory_bound:.1%})"
-    )
-
-
-def _next_steps(result: Result) -> Iterable[str]:
-    if result.verdict == "invalid":
-        yield "Nothing can be said about the code: find what disturbs this machine and run again."
-    if result.too_slow and result.held_to_another_device:
-        name = "".join(
-            letter if letter.isalnum() else "-" for letter in result.device.lower()
-        ).strip("-")
-        yield (
-            f'To gate this device on its own ratios: --sd-record {name}.toml, see README "Recording'
-            ' a reference".'
-        )
-
-
-def progress_line(
+def format_progress(
     campaign: str, phase: str, arm: str, *, block: int, blocks: int, left_s: float | None
 ) -> str:
-    """``inference: block 3 of at most 20, fp16, 41 s left at most``; phase and arm alone where ``block`` is 0."""
+    """Format ``inference: block 3 of at most 20, fp16, 41 s left at most``.
+
+    Phase and arm alone if ``block`` is 0.
+    """
     if not block:
         return f"{campaign}: {phase}, {arm}" if arm else f"{campaign}: {phase}"
     left = "" if left_s is None else f", {max(left_s, 0):.0f} s left at most"

@@ -142,7 +142,7 @@ class Campaigns:
 
         return replace(
             arm,
-            settled=lambda found: (
+            may_stop=lambda found: (
                 too_rough(found.blocks, found.interval, criteria.tolerance) is None
             ),
         )

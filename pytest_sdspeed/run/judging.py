@@ -74,7 +74,7 @@ def judge_row(case: RowCase) -> Result:
         reasons=(*reasons, *(_list_speed_reasons(decision, case) if decision else ())),
         control=data.control,
         planned_blocks=data.planned_blocks,
-        resolves=decision.resolves if decision else None,
+        resolves=decision.minimum_detectable_effect if decision else None,
         recipe=setup.recipe if setup else None,
         versions=case.machine.versions,
         weights=case.weights,
@@ -184,6 +184,6 @@ def _list_speed_reasons(decision: Decision, case: RowCase) -> Sequence[str]:
 
 
 def _describe_resolution(decision: Decision, planned: int) -> str:
-    if decision.resolves is None:
+    if decision.minimum_detectable_effect is None:
         return f"{planned} blocks decide nothing"
-    return f"at this noise, {planned} blocks resolve {decision.resolves:.1%}"
+    return f"at this noise, {planned} blocks resolve {decision.minimum_detectable_effect:.1%}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.errors import ModelUnavailableError
-from pytest_sdspeed.judge.pictures.clip import ClipScores, clip_scores
+from pytest_sdspeed.judge.pictures.clip import ClipScores, score_by_clip
 from pytest_sdspeed.judge.pictures.exhibits import Drawn, as_batch
 from pytest_sdspeed.judge.pictures.gate import ImageJudgement, judge_images
 
@@ -90,4 +90,4 @@ def _score_pictures(case: RowCase, drawn: Drawn) -> tuple[ClipScores | None, tup
         scorer = case.clip()
     except ModelUnavailableError as error:
         return None, (f"{unjudged}: {error}, then --sd-clip",)
-    return clip_scores(scorer.score, drawn.candidate, drawn.baseline, drawn.prompt), ()
+    return score_by_clip(scorer.score, drawn.candidate, drawn.baseline, drawn.prompt), ()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_sdspeed.errors import DOCUMENTATION, TableError
 from pytest_sdspeed.judge.speed.intervals import log_ratios
 from pytest_sdspeed.model import CONTROL, Interval, Spread
-from pytest_sdspeed.report.text import figures, interval, ratio
+from pytest_sdspeed.report.text import format_ratio, format_stored_interval
 from pytest_sdspeed.store.atomic import write_file
 from pytest_sdspeed.tables import dumps_table, load_table
 
@@ -145,7 +145,7 @@ def _find_refusals(results: Sequence[Result]) -> dict[str, str]:
 
 def _find_refusal(result: Result) -> str | None:
     """Say why a result is no reference, and what to do; None if it is one."""
-    figure = Interval(result.speedup, result.low, result.high)
+    figure = result.interval
     return (
         _describe_fault(result)
         or _describe_regression(result)
@@ -163,10 +163,9 @@ def _describe_fault(result: Result) -> str | None:
     if result.too_large:
         return f"it needs too much memory: {why}"
     if result.verdict == "invalid" and result.control is not None and result.control.excludes_one:
-        found = (
-            f"{ratio(result.control.speedup)} {interval(result.control.low, result.control.high)}"
+        return (
+            f"its A/A control broke ({result.control}): stop what else uses this machine and rerun"
         )
-        return f"its A/A control broke ({found}): stop what else uses this machine and rerun"
     return (
         f"its verdict is {result.verdict}: {why}"
         if result.verdict in ("invalid", "inconclusive")
@@ -180,8 +179,8 @@ def _describe_regression(result: Result) -> str | None:
     if not result.too_slow or result.held_to_another_device:
         return None
     floor = (
-        f"a regression is no reference: {_format_figures(result)} is under the floor"
-        f" {ratio(result.floor)}"
+        f"a regression is no reference: {result.interval} is under the floor"
+        f" {format_ratio(result.floor)}"
     )
     return floor + (
         f" of {result.recorded_in}; to accept it, run without that table"
@@ -194,13 +193,9 @@ def _describe_disagreement(result: Result) -> str | None:
     if result.verdict != "pass" or result.confirmation is None:
         return None
     return (
-        f"two processes disagree, {figures(result.confirmation)} and {_format_figures(result)}:"
-        " run again"
+        f"two processes disagree, {format_stored_interval(result.confirmation)} and"
+        f" {result.interval}: run again"
     )
-
-
-def _format_figures(result: Result) -> str:
-    return f"{ratio(result.speedup)} {interval(result.low, result.high)}"
 
 
 def too_rough(blocks: int, found: Interval, tolerance: float) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pytest_sdspeed.measure.campaign_data import unwatched
+from pytest_sdspeed.measure.campaign_data import show_nothing
 from pytest_sdspeed.run.campaigns import Campaigns
 from pytest_sdspeed.run.plan import RunPlan
 from pytest_sdspeed.run.session import Session
@@ -45,7 +45,9 @@ class Run:
             process measures.
     """
 
-    def __init__(self, options: Options, registry: Registry, watcher: Watcher = unwatched) -> None:
+    def __init__(
+        self, options: Options, registry: Registry, watcher: Watcher = show_nothing
+    ) -> None:
         self.session = Session(options, registry)
         self.plan = RunPlan(self.session)
         self.campaigns = Campaigns(self.session, self.plan, watcher)

@@ -26,12 +26,12 @@ def describe_usage(
         latency_s: its median latency, seconds.
         pictures: number of pictures of one generation, or None if that is unknown.
     """
-    from pytest_sdspeed.judge.rates import rates
-    from pytest_sdspeed.measure.telemetry import summary
+    from pytest_sdspeed.judge.rates import compute_rates
+    from pytest_sdspeed.measure.telemetry import summarize_telemetry
 
     profile = case.data.profiles.get(case.candidate.name)
-    asked = rates(profile, latency_s, _find_ceiling_flops_s(case)) if profile else {}
-    return {**asked, **summary(case.data, case.candidate.name, pictures)} or None
+    asked = compute_rates(profile, latency_s, _find_ceiling_flops_s(case)) if profile else {}
+    return {**asked, **summarize_telemetry(case.data, case.candidate.name, pictures)} or None
 
 
 def describe_unknowns(case: RowCase) -> Iterator[str]:

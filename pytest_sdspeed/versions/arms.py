@@ -54,7 +54,7 @@ class RemoteArm:
         self,
         name: str,
         floor: float | None = None,
-        settled: Callable[[Decision], bool] | None = None,
+        may_stop: Callable[[Decision], bool] | None = None,
     ) -> Arm:
         """It as an arm of that name."""
         return Arm(
@@ -62,7 +62,7 @@ class RemoteArm:
             generate=lambda case: self.timed(case)[0],
             timed=self.timed,
             floor=floor,
-            settled=settled,
+            may_stop=may_stop,
             prepare=lambda: self._worker.ask("build", self._named),
             held_bytes=lambda: int(self._worker.ask("held", self._named)),
         )

@@ -118,12 +118,12 @@ class Comparison:
         label = self._old.side.label
         decided: list[Decision] = []
 
-        def settled(found: Decision) -> bool:
+        def may_stop(found: Decision) -> bool:
             decided.append(found)
             return True
 
         new = RemoteArm(self._new, named, self._memory).arm(
-            candidate.name, 1 - self._tolerance, settled
+            candidate.name, 1 - self._tolerance, may_stop
         )
         old = RemoteArm(self._old, named, self._memory).arm(f"{candidate.name} of {label}")
         arms = [new]
@@ -131,7 +131,7 @@ class Comparison:
             # It stays as long as the row does.
             arms.append(
                 RemoteArm(self._control, named, self._memory).arm(
-                    f"{old.name}, another process", settled=lambda _found: bool(decided)
+                    f"{old.name}, another process", may_stop=lambda _found: bool(decided)
                 )
             )
         record = self._campaign(candidate, old, arms, test)
@@ -202,7 +202,7 @@ class Comparison:
             versions=versions,
             stages=stages,
             identical=_identical(record, result.setup),
-            turns=record.turns,
+            turns=record.repeats,
             process_control=control,
         )
         if (
@@ -211,9 +211,8 @@ class Comparison:
             and result.verdict != "invalid"
             and result.image_verdict != "fail"
         ):
-            found = f"x{control.speedup:.3f} [{control.low:.3f}, {control.high:.3f}]"
             why = (
-                f"two processes of {sides.label} differ by as much ({found}): an effect of the"
+                f"two processes of {sides.label} differ by as much ({control:.3f}): an effect of the"
                 " process, not of the code"
             )
             return replace(result, against=sides, verdict="invalid", reasons=(*result.reasons, why))

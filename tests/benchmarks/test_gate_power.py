@@ -19,8 +19,9 @@ from power import campaigns, noise, report, rules, studies
 from power.peers import Peer
 
 from pytest_sdspeed.judge.speed import intervals, stopping
-from pytest_sdspeed.measure.campaign import _Campaign
 from pytest_sdspeed.measure.campaign_data import Arm, Limits
+from pytest_sdspeed.measure.decisions import Decisions
+from pytest_sdspeed.measure.roster import Roster
 from pytest_sdspeed.model import CONTROL
 
 TRIALS = 6000
@@ -61,12 +62,11 @@ def test_the_simulated_sharing_of_the_error_is_the_packages():
     assert campaigns.judged(seen, 1.0)[3:] == (0, (found < 0).any(1).mean())
     arms = [Arm(name=name, generate=str, floor=campaigns.FLOOR) for name in "abcde"]
     for trial in range(40):
-        own = _Campaign(Arm(name="base", generate=str), arms, Limits(), None, memory=None, telemetry=None, canary=dict, watch=None)
-        own.blocks = 20
+        own = Decisions(Roster(Arm(name="base", generate=str), arms, None, None), {}, Limits().rows)
         for look in stopping.looks(20):
             own.samples = dict(zip(("base", CONTROL, *"abcde"), np.moveaxis(pairs[trial, :look], 1, 0).tolist(), strict=True))
-            own._look(look)
-        decided = [own.decisions.get(name) for name in "abcde"]
+            own.look(look, 20)
+        decided = [own.decided.get(name) for name in "abcde"]
         assert [{"pass": 1, "fail": -1}[one.verdict] if one else 0 for one in decided] == found[trial].tolist()
         assert [one.blocks if one else 20 for one in decided] == taken[trial].tolist()
 

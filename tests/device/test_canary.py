@@ -17,7 +17,7 @@ from pytest_sdspeed.device.flags import snapshot
 from pytest_sdspeed.measure.canary import CanaryTimes, pair_times, time_canary
 from pytest_sdspeed.measure.clock import WallClock
 from pytest_sdspeed.plugin.confirm import combine
-from pytest_sdspeed.report.text import progress_line
+from pytest_sdspeed.report.text import format_progress
 from pytest_sdspeed.store.records import from_json, to_json
 
 bench = campaigns.bench
@@ -200,7 +200,7 @@ def test_no_collection_while_it_is_timed_and_collecting_is_back_afterwards(bench
 
 
 def test_the_progress_line_names_no_arm():
-    assert progress_line("inference", "canary", "", block=0, blocks=0, left_s=None) == "inference: canary"
+    assert format_progress("inference", "canary", "", block=0, blocks=0, left_s=None) == "inference: canary"
 
 
 # In the record

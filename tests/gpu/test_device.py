@@ -12,7 +12,7 @@ import torch
 from pytest_sdspeed.device.canary import make_canary
 from pytest_sdspeed.device.memory import CudaMemory
 from pytest_sdspeed.device.nvml import open_telemetry
-from pytest_sdspeed.judge.pictures.metrics import metrics
+from pytest_sdspeed.judge.pictures.metrics import compare_batches
 from pytest_sdspeed.measure.canary import time_canary
 from pytest_sdspeed.measure.clock import WallClock
 from pytest_sdspeed.model import Case, Recipe
@@ -70,8 +70,8 @@ def test_graphs_draw_what_the_same_stack_draws_without_them(stack, make):
             drawn = graphs.draw(case)
         with plain.slot():
             expected = plain.draw(case)
-        assert metrics(drawn, expected)["psnr"] > 45
-    assert metrics(graphs.generate(1), plain.generate(0))["psnr"] < 35
+        assert compare_batches(drawn, expected)["psnr"] > 45
+    assert compare_batches(graphs.generate(1), plain.generate(0))["psnr"] < 35
 
 
 def test_graphs_leave_those_that_share_their_unet_alone(make):
@@ -95,6 +95,6 @@ def test_both_passes_compile_and_give_results_to_keep(make):
     wrap_compiled(setup.pipeline.unet, partial(torch.compile, mode="reduce-overhead", dynamic=False))
     for _ in range(2):
         for seed in (0, 1):
-            assert metrics(setup.generate(seed), expected[seed])["psnr"] > 45
+            assert compare_batches(setup.generate(seed), expected[seed])["psnr"] > 45
     setup.release()
     torch.compiler.reset()

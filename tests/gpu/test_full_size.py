@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from pytest_sdspeed.device.flags import snapshot
-from pytest_sdspeed.judge.pictures.gate import broken_bounds
-from pytest_sdspeed.judge.pictures.metrics import metrics
+from pytest_sdspeed.judge.pictures.gate import find_broken_bounds
+from pytest_sdspeed.judge.pictures.metrics import compare_batches
 from pytest_sdspeed.setups.names import BUILTIN_SETUPS
 from pytest_sdspeed.tables import load_tables
 
@@ -62,7 +62,7 @@ def test_it_draws_within_its_bounds_and_leaves_no_flag_behind(table, row, make, 
     elif base not in baselines:
         baselines[base] = make(short(row.recipe), *table.row(row.baseline).optimizations).generate(0)
     if row.image_random is not None:
-        assert broken_bounds(metrics(drawn, baselines[base], every_flip=False), row.image_random) == ()
+        assert find_broken_bounds(compare_batches(drawn, baselines[base], every_flip=False), row.image_random) == ()
 
 
 @pytest.mark.parametrize(

@@ -324,7 +324,6 @@ def test_an_index_that_another_process_makes_meanwhile_is_used(folder, monkeypat
 
 def test_a_folder_with_nothing_new_is_read_without_numpy(folder):
     runs(folder)
-    said = subprocess.run(
-        [sys.executable, "-c", READ.format(first="") + "print('numpy' in sys.modules)", str(folder)], capture_output=True, text=True
-    ).stdout
+    command = READ.format(first="") + "print('numpy' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", command, str(folder)], capture_output=True, text=True, check=True).stdout
     assert said == "10\nFalse\n"

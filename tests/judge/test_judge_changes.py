@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pytest_sdspeed.judge.changes.causes import judge_histories, unresolved_regression
-from pytest_sdspeed.judge.changes.evidence import evidence
+from pytest_sdspeed.judge.changes.evidence import gather_evidence
 from pytest_sdspeed.model import History, HistoryRun
 
 N, STEP = 40, 30
@@ -282,7 +282,7 @@ def test_nothing_is_said_of_few_runs():
 
 def test_an_operation_that_came_later_shifts_the_canary_nowhere():
     history = campaign(facts=lambda run: {"canary_s": {"matmul": 0.01} | ({"dispatch": 0.5} if run >= STEP else {})})[0]
-    assert np.ptp(evidence(history.runs).canary) == pytest.approx(0, abs=1e-12)
+    assert np.ptp(gather_evidence(history.runs).canary) == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize(("runs", "expected"), [(STEP + 2, True), (STEP + 20, True), (STEP + 21, False)])

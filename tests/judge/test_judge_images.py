@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scenes import disturbed, planted, scene
 
-from pytest_sdspeed.judge.pictures import gate
-from pytest_sdspeed.judge.pictures.metrics import PSNR_CAP, metrics
+from pytest_sdspeed.judge.pictures.gate import ImageJudgement, judge_images
+from pytest_sdspeed.judge.pictures.metrics import PSNR_CAP, compare_batches
 from pytest_sdspeed.model import Case, ImageGate
 
 GATE = ImageGate(psnr=30.0, ssim=0.85)
@@ -21,7 +21,7 @@ NO_CONTROL = ("the picture gate has no negative control: it takes two cases, bot
 
 
 def judge(candidate, baseline=BASELINE, gate=GATE, relation="same_weights", reference=None):
-    return gate.judge_images(candidate, baseline, gate, relation, reference)
+    return judge_images(candidate, baseline, gate, relation, reference)
 
 
 def test_close_pictures_pass_and_carry_their_control():
@@ -43,7 +43,7 @@ def test_a_judgement_is_frozen():
 def test_the_worst_case_counts_and_each_has_its_own_metrics():
     found = judge({ZERO: BASELINE[ZERO], ONE: disturbed(BASELINE[ONE], 0.4)})
     assert found.verdict == "fail"
-    assert found.by_case[ONE] == metrics(disturbed(BASELINE[ONE], 0.4), BASELINE[ONE])
+    assert found.by_case[ONE] == compare_batches(disturbed(BASELINE[ONE], 0.4), BASELINE[ONE])
     assert found.by_case[ZERO]["psnr"] == PSNR_CAP
     assert {name: found.metrics[name] for name in COMPARED} == found.by_case[ONE]
 
@@ -55,7 +55,7 @@ def test_the_worst_picture_of_each_batch_is_named_with_its_metrics():
     ours[ONE][1] = disturbed(ours[ONE][1], 0.2)
     found = judge(ours, theirs)
     assert found.worst == {ZERO: 2, ONE: 1}
-    assert found.worst_metrics[ONE] == pytest.approx(metrics(ours[ONE][1:2], theirs[ONE][1:2]))
+    assert found.worst_metrics[ONE] == pytest.approx(compare_batches(ours[ONE][1:2], theirs[ONE][1:2]))
     assert found.by_case[ONE]["psnr"] == found.worst_metrics[ONE]["psnr"]
 
 
@@ -67,7 +67,7 @@ def test_pictures_of_another_seed_fail():
 
 @pytest.mark.parametrize("candidate", [{}, {Case(7): scene(7)}])
 def test_no_common_case_fails(candidate):
-    assert judge(candidate) == gate.ImageJudgement("fail", {}, ("returned no picture",))
+    assert judge(candidate) == ImageJudgement("fail", {}, ("returned no picture",))
 
 
 def test_cases_of_one_side_alone_are_not_compared():
@@ -146,15 +146,15 @@ def test_a_reference_takes_the_baselines_place():
     near = {case: disturbed(picture, 0.01) for case, picture in reference.items()}
     found = judge(near, relation="other_autoencoder", reference=reference)
     assert found.verdict == "pass"
-    assert found.by_case[ZERO] == metrics(near[ZERO], reference[ZERO], every_flip=False)
-    assert found.metrics["control_psnr"] == metrics(reference[ONE], reference[ZERO])["psnr"]
+    assert found.by_case[ZERO] == compare_batches(near[ZERO], reference[ZERO], every_flip=False)
+    assert found.metrics["control_psnr"] == compare_batches(reference[ONE], reference[ZERO])["psnr"]
     assert judge(near, relation="other_autoencoder").verdict == "fail"
 
 
 @pytest.mark.parametrize("relation", ["other_weights", "other_autoencoder"])
 def test_pictures_of_the_baseline_itself_mean_a_lost_optimization(relation):
     found = judge(BASELINE, gate=None, relation=relation)
-    lost = "identical to the baseline, bit by bit: the optimization was lost"
+    lost = "bit-identical to the baseline: the optimization had no effect"
     assert found.reasons == (f"seed 0: {lost}", f"seed 1: {lost}")
 
 
@@ -168,7 +168,7 @@ def test_pictures_of_the_baseline_itself_mean_a_lost_optimization(relation):
 )
 def test_a_lost_optimization_says_whose_pictures_it_found(candidate, reference, whose):
     found = judge({ZERO: candidate}, gate=None, relation="other_autoencoder", reference={ZERO: reference})
-    assert found.reasons == (f"seed 0: identical to {whose}, bit by bit: the optimization was lost",)
+    assert found.reasons == (f"seed 0: bit-identical to {whose}: the optimization had no effect",)
 
 
 def test_pictures_of_another_size_are_not_identical():
@@ -224,13 +224,13 @@ def test_the_control_shown_is_the_closest_that_breaks_the_gate():
     cases = {ZERO: scene(0), ONE: scene(1), Case(2): disturbed(scene(0), 0.3), Case(3): scene(3)}
     found = judge(cases, cases)
     assert (found.verdict, found.control) == ("pass", (ZERO, Case(2)))
-    shown = metrics(cases[Case(2)], cases[ZERO])
+    shown = compare_batches(cases[Case(2)], cases[ZERO])
     assert {name: found.metrics[f"control_{name}"] for name in COMPARED} == shown
 
 
 def test_a_control_that_passes_is_shown_before_a_closer_one_that_does_not():
     cases = {ZERO: scene(0), ONE: disturbed(scene(0), 0.2), Case(2): np.clip(scene(0) + 0.2, 0, 1)}
-    closer, other = (metrics(cases[case], cases[ZERO]) for case in (ONE, Case(2)))
+    closer, other = (compare_batches(cases[case], cases[ZERO]) for case in (ONE, Case(2)))
     assert closer["psnr"] > other["psnr"]
     assert closer["ssim"] < 0.85 < other["ssim"]
     assert judge(cases, cases, gate=ImageGate(ssim=0.85)).control == (ZERO, Case(2))
@@ -271,7 +271,7 @@ def test_flip_is_of_the_worst_picture_by_psnr_unless_it_is_bounded():
     theirs = {ZERO: scene(0, batch=2), ONE: scene(1, batch=2)}
     noise, tint = disturbed(scene(0, batch=2)[:1], 0.1), scene(0, batch=2)[1:] * [1, 0.9, 0.9]
     ours = {ZERO: np.concatenate([noise, tint.astype(np.float32)])}
-    noisy, tinted = (metrics(ours[ZERO][index : index + 1], theirs[ZERO][index : index + 1]) for index in (0, 1))
+    noisy, tinted = (compare_batches(ours[ZERO][index : index + 1], theirs[ZERO][index : index + 1]) for index in (0, 1))
     assert noisy["psnr"] < tinted["psnr"]
     assert noisy["flip"] < tinted["flip"]
     assert judge(ours, theirs, gate=ImageGate(psnr=20)).metrics["flip"] == noisy["flip"]
@@ -285,5 +285,5 @@ def test_a_control_is_not_called_powerless_by_its_worst_picture_by_psnr_alone():
     main = scene(0, batch=2)
     noise, tint = disturbed(main[:1], 0.1), (main[1:] * [1, 0.9, 0.9]).astype(np.float32)
     theirs = {ZERO: main, ONE: np.concatenate([noise, tint])}
-    least, most = (metrics(theirs[ONE], main, every_flip=every)["flip"] for every in (False, True))
+    least, most = (compare_batches(theirs[ONE], main, every_flip=every)["flip"] for every in (False, True))
     assert judge(theirs, theirs, gate=ImageGate(flip=(least + most) / 2)).verdict == "pass"

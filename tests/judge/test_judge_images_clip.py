@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scenes import disturbed, planted, scene
 
-from pytest_sdspeed.judge.pictures.clip import ClipScores, clip_scores
+from pytest_sdspeed.judge.pictures.clip import ClipScores, score_by_clip
 from pytest_sdspeed.judge.pictures.gate import judge_images
 from pytest_sdspeed.model import Case, ImageGate
 
@@ -100,7 +100,7 @@ def test_scores_are_means_over_the_batch_for_each_cases_own_prompt():
     green, blue = Case(0, "green"), Case(0, "blue")
     ours = {ZERO: tinted([0.9, 0.1, 0.1]), green: tinted([0.1, 0.8, 0.1])}
     theirs = {ZERO: tinted([1, 0.1, 0.2]), green: tinted([0.3, 1, 0.1]), blue: tinted([0, 0, 1])}
-    found = clip_scores(brightness, ours, theirs, "red")
+    found = score_by_clip(brightness, ours, theirs, "red")
     light = scene(0, batch=2).mean(axis=(0, 1, 2))
     assert found.candidate == pytest.approx({ZERO: 0.9 * light[0], green: 0.8 * light[1]})
     assert found.baseline == pytest.approx({ZERO: light[0], green: light[1]})
@@ -109,14 +109,14 @@ def test_scores_are_means_over_the_batch_for_each_cases_own_prompt():
 
 def test_the_control_is_the_closest_of_the_other_prompts():
     cases = {ZERO: tinted([1, 0.1, 0.4]), Case(0, "green"): tinted([0, 1, 0]), Case(0, "blue"): tinted([0, 0, 1])}
-    found = clip_scores(brightness, cases, cases, "red")
+    found = score_by_clip(brightness, cases, cases, "red")
     assert found.mismatched[ZERO] == pytest.approx(np.mean(brightness(cases[ZERO], "blue")))
 
 
 @pytest.mark.parametrize("others", [[ONE], [ONE, Case(0, "red")], []])
 def test_cases_of_one_prompt_are_no_control(others):
     cases = dict.fromkeys([ZERO, *others], tinted([1, 0.2, 0.2]))
-    found = clip_scores(brightness, cases, cases, "red")
+    found = score_by_clip(brightness, cases, cases, "red")
     assert found.candidate.keys() == cases.keys()
     assert found.mismatched == {}
 
@@ -124,6 +124,6 @@ def test_cases_of_one_prompt_are_no_control(others):
 @pytest.mark.parametrize("fault", [planted("black"), planted("nan"), "a.png", None])
 def test_pictures_with_a_defect_are_not_scored(fault):
     cases = {ZERO: tinted([1, 0.2, 0.2]), ONE: tinted([1, 0.3, 0.2])}
-    assert clip_scores(brightness, cases | {ONE: fault}, cases, "red").candidate.keys() == {ZERO}
-    assert clip_scores(brightness, cases, cases | {ONE: fault}, "red").baseline.keys() == {ZERO}
-    assert clip_scores(brightness, {ONE: fault}, cases, "red").metrics() == {}
+    assert score_by_clip(brightness, cases | {ONE: fault}, cases, "red").candidate.keys() == {ZERO}
+    assert score_by_clip(brightness, cases, cases | {ONE: fault}, "red").baseline.keys() == {ZERO}
+    assert score_by_clip(brightness, {ONE: fault}, cases, "red").metrics() == {}

@@ -107,7 +107,7 @@ def test_the_caller_keeps_its_array():
 
 
 def test_healthy_pictures_have_none():
-    assert conversion.defects(scene(0, batch=3)) == ()
+    assert conversion.find_defects(scene(0, batch=3)) == ()
 
 
 @pytest.mark.parametrize(
@@ -124,11 +124,11 @@ def test_healthy_pictures_have_none():
     ],
 )
 def test_a_planted_defect_is_named_with_its_place(kind, word):
-    (found,) = conversion.defects(np.concatenate([scene(5), planted(kind)]))
+    (found,) = conversion.find_defects(np.concatenate([scene(5), planted(kind)]))
     assert found.startswith(word)
     assert found.endswith("(picture 1)")
 
 
 def test_dim_and_flat_but_real_pictures_are_no_defect():
-    assert conversion.defects(scene(0) * 0.02) == ()
-    assert conversion.defects(0.5 + 0.02 * scene(0)) == ()
+    assert conversion.find_defects(scene(0) * 0.02) == ()
+    assert conversion.find_defects(0.5 + 0.02 * scene(0)) == ()

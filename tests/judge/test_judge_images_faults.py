@@ -11,7 +11,7 @@ from miniature.scenes import ASTRONAUT, VASE, Scene
 from PIL import Image
 
 from pytest_sdspeed.judge.pictures.gate import judge_images
-from pytest_sdspeed.judge.pictures.metrics import metrics
+from pytest_sdspeed.judge.pictures.metrics import compare_batches
 from pytest_sdspeed.model import Case, ImageGate
 
 SCENES = {
@@ -114,4 +114,4 @@ def test_what_the_loose_bounds_do_not_see_in_a_large_smooth_picture_flip_does(fa
     assert judge_images(faulty, large, LOOSE, "same_weights").verdict == "pass"
     bounded = ImageGate(psnr=25, ssim=0.85, flip=0.05)
     assert judge_images(faulty, large, bounded, "same_weights").verdict == "fail"
-    assert metrics(rounding(large[Case(0)]), large[Case(0)])["flip"] < 0.03
+    assert compare_batches(rounding(large[Case(0)]), large[Case(0)])["flip"] < 0.03

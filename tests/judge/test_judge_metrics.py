@@ -15,8 +15,16 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from pytest_sdspeed.errors import PictureError
 from pytest_sdspeed.judge.pictures.conversion import as_pictures
-from pytest_sdspeed.judge.pictures.gate import broken_bounds
-from pytest_sdspeed.judge.pictures.metrics import NOT_FINITE, PSNR_CAP, by_picture, error_map, extreme, metrics, worst_picture
+from pytest_sdspeed.judge.pictures.gate import find_broken_bounds
+from pytest_sdspeed.judge.pictures.metrics import (
+    NOT_FINITE,
+    PSNR_CAP,
+    compare_batches,
+    compare_pictures,
+    draw_error_map,
+    find_extremes,
+    find_worst_picture,
+)
 from pytest_sdspeed.model import ImageGate
 
 # Metrics
@@ -25,7 +33,7 @@ from pytest_sdspeed.model import ImageGate
 @pytest.mark.parametrize("side", [8, 32])
 def test_metrics_agree_with_scikit_image_and_flip_evaluator(side):
     ours, theirs = disturbed(scene(0, side=side), 0.1), scene(0, side=side)
-    found = metrics(ours, theirs)
+    found = compare_batches(ours, theirs)
     wide = ours[0].astype(np.float64), theirs[0].astype(np.float64)
     assert found["psnr"] == pytest.approx(peak_signal_noise_ratio(*wide, data_range=1.0))
     assert found["ssim"] == pytest.approx(structural_similarity(*wide, channel_axis=-1, data_range=1.0))
@@ -44,7 +52,7 @@ def test_ssim_is_pytorch_msssims_with_a_uniform_window(amount):
     # It takes the population covariance: over 49 pixels that is 2% less, in numerator and denominator alike.
     ours, theirs = disturbed(scene(0), amount), scene(0)
     uniform = torch.full((3, 1, 1, 7), 1 / 7)
-    assert metrics(ours, theirs)["ssim"] == pytest.approx(torch_ssim(ours, theirs, win=uniform), abs=0.003)
+    assert compare_batches(ours, theirs)["ssim"] == pytest.approx(torch_ssim(ours, theirs, win=uniform), abs=0.003)
 
 
 @pytest.mark.parametrize("amount", [0.02, 0.1, 0.4])
@@ -54,7 +62,7 @@ def test_with_a_gaussian_window_ssim_is_another_number_on_which_both_libraries_a
     settings_of_paper = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     gaussian = structural_similarity(ours[0], theirs[0], channel_axis=-1, data_range=1.0, **settings_of_paper)
     assert gaussian == pytest.approx(torch_ssim(ours, theirs, win_size=11, win_sigma=1.5), abs=1e-4)
-    assert metrics(ours, theirs)["ssim"] != pytest.approx(gaussian, abs=1e-3)
+    assert compare_batches(ours, theirs)["ssim"] != pytest.approx(gaussian, abs=1e-3)
 
 
 @pytest.mark.parametrize(("shape", "window"), [((6, 9), 5), ((5, 5), 5), ((4, 40), 3), ((3, 3), 3)])
@@ -62,36 +70,36 @@ def test_small_pictures_take_the_largest_odd_window(shape, window):
     rng = np.random.default_rng(0)
     ours, theirs = rng.random((2, 1, *shape, 3))
     wanted = structural_similarity(ours[0], theirs[0], win_size=window, channel_axis=-1, data_range=1.0)
-    assert metrics(ours, theirs)["ssim"] == pytest.approx(wanted)
+    assert compare_batches(ours, theirs)["ssim"] == pytest.approx(wanted)
 
 
 def test_identical_pictures_are_capped():
-    assert metrics(scene(0), scene(0)) == {"psnr": PSNR_CAP, "ssim": pytest.approx(1.0), "mae": 0.0, "flip": 0.0}
-    assert metrics(scene(0) + np.float64(1e-9), scene(0))["psnr"] == PSNR_CAP
+    assert compare_batches(scene(0), scene(0)) == {"psnr": PSNR_CAP, "ssim": pytest.approx(1.0), "mae": 0.0, "flip": 0.0}
+    assert compare_batches(scene(0) + np.float64(1e-9), scene(0))["psnr"] == PSNR_CAP
 
 
 def test_black_against_white_is_nearly_the_most_that_flip_tells():
     black, white = np.zeros((1, 8, 8, 3)), np.ones((1, 8, 8, 3))
-    assert metrics(black, white)["flip"] == pytest.approx(0.967, abs=0.001)
-    assert metrics(white, black)["flip"] == metrics(black, white)["flip"]
+    assert compare_batches(black, white)["flip"] == pytest.approx(0.967, abs=0.001)
+    assert compare_batches(white, black)["flip"] == compare_batches(black, white)["flip"]
 
 
 def test_the_worst_picture_of_the_batch_counts():
     theirs = scene(0, batch=3)
     ours = theirs.copy()
     ours[1] = disturbed(ours[1], 0.2)
-    assert metrics(ours, theirs) == metrics(ours[1:2], theirs[1:2])
-    assert worst_picture(by_picture(ours, theirs)) == 1
+    assert compare_batches(ours, theirs) == compare_batches(ours[1:2], theirs[1:2])
+    assert find_worst_picture(compare_pictures(ours, theirs)) == 1
 
 
 def test_without_every_flip_only_the_worst_picture_by_psnr_has_one():
     theirs = scene(0, batch=3)
     ours = disturbed(theirs, 0.01)
     ours[2] = disturbed(ours[2], 0.1)
-    each = by_picture(ours, theirs, every_flip=False)
+    each = compare_pictures(ours, theirs, every_flip=False)
     assert ["flip" in values for values in each] == [False, False, True]
-    assert each[2] == by_picture(ours, theirs)[2]
-    assert metrics(ours, theirs, every_flip=False)["flip"] == each[2]["flip"]
+    assert each[2] == compare_pictures(ours, theirs)[2]
+    assert compare_batches(ours, theirs, every_flip=False)["flip"] == each[2]["flip"]
 
 
 @pytest.mark.parametrize("kind", ["nan", "inf"])
@@ -99,41 +107,41 @@ def test_what_is_not_finite_has_no_metric_and_is_the_worst(kind):
     theirs = scene(0, batch=2)
     ours = np.concatenate([theirs[:1], planted(kind)])
     with np.errstate(invalid="ignore"):
-        each, found = by_picture(ours, theirs, every_flip=False), metrics(ours, theirs)
-    assert worst_picture(each) == 1
-    assert len(broken_bounds(found, ImageGate(psnr=1, ssim=-1, mae=0.99, flip=0.99))) == 4
+        each, found = compare_pictures(ours, theirs, every_flip=False), compare_batches(ours, theirs)
+    assert find_worst_picture(each) == 1
+    assert len(find_broken_bounds(found, ImageGate(psnr=1, ssim=-1, mae=0.99, flip=0.99))) == 4
 
 
 def test_the_worst_of_several():
-    assert extreme([{"psnr": 30.0, "flip": 0.1}, {"psnr": 40.0, "flip": 0.2}]) == {"psnr": 30.0, "flip": 0.2}
-    assert extreme([{"psnr": 30.0}, {"psnr": 40.0, "flip": 0.2}]) == {"psnr": 30.0, "flip": 0.2}
-    assert extreme([]) == {}
-    assert all(np.isnan(extreme([{"psnr": one, "mae": one} for one in pair])["psnr"]) for pair in [(1.0, np.nan), (np.nan, 1.0)])
+    assert find_extremes([{"psnr": 30.0, "flip": 0.1}, {"psnr": 40.0, "flip": 0.2}]) == {"psnr": 30.0, "flip": 0.2}
+    assert find_extremes([{"psnr": 30.0}, {"psnr": 40.0, "flip": 0.2}]) == {"psnr": 30.0, "flip": 0.2}
+    assert find_extremes([]) == {}
+    assert all(np.isnan(find_extremes([{"psnr": one, "mae": one} for one in pair])["psnr"]) for pair in [(1.0, np.nan), (np.nan, 1.0)])
 
 
 def test_bytes_do_not_wrap_around():
     ours, theirs = (as_pictures(np.full((8, 8, 3), level, dtype=np.uint8)) for level in (5, 250))
-    assert metrics(ours, theirs)["mae"] == pytest.approx(245 / 255)
-    assert metrics(ours, theirs)["psnr"] == pytest.approx(-20 * np.log10(245 / 255))
+    assert compare_batches(ours, theirs)["mae"] == pytest.approx(245 / 255)
+    assert compare_batches(ours, theirs)["psnr"] == pytest.approx(-20 * np.log10(245 / 255))
 
 
 def test_other_shapes_are_named():
     with pytest.raises(PictureError, match=r"pictures of another size: \(1, 32, 32, 3\), compared with \(1, 16, 16, 3\)"):
-        metrics(scene(0), scene(0, side=16))
+        compare_batches(scene(0), scene(0, side=16))
     with pytest.raises(PictureError, match="another size"):
-        metrics(scene(0, batch=2), scene(0))
+        compare_batches(scene(0, batch=2), scene(0))
 
 
 def test_pictures_too_small_for_ssim_are_named():
     with pytest.raises(PictureError, match="too small"):
-        metrics(np.zeros((1, 2, 9, 3)), np.zeros((1, 2, 9, 3)))
+        compare_batches(np.zeros((1, 2, 9, 3)), np.zeros((1, 2, 9, 3)))
 
 
 @settings(deadline=None)
 @given(st.integers(0, 1000), st.floats(0.001, 0.3))
 def test_metrics_do_not_care_which_is_which(seed, amount):
     one, other = scene(seed), disturbed(scene(seed), amount)
-    assert metrics(one, other) == pytest.approx(metrics(other, one), rel=1e-4)
+    assert compare_batches(one, other) == pytest.approx(compare_batches(other, one), rel=1e-4)
 
 
 # The error map
@@ -144,15 +152,15 @@ MAGMA = np.round(np.array(mpl.colormaps["magma"].colors) * 255)
 def test_the_error_map_is_flips_in_the_magma_colors():
     ours, theirs = disturbed(scene(0), 0.2)[0], scene(0)[0]
     errors, mean, _ = flip_evaluator.evaluate(theirs, ours, "LDR", applyMagma=False)
-    found = error_map(ours, theirs)
+    found = draw_error_map(ours, theirs)
     assert (found.shape, found.dtype) == (ours.shape, np.uint8)
     assert np.array_equal(found, MAGMA[np.floor(errors[..., 0] * 255 + 0.5).astype(int)])
-    assert metrics(ours[None], theirs[None])["flip"] == pytest.approx(mean)
+    assert compare_batches(ours[None], theirs[None])["flip"] == pytest.approx(mean)
 
 
 def test_equal_pictures_map_to_black_and_opposite_ones_to_light_yellow():
-    assert np.array_equal(np.unique(error_map(scene(0)[0], scene(0)[0]).reshape(-1, 3), axis=0), MAGMA[:1])
-    assert error_map(np.zeros((4, 4, 3)), np.ones((4, 4, 3)))[0, 0].min() > 170
+    assert np.array_equal(np.unique(draw_error_map(scene(0)[0], scene(0)[0]).reshape(-1, 3), axis=0), MAGMA[:1])
+    assert draw_error_map(np.zeros((4, 4, 3)), np.ones((4, 4, 3)))[0, 0].min() > 170
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -161,20 +169,20 @@ def test_what_is_not_finite_is_magenta_and_leaves_its_neighbors_alone(value, swa
     ours, theirs = disturbed(scene(0), 0.2)[0], scene(0)[0]
     ours[10:12, 20, 1] = value
     pair = (theirs, ours) if swapped else (ours, theirs)
-    found = error_map(*pair)
+    found = draw_error_map(*pair)
     spots = (found == NOT_FINITE).all(axis=-1)
     assert np.argwhere(spots).tolist() == [[10, 20], [11, 20]]
     ours[10:12, 20] = theirs[10:12, 20] = 0
-    assert np.array_equal(error_map(*pair)[~spots], found[~spots])
+    assert np.array_equal(draw_error_map(*pair)[~spots], found[~spots])
 
 
 def test_nothing_finite_is_all_magenta():
-    assert (error_map(np.full((4, 4, 3), np.nan), scene(0)[0, :4, :4]) == NOT_FINITE).all()
+    assert (draw_error_map(np.full((4, 4, 3), np.nan), scene(0)[0, :4, :4]) == NOT_FINITE).all()
 
 
 def test_maps_of_other_shapes_are_refused():
     with pytest.raises(PictureError, match="another size"):
-        error_map(scene(0)[0], scene(0)[0, :16])
+        draw_error_map(scene(0)[0], scene(0)[0, :16])
 
 
 # Gates
@@ -201,9 +209,9 @@ def test_maps_of_other_shapes_are_refused():
     ],
 )
 def test_broken_bounds_are_worded(measured, gate, broken):
-    assert broken_bounds({"psnr": 50.0, "ssim": 0.99, "mae": 0.001, "flip": 0.01} | measured, gate) == broken
+    assert find_broken_bounds({"psnr": 50.0, "ssim": 0.99, "mae": 0.001, "flip": 0.01} | measured, gate) == broken
 
 
 def test_all_bounds_are_reported():
     measured = {"psnr": 5.0, "ssim": 0.1, "mae": 0.5, "flip": 0.5, "clip_drop": 0.1}
-    assert len(broken_bounds(measured, ImageGate(psnr=45, ssim=0.9, mae=0.1, flip=0.1, clip_drop=0.03))) == 5
+    assert len(find_broken_bounds(measured, ImageGate(psnr=45, ssim=0.9, mae=0.1, flip=0.1, clip_drop=0.03))) == 5

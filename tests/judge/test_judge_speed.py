@@ -121,17 +121,21 @@ def test_so_many_blocks_resolve_what_their_last_look_decides_nine_times_in_ten()
     rng = np.random.default_rng(0)
     for blocks, rows in ((4, 1), (6, 1), (20, 1), (20, 8)):
         noise = rng.normal(0, 0.03, (5000, blocks))
-        below = -math.log1p(intervals.resolvable((noise[0] / noise[0].std(ddof=1) * 0.03).tolist(), blocks, rows))
+        below = -math.log1p(intervals.minimum_detectable_effect((noise[0] / noise[0].std(ddof=1) * 0.03).tolist(), blocks, rows))
         upper = noise.mean(1) + below + stopping.critical_value(blocks, rows) * noise.std(1, ddof=1) / math.sqrt(blocks)
         assert 0.87 < (upper < 0).mean() < 0.93
 
 
 def test_more_blocks_resolve_more_and_too_few_nothing():
     ratios = [0.1, 0.2, 0.4, 0.15]
-    assert intervals.resolvable(ratios, 64) < intervals.resolvable(ratios, 16) < intervals.resolvable(ratios, 16, 8)
-    assert intervals.resolvable([0.1, 0.1], 3) == 0
-    assert intervals.resolvable([-300.0, 300.0], 3) < math.inf
-    assert intervals.resolvable(ratios, 2) is None
+    assert (
+        intervals.minimum_detectable_effect(ratios, 64)
+        < intervals.minimum_detectable_effect(ratios, 16)
+        < intervals.minimum_detectable_effect(ratios, 16, 8)
+    )
+    assert intervals.minimum_detectable_effect([0.1, 0.1], 3) == 0
+    assert intervals.minimum_detectable_effect([-300.0, 300.0], 3) < math.inf
+    assert intervals.minimum_detectable_effect(ratios, 2) is None
 
 
 # the A/A control

@@ -12,7 +12,7 @@ from campaigns import durations, undecidable
 from fakes import Bench
 
 from pytest_sdspeed.judge.speed import intervals, stopping
-from pytest_sdspeed.measure import campaign
+from pytest_sdspeed.measure import decisions
 from pytest_sdspeed.measure.campaign_data import Decision
 from pytest_sdspeed.model import CONTROL, Interval
 
@@ -82,7 +82,7 @@ def from_eight_blocks(decision):
 def test_a_decided_row_stays_until_it_is_settled(bench, seconds, verdict):
     row = bench.arm("row", seconds, cv=0.005, floor=1.0)
     early = bench.run(bench.arm("base", 1.0, cv=0.005), row).decisions["row"]
-    late = bench.run(bench.arm("base", 1.0, cv=0.005), replace(row, settled=from_eight_blocks))
+    late = bench.run(bench.arm("base", 1.0, cv=0.005), replace(row, may_stop=from_eight_blocks))
     assert (early.blocks, early.verdict) == (3, verdict)
     found = late.decisions["row"]
     assert (found.blocks, found.verdict, len(late.samples_s["row"])) == (8, verdict, 8)
@@ -91,7 +91,7 @@ def test_a_decided_row_stays_until_it_is_settled(bench, seconds, verdict):
 
 def test_a_decided_row_that_never_settles_keeps_its_verdict_and_the_error_it_left(bench):
     rows = [bench.arm(name, 1.2, cv=0.005, floor=1.0) for name in ("settled", "unsettled")]
-    rows[1] = replace(rows[1], settled=lambda _decision: False)
+    rows[1] = replace(rows[1], may_stop=lambda _decision: False)
     record = bench.run(bench.arm("base", 1.0, cv=0.005), *rows, max_blocks=6, rows=3)
     assert {name: (found.verdict, found.blocks) for name, found in record.decisions.items()} == {
         "settled": ("fail", 3),
@@ -198,7 +198,7 @@ def test_a_row_that_ran_out_of_budget_between_looks_has_the_interval_of_the_look
     assert (decision.verdict, decision.blocks, record.planned_blocks) == ("inconclusive", 23, 25)
     assert 23 not in record.looks
     assert decision.interval == intervals.interval(ratios(record, "row"), stopping.critical_value(25))
-    assert decision.resolves == intervals.resolvable(ratios(record, "row"), 25)
+    assert decision.minimum_detectable_effect == intervals.minimum_detectable_effect(ratios(record, "row"), 25)
 
 
 def test_an_inconclusive_row_says_how_many_more_blocks_would_decide():
@@ -207,13 +207,13 @@ def test_an_inconclusive_row_says_how_many_more_blocks_would_decide():
     decision = record.decisions["row"]
     assert decision.verdict == "inconclusive"
     assert decision.more_blocks == intervals.blocks_to_decide(ratios(record, "row"), 1.47) - 4 > 0
-    assert decision.resolves == intervals.resolvable(ratios(record, "row"), 4)
+    assert decision.minimum_detectable_effect == intervals.minimum_detectable_effect(ratios(record, "row"), 4)
 
 
 @pytest.mark.parametrize(("blocks", "more"), [(2, 1), (19, 1), (23, 2), (200, None)])
 def test_a_row_that_seems_decided_where_no_look_was_needs_the_next_one(blocks, more):
-    seeming = Decision(verdict="pass", interval=Interval(2.0, 1.9, 2.1), blocks=blocks, more_blocks=None, resolves=0.01)
-    found = campaign._undecided(seeming)
+    seeming = Decision(verdict="pass", interval=Interval(2.0, 1.9, 2.1), blocks=blocks, more_blocks=None, minimum_detectable_effect=0.01)
+    found = decisions._as_undecided(seeming)
     assert (found.verdict, found.more_blocks) == ("inconclusive", more)
 
 
@@ -279,7 +279,7 @@ def test_a_stalled_slot_costs_nothing_and_a_stalled_block_costs_its_own_row_alon
     assert slot.decisions["loaded"].verdict == slot.decisions["calm"].verdict == block.decisions["calm"].verdict == "pass"
     assert slot.decisions["loaded"].blocks <= quiet.decisions["loaded"].blocks + 1
     assert block.decisions["loaded"].verdict == "inconclusive"
-    assert block.decisions["loaded"].resolves > 3 * quiet.decisions["loaded"].resolves
+    assert block.decisions["loaded"].minimum_detectable_effect > 3 * quiet.decisions["loaded"].minimum_detectable_effect
     assert max(durations(slot, "loaded")) > 1.5
 
 

@@ -242,7 +242,7 @@ def test_rows_of_a_table_are_held_to_its_tolerance_or_that_of_the_run(gated, pyt
     floors = {}
 
     def refuse(own):
-        floors.update({name: row.floor for name, row in own.active.items()})
+        floors.update({name: row.floor for name, row in own.roster.active.items()})
         raise GenerationError("measured elsewhere")
 
     monkeypatch.setattr(campaign._Campaign, "run", refuse)

@@ -7,7 +7,7 @@ import pytest
 from campaigns import durations, undecidable
 
 from pytest_sdspeed.errors import ThrottledError
-from pytest_sdspeed.judge.speed.throttling import describe_throttling, distorted, most_discarded
+from pytest_sdspeed.judge.speed.throttling import describe_throttling, is_distorted, most_discarded
 from pytest_sdspeed.model import CONTROL, Reading
 
 bench = campaigns.bench
@@ -74,12 +74,12 @@ def test_asking_takes_no_time_from_any_sample(bench):
 
 @pytest.mark.parametrize("reason", ["HW slowdown", "SW thermal slowdown", "HW thermal slowdown", "HW power brake"])
 def test_heat_and_the_power_supply_distort(reason):
-    assert distorted(("SW power cap", reason))
+    assert is_distorted(("SW power cap", reason))
 
 
 @pytest.mark.parametrize("reasons", [None, (), ("SW power cap",), ("sync boost",)])
 def test_the_power_cap_and_the_unknown_do_not(reasons):
-    assert not distorted(reasons)
+    assert not is_distorted(reasons)
 
 
 @pytest.mark.parametrize(("planned", "most"), [(2, 1), (3, 1), (6, 2), (20, 6), (200, 66)])

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_sdspeed.device.nvml import NvmlTelemetry, open_telemetry
 from pytest_sdspeed.measure.campaign_data import CampaignData, Slot
-from pytest_sdspeed.measure.telemetry import spent_j, summary
+from pytest_sdspeed.measure.telemetry import spent_j, summarize_telemetry
 from pytest_sdspeed.model import CONTROL, UNREAD, Reading, UnknownTelemetry
 
 UUID = "ffc79498-8ff3-c2dc-3b0d-fafd804516ae"
@@ -179,13 +179,13 @@ def record(*slots, discarded=(), **facts):
 
 
 def test_a_device_that_says_nothing_has_no_telemetry():
-    assert summary(record(slot(), slot("base")), "row", 1) == {}
-    assert summary(record(), "row", 1) == {}
+    assert summarize_telemetry(record(slot(), slot("base")), "row", 1) == {}
+    assert summarize_telemetry(record(), "row", 1) == {}
     assert UnknownTelemetry().note == ""
 
 
 def test_ranges_are_those_of_the_arms_own_slots():
-    found = summary(
+    found = summarize_telemetry(
         record(
             slot(sm_clock_mhz=1900, temperature_c=50, power_w=600.0, reasons=("SW power cap",)),
             slot(sm_clock_mhz=1980, temperature_c=54, power_w=500.0, reasons=()),
@@ -207,13 +207,13 @@ def test_ranges_are_those_of_the_arms_own_slots():
 
 
 def test_the_baseline_has_the_slots_of_its_control_too():
-    found = summary(record(slot("base", temperature_c=50), slot(CONTROL, temperature_c=60), slot(temperature_c=90)), "base", 1)
+    found = summarize_telemetry(record(slot("base", temperature_c=50), slot(CONTROL, temperature_c=60), slot(temperature_c=90)), "base", 1)
     assert found["temperature_c"] == [50.0, 55.0, 60.0]
 
 
 def test_discarded_blocks_are_counted_and_say_why_and_no_more():
     hot = slot(sm_clock_mhz=345, reasons=("HW thermal slowdown",), energy_j=9e9)
-    found = summary(record(slot(sm_clock_mhz=1980, reasons=(), energy_j=800.0), discarded=((hot,), (hot,))), "row", 1)
+    found = summarize_telemetry(record(slot(sm_clock_mhz=1980, reasons=(), energy_j=800.0), discarded=((hot,), (hot,))), "row", 1)
     assert (found["discarded_blocks"], found["throttle_reasons"]) == (2, ["HW thermal slowdown"])
     assert found["sm_clock_mhz"] == [1980.0] * 3
     assert found["energy_per_picture_j"] == 800.0
@@ -236,12 +236,12 @@ def test_discarded_blocks_are_counted_and_say_why_and_no_more():
 )
 def test_energy_comes_from_the_counter_or_else_from_power_and_time(slots, pictures, energy, origin):
     slots = [replace(one, reading=replace(one.reading, reasons=())) for one in slots]
-    found = summary(record(*slots), "row", pictures)
+    found = summarize_telemetry(record(*slots), "row", pictures)
     assert (found["energy_per_picture_j"], found["energy_from"]) == (energy, origin)
 
 
 def test_what_is_unknown_stays_unknown():
-    found = summary(record(slot(temperature_c=50)), "row", 1)
+    found = summarize_telemetry(record(slot(temperature_c=50)), "row", 1)
     assert {name for name, value in found.items() if value is None} == found.keys() - {"temperature_c"}
 
 

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pytest_sdspeed.device.quiet import quiet
 from pytest_sdspeed.errors import RegistrationError
-from pytest_sdspeed.judge.pictures.metrics import metrics
+from pytest_sdspeed.judge.pictures.metrics import compare_batches
 from pytest_sdspeed.pipelines.architectures import find_architecture
 from pytest_sdspeed.pipelines.feature_cache import FeatureCachedUNet, cache_features
 from pytest_sdspeed.pipelines.optimization import Optimization
@@ -111,8 +111,8 @@ def test_the_pictures_are_near_and_not_the_same(make, recipe):
     steps = replace(recipe, steps=20, height=64, width=64)
     whole = make(recipe=steps)
     drawn = whole.generate(0)
-    near = [metrics(make(f"feature_cache_{interval}", recipe=steps).generate(0), drawn)["psnr"] for interval in (2, 3)]
-    another = metrics(whole.generate(1), drawn)["psnr"]
+    near = [compare_batches(make(f"feature_cache_{interval}", recipe=steps).generate(0), drawn)["psnr"] for interval in (2, 3)]
+    another = compare_batches(whole.generate(1), drawn)["psnr"]
     assert 100 > near[0] > another + 3
     assert 100 > near[1] > another + 3
 

@@ -17,7 +17,7 @@ from fakes import FakeClock, baseline_result, result
 
 from pytest_sdspeed.plugin.confirm import combine
 from pytest_sdspeed.report import text
-from pytest_sdspeed.report.page.html import page
+from pytest_sdspeed.report.page.html import render_page
 from pytest_sdspeed.run.processes import describe_end
 from pytest_sdspeed.store import records
 
@@ -354,13 +354,13 @@ def test_the_last_words_are_those_that_tell_most(output, status, said):
 def test_the_table_and_the_page_tell_of_the_confirmation_under_the_rows():
     found = combine(SLOW, second(**FAST))
     line = "fp16: failed in the first process (x1.31 [1.29, 1.33]), passed in a fresh one (x1.50 [1.48, 1.52])"
-    assert text.table([baseline_result(), found, found])[-2:] == [
+    assert text.format_table([baseline_result(), found, found])[-2:] == [
         "fp16       2.00 s    x1.50 [1.48, 1.52]   x1.50        x1.43   PSNR 58  SSIM .998   pass",
         line,
     ]
-    assert f'<p class="confirmation">{line}</p>' in page([found])
-    assert text.confirmations([baseline_result(), SLOW]) == []
+    assert f'<p class="confirmation">{line}</p>' in render_page([found])
+    assert text.describe_confirmations([baseline_result(), SLOW]) == []
 
 
 def test_the_baseline_shown_is_that_of_the_process_of_the_other_rows():
-    assert text.rows([combine(SLOW, second(**FAST)), result("tf32")])[0][1] == "1.93 s"
+    assert text.format_rows([combine(SLOW, second(**FAST)), result("tf32")])[0][1] == "1.93 s"

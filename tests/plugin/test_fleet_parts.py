@@ -24,7 +24,7 @@ from pytest_sdspeed.plugin.distributed.scheduler import CampaignScheduling
 from pytest_sdspeed.plugin.distributed.worker import Worker, machine_from_json, machine_to_json
 from pytest_sdspeed.plugin.state import PROBLEMS
 from pytest_sdspeed.report import text
-from pytest_sdspeed.report.page.html import page
+from pytest_sdspeed.report.page.html import render_page
 from pytest_sdspeed.store.records import to_json
 from pytest_sdspeed.store.spool import Spool
 from pytest_sdspeed.store.transfer import pack, unpack
@@ -376,9 +376,9 @@ def lost(setup):
 
 @pytest.mark.parametrize("results", [[lost("fp16")], [lost("baseline"), lost("fp16")], [baseline_result(), result("tf32"), lost("fp16")]])
 def test_a_row_that_was_lost_is_reported_with_its_reason(results):
-    lines = [line for group in text.campaigns(results) for line in text.table(group)]
+    lines = [line for group in text.group_by_campaign(results) for line in text.format_table(group)]
     assert any(line.startswith("fp16") and line.endswith("invalid") for line in lines)
-    shown = page(results)
+    shown = render_page(results)
     Page(shown)
     assert "worker gw0 ended" in shown
     assert "nan" not in " ".join(lines) + " ".join(Page(shown).data)

@@ -196,7 +196,7 @@ PLANTED_TEST = """
         ("spoiled_black", "*black*"),
         ("spoiled_small", "*pictures of another size*"),
         ("spoiled_late", "*PSNR * is under 30*"),
-        ("lost_vae", "*identical to the reference, bit by bit: the optimization was lost*"),
+        ("lost_vae", "*bit-identical to the reference: the optimization had no effect*"),
         ("leaky_slot", "*setup 'leaky_slot' left process-global flags behind: torch.backends.cudnn.benchmark is True, was False*"),
         ("leaky_build", "*building setup 'leaky_build' left process-global flags behind: torch.backends.cudnn.benchmark is True*"),
     ],

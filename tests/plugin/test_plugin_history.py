@@ -71,7 +71,9 @@ def test_a_row_that_became_slower_fails_where_that_was_asked_for(measured):
     measured(1.06, "--sd-history=fail").assert_outcomes(passed=1)
     failed = measured(1.06, "--sd-history=fail")
     failed.assert_outcomes(failed=1)
-    failed.stdout.fnmatch_lines(["candidate on *% slower against baseline since *It is the code: the ratio moved -*"])
+    failed.stdout.fnmatch_lines(
+        ["candidate on *% slower against baseline since *It is the code: the ratio moved -*", "See *#history-slower"]
+    )
     failed.stdout.no_fnmatch_line("*Traceback*")
     # A run that is as fast as before passes at once, though two are needed to take the change back.
     measured(1.0, "--sd-history=fail").assert_outcomes(passed=1)
@@ -106,7 +108,9 @@ def test_a_gate_that_fails_says_what_the_history_adds(measured):
     measured(1.5, "--sd-history=fail")
     both = measured(1.5, "--sd-history=fail")
     both.assert_outcomes(failed=1)
-    both.stdout.fnmatch_lines(["candidate on *: x1.00 *slower than its floor*", "candidate on *% slower against baseline since *"])
+    page = "See https://pytest-sdspeed.*/explanations/verdicts/#fail"
+    both.stdout.fnmatch_lines(["candidate on *: x1.00 *slower than its floor*", "candidate on *% slower against baseline since *", page])
+    both.stdout.no_fnmatch_line("*#history-slower*")
 
 
 @pytest.mark.usefixtures("eight")

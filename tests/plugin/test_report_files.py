@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sdspeed.plugin.summary import _written
+from pytest_sdspeed.plugin.summary import _write
 
 
 def full_disk(*_arguments):
@@ -32,7 +32,7 @@ class HalfFile:
 def test_a_report_is_written_over_the_old_one(tmp_path):
     report = tmp_path / "report.html"
     report.write_text("old, and much longer than the new one")
-    assert _written("sd report", report, lambda: "new \ud800") == f"sd report: {report}"
+    assert _write("sd report", report, lambda: "new \ud800") == f"sd report: {report}"
     assert report.read_text() == "new \\ud800"
     assert list(tmp_path.iterdir()) == [report]
 
@@ -46,7 +46,7 @@ def test_a_report_that_fails_half_way_leaves_the_old_one(tmp_path, monkeypatch, 
         monkeypatch.setattr(Path, "open", lambda path, *mode: HalfFile(opened(path, *mode)))
     else:
         monkeypatch.setattr(Path, "replace", full_disk)
-    said = _written("sd report", report, lambda: "new" * 1000)
+    said = _write("sd report", report, lambda: "new" * 1000)
     monkeypatch.undo()
     assert said == f"sd report: {report} could not be written: No space left on device"
     assert report.read_text() == "old"
@@ -57,7 +57,7 @@ def test_a_page_that_cannot_be_made_leaves_the_old_one(tmp_path):
     report = tmp_path / "report.html"
     report.write_text("old")
     with pytest.raises(ZeroDivisionError):
-        _written("sd report", report, lambda: str(1 / 0))
+        _write("sd report", report, lambda: str(1 / 0))
     assert report.read_text() == "old"
 
 
@@ -65,9 +65,9 @@ def test_a_link_stays_one_and_a_summary_is_added_to(tmp_path):
     target, link = tmp_path / "target.html", tmp_path / "link.html"
     target.write_text("old")
     link.symlink_to(target)
-    _written("sd report", link, lambda: "new")
+    _write("sd report", link, lambda: "new")
     assert (link.is_symlink(), target.read_text()) == (True, "new")
-    _written("sd summary", target, lambda: ", more", mode="a")
+    _write("sd summary", target, lambda: ", more", mode="a")
     assert target.read_text() == "new, more"
 
 
@@ -77,7 +77,7 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        assert _written("sd report", pipe, lambda: "new") == f"sd report: {pipe}"
+        assert _write("sd report", pipe, lambda: "new") == f"sd report: {pipe}"
         assert os.read(reader, 100) == b"new"
         assert pipe.is_fifo()
     finally:

@@ -12,8 +12,8 @@ browser = pytest.importorskip("browser", reason="playwright and axe-playwright-p
 
 from report_cost import documented, results  # noqa: E402
 
-from pytest_sdspeed.report.page.html import page  # noqa: E402
-from pytest_sdspeed.report.page.thumbnails import thumbnails  # noqa: E402
+from pytest_sdspeed.report.page.html import render_page  # noqa: E402
+from pytest_sdspeed.report.page.thumbnails import make_thumbnails  # noqa: E402
 from pytest_sdspeed.store.records import to_json  # noqa: E402
 
 pytestmark = pytest.mark.skipif(browser.CHROMIUM is None, reason="chromium is not installed: apt-get install chromium")
@@ -46,7 +46,7 @@ def rows():
 
 @pytest.fixture(scope="module")
 def source(rows):
-    return page(rows, {HOSTILE: HOSTILE, "host": "a name that is long enough to be wrapped somewhere on a narrow screen " * 3})
+    return render_page(rows, {HOSTILE: HOSTILE, "host": "a name that is long enough to be wrapped somewhere on a narrow screen " * 3})
 
 
 @pytest.fixture(scope="module")
@@ -166,9 +166,9 @@ def test_print_shows_no_controls_and_is_light(chromium, path):
 
 
 def test_compressed_pictures_load_too(chromium, tmp_path, monkeypatch):
-    monkeypatch.setattr("pytest_sdspeed.report.page.html.thumbnails", lambda pictures: thumbnails(pictures, 60_000))
+    monkeypatch.setattr("pytest_sdspeed.report.page.html.make_thumbnails", lambda pictures: make_thumbnails(pictures, 60_000))
     (table,) = (table for table in documented() if table.name == "distillation")
-    small = page(results([table], 128))
+    small = render_page(results([table], 128))
     assert small.count("data:image/jpeg") > 3
     (tmp_path / "report.html").write_text(small, encoding="utf-8")
     with browser.visit(chromium, tmp_path / "report.html") as visited:
@@ -177,7 +177,7 @@ def test_compressed_pictures_load_too(chromium, tmp_path, monkeypatch):
 
 
 def test_a_run_without_campaigns_is_a_sound_page(chromium, tmp_path):
-    (tmp_path / "report.html").write_text(page([]), encoding="utf-8")
+    (tmp_path / "report.html").write_text(render_page([]), encoding="utf-8")
     with browser.visit(chromium, tmp_path / "report.html", "phone") as visited:
         assert (browser.barriers(visited), visited.errors, browser.overflow(visited)) == ([], [], 0)
         assert "No campaign was measured in this run." in visited.page.locator("main").inner_text()

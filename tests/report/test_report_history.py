@@ -8,9 +8,10 @@ import math
 import pytest
 from histories import commit, day, history, run, unknown
 
+from pytest_sdspeed.errors import DOCUMENTATION
 from pytest_sdspeed.model import Change
 from pytest_sdspeed.report import history as past
-from pytest_sdspeed.report.markdown import summary
+from pytest_sdspeed.report.markdown import write_summary
 
 AFTER, FIRST = commit(39)[:10], commit(40)[:10]
 SINCE = f"since {day(40)} (run 0040_0028ab, commits {AFTER}..{FIRST}), 13 runs ago"
@@ -32,7 +33,7 @@ def loaded(histories):
     def refuse(constant):
         raise AssertionError(constant)
 
-    return json.loads(json.dumps(past.as_json(histories), allow_nan=False), parse_constant=refuse)
+    return json.loads(json.dumps(past.to_json(histories), allow_nan=False), parse_constant=refuse)
 
 
 # Words
@@ -58,25 +59,25 @@ def loaded(histories):
     ],
 )
 def test_a_line_says_what_how_much_since_when_and_why(made, line):
-    assert past.line(made).startswith(line)
-    assert "\n" not in past.line(made)
+    assert past.write_line(made).startswith(line)
+    assert "\n" not in past.write_line(made)
 
 
 def test_a_version_that_came_or_went_is_named():
-    assert "(stack: xformers none -> 0.0.33)" in past.line(history(kind="stack", versions={"xformers": (None, "0.0.33")}))
-    assert "(stack: xformers 0.0.33 -> none)" in past.line(history(kind="stack", versions={"xformers": ("0.0.33", None)}))
+    assert "(stack: xformers none -> 0.0.33)" in past.write_line(history(kind="stack", versions={"xformers": (None, "0.0.33")}))
+    assert "(stack: xformers 0.0.33 -> none)" in past.write_line(history(kind="stack", versions={"xformers": ("0.0.33", None)}))
 
 
 def test_a_sentence_names_the_run_and_the_commits():
-    assert past.sentence(history(kind="code")) == f"6.2% slower {SINCE}: code"
-    assert past.sentence(history(kind="stack")) == f"6.2% slower {SINCE}: stack, torch 2.13.0 -> 2.14.0"
-    assert past.sentence(history(kind="code", n=42)).endswith(", 1 run ago: code")
-    assert past.sentence(history()) == "steady over 54 runs"
+    assert past.write_sentence(history(kind="code")) == f"6.2% slower {SINCE}: code"
+    assert past.write_sentence(history(kind="stack")) == f"6.2% slower {SINCE}: stack, torch 2.13.0 -> 2.14.0"
+    assert past.write_sentence(history(kind="code", n=42)).endswith(", 1 run ago: code")
+    assert past.write_sentence(history()) == "steady over 54 runs"
 
 
 def test_the_run_in_hand_has_no_name_and_no_age():
     made = history(41, kind="code", runs={40: {"name": ""}})
-    assert past.sentence(made) == f"6.2% slower since {day(40)} (this run, commits {AFTER}..{FIRST}): code"
+    assert past.write_sentence(made) == f"6.2% slower since {day(40)} (this run, commits {AFTER}..{FIRST}): code"
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,7 @@ def test_the_run_in_hand_has_no_name_and_no_age():
 )
 def test_the_commits_are_those_between_which_it_changed(runs, pair):
     made = history(kind="code", runs=runs)
-    assert past.commits(made, made.latest) == (pair and tuple(map(commit, pair)))
+    assert past.find_commits(made, made.latest) == (pair and tuple(map(commit, pair)))
 
 
 @pytest.mark.parametrize(
@@ -130,15 +131,21 @@ def test_the_commits_are_those_between_which_it_changed(runs, pair):
     ],
 )
 def test_a_message_ends_with_what_to_do(made, parts):
-    said = past.message(made)
+    said = past.describe_change(made)
     assert [part for part in parts if part not in said] == []
     assert said.endswith(parts[-1])
 
 
+def test_the_message_of_a_test_ends_with_the_page():
+    made = history(kind="code")
+    page = f"{DOCUMENTATION}/explanations/verdicts/#history-slower"
+    assert past.write_message(made, made.latest) == f"{past.describe_change(made)}\nSee {page}"
+
+
 def test_a_stack_that_no_stored_version_tells_is_said_to_be_so():
     silent = history(changes=(Change(kind="stack", since=40, found=42, change=0.1, ratio=False),))
-    assert past.line(silent) == f"fp16: 10.0% slower since {day(40)} (stack), 14 of 54 runs"
-    assert "It is the software below the code. No stored version changed" in past.message(silent)
+    assert past.write_line(silent) == f"fp16: 10.0% slower since {day(40)} (stack), 14 of 54 runs"
+    assert "It is the software below the code. No stored version changed" in past.describe_change(silent)
 
 
 # The terminal and Markdown
@@ -147,16 +154,16 @@ def test_a_stack_that_no_stored_version_tells_is_said_to_be_so():
 def test_the_table_is_aligned_and_grouped():
     few = history(3, table="attention", baseline="vanilla_fp16_b4", setup="sdpa")
     made = [history(setup="tf32"), few, history(kind="code"), history(setup="baseline", kind="stack", step=0.081)]
-    assert "\n".join(past.table(made)) == TABLE
-    assert past.table([]) == []
+    assert "\n".join(past.format_table(made)) == TABLE
+    assert past.format_table([]) == []
 
 
 def test_the_summary_lists_what_is_not_steady():
-    said = summary([], [history(setup="tf32"), history(kind="code", setup="a|b<i>"), history(3)])
+    said = write_summary([], [history(setup="tf32"), history(kind="code", setup="a|b<i>"), history(3)])
     assert rf"- inference on NVIDIA H200: a\|b&lt;i&gt;: 6.2% slower since {day(40)} (code), 14 of 54 runs" in said
     assert said.count("\n- ") == 1
     assert "### History" in said
-    assert "History" not in summary([], [history(), history(3)])
+    assert "History" not in write_summary([], [history(), history(3)])
 
 
 # JSON

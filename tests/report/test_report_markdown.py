@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from fakes import baseline_result, result
 
-from pytest_sdspeed.report.markdown import escaped, summary
+from pytest_sdspeed.report.markdown import escape, write_summary
 
 SUMMARY = r"""## Diffusion speed-ups and pictures
 
@@ -27,17 +27,17 @@ documented on NVIDIA A100, measured on NVIDIA H200 (random weights), 6 blocks, A
 
 def test_failures_come_first_in_words_then_a_table_for_each_campaign():
     rows = [baseline_result(), result("tf32", notes=("a note",)), result(verdict="fail", reasons=("slow",))]
-    assert summary(rows) == SUMMARY
-    assert summary([*rows, result(table="stack")]).count("| setup |") == 2
+    assert write_summary(rows) == SUMMARY
+    assert write_summary([*rows, result(table="stack")]).count("| setup |") == 2
 
 
 def test_a_run_without_campaigns_says_so():
-    assert "No campaign was measured in this run." in summary([])
+    assert "No campaign was measured in this run." in write_summary([])
 
 
 def test_what_another_process_said_stands_under_the_table():
     other = {"speedup": 1.2, "low": 1.1, "high": 1.3, "verdict": "fail"}
-    assert "\n- fp16: failed in the first process (x1.20 \\[1.10, 1.30\\])" in summary([result(confirmation=other)])
+    assert "\n- fp16: failed in the first process (x1.20 \\[1.10, 1.30\\])" in write_summary([result(confirmation=other)])
 
 
 @pytest.mark.parametrize(
@@ -52,11 +52,11 @@ def test_what_another_process_said_stands_under_the_table():
     ],
 )
 def test_words_mean_themselves(words, said):
-    assert escaped(words) == said
+    assert escape(words) == said
 
 
 def test_no_row_breaks_its_table():
     hostile = result("a|b\n<img>", verdict="inconclusive", device="x|y", reasons=("p|q",))
-    rows = [line for line in summary([hostile]).splitlines() if line.startswith("| ")]
+    rows = [line for line in write_summary([hostile]).splitlines() if line.startswith("| ")]
     assert all(line.replace(r"\|", "").count("|") == 8 for line in rows)
-    assert "<img>" not in summary([hostile])
+    assert "<img>" not in write_summary([hostile])

@@ -13,17 +13,17 @@ from pages import Page
 from test_report_plots import described, lines, marks, texts
 
 from pytest_sdspeed.report.page import history_section
-from pytest_sdspeed.report.page.html import page
-from pytest_sdspeed.report.plots.course import course
-from pytest_sdspeed.report.plots.drawing import house_style
-from pytest_sdspeed.report.plots.runs import canaries, drift, host_marks, version_marks
+from pytest_sdspeed.report.page.html import render_page
+from pytest_sdspeed.report.plots.course import draw_course
+from pytest_sdspeed.report.plots.drawing import use_house_style
+from pytest_sdspeed.report.plots.runs import average_canaries, format_drift, mark_hosts, mark_versions
 
 HOSTILE = "<script src='http://evil'>&\"'</script>"
 
 
 def plot(made, floor=math.nan):
-    with house_style():
-        return course(made, [*version_marks(made.runs), *host_marks(made.runs)], "a", "t", floor)
+    with use_house_style():
+        return draw_course(made, [*mark_versions(made.runs), *mark_hosts(made.runs)], "a", "t", floor)
 
 
 def strip(places, number):
@@ -37,8 +37,8 @@ def upright(svg, ink):
 
 
 def shown(*histories, results=()):
-    with house_style():
-        return history_section.shown(histories, results, "a")
+    with use_house_style():
+        return history_section.show_histories(histories, results, "a")
 
 
 # What runs say side by side
@@ -47,28 +47,28 @@ def shown(*histories, results=()):
 def test_the_canary_is_relative_to_the_usual_of_each_operation():
     usual = {"matmul": 1.0, "copy": 4.0, "dispatch": 0.2}
     runs = [run(n, canary_s=usual) for n in range(3)] + [run(3, canary_s={"matmul": 1.1, "copy": 4.8, "dispatch": 0.2})]
-    assert canaries(runs) == pytest.approx([1, 1, 1, 1.1])
+    assert average_canaries(runs) == pytest.approx([1, 1, 1, 1.1])
 
 
 def test_a_missing_operation_shifts_no_canary():
-    assert canaries([run(canary_s={"matmul": 1.0, "copy": 4.0}), run(canary_s={"copy": 4.0})]) == pytest.approx([1, 1])
-    unknown_ones = canaries([run(canary_s={}), run(canary_s={"copy": math.nan, "matmul": 0.0}), run()])
+    assert average_canaries([run(canary_s={"matmul": 1.0, "copy": 4.0}), run(canary_s={"copy": 4.0})]) == pytest.approx([1, 1])
+    unknown_ones = average_canaries([run(canary_s={}), run(canary_s={"copy": math.nan, "matmul": 0.0}), run()])
     assert [math.isnan(value) for value in unknown_ones] == [True, True, False]
 
 
 def test_a_canary_that_is_as_usual_has_no_sign_of_its_own():
-    assert [drift(value) for value in (0.9999, 1.0, 1.0501, 0.9)] == ["+0.0%", "+0.0%", "+5.0%", "-10.0%"]
+    assert [format_drift(value) for value in (0.9999, 1.0, 1.0501, 0.9)] == ["+0.0%", "+0.0%", "+5.0%", "-10.0%"]
 
 
 def test_changes_of_versions_and_hosts_are_named_in_order():
     newer = {**VERSIONS, "torch": "2.14.0"}
     runs = [run(0), run(1, versions=newer), run(2, versions={}), run(3, versions=newer, host=None), run(4, host="node9")]
-    assert [(mark.place, mark.name, mark.said) for mark in version_marks(runs)] == [
+    assert [(mark.place, mark.name, mark.said) for mark in mark_versions(runs)] == [
         (1, "1", "torch 2.13.0 -> 2.14.0"),
         (4, "2", "torch 2.14.0 -> 2.13.0"),
     ]
-    assert [(mark.place, mark.name, mark.said) for mark in host_marks(runs)] == [(4, "a", "host node7 -> node9")]
-    assert [mark.name for mark in host_marks([run(n, host=str(n)) for n in range(30)])][24:] == ["y", "z", "aa", "ab", "ac"]
+    assert [(mark.place, mark.name, mark.said) for mark in mark_hosts(runs)] == [(4, "a", "host node7 -> node9")]
+    assert [mark.name for mark in mark_hosts([run(n, host=str(n)) for n in range(30)])][24:] == ["y", "z", "aa", "ab", "ac"]
 
 
 # The plot
@@ -250,21 +250,23 @@ def test_recipes_are_named_where_they_tell_two_histories_apart():
 def test_a_campaign_has_its_histories_and_the_others_a_place_of_their_own():
     made = [history(), history(setup="baseline"), history(table="other"), history(device="NVIDIA L40"), history(baseline="base")]
     groups = [[baseline_result(), result()], [result(table="stack")]]
-    with house_style():
-        assert [[one.setup for one in own] for own in history_section.of_campaigns(groups, made)] == [["fp16", "baseline"], []]
-        rest = history_section.elsewhere(groups, made)
+    with use_house_style():
+        assert [[one.setup for one in own] for own in history_section.assign_histories(groups, made)] == [["fp16", "baseline"], []]
+        rest = history_section.group_elsewhere(groups, made)
     assert [(group.name, group.device) for group in rest] == [
         ("other", "NVIDIA H200"),
         ("inference", "NVIDIA L40"),
         ("inference, against base", "NVIDIA H200"),
     ]
     # Two campaigns of one table: the histories are told once.
-    assert [len(own) for own in history_section.of_campaigns([*groups, groups[0]], made)] == [2, 0, 0]
+    assert [len(own) for own in history_section.assign_histories([*groups, groups[0]], made)] == [2, 0, 0]
 
 
 def test_the_page_tells_every_history_once_the_baselines_first():
     parsed = Page(
-        page([baseline_result(), result(floor=1.2)], {}, [history(kind="code"), history(setup="baseline"), history(3, table="other")])
+        render_page(
+            [baseline_result(), result(floor=1.2)], {}, [history(kind="code"), history(setup="baseline"), history(3, table="other")]
+        )
     )
     told = list(zip(parsed.values("data-setup", "article"), parsed.values("data-kind", "article"), strict=True))
     assert told == [("baseline", "steady"), ("fp16", "code"), ("fp16", "too few runs")]
@@ -282,7 +284,7 @@ def test_the_page_tells_every_history_once_the_baselines_first():
 
 def attention(histories):
     """What the page of one passing row says needs attention."""
-    text = page([result()], histories=histories)
+    text = render_page([result()], histories=histories)
     return text[: text.find("</section>")] if 'id="attention"' in text else ""
 
 
@@ -299,23 +301,23 @@ def test_what_is_not_the_rows_doing_needs_none(kind):
 
 
 def test_a_page_without_histories_speaks_of_none():
-    source = page([baseline_result(), result()])
+    source = render_page([baseline_result(), result()])
     assert "<h3>History</h3>" not in source
     assert "<article" not in source
 
 
 def test_a_page_of_histories_alone_works():
-    parsed = Page(page([], {}, [history(kind="code"), history(setup="tf32")]))
+    parsed = Page(render_page([], {}, [history(kind="code"), history(setup="tf32")]))
     assert "1 of 2 histories changed" in parsed.data
     assert "No campaign was measured" not in " ".join(parsed.data)
-    assert "No history changed" in page([], {}, [history()])
-    assert "No campaign was measured in this run." in page([])
+    assert "No history changed" in render_page([], {}, [history()])
+    assert "No campaign was measured in this run." in render_page([])
 
 
 def test_what_others_wrote_is_text():
     facts = {"name": HOSTILE, "commit": HOSTILE, "host": HOSTILE, "versions": {HOSTILE: HOSTILE}}
     hostile = history(kind="stack", versions={HOSTILE: (HOSTILE, HOSTILE)}, setup=HOSTILE, device=HOSTILE, runs={45: facts})
-    parsed = Page(page([], {}, [hostile, history(kind="code", setup=HOSTILE, device=HOSTILE, recipe=HOSTILE)]))
+    parsed = Page(render_page([], {}, [hostile, history(kind="code", setup=HOSTILE, device=HOSTILE, recipe=HOSTILE)]))
     assert parsed.tags.count("script") == 1
     assert not parsed.values("src")
     assert parsed.values("data-setup", "article") == [HOSTILE, HOSTILE]
@@ -324,4 +326,4 @@ def test_what_others_wrote_is_text():
 
 def test_the_page_of_many_runs_stays_small():
     made = [history(220, kind="code", since=150, setup=f"row_{number}", seed=number) for number in range(3)]
-    assert len(page([], {}, made)) - len(page([])) < 3 * 80_000
+    assert len(render_page([], {}, made)) - len(render_page([])) < 3 * 80_000

@@ -8,8 +8,8 @@ from histories import history, unknown
 
 browser = pytest.importorskip("browser", reason="playwright and axe-playwright-python are not installed: pip install --group test")
 
-from pytest_sdspeed.report.history import label  # noqa: E402
-from pytest_sdspeed.report.page.html import page  # noqa: E402
+from pytest_sdspeed.report.history import format_cause  # noqa: E402
+from pytest_sdspeed.report.page.html import render_page  # noqa: E402
 
 pytestmark = pytest.mark.skipif(browser.CHROMIUM is None, reason="chromium is not installed: apt-get install chromium")
 
@@ -40,7 +40,7 @@ def chromium():
 
 @pytest.fixture(scope="module")
 def source():
-    return page([baseline_result(), result(floor=1.19), tf32()], {}, histories())
+    return render_page([baseline_result(), result(floor=1.19), tf32()], {}, histories())
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_histories_have_no_errors_requests_or_barriers(chromium, path, size, sch
 
 
 def test_kinds_are_those_of_the_histories(chromium, path):
-    told = sorted((made.setup, label(made)) for made in histories())
+    told = sorted((made.setup, format_cause(made)) for made in histories())
     with browser.visit(chromium, path) as visited:
         assert sorted(browser.told_kinds(visited)) == told
         assert sorted(browser.shown_kinds(visited)) == told
@@ -132,7 +132,7 @@ def test_plots_follow_the_color_scheme(chromium, path):
 
 
 def test_a_page_of_histories_alone_is_sound(chromium, tmp_path):
-    (tmp_path / "report.html").write_text(page([], {}, histories()), encoding="utf-8")
+    (tmp_path / "report.html").write_text(render_page([], {}, histories()), encoding="utf-8")
     with browser.visit(chromium, tmp_path / "report.html", "phone") as visited:
         assert (browser.barriers(visited), visited.errors, browser.overflow(visited)) == ([], [], 0)
         assert visited.page.locator("h1").inner_text() == "4 of 7 histories changed"
@@ -142,7 +142,7 @@ def test_a_page_of_histories_alone_is_sound(chromium, tmp_path):
 
 
 def test_a_planted_kind_is_seen(planted, source):
-    told = sorted((made.setup, label(made)) for made in histories())
+    told = sorted((made.setup, format_cause(made)) for made in histories())
     visited = planted(source, 'data-kind="code"', 'data-kind="steady"')
     assert sorted(browser.told_kinds(visited)) != told
     visited = planted(source, '<span class="kind kind-code">code</span></h4>', '<span class="kind kind-code">machine</span></h4>')

@@ -12,7 +12,7 @@ from fakes import baseline_result, exhibit, png, result
 from PIL import Image
 
 from pytest_sdspeed.report.page.gallery import PIXELATED, Gallery
-from pytest_sdspeed.report.page.thumbnails import thumbnails
+from pytest_sdspeed.report.page.thumbnails import make_thumbnails
 
 # Pictures within a budget
 
@@ -23,14 +23,14 @@ def decoded(thumbnail):
 
 def test_small_pictures_stay_as_they_are():
     small = png(1)
-    (thumbnail,) = thumbnails([small, small]).values()
+    (thumbnail,) = make_thumbnails([small, small]).values()
     assert thumbnail.lossless
     assert np.array_equal(np.asarray(decoded(thumbnail)), np.asarray(Image.open(io.BytesIO(small))))
 
 
 def test_a_budget_is_kept_and_what_small_pictures_leave_goes_to_the_large():
     large, small = [png(seed, 128) for seed in range(6)], png(9)
-    made = thumbnails([*large, small], 60_000)
+    made = make_thumbnails([*large, small], 60_000)
     assert sum(len(thumbnail.uri) for thumbnail in made.values()) < 60_500
     assert made[small].lossless
     sizes = [made[picture].size for picture in large]
@@ -45,19 +45,19 @@ def test_a_picture_that_compresses_worse_than_it_promised_keeps_its_share():
     pixels = np.kron(np.ones((64, 64)), [[0, 255], [255, 0]]).astype(np.uint8)
     written = io.BytesIO()
     Image.fromarray(pixels).convert("RGB").save(written, "PNG", compress_level=0)
-    (thumbnail,) = thumbnails([written.getvalue()], 3600).values()
+    (thumbnail,) = make_thumbnails([written.getvalue()], 3600).values()
     assert len(thumbnail.uri) <= 3630
 
 
 def test_a_hopeless_budget_still_leaves_something_to_see():
-    (thumbnail,) = thumbnails([png(1, 64)], 10).values()
+    (thumbnail,) = make_thumbnails([png(1, 64)], 10).values()
     assert max(decoded(thumbnail).size) <= 16
 
 
 def test_a_shape_is_kept():
     written = io.BytesIO()
     Image.fromarray(np.random.default_rng(1).integers(0, 256, (64, 192, 3), dtype=np.uint8)).save(written, "PNG")
-    (thumbnail,) = thumbnails([written.getvalue()], 4000).values()
+    (thumbnail,) = make_thumbnails([written.getvalue()], 4000).values()
     assert thumbnail.size[0] == pytest.approx(3 * thumbnail.size[1], abs=3)
 
 
@@ -65,7 +65,9 @@ def test_a_shape_is_kept():
 
 
 def gallery(*results):
-    return Gallery(thumbnails(picture for one in results for shown in one.exhibits for picture in shown.pictures.values())).cases(results)
+    return Gallery(make_thumbnails(picture for one in results for shown in one.exhibits for picture in shown.pictures.values())).make_cases(
+        results
+    )
 
 
 def test_a_case_shows_its_baseline_once_then_what_each_setup_made_of_it():
@@ -138,6 +140,6 @@ def test_only_small_pictures_show_their_pixels():
 def test_what_became_of_a_picture_is_said():
     (case,) = gallery(result(exhibits=[exhibit()]))
     assert case.baseline.about == "8 x 8 pixels, lossless"
-    shrunk = Gallery(thumbnails(exhibit(baseline=png(1, 128)).pictures.values(), 8000))
-    (case,) = shrunk.cases([result(exhibits=[exhibit(baseline=png(1, 128))])])
+    shrunk = Gallery(make_thumbnails(exhibit(baseline=png(1, 128)).pictures.values(), 8000))
+    (case,) = shrunk.make_cases([result(exhibits=[exhibit(baseline=png(1, 128))])])
     assert re.fullmatch(r"\d+ x \d+ pixels, compressed, of 128 x 128", case.baseline.about)

@@ -13,13 +13,13 @@ from fakes import baseline_result, result
 
 from pytest_sdspeed.model import CONTROL
 from pytest_sdspeed.report.plots import bars, timeline
-from pytest_sdspeed.report.plots.drawing import INKS, Chart, house_style
-from pytest_sdspeed.report.plots.forest import forest
+from pytest_sdspeed.report.plots.drawing import INKS, Chart, use_house_style
+from pytest_sdspeed.report.plots.forest import draw_forest
 
 
 @pytest.fixture(autouse=True)
 def style():
-    with house_style():
+    with use_house_style():
         yield
 
 
@@ -54,7 +54,7 @@ def slots(*pairs):
 
 
 def test_a_figure_has_a_name_a_description_and_the_pages_inks():
-    svg = forest([result()], "a", "Speed-ups of inference")
+    svg = draw_forest([result()], "a", "Speed-ups of inference")
     root = ET.fromstring(svg)
     assert root.get("role") == "img"
     assert described(svg) == ("Speed-ups of inference", "fp16: x1.31 [1.29, 1.33], expected x1.50, floor x1.43, pass.")
@@ -66,7 +66,7 @@ def test_a_figure_has_a_name_a_description_and_the_pages_inks():
 
 
 def test_ids_of_two_figures_are_apart_and_every_reference_is_met():
-    one, other = (bars.memory([result(peak_memory_bytes=2**30)], name, "Memory") for name in ("one", "other"))
+    one, other = (bars.draw_memory([result(peak_memory_bytes=2**30)], name, "Memory") for name in ("one", "other"))
     ids = [re.findall(r'\bid="([^"]+)"', svg) for svg in (one, other)]
     assert not set(ids[0]) & set(ids[1])
     for svg, own in zip((one, other), ids, strict=True):
@@ -79,50 +79,50 @@ def test_any_name_is_shown_as_it_is(name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", message="Glyph")
-        svg = forest([result(name)], "a", "t")
+        svg = draw_forest([result(name)], "a", "t")
     assert name.replace("\x1b", "\N{REPLACEMENT CHARACTER}") in texts(svg)
 
 
 def test_a_long_name_leaves_room_for_the_figures():
-    shown = texts(forest([result("a" * 60)], "a", "t"))
+    shown = texts(draw_forest([result("a" * 60)], "a", "t"))
     assert next(text for text in shown if text.startswith("aaa")) == "a" * 29 + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def test_a_color_in_a_name_stays_a_name():
-    assert INKS["fail"] in texts(forest([result(INKS["fail"])], "a", "t"))
+    assert INKS["fail"] in texts(draw_forest([result(INKS["fail"])], "a", "t"))
 
 
 def test_the_users_settings_are_neither_used_nor_changed():
-    plain = forest([result()], "a", "t")
+    plain = draw_forest([result()], "a", "t")
     with mpl.rc_context({"lines.dotted_pattern": [9.0, 9.0], "font.style": "italic", "font.size": 30.0}):
         before = dict(mpl.rcParams)
-        with house_style():
-            assert forest([result()], "a", "t") == plain
+        with use_house_style():
+            assert draw_forest([result()], "a", "t") == plain
         assert dict(mpl.rcParams) == before
 
 
 def test_a_missing_glyph_is_no_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with house_style():
+        with use_house_style():
             drawing = Chart(20, 0, 1, "axis")
-            drawing.label(10, "猫")
-            assert "猫" in drawing.svg("a", "t", "d")
+            drawing.write_label(10, "猫")
+            assert "猫" in drawing.to_svg("a", "t", "d")
 
 
 # Speed-ups
 
 
 def test_the_forest_has_a_row_a_setup_and_none_for_the_baseline():
-    svg = forest([baseline_result(), result("tf32"), result("fp16", verdict="fail"), result("fp16", verdict="fail")], "a", "t")
+    svg = draw_forest([baseline_result(), result("tf32"), result("fp16", verdict="fail"), result("fp16", verdict="fail")], "a", "t")
     shown = texts(svg)
     assert [name for name in shown if name in ("baseline", "tf32", "fp16")] == ["tf32", "fp16"]
     assert shown.count("x1.31 [1.29, 1.33]") == 2
-    assert forest([baseline_result()], "a", "t") is None
+    assert draw_forest([baseline_result()], "a", "t") is None
 
 
 def test_point_interval_floor_and_expectation_stand_on_one_scale():
-    svg = forest([result(verdict="fail")], "a", "t")
+    svg = draw_forest([result(verdict="fail")], "a", "t")
     ((point, y),), ((expected, _),) = marks(svg, "fail"), marks(svg, "ink")
     ((low, _, high, _),) = (line for line in lines(svg, "fail") if line[1] == line[3] == y)
     ((floor, top, _, bottom),) = lines(svg, "ink")
@@ -142,23 +142,23 @@ def test_point_interval_floor_and_expectation_stand_on_one_scale():
     ids=str,
 )
 def test_what_is_not_finite_is_drawn_all_the_same(facts):
-    svg = forest([result(**facts)], "a", "t")
+    svg = draw_forest([result(**facts)], "a", "t")
     assert "nan" not in re.sub(r"<(text|desc)[^>]*>[^<]*", "", svg).lower()
 
 
 def test_one_wild_interval_does_not_flatten_the_others():
     ticks = [
         float(text[1:])
-        for text in texts(forest([result(), result("wild", low=0.01, high=900.0)], "a", "t"))
+        for text in texts(draw_forest([result(), result("wild", low=0.01, high=900.0)], "a", "t"))
         if re.fullmatch(r"x[\d.]+", text)
     ]
     assert max(ticks) < 4
 
 
 def test_an_interval_that_leaves_the_axis_says_so_with_an_arrow():
-    assert len(marks(forest([result()], "a", "t"), "pass")) == 1
-    assert len(marks(forest([result(high=900.0)], "a", "t"), "pass")) == 2
-    assert len(marks(forest([result(low=0.01, high=900.0)], "a", "t"), "pass")) == 3
+    assert len(marks(draw_forest([result()], "a", "t"), "pass")) == 1
+    assert len(marks(draw_forest([result(high=900.0)], "a", "t"), "pass")) == 2
+    assert len(marks(draw_forest([result(low=0.01, high=900.0)], "a", "t"), "pass")) == 3
 
 
 # Slots over time
@@ -167,7 +167,7 @@ def test_an_interval_that_leaves_the_axis_says_so_with_an_arrow():
 def test_slots_stand_where_they_began_relative_to_the_arms_median():
     samples = slots((1.0, 1.0), (1.0, 1.1))
     starts = {arm: [(0.0, 30.0), (40.0, 70.0)] for arm in samples}
-    shown = timeline.timeline([result(samples_s=samples, starts_s=starts)], "a", "Slots")
+    shown = timeline.draw_timeline([result(samples_s=samples, starts_s=starts)], "a", "Slots")
     assert "seconds into the timed part" in texts(shown.svg)
     assert "fp16: 4 slots, median 1.00 s, from +0.0% to +10.0%." in described(shown.svg)[1]
     assert [name for name in texts(shown.svg) if name in samples or "again" in name] == ["baseline", "control (baseline again)", "fp16"]
@@ -177,7 +177,7 @@ def test_slots_stand_where_they_began_relative_to_the_arms_median():
 def test_a_slower_slot_stands_higher_and_a_later_one_further_right():
     samples = slots((1.0, 1.01), (0.99, 1.0))
     starts = {arm: [(0.0, 30.0), (40.0, 70.0)] for arm in samples}
-    places = marks(timeline.timeline([result(samples_s=samples, starts_s=starts)], "a", "Slots").svg, "arm-2")
+    places = marks(timeline.draw_timeline([result(samples_s=samples, starts_s=starts)], "a", "Slots").svg, "arm-2")
     (first, middle), (second, high), (third, low), (fourth, same) = places
     assert (middle, high - middle) == pytest.approx((same, middle - low))
     assert high < middle
@@ -187,7 +187,7 @@ def test_a_slower_slot_stands_higher_and_a_later_one_further_right():
 def test_blocks_begin_where_their_first_slot_does():
     samples = slots((1.0, 1.0), (1.0, 1.0))
     starts = {arm: [(10.0 + shift, 30.0), (40.0 - shift, 70.0)] for shift, arm in enumerate(samples)}
-    svg = timeline.timeline([result(samples_s=samples, starts_s=starts)], "a", "Slots").svg
+    svg = timeline.draw_timeline([result(samples_s=samples, starts_s=starts)], "a", "Slots").svg
     upright = sorted(x for x, _, other, _ in lines(svg, "hairline") if x == other)
     (first, _), *_, (last, _) = marks(svg, "arm-0")
     pixels = (last - first) / 60
@@ -195,21 +195,21 @@ def test_blocks_begin_where_their_first_slot_does():
 
 
 def test_without_starts_slots_stand_by_their_block():
-    shown = timeline.timeline([result(samples_s=slots((1.0, 1.0), (1.0, 1.1)))], "a", "Slots")
+    shown = timeline.draw_timeline([result(samples_s=slots((1.0, 1.0), (1.0, 1.1)))], "a", "Slots")
     assert "block" in texts(shown.svg)
     assert "When the slots began is unknown." in shown.caption
 
 
 def test_starts_of_other_slots_are_not_believed():
     samples = slots((1.0, 1.0), (1.0, 1.1))
-    shown = timeline.timeline([result(samples_s=samples, starts_s={arm: [(0.0, 30.0)] for arm in samples})], "a", "Slots")
+    shown = timeline.draw_timeline([result(samples_s=samples, starts_s={arm: [(0.0, 30.0)] for arm in samples})], "a", "Slots")
     assert "block" in texts(shown.svg)
 
 
 def test_a_spike_is_marked_with_its_size_and_leaves_the_scale_alone():
     pairs = [(1.0, 1.004), (0.996, 1.002)] * 4
-    calm = timeline.timeline([result(samples_s=slots(*pairs))], "a", "Slots")
-    spiky = timeline.timeline([result(samples_s=slots(*pairs, (1.0, 1.38)))], "a", "Slots")
+    calm = timeline.draw_timeline([result(samples_s=slots(*pairs))], "a", "Slots")
+    spiky = timeline.draw_timeline([result(samples_s=slots(*pairs, (1.0, 1.38)))], "a", "Slots")
     assert "0.5% off" in calm.caption
     assert "0.5% off" in spiky.caption
     assert "+38%" in texts(spiky.svg)
@@ -218,27 +218,27 @@ def test_a_spike_is_marked_with_its_size_and_leaves_the_scale_alone():
 
 def test_the_row_that_saw_most_blocks_tells_the_shared_arms():
     few, many = result("tf32", samples_s={"baseline": [(2.0, 2.0)], "tf32": [(1.0, 1.0)]}), result(samples_s=slots((1.0, 1.0), (1.0, 1.0)))
-    words = described(timeline.timeline([few, many], "a", "Slots").svg)[1]
+    words = described(timeline.draw_timeline([few, many], "a", "Slots").svg)[1]
     assert "baseline: 4 slots" in words
     assert "tf32: 2 slots" in words
 
 
 def test_slots_of_another_process_are_left_out_and_named():
     confirmed = result("tf32", confirmation={"verdict": "fail"}, samples_s={"baseline": [(9.0, 9.0)] * 99, "tf32": [(8.0, 8.0)]})
-    shown = timeline.timeline([confirmed, result()], "a", "Slots")
+    shown = timeline.draw_timeline([confirmed, result()], "a", "Slots")
     assert "Not shown, measured in another process: tf32." in shown.caption
     assert "baseline: 12 slots" in described(shown.svg)[1]
-    assert timeline.timeline([confirmed], "a", "Slots") is None
+    assert timeline.draw_timeline([confirmed], "a", "Slots") is None
 
 
 def test_every_arm_has_a_color_and_a_marker_of_its_own():
-    svg = timeline.timeline([result()], "a", "Slots").svg
+    svg = timeline.draw_timeline([result()], "a", "Slots").svg
     assert all(f"var(--arm-{number})" in svg for number in range(3))
     assert len(set(re.findall(r'href="#(a-m[^"]+)"', svg))) == 3
 
 
 def test_blocks_without_slots_draw_nothing():
-    assert timeline.timeline([result(samples_s={"baseline": [], "fp16": []}, blocks=0)], "a", "Slots") is None
+    assert timeline.draw_timeline([result(samples_s={"baseline": [], "fp16": []}, blocks=0)], "a", "Slots") is None
 
 
 # Stages and memory
@@ -246,8 +246,8 @@ def test_blocks_without_slots_draw_nothing():
 
 def test_stages_stand_in_the_order_they_run():
     results = [result("a", stages_s={"decoding": 0.2, "denoising": 1.5, "text_encoder": 0.01, "safety": 0.1}), result("b")]
-    assert bars.stage_names(results) == ["text_encoder", "denoising", "decoding", "safety"]
-    svg = bars.stages(results, "a", "Stages")
+    assert bars.list_stages(results) == ["text_encoder", "denoising", "decoding", "safety"]
+    svg = bars.draw_stages(results, "a", "Stages")
     assert "a: decoding 0.20 s, denoising 1.50 s, text encoder 10.00 ms, safety 0.10 s. b: unknown." in described(svg)[1]
     assert "1.81 s" in texts(svg)
     assert "unknown" in texts(svg)
@@ -261,13 +261,13 @@ def test_stages_stand_in_the_order_they_run():
 
 
 def test_what_no_setup_knows_is_not_drawn():
-    assert bars.stages([result()], "a", "t") is None
-    assert bars.memory([result()], "a", "t") is None
+    assert bars.draw_stages([result()], "a", "t") is None
+    assert bars.draw_memory([result()], "a", "t") is None
 
 
 def test_memory_is_drawn_with_its_figure():
-    svg = bars.memory([result("a", peak_memory_bytes=3 * 2**29), result("b")], "a", "Memory")
+    svg = bars.draw_memory([result("a", peak_memory_bytes=3 * 2**29), result("b")], "a", "Memory")
     assert described(svg)[1] == "a: 1.5 GiB. b: unknown."
     assert "1.5 GiB" in texts(svg)
     assert "GiB at the peak of one generation" in texts(svg)
-    assert "MiB at the peak of one generation" in texts(bars.memory([result(peak_memory_bytes=2**29)], "a", "Memory"))
+    assert "MiB at the peak of one generation" in texts(bars.draw_memory([result(peak_memory_bytes=2**29)], "a", "Memory"))

@@ -12,14 +12,14 @@ from stored import write_run
 from test_report_page import words
 
 from pytest_sdspeed.__main__ import main
-from pytest_sdspeed.judge.rates import rates
+from pytest_sdspeed.judge.rates import compute_rates
 from pytest_sdspeed.measure.campaign_data import CampaignData
 from pytest_sdspeed.model import Profile
 from pytest_sdspeed.plugin.confirm import combine
 from pytest_sdspeed.plugin.summary import table_lines
-from pytest_sdspeed.report import text
-from pytest_sdspeed.report.markdown import summary
-from pytest_sdspeed.report.page.html import page
+from pytest_sdspeed.report import messages, text
+from pytest_sdspeed.report.markdown import write_summary
+from pytest_sdspeed.report.page.html import render_page
 from pytest_sdspeed.run.usage import describe_unknowns, describe_usage
 from pytest_sdspeed.store.records import from_json, to_json
 
@@ -32,7 +32,7 @@ WAITING = BUSY | {"busy_share": 0.54}
 
 
 def test_shares_and_rates_are_of_the_timed_generations():
-    assert rates(Profile(busy_s=1.08, flops=6 * 10**14), 2.0, 4e14) == {
+    assert compute_rates(Profile(busy_s=1.08, flops=6 * 10**14), 2.0, 4e14) == {
         "busy_share": 0.54,
         "flops": 6 * 10**14,
         "tflops": 300.0,
@@ -42,17 +42,17 @@ def test_shares_and_rates_are_of_the_timed_generations():
 
 
 def test_a_gpu_is_not_busy_for_more_than_all_the_time():
-    assert rates(Profile(busy_s=1.02), 1.0, None)["busy_share"] == 1.0
+    assert compute_rates(Profile(busy_s=1.02), 1.0, None)["busy_share"] == 1.0
 
 
 @pytest.mark.parametrize("latency_s", [0.0, math.nan])
 def test_no_time_is_no_rate(latency_s):
-    found = rates(Profile(busy_s=1.0, flops=10), latency_s, 1e12)
+    found = compute_rates(Profile(busy_s=1.0, flops=10), latency_s, 1e12)
     assert found == {"busy_share": None, "flops": 10, "tflops": None, "ceiling_tflops": 1.0, "ceiling_share": None}
 
 
 def test_what_is_unknown_stays_unknown():
-    assert set(rates(Profile(), 1.0, None).values()) == {None}
+    assert set(compute_rates(Profile(), 1.0, None).values()) == {None}
 
 
 # What a result carries
@@ -109,26 +109,26 @@ def test_a_host_bound_row_is_marked_in_the_terminal():
 
 
 def test_a_host_bound_row_that_is_too_slow_says_so_in_its_message():
-    said = text.message(failed(telemetry=WAITING))
+    said = messages.write_message(failed(telemetry=WAITING))
     assert f". T{HELD_UP}, CUDA graphs or compile. To gate this device on its own ratios: --sd-record" in said
-    assert "host-bound" not in text.message(failed(telemetry=BUSY))
+    assert "host-bound" not in messages.write_message(failed(telemetry=BUSY))
     # Said once is enough.
-    assert text.remarks([failed(telemetry=WAITING)]) == []
+    assert text.collect_remarks([failed(telemetry=WAITING)]) == []
     black = failed(telemetry=WAITING, image_verdict="fail", reasons=("black",))
-    assert "host-bound" not in text.message(black)
-    assert any("host-bound" in remark for remark in text.remarks([black]))
+    assert "host-bound" not in messages.write_message(black)
+    assert any("host-bound" in remark for remark in text.collect_remarks([black]))
 
 
 @pytest.mark.parametrize("row", [result, failed])
 def test_a_host_bound_row_is_marked_in_the_report_and_in_markdown(row):
-    for told in (words(page([row(telemetry=WAITING)])), summary([row(telemetry=WAITING)])):
+    for told in (words(render_page([row(telemetry=WAITING)])), write_summary([row(telemetry=WAITING)])):
         assert HELD_UP in told
-    for told in (words(page([row(telemetry=BUSY)])), summary([row(telemetry=BUSY)])):
+    for told in (words(render_page([row(telemetry=BUSY)])), write_summary([row(telemetry=BUSY)])):
         assert "host-bound" not in told
 
 
 def test_the_page_has_share_and_rate_of_every_row():
-    said = words(page([tf32(telemetry=BUSY), result(telemetry=WAITING | {"tflops": 0.0123456, "ceiling_share": None})]))
+    said = words(render_page([tf32(telemetry=BUSY), result(telemetry=WAITING | {"tflops": 0.0123456, "ceiling_share": None})]))
     assert "71% 27.2 TFLOP/s, 4%" in said
     assert "54%, host-bound 12.3 GFLOP/s PSNR" in said
 
@@ -139,7 +139,7 @@ STAGES = {"text_encoder": 0.01, "denoising": 1.2, "decoding": 0.2}
 
 
 def test_the_stored_form_holds_builtins_and_comes_back(tmp_path):
-    told = rates(Profile(busy_s=0.8, flops=10**12), 1.5, 1e14)
+    told = compute_rates(Profile(busy_s=0.8, flops=10**12), 1.5, 1e14)
     kept = to_json(result(stages_s=STAGES, telemetry=told))
     assert json.loads(json.dumps(kept, allow_nan=False)) == kept
     assert (kept["stages_s"], kept["telemetry"]) == (STAGES, told)

@@ -20,14 +20,14 @@ from pytest_sdspeed.errors import StoredRunError
 from pytest_sdspeed.history.loading import load_from
 from pytest_sdspeed.history.storages import Folder
 from pytest_sdspeed.history.stored_run import clean, list_run_files, read_latest_run, read_run
-from pytest_sdspeed.judge.pictures.exhibits import png
+from pytest_sdspeed.judge.pictures.exhibits import encode_png
 from pytest_sdspeed.model import CONTROL, Against, Exhibit
 from pytest_sdspeed.store import pictures
 from pytest_sdspeed.store.records import from_json, to_json
 
 
 def drawn(seed):
-    return png(np.random.default_rng(seed).random((16, 16, 3), dtype=np.float32))
+    return encode_png(np.random.default_rng(seed).random((16, 16, 3), dtype=np.float32))
 
 
 def shown(seed=0, **facts):
@@ -267,11 +267,11 @@ def test_the_page_of_a_stored_run_shows_its_rows_and_pictures(tmp_path, capsys):
 
 
 def test_the_page_of_a_stored_run_has_its_error_maps(tmp_path):
-    from pytest_sdspeed.judge.pictures.exhibits import with_error_maps
+    from pytest_sdspeed.judge.pictures.exhibits import add_error_maps
 
     file = stored_run(tmp_path, [full()])
     (one,) = read_run(file).results
-    maps = [exhibit.pictures["error_map"] for exhibit in with_error_maps(one).exhibits]
+    maps = [exhibit.pictures["error_map"] for exhibit in add_error_maps(one).exhibits]
     assert {np.asarray(Image.open(io.BytesIO(data))).shape for data in maps} == {(16, 16, 3)}
 
 

@@ -1,7 +1,7 @@
-"""What the plugin costs: milliseconds of start-up, and the measuring loop's share over its slots.
+"""Measure the plugin's start-up, milliseconds, and the measuring loop's overhead over its slots.
 
-``python benchmarks/studies/costs/overhead.py [--runs N]`` prints both as medians; start-up is
-measured in rounds of with and without.
+``python benchmarks/studies/costs/overhead.py [--runs N]`` prints medians; each round measures
+start-up with and without the plugin.
 """
 
 from __future__ import annotations
@@ -33,14 +33,16 @@ HINDRANCES = ("PYTHONDONTWRITEBYTECODE", "PYTEST_ADDOPTS", "PYTEST_PLUGINS")
 
 
 def collect_only(folder: Path, *without: str) -> float:
-    """Run ``pytest --collect-only`` once in a folder with one empty test, and return its processor seconds.
+    """Measure one ``pytest --collect-only`` of an empty test.
 
-    Plugins load as a user's do: by their entry points, from bytecode. Processor seconds, since a
-    busy machine stretches the wall clock far more.
+    Plugins load as a user's do: by their entry points, from bytecode.
 
     Args:
         folder: folder with the test.
         without: names of entry points that are blocked.
+
+    Returns:
+        Processor seconds, since load on the machine affects wall time far more.
     """
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
     command += [option for plugin in (*OTHERS, *without) for option in ("-p", f"no:{plugin}")]
@@ -52,7 +54,11 @@ def collect_only(folder: Path, *without: str) -> float:
 
 
 def start_up(runs: int) -> dict[str, list[float]]:
-    """Measure the milliseconds that each plugin adds to ``--collect-only``, one figure per round."""
+    """Measure what pytest-benchmark, and then this plugin, adds to ``--collect-only``.
+
+    Returns:
+        Plugin -> milliseconds, one figure per round.
+    """
     stacks = (("benchmark", "sdspeed"), ("sdspeed",), ())
     added: dict[str, list[float]] = {"pytest-benchmark": [], "pytest-sdspeed": []}
     with tempfile.TemporaryDirectory() as name:
@@ -71,7 +77,7 @@ def start_up(runs: int) -> dict[str, list[float]]:
 
 
 def loop_overhead(blocks: int) -> float:
-    """Fraction by which a campaign of four pictures over the miniature table exceeds the sum of its slots."""
+    """Measure by which fraction a campaign of the miniature table exceeds the sum of its slots."""
     from pytest_sdspeed.run.plan import Plan
     from pytest_sdspeed.run.run import Run
     from pytest_sdspeed.run.settings import Options

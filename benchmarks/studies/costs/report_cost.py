@@ -271,9 +271,9 @@ if __name__ == "__main__":
     options = parser.parse_args()
     made = results(documented(), options.side)
     before_mb, began, spent = peak_mb(), time.perf_counter(), time.process_time()
-    from pytest_sdspeed.report.page.html import page
+    from pytest_sdspeed.report.page.html import render_page
 
-    source = page(made, FACTS)
+    source = render_page(made, FACTS)
     wall_s, processor_s = time.perf_counter() - began, time.process_time() - spent
     print(f"{len(made)} rows, {len(SEEDS)} cases each, pictures of {options.side} x {options.side}")
     print(f"seconds: {wall_s:.2f} ({processor_s:.2f} of processor time, imports included)")

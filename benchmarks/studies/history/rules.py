@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from pytest_sdspeed.judge.changes.shifts import shifts
+from pytest_sdspeed.judge.changes.change_points import find_change_points
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,12 +84,12 @@ class Rule:
 
 
 def ours(latencies: np.ndarray, first: int = 0) -> list[Alarm]:
-    """Ask the package's ``shifts``, with every run a reference; withdrawn alarms are included."""
-    found = shifts(np.log(latencies), np.ones(len(latencies), dtype=bool))
+    """Ask the package's rule, with every run a reference; withdrawn alarms are included."""
+    found = find_change_points(np.log(latencies), np.ones(len(latencies), dtype=bool))
     return [
-        Alarm(shift.since, shift.found, shift.change, gone=shift.gone)
-        for shift in found
-        if shift.found >= first
+        Alarm(point.since, point.detected_at, point.change, gone=point.retracted_at)
+        for point in found
+        if point.detected_at >= first
     ]
 
 
@@ -166,7 +166,7 @@ def _level(known: list[float]) -> tuple[float, float]:
 
 
 OWN: tuple[Rule, ...] = (
-    Rule(OURS, "pytest_sdspeed/judge/changes/shifts.py", ours),
+    Rule(OURS, "pytest_sdspeed/judge/changes/change_points.py", ours),
     Rule(
         "median of five, 5%",
         "sgl-project/sglang, pull request 37915",

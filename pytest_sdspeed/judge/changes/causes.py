@@ -1,4 +1,4 @@
-"""What changed in the history of a campaign's setups, and whether it was the code, the machine, or the stack both stand on."""
+"""Causes of the changes in histories: the code, the machine, or the stack below both."""
 
 from __future__ import annotations
 
@@ -8,14 +8,19 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_sdspeed.judge.changes.evidence import Evidence, Moved, evidence
-from pytest_sdspeed.judge.changes.shifts import LEAST_EFFECT, LEVEL_RUNS, lasting, shifts
-from pytest_sdspeed.model import Change, History, Kind
+from pytest_sdspeed.judge.changes.change_points import (
+    LEAST_EFFECT,
+    LEVEL_RUNS,
+    find_change_points,
+    select_lasting,
+)
+from pytest_sdspeed.judge.changes.evidence import Evidence, Movement, gather_evidence
+from pytest_sdspeed.model import Cause, Change, History
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from pytest_sdspeed.judge.changes.shifts import Shift
+    from pytest_sdspeed.judge.changes.change_points import ChangePoint
     from pytest_sdspeed.model import HistoryRun
 
 _BASELINES_SHARE = 2 / 3
@@ -26,9 +31,12 @@ _SAME_STEP_RUNS = 2
 
 
 class _Step(NamedTuple):
-    """A lasting shift of one setup: of its ratio, or of its latency while the ratio stayed; and the figure's value in the latest run."""
+    """A lasting change of one setup, with the figure's value in the latest run.
 
-    shift: Shift
+    It is one of its ratio, or of its latency while the ratio stayed.
+    """
+
+    point: ChangePoint
     ratio: bool
     latest: float
 
@@ -36,38 +44,38 @@ class _Step(NamedTuple):
 class _Finding(NamedTuple):
     """What a step is, and what speaks for it, in words."""
 
-    kind: Kind
+    kind: Cause
     reasons: tuple[str, ...]
 
 
 def judge_histories(histories: Iterable[History]) -> tuple[History, ...]:
-    """Histories with their changes, in the order given.
+    """Return histories with their changes, in the order given.
 
     Args:
-        histories: of any campaigns; those of one campaign speak for each other.
+        histories: histories of any campaigns; those of one campaign speak for each other.
     """
     members = [_Member(history) for history in histories]
     campaigns: dict[tuple[str | None, str, str, str], list[_Member]] = {}
     for member in members:
         campaigns.setdefault(member.campaign, []).append(member)
-    return tuple(_judged(member, campaigns[member.campaign]) for member in members)
+    return tuple(_judge(member, campaigns[member.campaign]) for member in members)
 
 
 def judge_history_among(history: History, others: Iterable[History]) -> History:
-    """One history with its changes.
+    """Return one history with its changes.
 
     Args:
-        history: the one.
-        others: of the other setups of its campaign.
+        history: history to judge.
+        others: histories of the other setups of its campaign.
     """
-    return _judged(_Member(history), [_Member(other) for other in others])
+    return _judge(_Member(history), [_Member(other) for other in others])
 
 
 def unresolved_regression(history: History) -> Change | None:
-    """The latest change by which a row is still slower than it was, and not by the machine; None where there is none.
+    """Return the latest change by which a row is still slower than it was, and not by the machine.
 
-    For 20 runs: from then on others are compared with the new level. What came after it, on the
-    machine or a smaller improvement, does not hide it.
+    It counts for 20 runs: from then on others are compared with the new level. What came after it,
+    on the machine or a smaller improvement, does not hide it. None if there is no such change.
     """
     recent = (
         change
@@ -89,74 +97,77 @@ class _Member:
 
     @cached_property
     def seen(self) -> Evidence:
-        """Its runs as series."""
-        return evidence(self.history.runs)
+        """Return its runs as series."""
+        return gather_evidence(self.history.runs)
 
     @cached_property
     def steps(self) -> list[_Step]:
-        """Lasting shifts, the oldest first: of the ratio, and those of the latency that are not the same step."""
+        """Find lasting changes of ratio and latency, the oldest first."""
         found: list[_Step] = []
         ratios = [] if self.is_baseline else [(self.seen.slowness, True)]
         for figure, is_ratio in (*ratios, (self.seen.adjusted, False), (self.seen.latency, False)):
-            for shift in lasting(shifts(figure, self.seen.reference)):
-                if not any(_overlap(shift, step.shift) for step in found):
-                    found.append(_Step(shift, is_ratio, float(figure[-1])))
-        return sorted(found, key=lambda step: step.shift.since)
+            for point in select_lasting(find_change_points(figure, self.seen.reference)):
+                if not any(_overlap(point, step.point) for step in found):
+                    found.append(_Step(point, is_ratio, float(figure[-1])))
+        return sorted(found, key=lambda step: step.point.since)
 
 
-def _overlap(shift: Shift, other: Shift) -> bool:
+def _overlap(point: ChangePoint, other: ChangePoint) -> bool:
     return (
-        shift.since <= other.found + _SAME_STEP_RUNS
-        and other.since <= shift.found + _SAME_STEP_RUNS
+        point.since <= other.detected_at + _SAME_STEP_RUNS
+        and other.since <= point.detected_at + _SAME_STEP_RUNS
     )
 
 
-def _judged(member: _Member, campaign: Sequence[_Member]) -> History:
-    """A history with what its steps are.
+def _judge(member: _Member, campaign: Sequence[_Member]) -> History:
+    """Return a history with what each of its steps is.
 
     The ratio, whose both sides stand on the same machine, tells what one row did. The latency, and
-    the latency over the canary, tell what all did alike: where the canary moved too it was the
+    the latency over the canary, tell what all did alike: if the canary moved too it was the
     machine, else the stack.
     """
     others = [other for other in campaign if other is not member]
-    ends = [*(step.shift.since for step in member.steps[1:]), len(member.history.runs)]
-    starts = [0, *(step.shift.since for step in member.steps[:-1])]
+    ends = [*(step.point.since for step in member.steps[1:]), len(member.history.runs)]
+    starts = [0, *(step.point.since for step in member.steps[:-1])]
     found: list[Change] = []
     for step, start, end in zip(member.steps, starts, ends, strict=False):
-        moved = member.seen.moved(step.shift, start, end)
+        moved = member.seen.measure_movement(step.point, start, end)
         finding = (
-            _of_the_ratio(member, moved, others, step)
+            _explain_ratio(member, moved, others, step)
             if step.ratio
-            else _of_the_latency(member, moved, others, step)
+            else _explain_latency(member, moved, others, step)
         )
         if finding is not None:
-            found.append(_change(step, moved, finding))
+            found.append(_make_change(step, moved, finding))
     return replace(member.history, changes=tuple(found))
 
 
-def _change(step: _Step, moved: Moved, finding: _Finding) -> Change:
+def _make_change(step: _Step, moved: Movement, finding: _Finding) -> Change:
     return Change(
         kind=finding.kind,
-        since=step.shift.since,
-        found=step.shift.found,
-        change=math.expm1(step.shift.change if step.ratio else moved.latency),
+        since=step.point.since,
+        found=step.point.detected_at,
+        change=math.expm1(step.point.change if step.ratio else moved.latency),
         ratio=step.ratio,
-        holds=(step.latest - step.shift.before) / step.shift.change > 1 / 2,
+        holds=(step.latest - step.point.before) / step.point.change > 1 / 2,
         reasons=finding.reasons,
         versions=moved.versions,
     )
 
 
-def _of_the_ratio(
-    member: _Member, moved: Moved, others: Sequence[_Member], step: _Step
+def _explain_ratio(
+    member: _Member, moved: Movement, others: Sequence[_Member], step: _Step
 ) -> _Finding | None:
-    """A ratio moves because its row did; or its baseline, which is the baseline's own affair; or the machine did."""
-    canary, size = moved.canary or 0.0, step.shift.change
+    """Find why a ratio moved: because of its row, or of the machine.
+
+    None if its baseline moved, which is the baseline's own affair.
+    """
+    canary, size = moved.canary or 0.0, step.point.change
     shown = (
-        f"the ratio moved {_percent(-size)}: latency {_percent(moved.latency)}, baseline"
-        f" {_percent(moved.baseline)}"
+        f"the ratio moved {_format_percent(-size)}: latency {_format_percent(moved.latency)},"
+        f" baseline {_format_percent(moved.baseline)}"
     )
-    reasons = (shown, _of_the_canary(moved))
+    reasons = (shown, _describe_canary(moved))
     if (
         min(canary - moved.baseline, -moved.baseline, key=lambda share: share / size) / size
         >= _BASELINES_SHARE
@@ -172,112 +183,122 @@ def _of_the_ratio(
             ),
         )
     if size < 0:
-        return _Finding("improvement", (*reasons, *_beside(moved)))
+        return _Finding("improvement", (*reasons, *_describe_company(moved)))
     rows = [
         other
         for other in others
         if not other.is_baseline
-        and _place(other.history, member.history, step.shift.since) is not None
+        and _find_index(other.history, member.history, step.point.since) is not None
     ]
-    if moved.versions and rows and all(_same_step(other, member, step) for other in rows):
-        return _Finding("stack", (*reasons, "so did every other row", *_beside(moved)))
-    return _Finding("code", (*reasons, *_beside(moved)))
+    if moved.versions and rows and all(_has_same_step(other, member, step) for other in rows):
+        return _Finding("stack", (*reasons, "so did every other row", *_describe_company(moved)))
+    return _Finding("code", (*reasons, *_describe_company(moved)))
 
 
-def _of_the_latency(
-    member: _Member, moved: Moved, others: Sequence[_Member], step: _Step
+def _explain_latency(
+    member: _Member, moved: Movement, others: Sequence[_Member], step: _Step
 ) -> _Finding | None:
-    """A latency that moves while the ratio stays has company: the canary, or the other rows."""
+    """Find why a latency moved while its ratio stayed, by what moved with it."""
     if abs(moved.latency) < LEAST_EFFECT:
         # Only the canary moved, which the setup does not follow.
         return None
     steady = (
         ()
         if member.is_baseline
-        else (f"the ratio stayed ({_percent(moved.baseline - moved.latency)})",)
+        else (f"the ratio stayed ({_format_percent(moved.baseline - moved.latency)})",)
     )
-    reasons = (f"latency {_percent(moved.latency)}", *steady, _of_the_canary(moved))
+    reasons = (f"latency {_format_percent(moved.latency)}", *steady, _describe_canary(moved))
     if _is_the_machine(moved):
-        return _Finding("machine", (*reasons, *_beside(moved)))
+        return _Finding("machine", (*reasons, *_describe_company(moved)))
     if moved.latency < 0:
-        return _Finding("improvement", (*reasons, *_beside(moved)))
+        return _Finding("improvement", (*reasons, *_describe_company(moved)))
     if (
         member.is_baseline
         and others
-        and not any(_moved_too(other, member, moved, step) for other in others)
+        and not any(_has_moved_too(other, member, moved, step) for other in others)
     ):
-        return _Finding("code", (*reasons, "no other row moved", *_beside(moved)))
+        return _Finding("code", (*reasons, "no other row moved", *_describe_company(moved)))
     return _Finding(
         "stack",
         (
             *reasons,
-            *(_beside(moved) or ("no recorded version changed: look at what all rows share",)),
+            *(
+                _describe_company(moved)
+                or ("no recorded version changed: look at what all rows share",)
+            ),
         ),
     )
 
 
-def _is_the_machine(moved: Moved) -> bool:
-    """Whether a latency moved with the machine; without a canary, a change of version is the only other cause that can be seen."""
+def _is_the_machine(moved: Movement) -> bool:
+    """Tell whether a latency moved with the machine.
+
+    Without a canary, a change of version is the only other cause that can be seen.
+    """
     return moved.canary_moved or (
         not moved.versions and (moved.canary is None or bool(moved.hosts))
     )
 
 
-def _same_step(other: _Member, member: _Member, step: _Step) -> bool:
-    """Whether another row's ratio moved the same way at the same run."""
-    place = _place(other.history, member.history, step.shift.since)
+def _has_same_step(other: _Member, member: _Member, step: _Step) -> bool:
+    """Tell whether another row's ratio moved the same way at the same run."""
+    place = _find_index(other.history, member.history, step.point.since)
     return place is not None and any(
         candidate.ratio
-        and abs(candidate.shift.since - place) <= _SAME_STEP_RUNS
-        and candidate.shift.change * step.shift.change > 0
+        and abs(candidate.point.since - place) <= _SAME_STEP_RUNS
+        and candidate.point.change * step.point.change > 0
         for candidate in other.steps
     )
 
 
-def _moved_too(other: _Member, member: _Member, moved: Moved, step: _Step) -> bool:
-    """Whether another row's latency moved at least half as much at the same run."""
-    place = _place(other.history, member.history, step.shift.since)
+def _has_moved_too(other: _Member, member: _Member, moved: Movement, step: _Step) -> bool:
+    """Tell whether another row's latency moved at least half as much at the same run."""
+    place = _find_index(other.history, member.history, step.point.since)
     if place is None or place == 0:
         return False
-    theirs = other.seen.moved(
-        replace(step.shift, since=place, found=place + 1), 0, len(other.history.runs)
+    theirs = other.seen.measure_movement(
+        replace(step.point, since=place, detected_at=place + 1), 0, len(other.history.runs)
     )
     return theirs.latency * math.copysign(1, moved.latency) >= abs(moved.latency) / 2
 
 
-def _place(other: History, history: History, since: int) -> int | None:
-    """Index in another history of the run at an index of this one, or of the next where that one lacks it; None where it has ended by then."""
-    place = bisect_left(other.runs, _when(history.runs[since]), key=_when)
+def _find_index(other: History, history: History, since: int) -> int | None:
+    """Return the index in another history of the run at an index of this one.
+
+    If that one lacks it, the index of its next run; None if it has ended by then.
+    """
+    place = bisect_left(other.runs, _date_of(history.runs[since]), key=_date_of)
     return place if place < len(other.runs) else None
 
 
-def _when(run: HistoryRun) -> tuple[str, str]:
+def _date_of(run: HistoryRun) -> tuple[str, str]:
     return run.date, run.name
 
 
-def _of_the_canary(moved: Moved) -> str:
+def _describe_canary(moved: Movement) -> str:
     if moved.canary is None:
         return "no canary was recorded"
-    return f"the canary {'moved' if moved.canary_moved else 'stayed'} ({_percent(moved.canary)})"
+    said = "moved" if moved.canary_moved else "stayed"
+    return f"the canary {said} ({_format_percent(moved.canary)})"
 
 
-def _beside(moved: Moved) -> tuple[str, ...]:
-    """What else changed with a step."""
+def _describe_company(moved: Movement) -> tuple[str, ...]:
+    """Describe what else changed with a step."""
     words = []
     if moved.versions:
-        words.append(f"with {_versions(moved.versions)}")
+        words.append(f"with {_format_versions(moved.versions)}")
     if moved.hosts:
         words.append(f"on another host: {moved.hosts}")
     return tuple(words)
 
 
-def _versions(changed: Mapping[str, tuple[str | None, str | None]]) -> str:
+def _format_versions(changed: Mapping[str, tuple[str | None, str | None]]) -> str:
     return ", ".join(
         f"{name} {before or 'none'} -> {after or 'none'}"
         for name, (before, after) in changed.items()
     )
 
 
-def _percent(difference: float) -> str:
-    """A difference of logarithms as ``+6.2%``."""
+def _format_percent(difference: float) -> str:
+    """Format a difference of logarithms as ``+6.2%``."""
     return "unknown" if math.isnan(difference) else f"{100 * math.expm1(difference):+.1f}%"

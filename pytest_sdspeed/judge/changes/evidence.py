@@ -1,4 +1,4 @@
-"""The figures of a history as series, and how far each of them moved with a shift."""
+"""The figures of a history as series, and how far each of them moved with a change point."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_sdspeed.judge.changes.shifts import LEVEL_RUNS
+from pytest_sdspeed.judge.changes.change_points import LEVEL_RUNS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_sdspeed.judge.changes.shifts import Shift
+    from pytest_sdspeed.judge.changes.change_points import ChangePoint
     from pytest_sdspeed.model import HistoryRun
 
 _SIGMA, _MEDIAN_ERROR = 1.4826, 1.2533
@@ -22,23 +22,23 @@ _SIGMA, _MEDIAN_ERROR = 1.4826, 1.2533
 over that of a mean."""
 
 _ERRORS = 3.0
-"""A canary's operation moved if it did by so many standard errors."""
+"""A canary's operation moved if it did by so many standard errors of a difference of medians."""
 
 _NEAR_RUNS = 2
-"""How far from a shift a change of versions may lie to belong to it."""
+"""How far from a change point a change of versions may lie to belong to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moved:
-    """What moved with a shift: medians after less medians before, of logarithms.
+class Movement:
+    """What moved with a change point: medians after less medians before, of logarithms.
 
     Attributes:
-        latency, baseline: of the setup and its baseline.
-        canary: the median over its operations, or None where it is unknown on either side.
+        latency, baseline: latencies of the setup and its baseline.
+        canary: the median over its operations, or None if it is unknown on either side.
         canary_moved: whether an operation moved the way the latency did, by at least half as much
             and more than its own noise.
         versions: package or driver -> before and after, of those that changed there.
-        hosts: ``a -> b`` where no host of after was one of before, else "".
+        hosts: ``a -> b`` if no host of after was one of before, else "".
     """
 
     latency: float
@@ -51,13 +51,13 @@ class Moved:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Series over the runs of one history, logarithms, NaN where a run says nothing.
+    """Series over the runs of one history, logarithms, NaN if a run says nothing.
 
     Attributes:
         runs: the oldest first.
-        latency, baseline: of the setup and its baseline.
-        slowness: of one over the speed-up.
-        operations: of the canary, by name.
+        latency, baseline: latencies of the setup and its baseline.
+        slowness: one over the speed-up.
+        operations: times of the canary's operations, by name.
         reference: which runs others may be compared with.
     """
 
@@ -70,7 +70,10 @@ class Evidence:
 
     @cached_property
     def canary(self) -> np.ndarray:
-        """Median over the operations, each from its own median, so that one that is missing shifts nothing and a noisy one little."""
+        """Return the median over the operations, each from its own median.
+
+        So an operation that is missing shifts nothing, and a noisy one little.
+        """
         known = (
             np.isfinite(list(self.operations.values())).any(0)
             if self.operations
@@ -90,38 +93,38 @@ class Evidence:
 
     @property
     def adjusted(self) -> np.ndarray:
-        """The latency over the canary."""
+        """Return the latency over the canary."""
         return np.asarray(self.latency - self.canary)
 
-    def moved(self, shift: Shift, start: int, end: int) -> Moved:
-        """What moved with a shift.
+    def measure_movement(self, point: ChangePoint, start: int, end: int) -> Movement:
+        """Measure what moved with a change point.
 
         Args:
-            shift: which.
-            start: first run that may be looked at, that of the shift before.
-            end: where the next shift begins.
+            point: change point that the figures moved with.
+            start: first run that may be looked at, that of the change point before.
+            end: index of the run that the next change point begins with.
         """
         before, after = (
-            slice(max(start, shift.since - LEVEL_RUNS), shift.since),
-            slice(shift.since, min(end, shift.since + LEVEL_RUNS)),
+            slice(max(start, point.since - LEVEL_RUNS), point.since),
+            slice(point.since, min(end, point.since + LEVEL_RUNS)),
         )
         latency, baseline = (
-            _difference(figure, before, after) for figure in (self.latency, self.baseline)
+            _compare_medians(figure, before, after) for figure in (self.latency, self.baseline)
         )
-        canary = _difference(self.canary, before, after)
-        return Moved(
+        canary = _compare_medians(self.canary, before, after)
+        return Movement(
             latency=latency,
             baseline=baseline,
             canary=None if math.isnan(canary) else canary,
             canary_moved=any(
                 _follows(times, before, after, latency) for times in self.operations.values()
             ),
-            versions=self._versions(shift.since),
-            hosts=self._hosts(before, after),
+            versions=self._find_versions(point.since),
+            hosts=self._compare_hosts(before, after),
         )
 
-    def _versions(self, since: int) -> dict[str, tuple[str | None, str | None]]:
-        """Those that changed where the shift begins, else the nearest that did."""
+    def _find_versions(self, since: int) -> dict[str, tuple[str | None, str | None]]:
+        """Return the versions that changed with the change point, else the nearest that did."""
         for away in (0, *(sign * runs for runs in range(1, _NEAR_RUNS + 1) for sign in (-1, 1))):
             index = since + away
             if 0 < index < len(self.runs):
@@ -135,7 +138,7 @@ class Evidence:
                     return changed
         return {}
 
-    def _hosts(self, before: slice, after: slice) -> str:
+    def _compare_hosts(self, before: slice, after: slice) -> str:
         old, new = ({run.host for run in self.runs[part] if run.host} for part in (before, after))
         return (
             f"{', '.join(sorted(old))} -> {', '.join(sorted(new))}"
@@ -144,37 +147,40 @@ class Evidence:
         )
 
 
-def evidence(runs: Sequence[HistoryRun]) -> Evidence:
-    """The series of a history. A run whose verdict allows no comparison says nothing, unless it was merely not decided."""
+def gather_evidence(runs: Sequence[HistoryRun]) -> Evidence:
+    """Return the series of a history.
+
+    A run whose verdict allows no comparison says nothing, unless it was merely not decided.
+    """
     says = np.array([run.reference or run.verdict == "inconclusive" for run in runs], bool)
     names = dict.fromkeys(name for run in runs for name in run.canary_s)
     return Evidence(
         runs=runs,
-        latency=_logarithms([run.latency_s for run in runs], says),
-        baseline=_logarithms([run.baseline_latency_s for run in runs], says),
-        slowness=-_logarithms([run.speedup for run in runs], says),
+        latency=_take_logarithms([run.latency_s for run in runs], says),
+        baseline=_take_logarithms([run.baseline_latency_s for run in runs], says),
+        slowness=-_take_logarithms([run.speedup for run in runs], says),
         operations={
-            name: _logarithms([run.canary_s.get(name, math.nan) for run in runs], says)
+            name: _take_logarithms([run.canary_s.get(name, math.nan) for run in runs], says)
             for name in names
         },
         reference=np.array([run.reference for run in runs], bool),
     )
 
 
-def _logarithms(values: Sequence[float], says: np.ndarray) -> np.ndarray:
+def _take_logarithms(values: Sequence[float], says: np.ndarray) -> np.ndarray:
     figures = np.array(values, float)
     known = says & np.isfinite(figures) & (figures > 0)
     return np.where(known, np.log(np.where(known, figures, 1.0)), np.nan)
 
 
-def _difference(figure: np.ndarray, before: slice, after: slice) -> float:
+def _compare_medians(figure: np.ndarray, before: slice, after: slice) -> float:
     old, new = (part[np.isfinite(part)] for part in (figure[before], figure[after]))
     return float(np.median(new) - np.median(old)) if len(old) and len(new) else math.nan
 
 
 def _follows(times: np.ndarray, before: slice, after: slice, latency: float) -> bool:
-    """Whether an operation of the canary moved as the latency did."""
-    moved = _difference(times, before, after)
+    """Tell whether an operation of the canary moved as the latency did."""
+    moved = _compare_medians(times, before, after)
     old, new = (part[np.isfinite(part)] for part in (times[before], times[after]))
     if math.isnan(moved) or math.isnan(latency):
         return False

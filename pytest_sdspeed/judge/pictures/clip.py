@@ -1,4 +1,4 @@
-"""Does the picture still show what the prompt says? CLIP scores of both sides, and what their means are worth.
+"""Does the picture still show what the prompt says? CLIP scores of both sides, and their means.
 
 The model that gives the scores is somebody else's: here it is a function of pictures and a text.
 """
@@ -9,7 +9,7 @@ import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pytest_sdspeed.judge.pictures.conversion import sound
+from pytest_sdspeed.judge.pictures.conversion import select_sound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -26,9 +26,9 @@ class ClipScores:
     Attributes:
         candidate: case -> score of the candidate's pictures for the prompt that they were drawn
             for.
-        baseline: the same of the baseline's pictures, for the same cases.
+        baseline: scores of the baseline's pictures, for the same cases.
         mismatched: case -> the best score that the baseline's pictures have for the prompt of
-            another case, which is the negative control; empty where there is but one prompt.
+            another case, which is the negative control; empty if there is but one prompt.
     """
 
     candidate: Mapping[Case, float] = field(default_factory=dict)
@@ -36,14 +36,17 @@ class ClipScores:
     mismatched: Mapping[Case, float] = field(default_factory=dict)
 
     def of(self, case: Case) -> dict[str, float]:
-        """``clip`` and ``clip_baseline``, and ``clip_drop``, by which the first is lower; empty for a case that was not scored."""
+        """Return ``clip``, ``clip_baseline`` and ``clip_drop``, by which the first is lower.
+
+        Empty for a case that was not scored.
+        """
         if case not in self.candidate:
             return {}
         ours, theirs = self.candidate[case], self.baseline[case]
         return {"clip": ours, "clip_baseline": theirs, "clip_drop": theirs - ours}
 
     def metrics(self) -> dict[str, float]:
-        """The same averaged over the cases, and ``control_clip_drop`` where there is a negative control; empty where nothing was scored.
+        """Return the means over the cases, and ``control_clip_drop`` of the negative control.
 
         The drop is taken case by case: scores vary far more between prompts and seeds than between
         two models that draw the same ones.
@@ -59,26 +62,28 @@ class ClipScores:
         return found
 
 
-def clip_scores(
+def score_by_clip(
     score: Callable[[np.ndarray, str], Iterable[float]],
     candidate: Mapping[Case, object],
     baseline: Mapping[Case, object],
     prompt: str,
 ) -> ClipScores:
-    """Scores of the cases that both sides drew without a defect: a black picture can score higher than a good one.
+    """Score the cases that both sides drew without a defect.
+
+    A black picture can score higher than a good one.
 
     Args:
-        score: of float32 pictures (N, H, W, 3) in [0, 1] and a text, one cosine per picture.
+        score: scores float32 pictures (N, H, W, 3) in [0, 1] by a text, one cosine per picture.
         candidate: case -> whatever ``as_pictures`` takes.
-        baseline: the same for the baseline.
-        prompt: of the cases that name none, the recipe's own.
+        baseline: pictures of the baseline's cases.
+        prompt: prompt of the cases that name none, the recipe's own.
     """
 
     def mean(pictures: np.ndarray, text: str) -> float:
         return statistics.fmean(score(pictures, text))
 
     # What is wrong with the others is the gate's to say.
-    ours, theirs = sound(candidate, "", []), sound(baseline, "", [])
+    ours, theirs = select_sound(candidate, "", []), select_sound(baseline, "", [])
     cases = sorted(ours.keys() & theirs.keys())
     texts = {case: case.prompt or prompt for case in cases}
     several = len(set(texts.values())) > 1

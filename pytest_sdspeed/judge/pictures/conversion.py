@@ -38,12 +38,12 @@ _CHANNELS = 3
 
 
 def as_pictures(value: object) -> np.ndarray:
-    """Whatever a pipeline or callable returns, as pictures.
+    """Convert whatever a pipeline or callable returns into pictures.
 
     Args:
         value: PIL images (anything with ``convert``), uint8 arrays, float arrays in [0, 1], one or
             a list or tuple of them, or an object with ``images`` (a diffusers output). NaN and
-            infinity pass: they are judged by ``defects``.
+            infinity pass: they are judged by ``find_defects``.
 
     Returns:
         A new float32 array (N, H, W, 3) in [0, 1].
@@ -64,8 +64,10 @@ def as_pictures(value: object) -> np.ndarray:
     raise PictureError(f"returned an object of type {type(value).__name__}; valid: {VALID}")
 
 
-def defects(pictures: np.ndarray) -> tuple[str, ...]:
-    """What is wrong with pictures on their own: ``not finite``, ``black`` or ``constant``, the gravest one per picture.
+def find_defects(pictures: np.ndarray) -> tuple[str, ...]:
+    """Find what is wrong with pictures on their own: the gravest defect of each picture.
+
+    A defect is ``not finite``, ``black`` or ``constant``.
 
     Constant is judged per channel, over the pixels: a uniform red picture varies between channels,
     and shows nothing all the same.
@@ -77,16 +79,20 @@ def defects(pictures: np.ndarray) -> tuple[str, ...]:
         One sentence per defective picture, starting with the word and ending with the picture's
         index in the batch.
     """
-    found = ((index, _defect(picture.astype(np.float64))) for index, picture in enumerate(pictures))
+    found = (
+        (index, _find_defect(picture.astype(np.float64))) for index, picture in enumerate(pictures)
+    )
     return tuple(f"{defect} (picture {index})" for index, defect in found if defect)
 
 
-def sound(pictures: Mapping[Case, object], role: str, reasons: list[str]) -> dict[Case, np.ndarray]:
-    """The pictures without a defect, each as ``as_pictures`` gives it.
+def select_sound(
+    pictures: Mapping[Case, object], role: str, reasons: list[str]
+) -> dict[Case, np.ndarray]:
+    """Return the pictures without a defect, each as ``as_pictures`` gives it.
 
     Args:
         pictures: case -> whatever ``as_pictures`` takes.
-        role: whose they are, for the reasons; "" for the candidate.
+        role: side that drew them, for the reasons; "" for the candidate.
         reasons: gains what is wrong with the others, in words.
     """
     found = {}
@@ -96,7 +102,7 @@ def sound(pictures: Mapping[Case, object], role: str, reasons: list[str]) -> dic
         except PictureError as error:
             reasons.append(f"{case}: {f'the {role} ' if role else ''}{error}")
             continue
-        wrong = defects(converted)
+        wrong = find_defects(converted)
         prefix = f"the {role}'s picture is " if role else ""
         reasons += [f"{case}: {prefix}{defect}" for defect in wrong]
         if not wrong:
@@ -137,7 +143,7 @@ def _from_list(values: list[object] | tuple[object, ...]) -> np.ndarray:
     return np.concatenate(batches)
 
 
-def _defect(picture: np.ndarray) -> str:
+def _find_defect(picture: np.ndarray) -> str:
     broken = int(np.count_nonzero(~np.isfinite(picture)))
     if broken:
         return f"not finite: {broken} of {picture.size} values are NaN or infinite"

@@ -1,4 +1,4 @@
-"""Is the picture still right? A gate on its metrics against the baseline, which must prove its own power."""
+"""Is the picture still right? A gate on metrics against the baseline that proves its own power."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 
 from pytest_sdspeed.errors import PictureError
 from pytest_sdspeed.judge.pictures.clip import ClipScores
-from pytest_sdspeed.judge.pictures.conversion import sound
+from pytest_sdspeed.judge.pictures.conversion import select_sound
 from pytest_sdspeed.judge.pictures.metrics import (
     LIKENESSES,
-    by_picture,
-    extreme,
-    metrics,
-    worst_picture,
+    compare_batches,
+    compare_pictures,
+    find_extremes,
+    find_worst_picture,
 )
 from pytest_sdspeed.model import ImageGate
 
@@ -42,20 +42,20 @@ class ImageJudgement:
     """What the pictures of one arm are worth.
 
     Attributes:
-        verdict: "pass", "fail", or "powerless" where the gate would have passed pictures of another
+        verdict: "pass", "fail", or "powerless" if the gate would have passed pictures of another
             case or prompt.
         metrics: ``psnr`` (dB), ``ssim``, ``mae`` (of the full range) and ``flip``, the worst over
             the cases; the same with ``control_`` in front for the negative control. With scores,
             ``clip``, ``clip_baseline``, ``clip_drop`` and ``control_clip_drop``, averaged over the
             cases. Without a bound on FLIP, ``flip`` is the worst over each case's worst picture by
-            PSNR alone. Empty where nothing could be compared.
+            PSNR alone. Empty if nothing could be compared.
         reasons: why the verdict is not "pass", in words.
         by_case: the metrics of each case, the worst over its batch.
         worst: which picture of each case's batch has the least PSNR; worst_metrics: the metrics of
             that picture.
         control: the two cases that were the negative control, the main case first: of those
             compared, the pair that passes the gate, or else the one that is closest by PSNR. None
-            where there was nothing to compare.
+            if there was nothing to compare.
         notes: what the gate could not prove, in words.
     """
 
@@ -69,8 +69,10 @@ class ImageJudgement:
     notes: tuple[str, ...] = ()
 
 
-def broken_bounds(measured: Mapping[str, float], gate: ImageGate) -> tuple[str, ...]:
-    """The bounds of the gate that the metrics break, in words: ``PSNR 23.1 dB is under 45``. A metric that is NaN breaks its bound.
+def find_broken_bounds(measured: Mapping[str, float], gate: ImageGate) -> tuple[str, ...]:
+    """Find the bounds of the gate that the metrics break: ``PSNR 23.1 dB is under 45``.
+
+    A metric that is NaN breaks its bound.
 
     Args:
         measured: ``psnr``, ``ssim``, ``mae``, ``flip``, ``clip_drop``; the bound of one that was
@@ -84,9 +86,8 @@ def broken_bounds(measured: Mapping[str, float], gate: ImageGate) -> tuple[str, 
             continue
         value, likeness = measured[name], name in LIKENESSES
         if not (value >= bound if likeness else value <= bound):
-            broken.append(
-                f"{_said(name, value, bound)} is {'under' if likeness else 'over'} {bound:g}"
-            )
+            side = "under" if likeness else "over"
+            broken.append(f"{_format_metric(name, value, bound)} is {side} {bound:g}")
     return tuple(broken)
 
 
@@ -99,12 +100,12 @@ def judge_images(
     *,
     scores: ClipScores | None = None,
 ) -> ImageJudgement:
-    """Judges an arm's pictures against the baseline's, or a reference's, of the same cases.
+    """Judge an arm's pictures against the baseline's, or a reference's, of the same cases.
 
     Defects of any side, another size and a broken bound fail. Pictures that are the reference's bit
-    by bit, or the baseline's where the weights differ, mean that the optimization was lost.
+    by bit, or the baseline's if the weights differ, mean that the optimization had no effect.
 
-    A gate must tell the pictures of every other case from those of the main one: where the
+    A gate must tell the pictures of every other case from those of the main one: if the
     baseline's (or reference's) own pass it, it could not have told the candidate from anything, and
     is powerless. So is a bound on the drop of the CLIP score that the baseline's pictures keep with
     the prompts of others. A gate without a second case, or prompt, proves nothing, and the notes
@@ -113,11 +114,11 @@ def judge_images(
     Args:
         candidate: case -> whatever ``as_pictures`` takes; what it cannot take is a reason to fail,
             not an exception.
-        baseline: the same for the baseline.
+        baseline: pictures of the baseline's cases.
         gate: bounds on the metrics, or None.
         relation: what the candidate shares with the baseline.
         reference: what the candidate is compared with in the baseline's place, or None.
-        scores: of candidate and baseline; where None, the bound on their drop is not judged.
+        scores: CLIP scores of both sides; if None, the bound on their drop is not judged.
     """
     gate, scores = gate or ImageGate(), scores or ClipScores()
     role, against = ("baseline", baseline) if reference is None else ("reference", reference)
@@ -125,19 +126,19 @@ def judge_images(
     if not common:
         return ImageJudgement("fail", {}, ("returned no picture",))
     reasons: list[str] = []
-    originals = sound(baseline, "baseline", reasons)
-    theirs = originals if reference is None else sound(reference, "reference", reasons)
-    ours = sound({case: candidate[case] for case in common}, "", reasons)
+    originals = select_sound(baseline, "baseline", reasons)
+    theirs = originals if reference is None else select_sound(reference, "reference", reasons)
+    ours = select_sound({case: candidate[case] for case in common}, "", reasons)
     others = {} if reference is None else {"reference": theirs}
-    reasons += _lost(
+    reasons += _find_lost(
         ours, others if relation == "same_weights" else others | {"baseline": originals}
     )
-    pictures = _compared(ours, theirs, gate, reasons)
-    worst = {case: worst_picture(batch) for case, batch in pictures.items()}
-    by_case = {case: extreme(batch) for case, batch in pictures.items()}
-    measured = extreme(by_case.values()) | scores.metrics()
-    reasons += broken_bounds(measured, gate)
-    controls = (_picture_control(theirs, gate, role), _clip_control(measured, gate))
+    pictures = _compare(ours, theirs, gate, reasons)
+    worst = {case: find_worst_picture(batch) for case, batch in pictures.items()}
+    by_case = {case: find_extremes(batch) for case, batch in pictures.items()}
+    measured = find_extremes(by_case.values()) | scores.metrics()
+    reasons += find_broken_bounds(measured, gate)
+    controls = (_judge_picture_control(theirs, gate, role), _judge_clip_control(measured, gate))
     powerless = tuple(control.powerless for control in controls if control.powerless)
     return ImageJudgement(
         verdict="fail" if reasons else "powerless" if powerless else "pass",
@@ -152,8 +153,8 @@ def judge_images(
     )
 
 
-def _lost(ours: Pictures, others: Mapping[str, Pictures]) -> list[str]:
-    """Cases whose pictures are those of an arm they must differ from: role -> its pictures."""
+def _find_lost(ours: Pictures, others: Mapping[str, Pictures]) -> list[str]:
+    """Find cases whose pictures are those of an arm they must differ from."""
     reasons = []
     for case, drawn in ours.items():
         twins = [
@@ -163,19 +164,24 @@ def _lost(ours: Pictures, others: Mapping[str, Pictures]) -> list[str]:
         ]
         if twins:
             reasons.append(
-                f"{case}: identical to {' and '.join(twins)}, bit by bit: the optimization was lost"
+                f"{case}: bit-identical to {' and '.join(twins)}: the optimization had no effect"
             )
     return reasons
 
 
-def _compared(
+def _compare(
     ours: Pictures, theirs: Pictures, gate: ImageGate, reasons: list[str]
 ) -> dict[Case, list[dict[str, float]]]:
-    """The metrics of every picture of the cases that both sides have; what cannot be compared goes to the reasons."""
+    """Compare every picture of the cases that both sides have.
+
+    What cannot be compared is added to the reasons.
+    """
     found = {}
     for case in sorted(ours.keys() & theirs.keys()):
         try:
-            found[case] = by_picture(ours[case], theirs[case], every_flip=gate.flip is not None)
+            found[case] = compare_pictures(
+                ours[case], theirs[case], every_flip=gate.flip is not None
+            )
         except PictureError as error:
             reasons.append(f"{case}: {error}")
     return found
@@ -187,7 +193,7 @@ class _Control(NamedTuple):
     Attributes:
         powerless: why the gate has no power, or "".
         note: why nothing shows whether it has, or "".
-        metrics: of the pictures of another case, held against those of the main case.
+        metrics: metrics of another case's pictures, held against those of the main case.
         cases: main case and other case.
     """
 
@@ -197,14 +203,14 @@ class _Control(NamedTuple):
     cases: tuple[Case, Case] | None = None
 
 
-def _picture_control(theirs: Pictures, gate: ImageGate, role: str) -> _Control:
-    """Of the other cases, the one that passes the bounds on pictures, or else the one closest by PSNR."""
+def _judge_picture_control(theirs: Pictures, gate: ImageGate, role: str) -> _Control:
+    """Choose the other case that passes the bounds on pictures, or else the closest by PSNR."""
     if all(getattr(gate, name) is None for name in _OF_PICTURES):
         return _Control()
     # The main case comes first: the smallest seed without a prompt.
     cases = sorted(theirs, key=lambda case: (case.prompt != "", case))
     compared = {
-        other: _control_metrics(theirs[other], theirs[cases[0]], gate) for other in cases[1:]
+        other: _measure_control(theirs[other], theirs[cases[0]], gate) for other in cases[1:]
     }
     found = {other: values for other, values in compared.items() if values}
     if not found:
@@ -216,12 +222,14 @@ def _picture_control(theirs: Pictures, gate: ImageGate, role: str) -> _Control:
         )
     main, other = (
         cases[0],
-        max(found, key=lambda case: (not broken_bounds(found[case], gate), found[case]["psnr"])),
+        max(
+            found, key=lambda case: (not find_broken_bounds(found[case], gate), found[case]["psnr"])
+        ),
     )
     values = found[other]
-    if broken_bounds(values, gate):
+    if find_broken_bounds(values, gate):
         return _Control(metrics=values, cases=(main, other))
-    said = ", ".join(_said(name, values[name]) for name in _OF_PICTURES)
+    said = ", ".join(_format_metric(name, values[name]) for name in _OF_PICTURES)
     powerless = (
         f"gate has no power: the {role} of {other} passes it against {main} ({said}): tighten its"
         " bounds"
@@ -229,18 +237,22 @@ def _picture_control(theirs: Pictures, gate: ImageGate, role: str) -> _Control:
     return _Control(powerless, metrics=values, cases=(main, other))
 
 
-def _control_metrics(other: np.ndarray, main: np.ndarray, gate: ImageGate) -> dict[str, float]:
-    """The metrics of one case against another; empty where they cannot be compared."""
+def _measure_control(other: np.ndarray, main: np.ndarray, gate: ImageGate) -> dict[str, float]:
+    """Compare one case with another; empty if they cannot be compared."""
     try:
-        # FLIP takes long, and that of the worst picture is enough where it breaks the gate.
-        found = metrics(other, main, every_flip=False)
-        return found if gate.flip is None or broken_bounds(found, gate) else metrics(other, main)
+        # FLIP takes long, and that of the worst picture is enough if it breaks the gate.
+        found = compare_batches(other, main, every_flip=False)
+        return (
+            found
+            if gate.flip is None or find_broken_bounds(found, gate)
+            else compare_batches(other, main)
+        )
     except PictureError:
         return {}
 
 
-def _clip_control(measured: Mapping[str, float], gate: ImageGate) -> _Control:
-    """Whether the bound on the CLIP score, where it was judged, tells pictures of other prompts."""
+def _judge_clip_control(measured: Mapping[str, float], gate: ImageGate) -> _Control:
+    """Tell whether the bound on the CLIP score rejects pictures of other prompts."""
     if gate.clip_drop is None or "clip_drop" not in measured:
         return _Control()
     if "control_clip_drop" not in measured:
@@ -252,17 +264,18 @@ def _clip_control(measured: Mapping[str, float], gate: ImageGate) -> _Control:
         return _Control()
     return _Control(
         "gate has no power: with the prompt of another case the baseline's CLIP score drops by"
-        f" {_apart(drop, gate.clip_drop, 3)}, which {gate.clip_drop:g} allows: tighten the bound"
+        f" {_format_apart(drop, gate.clip_drop, 3)}, which {gate.clip_drop:g} allows: tighten the"
+        " bound"
     )
 
 
-def _said(name: str, value: float, bound: float | None = None) -> str:
-    """A metric in words."""
+def _format_metric(name: str, value: float, bound: float | None = None) -> str:
+    """Format a metric with its name and unit."""
     words, digits = _WORDS[name]
-    return words.format(_apart(value, bound, digits))
+    return words.format(_format_apart(value, bound, digits))
 
 
-def _apart(value: float, bound: float | None, digits: int) -> str:
-    """The value, rounded, with as many more digits as it takes not to read like the bound."""
+def _format_apart(value: float, bound: float | None, digits: int) -> str:
+    """Format a value with as many digits as it takes not to read like the bound."""
     texts = (f"{value:.{more}f}" for more in range(digits, digits + 6))
     return next((text for text in texts if float(text) != bound), repr(value))

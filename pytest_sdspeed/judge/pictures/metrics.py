@@ -1,4 +1,6 @@
-"""How far pictures are from others of the same size: PSNR, SSIM, mean absolute difference and FLIP, and a map of where they differ.
+"""Distances of pictures from others of the same size, and a map of where they differ.
+
+PSNR, SSIM, mean absolute difference and FLIP.
 
 Differences are taken in float64: those of uint8 wrap around.
 """
@@ -30,17 +32,20 @@ _SSIM_WINDOW = 7
 _SSIM_LEAST = 3
 
 
-def metrics(
+def compare_batches(
     candidate: np.ndarray, baseline: np.ndarray, *, every_flip: bool = True
 ) -> dict[str, float]:
-    """How far pictures are from the baseline's, each value the worst over the batch; see ``by_picture`` for what each is."""
-    return extreme(by_picture(candidate, baseline, every_flip=every_flip))
+    """Compare pictures with the baseline's: the worst of each metric over the batch.
+
+    See ``compare_pictures`` for what each is.
+    """
+    return find_extremes(compare_pictures(candidate, baseline, every_flip=every_flip))
 
 
-def by_picture(
+def compare_pictures(
     candidate: np.ndarray, baseline: np.ndarray, *, every_flip: bool = True
 ) -> list[dict[str, float]]:
-    """How far each picture of a batch is from its counterpart.
+    """Compare each picture of a batch with its counterpart.
 
     PSNR is ``10 log10(1 / mean squared difference)``, at most ``PSNR_CAP``. SSIM (Wang et al. 2004)
     is scikit-image's with its defaults, a uniform 7x7 window and the sample covariance, averaged
@@ -51,9 +56,9 @@ def by_picture(
     Args:
         candidate: float array (N, H, W, 3) in [0, 1]. A picture with a value that is not finite has
             no metric but NaN.
-        baseline: the same, of the same shape.
+        baseline: the baseline's, of the same shape.
         every_flip: compute FLIP of every picture. It takes ten times as long as SSIM, 0.65 s at
-            512x512 on one core: where no bound is put on it, the batch's worst picture by PSNR,
+            512x512 on one core: if no bound is put on it, the batch's worst picture by PSNR,
             which is the one to be shown, is enough.
 
     Returns:
@@ -81,20 +86,23 @@ def by_picture(
         {"psnr": _psnr(*pair), "ssim": _ssim(*pair), "mae": float(np.abs(pair[0] - pair[1]).mean())}
         for pair in pairs
     ]
-    shown = worst_picture(found)
+    shown = find_worst_picture(found)
     for index, values in enumerate(found):
         if every_flip or index == shown:
             values["flip"] = _flip(*pairs[index])
     return found
 
 
-def worst_picture(measured: Iterable[Mapping[str, float]]) -> int:
-    """Index of the picture with the least PSNR, NaN being least, of what ``by_picture`` gives."""
+def find_worst_picture(measured: Iterable[Mapping[str, float]]) -> int:
+    """Return the index of the picture with the least PSNR; NaN is the least."""
     return int(np.argmin([values["psnr"] for values in measured]))
 
 
-def extreme(measured: Iterable[Mapping[str, float]]) -> dict[str, float]:
-    """The worst of each metric over several pictures or cases; NaN is worse than any number. Empty for nothing."""
+def find_extremes(measured: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Return the worst of each metric over several pictures or cases.
+
+    NaN is worse than any number. Empty for nothing.
+    """
     several = list(measured)
     names = dict.fromkeys(name for values in several for name in values)
     found = {}
@@ -105,12 +113,14 @@ def extreme(measured: Iterable[Mapping[str, float]]) -> dict[str, float]:
     return found
 
 
-def error_map(candidate: np.ndarray, baseline: np.ndarray) -> np.ndarray:
-    """Where a picture differs to the eye: FLIP's error of every pixel, in the magma colors, from black (0) to a light yellow (1).
+def draw_error_map(candidate: np.ndarray, baseline: np.ndarray) -> np.ndarray:
+    """Draw where a picture differs to the eye: FLIP's error of every pixel.
+
+    In the magma colors, from black (0) to a light yellow (1).
 
     Args:
         candidate: one picture, float array (H, W, 3) in [0, 1].
-        baseline: the same, of the same shape.
+        baseline: the baseline's, of the same shape.
 
     Returns:
         uint8 array (H, W, 3). A pixel with a value that is not finite, on either side, is

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 GUARD = 4.0
 """A pair is disturbed if its slots differ by more than this many standard deviations of a slot.
 
-Undisturbed normal slots differ so much once in 214 pairs. A smaller guard trims what is normal, a
-larger one lets x1.3 spikes through."""
+Undisturbed normal slots differ so much once in 214 pairs: ``2 (1 - Phi(4 / sqrt(2)))``. A smaller
+guard trims what is normal, a larger one lets x1.3 spikes through."""
 
 _MEDIAN_DIFFERENCE = 0.9538725524089
 """Median of the absolute difference of two standard normal values: sqrt(2) times the normal
@@ -36,10 +36,15 @@ quantile of 3/4."""
 
 
 def block_ratios(baseline: ArrayLike, candidate: ArrayLike) -> FloatArray:
-    """The log speed-up of every block: mean location of the baseline's pairs minus that of the candidate's.
+    """Compute the log speed-up of every block.
 
-    A pair's location is the mean of its log durations, or the log of its faster slot where the pair
-    is disturbed (``GUARD``). The standard deviation of a slot is estimated for each arm by the
+    It is the mean of ``x`` over the baseline's pairs less that over the candidate's, with ``x`` the
+    location of a pair: ``(log a + log b) / 2``, or ``log min(a, b)`` if ``|log a - log b|`` exceeds
+    ``GUARD`` standard deviations of a slot. It assumes that disturbances only slow, and that they
+    hit a minority of the pairs; a drift that is linear over the block cancels.
+    ``benchmarks/studies/gate_power.py`` compares the rule with others.
+
+    The standard deviation of a slot is estimated for each arm by the
     median absolute difference inside its pairs, and the larger of both holds for both: an arm that
     is noisier than the other is not mistaken for one with stalls. Of two arms of unlike noise the
     noisier one is favoured by about 2% of its deviation.
@@ -80,7 +85,11 @@ def _logs(durations: ArrayLike) -> FloatArray:
 
 
 def _slot_deviation(logs: FloatArray) -> FloatArray:
-    """Standard deviation of one slot, shape (..., 1, 1), robust against fewer than half of the pairs."""
+    """Estimate the standard deviation of one slot, shape (..., 1, 1).
+
+    ``median |first - second| / 0.954``, over all pairs of an arm: robust against fewer than half of
+    them.
+    """
     differences = np.abs(logs[..., 0] - logs[..., 1])
     median: FloatArray = np.median(differences.reshape(*differences.shape[:-2], -1), axis=-1)
     deviation: FloatArray = median[..., None, None] / _MEDIAN_DIFFERENCE
@@ -96,12 +105,14 @@ def _locations(logs: FloatArray, limit: FloatArray) -> FloatArray:
 def latencies(
     samples_s: Mapping[str, Sequence[Sequence[float]]], name: str, base: str
 ) -> tuple[float, float]:
-    """Median latency of an arm and of its baseline, seconds; the control's slots are the baseline's.
+    """Return the median latencies of an arm and of its baseline, seconds.
+
+    The control's slots are the baseline's.
 
     Args:
         samples_s: arm -> [first, second] slot of every block, seconds.
-        name: of the arm.
-        base: of its baseline, which may be the arm itself.
+        name: name of the arm.
+        base: name of its baseline, which may be the arm itself.
     """
     return _median(samples_s[name], samples_s[CONTROL] if name == base else ()), _median(
         samples_s[base], samples_s[CONTROL]

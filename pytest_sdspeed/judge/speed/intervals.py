@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 CONTROL_ERROR = 0.009
 """Probability that the A/A controls of a run break without cause, over all its campaigns together:
-1% less a margin for dependent blocks."""
+1% less a margin for dependent blocks, see the study ``control`` of
+``benchmarks/studies/gate_power.py``."""
 
 POWER = 0.9
 """Share of campaigns that shall decide, wherever it is said what so many blocks can tell or how
@@ -35,12 +36,12 @@ _LARGEST_EXPONENT = 700.0
 
 
 def log_ratios(baseline: Sequence[Pairs], candidate: Sequence[Pairs]) -> tuple[float, ...]:
-    """The log speed-up of every block, see ``blocks.block_ratios``.
+    """Compute the log speed-up of every block, see ``blocks.block_ratios``.
 
     Args:
         baseline: per kind of pair of the baseline (outer, inner) the [first, second] slots of every
             block, seconds.
-        candidate: the same of the candidate.
+        candidate: pairs of the candidate, likewise.
 
     Returns:
         One natural log per block; above 0 the candidate is faster. Empty without blocks.
@@ -58,12 +59,18 @@ def log_ratios(baseline: Sequence[Pairs], candidate: Sequence[Pairs]) -> tuple[f
 
 
 def interval(ratios: Sequence[float], below: float, above: float | None = None) -> Interval:
-    """The speed-up with its interval, from ``exp(mean - below * sd / sqrt(n))`` to ``exp(mean + above * sd / sqrt(n))``.
+    """Estimate the speed-up with its interval, from one log ratio a block.
+
+    With mean ``m`` and standard deviation ``s`` of ``n`` blocks, it is ``exp(m)`` in ``[exp(m -
+    below * s / sqrt(n)), exp(m + above * s / sqrt(n))]``: Student's t interval of the mean of
+    logarithms, which assumes that blocks are independent and about normal. The critical values of
+    repeated looks are those of ``stopping.critical_value``;
+    ``benchmarks/studies/gate_power.py`` shows how they do under other noise.
 
     Args:
         ratios: log speed-ups, one per block.
         below: critical t value of the lower bound, that of "pass".
-        above: critical t value of the upper bound, that of "fail"; equal to ``below`` where None.
+        above: critical t value of the upper bound, that of "fail"; equal to ``below`` if None.
 
     Returns:
         Ratios; low, speed-up and high are equal if the blocks are.
@@ -81,7 +88,9 @@ def interval(ratios: Sequence[float], below: float, above: float | None = None) 
 
 
 def decide(measured: Interval, floor: float) -> Literal["pass", "fail"] | None:
-    """What the interval says about the floor: "pass" wholly above, "fail" wholly below, None undecided.
+    """Tell what the interval says about the floor.
+
+    "pass" if it lies wholly above, "fail" if wholly below, None if it holds the floor.
 
     Args:
         measured: the speed-up with its interval.
@@ -95,9 +104,11 @@ def decide(measured: Interval, floor: float) -> Literal["pass", "fail"] | None:
 
 
 def blocks_to_decide(ratios: Sequence[float], floor: float, rows: int = 1) -> int | None:
-    """After how many blocks in all a look would decide, with probability ``POWER`` if mean and standard deviation are what they seem.
+    """Estimate after how many blocks in all a look would decide, with probability ``POWER``.
 
-    A rough figure: mean and standard deviation will not stay.
+    The first later look whose ``_reach``, times the standard deviation of a block, is less than the
+    distance from the floor. It assumes that mean and standard deviation are what they seem: a rough
+    figure, since they will not stay.
 
     Args:
         ratios: log speed-ups, one per block.
@@ -105,7 +116,7 @@ def blocks_to_decide(ratios: Sequence[float], floor: float, rows: int = 1) -> in
         rows: how many rows share the error of "fail".
 
     Returns:
-        A total, not a number on top, and more than there are; None where even the last look would
+        A total, not a number on top, and more than there are; None if even the last look would
         not tell.
 
     Raises:
@@ -127,8 +138,12 @@ def blocks_to_decide(ratios: Sequence[float], floor: float, rows: int = 1) -> in
     )
 
 
-def resolvable(ratios: Sequence[float], blocks: int, rows: int = 1) -> float | None:
-    """How far from its floor a speed-up must be for the look at so many blocks to decide it with probability ``POWER``, at this noise.
+def minimum_detectable_effect(ratios: Sequence[float], blocks: int, rows: int = 1) -> float | None:
+    """Estimate how far from its floor a speed-up must be to be decided at so many blocks.
+
+    The fraction is ``exp(reach * s) - 1`` with the reach of ``_reach`` and the standard deviation
+    ``s`` of a block: a campaign whose effect is that large is decided with probability ``POWER`` if
+    the noise stays as it is.
 
     Args:
         ratios: log speed-ups, one per block, for their noise.
@@ -136,7 +151,7 @@ def resolvable(ratios: Sequence[float], blocks: int, rows: int = 1) -> float | N
         rows: how many rows share the error of "fail", the side that needs more.
 
     Returns:
-        A fraction: 0.03 means that a speed-up 3% below the floor fails. None where no look comes
+        A fraction: 0.03 means that a speed-up 3% below the floor fails. None if no look comes
             with so few blocks.
 
     Raises:
@@ -148,10 +163,12 @@ def resolvable(ratios: Sequence[float], blocks: int, rows: int = 1) -> float | N
 
 
 def _reach(look: int, rows: int) -> float:
-    """The distance that a look decides with probability ``POWER``, in standard deviations of a block.
+    """Return the distance that a look decides with probability ``POWER``.
 
-    A normal approximation of "mean beyond the critical value times its estimated standard error",
-    whose estimate varies by one over twice the degrees of freedom.
+    In standard deviations of a block: ``(c (1 - 1 / (4 f)) + z sqrt(1 + c^2 / (2 f))) / sqrt(n)``
+    for ``n`` blocks, ``f = n - 1``, the critical value ``c`` and the normal quantile ``z`` of
+    ``POWER``. It is the normal approximation of "mean beyond ``c`` times its estimated standard
+    error", whose estimate has the mean ``1 - 1 / (4 f)`` and the variance ``1 / (2 f)``.
     """
     critical, freedom = stopping.critical_value(look, rows), look - 1
     deviation = math.sqrt(1 + critical**2 / (2 * freedom))
@@ -159,7 +176,10 @@ def _reach(look: int, rows: int) -> float:
 
 
 def control_interval(first: Pairs, second: Pairs, campaigns: int = 1) -> Interval | None:
-    """The A/A control: the baseline against itself, with a two-sided t interval. It should hold 1.
+    """Estimate the A/A control: the baseline against itself, with a two-sided t interval.
+
+    It should hold 1. With ``n`` blocks the critical value is Student's t of ``n - 1`` degrees of
+    freedom at ``1 - CONTROL_ERROR / (2 campaigns)``, Bonferroni's share of each campaign.
 
     The confidence is that of one look: ask once, after the last block. Blocks are the sample here
     too: the spread of single slots would see an effect sooner, and depends on slots being
@@ -192,7 +212,10 @@ def control_interval(first: Pairs, second: Pairs, campaigns: int = 1) -> Interva
 
 
 def _moments(ratios: Sequence[float]) -> tuple[float, float]:
-    """Mean and standard deviation, exactly rounded, so that neither the order of the blocks nor their number leaves a trace."""
+    """Return mean and standard deviation, exactly rounded.
+
+    Neither the order of the blocks nor the way they are summed leaves a trace.
+    """
     if len(ratios) < stopping.LEAST_BLOCKS:
         raise ValueError(
             f"{len(ratios)} block(s) have no interval; valid: {stopping.LEAST_BLOCKS} or more"
@@ -204,5 +227,5 @@ def _moments(ratios: Sequence[float]) -> tuple[float, float]:
 
 
 def _exp(value: float) -> float:
-    """``exp`` that stays finite: an interval of two noisy blocks may reach beyond the largest float."""
+    """Return ``exp``, kept finite: an interval of two noisy blocks may exceed the largest float."""
     return math.exp(max(-_LARGEST_EXPONENT, min(_LARGEST_EXPONENT, value)))

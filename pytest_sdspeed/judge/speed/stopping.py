@@ -1,4 +1,6 @@
-"""When to look, and how far from the floor a speed-up must be then: a group-sequential test whose error rates are calibrated.
+"""When to look, and how far from the floor a speed-up must be then.
+
+A group-sequential test whose error rates are calibrated.
 
 The looks are the same for every budget, and so are their critical values: a longer budget adds
 looks at the end and changes none before.
@@ -37,7 +39,7 @@ class _Constants(NamedTuple):
 
 @functools.cache
 def _constants() -> _Constants:
-    """Calibrated critical values: looks, and number of rows that share the error -> one value per look."""
+    """Read calibrated critical values: looks, and rows that share the error -> a value per look."""
     stored = json.loads(
         (files("pytest_sdspeed.judge.speed") / CONSTANTS).read_text(encoding="utf-8")
     )
@@ -48,17 +50,22 @@ def _constants() -> _Constants:
 
 
 def looks(blocks: int) -> tuple[int, ...]:
-    """The numbers of blocks after which a campaign of so many blocks looks: every one from 3 to 20, then 10% more each, up to 200."""
+    """Return the numbers of blocks after which a campaign of so many blocks looks.
+
+    After every block from 3 to 20, then after 10% more each, up to 200.
+    """
     return tuple(itertools.takewhile(lambda look: look <= blocks, _constants().looks))
 
 
 def later_looks(blocks: int) -> tuple[int, ...]:
-    """The looks that are still to come after so many blocks."""
+    """Return the looks that are still to come after so many blocks."""
     return tuple(look for look in _constants().looks if look > blocks)
 
 
 def affordable_blocks(max_blocks: int, block_s: float, budget_s: float) -> int:
-    """How many blocks a campaign may take, fixed before the first look; the last of them is a look.
+    """Return how many blocks a campaign may take, fixed before the first look.
+
+    The last of them is a look.
 
     Args:
         max_blocks: most blocks of the campaign.
@@ -66,7 +73,7 @@ def affordable_blocks(max_blocks: int, block_s: float, budget_s: float) -> int:
         budget_s: what all blocks together may cost, seconds.
 
     Returns:
-        The last look that fits. Two blocks, the least that have an interval, are taken even where
+        The last look that fits. Two blocks, the least that have an interval, are taken even if
         the budget or ``max_blocks`` denies them; fewer than three decide nothing.
 
     Raises:
@@ -81,12 +88,15 @@ def affordable_blocks(max_blocks: int, block_s: float, budget_s: float) -> int:
 
 
 def critical_value(blocks: int, rows: int = 1) -> float:
-    """The critical t value, for ``blocks - 1`` degrees of freedom, of a look at so many blocks.
+    """Return the critical t value of a look at so many blocks.
+
+    It has ``blocks - 1`` degrees of freedom.
 
     A speed-up is on one side of the floor if its t statistic (mean minus log floor, over the
-    standard error) passes this value. The values are calibrated by simulation, see
-    ``benchmarks/studies/calibrate.py`` and the file ``critical_values.json``, for independent
-    normal slots, two pairs of the baseline and one of the candidate;
+    standard error) passes this value. The values spend ``ERROR_PER_SIDE`` over the looks (Lan and
+    DeMets 1983). They are calibrated by simulation, see ``benchmarks/studies/calibrate.py`` and the
+    file ``critical_values.json``, for independent normal slots, two pairs of the baseline and one
+    of the candidate;
     ``benchmarks/studies/gate_power.py`` shows how they do under other noise.
 
     Args:

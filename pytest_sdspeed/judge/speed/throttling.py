@@ -1,4 +1,4 @@
-"""Which limits on the clocks distort a paired ratio, and how many blocks a campaign may lose to them.
+"""Limits on the clocks that distort a paired ratio, and how many blocks they may cost.
 
 A block in which such a limit held is discarded whole and measured again. Only what the device says
 decides that, and never a duration: the blocks that stay are those of the unthrottled machine, in
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 DISTORTING = frozenset(
     {"HW slowdown", "SW thermal slowdown", "HW thermal slowdown", "HW power brake"}
 )
-"""Limits that hit an arm for what is not its own doing: the heat that the slots before it left, or the power supply.
+"""Limits that hit an arm for what is not its own doing: earlier heat, or the power supply.
 
 The software power cap is none of them. A card at full load runs into it by its own draw, and again
 within milliseconds of its next kernel: an arm that draws more power is slower on this card for
 every user, which is part of the ratio that is asked for."""
 
 
-def distorted(reasons: Iterable[str] | None) -> bool:
-    """Whether a limit that distorts is among the reasons; what is unknown does not distort."""
+def is_distorted(reasons: Iterable[str] | None) -> bool:
+    """Tell whether a limit that distorts is among the reasons; what is unknown does not distort."""
     return reasons is not None and not DISTORTING.isdisjoint(reasons)
 
 
 def most_discarded(planned: int) -> int:
-    """How many blocks a campaign of so many may discard: a third of them, one at least.
+    """Return how many blocks a campaign of so many may discard: a third of them, one at least.
 
-    The device is asked between slots only. Where it throttles more often than that, it may have
+    The device is asked between slots only. If it throttles more often than that, it may have
     done so unseen in the blocks that stayed.
     """
     return max(1, planned // 3)
@@ -39,13 +39,13 @@ def most_discarded(planned: int) -> int:
 def describe_throttling(
     discarded: int, planned: int, reasons: Iterable[str], clocks_mhz: Iterable[float]
 ) -> str:
-    """Why a campaign ended: how many blocks the GPU throttled in, by what, and at which clocks.
+    """Describe in how many blocks the GPU throttled, by what, and at which clocks.
 
     Args:
         discarded: blocks.
         planned: blocks.
         reasons: everything that limited the clocks in them.
-        clocks_mhz: of the streaming multiprocessors, after each of their slots; may be empty.
+        clocks_mhz: clocks of the streaming multiprocessors after each of their slots; may be empty.
     """
     seen = sorted(clocks_mhz)
     clocks = f"; SM clock {seen[0]:.0f} to {seen[-1]:.0f} MHz" if seen else ""

@@ -19,6 +19,7 @@ from pytest_sdspeed.plugin.distributed.placement import assign_gpus, place_worke
 from pytest_sdspeed.plugin.distributed.worker import PLACEMENT, REPORT, machine_from_json
 from pytest_sdspeed.plugin.options import flag
 from pytest_sdspeed.plugin.state import run_of
+from pytest_sdspeed.report.pages import WORKER_LOST, add_page
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -241,7 +242,7 @@ class Controller:
                 reason = f"worker {worker} ended while it ran {test}: its campaign is invalid"
                 if row is not None and row.campaign:
                     self._lost += [(lost, result) for result in self._invalid(row, worker, reason)]
-            one.nodeid, one.longrepr = lost, reason
+            one.nodeid, one.longrepr = lost, add_page(reason, WORKER_LOST)
             one.location = (lost.split("::")[0], None, lost.partition("::")[2].replace("::", "."))
             if one is not report:
                 self._config.hook.pytest_runtest_logreport(report=one)

@@ -1,4 +1,4 @@
-"""Which pictures stand beside which: a case, its baseline, what each setup made of it, and the negative control."""
+"""Pictures side by side: a case, its baseline, what each setup made of it, the negative control."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ class Picture(NamedTuple):
 
     @property
     def pixelated(self) -> bool:
-        """Whether it is so small that its pixels should be seen."""
+        """Tell whether it is so small that its pixels should be seen."""
         return max(self.thumbnail.original) <= PIXELATED
 
     @property
     def about(self) -> str:
-        """What became of it on the way into the page."""
+        """Describe what became of it on the way into the page."""
         (width, height), (original_width, original_height) = (
             self.thumbnail.size,
             self.thumbnail.original,
@@ -76,7 +76,7 @@ class Entry:
 
 @dataclass
 class CaseShown:
-    """One case: the baseline's picture, then an entry for each setup, then the negative controls."""
+    """One case: the baseline's picture, an entry for each setup, and the negative controls."""
 
     title: str
     prompt: str
@@ -95,8 +95,8 @@ class Gallery:
         self._thumbnails = thumbnails
         self._keys: dict[bytes, str] = {}
 
-    def cases(self, results: Sequence[Result]) -> list[CaseShown]:
-        """A campaign's cases, in order of appearance, those of one batch beside each other."""
+    def make_cases(self, results: Sequence[Result]) -> list[CaseShown]:
+        """Return a campaign's cases, in order of appearance, those of one batch side by side."""
         groups: dict[tuple[int, str, int], list[tuple[Result, Exhibit]]] = {}
         for result in results:
             for exhibit in result.exhibits:
@@ -105,11 +105,11 @@ class Gallery:
                 )
         appeared = list(dict.fromkeys((seed, prompt) for seed, prompt, _ in groups))
         order = sorted(groups, key=lambda key: (appeared.index(key[:2]), key[2]))
-        return [self._case(groups[key]) for key in order]
+        return [self._make_case(groups[key]) for key in order]
 
-    def _case(self, group: list[tuple[Result, Exhibit]]) -> CaseShown:
+    def _make_case(self, group: list[tuple[Result, Exhibit]]) -> CaseShown:
         result, exhibit = group[0]
-        case = CaseShown(_case_title(result, exhibit), exhibit.prompt)
+        case = CaseShown(_title_case(result, exhibit), exhibit.prompt)
         shared = next(
             (
                 exhibit.pictures["baseline"]
@@ -119,13 +119,13 @@ class Gallery:
             None,
         )
         if shared is not None:
-            case.baseline = self._picture(
+            case.baseline = self._make_picture(
                 shared, "baseline", f"{result.baseline}: baseline, {case.title}"
             )
-        case.entries = [*self._candidates(group, shared), *self._controls(group)]
+        case.entries = [*self._list_candidates(group, shared), *self._list_controls(group)]
         return case
 
-    def _candidates(
+    def _list_candidates(
         self, group: list[tuple[Result, Exhibit]], shared: bytes | None
     ) -> Iterator[Entry]:
         shown = set()
@@ -136,15 +136,19 @@ class Gallery:
             shown.add(key)
             own = exhibit.pictures.get("baseline", shared)
             before = (
-                [self._picture(own, "its baseline", f"{result.baseline}, as {result.setup} met it")]
+                [
+                    self._make_picture(
+                        own, "its baseline", f"{result.baseline}, as {result.setup} met it"
+                    )
+                ]
                 if own and own != shared
                 else []
             )
-            roles = self._roles(exhibit, result.setup, _case_title(result, exhibit))
-            yield Entry(result.setup, [*before, *roles], _lines(exhibit))
+            roles = self._make_roles(exhibit, result.setup, _title_case(result, exhibit))
+            yield Entry(result.setup, [*before, *roles], _format_lines(exhibit))
 
-    def _controls(self, group: list[tuple[Result, Exhibit]]) -> Iterator[Entry]:
-        """The negative controls; setups that share one stand together."""
+    def _list_controls(self, group: list[tuple[Result, Exhibit]]) -> Iterator[Entry]:
+        """List the negative controls; setups that share one stand together."""
         merged: dict[tuple[bytes, ...], list[tuple[Result, Exhibit]]] = {}
         for result, exhibit in group:
             if exhibit.control:
@@ -155,44 +159,44 @@ class Gallery:
                 said.setdefault(_CONTROL_SAYS[result.image_verdict], {})[result.setup] = None
             first, exhibit = together[0]
             lines = [
-                *_lines(exhibit),
+                *_format_lines(exhibit),
                 *(f"{', '.join(setups)}: {words}" for words, setups in said.items()),
             ]
             yield Entry(
                 "negative control",
-                self._roles(exhibit, "negative control", _case_title(first, exhibit)),
+                self._make_roles(exhibit, "negative control", _title_case(first, exhibit)),
                 lines,
                 control=True,
             )
 
-    def _roles(self, exhibit: Exhibit, owner: str, title: str) -> list[Picture]:
+    def _make_roles(self, exhibit: Exhibit, owner: str, title: str) -> list[Picture]:
         labels = _ROLES | ({"candidate": "other case"} if exhibit.control else {})
         return [
-            self._picture(exhibit.pictures[role], label, f"{owner}: {label}, {title}")
+            self._make_picture(exhibit.pictures[role], label, f"{owner}: {label}, {title}")
             for role, label in labels.items()
             if role in exhibit.pictures
         ]
 
-    def _picture(self, data: bytes, label: str, alt: str) -> Picture:
+    def _make_picture(self, data: bytes, label: str, alt: str) -> Picture:
         first = data not in self._keys
         key = self._keys.setdefault(data, f"picture-{len(self._keys)}")
         return Picture(key, first, label, alt, self._thumbnails[data])
 
 
-def _case_title(result: Result, exhibit: Exhibit) -> str:
+def _title_case(result: Result, exhibit: Exhibit) -> str:
     several = exhibit.index or (result.recipe is not None and result.recipe.images > 1)
     return f"seed {exhibit.seed}" + (
         f", picture {exhibit.index + 1} of the batch" if several else ""
     )
 
 
-def _lines(exhibit: Exhibit) -> list[str]:
-    """``PSNR 58.2 dB, SSIM 0.998``; none where nothing was measured."""
-    measured = ", ".join(_metric(name, value) for name, value in exhibit.metrics.items())
+def _format_lines(exhibit: Exhibit) -> list[str]:
+    """Format ``PSNR 58.2 dB, SSIM 0.998``; nothing if nothing was measured."""
+    measured = ", ".join(_format_metric(name, value) for name, value in exhibit.metrics.items())
     return [measured] if measured else []
 
 
-def _metric(name: str, value: float) -> str:
+def _format_metric(name: str, value: float) -> str:
     return (
         _METRICS[name].format(value)
         if name in _METRICS

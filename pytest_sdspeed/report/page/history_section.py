@@ -1,4 +1,4 @@
-"""Histories on the page: which belong to which campaign, and for each a plot, what is marked in it, and a table of the latest runs."""
+"""Histories on the page: a plot, what is marked in it, and a table of the latest runs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,17 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_sdspeed.model import Interval
 from pytest_sdspeed.report import history as words
 from pytest_sdspeed.report import text
-from pytest_sdspeed.report.plots.course import MOST_RUNS, course
-from pytest_sdspeed.report.plots.runs import MOST_MARKS, canaries, drift, host_marks, version_marks
+from pytest_sdspeed.report.plots.course import MOST_RUNS, draw_course
+from pytest_sdspeed.report.plots.runs import (
+    MOST_MARKS,
+    average_canaries,
+    format_drift,
+    mark_hosts,
+    mark_versions,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,9 +51,9 @@ class HistoryShown:
     Attributes:
         anchor: sets its ids apart.
         history: what is shown.
-        label: its kind, or what it is where nothing changed.
+        label: its kind, or what it is if nothing changed.
         sentence: what changed.
-        recipe: of the history, where another one on the page differs in nothing else.
+        recipe: recipe of the history, if another one on the page differs in nothing else.
         svg: the plot, or None without runs.
         marks: what is marked in the plot, the earliest first.
         notes: what the plot leaves out.
@@ -74,14 +81,17 @@ class HistoryGroup:
     past: Sequence[HistoryShown]
 
 
-def of_campaigns(
+def assign_histories(
     campaigns: Sequence[Sequence[Result]], histories: Sequence[History]
 ) -> list[list[History]]:
-    """Each campaign's histories; of campaigns that share table, baseline and device the first has them."""
-    keys = [_key(results[0]) for results in campaigns]
+    """Return each campaign's histories.
+
+    If campaigns share table, baseline and device, the first has them.
+    """
+    keys = [_key_of(results[0]) for results in campaigns]
     return [
         (
-            [history for history in histories if _key(history) == key]
+            [history for history in histories if _key_of(history) == key]
             if key not in keys[:number]
             else []
         )
@@ -89,21 +99,21 @@ def of_campaigns(
     ]
 
 
-def elsewhere(
+def group_elsewhere(
     campaigns: Sequence[Sequence[Result]], histories: Sequence[History]
 ) -> list[HistoryGroup]:
-    """The histories of no campaign, by table, baseline and device."""
-    measured = {_key(results[0]) for results in campaigns}
+    """Group the histories of no campaign by table, baseline and device."""
+    measured = {_key_of(results[0]) for results in campaigns}
     found: dict[Key, list[History]] = {}
     for history in histories:
-        if _key(history) not in measured:
-            found.setdefault(_key(history), []).append(history)
+        if _key_of(history) not in measured:
+            found.setdefault(_key_of(history), []).append(history)
     return [
         HistoryGroup(
             anchor=anchor,
-            name=text.name(group),
+            name=text.name_campaign(group),
             device=group[0].device,
-            past=shown(group, (), anchor),
+            past=show_histories(group, (), anchor),
         )
         for anchor, group in (
             (f"past-{number}", group) for number, group in enumerate(found.values(), start=1)
@@ -111,38 +121,38 @@ def elsewhere(
     ]
 
 
-def _key(of: Result | History) -> Key:
+def _key_of(of: Result | History) -> Key:
     return of.table, of.baseline, of.device
 
 
-def shown(
+def show_histories(
     histories: Sequence[History], results: Sequence[Result], anchor: str
 ) -> list[HistoryShown]:
-    """Histories of one table, baseline and device, the baseline's first.
+    """Show the histories of one table, baseline and device, the baseline's first.
 
     Args:
-        histories: to show.
-        results: of this run, whose floors are drawn.
+        histories: histories to show.
+        results: results of this run, whose floors are drawn.
         anchor: sets their ids apart.
     """
     floors = {result.setup: result.floor for result in results}
     setups = Counter(history.setup for history in histories)
     return [
-        _shown(
+        _show_history(
             history,
             f"{anchor}-h{number}",
             floors.get(history.setup, math.nan),
             history.recipe if setups[history.setup] > 1 else "",
         )
         for number, history in enumerate(
-            (one for group in words.groups(histories) for one in group), start=1
+            (one for group in words.group_histories(histories) for one in group), start=1
         )
     ]
 
 
-def _shown(history: History, anchor: str, floor: float, recipe: str) -> HistoryShown:
+def _show_history(history: History, anchor: str, floor: float, recipe: str) -> HistoryShown:
     drawn = max(len(history.runs) - MOST_RUNS, 0)
-    every = [*version_marks(history.runs), *host_marks(history.runs)]
+    every = [*mark_versions(history.runs), *mark_hosts(history.runs)]
     recent = [mark for mark in every if mark.place > drawn]
     crowded = {
         host for host in (False, True) if sum(mark.host is host for mark in recent) > MOST_MARKS
@@ -150,21 +160,21 @@ def _shown(history: History, anchor: str, floor: float, recipe: str) -> HistoryS
     marks = sorted(
         (mark for mark in recent if mark.host not in crowded), key=lambda mark: mark.place
     )
-    title = f"{history.setup} of {text.name([history])} on {history.device}, run by run"
+    title = f"{history.setup} of {text.name_campaign([history])} on {history.device}, run by run"
     return HistoryShown(
         anchor=anchor,
         history=history,
-        label=words.label(history),
-        sentence=words.sentence(history),
+        label=words.format_cause(history),
+        sentence=words.write_sentence(history),
         recipe=recipe,
-        svg=course(history, marks, f"{anchor}p", title, floor) if history.runs else None,
+        svg=draw_course(history, marks, f"{anchor}p", title, floor) if history.runs else None,
         marks=marks,
-        notes=list(_notes(history, drawn, crowded)),
-        rows=list(_rows(history, every)),
+        notes=list(_write_notes(history, drawn, crowded)),
+        rows=list(_make_rows(history, every)),
     )
 
 
-def _notes(history: History, left_out: int, crowded: set[bool]) -> Iterator[str]:
+def _write_notes(history: History, left_out: int, crowded: set[bool]) -> Iterator[str]:
     if left_out:
         yield f"The latest {MOST_RUNS} of {len(history.runs)} runs are drawn."
     for host, what in ((False, "versions"), (True, "the host")):
@@ -172,26 +182,26 @@ def _notes(history: History, left_out: int, crowded: set[bool]) -> Iterator[str]
             yield f"More than {MOST_MARKS} changes of {what} are not marked."
 
 
-def _rows(history: History, marks: Sequence[Mark]) -> Iterator[Sequence[str]]:
-    """The latest runs as cells."""
+def _make_rows(history: History, marks: Sequence[Mark]) -> Iterator[Sequence[str]]:
+    """Return the latest runs as cells."""
     remarks: dict[int, list[str]] = {}
     for change in history.changes:
         remarks.setdefault(change.since, []).append(
-            f"{words.amount(change)} from here on: {change.kind}"
+            f"{words.format_amount(change)} from here on: {change.kind}"
         )
         remarks.setdefault(change.found, []).append(f"found by this run: {change.kind}")
     for mark in marks:
         remarks.setdefault(mark.place, []).append(mark.said)
-    canary = canaries(history.runs)
+    canary = average_canaries(history.runs)
     for place in range(len(history.runs) - 1, max(len(history.runs) - LISTED, 0) - 1, -1):
         run = history.runs[place]
         said = [*([] if run.reference else ["no reference"]), *remarks.get(place, ())]
-        yield _cells(run, canary[place], "; ".join(said))
+        yield _format_cells(run, canary[place], "; ".join(said))
 
 
-def _cells(run: HistoryRun, canary: float, remarks: str) -> Sequence[str]:
+def _format_cells(run: HistoryRun, canary: float, remarks: str) -> Sequence[str]:
     commit = (
-        words.short(run.commit) + (", with changes" if run.dirty else "")
+        words.shorten_commit(run.commit) + (", with changes" if run.dirty else "")
         if run.commit
         else "unknown"
     )
@@ -201,12 +211,12 @@ def _cells(run: HistoryRun, canary: float, remarks: str) -> Sequence[str]:
         commit,
         run.host or "unknown",
         (
-            f"{text.ratio(run.speedup)} {text.interval(run.low, run.high)}"
+            str(Interval(run.speedup, run.low, run.high))
             if math.isfinite(run.speedup)
             else "unknown"
         ),
-        text.latency(run.latency_s) if math.isfinite(run.latency_s) else "unknown",
-        drift(canary) if math.isfinite(canary) else "unknown",
+        text.format_latency(run.latency_s) if math.isfinite(run.latency_s) else "unknown",
+        format_drift(canary) if math.isfinite(canary) else "unknown",
         run.verdict,
         remarks,
     )

@@ -14,14 +14,20 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from pytest_sdspeed.report import text
-from pytest_sdspeed.report.history import kind, message, slower, unsteady
+from pytest_sdspeed.report.history import (
+    describe_change,
+    find_cause,
+    select_slower,
+    select_unsteady,
+)
+from pytest_sdspeed.report.messages import describe_result, select_attention
 from pytest_sdspeed.report.page import history_section
 from pytest_sdspeed.report.page.gallery import CaseShown, Gallery
-from pytest_sdspeed.report.page.thumbnails import thumbnails
-from pytest_sdspeed.report.plots.bars import memory, stage_names, stages
-from pytest_sdspeed.report.plots.drawing import house_style
-from pytest_sdspeed.report.plots.forest import forest
-from pytest_sdspeed.report.plots.timeline import Timeline, timeline
+from pytest_sdspeed.report.page.thumbnails import make_thumbnails
+from pytest_sdspeed.report.plots.bars import draw_memory, draw_stages, list_stages
+from pytest_sdspeed.report.plots.drawing import use_house_style
+from pytest_sdspeed.report.plots.forest import draw_forest
+from pytest_sdspeed.report.plots.timeline import Timeline, draw_timeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -43,7 +49,10 @@ class Row:
 
     @property
     def speedup(self) -> str:
-        """The measured ratio, unrounded; "" where it is not finite or no test asked for the row."""
+        """Return the measured ratio, unrounded.
+
+        "" if it is not finite or no test asked for the row.
+        """
         return (
             repr(float(self.result.speedup))
             if self.result and math.isfinite(self.result.speedup)
@@ -53,7 +62,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Campaign:
-    """One campaign's part of the page; a plot is None where there is nothing to plot."""
+    """One campaign's part of the page; a plot is None if there is nothing to plot."""
 
     anchor: str
     results: Sequence[Result]
@@ -67,66 +76,74 @@ class Campaign:
     past: Sequence[HistoryShown]
 
 
-def page(
+def render_page(
     results: Sequence[Result],
     facts: Mapping[str, str] = _NO_FACTS,
     histories: Sequence[History] = (),
 ) -> str:
-    """The whole page, verdicts that need attention first.
+    """Render the whole page, verdicts that need attention first.
 
     Args:
-        results: of the run; none gives a page that says so.
+        results: results of the run; none gives a page that says so.
         facts: label -> value, about the machine and the run.
-        histories: of these rows and of any others.
+        histories: histories of these rows and of any others.
     """
     gallery = Gallery(
-        thumbnails(
+        make_thumbnails(
             picture
             for result in results
             for exhibit in result.exhibits
             for picture in exhibit.pictures.values()
         )
     )
-    groups = text.campaigns(results)
-    with house_style():
+    groups = text.group_by_campaign(results)
+    with use_house_style():
         campaigns = [
-            _campaign(f"campaign-{number}", group, own, gallery)
+            _make_campaign(f"campaign-{number}", group, own, gallery)
             for number, (group, own) in enumerate(
-                zip(groups, history_section.of_campaigns(groups, histories), strict=True), start=1
+                zip(groups, history_section.assign_histories(groups, histories), strict=True),
+                start=1,
             )
         ]
-        elsewhere = history_section.elsewhere(groups, histories)
-    script = _part("page.js")
+        elsewhere = history_section.group_elsewhere(groups, histories)
+    script = _read_part("page.js")
     shown = (
-        _environment()
+        _make_environment()
         .get_template("page.html.jinja")
         .render(
             text=text,
-            headline=_headline(results) if results or not histories else _past_headline(histories),
+            headline=_write_headline(results)
+            if results or not histories
+            else _write_history_headline(histories),
             results=results,
-            attention=text.attention(results),
+            describe_result=describe_result,
+            attention=select_attention(results),
             slower=[
                 history
                 for campaign in campaigns
-                for history in slower(shown.history for shown in campaign.past)
+                for history in select_slower(shown.history for shown in campaign.past)
             ],
-            past_message=message,
-            remarks=text.remarks(results),
+            past_message=describe_change,
+            remarks=text.collect_remarks(results),
             campaigns=campaigns,
             elsewhere=elsewhere,
             past_columns=history_section.COLUMNS,
-            kind_of=kind,
-            stage_names=stage_names,
+            kind_of=find_cause,
+            stage_names=list_stages,
             machine=[
-                *((label, value) for label, value in _machine(results) if label not in facts),
+                *(
+                    (label, value)
+                    for label, value in _describe_machine(results)
+                    if label not in facts
+                ),
                 *facts.items(),
             ],
             telemetry=[
-                (text.name([result]), result.setup, ", ".join(_flat(result.telemetry)))
+                (text.name_campaign([result]), result.setup, ", ".join(_flatten(result.telemetry)))
                 for result in results
                 if result.telemetry
             ],
-            style=_part("page.css"),
+            style=_read_part("page.css"),
             script=script,
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         )
@@ -134,50 +151,53 @@ def page(
     return shown.lstrip()
 
 
-def _part(name: str) -> str:
+def _read_part(name: str) -> str:
     return (files(__package__) / name).read_text(encoding="utf-8")
 
 
-def _environment() -> Environment:
+def _make_environment() -> Environment:
     environment = Environment(
-        loader=FunctionLoader(_part),
+        loader=FunctionLoader(_read_part),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["verdicts"] = _verdicts
+    environment.filters["verdicts"] = _count_verdicts
     return environment
 
 
-def _campaign(
+def _make_campaign(
     anchor: str, results: Sequence[Result], histories: Sequence[History], gallery: Gallery
 ) -> Campaign:
-    name = text.name(results)
+    name = text.name_campaign(results)
     return Campaign(
         anchor=anchor,
         results=results,
-        rows=[_row(text.columns(results), cells, result) for cells, result in text.listed(results)],
-        recipe=_recipe(next((result.recipe for result in results if result.recipe), None)),
-        forest=forest(results, f"{anchor}-forest", f"Speed-ups of {name}"),
-        timeline=timeline(results, f"{anchor}-timeline", f"Slots over time of {name}"),
-        stages=stages(results, f"{anchor}-stages", f"Stage times of {name}"),
-        memory=memory(results, f"{anchor}-memory", f"Peak memory of {name}"),
-        cases=gallery.cases(results),
-        past=history_section.shown(histories, results, anchor),
+        rows=[
+            _make_row(text.choose_columns(results), cells, result)
+            for cells, result in text.list_rows(results)
+        ],
+        recipe=_describe_recipe(next((result.recipe for result in results if result.recipe), None)),
+        forest=draw_forest(results, f"{anchor}-forest", f"Speed-ups of {name}"),
+        timeline=draw_timeline(results, f"{anchor}-timeline", f"Slots over time of {name}"),
+        stages=draw_stages(results, f"{anchor}-stages", f"Stage times of {name}"),
+        memory=draw_memory(results, f"{anchor}-memory", f"Peak memory of {name}"),
+        cases=gallery.make_cases(results),
+        past=history_section.show_histories(histories, results, anchor),
     )
 
 
-def _row(columns: Sequence[str], cells: Sequence[str], result: Result | None) -> Row:
+def _make_row(columns: Sequence[str], cells: Sequence[str], result: Result | None) -> Row:
     gated = result is not None and not result.is_baseline
     return Row(
         cells=dict(zip(columns, cells, strict=True)),
-        tolerance=text.tolerance(result) if result and gated else "",
+        tolerance=text.format_tolerance(result) if result and gated else "",
         result=result,
     )
 
 
-def _recipe(recipe: Recipe | None) -> Mapping[str, str]:
+def _describe_recipe(recipe: Recipe | None) -> Mapping[str, str]:
     if recipe is None:
         return {"generated": "callables, whose recipe is unknown"}
     known = {
@@ -196,10 +216,16 @@ def _recipe(recipe: Recipe | None) -> Mapping[str, str]:
     return {label: value for label, value in known.items() if value}
 
 
-def _verdicts(results: Sequence[Result]) -> list[tuple[str, int]]:
-    """How many rows have each verdict, the gravest first; a baseline counts where it does not pass."""
+def _count_verdicts(results: Sequence[Result]) -> list[tuple[str, int]]:
+    """Count how many rows have each verdict, the gravest first.
+
+    A baseline counts if it does not pass.
+    """
     rows = [
-        result for group in text.campaigns(results) for _, result in text.listed(group) if result
+        result
+        for group in text.group_by_campaign(results)
+        for _, result in text.list_rows(group)
+        if result
     ]
     counts = Counter(
         result.verdict for result in rows if not (result.is_baseline and result.verdict == "pass")
@@ -207,9 +233,9 @@ def _verdicts(results: Sequence[Result]) -> list[tuple[str, int]]:
     return [(verdict, counts[verdict]) for verdict in _VERDICTS if counts[verdict]]  # type: ignore[index]
 
 
-def _headline(results: Sequence[Result]) -> str:
-    """The page in one line."""
-    counts = dict(_verdicts(results))
+def _write_headline(results: Sequence[Result]) -> str:
+    """Write the page in one line."""
+    counts = dict(_count_verdicts(results))
     total, passed = sum(counts.values()), counts.get("pass", 0)
     if not results:
         return "No campaign was measured"
@@ -220,41 +246,41 @@ def _headline(results: Sequence[Result]) -> str:
     return f"{total - passed} of {total} rows need attention"
 
 
-def _past_headline(histories: Sequence[History]) -> str:
-    """A page of histories alone in one line."""
-    changed = len(unsteady(histories))
+def _write_history_headline(histories: Sequence[History]) -> str:
+    """Write a page of histories alone in one line."""
+    changed = len(select_unsteady(histories))
     return f"{changed} of {len(histories)} histories changed" if changed else "No history changed"
 
 
-def _machine(results: Sequence[Result]) -> Iterator[tuple[str, str]]:
-    """What results say about where they were measured."""
-    yield from _distinct("device", (result.device for result in results))
-    yield from _distinct("weights", (result.weights or "unknown" for result in results))
-    for group in text.campaigns(results):
-        yield f"control of {text.name(group)}", text.control(group[0].control)
+def _describe_machine(results: Sequence[Result]) -> Iterator[tuple[str, str]]:
+    """List what results say about where they were measured."""
+    yield from _list_distinct("device", (result.device for result in results))
+    yield from _list_distinct("weights", (result.weights or "unknown" for result in results))
+    for group in text.group_by_campaign(results):
+        yield f"control of {text.name_campaign(group)}", text.format_control(group[0].control)
     versions = {name: version for result in results for name, version in result.versions.items()}
     yield from versions.items()
 
 
-def _distinct(label: str, values: Iterable[str]) -> Iterator[tuple[str, str]]:
+def _list_distinct(label: str, values: Iterable[str]) -> Iterator[tuple[str, str]]:
     found = dict.fromkeys(values)
     if found:
         yield label, ", ".join(found)
 
 
-def _flat(facts: Mapping[str, Any], before: str = "") -> Iterator[str]:
-    """Nested facts as ``name value``, a part each."""
+def _flatten(facts: Mapping[str, Any], before: str = "") -> Iterator[str]:
+    """Flatten nested facts into ``name value``, a part each."""
     for name, value in facts.items():
         label = f"{before}{name.replace('_', ' ')}"
         if isinstance(value, dict):
-            yield from _flat(value, f"{label} ")
+            yield from _flatten(value, f"{label} ")
         else:
-            yield f"{label} {_shown(value)}"
+            yield f"{label} {_format_fact(value)}"
 
 
-def _shown(value: Any) -> str:
+def _format_fact(value: Any) -> str:
     if value is None:
         return "unknown"
     if isinstance(value, (list, tuple)):
-        return " / ".join(map(_shown, value)) or "none"
+        return " / ".join(map(_format_fact, value)) or "none"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

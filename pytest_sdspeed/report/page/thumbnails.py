@@ -48,8 +48,10 @@ class Thumbnail(NamedTuple):
     lossless: bool
 
 
-def thumbnails(pictures: Iterable[bytes], budget: int = BUDGET) -> dict[bytes, Thumbnail]:
-    """Distinct pictures within a budget: as they are where they fit their share, else as JPEG, smaller where they must be.
+def make_thumbnails(pictures: Iterable[bytes], budget: int = BUDGET) -> dict[bytes, Thumbnail]:
+    """Fit distinct pictures into a budget.
+
+    A picture that fits its share stays as it is; others become JPEG, smaller if they must be.
 
     Args:
         pictures: PNG; equal ones are embedded once.
@@ -59,16 +61,16 @@ def thumbnails(pictures: Iterable[bytes], budget: int = BUDGET) -> dict[bytes, T
         Picture -> what is embedded of it.
     """
     distinct = sorted(set(pictures), key=len)
-    shares = _shares([len(picture) for picture in distinct], budget * 3 // 4)
+    shares = _share_budget([len(picture) for picture in distinct], budget * 3 // 4)
     with ThreadPoolExecutor() as pool:
-        return dict(zip(distinct, pool.map(_thumbnail, distinct, shares), strict=True))
+        return dict(zip(distinct, pool.map(_make_thumbnail, distinct, shares), strict=True))
 
 
-def _shares(sizes: list[int], budget: int) -> list[int]:
-    """Bytes for each picture: what a small one does not need is left to the larger ones.
+def _share_budget(sizes: list[int], budget: int) -> list[int]:
+    """Share bytes among pictures: what a small one does not need is left to the larger ones.
 
     Args:
-        sizes: of the pictures, ascending, bytes.
+        sizes: sizes of the pictures, ascending, bytes.
         budget: bytes.
     """
     shares = []
@@ -78,33 +80,33 @@ def _shares(sizes: list[int], budget: int) -> list[int]:
     return shares
 
 
-def _thumbnail(picture: bytes, share: int) -> Thumbnail:
+def _make_thumbnail(picture: bytes, share: int) -> Thumbnail:
     with Image.open(io.BytesIO(picture)) as opened:
         if len(picture) <= share:
-            return Thumbnail(_uri("png", picture), opened.size, opened.size, lossless=True)
+            return Thumbnail(_encode_uri("png", picture), opened.size, opened.size, lossless=True)
         pixels = opened.convert("RGB")
-    data, size = _shrunk(pixels, share)
-    return Thumbnail(_uri("jpeg", data), size, pixels.size, lossless=False)
+    data, size = _shrink(pixels, share)
+    return Thumbnail(_encode_uri("jpeg", data), size, pixels.size, lossless=False)
 
 
-def _shrunk(pixels: Image.Image, share: int) -> tuple[bytes, tuple[int, int]]:
-    """A JPEG that fits its share, and its size."""
+def _shrink(pixels: Image.Image, share: int) -> tuple[bytes, tuple[int, int]]:
+    """Encode a JPEG that fits its share, and return it with its size."""
     factor = max(1, round(math.sqrt(_GUESS * pixels.width * pixels.height / share)))
     # A rough picture, quickly made, tells how well this one compresses.
-    scale = min(1.0, _SPARE / factor * math.sqrt(share / len(_jpeg(pixels.reduce(factor)))))
+    scale = min(1.0, _SPARE / factor * math.sqrt(share / len(_encode_jpeg(pixels.reduce(factor)))))
     while True:
         size = (max(1, round(scale * pixels.width)), max(1, round(scale * pixels.height)))
-        data = _jpeg(pixels.resize(size, Image.Resampling.BICUBIC, reducing_gap=_GAP))
+        data = _encode_jpeg(pixels.resize(size, Image.Resampling.BICUBIC, reducing_gap=_GAP))
         if len(data) <= share or max(size) <= _LEAST:
             return data, size
         scale *= _SPARE * math.sqrt(share / len(data))
 
 
-def _jpeg(pixels: Image.Image) -> bytes:
+def _encode_jpeg(pixels: Image.Image) -> bytes:
     written = io.BytesIO()
     pixels.save(written, "JPEG", quality=_QUALITY)
     return written.getvalue()
 
 
-def _uri(kind: str, data: bytes) -> str:
+def _encode_uri(kind: str, data: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

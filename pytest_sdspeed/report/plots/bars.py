@@ -24,7 +24,7 @@ _WIDE = 0.16
 
 
 class _Bar(NamedTuple):
-    """One setup's parts, end to end, each with an ink; none where nothing is known."""
+    """One setup's parts, end to end, each with an ink; none if nothing is known."""
 
     name: str
     parts: tuple[tuple[str, float], ...]
@@ -41,24 +41,22 @@ class _Piece(NamedTuple):
     shown: str
 
 
-def stages(results: Sequence[Result], name: str, title: str) -> str | None:
-    """Stage times, stacked, as SVG; None where no setup's are known.
+def draw_stages(results: Sequence[Result], name: str, title: str) -> str | None:
+    """Draw stage times, stacked, as SVG; None if no setup's are known.
 
     Args:
-        results: of one campaign.
+        results: results of one campaign.
         name: sets its ids apart.
-        title: for screen readers.
+        title: title for screen readers.
     """
-    order = stage_names(results)
-    bars = [_stage_bar(result, order) for result in _once(results)]
-    words = [_stage_words(result) for result in _once(results)]
-    return (
-        _drawn(bars, name, title, " ".join(words), "seconds of one generation") if order else None
-    )
+    order = list_stages(results)
+    bars = [_make_stage_bar(result, order) for result in _drop_repeats(results)]
+    words = [_describe_stages(result) for result in _drop_repeats(results)]
+    return _draw(bars, name, title, " ".join(words), "seconds of one generation") if order else None
 
 
-def stage_names(results: Sequence[Result]) -> list[str]:
-    """The stages that were timed, in the order they run."""
+def list_stages(results: Sequence[Result]) -> list[str]:
+    """List the stages that were timed, in the order they run."""
     found = dict.fromkeys(stage for result in results for stage in result.stages_s or ())
     return [
         *(stage for stage in STAGES if stage in found),
@@ -66,20 +64,20 @@ def stage_names(results: Sequence[Result]) -> list[str]:
     ]
 
 
-def memory(results: Sequence[Result], name: str, title: str) -> str | None:
-    """Peak memory of one generation as SVG; None where no setup's is known.
+def draw_memory(results: Sequence[Result], name: str, title: str) -> str | None:
+    """Draw the peak memory of one generation as SVG; None if no setup's is known.
 
     Args:
-        results: of one campaign.
+        results: results of one campaign.
         name: sets its ids apart.
-        title: for screen readers.
+        title: title for screen readers.
     """
     largest = max((result.peak_memory_bytes or 0 for result in results), default=0)
     if not largest:
         return None
     unit, size = ("GiB", 2**30) if largest >= 2**30 else ("MiB", 2**20)
-    bars = [_memory_bar(result, size) for result in _once(results)]
-    return _drawn(
+    bars = [_make_memory_bar(result, size) for result in _drop_repeats(results)]
+    return _draw(
         bars,
         name,
         title,
@@ -88,12 +86,12 @@ def memory(results: Sequence[Result], name: str, title: str) -> str | None:
     )
 
 
-def _once(results: Sequence[Result]) -> list[Result]:
-    """One result of each setup."""
+def _drop_repeats(results: Sequence[Result]) -> list[Result]:
+    """Return one result of each setup."""
     return list({result.setup: result for result in results}.values())
 
 
-def _stage_bar(result: Result, order: list[str]) -> _Bar:
+def _make_stage_bar(result: Result, order: list[str]) -> _Bar:
     if not result.stages_s:
         return _Bar(result.setup, (), "unknown")
     parts = [
@@ -101,48 +99,58 @@ def _stage_bar(result: Result, order: list[str]) -> _Bar:
         for place, stage in enumerate(order)
         if stage in result.stages_s
     ]
-    return _Bar(result.setup, tuple(parts), text.latency(sum(seconds for _, seconds in parts)))
+    return _Bar(
+        result.setup, tuple(parts), text.format_latency(sum(seconds for _, seconds in parts))
+    )
 
 
-def _stage_words(result: Result) -> str:
+def _describe_stages(result: Result) -> str:
     parts = [
-        f"{stage.replace('_', ' ')} {text.latency(seconds)}"
+        f"{stage.replace('_', ' ')} {text.format_latency(seconds)}"
         for stage, seconds in (result.stages_s or {}).items()
     ]
     return f"{result.setup}: {', '.join(parts) or 'unknown'}."
 
 
-def _memory_bar(result: Result, unit: int) -> _Bar:
+def _make_memory_bar(result: Result, unit: int) -> _Bar:
     peak = result.peak_memory_bytes
     if peak is None:
         return _Bar(result.setup, (), "unknown")
-    return _Bar(result.setup, (("stage-1", peak / unit),), text.memory(peak))
+    return _Bar(result.setup, (("stage-1", peak / unit),), text.format_memory(peak))
 
 
-def _drawn(bars: list[_Bar], name: str, title: str, words: str, axis: str) -> str:
+def _draw(bars: list[_Bar], name: str, title: str, words: str, axis: str) -> str:
     longest = max(sum(size for _, size in bar.parts) for bar in bars) or 1.0
     drawing = Chart(ROW * len(bars) + 4, 0, longest, axis)
     pieces = [
-        piece for number, bar in enumerate(bars) for piece in _pieces(bar, ROW * number + _MIDDLE)
+        piece
+        for number, bar in enumerate(bars)
+        for piece in _cut_pieces(bar, ROW * number + _MIDDLE)
     ]
-    drawing.lines(
+    drawing.draw_lines(
         [((piece.start, piece.y), (piece.end, piece.y)) for piece in pieces],
         [piece.ink for piece in pieces],
         _THICK,
     )
     joints = [(piece.start, piece.y) for piece in pieces if piece.start]
-    drawing.lines([((x, y - _THICK / 2), (x, y + _THICK / 2)) for x, y in joints], "paper", order=1)
+    drawing.draw_lines(
+        [((x, y - _THICK / 2), (x, y + _THICK / 2)) for x, y in joints], "paper", order=1
+    )
     for number, bar in enumerate(bars):
-        drawing.label(ROW * number + 11, bar.name, bar.total, ink="ink" if bar.parts else "muted")
+        drawing.write_label(
+            ROW * number + 11, bar.name, bar.total, ink="ink" if bar.parts else "muted"
+        )
     for piece in pieces:
         if _WIDE * longest < piece.end - piece.start and piece.shown:
-            drawing.note((piece.start + piece.end) / 2, piece.y, piece.shown, ink="paper")
-    return drawing.svg(name, title, words)
+            drawing.write_note((piece.start + piece.end) / 2, piece.y, piece.shown, ink="paper")
+    return drawing.to_svg(name, title, words)
 
 
-def _pieces(bar: _Bar, y: float) -> Iterator[_Piece]:
+def _cut_pieces(bar: _Bar, y: float) -> Iterator[_Piece]:
     start = 0.0
     for ink, size in bar.parts:
         # A bar of one part has its figure beside its name already.
-        yield _Piece(ink, y, start, start + size, text.latency(size) if len(bar.parts) > 1 else "")
+        yield _Piece(
+            ink, y, start, start + size, text.format_latency(size) if len(bar.parts) > 1 else ""
+        )
         start += size

@@ -1,4 +1,4 @@
-"""Figures as SVG that lives inside a page: its inks are the page's, its text is text, its ids are its own."""
+"""Figures as SVG that lives inside a page: with the page's inks, real text, and ids of its own."""
 
 from __future__ import annotations
 
@@ -73,11 +73,11 @@ class Chart:
     Without matplotlib's axes, which would take most of the time that a figure takes.
 
     Args:
-        height: of what is drawn over the axis, pixels.
+        height: height of what is drawn over the axis, pixels.
         low, high: what the axis reaches from and to.
         axis: what it shows, in words.
         unit: how a tick's value is written, as a format.
-        ticks: where they stand and what they say; round values in ``unit`` where None.
+        ticks: where they stand and what they say; round values in ``unit`` if None.
     """
 
     def __init__(
@@ -95,16 +95,16 @@ class Chart:
         self._figure = Figure(figsize=(WIDTH / 72, total / 72))
         self._figure.patch.set_visible(False)
         self._pixels = Affine2D().scale(1, -1).translate(0, total)
-        self.lines([((low, height), (high, height))], "hairline")
+        self.draw_lines([((low, height), (high, height))], "hairline")
         for tick, words in (
-            [(value, unit.format(value)) for value in round_values(low, high, 5)]
+            [(value, unit.format(value)) for value in choose_ticks(low, high, 5)]
             if ticks is None
             else ticks
         ):
-            self.note(tick, height + 13, words)
-        self.note((low + high) / 2, height + 27, axis)
+            self.write_note(tick, height + 13, words)
+        self.write_note((low + high) / 2, height + 27, axis)
 
-    def lines(
+    def draw_lines(
         self,
         ends: Sequence[Ends],
         ink: str | Sequence[str],
@@ -113,11 +113,11 @@ class Chart:
         dotted: bool = False,
         order: int = 0,
     ) -> None:
-        """Straight lines.
+        """Draw straight lines.
 
         Args:
-            ends: of each.
-            ink: of all, or of each.
+            ends: both ends of each line.
+            ink: ink of all lines, or of each.
             width: pixels.
             dotted: whether they are.
             order: what has more lies on top.
@@ -131,15 +131,18 @@ class Chart:
             )
         )
 
-    def strokes(self, ends: Sequence[Ends], ink: str, width: float, *, order: int = 0) -> None:
-        """Many straight lines of one ink as a single shape, which takes a fraction of the time and the page; else as ``lines``."""
+    def draw_strokes(self, ends: Sequence[Ends], ink: str, width: float, *, order: int = 0) -> None:
+        """Draw many straight lines of one ink as a single shape; else as ``draw_lines``.
+
+        It takes a fraction of the time and of the page.
+        """
         points = [(self._x(x), y) for line in ends for x, y in line]
         path = Path(points, [Path.MOVETO, Path.LINETO] * len(ends))
         # It would join what lies side by side.
         path.should_simplify = False
         self._add(PathPatch(path, fill=False, edgecolor=INKS[ink], linewidth=width, zorder=order))
 
-    def marks(
+    def draw_marks(
         self,
         places: Sequence[tuple[float, float]],
         marker: str,
@@ -148,12 +151,12 @@ class Chart:
         *,
         hollow: bool = False,
     ) -> None:
-        """Equal marks, on top of every line.
+        """Draw equal marks, on top of every line.
 
         Args:
-            places: of each, x and y.
+            places: x and y of each mark.
             marker: matplotlib's name for its shape.
-            ink: of all.
+            ink: ink of all marks.
             size: pixels.
             hollow: whether they are outlines.
         """
@@ -167,15 +170,15 @@ class Chart:
         }
         self._add(Line2D(xs, ys, color=INKS[ink], linestyle="none", zorder=9, **facts))
 
-    def label(self, y: float, left: str, right: str = "", ink: str = "ink") -> None:
-        """Write over a row: its name at the left, as far as there is room, its figures at the right."""
+    def write_label(self, y: float, left: str, right: str = "", ink: str = "ink") -> None:
+        """Write over a row: its name at the left, if there is room, its figures at the right."""
         room = _LETTERS - len(right)
         left = left if len(left) <= room else f"{left[: room - 1]}\N{HORIZONTAL ELLIPSIS}"
         self._write(0, y, left, "left", ink="ink", size=LABEL_SIZE, weight="bold")
         if right:
             self._write(WIDTH, y, right, "right", ink=ink, size=LABEL_SIZE)
 
-    def note(
+    def write_note(
         self, x: float, y: float, words: str, *, align: str = "center", ink: str = "muted"
     ) -> None:
         """Write small words."""
@@ -191,7 +194,7 @@ class Chart:
             Text(
                 x,
                 y,
-                printable(words),
+                replace_unprintable(words),
                 ha=align,
                 va="center",
                 color=INKS[ink],
@@ -204,8 +207,8 @@ class Chart:
         artist.set_transform(self._pixels)
         self._figure.add_artist(artist)
 
-    def svg(self, name: str, title: str, description: str) -> str:
-        """The figure as an element to be put into a page.
+    def to_svg(self, name: str, title: str, description: str) -> str:
+        """Return the figure as an element to be put into a page.
 
         Args:
             name: sets its ids apart from those of the page's other figures.
@@ -217,12 +220,12 @@ class Chart:
         # Written by matplotlib just now, which declares no entities.
         root = ET.fromstring(written.getvalue())  # noqa: S314
         _adopt(root, name)
-        _name(root, name, title, description)
+        _describe(root, name, title, description)
         return ET.tostring(root, encoding="unicode")
 
 
-def round_values(low: float, high: float, most: int) -> list[float]:
-    """Values for ticks that lie within bounds, evenly spaced, in at most so many steps."""
+def choose_ticks(low: float, high: float, most: int) -> list[float]:
+    """Choose values for ticks within bounds, evenly spaced, in at most so many steps."""
     return [
         float(value)
         for value in MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
@@ -231,7 +234,7 @@ def round_values(low: float, high: float, most: int) -> list[float]:
 
 
 @contextmanager
-def house_style() -> Iterator[None]:
+def use_house_style() -> Iterator[None]:
     """Draw with this module's settings, whatever the user's are; theirs hold again afterwards."""
     with warnings.catch_warnings(), style.context(["default", _STYLE]):
         # The reader's fonts write the names, not matplotlib's.
@@ -239,15 +242,18 @@ def house_style() -> Iterator[None]:
         yield
 
 
-def printable(words: str) -> str:
-    """Words without what XML cannot hold."""
+def replace_unprintable(words: str) -> str:
+    """Replace what XML cannot hold."""
     return "".join(
         letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in words
     )
 
 
 def _adopt(root: ET.Element, name: str) -> None:
-    """Take out what belongs to a file of its own: namespaces, sizes, style sheets, clips, ids that nothing refers to, needless digits."""
+    """Take out what belongs to a file of its own.
+
+    Namespaces, sizes, style sheets, clips, ids that nothing refers to, needless digits.
+    """
     for child in root.findall("{*}defs"):
         root.remove(child)
     for size in ("width", "height", "version"):
@@ -295,12 +301,12 @@ def _share_style(element: ET.Element) -> None:
             del child.attrib["style"]
 
 
-def _name(root: ET.Element, name: str, title: str, description: str) -> None:
+def _describe(root: ET.Element, name: str, title: str, description: str) -> None:
     root.set("role", "img")
     root.set("aria-labelledby", f"{name}-title")
     root.set("aria-describedby", f"{name}-words")
     words = ET.Element("desc", {"id": f"{name}-words"})
-    words.text = printable(description)
+    words.text = replace_unprintable(description)
     heading = ET.Element("title", {"id": f"{name}-title"})
-    heading.text = printable(title)
+    heading.text = replace_unprintable(title)
     root[:0] = [heading, words]

@@ -23,31 +23,34 @@ must not flatten the others."""
 _MARKERS = {"pass": "o", "fail": "X", "inconclusive": "D", "invalid": "s"}
 
 
-def forest(results: Sequence[Result], name: str, title: str) -> str | None:
-    """The plot as SVG, or None where nothing was compared.
+def draw_forest(results: Sequence[Result], name: str, title: str) -> str | None:
+    """Draw the speed-ups as SVG, or return None if nothing was compared.
 
     Args:
-        results: of one campaign.
+        results: results of one campaign.
         name: sets its ids apart.
-        title: for screen readers.
+        title: title for screen readers.
     """
     compared = list(
-        {text.row(result): result for result in results if not result.is_baseline}.values()
+        {text.format_row(result): result for result in results if not result.is_baseline}.values()
     )
     if not compared:
         return None
     drawing = Chart(
         ROW * len(compared) + 4,
-        *_reach(compared),
+        *_find_reach(compared),
         "speed-up (baseline latency over the setup's)",
         "x{:g}",
     )
-    _marks(drawing, compared)
-    return drawing.svg(name, title, " ".join(map(_words, compared)))
+    _draw_marks(drawing, compared)
+    return drawing.to_svg(name, title, " ".join(map(_describe, compared)))
 
 
-def _reach(results: Sequence[Result]) -> tuple[float, float]:
-    """What the axis spans: every point, floor and expectation, the intervals as far as they stay near, and "no change"."""
+def _find_reach(results: Sequence[Result]) -> tuple[float, float]:
+    """Return what the axis spans.
+
+    Every point, floor and expectation, the intervals as far as they stay near, and "no change".
+    """
     values = [1.0]
     for result in results:
         own = [
@@ -61,33 +64,33 @@ def _reach(results: Sequence[Result]) -> tuple[float, float]:
     return min(finite) - margin, max(finite) + margin
 
 
-def _marks(drawing: Chart, results: Sequence[Result]) -> None:
+def _draw_marks(drawing: Chart, results: Sequence[Result]) -> None:
     rows = [(ROW * number + 31, result) for number, result in enumerate(results)]
     first, last = drawing.low, drawing.high
-    drawing.lines([((first, y), (last, y)) for y, _ in rows], "hairline")
-    drawing.lines([((1.0, y - 8), (1.0, y + 8)) for y, _ in rows], "muted", 1.5, dotted=True)
-    drawing.lines(
+    drawing.draw_lines([((first, y), (last, y)) for y, _ in rows], "hairline")
+    drawing.draw_lines([((1.0, y - 8), (1.0, y + 8)) for y, _ in rows], "muted", 1.5, dotted=True)
+    drawing.draw_lines(
         [((result.floor, y - 8), (result.floor, y + 8)) for y, result in rows], "ink", 2, order=2
     )
-    drawing.marks([(result.expected, y) for y, result in rows], "d", "ink", 9, hollow=True)
+    drawing.draw_marks([(result.expected, y) for y, result in rows], "d", "ink", 9, hollow=True)
     for y, result in rows:
-        drawing.label(
+        drawing.write_label(
             y - 19,
             result.setup,
-            f"{text.ratio(result.speedup)} {text.interval(result.low, result.high)}",
+            str(result.interval),
         )
         low, high = (min(max(value, first), last) for value in (result.low, result.high))
-        drawing.lines([((low, y), (high, y))], result.verdict, 3, order=1)
+        drawing.draw_lines([((low, y), (high, y))], result.verdict, 3, order=1)
         if result.low < first:
-            drawing.marks([(first, y)], "<", result.verdict, 7)
+            drawing.draw_marks([(first, y)], "<", result.verdict, 7)
         if result.high > last:
-            drawing.marks([(last, y)], ">", result.verdict, 7)
-        drawing.marks([(result.speedup, y)], _MARKERS[result.verdict], result.verdict, 8)
+            drawing.draw_marks([(last, y)], ">", result.verdict, 7)
+        drawing.draw_marks([(result.speedup, y)], _MARKERS[result.verdict], result.verdict, 8)
 
 
-def _words(result: Result) -> str:
-    measured = f"{text.ratio(result.speedup)} {text.interval(result.low, result.high)}"
+def _describe(result: Result) -> str:
+    measured = str(result.interval)
     return (
-        f"{result.setup}: {measured}, expected {text.ratio(result.expected)}, floor"
-        f" {text.ratio(result.floor)}, {result.verdict}."
+        f"{result.setup}: {measured}, expected {text.format_ratio(result.expected)}, floor"
+        f" {text.format_ratio(result.floor)}, {result.verdict}."
     )

@@ -1,4 +1,4 @@
-"""What runs say side by side: how the canary fared, and what was different from one run to the next."""
+"""What runs say side by side: the canary, and what differs from one run to the next."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from pytest_sdspeed.report.history import moves
+from pytest_sdspeed.report.history import format_versions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,34 +37,34 @@ class Mark:
     host: bool
 
 
-def canaries(runs: Sequence[HistoryRun]) -> list[float]:
-    """How long the canary took in every run, relative to what is usual.
+def average_canaries(runs: Sequence[HistoryRun]) -> list[float]:
+    """Return how long the canary took in every run, relative to what is usual.
 
     Returns:
-        The median over a run's operations, each relative to its median over the runs; NaN where
+        The median over a run's operations, each relative to its median over the runs; NaN if
         none was timed.
     """
     found: dict[str, list[float]] = {}
     for run in runs:
-        for operation, seconds in _timed(run).items():
+        for operation, seconds in _get_times(run).items():
             found.setdefault(operation, []).append(seconds)
     usual = {operation: statistics.median(times) for operation, times in found.items()}
-    return [_relative(_timed(run), usual) for run in runs]
+    return [_compare_times(_get_times(run), usual) for run in runs]
 
 
-def drift(canary: float) -> str:
-    """``+0.3%``: how far a canary is off the usual."""
+def format_drift(canary: float) -> str:
+    """Format how far a canary is off the usual: ``+0.3%``."""
     # Adding zero takes the sign off a negative one.
     return f"{round(100 * (canary - 1), 1) + 0.0:+.1f}%"
 
 
-def _timed(run: HistoryRun) -> dict[str, float]:
+def _get_times(run: HistoryRun) -> dict[str, float]:
     return {
         operation: seconds for operation, seconds in run.canary_s.items() if 0 < seconds < math.inf
     }
 
 
-def _relative(times: Mapping[str, float], usual: Mapping[str, float]) -> float:
+def _compare_times(times: Mapping[str, float], usual: Mapping[str, float]) -> float:
     return (
         statistics.median(seconds / usual[operation] for operation, seconds in times.items())
         if times
@@ -72,29 +72,35 @@ def _relative(times: Mapping[str, float], usual: Mapping[str, float]) -> float:
     )
 
 
-def version_marks(runs: Sequence[HistoryRun]) -> list[Mark]:
-    """Where versions changed, numbered from 1; a run whose versions are unknown is passed over."""
+def mark_versions(runs: Sequence[HistoryRun]) -> list[Mark]:
+    """Mark where versions changed, numbered from 1.
+
+    A run whose versions are unknown is passed over.
+    """
     known = [(place, run.versions) for place, run in enumerate(runs) if run.versions]
     found = [
         (place, changed)
         for (_, before), (place, after) in pairwise(known)
-        if (changed := _changed(before, after))
+        if (changed := _find_changes(before, after))
     ]
     return [
-        Mark(place=place, name=str(number), said=moves(changed), host=False)
+        Mark(place=place, name=str(number), said=format_versions(changed), host=False)
         for number, (place, changed) in enumerate(found, 1)
     ]
 
 
-def _changed(
+def _find_changes(
     before: Mapping[str, str], after: Mapping[str, str]
 ) -> dict[str, tuple[str | None, str | None]]:
     pairs = {name: (before.get(name), after.get(name)) for name in dict.fromkeys([*before, *after])}
     return {name: (former, latter) for name, (former, latter) in pairs.items() if former != latter}
 
 
-def host_marks(runs: Sequence[HistoryRun]) -> list[Mark]:
-    """Where the host changed, lettered from a; a run whose host is unknown is passed over."""
+def mark_hosts(runs: Sequence[HistoryRun]) -> list[Mark]:
+    """Mark where the host changed, lettered from a.
+
+    A run whose host is unknown is passed over.
+    """
     known = [(place, run.host) for place, run in enumerate(runs) if run.host]
     found = [
         (place, f"host {before} -> {after}")
@@ -102,11 +108,11 @@ def host_marks(runs: Sequence[HistoryRun]) -> list[Mark]:
         if before != after
     ]
     return [
-        Mark(place=place, name=_letters(number), said=said, host=True)
+        Mark(place=place, name=_name_mark(number), said=said, host=True)
         for number, (place, said) in enumerate(found)
     ]
 
 
-def _letters(number: int) -> str:
-    """``a`` to ``z``, then ``aa``."""
-    return (_letters(number // 26 - 1) if number >= 26 else "") + chr(ord("a") + number % 26)  # noqa: PLR2004 - letters of the alphabet
+def _name_mark(number: int) -> str:
+    """Return ``a`` to ``z``, then ``aa``."""
+    return (_name_mark(number // 26 - 1) if number >= 26 else "") + chr(ord("a") + number % 26)  # noqa: PLR2004 - letters of the alphabet

@@ -1,4 +1,4 @@
-"""Every slot of a campaign over time, a strip for each arm, so that drift, spikes and blocks can be seen."""
+"""Every slot of a campaign over time, a strip for each arm: drift, spikes and blocks."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Timeline(NamedTuple):
 
 
 class _Arm(NamedTuple):
-    """One strip: where its slots stand on the x axis, and their latency over the arm's median, less one."""
+    """One strip: its slots on the x axis, and their latencies over the median, less one."""
 
     name: str
     median_s: float
@@ -53,38 +53,43 @@ class _Arm(NamedTuple):
     deviations: list[float]
 
 
-def timeline(results: Sequence[Result], name: str, title: str) -> Timeline | None:
-    """The plot, or None where no slot was timed.
+def draw_timeline(results: Sequence[Result], name: str, title: str) -> Timeline | None:
+    """Draw every slot over time, or return None if no slot was timed.
 
     Args:
-        results: of one campaign.
+        results: results of one campaign.
         name: sets its ids apart.
-        title: for screen readers.
+        title: title for screen readers.
     """
-    elsewhere = [result.setup for result in results if _of_another_process(result)]
-    slots = _slots(result for result in results if not _of_another_process(result))
+    elsewhere = [result.setup for result in results if _is_of_another_process(result)]
+    slots = _collect_slots(result for result in results if not _is_of_another_process(result))
     if not slots:
         return None
     timed = all(starts for _, starts in slots.values())
-    arms = [_arm(arm, pairs, starts if timed else ()) for arm, (pairs, starts) in slots.items()]
-    scale = _scale([abs(value) for arm in arms for value in arm.deviations])
+    arms = [
+        _make_arm(arm, pairs, starts if timed else ()) for arm, (pairs, starts) in slots.items()
+    ]
+    scale = _choose_scale([abs(value) for arm in arms for value in arm.deviations])
     axis = "seconds into the timed part" if timed else "block"
-    drawing = Chart(STRIP * len(arms) + 4, *_reach(arms), axis)
-    _ground(drawing, len(arms), _boundaries(slots.values(), timed=timed))
+    drawing = Chart(STRIP * len(arms) + 4, *_find_reach(arms), axis)
+    _draw_ground(drawing, len(arms), _find_boundaries(slots.values(), timed=timed))
     for number, arm in enumerate(arms):
-        _strip(drawing, STRIP * number, arm, scale, number)
+        _draw_strip(drawing, STRIP * number, arm, scale, number)
     return Timeline(
-        drawing.svg(name, title, " ".join(map(_words, arms))),
-        _caption(scale, elsewhere, timed=timed),
+        drawing.to_svg(name, title, " ".join(map(_describe, arms))),
+        _write_caption(scale, elsewhere, timed=timed),
     )
 
 
-def _of_another_process(result: Result) -> bool:
+def _is_of_another_process(result: Result) -> bool:
     return result.confirmation is not None and result.verdict == "pass"
 
 
-def _slots(results: Iterable[Result]) -> dict[str, tuple[Pairs, Pairs]]:
-    """Arm -> its pairs of latencies and of starts, from the row that saw most blocks; no starts where they do not match."""
+def _collect_slots(results: Iterable[Result]) -> dict[str, tuple[Pairs, Pairs]]:
+    """Return arm -> its pairs of latencies and of starts, from the row that saw most blocks.
+
+    No starts if they do not match.
+    """
     found: dict[str, tuple[Pairs, Pairs]] = {}
     for result in results:
         for arm, pairs in result.samples_s.items():
@@ -95,7 +100,7 @@ def _slots(results: Iterable[Result]) -> dict[str, tuple[Pairs, Pairs]]:
     return found
 
 
-def _arm(name: str, pairs: Pairs, starts: Pairs) -> _Arm:
+def _make_arm(name: str, pairs: Pairs, starts: Pairs) -> _Arm:
     latencies = [slot for pair in pairs for slot in pair]
     median = statistics.median(latencies)
     places = starts or [
@@ -106,21 +111,24 @@ def _arm(name: str, pairs: Pairs, starts: Pairs) -> _Arm:
     return _Arm(name, median, [place for pair in places for place in pair], deviations)
 
 
-def _scale(sizes: list[float]) -> float:
-    """What a strip's edges stand for: the least of a few round fractions that holds all slots but the spikes."""
+def _choose_scale(sizes: list[float]) -> float:
+    """Choose what a strip's edges stand for.
+
+    The least of a few round fractions that holds all slots but the spikes.
+    """
     ordinary = sorted(sizes)[math.ceil(_ORDINARY * len(sizes)) - 1]
     widest = max(size for size in sizes if size <= _FAR * ordinary)
     return next((scale for scale in _SCALES if scale >= widest), _SCALES[-1])
 
 
-def _reach(arms: list[_Arm]) -> tuple[float, float]:
+def _find_reach(arms: list[_Arm]) -> tuple[float, float]:
     places = [place for arm in arms for place in arm.places]
     margin = 0.03 * (max(places) - min(places)) or 0.5
     return min(places) - margin, max(places) + margin
 
 
-def _boundaries(slots: Iterable[tuple[Pairs, Pairs]], *, timed: bool) -> list[float]:
-    """Where blocks begin; none where they would be a hatching."""
+def _find_boundaries(slots: Iterable[tuple[Pairs, Pairs]], *, timed: bool) -> list[float]:
+    """Find where blocks begin; nowhere if they would be a hatching."""
     found: dict[int, float] = {}
     for pairs, starts in slots:
         for block in range(len(pairs)):
@@ -129,36 +137,39 @@ def _boundaries(slots: Iterable[tuple[Pairs, Pairs]], *, timed: bool) -> list[fl
     return list(found.values()) if len(found) <= _MOST_BOUNDARIES else []
 
 
-def _ground(drawing: Chart, arms: int, boundaries: list[float]) -> None:
-    """What the marks stand on: a band and a median line for each arm, and where blocks begin."""
+def _draw_ground(drawing: Chart, arms: int, boundaries: list[float]) -> None:
+    """Draw what the marks stand on.
+
+    A band and a median line for each arm, and the beginnings of blocks.
+    """
     across = [
         ((drawing.low, y), (drawing.high, y))
         for y in (STRIP * number + _MIDDLE for number in range(arms))
     ]
-    drawing.lines(across, "wash", 2 * _HALF, order=-2)
-    drawing.lines([((x, 0), (x, STRIP * arms)) for x in boundaries], "hairline", order=-1)
-    drawing.lines(across, "muted", 0.8)
+    drawing.draw_lines(across, "wash", 2 * _HALF, order=-2)
+    drawing.draw_lines([((x, 0), (x, STRIP * arms)) for x in boundaries], "hairline", order=-1)
+    drawing.draw_lines(across, "muted", 0.8)
 
 
-def _strip(drawing: Chart, top: float, arm: _Arm, scale: float, number: int) -> None:
+def _draw_strip(drawing: Chart, top: float, arm: _Arm, scale: float, number: int) -> None:
     middle, ink = top + _MIDDLE, f"arm-{number % len(MARKERS)}"
     label = f"{arm.name} (baseline again)" if arm.name == CONTROL else arm.name
-    drawing.label(top + 12, label, text.latency(arm.median_s))
+    drawing.write_label(top + 12, label, text.format_latency(arm.median_s))
     slots = list(zip(arm.places, arm.deviations, strict=True))
     inside = [
         (place, middle - _HALF * value / scale) for place, value in slots if abs(value) <= scale
     ]
-    drawing.marks(inside, MARKERS[number % len(MARKERS)], ink, 4)
+    drawing.draw_marks(inside, MARKERS[number % len(MARKERS)], ink, 4)
     for place, value in slots:
         if abs(value) > scale:
-            _spike(drawing, place, middle - math.copysign(_HALF - _INWARD, value), value, ink)
+            _draw_spike(drawing, place, middle - math.copysign(_HALF - _INWARD, value), value, ink)
 
 
-def _spike(drawing: Chart, place: float, y: float, value: float, ink: str) -> None:
-    drawing.marks([(place, y)], "^" if value > 0 else "v", ink, 6)
+def _draw_spike(drawing: Chart, place: float, y: float, value: float, ink: str) -> None:
+    drawing.draw_marks([(place, y)], "^" if value > 0 else "v", ink, 6)
     # Its figure stands where there is more room.
     side = -1 if place > (drawing.low + drawing.high) / 2 else 1
-    drawing.note(
+    drawing.write_note(
         place + 0.015 * side * (drawing.high - drawing.low),
         y,
         f"{value:+.0%}",
@@ -166,12 +177,12 @@ def _spike(drawing: Chart, place: float, y: float, value: float, ink: str) -> No
     )
 
 
-def _words(arm: _Arm) -> str:
-    slots = f"{len(arm.deviations)} slots, median {text.latency(arm.median_s)}"
+def _describe(arm: _Arm) -> str:
+    slots = f"{len(arm.deviations)} slots, median {text.format_latency(arm.median_s)}"
     return f"{arm.name}: {slots}, from {min(arm.deviations):+.1%} to {max(arm.deviations):+.1%}."
 
 
-def _caption(scale: float, elsewhere: list[str], *, timed: bool) -> str:
+def _write_caption(scale: float, elsewhere: list[str], *, timed: bool) -> str:
     said = [
         (
             f"Each mark is a slot; the line is its arm's median, a strip's edges are"

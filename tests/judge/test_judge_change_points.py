@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_sdspeed.judge.changes.shifts import Shift, lasting, shifts
+from pytest_sdspeed.judge.changes.change_points import ChangePoint, find_change_points, select_lasting
 
 
 def noise(n, cv=0.005, seed=0):
@@ -17,13 +17,16 @@ def noise(n, cv=0.005, seed=0):
 
 def found(values, reference=None):
     values = np.asarray(values, dtype=float)
-    return shifts(values, np.ones(len(values), dtype=bool) if reference is None else reference)
+    return find_change_points(values, np.ones(len(values), dtype=bool) if reference is None else reference)
 
 
 def told(values, until):
     """What the whole series says was told before a run: the shifts found by then, and which of them were gone."""
-    known = [shift for shift in found(values) if shift.found < until]
-    return [(shift.since, shift.found, shift.gone if shift.gone is not None and shift.gone < until else None) for shift in known]
+    known = [shift for shift in found(values) if shift.detected_at < until]
+    return [
+        (shift.since, shift.detected_at, shift.retracted_at if shift.retracted_at is not None and shift.retracted_at < until else None)
+        for shift in known
+    ]
 
 
 # Finds what is there
@@ -35,7 +38,7 @@ def test_a_step_of_six_percent_is_found_at_its_second_run_either_way(direction, 
     values = noise(60, seed=seed)
     values[40:] += direction * math.log(1.06)
     (shift,) = found(values)
-    assert (shift.since, shift.found, shift.gone) == (40, 41, None)
+    assert (shift.since, shift.detected_at, shift.retracted_at) == (40, 41, None)
     assert shift.change == pytest.approx(direction * math.log(1.06), abs=0.005)
     assert shift.before == pytest.approx(0, abs=0.005)
 
@@ -45,30 +48,30 @@ def test_a_step_of_six_percent_is_found_at_its_second_run_either_way(direction, 
 def test_a_drift_is_found_within_fifteen_runs(direction, seed):
     values = noise(80, seed=seed)
     values[60:] += direction * math.log(1.005) * np.arange(1, 21)
-    first = lasting(found(values))[0]
-    assert 60 <= first.found < 75
+    first = select_lasting(found(values))[0]
+    assert 60 <= first.detected_at < 75
     assert math.copysign(1, first.change) == direction
 
 
 def test_what_creeps_is_found_at_last():
     values = noise(200) + math.log(1.001) * np.arange(200)
-    first = lasting(found(values))[0]
+    first = select_lasting(found(values))[0]
     assert first.change > 0
-    assert first.found < 100
-    assert lasting(found(noise(200))) == []
+    assert first.detected_at < 100
+    assert select_lasting(found(noise(200))) == []
 
 
 def test_two_steps_are_two_shifts():
     values = noise(90)
     values[30:] += 0.1
     values[60:] -= 0.2
-    assert [(shift.since, shift.found) for shift in lasting(found(values))] == [(30, 31), (60, 61)]
+    assert [(shift.since, shift.detected_at) for shift in select_lasting(found(values))] == [(30, 31), (60, 61)]
     assert [shift.change for shift in found(values)] == pytest.approx([0.1, -0.2], abs=0.01)
 
 
 def test_a_constant_series_has_no_noise_and_still_a_limit():
     assert found(np.zeros(50)) == []
-    assert [(shift.since, shift.found) for shift in found(np.repeat([0.0, 0.05], 20))] == [(20, 21)]
+    assert [(shift.since, shift.detected_at) for shift in found(np.repeat([0.0, 0.05], 20))] == [(20, 21)]
     assert found(np.repeat([0.0, 0.02], 20)) == []
 
 
@@ -84,28 +87,28 @@ def test_single_spikes_are_no_shift(spikes):
 
 def test_a_machine_of_two_speeds_is_rarely_a_lasting_shift():
     two_speeds = [noise(300, seed=seed) + math.log(1.05) * (np.random.default_rng(seed).random(300) < 0.2) for seed in range(10)]
-    assert sum(len(lasting(found(values))) for values in two_speeds) <= 9  # of 3,000 runs
+    assert sum(len(select_lasting(found(values))) for values in two_speeds) <= 9  # of 3,000 runs
 
 
 def test_noise_alone_has_no_lasting_shift():
-    assert sum(len(lasting(found(noise(300, cv, seed)))) for cv in (0.005, 0.01, 0.02) for seed in range(5)) == 0
+    assert sum(len(select_lasting(found(noise(300, cv, seed)))) for cv in (0.005, 0.01, 0.02) for seed in range(5)) == 0
 
 
 def test_a_return_withdraws_what_was_told():
     values = noise(60)
     values[30:32] += 0.1
     (shift,) = found(values)
-    assert (shift.since, shift.found, shift.gone) == (30, 31, 33)
-    assert lasting([shift]) == []
+    assert (shift.since, shift.detected_at, shift.retracted_at) == (30, 31, 33)
+    assert select_lasting([shift]) == []
     (earlier,) = found(values[:33])
-    assert (earlier.since, earlier.found, earlier.gone) == (30, 31, None)
-    assert lasting([earlier]) == [earlier]
+    assert (earlier.since, earlier.detected_at, earlier.retracted_at) == (30, 31, None)
+    assert select_lasting([earlier]) == [earlier]
 
 
 def test_what_returns_late_is_another_shift():
     values = noise(60)
     values[30:42] += 0.1
-    assert [(shift.since, shift.found, shift.gone) for shift in found(values)] == [(30, 31, None), (42, 43, None)]
+    assert [(shift.since, shift.detected_at, shift.retracted_at) for shift in found(values)] == [(30, 31, None), (42, 43, None)]
 
 
 # Missing and foreign runs
@@ -117,7 +120,7 @@ def test_runs_without_a_result_are_as_if_they_were_not_there():
     here = np.sort(np.random.default_rng(1).choice(90, 60, replace=False))
     gaps = np.full(90, np.nan)
     gaps[here] = values
-    expected = [replace(shift, since=int(here[shift.since]), found=int(here[shift.found])) for shift in found(values)]
+    expected = [replace(shift, since=int(here[shift.since]), detected_at=int(here[shift.detected_at])) for shift in found(values)]
     assert expected
     assert found(gaps) == expected
 
@@ -129,14 +132,14 @@ def test_runs_that_are_no_reference_never_make_a_level():
     values[20:40] += 0.2
     told_of = found(values, reference)
     # They are a shift themselves, and the level that the references come back to is no other shift beside theirs.
-    assert [(shift.since, shift.found) for shift in told_of] == [(20, 21)]
+    assert [(shift.since, shift.detected_at) for shift in told_of] == [(20, 21)]
 
 
 def test_a_step_whose_new_runs_are_no_references_is_found():
     reference = np.arange(40) < 20
     values = noise(40)
     values[20:] += 0.06
-    assert [(shift.since, shift.found, shift.gone) for shift in found(values, reference)] == [(20, 21, None)]
+    assert [(shift.since, shift.detected_at, shift.retracted_at) for shift in found(values, reference)] == [(20, 21, None)]
     assert found(values, ~reference) == []
 
 
@@ -156,7 +159,7 @@ def test_nothing_but_missing_results_has_no_shift():
 
 
 def test_five_runs_make_a_level():
-    assert [(shift.since, shift.found) for shift in found([0.0] * 5 + [0.2] * 2)] == [(5, 6)]
+    assert [(shift.since, shift.detected_at) for shift in found([0.0] * 5 + [0.2] * 2)] == [(5, 6)]
     assert found([0.0] * 4 + [0.2] * 2) == []
 
 
@@ -178,14 +181,16 @@ def histories(draw, cvs=(0, 0.002, 0.01, 0.03)):
 @settings(max_examples=60, deadline=None)
 @given(histories(), st.integers(0, 90))
 def test_what_was_told_does_not_change_as_runs_come_in(values, until):
-    assert [(shift.since, shift.found, shift.gone) for shift in found(values[:until])] == told(values, min(until, len(values)))
+    assert [(shift.since, shift.detected_at, shift.retracted_at) for shift in found(values[:until])] == told(
+        values, min(until, len(values))
+    )
 
 
 def test_nothing_is_told_afterwards():
     values = noise(40, 0.001)
     values[8:13] += 0.1
     values[15:17] += 0.1
-    found_at = [shift.found for shift in found(values)]
+    found_at = [shift.detected_at for shift in found(values)]
     assert found_at == sorted(set(found_at))
 
 
@@ -193,12 +198,14 @@ def test_nothing_is_told_afterwards():
 @given(histories(cvs=(0.002, 0.01, 0.03)), st.sampled_from([-8.0, 2.0, 64.0]))  # without noise, rounding decides between equals
 def test_the_unit_does_not_matter(values, unit):
     here, there = found(values), found(values + unit)
-    assert [(shift.since, shift.found, shift.gone) for shift in there] == [(shift.since, shift.found, shift.gone) for shift in here]
+    assert [(shift.since, shift.detected_at, shift.retracted_at) for shift in there] == [
+        (shift.since, shift.detected_at, shift.retracted_at) for shift in here
+    ]
     assert [shift.change for shift in there] == pytest.approx([shift.change for shift in here], abs=1e-9)
 
 
 @settings(max_examples=30, deadline=None)
 @given(histories())
 def test_slower_and_faster_are_mirror_images(values):
-    mirrored = [Shift(shift.since, shift.found, -shift.change, -shift.before, shift.gone) for shift in found(-values)]
+    mirrored = [ChangePoint(shift.since, shift.detected_at, -shift.change, -shift.before, shift.retracted_at) for shift in found(-values)]
     assert mirrored == found(values)

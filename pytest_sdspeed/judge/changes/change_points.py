@@ -1,7 +1,7 @@
-"""Lasting shifts in a series of runs: what is slower or faster than it was, since when.
+"""Lasting changes in a series of runs: what is slower or faster than it was, since when.
 
-The rule was chosen on evidence: ``benchmarks/studies/history_replay.py`` replays it, and its peers,
-on real nightlies and on simulated series.
+The rule and its constants were chosen on evidence: ``benchmarks/studies/history_replay.py`` replays
+it, and its peers, on real nightlies and on simulated series.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage
 
 LEAST_EFFECT = 0.03
-"""Smaller shifts are not looked for, as a difference of logarithms: about 3%."""
+"""Smaller changes are not looked for, as a difference of logarithms: about 3%."""
 
 LEAST_RUNS = 5
 """Runs that a level needs before others are compared with it."""
@@ -36,18 +36,18 @@ _PAIR_LIMIT, _LONGER_LIMIT = 2.7, 3.7
 their median and the level."""
 
 _AGREEING = 0.75
-"""Share of the longer ones that must lie beyond half of the shift: fewer are a machine that has two
-speeds."""
+"""Share of the longer ones that must lie beyond half of the change: fewer are a machine that has
+two speeds."""
 
 _REMEMBERED_RUNS, _REMEMBERED_RANK = 40, 3
 """A pair must stray farther than the third-farthest of so many runs before it: rare spikes do not
 hide a step, two speeds do not make one."""
 
 _CLEARLY = 0.01
-"""By how much a shift must exceed what has been seen before, as a difference of logarithms."""
+"""By how much a change must exceed what has been seen before, as a difference of logarithms."""
 
-_SETTLED_RUNS = 8
-"""A shift that is gone for two runs in a row within so many runs was none."""
+_RETRACTION_RUNS = 8
+"""A change point that two runs in a row contradict within so many runs is retracted."""
 
 _SIGMA = 1.4826
 """Standard deviation of normal noise over its median absolute deviation."""
@@ -59,32 +59,32 @@ _FEW = 3.0
 """Noise that is estimated from n runs counts as (1 + 3 / n) times as large."""
 
 _CHUNKS = (64, 512)
-"""How far is looked ahead first: most of the work is lost where a shift is found."""
+"""How far is looked ahead first: most of the work is lost if a change is found."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shift:
-    """One shift; values are logarithms.
+class ChangePoint:
+    """A lasting change in a series; values are logarithms.
 
     Attributes:
         since: index of the first run at the new level.
-        found: index of the run whose result gave it away.
+        detected_at: index of the run whose result gave it away.
         change: new level less old level.
         before: the old level.
-        gone: index of the run with which it turned out not to last, or None.
+        retracted_at: index of the run with which it turned out not to last, or None.
     """
 
     since: int
-    found: int
+    detected_at: int
     change: float
     before: float
-    gone: int | None = None
+    retracted_at: int | None = None
 
 
 class _Alarm(NamedTuple):
-    """A shift as it is found: by which run, how many runs speak for it, and the level they left."""
+    """A change point as it is found: by which run, by how many runs, and the level they left."""
 
-    found: int
+    detected_at: int
     runs: int
     level: float
 
@@ -93,7 +93,7 @@ class _Segment(NamedTuple):
     """A stretch of runs at one level, with what is known before each of them.
 
     Attributes:
-        values: of the runs.
+        values: logarithms of the runs' figures.
         own: those that others may be compared with.
         counts: how many of ``own`` come before each run.
         levels: median of the latest ``own``, by how many there are.
@@ -110,116 +110,132 @@ class _Segment(NamedTuple):
     residuals: np.ndarray
 
 
-def lasting(found: list[Shift]) -> list[Shift]:
-    """Those that were not gone within some runs."""
-    return [shift for shift in found if shift.gone is None]
+def select_lasting(found: list[ChangePoint]) -> list[ChangePoint]:
+    """Return the points that were not retracted."""
+    return [point for point in found if point.retracted_at is None]
 
 
-def shifts(values: np.ndarray, reference: np.ndarray) -> list[Shift]:
-    """Every shift of a series, as one would have been told of it run by run.
+def find_change_points(values: np.ndarray, reference: np.ndarray) -> list[ChangePoint]:
+    """Find every change point of a series, as one would have been told of it run by run.
 
-    A shift is found when the latest runs differ from the median of the 20 reference runs before
-    them, on the same side, by more than 3% and more than the noise explains: two runs in a row, or
-    the median of 5, 8, 13 or 20; or when that median of 20 has crept away from the first 20 of its
-    level. Each must clearly exceed what the runs before showed for a moment. A level is compared
+    With the level ``m``, the median of the 20 reference runs before, and the noise of a run
+    ``s = 1.4826 * median |residual| * (1 + 3 / n)`` over up to 60 of them, a point is found if
+
+    - two runs in a row lie beyond ``max(3%, 2.7 s)`` of ``m`` on the same side;
+    - or the median of the latest ``k`` = 5, 8, 13 or 20 runs lies beyond ``max(3%, 3.7 s e)`` with
+      ``e = sqrt(pi / 2 * (1 / k + 1 / 20))``, the error of a difference of medians, and three
+      quarters of them lie beyond half of that;
+    - or drift has carried ``m`` that far away from the first 20 runs of its level.
+
+    The first two must clearly exceed what the runs before showed for a moment. A level is compared
     with from its fifth reference run.
 
+    Runs are taken to be independent, and normal apart from a minority of outliers, which medians
+    ignore (Hampel 1974 for the median absolute deviation). The limits are those that
+    ``benchmarks/studies/history_replay.py`` compares with other rules.
+
     Args:
-        values: logarithms, the oldest first, shape (n,); NaN where there is no result, which is
+        values: logarithms, the oldest first, shape (n,); NaN if there is no result, which is
             neither fast nor slow.
         reference: which runs others may be compared with, shape (n,).
 
     Returns:
-        The oldest first, those that went away again among them.
+        The oldest first, those that were retracted among them.
     """
     known = np.flatnonzero(np.isfinite(values))
-    found = _shifts_of_known(np.asarray(values, float)[known], np.asarray(reference, bool)[known])
+    found = _find_among_known(np.asarray(values, float)[known], np.asarray(reference, bool)[known])
     return [
         replace(
-            shift,
-            since=int(known[shift.since]),
-            found=int(known[shift.found]),
-            gone=None if shift.gone is None else int(known[shift.gone]),
+            point,
+            since=int(known[point.since]),
+            detected_at=int(known[point.detected_at]),
+            retracted_at=None if point.retracted_at is None else int(known[point.retracted_at]),
         )
-        for shift in found
+        for point in found
     ]
 
 
-def _shifts_of_known(values: np.ndarray, reference: np.ndarray) -> list[Shift]:
-    found: list[Shift] = []
+def _find_among_known(values: np.ndarray, reference: np.ndarray) -> list[ChangePoint]:
+    found: list[ChangePoint] = []
     start, ask_from, past = 0, 0, np.empty(0)
     while True:
-        alarm, segment = _next_alarm(values[start:], reference[start:], past, ask_from - start)
+        alarm, segment = _find_next_alarm(values[start:], reference[start:], past, ask_from - start)
         if alarm is None:
             return [
-                _measured(shift, values, found[number + 1 :]) for number, shift in enumerate(found)
+                _measure_change(point, values, found[number + 1 :])
+                for number, point in enumerate(found)
             ]
-        since = start + _first_at_new_level(segment.values, alarm)
-        shift = _followed(
+        since = start + _find_first_at_new_level(segment.values, alarm)
+        point = _follow(
             values,
-            Shift(
+            ChangePoint(
                 since,
-                start + alarm.found,
-                _new_level(values, since, start + alarm.found),
+                start + alarm.detected_at,
+                _measure_level(values, since, start + alarm.detected_at),
                 alarm.level,
             ),
         )
-        found.append(shift)
+        found.append(point)
         # What was told stays told: the runs up to this one are not asked again.
-        ask_from = (shift.gone or shift.found) + 1
-        if shift.gone is None:
+        ask_from = (point.retracted_at or point.detected_at) + 1
+        if point.retracted_at is None:
             past = segment.residuals[: len(segment.past) + int(segment.counts[since - start])][
                 -NOISE_RUNS:
             ]
             start = since
 
 
-def _new_level(values: np.ndarray, since: int, found: int) -> float:
-    """The level that runs ``since`` to ``found`` are at; for now in place of the change."""
-    return float(np.median(values[since : found + 1]))
+def _measure_level(values: np.ndarray, since: int, detected_at: int) -> float:
+    """Return the level of the runs ``since`` to ``detected_at``, for now in place of the change."""
+    return float(np.median(values[since : detected_at + 1]))
 
 
-def _followed(values: np.ndarray, shift: Shift) -> Shift:
-    """The shift, with its change, and where it was gone: two runs in a row that are nearer to the old level."""
-    new, old = shift.change, shift.before
-    shift = replace(shift, change=new - old)
-    later = values[shift.found + 1 : shift.since + _SETTLED_RUNS]
+def _follow(values: np.ndarray, point: ChangePoint) -> ChangePoint:
+    """Return the point with its change, and retract it if it did not last.
+
+    It is retracted by two runs in a row that are nearer to the old level.
+    """
+    new, old = point.change, point.before
+    point = replace(point, change=new - old)
+    later = values[point.detected_at + 1 : point.since + _RETRACTION_RUNS]
     back = np.abs(later - old) < np.abs(later - new)
     gone = np.flatnonzero(back[1:] & back[:-1])
-    return replace(shift, gone=shift.found + 2 + int(gone[0])) if len(gone) else shift
+    return replace(point, retracted_at=point.detected_at + 2 + int(gone[0])) if len(gone) else point
 
 
-def _measured(shift: Shift, values: np.ndarray, later: list[Shift]) -> Shift:
-    """A shift that lasted, with the change that all its runs show, 20 at most."""
-    if shift.gone is not None:
-        return shift
-    end = next((other.since for other in later if other.gone is None), len(values))
+def _measure_change(
+    point: ChangePoint, values: np.ndarray, later: list[ChangePoint]
+) -> ChangePoint:
+    """Return a point that lasted, with the change that all its runs show, 20 at most."""
+    if point.retracted_at is not None:
+        return point
+    end = next((other.since for other in later if other.retracted_at is None), len(values))
     return replace(
-        shift, change=float(np.median(values[shift.since : end][:LEVEL_RUNS])) - shift.before
+        point, change=float(np.median(values[point.since : end][:LEVEL_RUNS])) - point.before
     )
 
 
-def _next_alarm(
+def _find_next_alarm(
     values: np.ndarray, reference: np.ndarray, past: np.ndarray, ask_from: int
 ) -> tuple[_Alarm | None, _Segment]:
-    """The first alarm of a segment that begins with these runs, asked from a run on."""
+    """Find the first alarm of a segment that begins with these runs, asked from a run on."""
     for size in (*(ask_from + chunk for chunk in _CHUNKS), len(values)):
-        segment = _segment(values[:size], reference[:size], past)
-        alarms = [alarm for alarm in _alarms(segment, ask_from) if alarm]
+        segment = _make_segment(values[:size], reference[:size], past)
+        alarms = [alarm for alarm in _find_alarms(segment, ask_from) if alarm]
         if alarms or size >= len(values):
             break
     return min(alarms, default=None), segment
 
 
-def _alarms(segment: _Segment, ask_from: int) -> list[_Alarm | None]:
+def _find_alarms(segment: _Segment, ask_from: int) -> list[_Alarm | None]:
     return [
-        _pair(segment, ask_from),
-        *(_longer(segment, runs, ask_from) for runs in LONGER),
-        _creeping(segment, ask_from),
+        _find_pair(segment, ask_from),
+        *(_find_longer(segment, runs, ask_from) for runs in LONGER),
+        _find_drift(segment, ask_from),
     ]
 
 
-def _segment(values: np.ndarray, reference: np.ndarray, past: np.ndarray) -> _Segment:
+def _make_segment(values: np.ndarray, reference: np.ndarray, past: np.ndarray) -> _Segment:
     own = values[reference]
     levels = _trailing_medians(own, LEVEL_RUNS)
     residuals = own - levels[:-1]
@@ -237,10 +253,13 @@ def _segment(values: np.ndarray, reference: np.ndarray, past: np.ndarray) -> _Se
 
 
 def _trailing_medians(values: np.ndarray, most: int) -> np.ndarray:
-    """Medians of up to ``most`` values before each index 0 to n, shape (n + 1,); NaN where there are none."""
+    """Return the medians of up to ``most`` values before each index 0 to n.
+
+    Shape (n + 1,); NaN if there are none.
+    """
     found = np.full(len(values) + 1, np.nan)
     ordered: list[float] = []
-    # numpy's median costs a hundred times as much where there are few values.
+    # numpy's median costs a hundred times as much if there are few values.
     for count, value in enumerate(values[: most - 1].tolist(), start=1):
         insort(ordered, value)
         found[count] = (ordered[(count - 1) // 2] + ordered[count // 2]) / 2
@@ -250,14 +269,14 @@ def _trailing_medians(values: np.ndarray, most: int) -> np.ndarray:
 
 
 def _rolling_medians(values: np.ndarray, size: int) -> np.ndarray:
-    """Medians of every ``size`` values in a row, shape (n - size + 1,)."""
+    """Return the medians of every ``size`` values in a row, shape (n - size + 1,)."""
     ranks = {(size - 1) // 2, size // 2}
     medians = sum(ndimage.rank_filter(values, rank, size=size) for rank in ranks) / len(ranks)
     return np.asarray(medians[size // 2 : size // 2 + len(values) - size + 1])
 
 
-def _pair(segment: _Segment, ask_from: int) -> _Alarm | None:
-    """Two runs in a row that both stray beyond the noise, and farther than what was seen before."""
+def _find_pair(segment: _Segment, ask_from: int) -> _Alarm | None:
+    """Find two runs in a row that stray beyond the noise, and farther than runs before them."""
     if len(segment.values) < PAIR:
         return None
     before = segment.counts[: 1 - PAIR]
@@ -265,7 +284,7 @@ def _pair(segment: _Segment, ask_from: int) -> _Alarm | None:
     low, high = pairs.min(1), pairs.max(1)
     deviations = np.where(low > 0, low, np.where(high < 0, high, 0.0))
     limits = np.maximum(LEAST_EFFECT, _PAIR_LIMIT * segment.scales[before])
-    for index in _candidates(deviations, limits, before >= LEAST_RUNS, ask_from - PAIR + 1):
+    for index in _find_candidates(deviations, limits, before >= LEAST_RUNS, ask_from - PAIR + 1):
         known = len(segment.past) + before[index]
         seen = np.sort(
             np.sign(deviations[index]) * segment.residuals[max(0, known - _REMEMBERED_RUNS) : known]
@@ -278,8 +297,11 @@ def _pair(segment: _Segment, ask_from: int) -> _Alarm | None:
     return None
 
 
-def _longer(segment: _Segment, runs: int, ask_from: int) -> _Alarm | None:
-    """As many runs whose median strays beyond the noise, nearly all of them on its side, and farther than as many did before."""
+def _find_longer(segment: _Segment, runs: int, ask_from: int) -> _Alarm | None:
+    """Find as many runs whose median strays beyond the noise.
+
+    Nearly all of them must lie on its side, and farther than as many did before.
+    """
     if len(segment.values) < runs:
         return None
     before = segment.counts[: 1 - runs]
@@ -298,7 +320,7 @@ def _longer(segment: _Segment, runs: int, ask_from: int) -> _Alarm | None:
         )
         return np.asarray(ready[window] & (on_its_side.sum(1) >= math.ceil(_AGREEING * runs)))
 
-    for index in _candidates(deviations, limits, ready, ask_from - runs + 1):
+    for index in _find_candidates(deviations, limits, ready, ask_from - runs + 1):
         if not agreeing(slice(index, index + 1))[0]:
             continue
         earlier = slice(max(0, index - runs - NOISE_RUNS), max(0, index - runs + 1))
@@ -308,8 +330,8 @@ def _longer(segment: _Segment, runs: int, ask_from: int) -> _Alarm | None:
     return None
 
 
-def _creeping(segment: _Segment, ask_from: int) -> _Alarm | None:
-    """A level that has left where it began, too slowly for the others."""
+def _find_drift(segment: _Segment, ask_from: int) -> _Alarm | None:
+    """Find a level that has left the place where it began, too slowly for the others."""
     if len(segment.own) < 2 * LEVEL_RUNS:
         return None
     first = float(np.median(segment.own[:LEVEL_RUNS]))
@@ -326,21 +348,27 @@ def _creeping(segment: _Segment, ask_from: int) -> _Alarm | None:
     return _Alarm(int(hits[0]), LEVEL_RUNS, first) if hits else None
 
 
-def _candidates(
+def _find_candidates(
     deviations: np.ndarray, limits: np.ndarray, ready: np.ndarray, first: int
 ) -> np.ndarray:
-    """Indexes of windows that are beyond their limits, from one on. Where nothing is known, the limit is NaN and nothing is beyond it."""
+    """Return the indexes of windows that are beyond their limits, from one on.
+
+    If nothing is known, the limit is NaN and nothing is beyond it.
+    """
     found = np.flatnonzero(ready & (np.abs(deviations) > limits))
     return found[found >= first]
 
 
-def _first_at_new_level(values: np.ndarray, alarm: _Alarm) -> int:
-    """Where the new level begins: the split that leaves the least absolute deviations from both levels."""
-    end = alarm.found + 1
+def _find_first_at_new_level(values: np.ndarray, alarm: _Alarm) -> int:
+    """Find the run that the new level begins with.
+
+    It is the split that leaves the least absolute deviations from both levels.
+    """
+    end = alarm.detected_at + 1
     if alarm.runs == PAIR:
-        return alarm.found - 1
+        return alarm.detected_at - 1
     new = float(np.median(values[end - alarm.runs : end]))
-    splits = range(max(1, end - 2 * alarm.runs), alarm.found)
+    splits = range(max(1, end - 2 * alarm.runs), alarm.detected_at)
     old_costs, new_costs = np.abs(values[:end] - alarm.level), np.abs(values[:end] - new)
     costs = [old_costs[splits[0] : split].sum() + new_costs[split:end].sum() for split in splits]
     return splits[int(np.argmin(costs))]

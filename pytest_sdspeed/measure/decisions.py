@@ -1,0 +1,133 @@
+"""What the looks of a campaign decide about its rows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pytest_sdspeed.errors import ThrottledError
+from pytest_sdspeed.judge.speed import intervals, stopping
+from pytest_sdspeed.measure.campaign_data import Arm, Decision
+from pytest_sdspeed.model import CONTROL
+
+if TYPE_CHECKING:
+    from pytest_sdspeed.measure.roster import Roster
+
+Samples = dict[str, list[tuple[float, float]]]
+
+
+class Decisions:
+    """Decides rows at looks, and lets those that are decided leave.
+
+    Attributes:
+        samples: arm -> [first, second] slot of every block, seconds.
+        decided: row -> what the last look decided about it.
+        family_size: how many rows share the error of "fail".
+    """
+
+    def __init__(self, roster: Roster, samples: Samples, rows: int) -> None:
+        """Begin without a decision.
+
+        Args:
+            roster: the rows to decide.
+            samples: read at every look.
+            rows: how many rows of the whole run could still fail.
+        """
+        floors = sum(row.floor is not None for row in roster.active.values())
+        self.samples, self.decided = samples, dict[str, Decision]()
+        self.family_size = max(rows, floors, 1)
+        self._roster, self._failed = roster, set[str]()
+
+    def look(self, blocks: int, planned_blocks: int) -> None:
+        """Decide what can be decided after so many blocks.
+
+        Holm's step-down procedure (1979): a row that fails gives its share of the error to the
+        others, which are then asked again.
+        """
+        roster, asked_again = self._roster, True
+        while asked_again:
+            found = {name: self._decide(name, blocks, planned_blocks) for name in roster.active}
+            decided = {
+                name: decision
+                for name, decision in found.items()
+                if decision.verdict != "inconclusive"
+            }
+            failed = {
+                name for name, decision in decided.items() if decision.verdict == "fail"
+            } - self._failed
+            self.decided |= decided
+            roster.active = {
+                name: row
+                for name, row in roster.active.items()
+                if name not in decided or not _may_leave(row, decided[name])
+            }
+            self._failed |= failed
+            self.family_size = max(1, self.family_size - len(failed))
+            asked_again = bool(failed)
+
+    def close(self, planned_blocks: int, throttled: str) -> None:
+        """Say how far the undecided rows are.
+
+        No look was planned here, so none of them is decided any more.
+
+        An arm that raised keeps what its whole blocks say beside its error.
+
+        Args:
+            planned_blocks: how many the budget allowed.
+            throttled: why throttling ended the campaign, or "".
+        """
+        baseline, errors = self._roster.baseline, self._roster.errors
+        if throttled and len(self.samples[baseline.name]) < stopping.LEAST_BLOCKS:
+            errors[baseline.name] = ThrottledError(
+                f"invalid: {throttled}, and fewer than {stopping.LEAST_BLOCKS} are left"
+            )
+        for name, arm in self._roster.arms.items():
+            if name in self.decided or arm is baseline:
+                continue
+            if baseline.name in errors:
+                errors.setdefault(name, errors[baseline.name])
+            blocks = len(self.samples[name])
+            if blocks >= stopping.LEAST_BLOCKS:
+                decision = self._decide(name, blocks, planned_blocks)
+                self.decided[name] = decision if arm.floor is None else _as_undecided(decision)
+
+    def _decide(self, name: str, look: int, planned_blocks: int) -> Decision:
+        # Arms only ever leave: a row took part in the first blocks of the baseline, without a gap.
+        pairs, floor = self.samples[name], self._roster.arms[name].floor
+        baseline = self._roster.baseline.name
+        outer, inner = (self.samples[arm][: len(pairs)] for arm in (baseline, CONTROL))
+        ratios = intervals.log_ratios([outer, inner], [pairs])
+        interval = intervals.interval(
+            ratios, stopping.critical_value(look), stopping.critical_value(look, self.family_size)
+        )
+        verdict = "pass" if floor is None else intervals.decide(interval, floor)
+        more = None
+        if verdict is None and floor is not None:
+            needed = intervals.blocks_to_decide(ratios, floor, self.family_size)
+            more = None if needed is None else needed - len(pairs)
+        return Decision(
+            verdict=verdict or "inconclusive",
+            interval=interval,
+            blocks=len(pairs),
+            more_blocks=more,
+            minimum_detectable_effect=intervals.minimum_detectable_effect(
+                ratios, planned_blocks, self.family_size
+            ),
+        )
+
+
+def _may_leave(row: Arm, decision: Decision) -> bool:
+    return row.may_stop is None or row.may_stop(decision)
+
+
+def _as_undecided(decision: Decision) -> Decision:
+    """Return a decision as undecided, since no look was planned there.
+
+    It needs the next look, even if it seems to decide.
+    """
+    more = decision.more_blocks
+    if decision.verdict != "inconclusive":
+        more = next(
+            (look - decision.blocks for look in stopping.later_looks(decision.blocks)), None
+        )
+    return replace(decision, verdict="inconclusive", more_blocks=more)

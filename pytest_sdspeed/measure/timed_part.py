@@ -1,0 +1,148 @@
+"""The timed part of a campaign: blocks, until every row is decided or the budget is spent."""
+
+from __future__ import annotations
+
+import random
+import statistics
+from typing import TYPE_CHECKING
+
+from pytest_sdspeed.judge.speed import stopping, throttling
+from pytest_sdspeed.measure.block_plan import BlockPlan, plan_at_pace, plan_blocks
+from pytest_sdspeed.measure.campaign_data import Limits, Progress, Slot
+from pytest_sdspeed.measure.decisions import Decisions, Samples
+from pytest_sdspeed.measure.order import shuffle_palindrome
+from pytest_sdspeed.measure.telemetry import describe_discarded
+from pytest_sdspeed.model import CONTROL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from pytest_sdspeed.measure.clock import Clock
+    from pytest_sdspeed.measure.roster import Roster
+    from pytest_sdspeed.measure.slot_timer import SlotTimer
+
+
+class TimedPart:
+    """Measures blocks, and asks for decisions at the looks.
+
+    Attributes:
+        samples: arm -> [first, second] slot of every block, seconds.
+        decisions: what the looks decided.
+        slots: every timed generation in order, except those of discarded blocks.
+        discarded: the slots of each block in which the GPU throttled.
+        throttled: why throttling ended the campaign, or "".
+        plan: how the time is spent.
+        spent_s: seconds that the blocks took so far.
+    """
+
+    def __init__(
+        self,
+        roster: Roster,
+        limits: Limits,
+        clock: Clock,
+        timer: SlotTimer,
+        watch: Callable[[Progress], None],
+    ) -> None:
+        self.samples: Samples = {name: [] for name in (*roster.arms, CONTROL)}
+        self.decisions = Decisions(roster, self.samples, limits.rows)
+        self.slots: list[Slot] = []
+        self.discarded: list[tuple[Slot, ...]] = []
+        self.throttled = ""
+        self.plan = BlockPlan()
+        self.spent_s = 0.0
+        self._started_s = 0.0
+        self._roster, self._limits, self._clock = roster, limits, clock
+        self._timer, self._watch = timer, watch
+
+    def run(self, costs_s: Mapping[str, float]) -> None:
+        """Measure blocks until every row is decided, or the budget or the plan is spent.
+
+        Args:
+            costs_s: arm -> seconds of one generation, by the warm-up.
+        """
+        roster, limits = self._roster, self._limits
+        baseline, gated = roster.baseline.name, bool(roster.active)
+        self.plan = plan_blocks(limits, costs_s, baseline, roster.active)
+        order = random.Random(limits.seed)  # noqa: S311 - an experiment's order, not a secret
+        self._started_s = self._clock.now()
+        block, done = 0, False
+        while block < self.plan.blocks and not done:
+            labels = [
+                label
+                for _ in range(self.plan.repeats)
+                for label in shuffle_palindrome(baseline, list(roster.active), order)
+            ]
+            if not self._measure_block(block + 1, labels):
+                break
+            block = len(self.samples[baseline])
+            # Asked again after a discarded block, a look finds what it found.
+            if block in self.plan.looks:
+                self.decisions.look(block, self.plan.blocks)
+            self.spent_s = self._clock.now() - self._started_s
+            if block == stopping.LEAST_BLOCKS:
+                # Contention and compiling only slow: warm-up may have been slower than what
+                # follows.
+                pace = min(self.plan.block_s, self.spent_s / (block + len(self.discarded)))
+                self.plan = plan_at_pace(limits, self.plan.repeats, pace)
+            done = not roster.active if gated else block in self.plan.looks
+            done = done or (block >= stopping.LEAST_BLOCKS and self.spent_s >= limits.budget_s)
+        self.spent_s = self._clock.now() - self._started_s
+
+    def _measure_block(self, block: int, labels: Iterable[str]) -> bool:
+        """Measure one block.
+
+        Only arms that finished all of their slots gain a sample, and none does if the GPU
+        throttled.
+
+        Returns:
+            False if the campaign ends: the baseline or the device broke, or the GPU throttled too
+                often.
+        """
+        taken: dict[str, list[float]] = {}
+        first = len(self.slots)
+        for label in labels:
+            arm = self._roster.arm_of(label)
+            if arm.name in self._roster.errors:
+                continue
+            self._watch(
+                Progress(
+                    phase="block",
+                    arm=arm.name,
+                    block=block,
+                    blocks=self.plan.blocks,
+                    left_s=self._left_s(block),
+                )
+            )
+            timed = self._timer.generate(arm, self._limits.case)
+            if timed is not None:
+                taken.setdefault(label, []).append(timed.duration_s)
+                self.slots.append(Slot(label, block, timed.start_s - self._started_s, *timed[1:]))
+            if self._roster.ended:
+                return False
+        if any(throttling.is_distorted(slot.reading.reasons) for slot in self.slots[first:]):
+            return self._discard(first)
+        for label, durations in taken.items():
+            if label == CONTROL or label not in self._roster.errors:
+                self.samples[label].append(
+                    (statistics.median(durations[::2]), statistics.median(durations[1::2]))
+                )
+        return True
+
+    def _discard(self, first: int) -> bool:
+        """Take a block out, the slots from ``first`` on.
+
+        Tell whether another may be measured in its place.
+        """
+        self.discarded.append(tuple(self.slots[first:]))
+        del self.slots[first:]
+        if len(self.discarded) <= throttling.most_discarded(self.plan.blocks):
+            return True
+        self.throttled = describe_discarded(self.discarded, self.plan.blocks)
+        return False
+
+    def _left_s(self, block: int) -> float:
+        """Return the seconds that the plan still takes, at the pace of the blocks before."""
+        spent = self._clock.now() - self._started_s
+        pace = self.spent_s / (block - 1) if block > 1 else self.plan.block_s
+        planned = self.spent_s + pace * (self.plan.blocks - block + 1)
+        return max(0.0, min(self._limits.budget_s, planned) - spent)

@@ -1,0 +1,123 @@
+"""What comes before the timed part: building the arms, warm-up, reference pictures."""
+
+from __future__ import annotations
+
+import gc
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pytest_sdspeed.errors import explain
+from pytest_sdspeed.measure.campaign_data import Progress
+from pytest_sdspeed.measure.collector import collect_between_slots
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pytest_sdspeed.measure.campaign_data import Arm
+    from pytest_sdspeed.measure.clock import Clock
+    from pytest_sdspeed.measure.memory import MemoryMeter
+    from pytest_sdspeed.measure.roster import Roster
+    from pytest_sdspeed.measure.slot_timer import SlotTimer
+    from pytest_sdspeed.model import Case
+
+References = dict[str, dict["Case", Any]]
+
+
+class WarmUp(NamedTuple):
+    """What the warm-up found.
+
+    Attributes:
+        seconds: arm -> its generations in order, seconds.
+        peak_bytes: arm -> what the arm holds and the most a generation needed beside it, or None if
+            the platform does not tell.
+    """
+
+    seconds: dict[str, list[float]]
+    peak_bytes: dict[str, int | None]
+
+    @property
+    def costs_s(self) -> dict[str, float]:
+        """Return each arm's fastest generation, seconds: compiling and contention only slow."""
+        return {name: min(seconds) for name, seconds in self.seconds.items()}
+
+
+def build_arms(roster: Roster, watch: Callable[[Progress], None]) -> None:
+    """Build every arm before the first warm-up.
+
+    So one arm's peak memory does not hold the building of another.
+    """
+    for arm in roster.arms.values():
+        watch(Progress(phase="build", arm=arm.name))
+        try:
+            arm.prepare()
+            if arm.reference:
+                arm.reference.prepare()
+        except Exception as error:  # noqa: BLE001 - whatever an arm raises ends that arm, never the others
+            roster.remove(arm, explain(arm.name, error))
+        if roster.ended:
+            return
+
+
+@collect_between_slots()
+def warm_up_arms(
+    roster: Roster,
+    cases: Sequence[Case],
+    timer: SlotTimer,
+    memory: MemoryMeter,
+    watch: Callable[[Progress], None],
+) -> WarmUp:
+    """Generate once with every arm for every case, so that compilers and caches settle.
+
+    Args:
+        roster: the arms; those that raise leave it.
+        cases: what to draw, two at least: the fastest generation tells what a slot costs.
+        timer: generates.
+        memory: meter of every generation.
+        watch: called before every generation.
+    """
+    found = WarmUp({}, {})
+    for arm in roster.remaining:
+        for case in cases:
+            watch(Progress(phase="warm-up", arm=arm.name))
+            memory.start()
+            timed = timer.generate(arm, case)
+            if timed is None:
+                break
+            found.seconds.setdefault(arm.name, []).append(timed.duration_s)
+            extra = memory.peak_bytes()
+            found.peak_bytes[arm.name] = None if extra is None else arm.held_bytes() + extra
+        if roster.ended:
+            break
+    return found
+
+
+def draw_references(
+    roster: Roster, cases: Sequence[Case], clock: Clock, watch: Callable[[Progress], None]
+) -> References:
+    """Draw the pictures that some arms are compared with in the baseline's place.
+
+    Returns:
+        Arm -> case -> pictures, for every arm that has a reference; none if the campaign has ended.
+    """
+    references: References = {name: {} for name, arm in roster.arms.items() if arm.reference}
+    for arm in roster.remaining:
+        if roster.ended:
+            break
+        if arm.reference is None:
+            continue
+        for case in cases:
+            watch(Progress(phase="reference pictures", arm=arm.name))
+            try:
+                references[arm.name][case] = _draw(arm.reference, case, clock)
+            except Exception as error:  # noqa: BLE001 - whatever an arm raises ends that arm, never the others
+                roster.remove(arm, explain(arm.name, error))
+                break
+            gc.collect()
+    return references
+
+
+def _draw(arm: Arm, case: Case, clock: Clock) -> Any:
+    """Return what an arm generates, waited for, whatever time it takes."""
+    with arm.slot():
+        pictures = arm.generate(case)
+        clock.synchronize()
+        return pictures

@@ -1,0 +1,65 @@
+"""The page of the documentation that a failing message ends with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_sdspeed.errors import DOCUMENTATION, ThrottledError, WorkerLostError
+
+if TYPE_CHECKING:
+    from pytest_sdspeed.model import Result
+
+_TOO_SLOW = f"{DOCUMENTATION}/explanations/verdicts/#fail"
+_PICTURES = f"{DOCUMENTATION}/explanations/verdicts/#pictures"
+_MEMORY = f"{DOCUMENTATION}/explanations/verdicts/#memory"
+_INCONCLUSIVE = f"{DOCUMENTATION}/explanations/verdicts/#inconclusive"
+_INVALID = f"{DOCUMENTATION}/explanations/verdicts/#invalid"
+_THROTTLING = f"{DOCUMENTATION}/explanations/gpu/#throttling"
+_HOST_BOUND = f"{DOCUMENTATION}/explanations/gpu/#where-the-time-goes"
+_RECORDING = f"{DOCUMENTATION}/guides/record-a-reference/"
+_COMPARING = f"{DOCUMENTATION}/guides/compare-versions/"
+WORKER_LOST = f"{DOCUMENTATION}/guides/several-gpus/#if-a-worker-ends"
+HISTORY_SLOWER = f"{DOCUMENTATION}/explanations/verdicts/#history-slower"
+
+
+def add_page(message: str, page: str) -> str:
+    """Return a message with a last line that says where to read on."""
+    return f"{message}\nSee {page}"
+
+
+def find_page(result: Result) -> str:
+    """Return the address of the page that tells most about a result that does not pass."""
+    if result.verdict == "invalid":
+        return _find_page_of_invalid(result)
+    pages = (
+        (result.verdict == "inconclusive", _INCONCLUSIVE),
+        (result.against is not None, _COMPARING),
+        (result.image_verdict == "fail", _PICTURES),
+        (result.too_large, _MEMORY),
+        (result.too_slow and result.host_bound, _HOST_BOUND),
+        (result.too_slow and result.held_to_another_device, _RECORDING),
+    )
+    return next((page for holds, page in pages if holds), _TOO_SLOW)
+
+
+def _find_page_of_invalid(result: Result) -> str:
+    """Tell apart what makes a result invalid.
+
+    A lost process, the A/A control, another process of the same side, or a throttled GPU.
+    """
+    if result.against is not None and result.raised is not None:
+        return _COMPARING
+    if result.raised is not None or not result.blocks:
+        return WORKER_LOST
+    if result.control is not None and result.control.excludes_one:
+        return _INVALID
+    return _THROTTLING if result.against is None else _COMPARING
+
+
+def describe_error(error: Exception) -> str:
+    """Return what a failing test says of an error, with the page that explains it if any."""
+    if isinstance(error, ThrottledError):
+        return add_page(str(error), _THROTTLING)
+    if isinstance(error, WorkerLostError):
+        return add_page(str(error), _COMPARING)
+    return str(error)
