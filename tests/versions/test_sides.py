@@ -138,7 +138,7 @@ def test_a_worktree_goes_when_it_cannot_be_used(repository, tmp_path):
     git(repository, "rm", "-r", "-q", "--cached", "tiny")
     git(repository, "commit", "-q", "-m", "nothing is left")
     with (
-        pytest.raises(UsageMistakeError, match="holds no Python package or module beside tests"),
+        pytest.raises(UsageMistakeError, match="holds no Python package or module besides tests"),
         open_in(repository, "HEAD", tmp_path / "c"),
     ):
         pass
