@@ -1,4 +1,6 @@
-"""The first code in a worker: where its modules come from, then pytest, which collects the same tests and serves instead of running them.
+"""The first code in a worker: where its modules come from, then pytest.
+
+Pytest collects the same tests, and serves instead of running them.
 
 It is sent as source, and imports nothing of this package before its place is known.
 """
@@ -39,7 +41,10 @@ def main(channel: Any) -> None:
     import pytest
 
     class Worker:
-        """Turns a run of pytest into a worker. What it calls is imported by then, where pytest wants to rewrite it."""
+        """Turns a run of pytest into a worker.
+
+        What it calls is imported in its hooks, so that pytest can rewrite it first.
+        """
 
         @pytest.hookimpl(tryfirst=True)
         def pytest_cmdline_main(self, config: pytest.Config) -> None:

@@ -20,10 +20,8 @@ _WRITE_NOTHING = {
     "pastebin": None,
     "log_file": os.devnull,
 }
-"""Options of pytest and of plugins that write a file for each run, with the value that writes
+"""Options of pytest and of plugins that write a file for each run, and the value that writes
 none."""
-
-
 _ALONE = {
     "sd_confirm": False,
     "sd_history": "off",
@@ -37,7 +35,10 @@ _ALONE = {
 
 
 def arguments_of_child(config: pytest.Config, cache: Path) -> list[str]:
-    """The arguments of this run with another cache and without workers, paths included: they decide which conftest files and which ini file hold."""
+    """Repeat the arguments of this run with another cache and without workers.
+
+    Paths are included: they decide which conftest files and which ini file hold.
+    """
     given = [str(argument) for argument in config.invocation_params.args]
     end = given.index("--") if "--" in given else len(given)
     # A worker has the arguments of the run that has the workers.
@@ -53,7 +54,7 @@ def write_nothing(option: Any, temporary: Path) -> None:
 
     Args:
         option: its parsed command line, before plugins read it.
-        temporary: its ``--basetemp``: that of the run which waits for it would be emptied.
+        temporary: its ``--basetemp``, since that of the run that waits for it would be emptied.
     """
     os.environ.pop(STEP_SUMMARY, None)
     save_nothing(option)

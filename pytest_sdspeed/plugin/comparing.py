@@ -1,4 +1,4 @@
-"""From ``--sd-against`` to two workers that are ready, before the first test; and their end with the run's."""
+"""Open a comparison: from ``--sd-against`` to two workers that are ready before the first test."""
 
 from __future__ import annotations
 
@@ -50,10 +50,13 @@ def open_comparison(config: pytest.Config, items: Sequence[pytest.Item]) -> None
             )
             old = held.enter_context(
                 environments.open_environment(
-                    spec, root=config.rootpath, cache=_cache(config), tests=_tests(config, items)
+                    spec,
+                    root=config.rootpath,
+                    cache=_find_cache(config),
+                    tests=_list_test_files(config, items),
                 )
             )
-            errand = WorkerConfig(
+            told = WorkerConfig(
                 arguments=arguments_of_child(config, temporary / "cache"),
                 folder=config.invocation_params.dir,
                 temporary=temporary,
@@ -64,23 +67,23 @@ def open_comparison(config: pytest.Config, items: Sequence[pytest.Item]) -> None
                 spec,
                 new=environments.current_environment(root=config.rootpath),
                 old=old,
-                errand=errand,
+                told=told,
             )
             held.callback(comparison.close)
-            comparison.open(_choices(config))
+            comparison.open(_list_setups(config))
         except SdSpeedError as error:
             raise pytest.UsageError(str(error)) from None
         run.against = comparison
         config.add_cleanup(held.pop_all().close)
 
 
-def _cache(config: pytest.Config) -> Path | None:
+def _find_cache(config: pytest.Config) -> Path | None:
     cache = getattr(config, "cache", None)
     return Path(cache.mkdir(CACHE)) if cache is not None else None
 
 
-def _tests(config: pytest.Config, items: Iterable[pytest.Item]) -> list[Path]:
-    """The files of the tests and their conftest files."""
+def _list_test_files(config: pytest.Config, items: Iterable[pytest.Item]) -> list[Path]:
+    """List the files of the tests and their conftest files."""
     conftests = [
         Path(name)
         for name, _ in config.pluginmanager.list_name_plugin()
@@ -89,7 +92,7 @@ def _tests(config: pytest.Config, items: Iterable[pytest.Item]) -> list[Path]:
     return sorted({*conftests, *(item.path for item in items)})
 
 
-def _choices(config: pytest.Config) -> list[ResolvedSetup]:
-    """The setups that will be asked for, and that this machine can run."""
+def _list_setups(config: pytest.Config) -> list[ResolvedSetup]:
+    """List the setups that will be asked for, and that this machine can run."""
     plan = run_of(config).plan
     return [one for one in plan.resolve_selected() if plan.skip_reason(one, Plan()) is None]

@@ -1,4 +1,6 @@
-"""``--sd-confirm``: a row that is too slow is measured again in a new process, and fails only if it fails there too.
+"""``--sd-confirm``: a row that is too slow is measured again, in a new process.
+
+It fails only if it fails there too.
 
 Memory layout and autotuning are drawn once per process: no interval inside one process can see
 them.
@@ -42,8 +44,8 @@ class RerunRequest:
     """What the new process is told, by an environment variable.
 
     Attributes:
-        test: the one to run, as a command-line argument names it.
-        folder: for all it writes.
+        test: test to run, as a command-line argument names it.
+        folder: folder for all it writes.
     """
 
     test: str
@@ -51,17 +53,17 @@ class RerunRequest:
 
     @property
     def answer(self) -> Path:
-        """The JSON file it writes: the record of what it measured, or ``error``, why it could not."""
+        """Its JSON file: the record of what it measured, or ``error`` with why it could not."""
         return Path(self.folder, "answer.json")
 
     @property
     def temporary(self) -> Path:
-        """Its ``--basetemp``: that of the run which waits for it would be emptied."""
+        """Its ``--basetemp``, since that of the run that waits for it would be emptied."""
         return Path(self.folder, "temporary")
 
     @property
     def cache(self) -> Path:
-        """Its cache: ``--lf`` and ``--sw`` of the next run look at that of the run which waits for it."""
+        """Its cache, since ``--lf`` and ``--sw`` of the next run read that of this one."""
         return Path(self.folder, "cache")
 
 
@@ -69,7 +71,7 @@ class RerunRequest:
 
 
 def confirm(first: Result, item: pytest.Item, watcher: Watcher) -> Result:
-    """A row that failed on its speed, with what a new process says of it.
+    """Add to a row that failed on its speed what a new process says of it.
 
     Args:
         first: what this process measured.
@@ -154,20 +156,22 @@ def _also(lead: str, second: Mapping[str, Any]) -> str:
 
 
 def rerun(item: pytest.Item) -> Mapping[str, Any] | str:
-    """Run a test alone in a new interpreter, with the arguments of this run; without end, as its campaign has a budget of its own.
+    """Run a test alone in a new interpreter, with the arguments of this run.
+
+    There is no time limit: its campaign has a budget of its own.
 
     Returns:
         The record it wrote, or why it wrote none.
     """
     with tempfile.TemporaryDirectory(prefix="sdspeed-", ignore_cleanup_errors=True) as folder:
-        errand = RerunRequest(test=_argument(item), folder=folder)
+        request = RerunRequest(test=_name_test(item), folder=folder)
         output = Path(folder) / "output.txt"
         try:
-            status = _run(errand, item.config, output)
+            status = _run(request, item.config, output)
         except OSError as error:
             return f"no process could be started: {error}"
         try:
-            answer: Mapping[str, Any] = json.loads(errand.answer.read_text(encoding="utf-8"))
+            answer: Mapping[str, Any] = json.loads(request.answer.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             said = output.read_text(encoding="utf-8", errors="replace")
             item.add_report_section("call", "output of the confirmation", said)
@@ -175,17 +179,20 @@ def rerun(item: pytest.Item) -> Mapping[str, Any] | str:
         return str(answer["error"]) if "error" in answer else answer
 
 
-def _run(errand: RerunRequest, config: pytest.Config, output: Path) -> int:
-    """Run the new process to its end, and return its exit status. It is no worker of pytest-xdist, whose GPU or cores it has all the same."""
+def _run(request: RerunRequest, config: pytest.Config, output: Path) -> int:
+    """Run the new process to its end, and return its exit status.
+
+    It is not a worker of pytest-xdist, but has the GPU or the cores of the one that asks.
+    """
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST_")
     }
     # A file, not a pipe: a pipe would stay open as long as any process that the test leaves behind.
     with output.open("wb") as said:
         return subprocess.run(  # noqa: S603 - the command of this run, once more
-            [sys.executable, "-m", "pytest", *arguments_of_child(config, errand.cache)],
+            [sys.executable, "-m", "pytest", *arguments_of_child(config, request.cache)],
             cwd=config.invocation_params.dir,
-            env=environment | {CONFIRMATION: json.dumps(asdict(errand))},
+            env=environment | {CONFIRMATION: json.dumps(asdict(request))},
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=subprocess.STDOUT,
@@ -193,8 +200,11 @@ def _run(errand: RerunRequest, config: pytest.Config, output: Path) -> int:
         ).returncode
 
 
-def _argument(item: pytest.Item) -> str:
-    """The test as an argument of pytest. A folder above the working directory may have brackets in its name, which an argument may not."""
+def _name_test(item: pytest.Item) -> str:
+    """Name the test as an argument of pytest.
+
+    A folder above the working directory may have brackets in its name, which an argument may not.
+    """
     here = item.config.invocation_params.dir
     path = item.path.relative_to(here) if item.path.is_relative_to(here) else item.path
     return "::".join((str(path), *own_id(item).split("::")[1:]))
@@ -204,18 +214,20 @@ def _argument(item: pytest.Item) -> str:
 
 
 def become_rerun(config: pytest.Config) -> None:
-    """Make this run a confirmation: of one test, and without a file that outlives it but the answer.
+    """Make this run a confirmation of one test, which leaves no file but the answer.
 
     The variable is taken away: a test may start pytest itself.
     """
-    errand = RerunRequest(**json.loads(os.environ.pop(CONFIRMATION)))
-    config.stash[ANSWER] = errand.answer
-    config.args = [errand.test]
-    write_nothing(config.option, errand.temporary)
+    request = RerunRequest(**json.loads(os.environ.pop(CONFIRMATION)))
+    config.stash[ANSWER] = request.answer
+    config.args = [request.test]
+    write_nothing(config.option, request.temporary)
 
 
-def answer(path: Path, measure: Callable[[], Result]) -> NoReturn:
-    """Measure, write what was found, and end the test: what it asserts after the gate is the other process's matter.
+def write_answer(path: Path, measure: Callable[[], Result]) -> NoReturn:
+    """Measure, write what was found, and end the test.
+
+    What it asserts after the gate is the other process's matter.
 
     Args:
         path: the JSON file.
@@ -227,4 +239,4 @@ def answer(path: Path, measure: Callable[[], Result]) -> NoReturn:
     except SdSpeedError as error:
         found = {"error": str(error)}
     path.write_text(json.dumps(found), encoding="utf-8")
-    pytest.skip("measured once more for the process that asked")
+    pytest.skip("re-measured for --sd-confirm")

@@ -56,9 +56,9 @@ class Gate:
 
         asked = self._node.config.stash.get(ANSWER, None)
         if asked is not None:
-            from pytest_sdspeed.plugin.confirm import answer
+            from pytest_sdspeed.plugin.confirm import write_answer
 
-            answer(asked, lambda: self._measure(candidate, baseline))
+            write_answer(asked, lambda: self._measure(candidate, baseline))
         try:
             result = self._measure(candidate, baseline)
         except OutOfMemoryError as error:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class WorkersMemory:
-    """The meter of the memory of whichever worker draws next. It meters itself; here its figure is passed on."""
+    """Meters the memory of whichever worker draws next, by passing on what that worker told."""
 
     def __init__(self) -> None:
         self.metered = False
@@ -28,7 +28,10 @@ class WorkersMemory:
         self.metered = True
 
     def peak_bytes(self) -> int | None:
-        """What that draw needed beyond what was in use before, bytes; None where the platform does not tell."""
+        """Return what that draw needed beyond what was in use before, bytes.
+
+        None if the platform does not tell.
+        """
         self.metered = False
         return self.latest
 
@@ -56,7 +59,7 @@ class RemoteArm:
         floor: float | None = None,
         may_stop: Callable[[Decision], bool] | None = None,
     ) -> Arm:
-        """It as an arm of that name."""
+        """Make an arm of that name."""
         return Arm(
             name=name,
             generate=lambda case: self.timed(case)[0],

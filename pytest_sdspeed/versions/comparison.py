@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 TOLERANCE = 0.03
 """Fraction that the version in hand may be slower by, unless ``--sd-tolerance`` says otherwise."""
 _SLOT_S = 0.1
-"""Seconds of a slot, where generations are shorter than that: a floor of 3% asks for more of them
+"""Seconds of a slot, if generations are shorter than that: a floor of 3% asks for more of them
 than the looks have blocks."""
 _ROUNDS, _ROUNDS_OF_SLOWER, _MOST_ROUNDS = 1, 3, 50
 """Palindromes of generations that stage times come from: at least, of a row that passes and of one
@@ -44,18 +44,19 @@ class Comparison:
     """Measures the version in hand against another one, each in its own process.
 
     Args:
-        run: of this process, which judges and keeps the results.
+        run: run of this process, which judges and keeps the results.
         spec: what the other version is, as ``--sd-against`` was given.
-        new, old: the two sides.
-        errand: what workers are told.
+        new: environment of the version in hand.
+        old: environment of the other version.
+        told: what workers are told.
     """
 
     def __init__(
-        self, run: Run, spec: str, *, new: Environment, old: Environment, errand: WorkerConfig
+        self, run: Run, spec: str, *, new: Environment, old: Environment, told: WorkerConfig
     ) -> None:
         self._run, self._spec = run, spec
-        self._new, self._old = Worker("new", new, errand), Worker("old", old, errand)
-        self._control = Worker("control", old, errand) if run.options.against_control else None
+        self._new, self._old = Worker("new", new, told), Worker("old", old, told)
+        self._control = Worker("control", old, told) if run.options.against_control else None
         self._memory = WorkersMemory()
         self._results: dict[tuple[str, ...], Result] = {}
 
@@ -63,28 +64,30 @@ class Comparison:
     def _workers(self) -> tuple[Worker, ...]:
         return (self._new, self._old, *((self._control,) if self._control else ()))
 
-    def open(self, choices: Iterable[ResolvedSetup]) -> None:
-        """Start the workers, and see that each has every setup that will be asked for. Whatever comes of it, ``close`` ends them.
+    def open(self, setups: Iterable[ResolvedSetup]) -> None:
+        """Start the workers, and check that each has every setup that will be asked for.
+
+        Whatever comes of it, ``close`` ends them.
 
         Raises:
             UsageMistakeError: a side does not start, does not import, or lacks a setup.
         """
         try:
-            self._started()
-            for choice in choices:
+            self._start_missing()
+            for resolved in setups:
                 for worker in self._workers:
-                    self._check(worker, choice)
+                    self._check(worker, resolved)
         except SdSpeedError as error:
             raise UsageMistakeError(f"--sd-against={self._spec}: {error}") from None
 
-    def _check(self, worker: Worker, choice: ResolvedSetup) -> None:
+    def _check(self, worker: Worker, resolved: ResolvedSetup) -> None:
         try:
-            worker.ask("check", ("setup", choice.table.name, choice.setup))
+            worker.ask("check", ("setup", resolved.table.name, resolved.setup))
         except WorkerLostError:
             raise
         except SdSpeedError as error:
             raise UsageMistakeError(
-                f"{worker.side.label} cannot draw setup {choice.setup!r}: {error}"
+                f"{worker.environment.label} cannot draw setup {resolved.setup!r}: {error}"
             ) from None
 
     def close(self) -> None:
@@ -99,23 +102,23 @@ class Comparison:
                 worker.ask("release")
 
     def measure(self, candidate: Target, baseline: Target | None, plan: Plan) -> Measured:
-        """Measure a target of the version in hand against that of the other one, and judge; see ``Measurer``.
+        """Measure a target in both versions, and judge; see ``Measurer``.
 
         What it is documented to deliver over its baseline is not asked: the other version is its
         baseline, and neither ``baseline`` nor the marker holds.
         """
         del baseline
-        named = _named(candidate)
+        named = _name_for_workers(candidate)
         if named not in self._results:
-            self._results[named] = self._measured(candidate, named, plan.test)
+            self._results[named] = self._measure(candidate, named, plan.test)
         return Measured(self._results[named], {})
 
-    def _measured(self, candidate: Target, named: tuple[str, ...], test: str) -> Result:
+    def _measure(self, candidate: Target, named: tuple[str, ...], test: str) -> Result:
         from pytest_sdspeed.run.criteria import Criteria, RowCase
         from pytest_sdspeed.run.judging import judge_row
 
-        self._started()
-        label = self._old.side.label
+        self._start_missing()
+        label = self._old.environment.label
         decided: list[Decision] = []
 
         def may_stop(found: Decision) -> bool:
@@ -134,28 +137,28 @@ class Comparison:
                     f"{old.name}, another process", may_stop=lambda _found: bool(decided)
                 )
             )
-        record = self._campaign(candidate, old, arms, test)
-        error = record.errors.get(candidate.name)
-        if error is not None and candidate.name not in record.decisions:
+        data = self._campaign(candidate, old, arms, test)
+        error = data.errors.get(candidate.name)
+        if error is not None and candidate.name not in data.decisions:
             raise error
         base = replace(candidate, name=old.name)
-        expected = Criteria(1.0, self._tolerance, None, documented_on=None, recorded_in=None)
-        choice = candidate.setup.choice if candidate.setup else None
+        criteria = Criteria(1.0, self._tolerance, None, documented_on=None, recorded_in=None)
+        resolved = candidate.setup.choice if candidate.setup else None
         result = judge_row(
             RowCase(
-                record,
+                data,
                 candidate,
                 base,
-                choice,
-                expected,
+                resolved,
+                criteria,
                 self._run.machine,
                 self._run.options,
-                _no_scorer,
+                _refuse_to_score,
                 same_weights=True,
             )
         )
-        control = record.decisions.get(arms[-1].name) if self._control else None
-        return self._with_sides(result, record, named, control.interval if control else None)
+        control = data.decisions.get(arms[-1].name) if self._control else None
+        return self._add_versions(result, data, named, control.interval if control else None)
 
     def _campaign(self, candidate: Target, old: Arm, arms: list[Arm], test: str) -> CampaignData:
         from pytest_sdspeed.measure.campaign import run_campaign
@@ -163,75 +166,85 @@ class Comparison:
 
         asked = max(1, self._run.plan.tests)
         limits = self._run.plan.limits(candidate, rows=asked, campaigns=asked)
-        with self._run.watcher(f"{candidate.name} against {self._old.side.label}") as watch:
-            record = run_campaign(
+        with self._run.watcher(f"{candidate.name} against {self._old.environment.label}") as watch:
+            data = run_campaign(
                 old,
                 arms,
                 replace(limits, slot_s=_SLOT_S),
-                WallClock(_nothing),
+                WallClock(_wait_for_nothing),
                 memory=self._memory,
                 telemetry=self._run.session.telemetry,
                 watch=watch,
             )
-        self._run.plan.note_failures(record, test or candidate.name)
-        return record
+        self._run.plan.note_failures(data, test or candidate.name)
+        return data
 
     @property
     def _tolerance(self) -> float:
         given = self._run.options.tolerance
         return TOLERANCE if given is None else given
 
-    def _with_sides(
+    def _add_versions(
         self,
         result: Result,
-        record: CampaignData,
+        data: CampaignData,
         named: tuple[str, ...],
         control: Interval | None,
     ) -> Result:
-        """The result with what both sides are, where the difference is, and whether processes of one side differ as much."""
+        """Add to a result what both versions are, and which stage differs.
+
+        A row is invalid if two processes of one version differ by as much as it does.
+        """
         versions: Mapping[str, str] = {}
         stages: Mapping[str, float] = {}
         # A worker may be lost here too, and takes nothing of what was measured with it.
         with suppress(SdSpeedError):
             ours, versions = self._new.ask("versions"), self._old.ask("versions")
-            result = replace(result, versions=ours, notes=(*result.notes, *self._same_code()))
-            stages = self._stages(named, record.case.seed, _rounds(result))
-        sides = Against(
+            result = replace(result, versions=ours, notes=(*result.notes, *self._note_same_code()))
+            stages = self._compare_stages(named, data.case.seed, _count_rounds(result))
+        versions_of = Against(
             spec=self._spec,
-            label=self._old.side.label,
+            label=self._old.environment.label,
             versions=versions,
             stages=stages,
-            identical=_identical(record, result.setup),
-            turns=record.repeats,
+            identical=_are_identical(data, result.setup),
+            turns=data.repeats,
             process_control=control,
         )
         if (
             control is not None
-            and _differ(control, self._tolerance / 2)
+            and _differs(control, self._tolerance / 2)
             and result.verdict != "invalid"
             and result.image_verdict != "fail"
         ):
             why = (
-                f"two processes of {sides.label} differ by as much ({control:.3f}): an effect of the"
-                " process, not of the code"
+                f"two processes of {versions_of.label} differ by as much ({control:.3f}): an effect"
+                " of the process, not of the code"
             )
-            return replace(result, against=sides, verdict="invalid", reasons=(*result.reasons, why))
-        return replace(result, against=sides)
+            return replace(
+                result, against=versions_of, verdict="invalid", reasons=(*result.reasons, why)
+            )
+        return replace(result, against=versions_of)
 
-    def _same_code(self) -> tuple[str, ...]:
-        """A note where nothing that was imported differs, so that the same code was measured twice."""
-        if not self._old.side.roots or self._old.ask("served"):
+    def _note_same_code(self) -> tuple[str, ...]:
+        """Note that the same code was measured twice, if nothing that was imported differs."""
+        if not self._old.environment.roots or self._old.ask("served"):
             return ()
         return (
             (
-                f"nothing that was imported comes from {self._old.side.label}: the same code was"
-                " measured twice"
+                f"nothing that was imported comes from {self._old.environment.label}: the same code"
+                " was measured twice"
             ),
         )
 
-    def _stages(self, named: tuple[str, ...], seed: int, rounds: int) -> Mapping[str, float]:
-        """Stage -> latency of the version in hand over that of the other one, median over palindromes of both."""
-        found = [self._stage_times(named, seed) for _ in range(rounds)]
+    def _compare_stages(
+        self, named: tuple[str, ...], seed: int, rounds: int
+    ) -> Mapping[str, float]:
+        """Compare stages: name -> latency of the version in hand over that of the other one.
+
+        The ratio is the median over palindromes of both.
+        """
+        found = [self._time_stages(named, seed) for _ in range(rounds)]
         new, old = found[0]
         share = {
             stage: statistics.median(old[stage] / sum(old.values()) for _, old in found)
@@ -243,10 +256,10 @@ class Comparison:
             if share.get(stage, 0) > _LEAST_STAGE
         }
 
-    def _stage_times(
+    def _time_stages(
         self, named: tuple[str, ...], seed: int
     ) -> tuple[Mapping[str, float], Mapping[str, float]]:
-        """Stage -> seconds, of the version in hand and of the other one, over one palindrome of both."""
+        """Time stages over one palindrome: name -> seconds, new version first."""
         taken: dict[str, list[Mapping[str, float]]] = {"new": [], "old": []}
         for worker in (self._old, self._new, self._new, self._old):
             taken[worker.role].append(worker.ask("stages", named, seed))
@@ -256,8 +269,8 @@ class Comparison:
         )
         return new, old
 
-    def _started(self) -> None:
-        """Start the workers that do not run: all at the beginning, later those that were lost."""
+    def _start_missing(self) -> None:
+        """Start the workers that do not run: all of them at first, later those that were lost."""
         missing = [worker for worker in self._workers if not worker.alive]
         with ExitStack() as undo:
             for worker in missing:
@@ -268,8 +281,8 @@ class Comparison:
             undo.pop_all()
 
 
-def _named(candidate: Target) -> tuple[str, ...]:
-    """What workers know it by.
+def _name_for_workers(candidate: Target) -> tuple[str, ...]:
+    """Name a target as workers know it.
 
     Raises:
         UnsupportedError: a callable that no other process can import.
@@ -285,7 +298,7 @@ def _named(candidate: Target) -> tuple[str, ...]:
     return ("call", candidate.address)
 
 
-def _rounds(result: Result) -> int:
+def _count_rounds(result: Result) -> int:
     least, seconds = (
         (_ROUNDS, _STAGES_S)
         if result.verdict == "pass"
@@ -295,25 +308,25 @@ def _rounds(result: Result) -> int:
     return least if math.isnan(affordable) else min(max(least, int(affordable)), _MOST_ROUNDS)
 
 
-def _identical(record: CampaignData, name: str) -> bool | None:
+def _are_identical(data: CampaignData, name: str) -> bool | None:
     import numpy as np
 
-    ours, theirs = record.pictures[name], record.pictures[record.baseline]
+    ours, theirs = data.pictures[name], data.pictures[data.baseline]
     pairs = [(ours[case], theirs[case]) for case in ours.keys() & theirs.keys()]
     if not pairs or any(mine is None or yours is None for mine, yours in pairs):
         return None
     return all(np.array_equal(mine, yours, equal_nan=True) for mine, yours in pairs)
 
 
-def _differ(found: Interval, tolerance: float) -> bool:
-    """Whether a ratio that ought to be 1 is further away than a tolerance."""
+def _differs(found: Interval, tolerance: float) -> bool:
+    """Tell whether a ratio that ought to be 1 is further away than a tolerance."""
     return found.high < 1 - tolerance or found.low > 1 / (1 - tolerance)
 
 
-def _nothing() -> None:
-    """The workers wait for their devices."""
+def _wait_for_nothing() -> None:
+    """Wait for nothing here: the workers wait for their devices."""
 
 
-def _no_scorer() -> Any:
-    """No bound asks for CLIP scores here."""
+def _refuse_to_score() -> Any:
+    """Refuse to score: no bound asks for CLIP scores here."""
     raise NotImplementedError

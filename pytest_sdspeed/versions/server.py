@@ -149,7 +149,7 @@ class WorkerServer:
         self._run.release()
 
     def _settle(self, named: tuple[str, ...]) -> None:
-        """Collect garbage between draws, never inside one, and nothing that warm-up left for good."""
+        """Collect garbage between draws, never inside one; what warm-up left stays."""
         gc.disable()
         gc.collect()
         self._draws[named] = self._draws.get(named, 0) + 1

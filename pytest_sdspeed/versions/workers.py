@@ -46,12 +46,12 @@ class Worker:
     Args:
         role: ``new``, ``old`` or ``control``, for its files.
         side: where its modules come from.
-        errand: what it is told.
+        told: what it is told.
     """
 
-    def __init__(self, role: str, side: Environment, errand: WorkerConfig) -> None:
-        self.role, self.side, self._errand = role, side, errand
-        self._log = errand.temporary / f"{role}.log"
+    def __init__(self, role: str, environment: Environment, told: WorkerConfig) -> None:
+        self.role, self.environment, self._told = role, environment, told
+        self._log = told.temporary / f"{role}.log"
         self._group: execnet.Group | None = None
         self._channel: Any = None
         self._said_before = 0
@@ -73,29 +73,30 @@ class Worker:
         self._group = execnet.Group()
         try:
             gateway = self._group.makegateway(
-                f"popen//id={self.role}//python={shlex.quote(self.side.python)}//execmodel=main_thread_only"
+                f"popen//id={self.role}//python={shlex.quote(self.environment.python)}//execmodel=main_thread_only"
             )
-            self._channel = gateway.remote_exec(self._errand.program)
+            self._channel = gateway.remote_exec(self._told.program)
             self._channel.send(
                 {
                     "log": str(self._log),
-                    "folder": str(self._errand.folder),
-                    "temporary": str(self._errand.temporary / self.role),
-                    "arguments": list(self._errand.arguments),
+                    "folder": str(self._told.folder),
+                    "temporary": str(self._told.temporary / self.role),
+                    "arguments": list(self._told.arguments),
                     "finder": (
                         (files("pytest_sdspeed.versions.environments") / "finder.py").read_text(
                             encoding="utf-8"
                         )
                     ),
-                    "roots": self.side.roots,
-                    "excluded": self.side.excluded,
-                    "path": self.side.path,
+                    "roots": self.environment.roots,
+                    "excluded": self.environment.excluded,
+                    "path": self.environment.path,
                 }
             )
         except (OSError, EOFError, execnet.HostNotFound) as error:
             self.stop()
             raise WorkerLostError(
-                f"{self.side.label}: no process could be started: {error or 'it ended at once'}"
+                f"{self.environment.label}: no process could be started:"
+                f" {error or 'it ended at once'}"
             ) from None
 
     def wait(self) -> None:
@@ -108,7 +109,7 @@ class Worker:
         if said != "ready":
             self.stop()
             raise WorkerLostError(
-                f"{self.side.label}:"
+                f"{self.environment.label}:"
                 f" {told if isinstance(told, str) else describe_end(self._log_text(), told)}"
             )
         self._said_before = len(self._log_text())
@@ -120,7 +121,7 @@ class Worker:
             SdSpeedError: what it raised; ``WorkerLostError`` where the process has ended.
         """
         if self._channel is None:
-            raise WorkerLostError(f"the process of {self.side.label} has ended")
+            raise WorkerLostError(f"the process of {self.environment.label} has ended")
         try:
             self._channel.send((command, *arguments))
         except OSError:
@@ -153,7 +154,7 @@ class Worker:
         self.stop()
         said = find_telling_line(self._log_text()[self._said_before :])
         raise WorkerLostError(
-            f"invalid: the process of {self.side.label} ended while it was"
+            f"invalid: the process of {self.environment.label} ended while it was"
             f" measured{f': {said}' if said else ''}"
         )
 
@@ -165,6 +166,6 @@ class Worker:
 
 
 def _error(kind: str, message: str) -> SdSpeedError:
-    """An error of another process, as the same one here."""
+    """Make an error of another process the same one here."""
     made = getattr(errors, kind, GenerationError)
     return made(message) if made.__init__ is SdSpeedError.__init__ else GenerationError(message)
