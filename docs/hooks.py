@@ -69,7 +69,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """Fill a page's placeholders, and take the guide for contributors from the repository's root."""
+    """Fill a page's placeholders, and take the contributors' guide from its file."""
     if page.file.src_uri == "contributing.md":
         markdown = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").replace("](docs/", "](")
     return expand(markdown)
