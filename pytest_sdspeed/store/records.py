@@ -141,6 +141,8 @@ _FORMS: dict[str, _Form] = {
 }
 """Every figure of a result that is stored under its own name. ``recipe`` and ``pictures`` are not
 among them; the latencies are medians of ``samples_s``."""
+_BEFORE_RECIPE = "image_verdict"
+"""Figure that a stored form's recipe follows: whoever reads the files finds their keys in order."""
 
 
 def to_json(result: Result) -> dict[str, Any]:
@@ -148,12 +150,12 @@ def to_json(result: Result) -> dict[str, Any]:
 
     Pictures are named by their hashes; ``pictures.save`` writes them.
     """
-    return {
-        "schema": SCHEMA,
-        **{name: form.store(getattr(result, name)) for name, form in _FORMS.items()},
-        "recipe": store_recipe(result),
-        "pictures": [describe(exhibit) for exhibit in result.exhibits],
-    }
+    stored: dict[str, Any] = {"schema": SCHEMA}
+    for name, form in _FORMS.items():
+        stored[name] = form.store(getattr(result, name))
+        if name == _BEFORE_RECIPE:
+            stored["recipe"] = store_recipe(result)
+    return stored | {"pictures": [describe(exhibit) for exhibit in result.exhibits]}
 
 
 def store_recipe(result: Result) -> dict[str, Any] | None:
