@@ -145,6 +145,7 @@ class WorkerServer:
         """Give the memory of everything that was built back."""
         self._arms.clear()
         self._sent.clear()
+        self._draws.clear()
         gc.unfreeze()
         self._run.release()
 
