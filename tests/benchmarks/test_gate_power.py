@@ -24,6 +24,8 @@ from pytest_sdspeed.measure.decisions import Decisions
 from pytest_sdspeed.measure.roster import Roster
 from pytest_sdspeed.model import CONTROL
 
+pytestmark = pytest.mark.slow
+
 TRIALS = 6000
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 

@@ -17,6 +17,8 @@ from pytest_sdspeed.tables import load_table
 sys.path.append(str(GPU))
 import verdicts
 
+pytestmark = pytest.mark.slow
+
 sys.path.remove(str(GPU))
 
 

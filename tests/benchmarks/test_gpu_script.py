@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
+pytestmark = pytest.mark.slow
+
 GPU = Path(__file__).parents[2] / "benchmarks" / "gpu"
 SCRIPT = GPU / "run_all.sh"
 

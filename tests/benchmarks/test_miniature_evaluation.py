@@ -16,6 +16,8 @@ from miniature.scenes import Scene, draw_scene
 
 from pytest_sdspeed.pipelines.embedded import EMBEDDED, WEIGHTS
 
+pytestmark = pytest.mark.slow
+
 GOOD = {
     "captions": 48,
     "steps": 20,

@@ -15,6 +15,8 @@ from pytest_sdspeed.model import Case
 from pytest_sdspeed.pipelines.embedded import WEIGHTS
 from pytest_sdspeed.tables import load_tables
 
+pytestmark = pytest.mark.slow
+
 PROMPT, OTHER = "a photo of an astronaut riding a horse on mars", "a golden vase with different flowers"
 CASES = (Case(0), Case(1))
 IMAGES, STEPS, GUIDANCE = 2, 25, 2.0

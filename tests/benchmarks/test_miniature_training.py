@@ -18,6 +18,8 @@ from miniature.scenes import OPENINGS, Scene, vocabulary
 from safetensors.torch import load_file
 from transformers import CLIPTextModel, CLIPTokenizer
 
+pytestmark = pytest.mark.slow
+
 SCENES = [Scene(subject="ball", color="red", place="beach"), Scene(subject="horse", color="brown", place="mars", rider="astronaut")]
 
 

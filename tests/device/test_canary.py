@@ -264,6 +264,7 @@ def test_it_leaves_flags_and_random_numbers_as_they_were(kind):
     assert torch.equal(torch.random.get_rng_state(), numbers)
 
 
+@pytest.mark.slow
 def test_the_names_of_the_kinds_say_what_they_are():
     assert list(make_canary("cpu")) == ["matmul_float32_512", "conv2d_float32_1x64x64x64", "copy_48mib", "dispatch_1000"]
     assert list(make_canary("cuda")) == [

@@ -157,6 +157,7 @@ def leaked():
     except LeakedFlagError as error:
         return str(error)
 
+@pytest.mark.slow
 torch.set_float32_matmul_precision("medium")
 print(held(), torch.get_float32_matmul_precision())
 torch.set_float32_matmul_precision("highest")

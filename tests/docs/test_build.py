@@ -10,7 +10,10 @@ from importlib.util import find_spec
 import pytest
 from documentation import ROOT, pages
 
-pytestmark = pytest.mark.skipif(not find_spec("material"), reason="mkdocs-material is not installed: pip install --group docs")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not find_spec("material"), reason="mkdocs-material is not installed: pip install --group docs"),
+]
 
 
 @pytest.fixture(scope="module")

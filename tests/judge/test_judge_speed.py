@@ -141,6 +141,7 @@ def test_more_blocks_resolve_more_and_too_few_nothing():
 # the A/A control
 
 
+@pytest.mark.slow
 def control(noise, factor=1.0, campaigns=1):
     """Whether the control breaks in each campaign; noise has shape (campaigns, blocks, 2 pairs, 2)."""
     found = [

@@ -104,6 +104,7 @@ def test_a_stack_is_unsupported_for_its_first_reason(make):
     assert make("sdpa", "distilled_unet").unsupported is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sdpa", "vanilla_attention", "fused_qkv", "channels_last", "traced_unet", "tf32"])
 def test_same_weights_draw_the_same_picture(name, make, drawn):
     setup = make(name)
@@ -150,6 +151,7 @@ def test_bfloat16_is_near(make, drawn):
     assert 30 <= psnr(pictures, drawn) < 100
 
 
+@pytest.mark.slow
 def test_the_structures_are_what_their_names_say(make):
     processors = {
         name: {type(part).__name__ for part in make(name).pipeline.unet.attn_processors.values()}

@@ -19,6 +19,8 @@ from pytest_sdspeed.pipelines.feature_cache import FeatureCachedUNet, cache_feat
 from pytest_sdspeed.pipelines.optimization import Optimization
 from pytest_sdspeed.tables import load_tables
 
+pytestmark = pytest.mark.slow
+
 
 def caching(interval):
     return Optimization(name=f"cached_{interval}", summary="", apply=lambda pipeline, _recipe: cache_features(pipeline, interval))

@@ -216,6 +216,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_broken_folder_is_named_with_its_fault(fault, spoiled):
     plant, said = FAULTS[fault]

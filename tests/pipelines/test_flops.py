@@ -17,6 +17,8 @@ from pytest_sdspeed.pipelines.optimization import Optimization
 from pytest_sdspeed.pipelines.stages import HostTimestamps, StageTimer
 from pytest_sdspeed.pipelines.unet_wrapper import wrap_graphed
 
+pytestmark = pytest.mark.slow
+
 SD14 = "CompVis/stable-diffusion-v1-4"
 LATENTS = (1, 4, 64, 64)
 UNET_CALL = ((0, LATENTS, True), (1, (), False), ("encoder_hidden_states", (1, 77, 768), True))

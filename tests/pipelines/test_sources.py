@@ -28,6 +28,8 @@ from pytest_sdspeed.pipelines.embedded import EMBEDDED, locate
 from pytest_sdspeed.pipelines.pool import Pool
 from pytest_sdspeed.pipelines.sources import EmbeddedFirst, PretrainedSource, RandomSource
 
+pytestmark = pytest.mark.slow
+
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 

@@ -21,6 +21,8 @@ from pytest_sdspeed.report.page.html import render_page
 from pytest_sdspeed.run.processes import describe_end
 from pytest_sdspeed.store import records
 
+pytestmark = pytest.mark.slow
+
 # Every process notes itself when it loads the tests; the first one moves the clock of the process of this file, a new one its own.
 PROCESSES = f"""
 import builtins, logging, os

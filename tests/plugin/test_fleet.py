@@ -11,6 +11,8 @@ from fleet_project import OPTIONS, write_project
 
 from pytest_sdspeed.tables import load_table
 
+pytestmark = pytest.mark.slow
+
 TWO_CORES = pytest.mark.skipif(
     not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="two workers need two cores, and a system that pins"
 )

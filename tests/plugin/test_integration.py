@@ -11,6 +11,8 @@ from small import save_small_models
 from pytest_sdspeed.judge.speed import intervals
 from pytest_sdspeed.tables import load_table
 
+pytestmark = pytest.mark.slow
+
 TABLE = """
 schema = 1
 name = "small"

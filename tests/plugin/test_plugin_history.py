@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 TEST = """
 @pytest.mark.sd_latency(speedup=1.5, tolerance=0.2)
 def test_engine(sd_latency):

@@ -12,6 +12,8 @@ from pytest_sdspeed.history.storages import Folder
 from pytest_sdspeed.history.stored_run import read_latest_run
 from pytest_sdspeed.store.benchmark import Storing
 
+pytestmark = pytest.mark.slow
+
 PICTURES = """
 @pytest.mark.sd_latency(speedup=1.5, image={{"psnr": 30}})
 def test_engine(sd_latency):

@@ -135,6 +135,7 @@ def test_without_pytest_benchmark_a_gate_is_a_usage_error(gated):
     )
 
 
+@pytest.mark.slow
 def test_without_pytest_benchmark_other_tests_run(gated):
     gated("def test_other():\n    pass\n", "-p", "no:benchmark").assert_outcomes(passed=1)
 
@@ -222,6 +223,7 @@ def test_a_setup_without_a_row_in_the_miniature_says_what_it_lacks(gated):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 @pytest.mark.parametrize(("options", "seen"), [((), True), (("-q",), False), (("--capture=no",), True)])
 def test_progress_is_shown_on_a_terminal_and_not_under_q(pytester, options, seen):

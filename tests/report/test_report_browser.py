@@ -16,7 +16,7 @@ from pytest_sdspeed.report.page.html import render_page  # noqa: E402
 from pytest_sdspeed.report.page.thumbnails import make_thumbnails  # noqa: E402
 from pytest_sdspeed.store.records import to_json  # noqa: E402
 
-pytestmark = pytest.mark.skipif(browser.CHROMIUM is None, reason="chromium is not installed: apt-get install chromium")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(browser.CHROMIUM is None, reason="chromium is not installed: apt-get install chromium")]
 
 HOSTILE = "<script>document.title = 'owned'; console.error('owned')</script>"
 SETTINGS = [(size, scheme) for size in browser.SIZES for scheme in browser.SCHEMES]

@@ -9,7 +9,7 @@ browser = pytest.importorskip("browser", reason="playwright and axe-playwright-p
 
 from test_integration import EVERY_ROW, run, saved  # noqa: E402, F401 - fixtures
 
-pytestmark = pytest.mark.skipif(browser.CHROMIUM is None, reason="chromium is not installed: apt-get install chromium")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(browser.CHROMIUM is None, reason="chromium is not installed: apt-get install chromium")]
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ browser = pytest.importorskip("browser", reason="playwright and axe-playwright-p
 from pytest_sdspeed.report.history import format_cause  # noqa: E402
 from pytest_sdspeed.report.page.html import render_page  # noqa: E402
 
-pytestmark = pytest.mark.skipif(browser.CHROMIUM is None, reason="chromium is not installed: apt-get install chromium")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(browser.CHROMIUM is None, reason="chromium is not installed: apt-get install chromium")]
 
 HOSTILE = "<script>document.title = 'owned'; console.error('owned')</script>"
 SETTINGS = [(size, scheme) for size in browser.SIZES for scheme in browser.SCHEMES]

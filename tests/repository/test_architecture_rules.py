@@ -83,6 +83,7 @@ PLANTED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("module", "source"), PLANTED)
 def test_an_import_against_the_rules_is_found(copied, module, source):
     planted = copied / PACKAGE / f"{module.replace('.', '/')}.py"

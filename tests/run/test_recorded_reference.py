@@ -10,6 +10,8 @@ from small import save_small_models
 from pytest_sdspeed.device.machine import describe_cpu
 from pytest_sdspeed.tables import load_table
 
+pytestmark = pytest.mark.slow
+
 HERE = describe_cpu().device
 ELSEWHERE = '[recorded]\nkind = "cpu"\ndate = "2026-01-01"\n'
 TABLE = """

@@ -17,6 +17,8 @@ from pytest_sdspeed.history.loading import load_histories
 from pytest_sdspeed.store.atomic import write_whole
 from pytest_sdspeed.store.whole import WholeStorage
 
+pytestmark = pytest.mark.slow
+
 ENGINE = """
 @pytest.mark.sd_latency(speedup={expected})
 def test_engine(sd_latency):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.filterwarnings("ignore:Not saving anything")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Not saving anything")]
 ENGINE = """
 import random
 

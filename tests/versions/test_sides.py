@@ -226,6 +226,7 @@ def test_entries_of_the_path_move_to_the_commit(repository, tmp_path, monkeypatc
         assert len(side.path) == len(current_environment(root=repository).path)
 
 
+@pytest.mark.slow
 # The tests in hand
 
 

@@ -12,6 +12,8 @@ from checkouts import said, tree, unpacked, wheel, write
 from pytest_sdspeed.versions.environments import Environment
 from pytest_sdspeed.versions.environments.scratch import COMPLETE
 
+pytestmark = pytest.mark.slow
+
 OPEN = """
 import dataclasses, json, sys
 from pathlib import Path
