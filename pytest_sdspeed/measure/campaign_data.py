@@ -239,6 +239,10 @@ class Progress:
 Watcher = Callable[[str], AbstractContextManager["Callable[[Progress], None]"]]
 
 
+def ignore_progress(_progress: Progress) -> None:
+    """Do nothing with what a campaign reports."""
+
+
 def show_nothing(_campaign: str) -> AbstractContextManager[Callable[[Progress], None]]:
     """Show nothing of a campaign."""
-    return nullcontext(lambda _progress: None)
+    return nullcontext(ignore_progress)

@@ -97,9 +97,9 @@ def combine(first: Result, second: Mapping[str, Any] | str) -> Result:
     if isinstance(second, str):
         return replace(first, reasons=(*first.reasons, f"could not be confirmed: {second}"))
     if second["verdict"] == "pass":
-        return _passed(first, second)
+        return _let_pass(first, second)
     if second["verdict"] != "fail":
-        reason = _also(f"{second['verdict']} in a fresh process", second)
+        reason = _add_reasons(f"{second['verdict']} in a fresh process", second)
         return replace(
             first, verdict="inconclusive", reasons=(*first.reasons, reason), confirmation=second
         )
@@ -107,7 +107,7 @@ def combine(first: Result, second: Mapping[str, Any] | str) -> Result:
     if not pictures_fail and number_or_nan(second["high"]) < first.floor:
         reason = f"confirmed in a fresh process: {format_stored_interval(second)}"
     else:
-        reason = _also("failed in a fresh process too", second)
+        reason = _add_reasons("failed in a fresh process too", second)
     image_verdict = "fail" if pictures_fail else first.image_verdict
     return replace(
         first,
@@ -125,7 +125,7 @@ _MEASURED = (
 """Keys of a record that go over into a result as they are."""
 
 
-def _passed(first: Result, second: Mapping[str, Any]) -> Result:
+def _let_pass(first: Result, second: Mapping[str, Any]) -> Result:
     stored = to_json(first)
     latency_s, baseline_latency_s = latencies(second["samples_s"], first.setup, first.baseline)
     why = (
@@ -150,7 +150,7 @@ def _passed(first: Result, second: Mapping[str, Any]) -> Result:
     )
 
 
-def _also(lead: str, second: Mapping[str, Any]) -> str:
+def _add_reasons(lead: str, second: Mapping[str, Any]) -> str:
     why = "; ".join(second["reasons"]) or "no reason given"
     return f"{lead} ({format_stored_interval(second)}): {why}"
 

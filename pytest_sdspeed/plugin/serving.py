@@ -37,8 +37,8 @@ def serve(session: pytest.Session, channel: Any, finder: Any) -> bool | None:
     """
     if session.testsfailed:
         return None
-    desk = WorkerServer(run_of(session.config).session, finder)
+    server = WorkerServer(run_of(session.config).session, finder)
     channel.send(("ready", None))
     while (request := channel.receive()) is not None:
-        channel.send(desk.answer(*request))
+        channel.send(server.answer(*request))
     return True

@@ -226,9 +226,9 @@ def _advise_search(found: tuple[str, str] | None) -> str:
 def format_table(histories: Iterable[History]) -> list[str]:
     """Format a heading and an aligned table for each table and baseline, as lines."""
     return [
-        write_line
+        line
         for group in group_histories(histories)
-        for write_line in (
+        for line in (
             format_heading(group),
             *text.align_cells([COLUMNS, *map(format_row, group)]),
         )

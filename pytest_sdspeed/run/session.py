@@ -105,7 +105,7 @@ class Session:
                 self.stack_of(resolved),
                 machine=self.machine,
                 pool=self._pool,
-                choice=resolved,
+                resolved=resolved,
             )
         return self._setups[key]
 

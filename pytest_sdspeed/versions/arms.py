@@ -45,7 +45,7 @@ class RemoteArm:
 
     Args:
         worker: where.
-        named: what, as ``serving.Desk`` names it.
+        named: what, as ``WorkerServer`` names it.
         memory: told what a metered draw needed.
     """
 
@@ -83,12 +83,14 @@ class RemoteArm:
             self._memory.latest = told["peak_bytes"]
         if told["pictures"] != "same":
             self._pictures[case] = (
-                None if told["pictures"] is None else _restored(told["pictures"], told["shape"])
+                None
+                if told["pictures"] is None
+                else _restore_pictures(told["pictures"], told["shape"])
             )
         return self._pictures[case], float(told["duration_s"])
 
 
-def _restored(content: bytes, shape: tuple[int, ...]) -> np.ndarray:
+def _restore_pictures(content: bytes, shape: tuple[int, ...]) -> np.ndarray:
     import numpy as np
 
     return np.frombuffer(content, dtype=np.float32).reshape(shape)

@@ -143,7 +143,7 @@ class Comparison:
             raise error
         base = replace(candidate, name=old.name)
         criteria = Criteria(1.0, self._tolerance, None, documented_on=None, recorded_in=None)
-        resolved = candidate.setup.choice if candidate.setup else None
+        resolved = candidate.setup.resolved if candidate.setup else None
         result = judge_row(
             RowCase(
                 data,
@@ -288,7 +288,7 @@ def _name_for_workers(candidate: Target) -> tuple[str, ...]:
         UnsupportedError: a callable that no other process can import.
     """
     if candidate.setup is not None:
-        return ("setup", candidate.setup.choice.table.name, candidate.setup.name)
+        return ("setup", candidate.setup.resolved.table.name, candidate.setup.name)
     if candidate.address is None:
         raise UnsupportedError(
             f"sd_latency({candidate.name}): --sd-against measures in other processes, which must be"

@@ -56,8 +56,8 @@ class WorkerServer:
         Raises:
             SdSpeedError: it has not.
         """
-        contestant = self._contestant(named)
-        if contestant.setup is not None:
+        target = self._find_target(named)
+        if target.setup is not None:
             from pytest_sdspeed.device.quiet import quiet
 
             with quiet():
@@ -123,14 +123,14 @@ class WorkerServer:
             return {
                 "duration_s": duration_s,
                 "peak_bytes": peak_bytes,
-                **self._packed((named, seed, prompt), drawn),
+                **self._pack((named, seed, prompt), drawn),
             }
         finally:
             self._settle(named)
 
     def on_stages(self, named: tuple[str, ...], seed: int) -> Mapping[str, float]:
         """Stage -> seconds, of one generation more; empty for a callable."""
-        setup = self._contestant(named).setup
+        setup = self._find_target(named).setup
         if setup is None:
             return {}
         from pytest_sdspeed.pipelines.profiling import time_stages
@@ -156,7 +156,7 @@ class WorkerServer:
         if self._draws[named] == _SETTLED_DRAWS:
             gc.freeze()
 
-    def _packed(self, asked: tuple[object, ...], drawn: Any) -> dict[str, Any]:
+    def _pack(self, asked: tuple[object, ...], drawn: Any) -> dict[str, Any]:
         if drawn is None:
             return {"pictures": None, "shape": None}
         from pytest_sdspeed.judge.pictures.conversion import as_pictures
@@ -171,12 +171,12 @@ class WorkerServer:
 
     def _arm(self, named: tuple[str, ...]) -> Arm:
         if named not in self._arms:
-            self._arms[named] = self._contestant(named).arm(None)
+            self._arms[named] = self._find_target(named).arm(None)
         return self._arms[named]
 
-    def _contestant(self, named: tuple[str, ...]) -> Target:
+    def _find_target(self, named: tuple[str, ...]) -> Target:
         if named[0] == "call":
             return targets_of(named[1], None)[0]
-        choice = self._run.catalog.choose(named[1], named[2], "")
-        setup = self._run.setup(choice)
+        resolved = self._run.catalog.choose(named[1], named[2], "")
+        setup = self._run.setup(resolved)
         return Target(setup.name, setup, None)

@@ -105,7 +105,7 @@ class Worker:
         Raises:
             WorkerLostError: it ended; with what pytest said last.
         """
-        said, told = self._received()
+        said, told = self._receive()
         if said != "ready":
             self.stop()
             raise WorkerLostError(
@@ -125,13 +125,13 @@ class Worker:
         try:
             self._channel.send((command, *arguments))
         except OSError:
-            self._lost()
-        said, told = self._received()
+            self._raise_lost()
+        said, told = self._receive()
         if said == "error":
             kind, message = told
             raise _error(kind, message)
         if said == "ended":
-            self._lost()
+            self._raise_lost()
         return told
 
     def stop(self) -> None:
@@ -141,16 +141,16 @@ class Worker:
         group, self._group, self._channel = self._group, None, None
         group.terminate(timeout=_PATIENCE_S)
 
-    def _received(self) -> tuple[str, Any]:
+    def _receive(self) -> tuple[str, Any]:
         try:
             said: tuple[str, Any] = self._channel.receive()
         except EOFError:
-            self._lost()
+            self._raise_lost()
         except self._channel.RemoteError as error:
             return "ended", str(error).strip().splitlines()[-1]
         return said
 
-    def _lost(self) -> NoReturn:
+    def _raise_lost(self) -> NoReturn:
         self.stop()
         said = find_telling_line(self._log_text()[self._said_before :])
         raise WorkerLostError(
