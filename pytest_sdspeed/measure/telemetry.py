@@ -49,10 +49,10 @@ def summarize_telemetry(data: CampaignData, name: str, pictures: int | None) -> 
         pictures: number that one generation draws, or None if that is unknown.
 
     Returns:
-        ``sm_clock_mhz``, ``temperature_c``, ``power_w``: [least, median, greatest];
-            ``throttle_reasons``: names, those in discarded blocks
-        included; ``discarded_blocks``: of the campaign; ``energy_per_picture_j`` and
-        ``energy_from``, see ``_energy_j``. Unknown is None.
+        ``sm_clock_mhz``, ``temperature_c`` and ``power_w``, each [least, median, greatest];
+        ``throttle_reasons``, names, including those in discarded blocks; ``discarded_blocks``, how
+        many the campaign has; ``energy_per_picture_j`` and ``energy_from``, see ``_energy_j``.
+        Unknown is None.
     """
     labels = {name, CONTROL} if name == data.baseline else {name}
     kept = [slot for slot in data.slots if slot.arm in labels]

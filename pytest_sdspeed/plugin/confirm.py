@@ -2,8 +2,8 @@
 
 It fails only if it fails there too.
 
-Memory layout and autotuning are drawn once per process: no interval inside one process can see
-them.
+Memory layout and autotuning are settled once per process: an interval from inside one process does
+not contain their effect.
 """
 
 from __future__ import annotations
@@ -84,15 +84,15 @@ def confirm(first: Result, item: pytest.Item, watcher: Watcher) -> Result:
 
 
 def combine(first: Result, second: Mapping[str, Any] | str) -> Result:
-    """One result out of two processes.
+    """Combine the results of two processes into one.
 
     Args:
         first: a row that failed on its speed.
         second: the record of the new process, or why there is none.
 
     Returns:
-        A failure with the figures of the first where both fail or there is no second, the second's
-        pass, else an inconclusive first.
+        The first as it failed, if the second failed too or there is none; a pass with the second's
+        figures, if the second passed; else the first, inconclusive.
     """
     if isinstance(second, str):
         return replace(first, reasons=(*first.reasons, f"could not be confirmed: {second}"))
@@ -227,7 +227,7 @@ def become_rerun(config: pytest.Config) -> None:
 def write_answer(path: Path, measure: Callable[[], Result]) -> NoReturn:
     """Measure, write what was found, and end the test.
 
-    What it asserts after the gate is the other process's matter.
+    Whatever the test asserts after the gate, only the first process runs.
 
     Args:
         path: the JSON file.

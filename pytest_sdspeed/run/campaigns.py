@@ -183,7 +183,7 @@ class Campaigns:
         self._open = campaign
 
     def release(self) -> None:
-        """Give the memory of pipelines back; whoever uses one again builds it again."""
+        """Free the memory of pipelines; one that is used again is built again."""
         if self._open is not None:
             self._session.release(usable=self._unusable is None)
 

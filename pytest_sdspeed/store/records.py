@@ -142,7 +142,7 @@ _FORMS: dict[str, _Form] = {
 """Every figure of a result that is stored under its own name. ``recipe`` and ``pictures`` are not
 among them; the latencies are medians of ``samples_s``."""
 _BEFORE_RECIPE = "image_verdict"
-"""Figure that a stored form's recipe follows: whoever reads the files finds their keys in order."""
+"""Figure that the recipe follows in a stored form: the order of keys is kept for readers."""
 
 
 def to_json(result: Result) -> dict[str, Any]:
