@@ -121,6 +121,7 @@ class _CheckedRecord:
         return {
             _utf8(name): [_positive(seconds, f"canary {name}") for seconds in taken]
             for name, taken in (self._record.get("canary_s") or {}).items()
+            if taken
         }
 
     def __getattr__(self, name: str) -> Any:

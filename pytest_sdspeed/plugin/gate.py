@@ -65,7 +65,7 @@ class Gate:
             # A setup may be too large for this machine; a callable that has become too large is for
             # its author to fix.
             if callable(candidate) or isinstance(candidate, str):
-                pytest.fail(str(error), pytrace=False)
+                pytest.fail(describe_error(error), pytrace=False)
             pytest.skip(str(error))
         except UnsupportedError as error:
             pytest.skip(str(error))
@@ -130,12 +130,13 @@ def properties(result: Result) -> Iterator[tuple[str, str | float]]:
 
 def gate_of(request: pytest.FixtureRequest, benchmark: Any) -> Gate:
     """Make the gate of a test, or end the test if nothing can be measured."""
+    from pytest_sdspeed.report.pages import describe_error
     from pytest_sdspeed.store.benchmark import is_measuring_off
 
     try:
         plan_of(request.node)
     except SdSpeedError as error:
-        pytest.fail(str(error), pytrace=False)
+        pytest.fail(describe_error(error), pytrace=False)
     if is_measuring_off(request.config.option):
         pytest.skip("sd_latency measures nothing under --benchmark-disable")
     return Gate(request, benchmark)

@@ -66,4 +66,6 @@ def requested_setup(request: pytest.FixtureRequest, name: str) -> Setup:
             pytest.skip(reason)
         return run.session.setup(resolved)
     except SdSpeedError as error:
-        pytest.fail(str(error), pytrace=False)
+        from pytest_sdspeed.report.pages import describe_error
+
+        pytest.fail(describe_error(error), pytrace=False)

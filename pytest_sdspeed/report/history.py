@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
+from pytest_sdspeed.model.numbers import finite_or_none
 from pytest_sdspeed.report import text
 from pytest_sdspeed.report.pages import HISTORY_SLOWER, add_page
 
@@ -303,7 +303,7 @@ def _change_to_json(history: History, change: Change) -> dict[str, Any]:
         "since": first.date,
         "since_run": first.name or None,
         "found": history.runs[change.found].date,
-        "change": _finite_or_none(change.change),
+        "change": finite_or_none(change.change),
         "commits": {"after": found[0], "first": found[1]} if found else None,
         "versions": {name: list(pair) for name, pair in change.versions.items()},
         "reasons": list(change.reasons),
@@ -312,11 +312,6 @@ def _change_to_json(history: History, change: Change) -> dict[str, Any]:
 
 def _run_to_json(run: HistoryRun) -> dict[str, Any]:
     figures = {
-        name: _finite_or_none(getattr(run, name))
-        for name in ("speedup", "low", "high", "latency_s")
+        name: finite_or_none(getattr(run, name)) for name in ("speedup", "low", "high", "latency_s")
     }
     return {**figures, "date": run.date, "run": run.name or None}
-
-
-def _finite_or_none(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.report import against, text
-from pytest_sdspeed.report.pages import add_page, find_page
+from pytest_sdspeed.report.pages import add_page, find_page, is_biased
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -91,10 +91,9 @@ def _format_memory_share(result: Result) -> str:
 def _advise(result: Result) -> Iterable[str]:
     if result.verdict == "invalid":
         yield (
-            "Invalid: something else used this machine. Stop it and rerun."
-            if result.control is not None and result.control.excludes_one
-            else "Invalid: this says nothing about the code."
-            " Find what disturbed the machine and rerun."
+            "The baseline differs from itself: stop what else uses this machine and rerun."
+            if is_biased(result)
+            else "This says nothing about the code: find what disturbed the machine and rerun."
         )
     if result.too_slow and result.held_to_another_device:
         name = "".join(

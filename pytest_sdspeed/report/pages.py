@@ -17,6 +17,7 @@ _INVALID = f"{DOCUMENTATION}/explanations/verdicts/#invalid"
 _THROTTLING = f"{DOCUMENTATION}/explanations/gpu/#throttling"
 _HOST_BOUND = f"{DOCUMENTATION}/explanations/gpu/#where-the-time-goes"
 _RECORDING = f"{DOCUMENTATION}/guides/record-a-reference/"
+_ERRORS = f"{DOCUMENTATION}/reference/errors/"
 _COMPARING = f"{DOCUMENTATION}/guides/compare-versions/"
 WORKER_LOST = f"{DOCUMENTATION}/guides/several-gpus/#if-a-worker-ends"
 HISTORY_SLOWER = f"{DOCUMENTATION}/explanations/verdicts/#history-slower"
@@ -51,15 +52,21 @@ def _find_page_of_invalid(result: Result) -> str:
         return _COMPARING
     if result.raised is not None or not result.blocks:
         return WORKER_LOST
-    if result.control is not None and result.control.excludes_one:
+    if is_biased(result):
         return _INVALID
     return _THROTTLING if result.against is None else _COMPARING
 
 
+def is_biased(result: Result) -> bool:
+    """Tell whether a baseline that differs from itself makes a result invalid."""
+    whole = result.raised is None and result.blocks > 0
+    return whole and result.control is not None and result.control.excludes_one
+
+
 def describe_error(error: Exception) -> str:
-    """Return what a failing test says of an error, with the page that explains it if any."""
+    """Return what a failing test says of an error, with the page that explains it."""
     if isinstance(error, ThrottledError):
         return add_page(str(error), _THROTTLING)
     if isinstance(error, WorkerLostError):
         return add_page(str(error), _COMPARING)
-    return str(error)
+    return add_page(str(error), _ERRORS)

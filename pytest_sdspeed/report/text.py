@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.model import BASELINE, Interval
+from pytest_sdspeed.model.numbers import number_or_nan
 from pytest_sdspeed.report import against
 
 if TYPE_CHECKING:
@@ -43,11 +44,8 @@ def format_stored_interval(record: Mapping[str, Any]) -> str:
 
     Figures that are not finite are None there.
     """
-    speedup, low, high = (
-        float("nan") if record[name] is None else record[name]
-        for name in ("speedup", "low", "high")
-    )
-    return str(Interval(speedup, low, high))
+    figures = (number_or_nan(record[name]) for name in ("speedup", "low", "high"))
+    return str(Interval(*figures))
 
 
 def format_tolerance(result: Result) -> str:

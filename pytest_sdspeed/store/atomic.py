@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_NOTHING_BESIDE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY})
+"""What a folder says that takes no new file, or no other file in the place of a mounted one."""
 UNFINISHED = ".part"
 """Suffix of a file that is being written, which a run that is killed meanwhile leaves."""
 
@@ -33,6 +36,8 @@ def write_whole(target: Path, content: bytes, *, lasting: bool = True) -> None:
 def write_file(target: Path, content: bytes, *, lasting: bool = True) -> None:
     """Write what a user named: a file whole, as ``write_whole`` does; a device or a pipe directly.
 
+    A file that is there, in a folder where no other can be made beside it, is written in place.
+
     Args:
         target: a path; of a link, the file that it leads to is written.
         content: its bytes.
@@ -43,8 +48,13 @@ def write_file(target: Path, content: bytes, *, lasting: bool = True) -> None:
     """
     if target.exists() and not target.is_file():
         target.write_bytes(content)
-    else:
+        return
+    try:
         write_whole(target.resolve(), content, lasting=lasting)
+    except OSError as error:
+        if error.errno not in _NOTHING_BESIDE or not target.exists():
+            raise
+        target.write_bytes(content)
 
 
 def write_new(targets: Iterator[Path], content: bytes) -> Path:

@@ -91,7 +91,7 @@ def unpack(sent: Mapping[str, Any], spool: Spool) -> Received:
     """
     test = json.loads(sent["test"])
     stored = test["extra_info"][EXTRA]
-    result = from_json({**stored, "pictures": ()}, Path())
+    result = from_json({**stored, "pictures": ()} if isinstance(stored, dict) else stored, Path())
     return Received(
         test,
         replace(result, exhibits=tuple(pictures.unpack(one, spool) for one in sent["exhibits"])),

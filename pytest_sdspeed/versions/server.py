@@ -145,6 +145,7 @@ class WorkerServer:
         """Free the memory of everything that was built."""
         self._arms.clear()
         self._sent.clear()
+        self._draws.clear()
         gc.unfreeze()
         self._session.release()
 

@@ -382,3 +382,10 @@ def test_a_row_that_was_lost_is_reported_with_its_reason(results):
     Page(shown)
     assert "worker gw0 ended" in shown
     assert "nan" not in " ".join(lines) + " ".join(Page(shown).data)
+
+
+def test_workers_that_have_every_gpu_by_name_leave_none_to_others():
+    execnet = pytest.importorskip("execnet")
+    named, open_ = execnet.XSpec("popen//env:CUDA_VISIBLE_DEVICES=0"), execnet.XSpec("popen")
+    with pytest.raises(DistributedError, match=r"^1 worker without a GPU, and none is left: name fewer workers$"):
+        assign_gpus([named, open_], lambda: ["0"])

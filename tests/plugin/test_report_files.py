@@ -1,5 +1,6 @@
 """The files at the end of a run: written whole, or the ones that were there stay."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -82,3 +83,19 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
         assert pipe.is_fifo()
     finally:
         os.close(reader)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EBUSY])
+def test_a_file_in_a_folder_that_takes_no_other_is_written_in_place(tmp_path, monkeypatch, number):
+    report = tmp_path / "report.html"
+    report.write_text("old, and much longer than the new one")
+
+    def refused(*_arguments):
+        raise OSError(number, "not beside this one")
+
+    monkeypatch.setattr(Path, "replace", refused)
+    assert _write("sd report", report, lambda: "new") == f"sd report: {report}"
+    assert (report.read_text(), list(tmp_path.iterdir())) == ("new", [report])
+    report.unlink()
+    assert _write("sd report", report, lambda: "new") == f"sd report: {report} could not be written: not beside this one"
+    assert list(tmp_path.iterdir()) == []

@@ -229,16 +229,16 @@ def test_more_to_say_comes_before_the_page():
 def test_errors_of_a_throttled_gpu_and_a_lost_process_name_their_pages():
     assert describe_error(ThrottledError("invalid")) == f"invalid\nSee {DOCUMENTATION}/explanations/gpu/#throttling"
     assert describe_error(WorkerLostError("invalid")) == f"invalid\nSee {DOCUMENTATION}/guides/compare-versions/"
-    assert describe_error(SdSpeedError("no setup")) == "no setup"
+    assert describe_error(SdSpeedError("no setup")) == f"no setup\nSee {DOCUMENTATION}/reference/errors/"
 
 
 def test_other_verdicts_lead_the_message():
     assert messages.write_message(result(verdict="inconclusive")).startswith("inconclusive: fp16 on NVIDIA H200: x1.31")
     invalid = messages.write_message(result(verdict="invalid", reasons=("A/A control x1.2 excludes x1",), control=BROKEN))
     assert invalid.startswith("invalid: fp16 on")
-    assert "Reason: A/A control x1.2 excludes x1. Invalid: something else used this machine. Stop it and rerun." in invalid
+    assert "Reason: A/A control x1.2 excludes x1. The baseline differs from itself: stop what else uses this machine and rerun." in invalid
     throttled = messages.write_message(result(verdict="invalid", reasons=("the GPU throttled",)))
-    assert "throttled. Invalid: this says nothing about the code. Find what disturbed the machine and rerun." in throttled
+    assert "throttled. This says nothing about the code: find what disturbed the machine and rerun." in throttled
 
 
 def test_a_recorded_ratio_is_said_to_be_one_with_its_file():

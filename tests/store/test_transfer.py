@@ -7,6 +7,7 @@ import execnet
 import pytest
 from fakes import result
 
+from pytest_sdspeed.errors import StoredRunError
 from pytest_sdspeed.store.records import to_json
 from pytest_sdspeed.store.spool import Spool
 from pytest_sdspeed.store.transfer import pack, unpack
@@ -96,3 +97,9 @@ def test_a_list_that_holds_itself_is_sent_in_short(spool, tmp_path):
 def test_a_test_without_parameters_and_names_that_are_no_text_are_sent(spool):
     assert arrived(spool)["params"] is None
     assert arrived(spool, {3: "three"})["params"] == {"3": "three"}
+
+
+def test_a_record_that_could_not_be_sent_is_said_to_be_none(spool):
+    test = {"name": "test_row", "fullname": "t.py::test_row", "id": None, "params": None, "extra_info": {"sdspeed": "<a repr>"}}
+    with pytest.raises(StoredRunError, match="schema None is not 1"):
+        unpack({"test": json.dumps(test), "exhibits": []}, spool)

@@ -92,10 +92,15 @@ def assign_gpus(specs: Sequence[Any], local_gpus: Callable[[], Sequence[str]]) -
             spec.env[VISIBLE] = str(placement.number)
             continue
         free = [gpu for gpu in local_gpus() if gpu not in taken]
+        if not free:
+            raise DistributedError(
+                f"{_format_count(placement.workers, 'worker')} without a GPU, and none is left:"
+                " name fewer workers"
+            )
         if placement.workers > len(free):
             raise DistributedError(
                 f"{placement.workers} workers share {_format_count(len(free), 'GPU')}: use"
-                f" -n {max(1, len(free))}"
+                f" -n {len(free)}"
             )
         spec.env[VISIBLE] = free[placement.number]
 
