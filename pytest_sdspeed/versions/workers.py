@@ -58,7 +58,7 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        """Whether the process runs and can be asked."""
+        """Whether it was started, and not stopped since."""
         return self._channel is not None
 
     def start(self) -> None:
