@@ -70,7 +70,7 @@ def read_layers(pyproject: Path, package: str = PACKAGE) -> list[list[str]]:
 
     Args:
         pyproject: path of pyproject.toml.
-        package: that is divided into rooms.
+        package: name of the package that is divided into rooms.
 
     Returns:
         The rooms of each layer by name; nothing if there is no such contract.
@@ -117,7 +117,7 @@ class Plan:
 
     Attributes:
         rows: the nodes of each row, top to bottom, in order.
-        edges: from a room, or from a line that leads to the same room, to what is one row below.
+        edges: pairs of a room, or a line that leads to the same room, and what is one row below.
         against: imports that go up or stay in their row.
     """
 

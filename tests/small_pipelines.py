@@ -50,7 +50,7 @@ def make(shared_pool, recipe, cpu):
         for optimization in extra:
             registry.add_optimization(optimization)
         stack = registry.stack([*names, *(part.name for part in extra)], "test", recipe)
-        return Setup("tested", recipe, stack, machine=machine, pool=pool, choice=None)
+        return Setup("tested", recipe, stack, machine=machine, pool=pool, resolved=None)
 
     return setup
 

@@ -142,7 +142,7 @@ def recognized(reader: Classifier, shown: np.ndarray, asked: Sequence[Scene]) ->
 
     Returns:
         ``all`` (subject, color and place at once), and each attribute alone, over the scenes that
-            have it.
+        have it.
     """
     answers = reader.answers(as_tensor((shown * 255).round().astype(np.uint8)))
     right = [_right(answer, scene) for answer, scene in zip(answers, asked, strict=True)]

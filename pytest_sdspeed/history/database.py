@@ -34,26 +34,29 @@ _BATCH = 500
 _RUN_FIELDS: tuple[Field[Any], ...] = fields(StoredRunFacts)
 
 
-def _columns(names: Iterable[str]) -> str:
+def _list_columns(names: Iterable[str]) -> str:
     """Return columns as SQL. Unlike a quoted name, one in brackets is never taken for a text."""
     return ", ".join(f"[{name}]" for name in names)
 
 
-def _names(of: Iterable[Field[Any]]) -> tuple[str, ...]:
+def _name_fields(of: Iterable[Field[Any]]) -> tuple[str, ...]:
     return tuple(field.name for field in of)
 
 
-_RUN, _FIGURES = _names(_RUN_FIELDS), _names(RESULT_FIELDS)
-_KEY, _SHARED = _names(fields(HistoryKey)), _names(fields(RunFacts))
+_RUN, _FIGURES = _name_fields(_RUN_FIELDS), _name_fields(RESULT_FIELDS)
+_KEY, _SHARED = _name_fields(fields(HistoryKey)), _name_fields(fields(RunFacts))
 _FILE = ("path", *Fingerprint._fields, *_RUN, "foreign")
 _RESULT = ("file", "position", "key", "samples", *_FIGURES)
-_TEXTS = ("key", *_names(one for one in RESULT_FIELDS if str(one.type).startswith("Mapping[")))
+_TEXTS = (
+    "key",
+    *_name_fields(one for one in RESULT_FIELDS if str(one.type).startswith("Mapping[")),
+)
 """Columns of results that hold the number of a text, as many results share one."""
 _TABLES = f"""
-CREATE TABLE files(number INTEGER PRIMARY KEY, {_columns(_FILE)}, UNIQUE (path));
+CREATE TABLE files(number INTEGER PRIMARY KEY, {_list_columns(_FILE)}, UNIQUE (path));
 CREATE TABLE wrong(file INTEGER, kind TEXT, words TEXT, PRIMARY KEY (file, kind)) WITHOUT ROWID;
 CREATE TABLE texts(number INTEGER PRIMARY KEY, text TEXT UNIQUE);
-CREATE TABLE results({_columns(_RESULT)}, PRIMARY KEY (file, position)) WITHOUT ROWID;
+CREATE TABLE results({_list_columns(_RESULT)}, PRIMARY KEY (file, position)) WITHOUT ROWID;
 """
 VERSION = crc32(f"{_MEANING}{_TABLES}".encode()) & 0x7FFFFFFF
 """Version of the tables (``PRAGMA user_version``): tables with other columns have another one."""
@@ -75,7 +78,8 @@ FROM (SELECT [foreign], EXISTS (SELECT 1 FROM results WHERE file = number)
 def is_empty(connection: sqlite3.Connection) -> bool:
     """Tell whether nothing was ever written to a database."""
     return not any(
-        _mark(connection, name) for name in ("application_id", "user_version", "schema_version")
+        _read_mark(connection, name)
+        for name in ("application_id", "user_version", "schema_version")
     )
 
 
@@ -85,18 +89,21 @@ def check(connection: sqlite3.Connection) -> None:
     Raises:
         ValueError: it is of another version, or somebody else's.
     """
-    if (_mark(connection, "application_id"), _mark(connection, "user_version")) != (OWNER, VERSION):
+    if (_read_mark(connection, "application_id"), _read_mark(connection, "user_version")) != (
+        OWNER,
+        VERSION,
+    ):
         raise ValueError(f"not an index of version {VERSION}")
 
 
-def _mark(connection: sqlite3.Connection, name: str) -> int:
+def _read_mark(connection: sqlite3.Connection, name: str) -> int:
     (mark,) = connection.execute(f"PRAGMA {name}").fetchone()
     return int(mark)
 
 
 def fingerprints(connection: sqlite3.Connection) -> dict[str, Fingerprint]:
     """Return path -> fingerprint of the files of an index."""
-    rows = connection.execute(f"SELECT path, {_columns(Fingerprint._fields)} FROM files")  # noqa: S608 - names of fields
+    rows = connection.execute(f"SELECT path, {_list_columns(Fingerprint._fields)} FROM files")  # noqa: S608 - names of fields
     return {path: Fingerprint(*found) for path, *found in rows}
 
 
@@ -129,20 +136,20 @@ def insert(
         contents: what it holds.
     """
     row = {"path": path, **fingerprint._asdict(), "foreign": contents.foreign}
-    row |= {} if contents.run is None else _plain(contents.run, _names(_RUN_FIELDS))
+    row |= {} if contents.run is None else _pick(contents.run, _name_fields(_RUN_FIELDS))
     file = _insert(connection, "files", row)
     connection.executemany(
         "INSERT INTO wrong VALUES(?, ?, ?)", [(file, kind, words) for kind, words in contents.wrong]
     )
     for position, (key, samples, run) in enumerate(contents.results):
         row = {"file": file, "position": position, "samples": samples}
-        row |= _plain(run, _FIGURES) | {"key": _plain(key, _KEY)}
+        row |= _pick(run, _FIGURES) | {"key": _pick(key, _KEY)}
         for column in _TEXTS:
-            row[column] = _text_number(connection, row[column])
+            row[column] = _number_text(connection, row[column])
         _insert(connection, "results", row)
 
 
-def _plain(facts: Any, names: Iterable[str]) -> dict[str, Any]:
+def _pick(facts: Any, names: Iterable[str]) -> dict[str, Any]:
     """Return name -> value of attributes."""
     return {name: getattr(facts, name) for name in names}
 
@@ -151,12 +158,12 @@ def _insert(connection: sqlite3.Connection, table: str, row: Mapping[str, Any]) 
     """Insert a row, column -> value, and return its number; NaN becomes NULL."""
     values = ", ".join("?" * len(row))
     return connection.execute(
-        f"INSERT INTO {table}({_columns(row)}) VALUES({values})",
+        f"INSERT INTO {table}({_list_columns(row)}) VALUES({values})",
         tuple(row.values()),
     ).lastrowid
 
 
-def _text_number(connection: sqlite3.Connection, value: Any) -> int:
+def _number_text(connection: sqlite3.Connection, value: Any) -> int:
     text = _ENCODER.encode(value)
     connection.execute("INSERT OR IGNORE INTO texts(text) VALUES(?)", (text,))
     (number,) = connection.execute("SELECT number FROM texts WHERE text = ?", (text,)).fetchone()
@@ -182,25 +189,25 @@ def _read_files(connection: sqlite3.Connection) -> list[StoredFile]:
     files: dict[int, StoredFile] = {}
     of_run: dict[int, tuple[Any, ...]] = {}
     rows = connection.execute(
-        f"SELECT number, path, [foreign], {_columns(_RUN)} FROM files WHERE date NOT NULL"  # noqa: S608 - names of fields
+        f"SELECT number, path, [foreign], {_list_columns(_RUN)} FROM files WHERE date NOT NULL"  # noqa: S608 - names of fields
     )
-    for (number, path, foreign), values in _restored(rows, _RUN_FIELDS, texts):
+    for (number, path, foreign), values in _restore_rows(rows, _RUN_FIELDS, texts):
         facts = dict(zip(_RUN, values, strict=True))
         files[number] = StoredFile(path, StoredRunFacts(**facts), foreign, [])
         name = path.rpartition("/")[2].removesuffix(".json")
         of_run[number] = (name, *(facts[fact] for fact in _SHARED))
     read_key = cache(lambda number: HistoryKey(**texts[number]))
     rows = connection.execute(
-        f"SELECT file, key, samples, {_columns(_FIGURES)} FROM results ORDER BY file, position"  # noqa: S608 - names of fields
+        f"SELECT file, key, samples, {_list_columns(_FIGURES)} FROM results ORDER BY file, position"  # noqa: S608 - names of fields
     )
     names = ("name", *_SHARED, *_FIGURES)
-    for (file, key, samples), values in _restored(rows, RESULT_FIELDS, texts):
+    for (file, key, samples), values in _restore_rows(rows, RESULT_FIELDS, texts):
         run = HistoryRun(**dict(zip(names, of_run[file] + values)))  # noqa: B905 - strict costs a tenth
         files[file].results.append(StoredResult(read_key(key), samples, run))
     return list(files.values())
 
 
-def _restored(
+def _restore_rows(
     rows: sqlite3.Cursor, of: Sequence[Field[Any]], texts: Mapping[int, Any]
 ) -> Iterator[tuple[tuple[Any, ...], tuple[Any, ...]]]:
     """Yield rows, each as what stands before the columns of fields, and the values of the fields.

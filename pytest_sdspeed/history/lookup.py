@@ -26,7 +26,8 @@ class HistoryLookup:
 
     Args:
         folder: folder of the stored runs; there may be none.
-        run_info: tells what is known of this run as a whole, as ``store.benchmark.run_info`` does.
+        run_info: tells what is known of this run as a whole, as
+            ``store.benchmark.collect_run_info`` does.
 
     Attributes:
         problems: what was passed over, a line each.

@@ -84,7 +84,7 @@ class _Members(NamedTuple):
     """The runs of one history so far.
 
     Attributes:
-        runs: by date.
+        runs: the runs, sorted by date.
         dates: identity of a run and its samples -> date of the latest such run.
     """
 
@@ -102,7 +102,7 @@ def _count(
     A file counts if it had a result to put there, or holds none at all.
 
     Args:
-        files: by date.
+        files: the files, sorted by date.
         outdone: ``id`` of a file -> keys of the results that a better copy of it has.
         members: the runs of every history so far.
     """

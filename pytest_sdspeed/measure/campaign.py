@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.judge.speed import intervals
-from pytest_sdspeed.measure.campaign_data import Arm, CampaignData, Limits, Progress
+from pytest_sdspeed.measure.campaign_data import (
+    Arm,
+    CampaignData,
+    Limits,
+    Progress,
+    ignore_progress,
+)
 from pytest_sdspeed.measure.canary import CanaryTimes, pair_times, time_canary
 from pytest_sdspeed.measure.collector import collect_between_slots
 from pytest_sdspeed.measure.memory import MemoryMeter, UnknownMemory
@@ -30,10 +36,6 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import Profile
 
 
-def _show_nothing(_progress: Progress) -> None:
-    """Show nothing of a campaign."""
-
-
 def run_campaign(
     baseline: Arm,
     rows: Sequence[Arm],
@@ -43,7 +45,7 @@ def run_campaign(
     memory: MemoryMeter | None = None,
     telemetry: Telemetry | None = None,
     canary: Callable[[], Operations] = dict,
-    watch: Callable[[Progress], None] = _show_nothing,
+    watch: Callable[[Progress], None] = ignore_progress,
 ) -> CampaignData:
     """Measure rows against their baseline until each is decided or the budget is spent.
 
@@ -59,7 +61,7 @@ def run_campaign(
         watch: called before every generation, outside the timed region.
 
     Returns:
-        The record. An arm that raises leaves the campaign with its error there; everything measured
+        The data. An arm that raises leaves the campaign with its error there; everything measured
         so far is kept. If the baseline raises, or the device no longer answers, the campaign ends,
         and every row that was not decided carries that error.
     """

@@ -38,7 +38,7 @@ class Arm:
         timed: generates in another process, which times it: pictures and seconds. None:
             ``generate`` is timed here.
         profile: generates once or a few times more, in slots of its own, to see where the time
-            goes; None if nobody can tell.
+            goes; None if that is unknown.
     """
 
     name: str
@@ -164,7 +164,7 @@ class CampaignData:
         block_s: seconds one block was expected to take.
         timed_s: wall-clock seconds of the timed part.
         case: what the timed slots drew.
-        canary_s: operation -> its times right before and right after the timed part, seconds, where
+        canary_s: operation -> its times right before and right after the timed part, seconds, if
             it has both.
         canary_errors: operation -> why it lacks one.
         profiles: arm -> where a generation's time goes, for the arms that have a profile and did
@@ -220,7 +220,7 @@ class CampaignData:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Where a campaign stands, for whoever watches.
+    """How far a campaign is, for its watcher.
 
     Attributes:
         phase: ``warm-up``, ``canary``, ``block`` or ``profile``, or that another process measures.
@@ -239,6 +239,10 @@ class Progress:
 Watcher = Callable[[str], AbstractContextManager["Callable[[Progress], None]"]]
 
 
+def ignore_progress(_progress: Progress) -> None:
+    """Do nothing with what a campaign reports."""
+
+
 def show_nothing(_campaign: str) -> AbstractContextManager[Callable[[Progress], None]]:
     """Show nothing of a campaign."""
-    return nullcontext(lambda _progress: None)
+    return nullcontext(ignore_progress)

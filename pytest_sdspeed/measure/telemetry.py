@@ -40,23 +40,23 @@ def describe_discarded(discarded: Sequence[Sequence[Slot]], planned: int) -> str
     )
 
 
-def summarize_telemetry(record: CampaignData, name: str, pictures: int | None) -> dict[str, Any]:
+def summarize_telemetry(data: CampaignData, name: str, pictures: int | None) -> dict[str, Any]:
     """Summarize what the device said after an arm's slots; empty if it said nothing.
 
     Args:
-        record: what the campaign measured.
+        data: what the campaign measured.
         name: name of the arm; the baseline's slots are also those of the control.
         pictures: number that one generation draws, or None if that is unknown.
 
     Returns:
-        ``sm_clock_mhz``, ``temperature_c``, ``power_w``: [least, median, greatest];
-            ``throttle_reasons``: names, those in discarded blocks
-        included; ``discarded_blocks``: of the campaign; ``energy_per_picture_j`` and
-        ``energy_from``, see ``_energy_j``. Unknown is None.
+        ``sm_clock_mhz``, ``temperature_c`` and ``power_w``, each [least, median, greatest];
+        ``throttle_reasons``, names, including those in discarded blocks; ``discarded_blocks``, how
+        many the campaign has; ``energy_per_picture_j`` and ``energy_from``, see ``_energy_j``.
+        Unknown is None.
     """
-    labels = {name, CONTROL} if name == record.baseline else {name}
-    kept = [slot for slot in record.slots if slot.arm in labels]
-    every = kept + [slot for block in record.discarded for slot in block if slot.arm in labels]
+    labels = {name, CONTROL} if name == data.baseline else {name}
+    kept = [slot for slot in data.slots if slot.arm in labels]
+    every = kept + [slot for block in data.discarded for slot in block if slot.arm in labels]
     if all(slot.reading.empty for slot in every):
         return {}
     known = [slot.reading.reasons for slot in every if slot.reading.reasons is not None]
@@ -68,7 +68,7 @@ def summarize_telemetry(record: CampaignData, name: str, pictures: int | None) -
         "throttle_reasons": (
             sorted({reason for reasons in known for reason in reasons}) if known else None
         ),
-        "discarded_blocks": len(record.discarded) if known else None,
+        "discarded_blocks": len(data.discarded) if known else None,
         "energy_per_picture_j": energy_j / pictures if energy_j is not None and pictures else None,
         "energy_from": origin,
     }

@@ -95,8 +95,8 @@ class TimedPart:
         throttled.
 
         Returns:
-            False if the campaign ends: the baseline or the device broke, or the GPU throttled too
-                often.
+            False if the campaign ends: the baseline or the device broke, or the GPU throttled
+            too often.
         """
         taken: dict[str, list[float]] = {}
         first = len(self.slots)

@@ -114,14 +114,14 @@ class Result:
 
     Attributes:
         table, setup, baseline: names; ``table`` is None when callables were measured.
-        device: where it was measured; documented_on: the device of the table that the expectation
-            comes from, or None.
+        device: the device it was measured on; documented_on: the device of the table that the
+            expectation comes from, or None.
         recorded_in: the file of that table if it is a recorded one; None if it is documented.
         speedup, low, high: baseline latency over candidate latency, with its interval.
         expected: the documented (or marked) speed-up; tolerance: the fraction that may be missing;
             floor: expected x (1 - tolerance).
-        verdict: of speed and pictures together; image_verdict: of the pictures alone, None when not
-            judged.
+        verdict: verdict on speed and pictures together; image_verdict: verdict on the pictures
+            alone, None if they were not judged.
         blocks: blocks measured for this row.
         latency_s, baseline_latency_s: medians over the slots, seconds.
         samples_s: arm -> [first, second] slot of every block, seconds.
@@ -136,21 +136,22 @@ class Result:
         recipe: what was generated, or None for callables.
         versions: package or driver -> version.
         weights: ``pretrained``, ``random`` or ``embedded``, or None for callables.
-        peak_memory_bytes: of one generation, or None if the platform does not tell.
+        peak_memory_bytes: most memory that one generation needed, bytes, or None if the platform
+            does not tell.
         stages_s: stage -> seconds of one generation, or None if they are unknown.
-        memory_share: of the baseline's peak, None if one is unknown or no more than a lower
-            bound; memory_bound: the most that is documented, or None.
+        memory_share: peak memory over the baseline's, None if one of them is unknown or only a
+            lower bound; memory_bound: the largest share that is documented, or None.
         telemetry: how the device was used and what it said of itself: see ``judge.rates`` and
             ``measure.telemetry.summarize_telemetry``. None if nothing is known.
         exhibits: pictures to look at, a few of each case.
         starts_s: arm -> when each of ``samples_s`` began, seconds into the timed part; empty if
             that is not known.
-        notes: what the reader should know besides the verdict, in words.
+        notes: what else the reader should know, in words.
         canary_s: operation -> how long the device took for it before and after the timed part,
             seconds; empty if it was not timed.
         against: the other version, if two are compared; ``baseline`` is then the same setup of
             that side.
-        history: of the row, this run its latest; None if it was not asked for. Not stored.
+        history: history of the row up to this run; None if it was not asked for. It is not stored.
         confirmation: the stored form of the run in the other process: of the first one if the
             second passed, else of the second; None if there was but one. ``images``,
             ``exhibits`` and ``control`` are the first's in any case.

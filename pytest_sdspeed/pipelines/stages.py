@@ -146,13 +146,13 @@ class StageTimer:
     def _watch_decode(self, vae: Any) -> Iterator[None]:
         own, decode = vars(vae).get("decode"), vae.decode
 
-        def watched(*args: Any, **kwargs: Any) -> Any:
+        def time_decode(*args: Any, **kwargs: Any) -> Any:
             self._begin("vae", args, kwargs)
             decoded = decode(*args, **kwargs)
             self._end("vae")
             return decoded
 
-        vae.decode = watched
+        vae.decode = time_decode
         try:
             yield
         finally:

@@ -51,10 +51,10 @@ def clone_call(call: Pass) -> Pass:
     A CUDA graph overwrites its own results when it runs again.
     """
 
-    def kept(*args: Any, **kwargs: Any) -> tuple[torch.Tensor, ...]:
+    def call_and_clone(*args: Any, **kwargs: Any) -> tuple[torch.Tensor, ...]:
         return tuple(result.clone() for result in call(*args, **kwargs))
 
-    return kept
+    return call_and_clone
 
 
 def capture_graph(

@@ -1,8 +1,9 @@
 """The first code in a worker: where its modules come from, then pytest.
 
-Pytest collects the same tests, and serves instead of running them.
+Pytest collects the same tests, and then answers requests instead of running them.
 
-It is sent as source, and imports nothing of this package before its place is known.
+It is sent as source, and imports nothing of this package before the folders of the modules are
+known.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from typing import Any
 
 
 def main(channel: Any) -> None:
-    """Be a worker until the channel says that nothing more is wanted.
+    """Be a worker until the channel brings None.
 
     Args:
         channel: execnet's. It brings first: ``log``, a file for everything that is printed;
-            ``folder``, the working directory; ``finder``, the source of ``sides.finder``, with
-            ``roots``, ``excluded`` and ``path`` for its ``install``; ``arguments`` of pytest;
-            ``temporary``, a folder.
+            ``folder``, the working directory; ``finder``, the source of
+            ``versions.environments.finder``, with ``roots``, ``excluded`` and ``path`` for its
+            ``install``; ``arguments``, the command line of pytest; ``temporary``, a folder.
     """
     facts = channel.receive()
     log = os.open(facts["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)

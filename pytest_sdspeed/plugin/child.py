@@ -31,7 +31,7 @@ _ALONE = {
     "trace": False,
     "color": "no",
 }
-"""Options that mean the run the user watches: not the one inside it, which nobody can type to."""
+"""Options that are meant for the outer run, which a user watches and can type to."""
 
 
 def arguments_of_child(config: pytest.Config, cache: Path) -> list[str]:
@@ -50,7 +50,7 @@ def arguments_of_child(config: pytest.Config, cache: Path) -> list[str]:
 
 
 def write_nothing(option: Any, temporary: Path) -> None:
-    """Let a run inside another one write nothing that outlives it, and ask nobody.
+    """Let a run inside another one write nothing that outlives it, and prompt for nothing.
 
     Args:
         option: its parsed command line, before plugins read it.

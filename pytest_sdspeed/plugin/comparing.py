@@ -24,19 +24,19 @@ if TYPE_CHECKING:
     from pytest_sdspeed.setups.catalog import ResolvedSetup
 
 CACHE = "sdspeed-against"
-"""Folder of pytest's cache that keeps what was installed for requirements."""
+"""Folder of pytest's cache that holds what was installed for ``--sd-against=REQUIREMENT``."""
 
 
 def open_comparison(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
-    """Start both sides, and have the run measure them.
+    """Start the workers of both versions, and let the run measure with them.
 
     Args:
-        config: of the run, whose end is theirs.
+        config: config of the run; the workers end when it is unconfigured.
         items: the tests that will run.
 
     Raises:
-        pytest.UsageError: the other version cannot be had, does not start, does not import or lacks
-        a setup.
+        pytest.UsageError: the other version is unavailable, does not start, does not import, or
+            lacks a setup.
     """
     run = run_of(config)
     spec = run.options.against

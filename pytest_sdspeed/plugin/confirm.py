@@ -2,8 +2,8 @@
 
 It fails only if it fails there too.
 
-Memory layout and autotuning are drawn once per process: no interval inside one process can see
-them.
+Memory layout and autotuning are settled once per process: an interval from inside one process does
+not contain their effect.
 """
 
 from __future__ import annotations
@@ -84,22 +84,22 @@ def confirm(first: Result, item: pytest.Item, watcher: Watcher) -> Result:
 
 
 def combine(first: Result, second: Mapping[str, Any] | str) -> Result:
-    """One result out of two processes.
+    """Combine the results of two processes into one.
 
     Args:
         first: a row that failed on its speed.
         second: the record of the new process, or why there is none.
 
     Returns:
-        A failure with the figures of the first where both fail or there is no second, the second's
-        pass, else an inconclusive first.
+        The first as it failed, if the second failed too or there is none; a pass with the second's
+        figures, if the second passed; else the first, inconclusive.
     """
     if isinstance(second, str):
         return replace(first, reasons=(*first.reasons, f"could not be confirmed: {second}"))
     if second["verdict"] == "pass":
-        return _passed(first, second)
+        return _let_pass(first, second)
     if second["verdict"] != "fail":
-        reason = _also(f"{second['verdict']} in a fresh process", second)
+        reason = _add_reasons(f"{second['verdict']} in a fresh process", second)
         return replace(
             first, verdict="inconclusive", reasons=(*first.reasons, reason), confirmation=second
         )
@@ -107,7 +107,7 @@ def combine(first: Result, second: Mapping[str, Any] | str) -> Result:
     if not pictures_fail and number_or_nan(second["high"]) < first.floor:
         reason = f"confirmed in a fresh process: {format_stored_interval(second)}"
     else:
-        reason = _also("failed in a fresh process too", second)
+        reason = _add_reasons("failed in a fresh process too", second)
     image_verdict = "fail" if pictures_fail else first.image_verdict
     return replace(
         first,
@@ -125,7 +125,7 @@ _MEASURED = (
 """Keys of a record that go over into a result as they are."""
 
 
-def _passed(first: Result, second: Mapping[str, Any]) -> Result:
+def _let_pass(first: Result, second: Mapping[str, Any]) -> Result:
     stored = to_json(first)
     latency_s, baseline_latency_s = latencies(second["samples_s"], first.setup, first.baseline)
     why = (
@@ -150,7 +150,7 @@ def _passed(first: Result, second: Mapping[str, Any]) -> Result:
     )
 
 
-def _also(lead: str, second: Mapping[str, Any]) -> str:
+def _add_reasons(lead: str, second: Mapping[str, Any]) -> str:
     why = "; ".join(second["reasons"]) or "no reason given"
     return f"{lead} ({format_stored_interval(second)}): {why}"
 
@@ -227,7 +227,7 @@ def become_rerun(config: pytest.Config) -> None:
 def write_answer(path: Path, measure: Callable[[], Result]) -> NoReturn:
     """Measure, write what was found, and end the test.
 
-    What it asserts after the gate is the other process's matter.
+    Whatever the test asserts after the gate, only the first process runs.
 
     Args:
         path: the JSON file.

@@ -1,4 +1,4 @@
-"""What a worker does when it is asked: build, draw, and tell where the time goes."""
+"""A run of pytest that serves requests instead of running tests."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def leave_nothing(config: pytest.Config, temporary: str) -> None:
-    """Make a run of pytest one that measures against nothing and writes nothing.
+    """Make a run of pytest write nothing, and compare with no other version.
 
     Args:
-        config: of the run, before plugins read it.
+        config: config of the run, before plugins read it.
         temporary: its ``--basetemp``.
     """
     write_nothing(config.option, Path(temporary))
@@ -25,20 +25,20 @@ def leave_nothing(config: pytest.Config, temporary: str) -> None:
 
 
 def serve(session: pytest.Session, channel: Any, finder: Any) -> bool | None:
-    """Answer until nothing more is wanted, in the place of running tests.
+    """Answer requests instead of running tests, until one is None.
 
     Args:
-        session: of pytest, which has collected.
-        channel: brings requests, and takes answers.
-        finder: ``sides.finder.RootsFinder`` of this side.
+        session: session of pytest, after collection.
+        channel: channel of execnet that brings requests and takes answers.
+        finder: the ``versions.environments.finder.RootsFinder`` of this worker.
 
     Returns:
-        None where collection failed: pytest says why.
+        True, or None if collection failed: pytest then reports the errors as usual.
     """
     if session.testsfailed:
         return None
-    desk = WorkerServer(run_of(session.config).session, finder)
+    server = WorkerServer(run_of(session.config).session, finder)
     channel.send(("ready", None))
     while (request := channel.receive()) is not None:
-        channel.send(desk.answer(*request))
+        channel.send(server.answer(*request))
     return True

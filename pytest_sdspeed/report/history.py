@@ -226,9 +226,9 @@ def _advise_search(found: tuple[str, str] | None) -> str:
 def format_table(histories: Iterable[History]) -> list[str]:
     """Format a heading and an aligned table for each table and baseline, as lines."""
     return [
-        write_line
+        line
         for group in group_histories(histories)
-        for write_line in (
+        for line in (
             format_heading(group),
             *text.align_cells([COLUMNS, *map(format_row, group)]),
         )
@@ -261,11 +261,10 @@ def to_json(histories: Iterable[History]) -> list[dict[str, Any]]:
 
     Returns:
         One object for each: ``table``, ``setup``, ``baseline``, ``device``, ``recipe``, ``runs``
-            (how many), ``latest`` (the latest run's
-        figures), ``changes`` (the oldest first), and the latest change's own: ``kind``, ``since``
-        and ``found`` (dates), ``since_run`` (a name, None for the run in hand), ``change`` (of the
-        latency, a fraction), ``commits`` (``after`` which and ``first`` with which), ``versions``
-        (name -> before and after) and ``reasons``.
+        (how many), ``latest`` (the latest run's figures), ``changes`` (the oldest first), and of
+        the latest change: ``kind``, ``since`` and ``found`` (dates), ``since_run`` (a name,
+        None for the run in hand), ``change`` (of the latency, a fraction), ``commits`` (``after``
+        which and ``first`` with which), ``versions`` (name -> before and after) and ``reasons``.
     """
     return [_history_to_json(history) for history in histories]
 

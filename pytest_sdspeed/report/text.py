@@ -228,8 +228,8 @@ def group_by_campaign(results: Iterable[Result]) -> list[list[Result]]:
 
     Baselines come first, the others in order of appearance.
 
-    A campaign is told by its table, device, baseline and A/A control: rows of two campaigns under
-    one control would vouch for each other.
+    A campaign is known by its table, device, baseline and A/A control: a control that is printed
+    over the rows of two campaigns would say nothing about one of them.
     """
     groups: dict[tuple[object, ...], list[Result]] = {}
     for result in results:

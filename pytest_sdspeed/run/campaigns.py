@@ -80,7 +80,7 @@ class Campaigns:
         from pytest_sdspeed.run.judging import judge_row, relative_speeds
 
         session = self._session
-        resolved = candidate.setup.choice if candidate.setup else None
+        resolved = candidate.setup.resolved if candidate.setup else None
         base = baseline or self._plan.find_baseline(candidate)
         documented = resolved is not None and is_documented(resolved, base)
         if resolved and resolved.row and not documented and plan.marker.speedup is None:
@@ -129,7 +129,7 @@ class Campaigns:
         from pytest_sdspeed.run.criteria import find_criteria
         from pytest_sdspeed.run.settings import MarkerOptions
 
-        resolved = row.setup.choice if row.setup else None
+        resolved = row.setup.resolved if row.setup else None
         held_to = find_criteria(row.name, resolved, MarkerOptions(), self._session.options)
         return self._arm(row, held_to)
 
@@ -177,13 +177,13 @@ class Campaigns:
         """Release a finished campaign's weights and graphs: the next one needs their memory."""
         if base.setup is None:
             return
-        campaign = base.setup.choice.campaign
+        campaign = base.setup.resolved.campaign
         if self._open not in (None, campaign):
             self._session.release(keep=campaign, usable=self._unusable is None)
         self._open = campaign
 
     def release(self) -> None:
-        """Give the memory of pipelines back; whoever uses one again builds it again."""
+        """Free the memory of pipelines; one that is used again is built again."""
         if self._open is not None:
             self._session.release(usable=self._unusable is None)
 
@@ -192,7 +192,7 @@ def is_documented(resolved: ResolvedSetup, base: Target) -> bool:
     """Tell whether a row is documented against a baseline, in any table of the same name."""
     if resolved.row is None or base.setup is None or base.name != resolved.baseline:
         return False
-    theirs = base.setup.choice
+    theirs = base.setup.resolved
     return (
         theirs.table.name == resolved.table.name
         and replace(theirs.recipe, repeats=resolved.recipe.repeats) == resolved.recipe

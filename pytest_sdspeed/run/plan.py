@@ -118,7 +118,7 @@ class RunPlan:
                 f"sd_latency({candidate.name}): a callable needs a baseline:"
                 f" sd_latency({candidate.name}, baseline=...)"
             )
-        resolved = self._session.catalog.find_baseline(candidate.setup.choice)
+        resolved = self._session.catalog.find_baseline(candidate.setup.resolved)
         return Target.of(self._session.setup(resolved))
 
     def skip_reason(self, resolved: ResolvedSetup, plan: Plan) -> str | None:

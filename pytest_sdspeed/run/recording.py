@@ -38,7 +38,7 @@ class Recording(NamedTuple):
 
     Attributes:
         complete: whether there was something to record, and every file of it was written.
-        lines: for the user, one per file written and per row or file refused.
+        lines: what the user is told, a line for each file written and each row or file refused.
     """
 
     complete: bool

@@ -105,7 +105,7 @@ class Session:
                 self.stack_of(resolved),
                 machine=self.machine,
                 pool=self._pool,
-                choice=resolved,
+                resolved=resolved,
             )
         return self._setups[key]
 
@@ -143,7 +143,7 @@ class Session:
         return CudaMemory(torch.cuda)
 
     def release(self, keep: CampaignKey | None = None, *, usable: bool = True) -> None:
-        """Give the memory of pipelines back; whoever uses one again builds it again.
+        """Free the memory of pipelines; one that is used again is built again.
 
         Args:
             keep: campaign whose pipelines stay, or None.

@@ -96,7 +96,7 @@ def targets_of(candidate: Any, baseline: Any) -> tuple[Target, Target | None]:
     if ours.setup is not None and theirs.setup is not None:
         raise UsageMistakeError(
             f"sd_latency: two setups called {ours.name!r}, of tables"
-            f" {ours.setup.choice.table.name!r} and {theirs.setup.choice.table.name!r}"
+            f" {ours.setup.resolved.table.name!r} and {theirs.setup.resolved.table.name!r}"
         )
     # Closures of one factory share a name: they get the names of their roles.
     return (replace(ours, name="candidate") if ours.setup is None else ours), (
@@ -107,8 +107,7 @@ def targets_of(candidate: Any, baseline: Any) -> tuple[Target, Target | None]:
 
 
 def _make_target(value: Any, role: str) -> Target:
-    choice = getattr(value, "choice", None)
-    if isinstance(choice, ResolvedSetup):
+    if isinstance(getattr(value, "resolved", None), ResolvedSetup):
         return Target(value.name, value, None)
     call = _import_target(value, role) if isinstance(value, str) else value
     if not callable(call):

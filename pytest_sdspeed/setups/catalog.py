@@ -158,14 +158,14 @@ class Catalog:
         return table, next((row.baseline for one in tables if (row := one.row(setup))), "")
 
     @staticmethod
-    def find_baseline(choice: ResolvedSetup) -> ResolvedSetup:
+    def find_baseline(resolved: ResolvedSetup) -> ResolvedSetup:
         """Return what a setup is compared with: the baseline of its own table.
 
         Other tables of that name may have a baseline of their own.
         """
-        row = choice.table.row(choice.baseline)
+        row = resolved.table.row(resolved.baseline)
         assert row is not None  # noqa: S101 - no table lacks the baseline of a row
-        return _resolve_row(choice.table, row)
+        return _resolve_row(resolved.table, row)
 
     def _find_builtin_stack(self, setup: str) -> tuple[str, ...]:
         holders = sorted(

@@ -30,10 +30,10 @@ class Setup:
         stack: optimizations in order.
         machine: machine that the setup runs on.
         pool: what gives the pipeline its modules.
-        choice: what the name was resolved to, with what the setup is documented to deliver.
+        resolved: what the name was resolved to, with what the setup is documented to deliver.
 
     Attributes:
-        name, recipe, choice: as given.
+        name, recipe, resolved: as given.
         optimizations: names of the stack.
         relation: what its pictures may be compared with.
         precision: type in which its matrix products and convolutions run: ``float32``, ``tf32``,
@@ -50,9 +50,9 @@ class Setup:
         *,
         machine: Machine,
         pool: Pool,
-        choice: ResolvedSetup,
+        resolved: ResolvedSetup,
     ) -> None:
-        self.name, self.recipe, self.choice = name, recipe, choice
+        self.name, self.recipe, self.resolved = name, recipe, resolved
         self.optimizations = tuple(part.name for part in stack)
         self.relation: Relation = find_relation(stack)
         self.precision = find_precision(stack, recipe.dtype)
@@ -72,7 +72,7 @@ class Setup:
             return None
         name = f"{self.name} with the model's own autoencoder"
         return Setup(
-            name, self.recipe, stack, machine=self._machine, pool=self._pool, choice=self.choice
+            name, self.recipe, stack, machine=self._machine, pool=self._pool, resolved=self.resolved
         )
 
     @property

@@ -28,7 +28,7 @@ def describe(exhibit: Exhibit) -> dict[str, Any]:
     SHA-256.
     """
     return _describe_case(exhibit) | {
-        "files": {role: _name_file(png) for role, png in _stored_pictures(exhibit)}
+        "files": {role: _name_file(png) for role, png in _select_stored(exhibit)}
     }
 
 
@@ -68,7 +68,7 @@ def pack(exhibit: Exhibit) -> dict[str, Any]:
     This is its stored form with pictures in base64 instead of paths.
     """
     return _describe_case(exhibit) | {
-        "files": {role: base64.b64encode(png).decode() for role, png in _stored_pictures(exhibit)}
+        "files": {role: base64.b64encode(png).decode() for role, png in _select_stored(exhibit)}
     }
 
 
@@ -100,7 +100,7 @@ def save(folder: Path, exhibits: Iterable[Exhibit]) -> None:
         OSError: one cannot be written.
     """
     for exhibit in exhibits:
-        for _, png in _stored_pictures(exhibit):
+        for _, png in _select_stored(exhibit):
             target = folder / _name_file(png)["path"]
             if target.is_file() and target.stat().st_size == len(png):
                 continue
@@ -129,7 +129,7 @@ def _name_file(png: bytes) -> dict[str, str]:
     return {"path": f"{FOLDER}/{digest[:32]}.png", "sha256": digest}
 
 
-def _stored_pictures(exhibit: Exhibit) -> Iterator[tuple[str, bytes]]:
+def _select_stored(exhibit: Exhibit) -> Iterator[tuple[str, bytes]]:
     return ((role, png) for role, png in exhibit.pictures.items() if role not in DERIVED)
 
 

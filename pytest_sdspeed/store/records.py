@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 
 
-def _same(value: Any) -> Any:
+def _keep(value: Any) -> Any:
     return value
 
 
@@ -42,24 +42,24 @@ class _Form(NamedTuple):
             None if all have it.
     """
 
-    store: Callable[[Any], Any] = _same
-    read: Callable[[Any], Any] = _same
+    store: Callable[[Any], Any] = _keep
+    read: Callable[[Any], Any] = _keep
     later: Callable[[], Any] | None = None
 
 
-def _slots(pairs_s: Mapping[str, Sequence[Sequence[float]]]) -> dict[str, list[list[float]]]:
+def _store_slots(pairs_s: Mapping[str, Sequence[Sequence[float]]]) -> dict[str, list[list[float]]]:
     return {
         arm: [[float(slot) for slot in pair] for pair in pairs] for arm, pairs in pairs_s.items()
     }
 
 
-def _times(times_s: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+def _store_times(times_s: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
     return {
         operation: [float(seconds) for seconds in taken] for operation, taken in times_s.items()
     }
 
 
-def _numbers(figures: Mapping[str, float]) -> dict[str, float | None]:
+def _store_numbers(figures: Mapping[str, float]) -> dict[str, float | None]:
     return {name: finite_or_none(value) for name, value in figures.items()}
 
 
@@ -73,7 +73,7 @@ def _if_known(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def _store_interval(found: Interval) -> dict[str, float | None]:
-    return _numbers(asdict(found))
+    return _store_numbers(asdict(found))
 
 
 def _read_interval(stored: Mapping[str, float | None]) -> Interval:
@@ -84,7 +84,7 @@ def _store_against(against: Against) -> dict[str, Any]:
     return {
         **{name: getattr(against, name) for name in ("spec", "label", "identical", "turns")},
         "versions": dict(against.versions),
-        "stages": _numbers(against.stages),
+        "stages": _store_numbers(against.stages),
         "process_control": _INTERVAL.store(against.process_control),
     }
 
@@ -118,8 +118,8 @@ _FORMS: dict[str, _Form] = {
     "verdict": _ALWAYS,
     "reasons": _Form(list, tuple),
     "blocks": _Form(read=int),
-    "samples_s": _Form(_slots),
-    "image": _Form(_numbers, _read_numbers),
+    "samples_s": _Form(_store_slots),
+    "image": _Form(_store_numbers, _read_numbers),
     "image_verdict": _ALWAYS,
     "versions": _Form(dict),
     "peak_memory_bytes": _ALWAYS,
@@ -130,8 +130,8 @@ _FORMS: dict[str, _Form] = {
     "planned_blocks": _LATER,
     "resolves": _Form(_if_known(finite_or_none), later=NoneType),
     "control": _INTERVAL,
-    "starts_s": _Form(_slots, later=dict),
-    "canary_s": _Form(_times, later=dict),
+    "starts_s": _Form(_store_slots, later=dict),
+    "canary_s": _Form(_store_times, later=dict),
     "recorded_in": _LATER,
     "raised": _LATER,
     "memory_share": _LATER,
@@ -142,7 +142,7 @@ _FORMS: dict[str, _Form] = {
 """Every figure of a result that is stored under its own name. ``recipe`` and ``pictures`` are not
 among them; the latencies are medians of ``samples_s``."""
 _BEFORE_RECIPE = "image_verdict"
-"""Figure that a stored form's recipe follows: whoever reads the files finds their keys in order."""
+"""Figure that the recipe follows in a stored form: the order of keys is kept for readers."""
 
 
 def to_json(result: Result) -> dict[str, Any]:
@@ -182,7 +182,7 @@ def from_json(stored: Mapping[str, Any], folder: Path) -> Result:
     if schema != SCHEMA:
         raise StoredRunError(f"schema {schema!r} is not {SCHEMA}")
     try:
-        return Result(**_facts(stored, folder))
+        return Result(**_read_facts(stored, folder))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StoredRunError(
             f"not a record of this plugin: {type(error).__name__}: {error}"
@@ -206,7 +206,7 @@ def read_figure(stored: Mapping[str, Any], name: str) -> Any:
     return form.read(stored[name])
 
 
-def _facts(stored: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def _read_facts(stored: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     recipe = stored["recipe"]
     if stored["verdict"] not in get_args(Verdict) or stored["image_verdict"] not in (
         *get_args(ImageVerdict),
@@ -226,13 +226,15 @@ def _facts(stored: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         "recipe": (
             None
             if recipe is None
-            else Recipe(**{name: _tupled(value) for name, value in recipe.items() if name in known})
+            else Recipe(
+                **{name: _make_tuple(value) for name, value in recipe.items() if name in known}
+            )
         ),
         "weights": None if recipe is None else recipe["weights"],
     }
 
 
-def _tupled(value: Any) -> Any:
+def _make_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -264,10 +266,10 @@ def make_recipe_key(recipe: Mapping[str, Any] | None, test: str) -> str:
     told = {
         name: value
         for name, value in recipe.items()
-        if name not in _DEFAULTS or value != _stored(_DEFAULTS[name])
+        if name not in _DEFAULTS or value != _store_default(_DEFAULTS[name])
     }
     return json.dumps(told, sort_keys=True, separators=(",", ":"))
 
 
-def _stored(default: Any) -> Any:
+def _store_default(default: Any) -> Any:
     return list(default) if isinstance(default, tuple) else default

@@ -1,4 +1,4 @@
-"""What workers draw, as arms of a campaign."""
+"""Arms of a campaign whose pictures a worker draws."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 
 class WorkersMemory:
-    """Meters the memory of whichever worker draws next, by passing on what that worker told."""
+    """The memory meter of a campaign: passes on what the worker that draws has measured."""
 
     def __init__(self) -> None:
         self.metered = False
         self.latest: int | None = None
 
     def start(self) -> None:
-        """Have the next draw metered."""
+        """Ask the worker to meter the next draw."""
         self.metered = True
 
     def peak_bytes(self) -> int | None:
-        """Return what that draw needed beyond what was in use before, bytes.
+        """Return the memory that the draw needed beyond what was in use before it, bytes.
 
         None if the platform does not tell.
         """
@@ -36,7 +36,7 @@ class WorkersMemory:
         return self.latest
 
     def shortage(self) -> str:
-        """Unknown: the worker's own words say what it lacked."""
+        """Return nothing: the error of a worker says how much memory was missing."""
         return ""
 
 
@@ -44,9 +44,9 @@ class RemoteArm:
     """One setup or callable on one worker.
 
     Args:
-        worker: where.
-        named: what, as ``serving.Desk`` names it.
-        memory: told what a metered draw needed.
+        worker: the process that draws.
+        named: the target, as ``WorkerServer`` names it.
+        memory: memory meter of the campaign; gets what the worker has measured.
     """
 
     def __init__(self, worker: Worker, named: tuple[str, ...], memory: WorkersMemory) -> None:
@@ -59,7 +59,7 @@ class RemoteArm:
         floor: float | None = None,
         may_stop: Callable[[Decision], bool] | None = None,
     ) -> Arm:
-        """Make an arm of that name."""
+        """Make the arm; see ``Arm`` for the arguments."""
         return Arm(
             name=name,
             generate=lambda case: self.timed(case)[0],
@@ -74,7 +74,7 @@ class RemoteArm:
         """Draw once.
 
         Returns:
-            Pictures, float32 (N, H, W, 3), or None; and seconds, by the worker's clock.
+            The pictures, float32 (N, H, W, 3), or None; and the seconds by the worker's clock.
         """
         told = self._worker.ask(
             "draw", self._named, case.seed, case.prompt, int(self._memory.metered)
@@ -83,12 +83,14 @@ class RemoteArm:
             self._memory.latest = told["peak_bytes"]
         if told["pictures"] != "same":
             self._pictures[case] = (
-                None if told["pictures"] is None else _restored(told["pictures"], told["shape"])
+                None
+                if told["pictures"] is None
+                else _restore_pictures(told["pictures"], told["shape"])
             )
         return self._pictures[case], float(told["duration_s"])
 
 
-def _restored(content: bytes, shape: tuple[int, ...]) -> np.ndarray:
+def _restore_pictures(content: bytes, shape: tuple[int, ...]) -> np.ndarray:
     import numpy as np
 
     return np.frombuffer(content, dtype=np.float32).reshape(shape)

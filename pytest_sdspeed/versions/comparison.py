@@ -1,4 +1,4 @@
-"""One run against another version: two workers, a campaign for every setup, and what came of it."""
+"""One run against another version: two workers, and a campaign for every setup."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
 TOLERANCE = 0.03
 """Fraction that the version in hand may be slower by, unless ``--sd-tolerance`` says otherwise."""
 _SLOT_S = 0.1
-"""Seconds of a slot, if generations are shorter than that: a floor of 3% asks for more of them
-than the looks have blocks."""
+"""Least seconds of a slot, which repeats shorter generations: a floor of 3% needs more single
+ones than the last look has blocks."""
 _ROUNDS, _ROUNDS_OF_SLOWER, _MOST_ROUNDS = 1, 3, 50
-"""Palindromes of generations that stage times come from: at least, of a row that passes and of one
-that does not; and at most."""
+"""Palindromes of generations that stages are timed over: the least for a row that passes, the least
+for one that does not, and the most for both."""
 _STAGES_S, _STAGES_OF_SLOWER_S = 5.0, 15.0
-"""Seconds that as many of them may take as are more than the least."""
+"""Seconds that these palindromes may take if they are more than the least."""
 _LEAST_STAGE = 0.02
-"""Share of a generation below which a stage's time is noise, and no matter."""
+"""Share of a generation below which a stage is left out: its time is noise."""
 
 
 class Comparison:
@@ -48,7 +48,7 @@ class Comparison:
         spec: what the other version is, as ``--sd-against`` was given.
         new: environment of the version in hand.
         old: environment of the other version.
-        told: what workers are told.
+        told: what every worker is told.
     """
 
     def __init__(
@@ -67,10 +67,10 @@ class Comparison:
     def open(self, setups: Iterable[ResolvedSetup]) -> None:
         """Start the workers, and check that each has every setup that will be asked for.
 
-        Whatever comes of it, ``close`` ends them.
+        ``close`` must follow, even if this raises.
 
         Raises:
-            UsageMistakeError: a side does not start, does not import, or lacks a setup.
+            UsageMistakeError: a version does not start, does not import, or lacks a setup.
         """
         try:
             self._start_missing()
@@ -96,7 +96,7 @@ class Comparison:
             worker.stop()
 
     def release(self) -> None:
-        """Give the memory of what the workers built back."""
+        """Free the memory of what the workers built."""
         for worker in self._workers:
             if worker.alive:
                 worker.ask("release")
@@ -104,8 +104,8 @@ class Comparison:
     def measure(self, candidate: Target, baseline: Target | None, plan: Plan) -> Measured:
         """Measure a target in both versions, and judge; see ``Measurer``.
 
-        What it is documented to deliver over its baseline is not asked: the other version is its
-        baseline, and neither ``baseline`` nor the marker holds.
+        The other version is the baseline: the documented speed-up, ``baseline`` and the marker do
+        not count.
         """
         del baseline
         named = _name_for_workers(candidate)
@@ -131,7 +131,7 @@ class Comparison:
         old = RemoteArm(self._old, named, self._memory).arm(f"{candidate.name} of {label}")
         arms = [new]
         if self._control is not None:
-            # It stays as long as the row does.
+            # It is measured until the row is decided.
             arms.append(
                 RemoteArm(self._control, named, self._memory).arm(
                     f"{old.name}, another process", may_stop=lambda _found: bool(decided)
@@ -143,7 +143,7 @@ class Comparison:
             raise error
         base = replace(candidate, name=old.name)
         criteria = Criteria(1.0, self._tolerance, None, documented_on=None, recorded_in=None)
-        resolved = candidate.setup.choice if candidate.setup else None
+        resolved = candidate.setup.resolved if candidate.setup else None
         result = judge_row(
             RowCase(
                 data,
@@ -197,7 +197,7 @@ class Comparison:
         """
         versions: Mapping[str, str] = {}
         stages: Mapping[str, float] = {}
-        # A worker may be lost here too, and takes nothing of what was measured with it.
+        # A worker may be lost here too; what was measured before stays.
         with suppress(SdSpeedError):
             ours, versions = self._new.ask("versions"), self._old.ask("versions")
             result = replace(result, versions=ours, notes=(*result.notes, *self._note_same_code()))
@@ -270,7 +270,7 @@ class Comparison:
         return new, old
 
     def _start_missing(self) -> None:
-        """Start the workers that do not run: all of them at first, later those that were lost."""
+        """Start the workers that do not run: all of them at first, later the lost ones."""
         missing = [worker for worker in self._workers if not worker.alive]
         with ExitStack() as undo:
             for worker in missing:
@@ -288,7 +288,7 @@ def _name_for_workers(candidate: Target) -> tuple[str, ...]:
         UnsupportedError: a callable that no other process can import.
     """
     if candidate.setup is not None:
-        return ("setup", candidate.setup.choice.table.name, candidate.setup.name)
+        return ("setup", candidate.setup.resolved.table.name, candidate.setup.name)
     if candidate.address is None:
         raise UnsupportedError(
             f"sd_latency({candidate.name}): --sd-against measures in other processes, which must be"

@@ -1,4 +1,4 @@
-"""Answer what a worker is asked: build, draw, and tell where the time goes."""
+"""The requests that a worker answers: build, draw, time the stages."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ if TYPE_CHECKING:
 
 
 _SETTLED_DRAWS = 2
-"""Warm-up draws so often at least: what exists then stays."""
+"""Warm-up draws at least this often: what exists after that is kept until the end."""
 
 
 class WorkerServer:
     """Answers requests about setups and callables.
 
-    They are named by tuples: ``("setup", table, name)``, or ``("call", "module:name")``.
+    A target is named by a tuple: ``("setup", table, name)``, or ``("call", "module:name")``.
 
     Args:
-        run: of this worker, which knows its tables, registered setups and machine.
-        finder: ``sides.finder.RootsFinder`` of this side.
+        session: knows the tables, the registered setups and the machine of this worker.
+        finder: the ``versions.environments.finder.RootsFinder`` of this worker.
     """
 
-    def __init__(self, run: Session, finder: Any) -> None:
-        self._run, self._finder = run, finder
+    def __init__(self, session: Session, finder: Any) -> None:
+        self._session, self._finder = session, finder
         self._arms: dict[tuple[str, ...], Arm] = {}
         self._draws: dict[tuple[str, ...], int] = {}
         self._sent: dict[tuple[object, ...], bytes] = {}
 
     def answer(self, command: str, *arguments: Any) -> tuple[str, Any]:
-        """``ok`` and what was asked for; or ``error``, with the kind of error and its message."""
+        """Answer ``ok`` and what was asked for, or ``error``, its kind and its message."""
         try:
             return "ok", getattr(self, f"on_{command}")(*arguments)
         except SdSpeedError as error:
@@ -51,65 +51,65 @@ class WorkerServer:
             return "error", (type(told).__name__, str(told))
 
     def on_check(self, named: tuple[str, ...]) -> None:
-        """See that this side has it, and that its libraries can be imported.
+        """Check that this version has a target, and that the libraries it needs can be imported.
 
         Raises:
-            SdSpeedError: it has not.
+            SdSpeedError: this version has no such target.
         """
-        contestant = self._contestant(named)
-        if contestant.setup is not None:
+        target = self._find_target(named)
+        if target.setup is not None:
             from pytest_sdspeed.device.quiet import quiet
 
             with quiet():
                 import diffusers
 
-                # Lazily imported by diffusers: only now is it known to work.
+                # Diffusers imports it lazily: only this shows that the import works.
                 _ = diffusers.StableDiffusionPipeline
 
     def on_versions(self) -> dict[str, str]:
-        """Package -> version: of what is imported its own word, since a checkout has no other."""
+        """Return package -> version; an imported one is asked, since a checkout has no metadata."""
         loaded = {
             name: getattr(sys.modules.get(name.replace("-", "_")), "__version__", None)
-            for name in self._run.machine.versions
+            for name in self._session.machine.versions
         }
         return {
-            **self._run.machine.versions,
+            **self._session.machine.versions,
             **{name: str(version) for name, version in loaded.items() if version is not None},
         }
 
     def on_served(self) -> list[str]:
-        """Top-level names that came from this side's own folders."""
+        """Return the top-level names that were imported from the folders of this version."""
         return sorted(self._finder.served)
 
     def on_build(self, named: tuple[str, ...]) -> None:
-        """Build what draws."""
+        """Build a target."""
         from pytest_sdspeed.device.quiet import quiet
 
         with quiet():
             self._arm(named).prepare()
 
     def on_held(self, named: tuple[str, ...]) -> int:
-        """Bytes of its weights."""
+        """Return the bytes of a target's weights."""
         return self._arm(named).held_bytes()
 
     def on_draw(
         self, named: tuple[str, ...], seed: int, prompt: str, metered: int
     ) -> dict[str, Any]:
-        """Draw once, timed here.
+        """Draw once, and time it by the clock of this process.
 
         Args:
-            named: what draws.
-            seed: of the case.
-            prompt: of the case.
+            named: the target that draws.
+            seed: seed of the case.
+            prompt: prompt of the case.
             metered: whether to meter memory; 0 or 1.
 
         Returns:
-            ``duration_s``; ``peak_bytes``, or None; ``shape`` and ``pictures``, float32 in bytes:
-            None where nothing was drawn, and ``same`` where it is what was sent last.
+            ``duration_s``; ``peak_bytes``, or None; ``shape``; and ``pictures``: float32 in bytes,
+            None if the target draws none, or ``same`` if they equal those sent last for this case.
         """
         from pytest_sdspeed.device.quiet import quiet
 
-        arm, meter = self._arm(named), self._run.memory()
+        arm, meter = self._arm(named), self._session.memory()
         try:
             with quiet(), arm.slot():
                 if metered:
@@ -123,41 +123,41 @@ class WorkerServer:
             return {
                 "duration_s": duration_s,
                 "peak_bytes": peak_bytes,
-                **self._packed((named, seed, prompt), drawn),
+                **self._pack((named, seed, prompt), drawn),
             }
         finally:
             self._settle(named)
 
     def on_stages(self, named: tuple[str, ...], seed: int) -> Mapping[str, float]:
-        """Stage -> seconds, of one generation more; empty for a callable."""
-        setup = self._contestant(named).setup
+        """Time the stages of one more generation: stage -> seconds; empty for a callable."""
+        setup = self._find_target(named).setup
         if setup is None:
             return {}
         from pytest_sdspeed.pipelines.profiling import time_stages
 
         found = time_stages(
-            setup.pipeline, lambda: setup.generate(seed), kind=self._run.machine.kind
+            setup.pipeline, lambda: setup.generate(seed), kind=self._session.machine.kind
         )
         gc.collect()
         return dict(found)
 
     def on_release(self) -> None:
-        """Give the memory of everything that was built back."""
+        """Free the memory of everything that was built."""
         self._arms.clear()
         self._sent.clear()
         self._draws.clear()
         gc.unfreeze()
-        self._run.release()
+        self._session.release()
 
     def _settle(self, named: tuple[str, ...]) -> None:
-        """Collect garbage between draws, never inside one; what warm-up left stays."""
+        """Collect garbage between draws, never inside one; objects left by warm-up are exempt."""
         gc.disable()
         gc.collect()
         self._draws[named] = self._draws.get(named, 0) + 1
         if self._draws[named] == _SETTLED_DRAWS:
             gc.freeze()
 
-    def _packed(self, asked: tuple[object, ...], drawn: Any) -> dict[str, Any]:
+    def _pack(self, asked: tuple[object, ...], drawn: Any) -> dict[str, Any]:
         if drawn is None:
             return {"pictures": None, "shape": None}
         from pytest_sdspeed.judge.pictures.conversion import as_pictures
@@ -172,12 +172,12 @@ class WorkerServer:
 
     def _arm(self, named: tuple[str, ...]) -> Arm:
         if named not in self._arms:
-            self._arms[named] = self._contestant(named).arm(None)
+            self._arms[named] = self._find_target(named).arm(None)
         return self._arms[named]
 
-    def _contestant(self, named: tuple[str, ...]) -> Target:
+    def _find_target(self, named: tuple[str, ...]) -> Target:
         if named[0] == "call":
             return targets_of(named[1], None)[0]
-        choice = self._run.catalog.choose(named[1], named[2], "")
-        setup = self._run.setup(choice)
+        resolved = self._session.catalog.choose(named[1], named[2], "")
+        setup = self._session.setup(resolved)
         return Target(setup.name, setup, None)

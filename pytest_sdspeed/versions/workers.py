@@ -1,4 +1,4 @@
-"""The processes of the two sides, as this one sees them."""
+"""The worker processes that draw with one version each, controlled from this process."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class WorkerConfig:
     """What every worker is told.
 
     Attributes:
-        arguments: of pytest.
+        arguments: command line of pytest.
         folder: working directory.
-        temporary: for what pytest writes and what workers print.
-        program: source of the first code in a worker, which execnet runs.
+        temporary: folder for what pytest writes and what workers print.
+        program: source of the first code that execnet runs in a worker.
     """
 
     arguments: Sequence[str]
@@ -44,9 +44,9 @@ class Worker:
     """One process that builds and draws when it is asked.
 
     Args:
-        role: ``new``, ``old`` or ``control``, for its files.
-        side: where its modules come from.
-        told: what it is told.
+        role: ``new``, ``old`` or ``control``; its files have this name.
+        environment: its interpreter, and the folders that its modules come from.
+        told: what every worker is told.
     """
 
     def __init__(self, role: str, environment: Environment, told: WorkerConfig) -> None:
@@ -58,11 +58,11 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        """Whether it can be asked."""
+        """Whether it was started, and not stopped since."""
         return self._channel is not None
 
     def start(self) -> None:
-        """Start the process, which then imports and collects; ``wait`` waits for it.
+        """Start the process, which then imports and collects its tests; ``wait`` waits for that.
 
         Raises:
             SdSpeedError: it could not be started.
@@ -103,9 +103,9 @@ class Worker:
         """Wait until it has collected its tests.
 
         Raises:
-            WorkerLostError: it ended; with what pytest said last.
+            WorkerLostError: the process ended; the message has the last words of pytest.
         """
-        said, told = self._received()
+        said, told = self._receive()
         if said != "ready":
             self.stop()
             raise WorkerLostError(
@@ -115,42 +115,43 @@ class Worker:
         self._said_before = len(self._log_text())
 
     def ask(self, command: str, *arguments: Any) -> Any:
-        """Have it do something, and wait.
+        """Send a request, and return the answer.
 
         Raises:
-            SdSpeedError: what it raised; ``WorkerLostError`` where the process has ended.
+            SdSpeedError: the error that the worker raised.
+            WorkerLostError: the process has ended.
         """
         if self._channel is None:
             raise WorkerLostError(f"the process of {self.environment.label} has ended")
         try:
             self._channel.send((command, *arguments))
         except OSError:
-            self._lost()
-        said, told = self._received()
+            self._raise_lost()
+        said, told = self._receive()
         if said == "error":
             kind, message = told
             raise _error(kind, message)
         if said == "ended":
-            self._lost()
+            self._raise_lost()
         return told
 
     def stop(self) -> None:
-        """End the process, in good order if it can, and by force if not."""
+        """End the process: ask it to end, and kill it if it does not."""
         if self._group is None:
             return
         group, self._group, self._channel = self._group, None, None
         group.terminate(timeout=_PATIENCE_S)
 
-    def _received(self) -> tuple[str, Any]:
+    def _receive(self) -> tuple[str, Any]:
         try:
             said: tuple[str, Any] = self._channel.receive()
         except EOFError:
-            self._lost()
+            self._raise_lost()
         except self._channel.RemoteError as error:
             return "ended", str(error).strip().splitlines()[-1]
         return said
 
-    def _lost(self) -> NoReturn:
+    def _raise_lost(self) -> NoReturn:
         self.stop()
         said = find_telling_line(self._log_text()[self._said_before :])
         raise WorkerLostError(
@@ -166,6 +167,6 @@ class Worker:
 
 
 def _error(kind: str, message: str) -> SdSpeedError:
-    """Make an error of another process the same one here."""
+    """Make the error of this process that stands for one of another process."""
     made = getattr(errors, kind, GenerationError)
     return made(message) if made.__init__ is SdSpeedError.__init__ else GenerationError(message)

@@ -39,7 +39,7 @@ def make(gpu, pool):
     """``make(recipe, "fp16", ...)``: a setup of that recipe and stack; skips where this machine cannot run it."""
 
     def setup(recipe, *names):
-        made = Setup("tested", recipe, Registry().stack(names, "test", recipe), machine=gpu, pool=pool, choice=None)
+        made = Setup("tested", recipe, Registry().stack(names, "test", recipe), machine=gpu, pool=pool, resolved=None)
         if made.unsupported:
             pytest.skip(made.unsupported)
         return made

@@ -110,7 +110,7 @@ names = {"model": folder + "/base", "student": folder + "/student", "tiny_vae": 
 recipe = Recipe(**names, prompt="a horse", height=16, width=16, steps=1, scheduler="ddim")
 stack = Registry().stack(["distilled_unet", "tiny_vae", "traced_unet"], "test", recipe)
 machine = Machine(kind="cpu", device="CPU", versions={})
-Setup("tested", recipe, stack, machine=machine, pool=Pool(PretrainedSource("cpu")), choice=None).generate()
+Setup("tested", recipe, stack, machine=machine, pool=Pool(PretrainedSource("cpu")), resolved=None).generate()
 """
 
 

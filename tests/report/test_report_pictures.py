@@ -112,7 +112,7 @@ def test_a_setup_that_met_another_baseline_shows_it():
     [
         ("pass", "a, b: fails the gate, as it must"),
         ("powerless", "a, b: passes the gate, though it must fail: the gate is powerless"),
-        ("fail", "a, b: must fail the gate; not said where the setup's own pictures fail"),
+        ("fail", "a, b: must fail the gate; not checked, since the setup's own pictures fail"),
         (None, "a, b: must fail a gate; none judged these pictures"),
     ],
 )

@@ -126,7 +126,7 @@ def verdicts(looks: Looks, ratio: float) -> tuple[np.ndarray, np.ndarray]:
         rows).
     """
     trials, rows, _ = looks.mean.shape
-    at_stake = np.full(trials, rows)
+    family_size = np.full(trials, rows)
     shift = math.log(ratio / FLOOR)
     verdict, taken = np.zeros((trials, rows), dtype=int), np.full((trials, rows), looks.blocks[-1])
     for index, blocks in enumerate(looks.blocks):
@@ -134,15 +134,15 @@ def verdicts(looks: Looks, ratio: float) -> tuple[np.ndarray, np.ndarray]:
             t = (looks.mean[..., index] + shift) / looks.error[..., index]
         passing = (verdict == 0) & (t > stopping.critical_value(int(blocks)))
         verdict[passing], taken[passing] = 1, blocks
-        by_stake = np.array(
+        critical_by_size = np.array(
             [
                 math.inf,
                 *(stopping.critical_value(int(blocks), count) for count in range(1, rows + 1)),
             ]
         )
-        while (failing := (verdict == 0) & (-t > by_stake[at_stake][:, None])).any():
+        while (failing := (verdict == 0) & (-t > critical_by_size[family_size][:, None])).any():
             verdict[failing], taken[failing] = -1, blocks
-            at_stake = np.maximum(1, at_stake - failing.sum(1))
+            family_size = np.maximum(1, family_size - failing.sum(1))
     return verdict, taken
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import HistoryRun
 
 _BASELINES_SHARE = 2 / 3
-"""A ratio that moved by so much of its shift because its baseline did is the baseline's affair."""
+"""Share of a ratio's shift that its baseline must explain to be the cause."""
 
 _SAME_STEP_RUNS = 2
 """Shifts of two figures that begin within so many runs of each other are one."""
@@ -160,7 +160,7 @@ def _explain_ratio(
 ) -> _Finding | None:
     """Find why a ratio moved: because of its row, or of the machine.
 
-    None if its baseline moved, which is the baseline's own affair.
+    None if its baseline moved: then the cause is the baseline, not this row.
     """
     canary, size = moved.canary or 0.0, step.point.change
     shown = (
@@ -172,7 +172,7 @@ def _explain_ratio(
         min(canary - moved.baseline, -moved.baseline, key=lambda share: share / size) / size
         >= _BASELINES_SHARE
     ):
-        # With the canary and without: one that moved by itself accuses nobody.
+        # With and without the canary: a canary that moved alone does not make the baseline a cause.
         return None
     if moved.canary_moved and abs(canary) >= abs(size):
         return _Finding(

@@ -49,7 +49,7 @@ _CLEARLY = 0.01
 _RETRACTION_RUNS = 8
 """A change point that two runs in a row contradict within so many runs is retracted."""
 
-_SIGMA = 1.4826
+SIGMA_PER_MAD = 1.4826
 """Standard deviation of normal noise over its median absolute deviation."""
 
 _MEDIAN_VARIANCE = math.pi / 2
@@ -244,7 +244,7 @@ def _make_segment(values: np.ndarray, reference: np.ndarray, past: np.ndarray) -
     everything = np.concatenate([past, residuals])
     known = np.minimum(len(past) + np.arange(len(own) + 1), NOISE_RUNS)
     scales = (
-        _SIGMA
+        SIGMA_PER_MAD
         * _trailing_medians(np.abs(everything), NOISE_RUNS)[len(past) :]
         * (1 + _FEW / np.maximum(known, 1))
     )

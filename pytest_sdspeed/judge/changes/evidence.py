@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_sdspeed.judge.changes.change_points import LEVEL_RUNS
+from pytest_sdspeed.judge.changes.change_points import LEVEL_RUNS, SIGMA_PER_MAD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from pytest_sdspeed.judge.changes.change_points import ChangePoint
     from pytest_sdspeed.model import HistoryRun
 
-_SIGMA, _MEDIAN_ERROR = 1.4826, 1.2533
-"""Standard deviation of normal noise over its median absolute deviation; standard error of a median
-over that of a mean."""
+_MEDIAN_ERROR = 1.2533
+"""Standard error of a median over that of a mean, of normal noise."""
 
 _ERRORS = 3.0
 """A canary's operation moved if it did by so many standard errors of a difference of medians."""
@@ -184,6 +183,6 @@ def _follows(times: np.ndarray, before: slice, after: slice, latency: float) -> 
     old, new = (part[np.isfinite(part)] for part in (times[before], times[after]))
     if math.isnan(moved) or math.isnan(latency):
         return False
-    noise = _SIGMA * float(np.median(np.abs(old - np.median(old))))
+    noise = SIGMA_PER_MAD * float(np.median(np.abs(old - np.median(old))))
     error = _MEDIAN_ERROR * noise * math.sqrt(1 / len(old) + 1 / len(new))
     return moved * math.copysign(1, latency) >= max(abs(latency) / 2, _ERRORS * error)

@@ -27,8 +27,8 @@ CONTROL_ERROR = 0.009
 ``benchmarks/studies/gate_power.py``."""
 
 POWER = 0.9
-"""Share of campaigns that shall decide, wherever it is said what so many blocks can tell or how
-many are needed."""
+"""Share of campaigns that decide, in every statement of what a number of blocks can resolve or of
+how many blocks are needed."""
 
 _POWER_QUANTILE = statistics.NormalDist().inv_cdf(POWER)
 _CLOCK_RESOLUTION = 1e-9
@@ -151,8 +151,8 @@ def minimum_detectable_effect(ratios: Sequence[float], blocks: int, rows: int = 
         rows: how many rows share the error of "fail", the side that needs more.
 
     Returns:
-        A fraction: 0.03 means that a speed-up 3% below the floor fails. None if no look comes
-            with so few blocks.
+        A fraction: 0.03 means that a speed-up 3% below the floor fails. None if there is
+        no look within so few blocks.
 
     Raises:
         ValueError: with fewer than two ratios, or one that is not finite.

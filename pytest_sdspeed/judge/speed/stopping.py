@@ -26,7 +26,7 @@ LEAST_BLOCKS = 2
 later."""
 
 LAST_LOOK = 200
-"""Whoever has not decided by then sits on the floor."""
+"""Blocks of the last look: a row that is undecided by then has its speed-up on its floor."""
 
 CONSTANTS = "critical_values.json"
 """The file beside this module that ``benchmarks/studies/calibrate.py`` writes."""
@@ -96,8 +96,7 @@ def critical_value(blocks: int, rows: int = 1) -> float:
     standard error) passes this value. The values spend ``ERROR_PER_SIDE`` over the looks (Lan and
     DeMets 1983). They are calibrated by simulation, see ``benchmarks/studies/calibrate.py`` and the
     file ``critical_values.json``, for independent normal slots, two pairs of the baseline and one
-    of the candidate;
-    ``benchmarks/studies/gate_power.py`` shows how they do under other noise.
+    of the candidate; ``benchmarks/studies/gate_power.py`` has the error rates under other noise.
 
     Args:
         blocks: number of blocks, 2 or more; between two looks the later one's value is given.

@@ -26,7 +26,7 @@ _ROLES = {"candidate": "candidate", "error_map": "error map", "reference": "refe
 _CONTROL_SAYS: dict[ImageVerdict | None, str] = {
     "pass": "fails the gate, as it must",
     "powerless": "passes the gate, though it must fail: the gate is powerless",
-    "fail": "must fail the gate; not said where the setup's own pictures fail",
+    "fail": "must fail the gate; not checked, since the setup's own pictures fail",
     None: "must fail a gate; none judged these pictures",
 }
 

@@ -99,8 +99,8 @@ def draw_strips(
         strip: figure with a value for each run.
         top: where it begins, pixels.
         starts: the first run of every level, the earliest first.
-        solid: for every run, whether its mark is filled.
-        pixels: between two runs.
+        solid: whether the mark of each run is filled.
+        pixels: distance between two runs.
     """
     levels = [
         (start, end, _find_level(strip.values[start:end]))

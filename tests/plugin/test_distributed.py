@@ -7,7 +7,7 @@ import re
 import sys
 
 import pytest
-from fleet_project import OPTIONS, write_project
+from distributed_project import OPTIONS, write_project
 
 from pytest_sdspeed.tables import load_table
 

@@ -60,7 +60,7 @@ def test_histories_go_on_from_the_stored_runs(fed):
 
 def test_what_cannot_be_understood_is_told_and_fails_the_run(fed, pytester, monkeypatch):
     monkeypatch.setattr("fleet.to_json", lambda one: {"schema": 99 if one.setup == "tf32" else 1})
-    monkeypatch.setattr("pytest_sdspeed.store.records._facts", lambda *_: vars_of(baseline_result()))
+    monkeypatch.setattr("pytest_sdspeed.store.records._read_facts", lambda *_: vars_of(baseline_result()))
     said = fed([baseline_result(), tf32()], "--sd-history=off")
     assert said.ret == pytest.ExitCode.TESTS_FAILED
     said.stdout.fnmatch_lines(["sd run: not stored in this run, test_it.py::test_row[[]1[]] of gw1: StoredRunError: schema 99 is not 1"])

@@ -33,7 +33,7 @@ NOISE = {{}}
 def draw(self, case):
     if self.name == os.environ.get("KILL_IN"):
         os.kill(os.getpid(), signal.SIGKILL)
-    noise = NOISE.setdefault((self.choice.table.name, self.name), random.Random(self.name))
+    noise = NOISE.setdefault((self.resolved.table.name, self.name), random.Random(self.name))
     CLOCK.spend(SECONDS[self.name] * noise.gauss(1, 0.003))
     return np.random.default_rng(case.seed).random((1, 32, 32, 3), dtype=np.float32)
 
