@@ -1,5 +1,6 @@
 """Shared by all tests: pytester, and a clock that only the measured callables move."""
 
+import functools
 import gc
 import itertools
 import os
@@ -7,6 +8,7 @@ import pkgutil
 from importlib import import_module
 from importlib.util import find_spec
 
+import cpuinfo
 import pytest
 import torch
 from fakes import FakeClock
@@ -17,6 +19,9 @@ import pytest_sdspeed
 for module in pkgutil.walk_packages(pytest_sdspeed.__path__, "pytest_sdspeed."):
     if module.name != "pytest_sdspeed.pipelines.traced":
         import_module(module.name)
+
+# Every run inside asks what the processor is, which starts a process each time.
+cpuinfo.get_cpu_info = functools.cache(cpuinfo.get_cpu_info)
 
 # Two processes of tests on two cores would wait for each other's threads far longer than one thread works; and so would those they start.
 torch.set_num_threads(1)

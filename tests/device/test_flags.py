@@ -157,7 +157,6 @@ def leaked():
     except LeakedFlagError as error:
         return str(error)
 
-@pytest.mark.slow
 torch.set_float32_matmul_precision("medium")
 print(held(), torch.get_float32_matmul_precision())
 torch.set_float32_matmul_precision("highest")
@@ -170,6 +169,7 @@ print(held())
 """
 
 
+@pytest.mark.slow
 def test_the_newer_switch_of_tf32_is_no_trap():
     # In a process of its own: torch never forgets that the newer flag was used. A diffusers without attention backends is enough.
     run = subprocess.run([sys.executable, "-c", NEWER_TWIN], capture_output=True, text=True, check=True)
