@@ -51,7 +51,7 @@ TESTS = itertools.count()
 @pytest.fixture(autouse=True)
 def short_collections():
     """A campaign collects garbage around every generation: what the tests before have imported is not walked through each time."""
-    if next(TESTS) % 25 == 0:
+    if next(TESTS) % 250 == 249:
         # What the runs inside left behind is let go of now and then.
         gc.unfreeze()
         gc.collect()

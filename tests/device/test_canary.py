@@ -264,7 +264,6 @@ def test_it_leaves_flags_and_random_numbers_as_they_were(kind):
     assert torch.equal(torch.random.get_rng_state(), numbers)
 
 
-@pytest.mark.slow
 def test_the_names_of_the_kinds_say_what_they_are():
     assert list(make_canary("cpu")) == ["matmul_float32_512", "conv2d_float32_1x64x64x64", "copy_48mib", "dispatch_1000"]
     assert list(make_canary("cuda")) == [
@@ -275,6 +274,7 @@ def test_the_names_of_the_kinds_say_what_they_are():
     ]
 
 
+@pytest.mark.slow
 def test_callables_without_torch_have_none_and_do_not_pay_for_its_import(pytester):
     source = """
         import sys

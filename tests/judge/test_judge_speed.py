@@ -141,7 +141,6 @@ def test_more_blocks_resolve_more_and_too_few_nothing():
 # the A/A control
 
 
-@pytest.mark.slow
 def control(noise, factor=1.0, campaigns=1):
     """Whether the control breaks in each campaign; noise has shape (campaigns, blocks, 2 pairs, 2)."""
     found = [
@@ -150,6 +149,7 @@ def control(noise, factor=1.0, campaigns=1):
     return np.mean([held.excludes_one for held in found])
 
 
+@pytest.mark.slow
 def test_control_is_wrong_at_most_once_in_a_hundred_and_finds_a_planted_difference():
     noise = np.exp(0.01 * np.random.default_rng(0).standard_normal((4000, 8, 2, 2)))
     assert 0.005 < control(noise) < 0.0125

@@ -151,7 +151,6 @@ def test_bfloat16_is_near(make, drawn):
     assert 30 <= psnr(pictures, drawn) < 100
 
 
-@pytest.mark.slow
 def test_the_structures_are_what_their_names_say(make):
     processors = {
         name: {type(part).__name__ for part in make(name).pipeline.unet.attn_processors.values()}
@@ -162,6 +161,7 @@ def test_the_structures_are_what_their_names_say(make):
     assert make("distilled_unet").pipeline.unet.config.mid_block_type is None
 
 
+@pytest.mark.slow
 def test_a_traced_unet_draws_without_guidance(make, recipe):
     unguided = replace(recipe, guidance=1.0, images=2, steps=1)
     setup = make("traced_unet", recipe=unguided)

@@ -53,6 +53,7 @@ def test_stages_take_no_longer_than_the_whole(stack, make):
     assert sum(stages_s.values()) <= whole_s
 
 
+@pytest.mark.slow
 def test_a_compiled_pipeline_is_watched_at_its_wrappers(make):
     setup = make(extra=[COMPILED])
     expected = setup.generate(0)

@@ -135,11 +135,11 @@ def test_without_pytest_benchmark_a_gate_is_a_usage_error(gated):
     )
 
 
-@pytest.mark.slow
 def test_without_pytest_benchmark_other_tests_run(gated):
     gated("def test_other():\n    pass\n", "-p", "no:benchmark").assert_outcomes(passed=1)
 
 
+@pytest.mark.slow
 def test_under_xdist_a_bad_marker_is_a_usage_error_too(gated, pytester):
     gated(MARKED.format(arguments="tabel=1", setup="sd_distilled"), "--collect-only")
     result = pytester.runpytest_subprocess("-n2", "-p", "no:randomly", "-W", "default")

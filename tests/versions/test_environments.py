@@ -226,10 +226,10 @@ def test_entries_of_the_path_move_to_the_commit(repository, tmp_path, monkeypatc
         assert len(side.path) == len(current_environment(root=repository).path)
 
 
-@pytest.mark.slow
 # The tests in hand
 
 
+@pytest.mark.slow
 def test_the_tests_are_those_in_hand(repository):
     """Through pytest, which puts the root before everything else: the reason for the finder."""
     write(
