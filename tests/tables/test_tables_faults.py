@@ -7,7 +7,7 @@ import tables_text
 from tables_text import VALID
 
 from pytest_sdspeed.errors import TableError
-from pytest_sdspeed.tables import list_builtin_names, load_table, load_tables
+from pytest_sdspeed.tables import list_builtin_names, load_table, load_tables, values
 
 write = tables_text.write
 
@@ -201,17 +201,30 @@ def test_a_baseline_has_no_bound_on_its_memory(write):
 
 def test_not_utf8(write):
     refused(write(VALID.replace("Mine", "Mäne").encode("latin-1")), "", "is not UTF-8 (byte 0xe4 at line 3)")
+    refused(write(b"\n\xe4"), "", "is not UTF-8 (byte 0xe4 at line 2)")
 
 
 def test_unreadable(tmp_path):
-    refused(tmp_path / "absent.toml", "", "cannot be read", "No such file")
-    refused(tmp_path, "", "cannot be read")
+    assert refused(tmp_path / "absent.toml", "").problem == "cannot be read: No such file or directory"
+    assert refused(tmp_path, "").problem == "cannot be read: Is a directory"
 
 
-def test_impossible_path():
-    for load in (load_table, lambda path: load_tables([path])):
-        with pytest.raises(TableError, match="cannot be read"):
-            load("a\0b")
+def test_a_path_through_a_file_is_refused_with_the_words_of_the_system(write):
+    path = write(VALID) / "inside.toml"
+    with pytest.raises(TableError) as caught:
+        load_tables([path])
+    assert str(caught.value) == f"{path}: cannot be read: Not a directory"
+
+
+@pytest.mark.parametrize("load", [load_table, lambda path: load_tables([path])])
+def test_an_impossible_path_is_named_as_it_can_be_printed(load):
+    with pytest.raises(TableError, match="cannot be read: ") as caught:
+        load("a\0b")
+    assert (caught.value.path, caught.value.key) == ("'a\\x00b'", "")
+
+
+def test_what_toml_does_not_have_is_named_by_its_class():
+    assert values.name_type(None) == "NoneType"
 
 
 def test_load_tables_reads_files_and_folders_after_the_builtin_ones(write, tmp_path):
@@ -226,15 +239,15 @@ def test_load_tables_reads_files_and_folders_after_the_builtin_ones(write, tmp_p
 
 
 def test_load_tables_names_a_path_that_does_not_exist(tmp_path):
-    with pytest.raises(TableError, match="no such file or folder; valid: a table file") as caught:
+    with pytest.raises(TableError) as caught:
         load_tables([tmp_path / "absent"])
-    assert caught.value.path == str(tmp_path / "absent")
+    assert str(caught.value) == f"{tmp_path / 'absent'}: no such file or folder; valid: a table file, or a folder with *.toml files"
 
 
 def test_load_tables_names_a_folder_without_tables(tmp_path):
-    with pytest.raises(TableError, match=r"holds no \*\.toml file") as caught:
+    with pytest.raises(TableError) as caught:
         load_tables([tmp_path])
-    assert caught.value.path == str(tmp_path)
+    assert str(caught.value) == f"{tmp_path}: the folder holds no *.toml file; valid: a table file, or a folder with *.toml files"
 
 
 def recorded(text):

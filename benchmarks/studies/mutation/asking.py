@@ -1,0 +1,235 @@
+"""Ask the tests: a plugin of pytest that collects them once, and forks for every mutant.
+
+It is run in a folder of ``planting.plant``. First each test runs as it is, which tells the mutated
+functions that it calls, and how long it takes. Then each mutant is shown to the tests that call its
+function, the one that killed the mutant before it first, until one fails.
+
+A child inherits the modules. A function that is called while its module is imported has done its
+work by then; its mutants are shown to all tests, in a process of their own.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import itertools
+import json
+import os
+import pkgutil
+import resource
+import signal
+import subprocess
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hypothesis import settings
+from mutation.planting import MUTANTS, Mutant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import pytest
+
+MUTANT, ROOM, ONLY = "MUTANT_UNDER_TEST", "MUTANTS_ROOM", "MUTANTS_ONLY"
+OUTCOMES = "outcomes.json"
+SURVIVED, OUT_OF_TIME = "", "time limit"
+"""What stands in place of the test that killed a mutant: nothing did; it ran for too long."""
+
+RUNS_INSIDE = {"gated", "pytester", "fake_time", "bucket", "fetched"}
+"""Fixtures of tests that run pytest inside: they are not the room's own, and take seconds."""
+
+LEAST_CPU_S, SLOWER = 10, 20
+"""A mutant may take so many seconds of CPU time, and so many times as long as its tests took
+without it. Wall time tells nothing on a machine that others use too; at ``LONGEST_S`` it ends."""
+LONGEST_S = 900
+
+settings.register_profile("mutants", derandomize=True, database=None, deadline=None, max_examples=10)
+settings.load_profile("mutants")
+
+
+class Asked(NamedTuple):
+    """A test: the mutated functions that it calls, and what it takes without any mutant."""
+
+    item: pytest.Item
+    functions: frozenset[str]
+    seconds: float
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Import the room, and note which of its functions that calls."""
+    if os.environ.get(MUTANT):
+        return  # a process of its own: the tests run as ever
+    from mutmut.state import state
+
+    os.environ[MUTANT] = "stats"
+    package = import_module(f"pytest_sdspeed.{os.environ[ROOM]}")
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        import_module(module.name)
+    config.pluginmanager.register(_Asking(frozenset(state()._stats)))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what is slow, and what runs pytest inside."""
+    items[:] = [
+        item
+        for item in items
+        if "slow" not in item.keywords and RUNS_INSIDE.isdisjoint(getattr(item, "fixturenames", ()))
+    ]
+
+
+class _Asking:
+    """Takes the place of pytest's loop over the tests.
+
+    Attributes:
+        imported: functions that are called by imports.
+        outcomes: mutant -> what became of it.
+    """
+
+    def __init__(self, imported: frozenset[str]) -> None:
+        self.imported = imported
+        self.file = Path.cwd() / OUTCOMES
+        self.outcomes: dict[str, dict[str, str]] = (
+            json.loads(self.file.read_text(encoding="utf-8")) if self.file.exists() else {}
+        )
+        self.killers: dict[str, str] = {}
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        if session.testsfailed:
+            raise session.Interrupted("the tests cannot be collected")
+        mutants = [Mutant(**facts) for facts in json.loads(Path(MUTANTS).read_text("utf-8"))]
+        digests = {str(path): _digest([path]) for path in sorted({item.path for item in session.items})}
+        every = _digest(path for path in Path("tests").rglob("*.py"))
+        asked = [self._observe(item, following) for item, following in itertools.pairwise([*session.items, None])]
+        waiting = [m for m in mutants if not m.prose and os.environ.get(ONLY, "") in m.name]
+        gc.collect()
+        gc.freeze()  # children copy no page of the parent's for its counts
+        shown = time.monotonic()
+        for number, mutant in enumerate(waiting):
+            if self._is_known(mutant, every, digests):
+                continue
+            tests = [one for one in asked if mutant.function in one.functions]
+            killer = self._show(mutant, asked, tests)
+            self.outcomes[mutant.name] = {
+                "digest": mutant.digest,
+                "by": killer,
+                "tests": digests.get(str(Path(killer.partition("::")[0]).absolute()), every),
+            }
+            if time.monotonic() - shown > 5 or number == len(waiting) - 1:
+                shown = time.monotonic()
+                self._save()
+                alive = sum(one["by"] == SURVIVED for one in self.outcomes.values())
+                print(f"{number + 1} of {len(waiting)}, {alive} survived", flush=True)
+        self._save()
+        return True
+
+    def _is_known(self, mutant: Mutant, every: str, digests: dict[str, str]) -> bool:
+        """Tell whether an earlier outcome holds.
+
+        That of a survivor does until any test changes, that of a kill until the test's file does.
+        """
+        known = self.outcomes.get(mutant.name)
+        if known is None or known["digest"] != mutant.digest:
+            return False
+        file = str(Path(known["by"].partition("::")[0]).absolute())
+        if known["tests"] == digests.get(file, every):
+            return True
+        self.killers[mutant.function] = known["by"]
+        return False
+
+    def _observe(self, item: pytest.Item, following: pytest.Item | None) -> Asked:
+        """Run a test as it is."""
+        from mutmut.state import state
+
+        state()._stats.clear()
+        begun = time.process_time()
+        if not _passes(item, following):
+            raise item.session.Failed(f"{item.nodeid} fails without any mutant")
+        return Asked(item, frozenset(state()._stats), time.process_time() - begun)
+
+    def _show(self, mutant: Mutant, every: Sequence[Asked], tests: Sequence[Asked]) -> str:
+        """Return the id of the test that killed a mutant, or what stands in its place."""
+        if mutant.function in self.imported:
+            return _show_to_all(mutant, [one.item.nodeid for one in every])
+        last = self.killers.get(mutant.function)
+        ordered = sorted(tests, key=lambda one: (one.item.nodeid != last, one.seconds))
+        killer = _show_in_child(mutant, ordered)
+        if killer not in (SURVIVED, OUT_OF_TIME):
+            self.killers[mutant.function] = killer
+        return killer
+
+    def _save(self) -> None:
+        self.file.write_text(json.dumps(self.outcomes, indent=0), encoding="utf-8")
+
+
+def _passes(item: pytest.Item, following: pytest.Item | None) -> bool:
+    from _pytest.runner import runtestprotocol
+
+    return not any(report.failed for report in runtestprotocol(item, log=False, nextitem=following))
+
+
+def _show_in_child(mutant: Mutant, tests: Sequence[Asked]) -> str:
+    if not tests:
+        return SURVIVED
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        _be_child(mutant, tests, writer)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as told:
+        killer = told.read().decode()
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        slow = os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGALRM)
+        return OUT_OF_TIME if slow else f"{killer or tests[0].item.nodeid}"
+    return SURVIVED if os.WEXITSTATUS(status) == 0 else killer or tests[0].item.nodeid
+
+
+def _be_child(mutant: Mutant, tests: Sequence[Asked], writer: int) -> None:
+    """Run tests until one fails, and end this process; never return."""
+    status = 1
+    try:
+        os.environ[MUTANT] = mutant.name
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        spent = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
+        limit = int(spent + LEAST_CPU_S + SLOWER * sum(one.seconds for one in tests))
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
+        signal.alarm(LONGEST_S)
+        for one, following in itertools.pairwise([*tests, None]):
+            if not _passes(one.item, following.item if following else None):
+                os.write(writer, one.item.nodeid.encode())
+                break
+        else:
+            status = 0
+    finally:
+        os._exit(status)
+
+
+def _show_to_all(mutant: Mutant, ids: Sequence[str]) -> str:
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "mutation.asking", "-p", "no:cacheprovider", "--tb=no", "-rf"]
+    try:
+        done = subprocess.run(
+            [*command, *sorted({one.partition("::")[0] for one in ids})],
+            env=os.environ | {MUTANT: mutant.name},
+            capture_output=True,
+            text=True,
+            timeout=LONGEST_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return OUT_OF_TIME
+    if done.returncode == 0:
+        return SURVIVED
+    failed = [line.split()[1] for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+    return failed[0] if failed else ids[0]
+
+
+def _digest(paths: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
