@@ -11,7 +11,6 @@ work by then; its mutants are shown to all tests, in a process of their own.
 from __future__ import annotations
 
 import gc
-import hashlib
 import itertools
 import json
 import os
@@ -26,10 +25,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hypothesis import settings
-from mutation.planting import MUTANTS, Mutant
+from mutation.planting import Mutant, digest, read_mutants
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     import pytest
 
@@ -40,6 +39,9 @@ SURVIVED, OUT_OF_TIME = "", "time limit"
 
 RUNS_INSIDE = {"gated", "pytester", "fake_time", "bucket", "fetched"}
 """Fixtures of tests that run pytest inside: they are not the room's own, and take seconds."""
+LONG_S = 1.0
+"""Tests that take more CPU time are not asked either: a survivor costs all tests that are. So the
+score is what the others find, a lower bound."""
 
 LEAST_CPU_S, SLOWER = 10, 20
 """A mutant may take so many seconds of CPU time, and so many times as long as its tests took
@@ -72,11 +74,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what is slow, and what runs pytest inside."""
+    """Leave out what is slow, what runs pytest inside, and files made of hundreds of examples."""
     items[:] = [
         item
         for item in items
-        if "slow" not in item.keywords and RUNS_INSIDE.isdisjoint(getattr(item, "fixturenames", ()))
+        if not item.path.stem.endswith("_anything")
+        and "slow" not in item.keywords
+        and RUNS_INSIDE.isdisjoint(getattr(item, "fixturenames", ()))
     ]
 
 
@@ -99,10 +103,13 @@ class _Asking:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         if session.testsfailed:
             raise session.Interrupted("the tests cannot be collected")
-        mutants = [Mutant(**facts) for facts in json.loads(Path(MUTANTS).read_text("utf-8"))]
-        digests = {str(path): _digest([path]) for path in sorted({item.path for item in session.items})}
-        every = _digest(path for path in Path("tests").rglob("*.py"))
+        mutants = read_mutants(Path())
+        digests = {str(path): digest([path]) for path in {item.path for item in session.items}}
+        every = digest(Path("tests").rglob("*.py"))
         asked = [self._observe(item, following) for item, following in itertools.pairwise([*session.items, None])]
+        long = [one for one in asked if one.seconds > LONG_S]
+        print(f"{len(asked)} tests; not asked, since they are long:", *(one.item.name for one in long))
+        asked = [one for one in asked if one.seconds <= LONG_S]
         waiting = [m for m in mutants if not m.prose and os.environ.get(ONLY, "") in m.name]
         gc.collect()
         gc.freeze()  # children copy no page of the parent's for its counts
@@ -121,7 +128,8 @@ class _Asking:
                 shown = time.monotonic()
                 self._save()
                 alive = sum(one["by"] == SURVIVED for one in self.outcomes.values())
-                print(f"{number + 1} of {len(waiting)}, {alive} survived", flush=True)
+                spent = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+                print(f"{number + 1} of {len(waiting)}, {alive} survived, {spent:.0f} s of CPU time", flush=True)
         self._save()
         return True
 
@@ -226,10 +234,3 @@ def _show_to_all(mutant: Mutant, ids: Sequence[str]) -> str:
         return SURVIVED
     failed = [line.split()[1] for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
     return failed[0] if failed else ids[0]
-
-
-def _digest(paths: Iterable[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(paths):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:16]

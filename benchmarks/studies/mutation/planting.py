@@ -21,7 +21,7 @@ from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = "pytest_sdspeed"
@@ -81,10 +81,7 @@ def plant(room: str, folder: Path) -> list[Mutant]:
         The mutants, which ``folder`` holds as JSON too.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    skip = shutil.ignore_patterns("__pycache__", "conftest.py")
-    for name in (PACKAGE, "tests"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-        shutil.copytree(ROOT / name, folder / name, ignore=skip)
+    _copy("tests", folder)
     for name in ("benchmarks", "docs"):
         if not (folder / name).is_symlink():
             (folder / name).symlink_to(ROOT / name, target_is_directory=True)
@@ -94,13 +91,39 @@ def plant(room: str, folder: Path) -> list[Mutant]:
         _CONFIGURATION.format(pythonpath=", ".join(map(json.dumps, paths)), package=PACKAGE),
         encoding="utf-8",
     )
+    seal, made_of = folder / "made-of", digest((ROOT / PACKAGE).rglob("*.py"), Path(__file__))
+    if seal.exists() and seal.read_text(encoding="utf-8") == made_of:
+        return read_mutants(folder)
+    _copy(PACKAGE, folder)
     mutants = []
     os.chdir(folder)  # mutmut reads its settings there
     for path in sorted((folder / PACKAGE / room).rglob("*.py")):
         mutants += _mutate(path, str(path.relative_to(folder)))
     written = json.dumps([asdict(mutant) for mutant in mutants], indent=1)
     (folder / MUTANTS).write_text(written, encoding="utf-8")
+    seal.write_text(made_of, encoding="utf-8")
     return mutants
+
+
+def read_mutants(folder: Path) -> list[Mutant]:
+    """Return the mutants of a folder."""
+    written = (folder / MUTANTS).read_text(encoding="utf-8")
+    return [Mutant(**facts) for facts in json.loads(written)]
+
+
+def digest(paths: Iterable[Path], *more: Path) -> str:
+    """Return what tells files from other ones."""
+    made = hashlib.sha256()
+    for path in (*sorted(paths), *more):
+        made.update(path.name.encode() + b"\0" + path.read_bytes())
+    return made.hexdigest()[:16]
+
+
+def _copy(name: str, folder: Path) -> None:
+    """Copy a folder of the project anew, without its conftest."""
+    shutil.rmtree(folder / name, ignore_errors=True)
+    skip = shutil.ignore_patterns("__pycache__", "conftest.py")
+    shutil.copytree(ROOT / name, folder / name, ignore=skip)
 
 
 def _mutate(path: Path, file: str) -> Iterator[Mutant]:
