@@ -1,8 +1,8 @@
-"""Plant small faults in the rules, one at a time, and count those that the tests of the room notice.
+"""Plant small faults in the rules, one at a time, and count those that the room's tests notice.
 
-``python -m tox -e mutants`` does so for ``judge``, ``measure`` and ``tables``; ``-- tables`` for one
-room, ``-- judge --only stopping`` for the mutants with that in their names. What was found is kept
-in ``.mutants/``: an interrupted run goes on from there, and after a change only those mutants are
+``python -m tox -e mutants`` does so for ``judge``, ``measure`` and ``tables``, ``-- tables`` for one
+of them, ``-- judge --only stopping`` for the mutants with that in their names. What was found is
+kept in ``.mutants/``: an interrupted run goes on from there, and after a change only those mutants are
 run again whose function, or whose test, changed. ``--fresh`` forgets it all: do so after a change
 of what a function calls.
 
@@ -92,7 +92,9 @@ def run(room: str, folder: Path, only: str) -> None:
     """
     environment = os.environ | {
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-        "PYTHONPATH": str(ROOT / "benchmarks/studies") + os.pathsep + os.environ.get("PYTHONPATH", ""),
+        "PYTHONPATH": str(ROOT / "benchmarks/studies")
+        + os.pathsep
+        + os.environ.get("PYTHONPATH", ""),
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         ROOM: room,
@@ -153,7 +155,9 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("`", "'")
 
 
-def find_problems(results: Sequence[Result], rooms: Iterable[str], reasons: Mapping[str, str]) -> list[str]:
+def find_problems(
+    results: Sequence[Result], rooms: Iterable[str], reasons: Mapping[str, str]
+) -> list[str]:
     """Return why the run fails, a line for each problem."""
     problems = []
     for room in rooms:
@@ -166,7 +170,11 @@ def find_problems(results: Sequence[Result], rooms: Iterable[str], reasons: Mapp
                 f"{room}: {score.killed} of {score.total} mutants were killed, {score.share:.1%};"
                 f" at least {BOUNDS[room]:.0%} must be. Add tests for what the survivors break"
             )
-        bare = [r for r in own if r.by == SURVIVED and not r.mutant.prose and r.mutant.key not in reasons]
+        bare = [
+            r
+            for r in own
+            if r.by == SURVIVED and not r.mutant.prose and r.mutant.key not in reasons
+        ]
         if bare:
             first = bare[0].mutant
             problems.append(
@@ -180,7 +188,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the study; return 1 if something is wrong with the tests of a room."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("rooms", nargs="*", help=f"of {', '.join(BOUNDS)}; all if left out")
-    parser.add_argument("--only", default="", metavar="TEXT", help="run mutants with this in the name")
+    parser.add_argument(
+        "--only", default="", metavar="TEXT", help="run mutants with this in the name"
+    )
     parser.add_argument("--fresh", action="store_true", help="forget what earlier runs found")
     parser.add_argument("--no-run", action="store_true", help="tell what earlier runs found")
     parser.add_argument("--output", type=Path, help="write the tables, as Markdown")
@@ -198,7 +208,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             run(room, folder, options.only)
         results += read(mutants, folder)
     reasons = json.loads(REASONS.read_text(encoding="utf-8"))
-    report = "\n\n".join(table.titled(2) for table in (tabulate(results), list_survivors(results, reasons)))
+    report = "\n\n".join(
+        table.titled(2) for table in (tabulate(results), list_survivors(results, reasons))
+    )
     print(report)
     if output:
         output.write_text(f"{report}\n", encoding="utf-8")

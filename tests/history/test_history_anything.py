@@ -6,11 +6,8 @@ import contextlib
 import io
 import json
 import math
-
 import tempfile
-
 from pathlib import Path
-
 
 from fakes import exhibit, result, tf32
 from faulty import faulty
@@ -37,7 +34,9 @@ RUNS = [
     },
     {"benchmarks": [benchmark(result(against=AGAINST)), benchmark(tf32(notes=("note",)))]},
 ]
-KEYS = st.sampled_from(["schema", "setup", "sdspeed", "samples_s", "path", "sha256", "benchmarks", "", "\ud800", "\x9b", "control", "baseline"])
+KEYS = st.sampled_from(
+    ["schema", "setup", "sdspeed", "samples_s", "path", "sha256", "benchmarks", "", "\ud800", "\x9b", "control", "baseline"]
+)
 SCALARS = st.one_of(
     st.none(),
     st.booleans(),
@@ -46,12 +45,16 @@ SCALARS = st.one_of(
     st.floats(),
     st.sampled_from([10**400, -(10**400), 5e-324, 1.7976931348623157e308, math.nan, math.inf, -math.inf]),
     st.text(),
-    st.sampled_from(["", "\ud800", "x" * 5_000, "../../etc/passwd", "/etc/passwd", "pass", "control", "9999-12-31T23:59:59-23:59", "0001-01-01"]),
+    st.sampled_from(
+        ["", "\ud800", "x" * 5_000, "../../etc/passwd", "/etc/passwd", "pass", "control", "9999-12-31T23:59:59-23:59", "0001-01-01"]
+    ),
 )
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3), max_leaves=6)
 DAMAGED = st.one_of(
     st.binary(),
-    st.sampled_from([b"", b"null", b"[]", b"{}", b"1", b'"x"', b'{"benchmarks": {}}', b'{"benchmarks": 1}', b"\xff\xfe{\x00}\x00", b"\xef\xbb\xbf{}"]),
+    st.sampled_from(
+        [b"", b"null", b"[]", b"{}", b"1", b'"x"', b'{"benchmarks": {}}', b'{"benchmarks": 1}', b"\xff\xfe{\x00}\x00", b"\xef\xbb\xbf{}"]
+    ),
     st.sampled_from([b"[" * 10_000, b'{"a":' * 5_000, b'{"benchmarks": [' + b"9" * 5000 + b"]}", b'{"benchmarks": [1e999]}']),
 )
 

@@ -8,7 +8,6 @@ import tomllib
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 import tables_text
 from faulty import faulty
 from hypothesis import given, settings
@@ -45,10 +44,8 @@ NUMBERS = st.one_of(
     st.integers().map(str),
     st.floats().map(repr),
     st.tuples(st.integers(0, 10**20), st.integers(-400, 400)).map(lambda parts: f"{parts[0]}e{parts[1]}"),
-    st.sampled_from(
-        ["-nan", "+inf", "5e-324", "1.7976931348623157e308", "1e-323", "-0.0", "1e99999999999999999999", f"1.{'0' * 3000}1", "9" * 300]
-        + ["9" * 5000, "0x7fffffffffffffff", "1_000", "0.1", "1.0", "1.00"]
-    ),
+    st.sampled_from(["-nan", "+inf", "5e-324", "1.7976931348623157e308", "1e-323", "-0.0", "1e99999999999999999999", f"1.{'0' * 3000}1"]),
+    st.sampled_from(["9" * 300, "9" * 5000, "0x7fffffffffffffff", "1_000", "0.1", "1.0", "1.00"]),
 ).map(Written)
 OTHERS = st.one_of(
     st.booleans(),
@@ -56,10 +53,11 @@ OTHERS = st.one_of(
     st.sampled_from(["baseline", "tf32", "control", "fp16", "combined", "", " ", "x" * 100_000, "\ufeff", "a.b", '"""', "nan"]),
     st.sampled_from(["1979-05-27", "07:32:00", "1979-05-27T07:32:00Z", "1979-05-27 07:32:00.999"]).map(Written),
 )
-KEYS = st.one_of(st.sampled_from([*schema.TABLE, *schema.RECIPE, *schema.ROW, *schema.SPREAD, *schema.GATE]), st.text("aä. \n\0\x9b\u2028\"'", max_size=5))
-VALUES = st.recursive(
-    NUMBERS | OTHERS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=8
+KEYS = st.one_of(
+    st.sampled_from([*schema.TABLE, *schema.RECIPE, *schema.ROW, *schema.SPREAD, *schema.GATE]),
+    st.text("aä. \n\0\x9b\u2028\"'", max_size=5),
 )
+VALUES = st.recursive(NUMBERS | OTHERS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=8)
 
 
 PARSED = [tomllib.loads(text, parse_float=Written) for text in WHOLE]
@@ -85,19 +83,24 @@ def is_a_table_or_one_message(load, path):
     """Load a file: of what it returns every figure means something and it can be written; or the error is one line that names the file."""
     try:
         table = load(path)
-    except TableError as error:
-        assert error.path == str(path)
-        assert str(error).startswith(f"{path}: ")
-        assert len(str(error).splitlines()) == 1, str(error)
-        assert len(str(error)) < 2000 + len(str(path)), len(str(error))
-        return None
+    except TableError as found:
+        error = found
+    else:
+        is_a_table_that_can_be_written(table)
+        return
+    assert error.path == str(path)
+    assert str(error).startswith(f"{path}: ")
+    assert len(str(error).splitlines()) == 1, str(error)
+    assert len(str(error)) < 2000 + len(str(path)), len(str(error))
+
+
+def is_a_table_that_can_be_written(table):
     for row in table.rows:
         assert 0 < row.speedup < math.inf
         assert row.latency_s is None or 0 < row.latency_s < math.inf
         assert 0 <= row.tolerance < 1
         assert table.row(row.baseline).is_baseline
     assert replace(parse_table(dumps_table(table), ""), path=table.path) == table
-    return table
 
 
 @settings(deadline=None, max_examples=3 * settings().max_examples)

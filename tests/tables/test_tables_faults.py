@@ -304,7 +304,9 @@ def test_a_recorded_speedup_may_differ_from_its_medians_by_the_tolerance(write):
 
 def test_a_recorded_speedup_on_the_edge_of_what_its_medians_allow_is_none_too_far(write):
     # Halves of the last places and the tolerance: (1.0 - 0.05) / (0.9 + 0.05) x 0.95 is 0.9 + 0.05, and so above.
-    text = VALID.replace("latency_s = 5.27", "latency_s = 1.0").replace("latency_s = 4.14\nspeedup = 1.27", "latency_s = 0.9\nspeedup = 0.9")
+    text = VALID.replace("latency_s = 5.27", "latency_s = 1.0").replace(
+        "latency_s = 4.14\nspeedup = 1.27", "latency_s = 0.9\nspeedup = 0.9"
+    )
     text = text.replace("latency_s = 3.51\nspeedup = 1.50", "latency_s = 1.1\nspeedup = 1.1").replace("latency_s = 3.41\n", "")
     assert [row.speedup for row in load_table(write(recorded(text))).rows] == [1, 0.9, 1.1, 1.54]
 

@@ -22,9 +22,10 @@ import sys
 import time
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hypothesis import settings
+
 from mutation.planting import Mutant, digest, read_mutants
 
 if TYPE_CHECKING:
@@ -48,8 +49,18 @@ LEAST_CPU_S, SLOWER = 10, 20
 without it. Wall time tells nothing on a machine that others use too; at ``LONGEST_S`` it ends."""
 LONGEST_S = 900
 
-settings.register_profile("mutants", derandomize=True, database=None, deadline=None, max_examples=10)
+settings.register_profile(
+    "mutants", derandomize=True, database=None, deadline=None, max_examples=10
+)
 settings.load_profile("mutants")
+
+
+def _note_calls() -> set[str]:
+    """Return the set into which mutmut puts the mutated functions that are called."""
+    from mutmut.state import state
+
+    called: set[str] = state()._stats  # noqa: SLF001 - it has no other name
+    return called
 
 
 class Asked(NamedTuple):
@@ -64,13 +75,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Import the room, and note which of its functions that calls."""
     if os.environ.get(MUTANT):
         return  # a process of its own: the tests run as ever
-    from mutmut.state import state
-
     os.environ[MUTANT] = "stats"
     package = import_module(f"pytest_sdspeed.{os.environ[ROOM]}")
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         import_module(module.name)
-    config.pluginmanager.register(_Asking(frozenset(state()._stats)))
+    config.pluginmanager.register(_Asking(frozenset(_note_calls())))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -106,9 +115,14 @@ class _Asking:
         mutants = read_mutants(Path())
         digests = {str(path): digest([path]) for path in {item.path for item in session.items}}
         every = digest(Path("tests").rglob("*.py"))
-        asked = [self._observe(item, following) for item, following in itertools.pairwise([*session.items, None])]
+        asked = [
+            self._observe(item, following)
+            for item, following in itertools.pairwise([*session.items, None])
+        ]
         long = [one for one in asked if one.seconds > LONG_S]
-        print(f"{len(asked)} tests; not asked, since they are long:", *(one.item.name for one in long))
+        print(
+            f"{len(asked)} tests; not asked, since they are long:", *(one.item.name for one in long)
+        )
         asked = [one for one in asked if one.seconds <= LONG_S]
         waiting = [m for m in mutants if not m.prose and os.environ.get(ONLY, "") in m.name]
         gc.collect()
@@ -129,7 +143,10 @@ class _Asking:
                 self._save()
                 alive = sum(one["by"] == SURVIVED for one in self.outcomes.values())
                 spent = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
-                print(f"{number + 1} of {len(waiting)}, {alive} survived, {spent:.0f} s of CPU time", flush=True)
+                print(
+                    f"{number + 1} of {len(waiting)}, {alive} survived, {spent:.0f} s of CPU time",
+                    flush=True,
+                )
         self._save()
         return True
 
@@ -149,13 +166,12 @@ class _Asking:
 
     def _observe(self, item: pytest.Item, following: pytest.Item | None) -> Asked:
         """Run a test as it is."""
-        from mutmut.state import state
-
-        state()._stats.clear()
+        called = _note_calls()
+        called.clear()
         begun = time.process_time()
         if not _passes(item, following):
             raise item.session.Failed(f"{item.nodeid} fails without any mutant")
-        return Asked(item, frozenset(state()._stats), time.process_time() - begun)
+        return Asked(item, frozenset(called), time.process_time() - begun)
 
     def _show(self, mutant: Mutant, every: Sequence[Asked], tests: Sequence[Asked]) -> str:
         """Return the id of the test that killed a mutant, or what stands in its place."""
@@ -218,7 +234,19 @@ def _be_child(mutant: Mutant, tests: Sequence[Asked], writer: int) -> None:
 
 
 def _show_to_all(mutant: Mutant, ids: Sequence[str]) -> str:
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "mutation.asking", "-p", "no:cacheprovider", "--tb=no", "-rf"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-x",
+        "-q",
+        "-p",
+        "mutation.asking",
+        "-p",
+        "no:cacheprovider",
+        "--tb=no",
+        "-rf",
+    ]
     try:
         done = subprocess.run(
             [*command, *sorted({one.partition("::")[0] for one in ids})],
@@ -232,5 +260,9 @@ def _show_to_all(mutant: Mutant, ids: Sequence[str]) -> str:
         return OUT_OF_TIME
     if done.returncode == 0:
         return SURVIVED
-    failed = [line.split()[1] for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+    failed = [
+        line.split()[1]
+        for line in done.stdout.splitlines()
+        if line.startswith(("FAILED ", "ERROR "))
+    ]
     return failed[0] if failed else ids[0]

@@ -163,17 +163,21 @@ def is_prose(original: str, mutated: str) -> bool:
     words or more. ``"mean"`` is none of them, and neither is a message that is replaced by None.
     """
     changed = list(_differences(ast.parse(original).body[0], ast.parse(mutated).body[0]))
-    return len(changed) == 1 and isinstance(changed[0], str) and _has_words(changed[0])
+    return (
+        len(changed) == 1
+        and all(isinstance(side, str) for side in changed[0])
+        and _has_words(changed[0][0])
+    )
 
 
 def _has_words(text: str) -> bool:
     return re.search(r"[A-Za-z]{2,}\W*\s\W*[A-Za-z]{2,}", text) is not None
 
 
-def _differences(one: Any, other: Any) -> Iterator[Any]:
-    """Yield what one syntax tree has and another lacks; the functions' own names do not count."""
+def _differences(one: Any, other: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield what differs between syntax trees, of both; the functions' own names do not count."""
     if type(one) is not type(other):
-        yield one
+        yield one, other
     elif isinstance(one, ast.AST):
         for name in one._fields:
             if not (name == "name" and isinstance(one, ast.FunctionDef)):
@@ -182,7 +186,7 @@ def _differences(one: Any, other: Any) -> Iterator[Any]:
         for ours, theirs in zip_longest(one, other):
             yield from _differences(ours, theirs)
     elif one != other:
-        yield one
+        yield one, other
 
 
 def _find_change(original: str, mutated: str) -> tuple[int, str, str]:
