@@ -1,8 +1,8 @@
 """Plant small faults in the rules, one at a time, and count those that the room's tests notice.
 
-``python -m tox -e mutants`` does so for ``judge``, ``measure`` and ``tables``, ``-- tables`` for one
-of them, ``-- judge --only stopping`` for the mutants with that in their names. What was found is
-kept in ``.mutants/``: an interrupted run goes on from there, and after a change only those mutants are
+``python -m tox -e mutants`` does so for ``judge``, ``measure`` and ``tables``; ``-- tables`` for
+one of them, ``-- judge --only stopping`` for mutants with that in their names. What was found is
+kept in ``.mutants/``: an interrupted run goes on from there, and after a change those mutants are
 run again whose function, or whose test, changed. ``--fresh`` forgets it all: do so after a change
 of what a function calls.
 

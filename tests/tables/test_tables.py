@@ -214,7 +214,7 @@ def test_a_valid_table_is_read(write):
     path = write(VALID)
     table = load_table(path)
     assert (table.name, table.title, table.source, table.device) == ("mine", "Mine", "https://example.org/page", "NVIDIA A100")
-    assert table.path == str(path)
+    assert (table.path, table.notes, table.recorded) == (str(path), (), {})
     assert table.row("tf32").image == ImageGate(psnr=28.0, ssim=0.9)
     assert isinstance(table.row("tf32").image.psnr, float)
     assert isinstance(table.row("baseline").speedup, float)

@@ -230,6 +230,7 @@ def test_a_path_through_a_file_is_refused_with_the_words_of_the_system(write):
     with pytest.raises(TableError) as caught:
         load_tables([path])
     assert str(caught.value) == f"{path}: cannot be read: Not a directory"
+    assert caught.value.key == ""
 
 
 @pytest.mark.parametrize("load", [load_table, lambda path: load_tables([path])])
@@ -258,12 +259,14 @@ def test_load_tables_names_a_path_that_does_not_exist(tmp_path):
     with pytest.raises(TableError) as caught:
         load_tables([tmp_path / "absent"])
     assert str(caught.value) == f"{tmp_path / 'absent'}: no such file or folder; valid: a table file, or a folder with *.toml files"
+    assert caught.value.key == ""
 
 
 def test_load_tables_names_a_folder_without_tables(tmp_path):
     with pytest.raises(TableError) as caught:
         load_tables([tmp_path])
     assert str(caught.value) == f"{tmp_path}: the folder holds no *.toml file; valid: a table file, or a folder with *.toml files"
+    assert caught.value.key == ""
 
 
 def recorded(text):

@@ -11,7 +11,6 @@ work by then; its mutants are shown to all tests, in a process of their own.
 from __future__ import annotations
 
 import gc
-import itertools
 import json
 import os
 import pkgutil
@@ -29,7 +28,7 @@ from hypothesis import settings
 from mutation.planting import Mutant, digest, read_mutants
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import pytest
 
@@ -115,10 +114,7 @@ class _Asking:
         mutants = read_mutants(Path())
         digests = {str(path): digest([path]) for path in {item.path for item in session.items}}
         every = digest(Path("tests").rglob("*.py"))
-        asked = [
-            self._observe(item, following)
-            for item, following in itertools.pairwise([*session.items, None])
-        ]
+        asked = [self._observe(item, following) for item, following in _with_next(session.items)]
         long = [one for one in asked if one.seconds > LONG_S]
         print(
             f"{len(asked)} tests; not asked, since they are long:", *(one.item.name for one in long)
@@ -188,6 +184,11 @@ class _Asking:
         self.file.write_text(json.dumps(self.outcomes, indent=0), encoding="utf-8")
 
 
+def _with_next(items: Sequence[pytest.Item]) -> Iterator[tuple[pytest.Item, pytest.Item | None]]:
+    """Yield every test with the one that follows it, whose fixtures stay."""
+    return zip(items, [*items[1:], None], strict=True)
+
+
 def _passes(item: pytest.Item, following: pytest.Item | None) -> bool:
     from _pytest.runner import runtestprotocol
 
@@ -223,9 +224,9 @@ def _be_child(mutant: Mutant, tests: Sequence[Asked], writer: int) -> None:
         limit = int(spent + LEAST_CPU_S + SLOWER * sum(one.seconds for one in tests))
         resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
         signal.alarm(LONGEST_S)
-        for one, following in itertools.pairwise([*tests, None]):
-            if not _passes(one.item, following.item if following else None):
-                os.write(writer, one.item.nodeid.encode())
+        for item, following in _with_next([one.item for one in tests]):
+            if not _passes(item, following):
+                os.write(writer, item.nodeid.encode())
                 break
         else:
             status = 0

@@ -95,7 +95,7 @@ def plant(room: str, folder: Path) -> list[Mutant]:
     if seal.exists() and seal.read_text(encoding="utf-8") == made_of:
         return read_mutants(folder)
     _copy(PACKAGE, folder)
-    mutants = []
+    mutants: list[Mutant] = []
     os.chdir(folder)  # mutmut reads its settings there
     for path in sorted((folder / PACKAGE / room).rglob("*.py")):
         mutants += _mutate(path, str(path.relative_to(folder)))
