@@ -123,3 +123,62 @@ def test_an_unknown_room_is_a_usage_error(capsys):
         mutants.main(["tabels"])
     assert ended.value.code == 2
     assert "no room 'tabels'; valid: judge, measure, tables" in capsys.readouterr().err
+
+
+SOURCE = '''
+def clamp(number, most=9):
+    """Keep a number within bounds."""
+    if number < 0:
+        raise ValueError("must not be negative")
+    while number > most:
+        number -= 1
+    return number
+'''
+INSIDE = "import pytest\nfrom pytest_sdspeed.tables.clamp import clamp\n\ndef test_inside():\n    assert [clamp(0), clamp(5), clamp(9, 7)] == [0, 5, 7]\n"
+OUTSIDE = """
+def test_outside():
+    assert (clamp(10), clamp(11)) == (9, 9)
+    with pytest.raises(ValueError, match="negative"):
+        clamp(-1)
+"""
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project of one rule with its tests, in whose room faults are planted."""
+    pytest.importorskip("mutmut")
+    for folder in ("pytest_sdspeed/tables", "tests/tables", "benchmarks", "docs"):
+        (tmp_path / folder).mkdir(parents=True)
+    for package in ("pytest_sdspeed", "pytest_sdspeed/tables"):
+        (tmp_path / package / "__init__.py").touch()
+    (tmp_path / "pyproject.toml").write_text('[tool.pytest.ini_options]\npythonpath = ["tests"]\n')
+    (tmp_path / "pytest_sdspeed/tables/clamp.py").write_text(SOURCE)
+    (tmp_path / "tests/tables/test_clamp.py").write_text(INSIDE + OUTSIDE)
+    (tmp_path / "reasons.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(planting, "ROOT", tmp_path)
+    monkeypatch.setattr(mutants, "WORK", tmp_path / ".mutants")
+    monkeypatch.setattr(mutants, "REASONS", tmp_path / "reasons.json")
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_a_room_passes_with_its_tests_and_fails_when_one_of_them_is_removed(project, capsys):
+    assert mutants.main(["tables"]) == 0
+    told = capsys.readouterr().out
+    assert "| **tables** | 8 | 8 | 1 | 100.0% | 2 |" in told
+    # Nothing changed: nothing is run again, and the answer is the same.
+    assert mutants.main(["tables", "--no-run"]) == 0
+    assert capsys.readouterr().out in told
+    (project / "tests/tables/test_clamp.py").write_text(INSIDE)
+    assert mutants.main(["tables"]) == 1
+    told = capsys.readouterr().out
+    assert "at least 85% must be" in told
+    assert "survivors have no reason" in told
+
+
+@pytest.mark.slow
+def test_tests_that_fail_without_any_mutant_end_the_run(project):
+    (project / "tests/tables/test_clamp.py").write_text(INSIDE.replace("5, 7]", "5, 8]"))
+    with pytest.raises(mutants.subprocess.CalledProcessError):
+        mutants.main(["tables"])

@@ -134,7 +134,9 @@ def test_levels_are_rounded_and_what_is_not_finite_is_magenta():
     assert np.array_equal(spoiled[2:], np.round(scene(0)[0][2:] * 255))
 
 
-@pytest.mark.parametrize(("shape", "shown"), [((8, LARGEST), (8, LARGEST)), ((64, 2 * LARGEST), (32, LARGEST)), ((LARGEST * 4, 64), (LARGEST, 16))])
+@pytest.mark.parametrize(
+    ("shape", "shown"), [((8, LARGEST), (8, LARGEST)), ((64, 2 * LARGEST), (32, LARGEST)), ((LARGEST * 4, 64), (LARGEST, 16))]
+)
 def test_a_large_picture_is_reduced_in_its_proportions_and_a_small_one_stays(shape, shown):
     assert pixels(encode_png(np.zeros((*shape, 3), dtype=np.float32))).shape[:2] == shown
 

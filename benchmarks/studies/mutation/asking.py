@@ -43,7 +43,7 @@ LONG_S = 1.0
 """Tests that take more CPU time are not asked either: a survivor costs all tests that are. So the
 score is what the others find, a lower bound."""
 
-LEAST_CPU_S, SLOWER = 10, 20
+LEAST_CPU_S, SLOWER = 5, 20
 """A mutant may take so many seconds of CPU time, and so many times as long as its tests took
 without it. Wall time tells nothing on a machine that others use too; at ``LONGEST_S`` it ends."""
 LONGEST_S = 900
