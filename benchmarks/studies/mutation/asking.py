@@ -5,7 +5,7 @@ functions that it calls, and how long it takes. Then each mutant is shown to the
 function, the one that killed the mutant before it first, until one fails.
 
 A child inherits the modules. A function that is called while its module is imported has done its
-work by then; its mutants are shown to all tests, in a process of their own.
+work by then; its mutants are shown to all tests, which import the modules anew.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import os
 import pkgutil
 import resource
 import signal
-import subprocess
 import sys
 import time
 from importlib import import_module
@@ -28,14 +27,15 @@ from hypothesis import settings
 from mutation.planting import Mutant, digest, read_mutants
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import pytest
 
 MUTANT, ROOM, ONLY = "MUTANT_UNDER_TEST", "MUTANTS_ROOM", "MUTANTS_ONLY"
 OUTCOMES = "outcomes.json"
-SURVIVED, OUT_OF_TIME = "", "time limit"
-"""What stands in place of the test that killed a mutant: nothing did; it ran for too long."""
+SURVIVED, OUT_OF_TIME, CRASHED, IMPORTS = "", "time limit", "crash", "import"
+"""What stands in place of the test that killed a mutant: none did; it ran for too long, ended the
+process, or could not be imported."""
 
 RUNS_INSIDE = {"gated", "pytester", "fake_time", "bucket", "fetched"}
 """Fixtures of tests that run pytest inside: they are not the room's own, and take seconds."""
@@ -73,7 +73,7 @@ class Asked(NamedTuple):
 def pytest_configure(config: pytest.Config) -> None:
     """Import the room, and note which of its functions that calls."""
     if os.environ.get(MUTANT):
-        return  # a process of its own: the tests run as ever
+        return  # in a child, for a function that imports call: the tests run as ever
     os.environ[MUTANT] = "stats"
     package = import_module(f"pytest_sdspeed.{os.environ[ROOM]}")
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
@@ -172,10 +172,14 @@ class _Asking:
     def _show(self, mutant: Mutant, every: Sequence[Asked], tests: Sequence[Asked]) -> str:
         """Return the id of the test that killed a mutant, or what stands in its place."""
         if mutant.function in self.imported:
-            return _show_to_all(mutant, [one.item.nodeid for one in every])
+            seconds = sum(one.seconds for one in every)
+            return _ask_in_child(
+                mutant, seconds, lambda: _ask_all({one.item.path for one in every})
+            )
         last = self.killers.get(mutant.function)
         ordered = sorted(tests, key=lambda one: (one.item.nodeid != last, one.seconds))
-        killer = _show_in_child(mutant, ordered)
+        seconds, items = sum(one.seconds for one in tests), [one.item for one in ordered]
+        killer = _ask_in_child(mutant, seconds, lambda: _ask(items)) if items else SURVIVED
         if killer not in (SURVIVED, OUT_OF_TIME):
             self.killers[mutant.function] = killer
         return killer
@@ -195,75 +199,67 @@ def _passes(item: pytest.Item, following: pytest.Item | None) -> bool:
     return not any(report.failed for report in runtestprotocol(item, log=False, nextitem=following))
 
 
-def _show_in_child(mutant: Mutant, tests: Sequence[Asked]) -> str:
-    if not tests:
-        return SURVIVED
+def _ask(items: Sequence[pytest.Item]) -> str:
+    """Run tests, and return the id of the first that fails; "" if none does."""
+    return next((i.nodeid for i, following in _with_next(items) if not _passes(i, following)), "")
+
+
+def _ask_all(files: Iterable[Path]) -> str:
+    """Run whole files, the modules imported anew, and return what failed first; "" if nothing."""
+    import pytest
+
+    here = str(Path.cwd())
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(here):
+            del sys.modules[name]
+    first = _FirstFailure()
+    plain = ["-x", "-q", "-p", "no:cacheprovider", "--tb=native", *map(str, sorted(files))]
+    code = pytest.main(plain, plugins=[sys.modules[__name__], first])
+    return first.nodeid or ("" if code == 0 else IMPORTS)
+
+
+class _FirstFailure:
+    def __init__(self) -> None:
+        self.nodeid = ""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.nodeid = self.nodeid or report.nodeid
+
+
+def _ask_in_child(mutant: Mutant, seconds: float, ask: Callable[[], str]) -> str:
+    """Return what ``ask`` returns in a child of this process in which the mutant is called.
+
+    Args:
+        mutant: it.
+        seconds: CPU time that ``ask`` takes without it.
+        ask: tells which test fails.
+    """
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
-        _be_child(mutant, tests, writer)
+        _be_child(mutant, seconds, ask, writer)
     os.close(writer)
     with os.fdopen(reader, "rb") as told:
         killer = told.read().decode()
     _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        slow = os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGALRM)
-        return OUT_OF_TIME if slow else f"{killer or tests[0].item.nodeid}"
-    return SURVIVED if os.WEXITSTATUS(status) == 0 else killer or tests[0].item.nodeid
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGALRM):
+        return OUT_OF_TIME
+    return killer if os.waitstatus_to_exitcode(status) == 0 else CRASHED
 
 
-def _be_child(mutant: Mutant, tests: Sequence[Asked], writer: int) -> None:
-    """Run tests until one fails, and end this process; never return."""
+def _be_child(mutant: Mutant, seconds: float, ask: Callable[[], str], writer: int) -> None:
+    """Ask, tell the parent, and end this process; never return."""
     status = 1
     try:
         os.environ[MUTANT] = mutant.name
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
-        spent = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-        limit = int(spent + LEAST_CPU_S + SLOWER * sum(one.seconds for one in tests))
+        limit = int(LEAST_CPU_S + SLOWER * seconds)
         resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
         signal.alarm(LONGEST_S)
-        for item, following in _with_next([one.item for one in tests]):
-            if not _passes(item, following):
-                os.write(writer, item.nodeid.encode())
-                break
-        else:
-            status = 0
+        os.write(writer, ask().encode())
+        status = 0
     finally:
         os._exit(status)
-
-
-def _show_to_all(mutant: Mutant, ids: Sequence[str]) -> str:
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-x",
-        "-q",
-        "-p",
-        "mutation.asking",
-        "-p",
-        "no:cacheprovider",
-        "--tb=no",
-        "-rf",
-    ]
-    try:
-        done = subprocess.run(
-            [*command, *sorted({one.partition("::")[0] for one in ids})],
-            env=os.environ | {MUTANT: mutant.name},
-            capture_output=True,
-            text=True,
-            timeout=LONGEST_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return OUT_OF_TIME
-    if done.returncode == 0:
-        return SURVIVED
-    failed = [
-        line.split()[1]
-        for line in done.stdout.splitlines()
-        if line.startswith(("FAILED ", "ERROR "))
-    ]
-    return failed[0] if failed else ids[0]
