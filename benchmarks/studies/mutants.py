@@ -35,6 +35,9 @@ REASONS = Path(__file__).parent / "mutation" / "reasons.json"
 BOUNDS = {"judge": 0.90, "measure": 0.85, "tables": 0.85}
 """Room -> share of its mutants that its tests must kill."""
 
+ELSEWHERE = {"measure": ("tests/device/test_canary.py",)}
+"""Room -> tests of it that stand in another room's folder."""
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -101,7 +104,15 @@ def run(room: str, folder: Path, only: str) -> None:
         ONLY: only,
         MUTANT: "",
     }
-    command = [sys.executable, "-m", "pytest", f"tests/{room}", "-q", "-s"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        f"tests/{room}",
+        *ELSEWHERE.get(room, ()),
+        "-q",
+        "-s",
+    ]
     command += ["-p", "mutation.asking", "-p", "no:cacheprovider", "--tb=native"]
     subprocess.run(command, cwd=folder, env=environment, check=True)
 
