@@ -16,7 +16,7 @@ from tables_text import VALID
 
 from pytest_sdspeed.errors import TableError
 from pytest_sdspeed.model import ImageGate, Recipe, Row, Table
-from pytest_sdspeed.tables import dumps_table, list_builtin_names, load_table, load_tables, schema
+from pytest_sdspeed.tables import dumps_table, list_builtin_names, load_table, load_tables, schema, toml_text
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTED = {
@@ -311,6 +311,20 @@ def test_nasty_strings_and_numbers_survive_the_round_trip(write):
 def test_every_awkward_character_survives_the_round_trip(write, code):
     table = make_table(title=f"<{chr(code)}>", path="")
     assert load_table(write(dumps_table(table))).title == table.title
+
+
+def test_what_must_be_escaped_is_written_as_people_write_it():
+    assert toml_text.quote('a "b" \\ \b\t\n\f\r') == r'"a \"b\" \\ \b\t\n\f\r"'
+    assert toml_text.quote("\0\x1b\x7f\x9b\u2028é") == r'"\u0000\u001b\u007f\u009b\u2028é"'
+
+
+def test_a_whole_figure_is_written_without_places_that_it_never_had(write):
+    """A speed-up of 1 stands for 0.5 to 1.5, which agrees with the latencies; 1.0 does not."""
+    table = load_table(write(VALID.replace("speedup = 1.27", "speedup = 1").replace("latency_s = 3.51", "latency_s = 4")))
+    text = dumps_table(table)
+    assert "speedup = 1\n" in text
+    assert "latency_s = 4\n" in text
+    assert replace(load_table(write(text)), path=table.path) == table
 
 
 def test_a_read_only_mapping_can_be_written():
