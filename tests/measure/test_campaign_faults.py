@@ -218,6 +218,18 @@ def test_a_baseline_that_raises_in_warm_up_ends_the_campaign_before_the_rows(ben
     assert not any(progress.arm == "row" for progress in bench.progress if progress.phase != "build")
 
 
+def test_a_baseline_that_cannot_be_built_leaves_a_campaign_without_figures(bench):
+    def broken():
+        raise RuntimeError("no weights")
+
+    record = bench.run(replace(bench.arm("base", 1.0), prepare=broken), bench.arm("row", 0.5, floor=1.5))
+    assert set(record.errors) == {"base", "row"}
+    assert [event for event in bench.events if event.startswith("generate")] == []
+    assert (record.warm_up_s, record.peak_bytes, record.pictures) == ({}, {}, {"base": {}, "row": {}})
+    assert (record.canary_s, record.canary_errors, record.profiles, record.control) == ({}, {}, {}, None)
+    assert (record.planned_blocks, record.looks, record.timed_s, record.slots) == (0, (), 0.0, ())
+
+
 def test_every_arm_is_prepared_before_the_first_warm_up_and_one_that_cannot_be_leaves(bench):
     built = []
 
