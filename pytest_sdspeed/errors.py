@@ -18,6 +18,7 @@ failed test ends with the message. Exit codes 1 and 2 are those of ``python -m p
         WorkerLostError        a failed test
         DistributedError       exit code 4
         LeakedFlagError        a failed test
+        ChangedPartError       a failed test
         PictureError           a failed picture gate, whose test fails
         PlaceError             a note in a run; exit code 2 if no place can be read
         StoredRunError         a note in a run; exit code 1 for a report
@@ -127,7 +128,11 @@ class DistributedError(SdSpeedError):
 
 
 class LeakedFlagError(SdSpeedError):
-    """An optimization left a process-global flag changed after its slot."""
+    """An optimization, or a callable, left a process-global flag changed after its slot."""
+
+
+class ChangedPartError(SdSpeedError):
+    """An optimization changed weights or modules that other setups share."""
 
 
 class PictureError(SdSpeedError):

@@ -114,6 +114,7 @@ class _Campaign:
         with collect_between_slots():
             self.canary_before = self._time_canary(operations)
             self.timed_part.run(self.warm_up.costs_s)
+            self.roster.check_all()
             self.canary_after = self._time_canary({} if self.roster.unusable else operations)
             if not self.roster.unusable:
                 self.profiles, self.roster.unusable = profile_arms(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def _prepare_nothing() -> None:
-    """Do nothing for an arm that needs no preparation."""
+    """Do nothing for an arm that needs no preparation, or shares nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +32,8 @@ class Arm:
         may_stop: asked whether a decided row may leave; while it may not it is measured on, and
             later looks may decide again. None lets it leave.
         prepare: builds what ``generate`` needs; called once, before any arm's warm-up.
+        check: raises if anything that arms share is no longer what it was; called after the arm's
+            warm-up, and after the timed part.
         held_bytes: memory the prepared arm holds between generations.
         reference: draws what the pictures are compared with in the baseline's place, or None; never
             timed.
@@ -47,6 +49,7 @@ class Arm:
     floor: float | None = None
     may_stop: Callable[[Decision], bool] | None = None
     prepare: Callable[[], None] = _prepare_nothing
+    check: Callable[[], None] = _prepare_nothing
     held_bytes: Callable[[], int] = int
     reference: Arm | None = None
     profile: Callable[[Case], Profile] | None = None

@@ -7,7 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pytest_sdspeed.device.cuda import synchronize
-from pytest_sdspeed.errors import OutOfMemoryError, SdSpeedError, UsageMistakeError
+from pytest_sdspeed.errors import (
+    ChangedPartError,
+    OutOfMemoryError,
+    SdSpeedError,
+    UsageMistakeError,
+)
 from pytest_sdspeed.run.targets import Target
 
 if TYPE_CHECKING:
@@ -158,9 +163,11 @@ class Campaigns:
         self._let_go_of_other_campaigns(base)
         session, plan = self._session, self._plan
         limits = plan.limits(base, rows=plan.rows, campaigns=plan.campaigns)
+        baseline = base.arm(None)
+        self._check_before(baseline, *arms)
         with quiet(), self._watcher(name) as watch:
             data = run_campaign(
-                base.arm(None),
+                baseline,
                 arms,
                 limits,
                 WallClock(synchronize),
@@ -172,6 +179,19 @@ class Campaigns:
         self._unusable = data.unusable
         plan.note_failures(data, test or name)
         return data
+
+    def _check_before(self, *arms: Arm) -> None:
+        """Check that a test or a fixture changed nothing that the arms share; else load it again.
+
+        Raises:
+            ChangedPartError: something was changed; the test that asks fails, the next one measures.
+        """
+        try:
+            for arm in arms:
+                arm.check()
+        except ChangedPartError:
+            self._session.release()
+            raise
 
     def _let_go_of_other_campaigns(self, base: Target) -> None:
         """Release a finished campaign's weights and graphs: the next one needs their memory."""
@@ -203,15 +223,17 @@ def raise_what_broke(data: CampaignData, candidate: Target, base: Target) -> Non
     """Raise what ended an arm or its baseline before the row was decided.
 
     A row that was decided before its baseline broke keeps its verdict. One that no longer fits says
-    nothing of its speed.
+    nothing of its speed; nor does one whose weights, or its baseline's, were changed.
 
     Raises:
         SdSpeedError: what the arm, or else its baseline, raised.
     """
     error = data.errors.get(candidate.name) or data.errors.get(base.name)
     decision = data.decisions.get(candidate.name)
-    undecided = decision is None or (
-        isinstance(error, OutOfMemoryError) and decision.verdict == "inconclusive"
+    undecided = (
+        decision is None
+        or isinstance(error, ChangedPartError)
+        or (isinstance(error, OutOfMemoryError) and decision.verdict == "inconclusive")
     )
     if error is not None and undecided:
         raise error

@@ -5,9 +5,11 @@ from __future__ import annotations
 import operator
 import sys
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pytest_sdspeed.device.flags import guard
 from pytest_sdspeed.errors import UsageMistakeError
 from pytest_sdspeed.model import CONTROL
 from pytest_sdspeed.setups.catalog import ResolvedSetup
@@ -22,6 +24,11 @@ if TYPE_CHECKING:
 _VALID = (
     "valid: a setup fixture (sd_fp16, ...), a callable () -> pictures or None, or where to import"
     " one from, 'module:name'"
+)
+
+_IN_CALL = (
+    "What it leaves set, its baseline and every later test would run with: set them at the start of"
+    " each call and put them back at its end, best in a context manager."
 )
 
 
@@ -58,7 +65,12 @@ class Target:
             return _make_arm(self.setup, floor)
         call = self.call
         assert call is not None  # noqa: S101 - a target is one or the other
-        return Arm(name=self.name, generate=lambda _case: call(), floor=floor)
+        return Arm(
+            name=self.name,
+            generate=lambda _case: call(),
+            slot=partial(guard, f"callable {self.name!r}", _IN_CALL),
+            floor=floor,
+        )
 
 
 def _make_arm(setup: Setup, floor: float | None) -> Arm:
@@ -70,6 +82,7 @@ def _make_arm(setup: Setup, floor: float | None) -> Arm:
         slot=setup.slot,
         floor=floor,
         prepare=setup.build,
+        check=setup.check,
         held_bytes=setup.weight_bytes,
         reference=_make_arm(setup.reference, None) if setup.reference else None,
         profile=setup.profile,

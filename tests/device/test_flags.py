@@ -8,13 +8,14 @@ import sys
 import pytest
 import torch
 
-from pytest_sdspeed.device.flags import _list_flags, guard, hold, snapshot
+from pytest_sdspeed.device.flags import guard, hold, snapshot
+from pytest_sdspeed.device.switches import list_flags
 from pytest_sdspeed.device.quiet import quiet
 from pytest_sdspeed.errors import LeakedFlagError, UsageMistakeError
 from pytest_sdspeed.pipelines.optimizations import OPTIMIZATIONS
 
 with quiet():
-    NAMES = sorted(_list_flags())
+    NAMES = sorted(list_flags())
 TF32 = "torch.backends.cuda.matmul.allow_tf32"
 BENCHMARK = "torch.backends.cudnn.benchmark"
 
@@ -47,7 +48,7 @@ def test_a_leak_is_named_and_undone(name):
     before = snapshot()
     value = other_value(name, before[name])
     with pytest.raises(LeakedFlagError) as caught, guard("setup 'planted'"):
-        _list_flags()[name].write(value)
+        list_flags()[name].write(value)
     assert f"setup 'planted' left process-global flags behind: {name} is {value}, was {before[name]}" in str(caught.value)
     assert snapshot() == before
 
@@ -56,13 +57,13 @@ def test_a_leak_is_named_and_undone(name):
 def test_what_is_put_back_inside_is_no_leak(name):
     before = snapshot()
     with guard("setup 'good'"), hold({name: other_value(name, before[name])}):
-        assert _list_flags()[name].read() == other_value(name, before[name])
+        assert list_flags()[name].read() == other_value(name, before[name])
     assert snapshot() == before
 
 
 def write(values):
     for name, value in values.items():
-        _list_flags()[name].write(value)
+        list_flags()[name].write(value)
 
 
 def write_and_raise(values, error):
