@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.device.switches import (
+    DEFAULT,
     UNREADABLE,
     Flag,
     list_flags,
@@ -30,7 +31,10 @@ _IN_SLOT = (
 
 def snapshot() -> Mapping[str, Any]:
     """Return every flag and its value, ``UNREADABLE`` included."""
-    return {name: _read(flag) for name, flag in list_flags().items()} | read_configurations()
+    return {
+        **{name: _read(flag) for name, flag in list_flags().items()},
+        **read_configurations(),
+    }
 
 
 def _read(flag: Flag) -> Any:
@@ -159,7 +163,7 @@ def _compare(
         elif flag.initial is not None:
             yield name, now[name], flag.initial()
     for name in (before.keys() | now.keys()) - flags.keys():
-        yield name, now.get(name), before.get(name)
+        yield name, now.get(name, DEFAULT), before.get(name, DEFAULT)
 
 
 def _is_same(value: Any, was: Any) -> bool:

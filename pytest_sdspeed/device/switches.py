@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 UNREADABLE = "unreadable"
 """Value of a flag that torch refuses to read, because its newer twin was set."""
 
+DEFAULT = "its default"
+"""Value of an entry of a configuration that nobody set."""
+
 _TWINS = (
     "fp32_precision",
     "cuda.matmul.fp32_precision",
@@ -93,8 +96,8 @@ def _list_torch_flags() -> dict[str, Flag]:
             torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode
         ),
         "torch default device": Flag(_read_default_device, torch.set_default_device),
-        "torch function modes": Flag(_read_function_modes, partial(_exit, _read_function_modes)),
-        "torch dispatch modes": Flag(_read_dispatch_modes, partial(_exit, _read_dispatch_modes)),
+        "torch function modes": Flag(_read_function_modes, _leave_function_modes),
+        "torch dispatch modes": Flag(_read_dispatch_modes, _leave_dispatch_modes),
         "torch flush denormal": Flag(_flushes_denormal, torch.set_flush_denormal),
         "torch.backends.mha fast path": Flag(
             torch.backends.mha.get_fastpath_enabled, torch.backends.mha.set_fastpath_enabled
@@ -175,13 +178,13 @@ def _read_override(entry: Any) -> Any:
 
 
 def write_configuration(name: str, value: Any) -> None:
-    """Set an entry of a configuration by its full name; None stands for its default."""
+    """Set an entry of a configuration by its full name; ``DEFAULT`` stands for its default."""
     module = next(one for one in _CONFIGURATIONS if name.startswith(f"{one}."))
     configuration, key = sys.modules[module], name.removeprefix(f"{module}.")
     setattr(
         configuration,
         key,
-        vars(configuration)["_config"][key].default if value is None else value,
+        vars(configuration)["_config"][key].default if value is DEFAULT else value,
     )
 
 
@@ -208,9 +211,26 @@ def _read_dispatch_modes() -> tuple[Any, ...]:
     return tuple(_get_current_dispatch_mode_stack())
 
 
-def _exit(read: Callable[[], tuple[Any, ...]], wanted: tuple[Any, ...]) -> None:
-    """Leave the modes that were entered and not left, the last first."""
-    for mode in reversed(read()):
+def _leave_function_modes(wanted: tuple[Any, ...]) -> None:
+    """Take modes that were entered and not left off their stack.
+
+    A device that was entered as a context cannot be left by its ``__exit__``.
+    """
+    from torch.overrides import _get_current_function_mode_stack, _pop_mode, _push_mode
+
+    left = [mode for mode in _read_function_modes() if not any(mode is kept for kept in wanted)]
+    kept = [
+        mode for mode in _get_current_function_mode_stack() if not any(mode is one for one in left)
+    ]
+    for _ in range(len(kept) + len(left)):
+        _pop_mode()
+    for mode in kept:
+        _push_mode(mode)
+
+
+def _leave_dispatch_modes(wanted: tuple[Any, ...]) -> None:
+    """Leave modes that were entered and not left, the last first."""
+    for mode in reversed(_read_dispatch_modes()):
         if not any(mode is kept for kept in wanted):
             mode.__exit__(None, None, None)
 

@@ -15,6 +15,7 @@ from pytest_sdspeed.errors import RegistrationError
 from pytest_sdspeed.pipelines.noise import takes_generator
 from pytest_sdspeed.pipelines.optimizations import has_own_code
 from pytest_sdspeed.pipelines.shared_part import (
+    CACHES,
     STRICT,
     SharedPart,
     describe_changes,
@@ -100,14 +101,15 @@ class Pool:
                     name: self._lay_out(name, components[name], layout) for name in _CONVOLUTIONAL
                 }
                 parts += self._find_parts({name: components[name] for name in _CONVOLUTIONAL})
+            check_parts(f"before setup {name!r} was built, something", parts, CACHES)
             own_code = has_own_code(stack)
             components |= _copy_components(components, stack, own_code=own_code)
             components["scheduler"] = _make_scheduler(recipe.scheduler, base.scheduler.config)
             pipeline = type(base)(**components, **_disable_checker(base))
             pipeline.set_progress_bar_config(disable=True)
             if own_code:
-                for part in parts:
-                    part.expose()
+                for shared in parts:
+                    shared.expose()
             with guard_parts(f"building setup {name!r}", parts), collect(ATTENTION_BACKEND) as held:
                 for part in stack:
                     part.apply(pipeline, recipe)
@@ -182,8 +184,10 @@ class Pool:
 
 
 def share_weights(module: Any) -> Any:
-    """Copy the structure of a module; its parameters and buffers are new objects over the same
-    memory, so that another dtype, device or memory format of the copy does not change the original.
+    """Copy the structure of a module; its weights are the original's own memory.
+
+    Its parameters and buffers are new objects, so that another dtype, device or memory format of
+    the copy does not change the original.
 
     Args:
         module: a ``torch.nn.Module``; of anything else all is copied.
@@ -218,8 +222,8 @@ def _copy_components(
     unknown = sorted((changed | rewritten) - components.keys())
     if unknown:
         raise RegistrationError(
-            f"changes and rewrites name components of the pipeline: it has no {unknown[0]!r}; valid:"
-            f" {', '.join(sorted(components))}"
+            f"changes and rewrites name components of the pipeline: it has no {unknown[0]!r};"
+            f" valid: {', '.join(sorted(components))}"
         )
     if own_code:
         changed |= {name for name, one in components.items() if not hasattr(one, "parameters")}
@@ -261,7 +265,7 @@ def guard_parts(
 
 
 def check_parts(
-    owner: str, parts: Sequence[SharedPart], allowed: frozenset[str], *, thorough: bool
+    owner: str, parts: Sequence[SharedPart], allowed: frozenset[str], *, thorough: bool = False
 ) -> None:
     """Raise what changed of shared parts, once it is put back; see ``guard_parts``."""
     found = {part: part.verify(allowed, thorough=thorough) for part in parts}

@@ -22,6 +22,7 @@ a call leaves in attributes."""
 _PLAIN = (str, int, float, bool, type(None))
 _NO_STATE = (type, types.ModuleType, types.FunctionType, types.MethodType, types.BuiltinMethodType)
 _DEPTH = 2
+_SHOWN = 3
 _ABSENT = object()
 _TABLES = {"_modules", "_parameters", "_buffers"}
 
@@ -120,8 +121,7 @@ class SharedPart:
         Raises:
             ChangedPartError: it could not be put back.
         """
-        if self._lost:
-            raise ChangedPartError(self._lost)
+        self.raise_if_lost()
         thorough = thorough and self._exposed
         unchanged = self.is_as_loaded()
         if unchanged and not thorough:
@@ -144,6 +144,11 @@ class SharedPart:
             held.kept = _copy(held.live)
         self._prepare_look()
         return texts
+
+    def raise_if_lost(self) -> None:
+        """Raise what once could not be put back, if anything could not."""
+        if self._lost:
+            raise ChangedPartError(self._lost)
 
     def _label(self, path: str) -> str:
         return f"{self.name}.{path}" if path else self.name
@@ -253,8 +258,8 @@ def describe_changes(owner: str, texts: Iterable[str], component: str) -> Change
         component: the first component that changed.
     """
     found = [*texts]
-    shown = "; ".join(found[:3])
-    more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
+    shown = "; ".join(found[:_SHOWN])
+    more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     return ChangedPartError(
         f"{owner} changed what setups share: {shown}{more}. It is put back, so that nothing else is"
         f" held to a changed baseline. Name what an optimization changes:"

@@ -184,7 +184,7 @@ class Campaigns:
         """Check that a test or a fixture changed nothing that the arms share; else load it again.
 
         Raises:
-            ChangedPartError: something was changed; the test that asks fails, the next one measures.
+            ChangedPartError: something was changed; the test that asks fails, the next measures.
         """
         try:
             for arm in arms:

@@ -160,6 +160,8 @@ class Setup:
     def _hold(self) -> Iterator[None]:
         """Hold the flags of the stack and the seeds of the process."""
         built = self._build()
+        for shared in built.parts:
+            shared.raise_if_lost()
         with (
             ignore_default_device(),
             hold_seeds(self.recipe.seed),

@@ -8,7 +8,13 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_sdspeed.errors import SdSpeedError, UnsupportedError, UsageMistakeError, WorkerLostError
+from pytest_sdspeed.errors import (
+    ChangedPartError,
+    SdSpeedError,
+    UnsupportedError,
+    UsageMistakeError,
+    WorkerLostError,
+)
 from pytest_sdspeed.model import Against, Interval
 from pytest_sdspeed.run.campaigns import Measured
 from pytest_sdspeed.versions.arms import RemoteArm, WorkersMemory
@@ -138,6 +144,9 @@ class Comparison:
                 )
             )
         data = self._campaign(candidate, old, arms, test)
+        for changed in data.errors.values():
+            if isinstance(changed, ChangedPartError):
+                raise changed
         error = data.errors.get(candidate.name)
         if error is not None and candidate.name not in data.decisions:
             raise error

@@ -88,6 +88,10 @@ class WorkerServer:
         with quiet():
             self._arm(named).prepare()
 
+    def on_unchanged(self, named: tuple[str, ...]) -> None:
+        """Check that what a target shares with others is what was loaded."""
+        self._arm(named).check()
+
     def on_held(self, named: tuple[str, ...]) -> int:
         """Return the bytes of a target's weights."""
         return self._arm(named).held_bytes()

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from pytest_sdspeed.device.flags import guard, hold, snapshot
-from pytest_sdspeed.device.switches import list_flags
 from pytest_sdspeed.device.quiet import quiet
+from pytest_sdspeed.device.switches import list_flags
 from pytest_sdspeed.errors import LeakedFlagError, UsageMistakeError
 from pytest_sdspeed.pipelines.optimizations import OPTIMIZATIONS
 
