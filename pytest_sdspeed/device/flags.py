@@ -147,7 +147,7 @@ def restore(before: Mapping[str, Any]) -> list[str]:
             _write(flags[name], was)
     # Setting a legacy flag sets its newer twins too, and the other way round: the twins are the
     # last in the list, and say exactly what was.
-    for name in (name for name in flags if name.endswith("fp32_precision") and leaked):
+    for name in (name for name in flags if name.endswith("fp32_precision")):
         if _read(flags[name]) != before.get(name, UNREADABLE) != UNREADABLE:
             flags[name].write(before[name])
     return [f"{name} is {_show(value)}, was {_show(was)}" for name, (value, was) in leaked.items()]

@@ -23,13 +23,8 @@ def digest_all(tensors: Sequence[Any]) -> list[Digest]:
     """
     import torch
 
-    found: list[Any] = []
     with torch.no_grad():
-        for tensor in tensors:
-            try:
-                found.append(_digest(tensor))
-            except (RuntimeError, NotImplementedError, TypeError, AttributeError):
-                found.append(None)  # without memory of its own: on "meta", sparse, quantized
+        found = [_digest(tensor) if _has_bytes(tensor) else None for tensor in tensors]
         places = [place for place, one in enumerate(found) if isinstance(one, torch.Tensor)]
         for device in {found[place].device for place in places}:
             here = [place for place in places if found[place].device == device]
@@ -37,6 +32,18 @@ def digest_all(tensors: Sequence[Any]) -> list[Digest]:
             for place, numbers in zip(here, told, strict=True):
                 found[place] = tuple(numbers)
     return found
+
+
+def _has_bytes(tensor: Any) -> bool:
+    """Tell whether a tensor has memory of its own: not on "meta", not sparse, not quantized."""
+    import torch
+
+    return (
+        type(tensor.data) is torch.Tensor
+        and tensor.layout is torch.strided
+        and tensor.device.type != "meta"
+        and not tensor.is_quantized
+    )
 
 
 def _digest(tensor: Any) -> Any:
@@ -71,5 +78,5 @@ def _flatten(tensor: Any) -> Any:
 def _weigh(numbers: Any) -> Any:
     import torch
 
-    weights = torch.arange(1, 2 * len(numbers), 2, dtype=torch.int64, device=numbers.device)
-    return (numbers * weights).sum()
+    weights = torch.arange(len(numbers), dtype=torch.int64, device=numbers.device)
+    return (numbers * (2 * weights + 1)).sum()
