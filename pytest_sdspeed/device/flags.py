@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
     from types import ModuleType
 
+_TWIN = "fp32_precision"
 _IN_SLOT = (
     "An optimization may hold flags only inside its slot: set them in the context manager of"
     " Optimization.slot and restore them there."
@@ -145,12 +146,19 @@ def restore(before: Mapping[str, Any]) -> list[str]:
             write_configuration(name, was)
         elif was != UNREADABLE:
             _write(flags[name], was)
-    # Setting a legacy flag sets its newer twins too, and the other way round: the twins are the
-    # last in the list, and say exactly what was.
-    for name in (name for name in flags if name.endswith("fp32_precision")):
-        if _read(flags[name]) != before.get(name, UNREADABLE) != UNREADABLE:
-            flags[name].write(before[name])
+    _put_back_twins(before)
     return [f"{name} is {_show(value)}, was {_show(was)}" for name, (value, was) in leaked.items()]
+
+
+def _put_back_twins(before: Mapping[str, Any]) -> None:
+    """Make the newer switches of TF32 say exactly what they said.
+
+    Setting a legacy flag sets them too, and the other way round.
+    """
+    for name, flag in list_flags().items():
+        was = before.get(name, UNREADABLE)
+        if name.endswith(_TWIN) and was != UNREADABLE and _read(flag) != was:
+            flag.write(was)
 
 
 def _compare(
@@ -199,6 +207,7 @@ def hold(values: Mapping[str, Any]) -> Iterator[None]:
                 f"{name} cannot be held: its newer twin (fp32_precision) was set in this process."
                 " Set one of the two, not both."
             )
+    twins = {name: _read(flag) for name, flag in list_flags().items() if name.endswith(_TWIN)}
     try:
         for name, flag in flags.items():
             _write(flag, values[name])
@@ -206,6 +215,7 @@ def hold(values: Mapping[str, Any]) -> Iterator[None]:
     finally:
         for name, flag in flags.items():
             _write(flag, before[name])
+        _put_back_twins(twins)
 
 
 @contextmanager

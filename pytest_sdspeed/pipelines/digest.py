@@ -24,7 +24,7 @@ def digest_all(tensors: Sequence[Any]) -> list[Digest]:
     import torch
 
     with torch.no_grad():
-        found = [_digest(tensor) if _has_bytes(tensor) else None for tensor in tensors]
+        found: list[Any] = [_digest(tensor) if _has_bytes(tensor) else None for tensor in tensors]
         places = [place for place, one in enumerate(found) if isinstance(one, torch.Tensor)]
         for device in {found[place].device for place in places}:
             here = [place for place in places if found[place].device == device]
