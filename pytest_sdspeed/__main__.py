@@ -144,7 +144,7 @@ def _say(lines: Iterable[object]) -> None:
 
 
 def _history(stored: Sequence[str], *, as_json: bool) -> None:
-    from pytest_sdspeed.history.commits import list_commits
+    from pytest_sdspeed.history.commits import explain_unlisted, list_commits
     from pytest_sdspeed.report import history
 
     found, _ = _load_and_judge(stored)
@@ -157,9 +157,10 @@ def _history(stored: Sequence[str], *, as_json: bool) -> None:
     for changed in history.select_unsteady(found):
         lines += ["", history.describe_change(changed)]
         commits = history.find_commits(changed, changed.changes[-1])
-        lines += (
-            [f"    {commit}" for commit in list_commits(*commits, Path.cwd())] if commits else []
-        )
+        listed = list_commits(*commits, Path.cwd()) if commits else []
+        why = None if listed or not commits else explain_unlisted(*commits, Path.cwd())
+        lines += [f"    {commit}" for commit in listed]
+        lines += [f"    the commits between are not listed: {why}"] if why else []
     print("\n".join(lines))  # noqa: T201 - a command's answer
 
 

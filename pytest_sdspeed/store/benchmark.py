@@ -5,22 +5,26 @@ from __future__ import annotations
 import os
 import re
 from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
 from pytest_sdspeed.model import CONTROL
 from pytest_sdspeed.store import pictures
+from pytest_sdspeed.store.ci import read_ci_run
+from pytest_sdspeed.store.git import explain_no_commit
 from pytest_sdspeed.store.records import to_json
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pytest_sdspeed.model import Machine, Result
 
 PLUGIN = "benchmark"
 EXTRA = "sdspeed"
 RUN = "run"
 """Key of a run's id in ``machine_info["sdspeed"]``, which all files and copies of a run share."""
+NO_COMMIT = "no_commit"
+"""Key of the reason why git named no commit, there too."""
 CREDENTIALS = re.compile(r"//[^/@\s]+@")
 _SAVING: dict[str, list[str] | None] = {
     "json": None,
@@ -165,7 +169,13 @@ class Storing:
                 "device": ", ".join(devices),
                 "command": self._command,
             }
-            machine_info[EXTRA] = told | {RUN: self._id}
+            machine_info[EXTRA] = told | {RUN: self._id, NO_COMMIT: self._no_commit}
+            machine_info[EXTRA] |= read_ci_run(os.environ)
+
+    @cached_property
+    def _no_commit(self) -> str | None:
+        """Return why git names no commit of the folder that pytest runs in."""
+        return explain_no_commit(Path.cwd())
 
     def pytest_benchmark_update_json(self, output_json: dict[str, Any]) -> None:
         """Write the pictures before the file that names them, and give all files of a run one date.
