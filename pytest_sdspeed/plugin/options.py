@@ -101,6 +101,15 @@ def add_options(parser: pytest.Parser) -> None:
         ),
     )
     group.addoption(
+        "--sd-history-alias",
+        action="append",
+        metavar="OLD=NEW",
+        help=(
+            "what was called OLD in stored runs is NEW today: a test, a file or folder, a table, a"
+            " setup (TABLE::SETUP) or a callable (repeatable)"
+        ),
+    )
+    group.addoption(
         "--sd-against",
         metavar="SPEC",
         help=(
@@ -140,13 +149,19 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini(
         "sdspeed_tables", "table files or folders, as --sd-tables", type="linelist", default=[]
     )
+    parser.addini(
+        "sdspeed_history_alias",
+        "names of before, as --sd-history-alias; a line each",
+        type="linelist",
+        default=[],
+    )
 
 
 def is_any_given(config: pytest.Config) -> bool:
     """Tell whether the command line or the ini file sets any option."""
     return any(
         config.getoption(f"sd_{name}") is not None or config.getini(f"sdspeed_{name}")
-        for name in (*_VALUES, *_FLAGS, "tables")
+        for name in (*_VALUES, *_FLAGS, "tables", "history_alias")
     )
 
 

@@ -34,6 +34,9 @@ def history_lines(run: Run) -> Iterator[str]:
         f"history: {history.write_line(found)}" for found in histories(run) if len(found.runs) > 1
     )
     yield from run.lookup.problems
+    yield from history.describe_splits(
+        [one for found in histories(run) for one in (found, *run.lookup.list_elsewhere(found))]
+    )
 
 
 def histories(run: Run) -> list[History]:

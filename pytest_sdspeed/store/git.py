@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-SHALLOW = "shallow clone: git fetch --unshallow, or fetch-depth: 0 of actions/checkout, gets the rest"
+SHALLOW = (
+    "shallow clone: git fetch --unshallow, or fetch-depth: 0 of actions/checkout, gets the rest"
+)
 """What a clone without its older commits is called, and what to do."""
 
 NOT_INSTALLED = "git is not installed"
