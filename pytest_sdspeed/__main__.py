@@ -165,6 +165,7 @@ def _say(lines: Iterable[object]) -> None:
 def _history(stored: Sequence[str], aliases: Sequence[Alias], *, as_json: bool) -> None:
     from pytest_sdspeed.history.commits import explain_unlisted, list_commits
     from pytest_sdspeed.report import history
+    from pytest_sdspeed.report.devices import describe_splits
 
     found, _ = _load_and_judge(stored, aliases)
     if as_json:
@@ -173,7 +174,7 @@ def _history(stored: Sequence[str], aliases: Sequence[Alias], *, as_json: bool) 
     lines = history.format_table(found) or [
         f"{', '.join(_names(stored))}: no stored run of this plugin"
     ]
-    lines += history.describe_splits(found)
+    lines += [f"split: {line}" for line in describe_splits(found)]
     for changed in history.select_unsteady(found):
         lines += ["", history.describe_change(changed)]
         commits = history.find_commits(changed, changed.changes[-1])

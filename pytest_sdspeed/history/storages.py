@@ -138,7 +138,7 @@ class Folder:
                 if not prefix:
                     raise PlaceError(f"{inside}: {error.strerror}") from None
                 scan.problems.append(f"sd history: {inside}: {error.strerror}")
-            if not pending and scan.links:
+            while scan.links and not pending:
                 pending += scan.follow(*scan.links.pop(0))
         return Listing(scan.files, sorted(scan.unfinished), tuple(scan.problems))
 

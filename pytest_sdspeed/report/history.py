@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.model.numbers import finite_or_none
 from pytest_sdspeed.report import text
+from pytest_sdspeed.report.devices import name_devices
 from pytest_sdspeed.report.pages import HISTORY_SLOWER, add_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from pytest_sdspeed.model import Cause, Change, History, HistoryKey, HistoryRun
+    from pytest_sdspeed.model import Cause, Change, History, HistoryRun
 
 COLUMNS = ("setup", "kind", "since", "change", "runs", "device")
 
@@ -231,57 +231,6 @@ def _advise_search(found: tuple[str, str] | None, why: str | None) -> str:
     return f"See git log {before}..{after}, or search with git bisect start {after} {before}."
 
 
-def describe_splits(histories: Iterable[History]) -> list[str]:
-    """Say of which rows the runs are split over several devices, or processors beside one device.
-
-    A line for each table, baseline and set of devices: every row has a history on each of them.
-    """
-    rows: dict[HistoryKey, dict[str, int]] = {}
-    for history in histories:
-        row = replace(history.key, device="", cpu=None)
-        rows.setdefault(row, {})[name_device(history)] = len(history.runs)
-    said: dict[tuple[str | None, str, tuple[str, ...]], dict[str, int]] = {}
-    for row, runs in rows.items():
-        if len(runs) > 1:
-            most = said.setdefault((row.table, row.baseline, tuple(sorted(runs))), {})
-            most.update({name: max(count, most.get(name, 0)) for name, count in runs.items()})
-    return [
-        f"split: {_name_rows(table, baseline)}: {_format_runs(runs)}: each has a history of its own"
-        for (table, baseline, _), runs in said.items()
-    ]
-
-
-def _name_rows(table: str | None, baseline: str) -> str:
-    return table or f"callables against {baseline}"
-
-
-def _format_runs(runs: Mapping[str, int]) -> str:
-    """Format ``14 runs on AMD EPYC 7763, 1 run on Intel Xeon``."""
-    return ", ".join(
-        f"{count} run{'' if count == 1 else 's'} on {name}" for name, count in runs.items()
-    )
-
-
-def name_device(history: History) -> str:
-    """Name what measured a history: ``NVIDIA H200``, or ``NVIDIA H200 beside AMD EPYC 9654``."""
-    return history.device if history.cpu is None else f"{history.device} beside {history.cpu}"
-
-
-def name_devices(histories: Sequence[History]) -> dict[HistoryKey, str]:
-    """Name what measured histories: the processor only if another one stands beside its device.
-
-    Returns:
-        Key of a history -> name.
-    """
-    cpus: dict[str, set[str | None]] = {}
-    for history in histories:
-        cpus.setdefault(history.device, set()).add(history.cpu)
-    return {
-        history.key: name_device(history) if len(cpus[history.device]) > 1 else history.device
-        for history in histories
-    }
-
-
 def format_table(histories: Iterable[History]) -> list[str]:
     """Format a heading and an aligned table for each table and baseline, as lines."""
     given = list(histories)
@@ -323,11 +272,12 @@ def to_json(histories: Iterable[History]) -> list[dict[str, Any]]:
     """Convert histories to builtins: what is unknown, not finite, or did not change is None.
 
     Returns:
-        One object for each: ``table``, ``setup``, ``baseline``, ``device``, ``cpu``, ``recipe``, ``runs``
-        (how many), ``latest`` (the latest run's figures), ``changes`` (the oldest first), and of
-        the latest change: ``kind``, ``since`` and ``found`` (dates), ``since_run`` (a name,
-        None for the run in hand), ``change`` (of the latency, a fraction), ``commits`` (``after``
-        which and ``first`` with which), ``versions`` (name -> before and after) and ``reasons``.
+        One object for each: ``table``, ``setup``, ``baseline``, ``device``, ``cpu`` if the device's
+        name does not tell it, ``recipe``, ``runs`` (how many), ``latest`` (the latest run's
+        figures), ``changes`` (the oldest first), and of the latest change: ``kind``, ``since`` and
+        ``found`` (dates), ``since_run`` (a name, None for the run in hand), ``change`` (of the
+        latency, a fraction), ``commits`` (``after`` which and ``first`` with which), ``versions``
+        (name -> before and after) and ``reasons``.
     """
     return [_history_to_json(history) for history in histories]
 
@@ -339,7 +289,7 @@ def _history_to_json(history: History) -> dict[str, Any]:
         "setup": history.setup,
         "baseline": history.baseline,
         "device": history.device,
-        "cpu": history.cpu,
+        **({} if history.cpu is None else {"cpu": history.cpu}),
         "recipe": history.recipe,
         "runs": len(history.runs),
         **(changes[-1] if changes else _UNCHANGED),
