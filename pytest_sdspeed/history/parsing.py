@@ -74,31 +74,22 @@ def read_run_facts(stored: Mapping[str, Any], written: float) -> StoredRunFacts:
     machine, commit = section(stored, "machine_info"), section(stored, "commit_info")
     own, attempt = section(machine, EXTRA), section(machine, EXTRA).get("ci_attempt")
     named, told = commit.get("id"), _date(stored.get("datetime"))
+    # pytest-benchmark has stored the processor at all times.
+    model = section(machine, "cpu").get("brand_raw")
+    known = None if named in _UNNAMED else _known(named)
     return StoredRunFacts(
         date=told or datetime.fromtimestamp(written, UTC).isoformat(),
-        commit=None if named in _UNNAMED else _known(named),
+        commit=known,
         dirty=commit.get("dirty") is True,
         host=_known(machine.get("node")),
         dated=told is not None,
-        no_commit=_known(own.get(NO_COMMIT)),
+        no_commit=None if known else _known(own.get(NO_COMMIT)),
         id=_known(own.get(RUN)),
-        cpu=_read_cpu(machine),
+        cpu=_known(" ".join(model.split())) if isinstance(model, str) else None,
         ci_run=_known(own.get("ci_run")),
         ci_job=_known(own.get("ci_job")),
         ci_attempt=attempt if type(attempt) is int and abs(attempt) < _LARGEST else None,
     )
-
-
-def _read_cpu(machine: Mapping[str, Any]) -> str | None:
-    """Return the model of the processor, which pytest-benchmark stored at all times.
-
-    It is None if the processor is the device whose name is its model.
-    """
-    own, told = section(machine, EXTRA), section(machine, "cpu").get("brand_raw")
-    model, device = " ".join(told.split()) if isinstance(told, str) else "", own.get("device")
-    nameless = (machine.get("machine"), machine.get("processor"), "CPU")
-    measured = own.get("kind") == "cpu" and device not in nameless
-    return None if measured or model == device else _known(model)
 
 
 def _read_result(record: Mapping[str, Any], run: StoredRunFacts, test: str) -> StoredResult:

@@ -41,7 +41,7 @@ class HistoryKey:
         Args:
             result: a ``Result``, or a stored record read like one.
             recipe: what tells its recipe, weights and test apart.
-            cpu: model of the processor, unless the device's name tells it.
+            cpu: model of the processor, or None if it is unknown.
         """
         return HistoryKey(
             table=result.table,
@@ -49,7 +49,7 @@ class HistoryKey:
             baseline=result.baseline,
             device=result.device,
             recipe=recipe,
-            cpu=cpu,
+            cpu=None if cpu == " ".join(result.device.split()) else cpu,
         )
 
 

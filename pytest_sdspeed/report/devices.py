@@ -16,10 +16,12 @@ def describe_splits(histories: Iterable[History]) -> list[str]:
 
     A line for each table, baseline and set of devices: every row has a history on each of them.
     """
+    given = list(histories)
+    names = name_devices(given)
     rows: dict[HistoryKey, dict[str, int]] = {}
-    for history in histories:
+    for history in given:
         row = replace(history.key, device="", cpu=None)
-        rows.setdefault(row, {})[name_device(history)] = len(history.runs)
+        rows.setdefault(row, {})[names[history.key]] = len(history.runs)
     said: dict[tuple[str | None, str, tuple[str, ...]], dict[str, int]] = {}
     for row, runs in rows.items():
         if len(runs) > 1:
@@ -42,11 +44,6 @@ def _format_runs(runs: Mapping[str, int]) -> str:
     )
 
 
-def name_device(history: History) -> str:
-    """Name what measured a history: ``NVIDIA H200``, or ``NVIDIA H200 beside AMD EPYC 9654``."""
-    return history.device if history.cpu is None else f"{history.device} beside {history.cpu}"
-
-
 def name_devices(histories: Sequence[History]) -> dict[HistoryKey, str]:
     """Name what measured histories: the processor only if another one stands beside its device.
 
@@ -57,6 +54,10 @@ def name_devices(histories: Sequence[History]) -> dict[HistoryKey, str]:
     for history in histories:
         cpus.setdefault(history.device, set()).add(history.cpu)
     return {
-        history.key: name_device(history) if len(cpus[history.device]) > 1 else history.device
+        history.key: (
+            history.device
+            if history.cpu is None or len(cpus[history.device]) == 1
+            else f"{history.device} beside {history.cpu}"
+        )
         for history in histories
     }

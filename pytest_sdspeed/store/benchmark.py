@@ -13,7 +13,7 @@ from uuid import uuid4
 from pytest_sdspeed.model import CONTROL
 from pytest_sdspeed.store import pictures
 from pytest_sdspeed.store.ci import read_ci_run
-from pytest_sdspeed.store.git import explain_no_commit
+from pytest_sdspeed.store.git import explain_no_commit, is_checkout
 from pytest_sdspeed.store.records import to_json
 
 if TYPE_CHECKING:
@@ -169,19 +169,21 @@ class Storing:
                 "device": ", ".join(devices),
                 "command": self._command,
             }
-            machine_info[EXTRA] = told | {RUN: self._id, NO_COMMIT: self._no_commit}
-            machine_info[EXTRA] |= read_ci_run(os.environ)
+            machine_info[EXTRA] = told | {RUN: self._id} | self._surroundings
 
     @cached_property
-    def _no_commit(self) -> str | None:
-        """Return why git names no commit of the folder that pytest runs in."""
-        return explain_no_commit(Path.cwd())
+    def _surroundings(self) -> dict[str, Any]:
+        return describe_surroundings()
 
     def pytest_benchmark_update_json(self, output_json: dict[str, Any]) -> None:
         """Write the pictures before the file that names them, and give all files of a run one date.
 
         This is called once for each file.
         """
+        why = self._surroundings[NO_COMMIT]
+        if not self._date and why is not None and is_checkout(Path.cwd()):
+            # Without it, no later run can say in which commits a change falls.
+            self._run.problems.append(f"sd run: stored without its commit: {why}")
         self._date = self._date or output_json["datetime"]
         output_json["datetime"] = self._date
         for folder in self._folders:
@@ -196,6 +198,14 @@ class Storing:
                 )
 
 
+def describe_surroundings() -> dict[str, Any]:
+    """Return what is stored of the CI run and the checkout that this process stands in.
+
+    Builtins; what is unknown is None.
+    """
+    return {NO_COMMIT: explain_no_commit(Path.cwd()), **read_ci_run(os.environ)}
+
+
 def collect_run_info(config: Any) -> dict[str, Any]:
     """Return what pytest-benchmark stores about a run as a whole.
 
@@ -206,6 +216,8 @@ def collect_run_info(config: Any) -> dict[str, Any]:
     """
     machine = config.hook.pytest_benchmark_generate_machine_info(config=config)
     config.hook.pytest_benchmark_update_machine_info(config=config, machine_info=machine)
+    # Before the first result is there, the plugin has added nothing.
+    machine[EXTRA] = machine.get(EXTRA) or describe_surroundings()
     commit = config.hook.pytest_benchmark_generate_commit_info(config=config)
     return {
         "machine_info": machine,

@@ -90,6 +90,11 @@ def explain_no_commit(folder: Path) -> str | None:
     return explain_refusal(said, folder)
 
 
+def is_checkout(folder: Path) -> bool:
+    """Tell whether a folder stands in a checkout, whatever git says of it."""
+    return any((parent / ".git").exists() for parent in (folder, *folder.parents))
+
+
 def is_shallow(folder: Path) -> bool:
     """Tell whether a checkout lacks its older commits.
 

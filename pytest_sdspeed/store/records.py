@@ -247,7 +247,7 @@ def make_history_key(result: Result, test: str, cpu: str | None = None) -> Histo
     Args:
         result: what was measured.
         test: id of the test that measured it, which tells callables apart.
-        cpu: model of the processor, unless the device's name tells it.
+        cpu: model of the processor, or None if it is unknown.
     """
     return HistoryKey.of(result, make_recipe_key(store_recipe(result), test), cpu)
 
