@@ -16,6 +16,7 @@ from pytest_sdspeed.judge.speed.blocks import latencies
 from pytest_sdspeed.model import HistoryKey, HistoryRun, ImageVerdict, Verdict
 from pytest_sdspeed.store.benchmark import EXTRA, NO_COMMIT, RUN
 from pytest_sdspeed.store.files import decode, section
+from pytest_sdspeed.store.git import explain_stored_error
 from pytest_sdspeed.store.records import SCHEMA, make_recipe_key, read_figure
 
 if TYPE_CHECKING:
@@ -83,7 +84,9 @@ def read_run_facts(stored: Mapping[str, Any], written: float) -> StoredRunFacts:
         dirty=commit.get("dirty") is True,
         host=_known(machine.get("node")),
         dated=told is not None,
-        no_commit=None if known else _known(own.get(NO_COMMIT)),
+        no_commit=None
+        if known
+        else _known(own.get(NO_COMMIT) or explain_stored_error(commit.get("error"))),
         id=_known(own.get(RUN)),
         cpu=_known(" ".join(model.split())) if isinstance(model, str) else None,
         ci_run=_known(own.get("ci_run")),

@@ -13,6 +13,7 @@ from pytest_sdspeed.history.storages import Folder
 from pytest_sdspeed.store import pictures
 from pytest_sdspeed.store.benchmark import EXTRA, NO_COMMIT
 from pytest_sdspeed.store.files import decode, section
+from pytest_sdspeed.store.git import explain_stored_error
 from pytest_sdspeed.store.records import from_json
 
 if TYPE_CHECKING:
@@ -191,14 +192,12 @@ def describe_run(stored: Mapping[str, Any]) -> dict[str, str]:
     machine, commit = section(stored, "machine_info"), section(stored, "commit_info")
     own = section(machine, EXTRA)
     changed = ", with uncommitted changes" if commit.get("dirty") else ""
+    named = commit.get("id") not in _UNNAMED
+    why = own.get(NO_COMMIT) or explain_stored_error(commit.get("error"))
     known = {
         "date": stored.get("datetime"),
         "command": own.get("command"),
-        "commit": (
-            f"{commit['id']}{changed}"
-            if commit.get("id") not in _UNNAMED
-            else own.get(NO_COMMIT) and f"unknown: {own[NO_COMMIT]}"
-        ),
+        "commit": (f"{commit['id']}{changed}" if named else why and f"unknown: {why}"),
         "branch": commit.get("branch"),
         "device": own.get("device"),
         "host": machine.get("node"),

@@ -5,10 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
 
 SHALLOW = (
     "shallow clone: git fetch --unshallow, or fetch-depth: 0 of actions/checkout, gets the rest"
@@ -20,7 +17,7 @@ NOT_INSTALLED = "git is not installed"
 # Hooks of git run with these set: commands in another repository would then use the wrong one.
 _OF_HOOKS = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"}
 _REFUSED = re.compile(r"dubious ownership|unsafe repository")
-_ADVISED = re.compile(r"safe\.directory +(\S.*)")
+_ADVISED = re.compile(r"safe\.directory +([^\s\\\"][^\\\"\n]*)")
 _GONE = re.compile(r"not a git repository: (.*)")
 
 
@@ -65,6 +62,16 @@ def explain_refusal(said: str, folder: Path) -> str:
     if gone and not gone[1].startswith("("):
         return f"the repository of this worktree is gone: {gone[1]}"
     return f"{folder}: {read_last_line(said)}"
+
+
+def explain_stored_error(error: object) -> str | None:
+    """Say why git refused, if the error that pytest-benchmark stored for a commit tells; else None.
+
+    Args:
+        error: ``commit_info["error"]``, which quotes what git said.
+    """
+    refused = isinstance(error, str) and _REFUSED.search(error) is not None
+    return explain_refusal(error, Path()) if refused else None
 
 
 def explain_no_commit(folder: Path) -> str | None:

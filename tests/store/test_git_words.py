@@ -8,7 +8,7 @@ import pytest
 from checkouts import commit, git
 
 from pytest_sdspeed.history.commits import explain_unlisted, list_commits
-from pytest_sdspeed.store.git import explain_no_commit, is_checkout, is_shallow
+from pytest_sdspeed.store.git import explain_no_commit, explain_stored_error, is_checkout, is_shallow
 
 
 @pytest.fixture(autouse=True)
@@ -95,3 +95,25 @@ def test_a_shallow_clone_says_why_it_lists_no_commits(repository, tmp_path):
     assert explain_unlisted(first, last, repository) is None
     assert explain_unlisted(first, "0" * 40, repository) == "this checkout does not have both"
     assert os.environ.get("GIT_DIR") is None
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            "CalledProcessError(128, \"fatal: detected dubious ownership in repository at '/w/re po'\\nTo add an exception for this"
+            ' directory, call:\\n\\n\\tgit config --global --add safe.directory /w/re po\\n")',
+            "git refuses: dubious ownership: git config --global --add safe.directory /w/re po",
+        ),
+        (
+            "CalledProcessError(128, \"fatal: unsafe repository ('/w' is owned by someone else)\\nTo add an exception for this"
+            ' directory, call:\\n\\n\\tgit config --global --add safe.directory /w\\n")',
+            "git refuses: dubious ownership: git config --global --add safe.directory /w",
+        ),
+        ("FileNotFoundError(2, 'No such file or directory')", None),
+        (None, None),
+        (3, None),
+    ],
+)
+def test_runs_of_before_tell_what_git_said(error, said):
+    assert explain_stored_error(error) == said
