@@ -70,8 +70,9 @@ def explain_stored_error(error: object) -> str | None:
     Args:
         error: ``commit_info["error"]``, which quotes what git said.
     """
-    refused = isinstance(error, str) and _REFUSED.search(error) is not None
-    return explain_refusal(error, Path()) if refused else None
+    if not isinstance(error, str) or not _REFUSED.search(error):
+        return None
+    return explain_refusal(error, Path())
 
 
 def explain_no_commit(folder: Path) -> str | None:
