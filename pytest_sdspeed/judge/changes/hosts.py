@@ -19,8 +19,8 @@ _SELDOM = 0.1
 It bounds how often a change that the machine did not cause is taken for the machine's: a step falls
 on a change of hosts by chance as often as hosts change."""
 
-_FEW_RUNS = 2
-"""So many runs after each earlier one are looked at: a step is found by two runs."""
+_MOSTLY = 0.75
+"""Share of runs with a host of their own from which hosts are said not to stay."""
 
 _NAMED = 3
 """How many hosts are named on either side."""
@@ -31,8 +31,9 @@ def describe_host_change(before: Sequence[str], after: Sequence[str]) -> str:
 
     Hosts changed if none of after is one of before. That says something if it was seldom so:
     asked of the earlier runs, it would have been answered with yes at most once in ten. Hosts that
-    are new in every run, in most runs or every few runs say nothing. If no host of before ever came
-    twice, and one has come in most runs since, that is another kind of place, and says something.
+    are new in every run, in most runs or every few runs say nothing. If nearly every run had
+    a host of its own, and one has come in most runs since, that is another kind of place, and says
+    something.
 
     Args:
         before: hosts of the runs before a change point, the oldest first; those of unknown runs are
@@ -41,19 +42,20 @@ def describe_host_change(before: Sequence[str], after: Sequence[str]) -> str:
     """
     latest = before[-HABIT_RUNS:]
     changed = bool(latest and after) and not set(latest[-LEVEL_RUNS:]) & set(after)
-    if not changed or not (_usually_stay(latest) or _began_to_stay(latest, after)):
+    if not changed or not (_usually_stay(latest, len(after)) or _began_to_stay(latest, after)):
         return ""
     return f"{_name(latest[-LEVEL_RUNS:])} -> {_name(after)}"
 
 
-def _are_always_new(hosts: Sequence[str]) -> bool:
-    """Tell whether no host ever came twice, of enough runs to tell."""
-    return len(hosts) >= LEAST_RUNS and len(set(hosts)) == len(hosts)
+def _usually_stay(hosts: Sequence[str], runs: int) -> bool:
+    """Tell whether hosts seldom changed, by the later half of the runs.
 
-
-def _usually_stay(hosts: Sequence[str]) -> bool:
-    """Tell whether hosts seldom changed, by the later half of the runs."""
-    few = min(_FEW_RUNS, len(hosts) // 2)
+    Args:
+        hosts: hosts of runs, the oldest first.
+        runs: how many runs there are since the change point; as many after each earlier run are
+            looked at, five at most.
+    """
+    few = min(runs, LEAST_RUNS, len(hosts) // 2)
     asked = range(max(len(hosts) // 2, 1), len(hosts) - few + 1)
     changed = sum(
         not set(hosts[max(0, place - LEVEL_RUNS) : place]) & set(hosts[place : place + few])
@@ -63,8 +65,10 @@ def _usually_stay(hosts: Sequence[str]) -> bool:
 
 
 def _began_to_stay(before: Sequence[str], after: Sequence[str]) -> bool:
+    """Tell whether most runs had hosts of their own, and most now share one."""
     ((_, most),) = Counter(after).most_common(1)
-    return _are_always_new(before) and most > max(1, len(after) / 2)
+    alone = len(set(before)) >= _MOSTLY * len(before)
+    return len(before) >= LEAST_RUNS and alone and most > max(1, len(after) / 2)
 
 
 def _name(hosts: Sequence[str]) -> str:
