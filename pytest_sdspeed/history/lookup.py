@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,17 @@ from pytest_sdspeed.model import History, HistoryRun
 from pytest_sdspeed.store.records import make_history_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pytest_sdspeed.history.aliases import Alias
     from pytest_sdspeed.history.contents import StoredRunFacts
+    from pytest_sdspeed.history.merging import RunFile
     from pytest_sdspeed.model import HistoryKey, Result
+
+
+_CLOCKS_DIFFER = timedelta(days=1)
+"""How far clocks of several hosts may differ without a word."""
 
 
 class HistoryLookup:
@@ -51,8 +56,22 @@ class HistoryLookup:
     @cached_property
     def _stored(self) -> dict[HistoryKey, History]:
         found = load_from([Folder(self._folder)], self._renaming, self._run)
-        self.problems = found.problems
+        self.problems = (*found.problems, *self._describe_clock(found.files))
         return {history.key: history for history in found.histories}
+
+    def _describe_clock(self, files: Sequence[RunFile]) -> Iterator[str]:
+        """Yield a line if stored runs are dated later than this one: a clock was or is wrong."""
+        now = datetime.fromisoformat(self._run.date) + _CLOCKS_DIFFER
+        later = [one for one in files if datetime.fromisoformat(one.file.run.date) > now]
+        if later:
+            last = later[-1]
+            yield (
+                f"sd history: {len(later)} stored run{'s' * (len(later) > 1)} dated later than this"
+                f" one, the last {last.file.run.date[:10]} in"
+                f" {last.storage.describe(last.file.path)}: the clock of"
+                f" {last.file.run.host or 'its host'} or of this one is wrong, and runs are judged"
+                " in the order of their dates"
+            )
 
     @cached_property
     def _run(self) -> StoredRunFacts:

@@ -173,3 +173,30 @@ def test_several_runs_of_a_step_stay_under_its_limit(gated, pytester, monkeypatc
     for _ in range(3):
         gated(GATE).assert_outcomes(passed=1)
     assert 2**20 - 900 < target.stat().st_size <= 2**20
+
+
+def test_a_run_whose_clock_was_ahead_is_told(gated, pytester, template):
+    folder = pytester.path / ".benchmarks"
+    folder.mkdir(exist_ok=True)
+    for number, (date, host) in enumerate([("2020-01-01", "lab-1"), ("2199-12-31", "lab-2")]):
+        made = template | {"datetime": f"{date}T10:00:00+00:00", "machine_info": template["machine_info"] | {"node": host}}
+        (folder / f"{number}.json").write_text(json.dumps(made))
+    told = gated(GATE)
+    told.assert_outcomes(passed=1)
+    told.stdout.fnmatch_lines(["sd history: 1 stored run dated later than this one, the last 2199-12-31 in *1.json: the clock of lab-2 or *"])
+
+
+def test_runs_of_some_rows_alone_leave_no_mark_in_the_others(template, tmp_path, capsys):
+    """A run of ``-k`` in between, two runs in one second, dates of several time zones."""
+    write_nightlies(tmp_path / "runs", template, lambda _run: ("lab-1", {}))
+    assert kinds(tmp_path / "runs", capsys) == [("stack", 24)]
+    for number, file in enumerate(sorted((tmp_path / "runs").iterdir())):
+        run = json.loads(file.read_text())
+        run["datetime"] = (datetime.fromisoformat(run["datetime"]) - timedelta(hours=number % 2 * 24)).isoformat().replace("+00:00", "")
+        other = copy.deepcopy(run["benchmarks"][0])
+        other["fullname"] = "test_other.py::test_other"
+        run["benchmarks"] = [other] if number % 5 == 4 else [*run["benchmarks"], other] if number % 5 == 1 else run["benchmarks"]
+        file.write_text(json.dumps(run))
+    found = kinds(tmp_path / "runs", capsys)
+    assert found[0] == ("stack", 20)
+    assert sum(runs for _, runs in found) == 29
