@@ -124,7 +124,7 @@ def test_a_run_in_a_checkout_of_another_owner_says_why_it_names_no_commit(gated,
 
 def test_a_step_that_no_commit_is_known_of_says_why(template, tmp_path, capsys):
     write_nightlies(tmp_path / "runs", template, lambda _run: ("lab-1", {}))
-    for file in (tmp_path / "runs").iterdir():
+    for file in (tmp_path / "runs").glob("*.json"):
         run = json.loads(file.read_text())
         run["commit_info"] = {"id": "unknown", "error": "CalledProcessError(128, '')"}
         run["machine_info"]["sdspeed"]["no_commit"] = "git refuses: dubious ownership: git config --global --add safe.directory /w"
@@ -144,7 +144,7 @@ def test_a_shallow_clone_says_why_it_lists_no_commits(template, tmp_path, capsys
         commits.append(git(repository, "rev-parse", "HEAD"))
     git(tmp_path, "clone", "-q", "--depth=1", f"file://{repository}", "shallow")
     write_nightlies(tmp_path / "runs", template, lambda _run: ("lab-1", {}))
-    for run, file in enumerate(sorted((tmp_path / "runs").iterdir())):
+    for run, file in enumerate(sorted((tmp_path / "runs").glob("*.json"))):
         stored_run = json.loads(file.read_text())
         stored_run["commit_info"]["id"] = commits[0 if run < 16 else 2]
         file.write_text(json.dumps(stored_run))
@@ -190,7 +190,7 @@ def test_runs_of_some_rows_alone_leave_no_mark_in_the_others(template, tmp_path,
     """A run of ``-k`` in between, two runs in one second, dates of several time zones."""
     write_nightlies(tmp_path / "runs", template, lambda _run: ("lab-1", {}))
     assert kinds(tmp_path / "runs", capsys) == [("stack", 24)]
-    for number, file in enumerate(sorted((tmp_path / "runs").iterdir())):
+    for number, file in enumerate(sorted((tmp_path / "runs").glob("*.json"))):
         run = json.loads(file.read_text())
         run["datetime"] = (datetime.fromisoformat(run["datetime"]) - timedelta(hours=number % 2 * 24)).isoformat().replace("+00:00", "")
         other = copy.deepcopy(run["benchmarks"][0])
