@@ -10,11 +10,21 @@ import pytest
 
 from pytest_sdspeed.plugin import fixtures, hookspecs, options
 from pytest_sdspeed.plugin.fixtures import sd_latency, sd_setup
-from pytest_sdspeed.plugin.state import GATE, PROBLEMS, REGISTRY, ROW, RUN, is_gated, run_of
+from pytest_sdspeed.plugin.state import (
+    ASKING,
+    CLOCK,
+    PROBLEMS,
+    REGISTRY,
+    ROW,
+    RUN,
+    is_gated,
+    must_ask,
+    run_of,
+)
 from pytest_sdspeed.setups.registry import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 
 __all__ = ["sd_latency", "sd_setup"]
@@ -110,14 +120,6 @@ def _find_gpu(config: pytest.Config) -> None:
         config.stash[PROBLEMS].append(str(error))
 
 
-def _show_in_html(config: pytest.Config) -> None:
-    """Give pytest-html the pictures if it writes a page."""
-    if config.pluginmanager.hasplugin("html") and config.getoption("htmlpath", None):
-        from pytest_sdspeed.plugin.html_extras import HtmlExtras
-
-        config.pluginmanager.register(HtmlExtras(), "sdspeed-html")
-
-
 @contextmanager
 def _usage_errors() -> Iterator[None]:
     try:
@@ -143,25 +145,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Check markers and setups before any test runs; give every gate its replay clock."""
-    concerned = [item for item in items if is_gated(item) or item.get_closest_marker(GATE)]
-    if not concerned:
+    gated = [item for item in items if is_gated(item)]
+    if not gated:
         return
     from pytest_sdspeed.plugin.collecting import prepare, problems_of
 
     problems = config.stash[PROBLEMS]
-    problems += problems_of(config, concerned)
+    problems += problems_of(config, gated)
     if problems and not hasattr(config, "workerinput"):
         # A worker of pytest-xdist cannot end the run: it tells the controller.
         raise pytest.UsageError("\n".join(dict.fromkeys(problems)))
-    gated = [item for item in concerned if is_gated(item)]
-    if gated:
-        try:
-            prepare(config, gated)
-        except pytest.UsageError as error:
-            if not hasattr(config, "workerinput"):
-                raise
-            problems.append(str(error))
-        _show_in_html(config)
+    try:
+        prepare(config, gated)
+    except pytest.UsageError as error:
+        if not hasattr(config, "workerinput"):
+            raise
+        problems.append(str(error))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -181,6 +180,34 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             from pytest_sdspeed.plugin.comparing import open_comparison
 
             open_comparison(session.config, session.items)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Begin an attempt of a test that measures: it has not asked its gate yet."""
+    if CLOCK in item.stash:
+        from pytest_sdspeed.plugin.asking import begin_attempt
+
+        begin_attempt(item)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let a test end as its gate did; fail one that must ask its gate and did not."""
+    asking = item.stash.get(ASKING, None) if call.when == "call" else None
+    if asking is None:
+        return (yield)
+    from pytest_sdspeed.plugin.asking import complain, insist
+    from pytest_sdspeed.store.benchmark import is_measuring_off
+
+    insist(asking, call)
+    report = yield
+    if must_ask(item) and not is_measuring_off(item.config.option):
+        complain(item, asking, report)
+    del item.stash[ASKING]
+    return report
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
