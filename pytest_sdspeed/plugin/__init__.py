@@ -186,9 +186,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Begin an attempt of a test that measures: it has not asked its gate yet."""
     if CLOCK in item.stash:
-        from pytest_sdspeed.plugin.asking import begin_attempt
+        from pytest_sdspeed.plugin.asking import Asking
 
-        begin_attempt(item)
+        item.stash[ASKING] = Asking(item)
 
 
 @pytest.hookimpl(wrapper=True)

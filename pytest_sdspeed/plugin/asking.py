@@ -12,7 +12,6 @@ import pytest
 
 from pytest_sdspeed.errors import DOCUMENTATION, UsageMistakeError
 from pytest_sdspeed.plugin.bodies import Call, describe_call
-from pytest_sdspeed.plugin.state import ASKING
 from pytest_sdspeed.report.pages import add_page, describe_error
 
 if TYPE_CHECKING:
@@ -156,10 +155,7 @@ def insist(asking: Asking, call: pytest.CallInfo[None]) -> None:
     """
     raised, found = asking.error, call.excinfo
     if raised is not None and (found is None or _skips_otherwise(found, raised)):
-        try:
-            raise _detach(raised)
-        except BaseException as error:  # noqa: BLE001 - it is told, not handled
-            call.excinfo = pytest.ExceptionInfo.from_exception(error)
+        call.excinfo = _raised(_detach(raised))
     elif raised is None and found is not None and asking.forked:
         found.value.add_note(_ELSEWHERE)
 
@@ -179,13 +175,12 @@ def complain(item: pytest.Item, asking: Asking, report: pytest.TestReport) -> No
     said = asking.complaint
     if said is None or not report.passed or hasattr(report, "wasxfail"):
         return
-    try:
-        pytest.fail(said, pytrace=False)
-    except pytest.fail.Exception as error:
-        report.outcome = "failed"
-        report.longrepr = item.repr_failure(pytest.ExceptionInfo.from_exception(error))
+    report.outcome = "failed"
+    report.longrepr = item.repr_failure(_raised(pytest.fail.Exception(said, pytrace=False)))
 
 
-def begin_attempt(item: pytest.Item) -> None:
-    """Forget what an earlier attempt of the same test asked."""
-    item.stash[ASKING] = Asking(item)
+def _raised(error: BaseException) -> pytest.ExceptionInfo[BaseException]:
+    """Return what pytest knows of an exception that was raised."""
+    with pytest.raises(type(error)) as found:
+        raise error
+    return found

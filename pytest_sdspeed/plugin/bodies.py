@@ -45,7 +45,9 @@ class Call:
             and first.known
             and not self.within
             and len(self.arguments) == len(first.arguments)
-            and all(ours is theirs for ours, theirs in zip(self.arguments, first.arguments, strict=True))
+            and all(
+                ours is theirs for ours, theirs in zip(self.arguments, first.arguments, strict=True)
+            )
             and bool(self.asked == first.asked)
         )
 
@@ -88,20 +90,25 @@ def _describe(value: Any, depth: int) -> Any:
         return type(value), value
     if depth == 0:
         return type(value)
-    deeper = partial(_describe, depth=depth - 1)
+    figures, held = _take_apart(value)
+    return type(value), figures, [_describe(one, depth - 1) for one in held]
+
+
+def _take_apart(value: Any) -> tuple[Any, list[Any]]:
+    """Return the figures of a value, and what it holds besides."""
     if isinstance(value, FunctionType):
-        held = [*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]
-        return value.__code__, [*map(deeper, held)], [*map(deeper, _read_closure(value))]
+        defaults = [*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]
+        return value.__code__, [*defaults, *_read_closure(value)]
     if isinstance(value, MethodType):
-        return deeper(value.__func__), deeper(value.__self__)
+        return None, [value.__func__, value.__self__]
     if isinstance(value, partial):
-        return deeper(value.func), deeper(value.args), deeper(value.keywords)
+        return None, [value.func, value.args, value.keywords]
     if isinstance(value, list | tuple):
-        return type(value), [*map(deeper, value)]
+        return None, [*value]
     if isinstance(value, dict):
-        return type(value), [*map(deeper, value)], [*map(deeper, value.values())]
-    figures = getattr(value, "__dict__", {})
-    return type(value), {name: one for name, one in figures.items() if isinstance(one, _PLAIN)}
+        return None, [*value, *value.values()]
+    known = getattr(value, "__dict__", {})
+    return {name: one for name, one in known.items() if isinstance(one, _PLAIN)}, []
 
 
 def _read_closure(function: FunctionType) -> list[Any]:

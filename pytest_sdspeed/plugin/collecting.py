@@ -87,7 +87,9 @@ def prepare_late(item: Any, benchmark: Any) -> None:
     """
     config = item.config
     if hasattr(config, "workerinput"):
-        raise UsageMistakeError(f"{_LATE}, and the workers of pytest-xdist are told by then: {_MARK}")
+        raise UsageMistakeError(
+            f"{_LATE}, and the workers of pytest-xdist are told by then: {_MARK}"
+        )
     if run_of(config).options.against is not None and run_of(config).against is None:
         raise UsageMistakeError(f"{_LATE}, and --sd-against starts its versions by then: {_MARK}")
     if not config.pluginmanager.hasplugin(STORING):

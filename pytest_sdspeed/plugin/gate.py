@@ -12,7 +12,7 @@ from pytest_sdspeed.errors import (
     SdSpeedError,
     UnsupportedError,
 )
-from pytest_sdspeed.plugin.asking import begin_attempt
+from pytest_sdspeed.plugin.asking import Asking
 from pytest_sdspeed.plugin.requests import plan_of
 from pytest_sdspeed.plugin.state import ANSWER, ASKING, CLOCK, COUNTED, RESULT, run_of
 from pytest_sdspeed.run.targets import targets_of
@@ -145,7 +145,7 @@ def gate_of(request: pytest.FixtureRequest, benchmark: Any) -> Gate:
             from pytest_sdspeed.plugin.collecting import prepare_late
 
             prepare_late(item, benchmark)
-            begin_attempt(item)
+            item.stash[ASKING] = Asking(item)
     except SdSpeedError as error:
         pytest.fail(describe_error(error), pytrace=False)
     return Gate(request, benchmark)
