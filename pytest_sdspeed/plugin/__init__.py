@@ -210,39 +210,47 @@ def pytest_runtest_makereport(
     return report
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Write what was measured as tables; fail a run that was asked for them and has none."""
-    config = session.config
-    if (
-        RUN not in config.stash
-        or exitstatus == pytest.ExitCode.USAGE_ERROR
-        or hasattr(config, "workerinput")
-    ):
-        return
-    from pytest_sdspeed.plugin.summary import write_reference_files
+    """Write the files that were asked for; fail a run that was to record and has no table.
 
-    if not write_reference_files(config.stash[RUN], config) and exitstatus == pytest.ExitCode.OK:
+    They are written here, by when the run is stored: a run may have no summary, or no terminal.
+    """
+    config = session.config
+    if not _is_told(config, exitstatus):
+        return
+    from pytest_sdspeed.plugin.summary import tell_unsummarized, write_files
+
+    run = config.stash[RUN]
+    whole = write_files(run, config)
+    if not whole and exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    tell_unsummarized(config, [*run.problems, *([] if whole else run.recorded)])
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, exitstatus: pytest.ExitCode, config: pytest.Config
 ) -> None:
-    """Print a table for each campaign, and write the files that were asked for.
-
-    A worker writes none, and neither does a run that was refused: it would replace a good one's.
-    """
-    if (
-        RUN not in config.stash
-        or exitstatus == pytest.ExitCode.USAGE_ERROR
-        or hasattr(config, "workerinput")
-    ):
+    """Print a table for each campaign, and a line for each file that was written."""
+    if not _is_told(config, exitstatus):
         return
-    from pytest_sdspeed.plugin.summary import file_lines, history_lines, table_lines
+    from pytest_sdspeed.plugin.summary import history_lines, table_lines
 
     run = config.stash[RUN]
     lines = [*table_lines(run.results), *history_lines(run)]
     if lines:
         terminalreporter.section("pytest-sdspeed", sep="-")
-    for line in (*lines, *file_lines(run, config)):
+    for line in (*lines, *run.problems, *run.written):
         terminalreporter.write_line(line)
+
+
+def _is_told(config: pytest.Config, exitstatus: int) -> bool:
+    """Tell whether this process tells what a run found: no worker does.
+
+    Nor does a run that was refused: its files would replace a good one's.
+    """
+    return (
+        RUN in config.stash
+        and exitstatus != pytest.ExitCode.USAGE_ERROR
+        and not hasattr(config, "workerinput")
+    )

@@ -36,7 +36,7 @@ class Gate:
 
     def __init__(self, request: pytest.FixtureRequest, benchmark: Any) -> None:
         self._node, self._run, self._benchmark = request.node, run_of(request.config), benchmark
-        self._asking = self._node.stash[ASKING]
+        self._asking: Asking = self._node.stash[ASKING]
 
     def __call__(self, candidate: Any, baseline: Any = None) -> Result:
         """Measure a candidate against a baseline, judge it, and store the result.

@@ -24,7 +24,11 @@ def make_watcher(config: pytest.Config) -> Watcher:
         capture = config.pluginmanager.getplugin("capturemanager")
         uncaptured = capture.global_and_fixture_disabled if capture else nullcontext
         with uncaptured():
-            watched = config.get_verbosity() >= 0 and sys.stdout.isatty()
+            watched = (
+                config.get_verbosity() >= 0
+                and sys.stdout.isatty()
+                and config.pluginmanager.hasplugin("terminalreporter")
+            )
         if not watched:
             yield lambda _progress: None
             return

@@ -113,7 +113,8 @@ def _find_given(config: pytest.Config, name: str) -> str | None:
     Raises:
         pytest.UsageError: it is empty, which means something only for files that are written: none.
     """
-    option, given = f"--sd-{name.replace('_', '-')}", config.getoption(f"sd_{name}")
+    option = f"--sd-{name.replace('_', '-')}"
+    given: str | None = config.getoption(f"sd_{name}")
     if given is None:
         option, given = f"sdspeed_{name}", config.getini(f"sdspeed_{name}")
     if given is None or given.strip():
