@@ -204,7 +204,7 @@ def pytest_runtest_makereport(
 
     insist(asking, call)
     report = yield
-    if must_ask(item) and not is_measuring_off(item.config.option):
+    if (asking.owed or must_ask(item)) and not is_measuring_off(item.config.option):
         complain(item, asking, report)
     del item.stash[ASKING]
     return report

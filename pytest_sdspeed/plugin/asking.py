@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_sdspeed.errors import DOCUMENTATION, UsageMistakeError
-from pytest_sdspeed.plugin.bodies import Call, describe_call
+from pytest_sdspeed.plugin.bodies import Call, describe_call, find_body
 from pytest_sdspeed.report.pages import add_page, describe_error
 
 if TYPE_CHECKING:
@@ -44,10 +44,14 @@ class Asking:
 
     Args:
         item: the test.
+
+    Attributes:
+        owed: whether the body itself has taken the gate, and so is to call it.
     """
 
     def __init__(self, item: pytest.Item) -> None:
         self._item, self._process = item, os.getpid()
+        self.owed = False
         # Shared with the forks of this process, which have copies of everything else.
         self._elsewhere = mmap.mmap(-1, 1)
         self._first: Call | None = None
@@ -97,6 +101,10 @@ class Asking:
             describe_error(UsageMistakeError(_ONCE + said)), pytrace=False
         )
         raise _detach(self._error) from None
+
+    def give_gate(self) -> None:
+        """Note that the gate is given out: to the body, if that runs already."""
+        self.owed = self.owed or find_body(self._item) is not None
 
     @property
     def error(self) -> BaseException | None:

@@ -55,7 +55,7 @@ class Call:
 def describe_call(item: pytest.Item, candidate: Any, baseline: Any) -> Call:
     """Describe a call of a test's gate, and mark the run of the body that it comes from."""
     asked = (_describe(candidate, _DEPTH), _describe(baseline, _DEPTH))
-    body = _find_body(item)
+    body = find_body(item)
     if body is None:
         return Call(known=False, within=False, arguments=(), asked=asked)
     # Frames have no identity that outlives them: an address is used again, and a reference would
@@ -65,7 +65,7 @@ def describe_call(item: pytest.Item, candidate: Any, baseline: Any) -> Call:
     return Call(known=True, within=within, arguments=_arguments_of(body), asked=asked)
 
 
-def _find_body(item: pytest.Item) -> FrameType | None:
+def find_body(item: pytest.Item) -> FrameType | None:
     """Find the frame of a test's innermost function among those that are running, or None."""
     code = getattr(inspect.unwrap(getattr(item, "obj", None)), "__code__", None)  # type: ignore[arg-type]
     frame: FrameType | None = sys._getframe()  # noqa: SLF001 - documented, and the way to the caller

@@ -99,8 +99,6 @@ def prepare_late(item: Any, benchmark: Any) -> None:
             raise UsageMistakeError(str(error)) from None
     item.stash[CLOCK] = clock = ReplayClock()
     use_clock(benchmark, clock)
-    # What is kept of a test names its fixtures, and only those that its collection knew.
-    getattr(item, "funcargs", {}).setdefault("benchmark", benchmark)
     # It holds until the test ends, as all that a test filters.
     warnings.filterwarnings("ignore", _UNUSED)
     _show_in_html(config)

@@ -37,6 +37,7 @@ class Gate:
     def __init__(self, request: pytest.FixtureRequest, benchmark: Any) -> None:
         self._node, self._run, self._benchmark = request.node, run_of(request.config), benchmark
         self._asking: Asking = self._node.stash[ASKING]
+        self._asking.give_gate()
 
     def __call__(self, candidate: Any, baseline: Any = None) -> Result:
         """Measure a candidate against a baseline, judge it, and store the result.
@@ -148,6 +149,8 @@ def gate_of(request: pytest.FixtureRequest, benchmark: Any) -> Gate:
             item.stash[ASKING] = Asking(item)
     except SdSpeedError as error:
         pytest.fail(describe_error(error), pytrace=False)
+    # pytest keeps those fixtures of a test that its collection knew of.
+    getattr(item, "funcargs", {}).setdefault("benchmark", benchmark)
     return Gate(request, benchmark)
 
 

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from pytest_sdspeed.measure.campaign_data import Progress, Watcher
 
 
+def shorten(campaign: str, most: int) -> str:
+    """Return a campaign's name, or its end if it is long: a test's id ends with what is its own."""
+    return campaign if len(campaign) <= most else f"...{campaign[len(campaign) - most + 3 :]}"
+
+
 def make_watcher(config: pytest.Config) -> Watcher:
     """Return what opens a progress line: none under ``-q``, or if the output is no terminal."""
 
@@ -33,6 +38,7 @@ def make_watcher(config: pytest.Config) -> Watcher:
             yield lambda _progress: None
             return
         writer = config.get_terminal_writer()
+        campaign = shorten(campaign, writer.fullwidth // 2)
 
         def show(text: str) -> None:
             with uncaptured():

@@ -13,7 +13,7 @@ from pytest_sdspeed.plugin.options import STEP_SUMMARY
 from pytest_sdspeed.report import text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pytest_sdspeed.model import History, Machine, Result
     from pytest_sdspeed.run.run import Run
@@ -73,15 +73,14 @@ def write_files(run: Run, config: Any) -> bool:
     return whole
 
 
-def tell_unsummarized(config: Any, lines: Iterable[str]) -> None:
+def tell_unsummarized(config: Any, lines: Sequence[str]) -> None:
     """Write lines that the summary of the terminal would have, if this run is to have none.
 
     Before pytest 9.2 ``--no-summary`` leaves the summaries of plugins out, too.
     """
     reporter = config.pluginmanager.getplugin("terminalreporter")
     if reporter is not None and config.option.no_summary and pytest.version_tuple < (9, 2):
-        reporter.ensure_newline()
-        for line in lines:
+        for line in ("", *lines) if lines else ():
             reporter.write_line(line)
 
 

@@ -92,6 +92,7 @@ class Run:
         """
         measurer: Measurer = self.against or self.campaigns
         result, others = measurer.measure(candidate, baseline, plan)
+        result = replace(result, test=plan.test or None)
         if confirm is not None and result.too_slow:
             result = confirm(result)
         if self.lookup is not None:
