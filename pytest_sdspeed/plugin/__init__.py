@@ -18,6 +18,7 @@ from pytest_sdspeed.plugin.state import (
     ROW,
     RUN,
     is_gated,
+    is_of_body,
     must_ask,
     run_of,
 )
@@ -192,22 +193,37 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Note when a body ends: reports that are made before are those of its subtests."""
+    try:
+        return (yield)
+    finally:
+        if ASKING in item.stash:
+            item.stash[ASKING].ended = True
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Let a test end as its gate did; fail one that must ask its gate and did not."""
-    asking = item.stash.get(ASKING, None) if call.when == "call" else None
-    if asking is None:
+    if not is_of_body(item, call):
         return (yield)
     from pytest_sdspeed.plugin.asking import complain, insist
     from pytest_sdspeed.store.benchmark import is_measuring_off
 
+    asking = item.stash[ASKING]
     insist(asking, call)
     report = yield
     if (asking.owed or must_ask(item)) and not is_measuring_off(item.config.option):
         complain(item, asking, report)
-    del item.stash[ASKING]
     return report
+
+
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Let go of what was asked: the fixtures that it holds are torn down."""
+    if ASKING in item.stash:
+        del item.stash[ASKING]
 
 
 @pytest.hookimpl(trylast=True)

@@ -47,11 +47,12 @@ class Asking:
 
     Attributes:
         owed: whether the body itself has taken the gate, and so is to call it.
+        ended: whether the body has come to its end.
     """
 
     def __init__(self, item: pytest.Item) -> None:
         self._item, self._process = item, os.getpid()
-        self.owed = False
+        self.owed = self.ended = False
         # Shared with the forks of this process, which have copies of everything else.
         self._elsewhere = mmap.mmap(-1, 1)
         self._first: Call | None = None

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 _MARK = "@sd_latency"
 """Name under which the frame of a body is marked; pytest shows no local that begins with @."""
 _PLAIN = (str, bytes, int, float, complex, type(None))
-_DEPTH = 4
-"""How deep closures and arguments of callables are looked into."""
+_DEPTH, _MOST = 4, 1000
+"""How deep closures and arguments of callables are looked into, and how many values of a list."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,10 @@ class Call:
 
 def describe_call(item: pytest.Item, candidate: Any, baseline: Any) -> Call:
     """Describe a call of a test's gate, and mark the run of the body that it comes from."""
-    asked = (_describe(candidate, _DEPTH), _describe(baseline, _DEPTH))
+    try:
+        asked: Any = (_describe(candidate, _DEPTH), _describe(baseline, _DEPTH))
+    except Exception:  # noqa: BLE001 - objects of anybody's, that may raise whatever they are asked
+        asked = object()
     body = find_body(item)
     if body is None:
         return Call(known=False, within=False, arguments=(), asked=asked)
@@ -104,7 +107,7 @@ def _take_apart(value: Any) -> tuple[Any, list[Any]]:
     if isinstance(value, partial):
         return None, [value.func, value.args, value.keywords]
     if isinstance(value, list | tuple):
-        return None, [*value]
+        return len(value), [*value[:_MOST]]
     if isinstance(value, dict):
         return None, [*value, *value.values()]
     known = getattr(value, "__dict__", {})

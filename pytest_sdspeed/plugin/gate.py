@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -53,6 +53,13 @@ class Gate:
             The result of a passing row.
         """
         return self._asking.ask(candidate, baseline, lambda: self._judge(candidate, baseline))
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be sent to another process, or copied."""
+        raise TypeError(
+            "sd_latency cannot be sent to another process, since what is measured there is lost:"
+            " call it in the test's own process (what it measures may start processes)"
+        )
 
     def _judge(self, candidate: Any, baseline: Any) -> Result:
         from pytest_sdspeed.report import history

@@ -92,6 +92,17 @@ def _fixtures_asked_for(item: pytest.Item) -> set[str]:
     return found
 
 
+def is_of_body(item: pytest.Item, call: pytest.CallInfo[None]) -> bool:
+    """Tell whether a report is of a gated test's body, and not of a subtest inside.
+
+    Args:
+        item: the test.
+        call: what the report is made of.
+    """
+    asking = item.stash.get(ASKING, None)
+    return call.when == "call" and asking is not None and asking.ended
+
+
 def own_id(item: pytest.Item) -> str:
     """Return the id of a test, without the group that ``--dist=loadgroup`` adds in a worker."""
     test, _, _ = item.nodeid.rpartition("@")

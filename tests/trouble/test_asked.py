@@ -247,3 +247,56 @@ def test_a_gate_that_skips_skips_its_test_though_the_body_throws_that_away(gated
     result = gated(textwrap.dedent(source))
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines(["SKIPPED*not on this machine"])
+
+
+def test_subtests_are_no_end_of_the_test(gated):
+    source = f"""
+    import unittest
+
+    @pytest.mark.sd_latency(speedup=1.5)
+    def test_asks_after_one(sd_latency, subtests):
+        with subtests.test("before"):
+            pass
+        with subtests.test("gate"):
+            {PASSES}
+
+    @pytest.mark.sd_latency(speedup=1.5)
+    def test_never_asks(sd_latency, subtests):
+        with subtests.test("before"):
+            pass
+
+    @pytest.mark.sd_latency(speedup=1.5)
+    def test_fails_in_one(sd_latency, subtests):
+        with subtests.test("gate"):
+            {FAILS}
+
+    class TestCase(unittest.TestCase):
+        @pytest.fixture(autouse=True)
+        def _gate(self, sd_latency):
+            self.sd_latency = sd_latency
+
+        @pytest.mark.sd_latency(speedup=1.5)
+        def test_asks_after_one(self):
+            with self.subTest("before"):
+                pass
+            with self.subTest("gate"):
+                self.{PASSES}
+    """
+    result = gated(textwrap.dedent(source), "-v")
+    outcomes = result.parseoutcomes()
+    assert outcomes["passed"] == 2
+    result.stdout.fnmatch_lines_random([NEVER, "*slower than its floor*"])
+    assert result.stdout.str().count("See http") == 3
+
+
+def test_a_gate_cannot_be_sent_to_another_process(gated):
+    source = """
+    import multiprocessing
+
+    @pytest.mark.sd_latency(speedup=1.5)
+    def test_engine(sd_latency):
+        multiprocessing.get_context("spawn").Process(target=print, args=(sd_latency,)).start()
+    """
+    result = gated(textwrap.dedent(source))
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*TypeError: sd_latency cannot be sent to another process, since what is measured there is lost*"])
