@@ -195,22 +195,42 @@ def test_an_async_test_that_never_asks_fails(gated):
     gated(textwrap.dedent(source), conftest=conftest).assert_outcomes(passed=1, failed=1)
 
 
-@pytest.mark.parametrize(
-    "around",
-    [
-        "try:\n        {gate}\n    except BaseException:\n        pass",
-        "import contextlib\n    with contextlib.suppress(BaseException):\n        {gate}",
-        "with pytest.raises(pytest.fail.Exception):\n        {gate}",
-        "try:\n        {gate}\n    except pytest.fail.Exception:\n        pytest.skip('flaky')",
-        "import threading\n    one = threading.Thread(target=lambda: {gate})\n    one.start(); one.join()",
-    ],
-)
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_gate_that_fails_fails_its_test_though_the_body_throws_its_answer_away(gated, around):
-    source = f"@pytest.mark.sd_latency(speedup=1.5)\ndef test_engine(sd_latency):\n    {around}\n"
-    result = gated(source.format(gate=FAILS), "--sd-history=off")
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*candidate*expected x1.50*slower than its floor*", "See *verdicts/#fail"])
+def test_a_gate_that_fails_fails_its_test_though_the_body_throws_its_answer_away(gated):
+    source = f"""
+    import contextlib, threading
+
+    pytestmark = pytest.mark.sd_latency(speedup=1.5)
+
+    def test_passes_over_it(sd_latency):
+        try:
+            {FAILS}
+        except BaseException:
+            pass
+
+    def test_suppresses_it(sd_latency):
+        with contextlib.suppress(BaseException):
+            {FAILS}
+
+    def test_expects_it(sd_latency):
+        with pytest.raises(pytest.fail.Exception):
+            {FAILS}
+
+    def test_skips_then(sd_latency):
+        try:
+            {FAILS}
+        except pytest.fail.Exception:
+            pytest.skip("flaky")
+
+    def test_loses_it_with_a_thread(sd_latency):
+        one = threading.Thread(target=lambda: {FAILS})
+        one.start()
+        one.join()
+    """
+    result = gated(textwrap.dedent(source), "--sd-history=off")
+    result.assert_outcomes(failed=5)
+    failures = result.stdout.str().partition("= FAILURES =")[2].partition("warnings summary")[0]
+    assert failures.count("Reason: slower than its floor") == failures.count("verdicts/#fail") == 5
 
 
 def test_a_gate_that_fails_may_be_expected_to(gated):

@@ -45,30 +45,54 @@ AGAIN = """
 """
 
 
-@pytest.mark.parametrize(
-    ("made", "call"),
-    [
-        ("", f"sd_latency({FAST}, baseline={SLOW})"),
-        ("", "sd_latency(lambda: fast(), baseline=lambda: slow())"),
-        ("pipe = object()", "sd_latency(lambda: (pipe, fast())[1], baseline=slow)"),
-        ("from functools import partial", "sd_latency(partial(fast), baseline=slow)"),
-    ],
-)
-def test_a_body_that_a_decorator_runs_again_ends_with_its_own_assertion(gated, pytester, made, call):
+def test_a_body_that_a_decorator_runs_again_ends_with_its_own_assertion(gated, pytester):
     source = f"""{AGAIN.format(caught="Exception")}
+    from functools import partial
+
+    pytestmark = pytest.mark.sd_latency(speedup=1.5)
     fast, slow = {FAST}, {SLOW}
 
-    @again
-    @pytest.mark.sd_latency(speedup=1.5)
-    def test_engine(sd_latency):
-        {made}
-        result = {call}
+    class Pipe:
+        def __init__(self, steps):
+            self.steps = steps
+
+        def draw(self):
+            return fast()
+
+    def judge(result):
         assert result.speedup > 9, "the latency is over the target"
+
+    @again
+    def test_closures(sd_latency):
+        judge(sd_latency({FAST}, baseline={SLOW}))
+
+    @again
+    def test_lambdas(sd_latency):
+        judge(sd_latency(lambda: fast(), baseline=lambda: slow()))
+
+    @again
+    def test_what_the_body_builds(sd_latency):
+        pipe = Pipe(4)
+        judge(sd_latency(lambda: pipe.draw(), baseline=slow))
+
+    @again
+    def test_methods(sd_latency):
+        judge(sd_latency(Pipe(4).draw, baseline=slow))
+
+    @again
+    def test_partials(sd_latency):
+        judge(sd_latency(partial(fast), baseline=slow))
+
+    class TestClass:
+        @again
+        @pytest.mark.parametrize("size", [512])
+        def test_method(self, sd_latency, size):
+            judge(sd_latency(fast, baseline=slow))
     """
     result = gated(textwrap.dedent(source), RECORD)
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*AssertionError: the latency is over the target"])
-    assert count_results(pytester) == 1
+    result.assert_outcomes(failed=6)
+    assert result.stdout.str().count("E       AssertionError: the latency is over the target") == 6
+    assert count_results(pytester) == 6
 
 
 def test_a_gate_that_failed_says_so_again_to_every_attempt(gated, pytester):
@@ -86,29 +110,41 @@ def test_a_gate_that_failed_says_so_again_to_every_attempt(gated, pytester):
     assert count_results(pytester) == 1
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        f"for seconds in (1.0, 1.5):\n            sd_latency(engine(seconds), baseline={SLOW})",
-        f"for one in ({FAST}, {SLOW}):\n            sd_latency(lambda: one(), baseline={SLOW})",
-        f"def check(one):\n            sd_latency(lambda: one(), baseline={SLOW})\n        check({FAST}); check({SLOW})",
-        f"sd_latency({FAST}, baseline={SLOW})\n        sd_latency({FAST}, baseline={FAST})",
-    ],
-)
-@pytest.mark.parametrize("swallowed", [False, True])
-def test_another_candidate_is_never_given_the_answer_of_the_first(gated, body, swallowed):
-    indented = textwrap.indent(body, "    ") if swallowed else body
+@pytest.mark.parametrize("swallowing", ["contextlib.suppress(BaseException)", "contextlib.nullcontext()"])
+def test_another_candidate_is_never_given_the_answer_of_the_first(gated, swallowing):
     source = f"""
     import contextlib
 
-    @pytest.mark.sd_latency(speedup=1.5)
-    def test_engine(sd_latency):
-        {"with contextlib.suppress(BaseException):" if swallowed else ""}
-        {indented}
+    pytestmark = pytest.mark.sd_latency(speedup=1.5)
+
+    def test_a_loop_over_figures(sd_latency):
+        with {swallowing}:
+            for seconds in (1.0, 1.5):
+                sd_latency(engine(seconds), baseline={SLOW})
+
+    def test_a_loop_over_objects(sd_latency):
+        with {swallowing}:
+            for one in ({FAST}, {SLOW}):
+                sd_latency(lambda: one(), baseline={SLOW})
+
+    def test_a_helper_called_twice(sd_latency):
+        def check(one):
+            sd_latency(lambda: one(), baseline={SLOW})
+
+        with {swallowing}:
+            check({FAST})
+            check({SLOW})
+
+    def test_another_baseline(sd_latency):
+        with {swallowing}:
+            sd_latency({FAST}, baseline={SLOW})
+            sd_latency({FAST}, baseline={FAST})
     """
     result = gated(textwrap.dedent(source))
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*sd_latency measures once per test: *Its first call here said: pass: candidate*x1.*"])
+    result.assert_outcomes(failed=4)
+    said = result.stdout.str()
+    assert said.count("sd_latency measures once per test: parametrize, or write one test for each candidate.") == 4
+    assert said.count("Its first call here said: pass: candidate of ") == 4
 
 
 @pytest.mark.parametrize("arguments", ["seconds", "**{'seconds': seconds}"])
