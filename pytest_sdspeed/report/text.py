@@ -113,7 +113,7 @@ def format_row(result: Result) -> tuple[str, ...]:
     """Format a result as the cells of ``choose_columns``."""
     if result.against is not None:
         return (
-            result.setup,
+            result.name,
             format_latency(result.baseline_latency_s),
             format_latency(result.latency_s),
             against.format_change(result),
@@ -123,10 +123,10 @@ def format_row(result: Result) -> tuple[str, ...]:
         )
     if result.is_baseline:
         return _format_baseline_row(
-            result.setup, result.latency_s, "-" if result.verdict == "pass" else result.verdict
+            result.name, result.latency_s, "-" if result.verdict == "pass" else result.verdict
         )
     return (
-        result.setup,
+        result.name,
         format_latency(result.latency_s),
         str(result.interval),
         format_ratio(result.expected),
@@ -166,7 +166,7 @@ def format_heading(results: Sequence[Result]) -> str:
     """Write the line over a campaign's table."""
     other = results[0].against
     lead = "sd speed-ups" if other is None else f"sd against {other.label}"
-    return f"{lead}: {_name_table(results[0])}   {describe_circumstances(results)}"
+    return f"{lead}: {results[0].table or 'callables'}   {describe_circumstances(results)}"
 
 
 def _name_table(of: Result | History) -> str:
