@@ -19,6 +19,7 @@ from pytest_sdspeed.measure.profiling import profile_arms
 from pytest_sdspeed.measure.roster import Roster
 from pytest_sdspeed.measure.slot_timer import SlotTimer
 from pytest_sdspeed.measure.timed_part import TimedPart
+from pytest_sdspeed.measure.tracers import list_unstoppable, name_tracer
 from pytest_sdspeed.measure.warm_up import (
     References,
     WarmUp,
@@ -153,4 +154,9 @@ class _Campaign:
             throttled=timed.throttled,
             unusable=roster.unusable,
             telemetry_note=self.telemetry.note,
+            tracers=(
+                *(f"{name} cannot be suspended" for name in sorted(self.timer.tracers)),
+                *list_unstoppable(),
+            ),
+            traced=name_tracer(),
         )
