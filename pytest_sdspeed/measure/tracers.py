@@ -75,7 +75,7 @@ def call_untraced(function: Callable[..., T], *arguments: Any, left: set[str] | 
     # sees a call and not the return from it takes each frame further out for another.
     sys.settrace(None)
     stop_profiler()
-    threading.settrace(None)  # type: ignore[arg-type]
+    threading.settrace(None)
     threading.setprofile(None)
     callbacks = silence_tools() if found.tools else {}
     if left is not None:
@@ -98,7 +98,7 @@ def call_traced(function: Callable[..., T], *arguments: Any) -> T:
     tracer, profiler = threading.gettrace(), threading.getprofile()
     if tracer is None and profiler is None:
         return function(*arguments)
-    threading.settrace(None)  # type: ignore[arg-type]
+    threading.settrace(None)
     threading.setprofile(None)
     try:
         return function(*arguments)

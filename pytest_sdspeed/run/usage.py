@@ -39,6 +39,8 @@ def describe_unknowns(case: RowCase) -> Iterator[str]:
     data, profile = case.data, case.data.profiles.get(case.candidate.name)
     yield from _list_set_up_notes(data, case.candidate.name)
     yield from (f"timed with a tracer: {one}" for one in data.tracers)
+    if data.cut_short:
+        yield data.cut_short
     errors = data.canary_errors.values()
     if errors:
         yield f"the canary is partly unknown: {'; '.join(map(str, errors))}"
