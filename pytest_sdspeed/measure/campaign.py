@@ -15,11 +15,11 @@ from pytest_sdspeed.measure.campaign_data import (
 )
 from pytest_sdspeed.measure.canary import CanaryTimes, pair_times, time_canary
 from pytest_sdspeed.measure.collector import collect_between_slots
+from pytest_sdspeed.measure.countdown import Countdown
 from pytest_sdspeed.measure.memory import MemoryMeter, UnknownMemory
 from pytest_sdspeed.measure.profiling import profile_arms
 from pytest_sdspeed.measure.roster import Roster
 from pytest_sdspeed.measure.slot_timer import SlotTimer
-from pytest_sdspeed.measure.countdown import Countdown
 from pytest_sdspeed.measure.timed_part import TimedPart
 from pytest_sdspeed.measure.tracers import list_unstoppable, name_tracer
 from pytest_sdspeed.measure.warm_up import (
@@ -92,7 +92,9 @@ class _Campaign:
         self.countdown = Countdown(limits.time_limit, clock)
         self.roster = Roster(baseline, rows, clock, memory)
         self.timer = SlotTimer(self.roster, clock, telemetry)
-        self.timed_part = TimedPart(self.roster, limits, clock, self.timer, watch, countdown=self.countdown)
+        self.timed_part = TimedPart(
+            self.roster, limits, clock, self.timer, watch, countdown=self.countdown
+        )
         self.warm_up = WarmUp({}, {})
         self.references: References = {}
         self.canary_before = self.canary_after = CanaryTimes({}, {})

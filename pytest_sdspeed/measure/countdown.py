@@ -32,8 +32,8 @@ class Countdown:
     def __init__(self, limit: TimeLimit | None, clock: Clock) -> None:
         self.limit, self._clock = limit, clock
         self._begun = clock.now() if limit else 0.0
-        self._warm_since: float | None = None
-        self._warmed = 0
+        self._generated_s: float | None = None
+        self._fastest_s, self._warmed = math.inf, 0
 
     @property
     def spent_s(self) -> float:
@@ -53,16 +53,18 @@ class Countdown:
             cases: what each of them draws in the warm-up.
 
         Raises:
-            TimeLimitError: the time is over before anything was timed.
+            TimeLimitError: there is no time for one more, and nothing was timed.
         """
         if self.limit is None:
             return
         now = self._clock.now()
-        self._warm_since = now if self._warm_since is None else self._warm_since
-        if self.left_s <= 0:
-            each_s = (now - self._warm_since) / max(1, self._warmed)
+        if self._generated_s is not None:
+            self._fastest_s = min(self._fastest_s, now - self._generated_s)
+        self._generated_s = now
+        fastest_s = self._fastest_s if math.isfinite(self._fastest_s) else self.spent_s
+        if self.left_s <= (fastest_s if self._warmed else 0.0):
             still = (arms * cases - self._warmed) + FIRST_LOOK * (2 * arms + 2)
-            raise self._too_short("warm-up", still * each_s)
+            raise self._too_short("warm-up", still * fastest_s)
         self._warmed += 1
 
     def check_building(self) -> None:
@@ -86,8 +88,9 @@ class Countdown:
             TimeLimitError: not even the blocks of the first look have time.
         """
         left_s = self.left_s - after_s
-        if left_s < FIRST_LOOK * block_s:
-            raise self._too_short("its first three blocks", FIRST_LOOK * block_s + after_s)
+        blocks = min(FIRST_LOOK, limits.max_blocks)
+        if left_s < blocks * block_s:
+            raise self._too_short(f"its first {blocks} blocks", blocks * block_s + after_s)
         return replace(limits, budget_s=min(limits.budget_s, left_s))
 
     def allows_profiles(self, costs_s: Mapping[str, float]) -> bool:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from pytest_sdspeed.measure.clock import Clock
+    from pytest_sdspeed.measure.countdown import Countdown
     from pytest_sdspeed.measure.roster import Roster
     from pytest_sdspeed.measure.slot_timer import SlotTimer
-    from pytest_sdspeed.measure.countdown import Countdown
 
 
 class TimedPart:
@@ -102,7 +102,8 @@ class TimedPart:
             done = done or (block >= stopping.LEAST_BLOCKS and self.spent_s >= limits.budget_s)
         self.spent_s = self._clock.now() - self._started_s
         if limits.budget_s < asked.budget_s and roster.active and gated:
-            self.cut_short = self._describe_cut(block, asked, after_s)
+            whole = plan_at_pace(asked, self.plan.repeats, self.plan.block_s).blocks
+            self.cut_short = self._describe_cut(block, asked, after_s) if block < whole else ""
 
     def _has_time(self, block: int, after_s: float) -> bool:
         """Tell whether another plugin's time limit leaves time for one more block."""
@@ -117,7 +118,7 @@ class TimedPart:
         assert limit is not None  # noqa: S101 - nothing else takes from the budget
         missing_s = max(0.0, asked.budget_s - self.spent_s) + after_s
         return (
-            f"ended at its last whole block, the {block}th, before {limit.name} ends the test after"
+            f"ended after {block} whole blocks, before {limit.name} ends the test after"
             f" {limit.seconds:g} s: for all of --sd-budget"
             f" {self._countdown.describe_need(missing_s)}"
         )

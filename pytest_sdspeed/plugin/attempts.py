@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,22 @@ it."""
 class Attempts:
     """Hooks that notice when a gated test begins, and when it begins again."""
 
+    def __init__(self) -> None:
+        self._superseded: set[str] = set()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        """Import what tests with a time limit measure with: no limit should have to contain that.
+
+        An import that a limit interrupts leaves a library that cannot be imported any more.
+        """
+        limited = [item for item in session.items if is_gated(item) and find_time_limit(item)]
+        if limited and not session.config.option.collectonly:
+            drawn = any(plan_of(item).setups for item in limited)
+            # Whatever cannot be imported, the tests that need it say so.
+            with suppress(Exception):
+                run_of(session.config).session.load_libraries(pipelines=drawn)
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """Note when a test began, as its time limit counts."""
@@ -68,6 +85,19 @@ class Attempts:
             attempts[-1] = _describe_end(item.stash.get(RESULT, None), report, call)
         return report
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take the figures from the last report of an attempt that is superseded.
+
+        ``--junit-xml`` would add them to those of the attempt that counts.
+        """
+        if report.outcome == "rerun":  # type: ignore[comparison-overlap]
+            self._superseded.add(report.nodeid)
+        if report.nodeid in self._superseded:
+            _drop_properties(report)
+        if report.when == "teardown":
+            self._superseded.discard(report.nodeid)
+
 
 def set_replay_clock(item: pytest.Item) -> None:
     """Give a test's ``benchmark`` the replay clock as its timer.
@@ -96,8 +126,13 @@ def _supersede(item: pytest.Item) -> None:
     del item.stash[RESULT]
     run_of(item.config).forget(result)
     forget(item.config.pluginmanager, item.nodeid)
-    item.user_properties[:] = [
-        (name, value) for name, value in item.user_properties if not name.startswith("sdspeed_")
+    _drop_properties(item)
+
+
+def _drop_properties(told: Any) -> None:
+    """Drop what a test or a report says of a gate for ``--junit-xml``."""
+    told.user_properties[:] = [
+        (name, value) for name, value in told.user_properties if not name.startswith("sdspeed_")
     ]
 
 

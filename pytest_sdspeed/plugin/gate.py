@@ -17,10 +17,10 @@ from pytest_sdspeed.errors import (
 from pytest_sdspeed.plugin.attempts import find_time_limit, plan_of_attempt
 from pytest_sdspeed.plugin.requests import plan_of
 from pytest_sdspeed.plugin.state import ANSWER, CLOCK, RESULT, run_of
-from pytest_sdspeed.run.targets import draw_once, targets_of
+from pytest_sdspeed.run.targets import drawer_of, targets_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pytest_sdspeed.model import Change, Result
 
@@ -74,7 +74,7 @@ class Gate:
         except SdSpeedError as error:
             # The error that it was raised from says the same.
             raise pytest.fail.Exception(describe_error(error), pytrace=False) from None
-        store(self._benchmark, self._node.stash[CLOCK], result, lambda: self._draw(candidate))
+        store(self._benchmark, self._node.stash[CLOCK], result, self._drawer(candidate))
         self._node.stash[RESULT] = result
         self._node.user_properties.extend(
             (f"sdspeed_{name}", value) for name, value in properties(result)
@@ -104,13 +104,18 @@ class Gate:
         confirm = self._confirm if self._run.options.confirm else None
         return self._run.measure(ours, theirs, plan_of_attempt(self._node), confirm)
 
-    def _draw(self, candidate: Any) -> None:
-        """Draw once with a candidate; what was measured is kept even if this raises."""
-        try:
-            draw_once(targets_of(candidate, None)[0])
-        except Exception as error:  # noqa: BLE001 - no extra may cost a test its result
-            said = f"{type(error).__name__}: {read_first_line(error, 'no message')}"
-            self._run.problems.append(f"sd run: no profile of {self._node.nodeid}: {said}")
+    def _drawer(self, candidate: Any) -> Callable[[], None]:
+        """Return what draws once with a candidate; what was measured is kept even if it raises."""
+        draw = drawer_of(targets_of(candidate, None)[0])
+
+        def profiled() -> None:
+            try:
+                draw()
+            except Exception as error:  # noqa: BLE001 - no extra may cost a test its result
+                said = f"{type(error).__name__}: {read_first_line(error, 'no message')}"
+                self._run.problems.append(f"sd run: no profile of {self._node.nodeid}: {said}")
+
+        return profiled
 
     def _confirm(self, first: Result) -> Result:
         from pytest_sdspeed.plugin.confirm import combine, confirm

@@ -96,14 +96,21 @@ def _run_whole(call: Callable[[], Any], name: str) -> Any:
     return returned
 
 
-def draw_once(target: Target) -> None:
-    """Draw with a target, outside of any campaign."""
+def drawer_of(target: Target) -> Callable[[], Any]:
+    """Return what draws once with a target, outside of any campaign."""
     from pytest_sdspeed.model import Case
 
-    arm = target.arm(None)
-    arm.prepare()
-    with arm.slot():
-        arm.generate(Case(target.setup.recipe.seed if target.setup else 0))
+    setup, call = target.setup, target.call
+    if setup is None:
+        assert call is not None  # noqa: S101 - a target is one or the other
+        return call
+
+    def draw() -> Any:
+        setup.build()
+        with setup.slot():
+            return setup.draw(Case(setup.recipe.seed))
+
+    return draw
 
 
 def targets_of(candidate: Any, baseline: Any) -> tuple[Target, Target | None]:

@@ -60,13 +60,7 @@ class WorkerServer:
         """
         target = self._find_target(named)
         if target.setup is not None:
-            from pytest_sdspeed.device.quiet import quiet
-
-            with quiet():
-                import diffusers
-
-                # Diffusers imports it lazily: only this shows that the import works.
-                _ = diffusers.StableDiffusionPipeline
+            self._session.load_libraries(pipelines=True)
 
     def on_versions(self) -> dict[str, str]:
         """Return package -> version; an imported one is asked, since a checkout has no metadata."""

@@ -27,7 +27,7 @@ def install(folder):
         if not installed(folder, package, version):
             target = ("--upgrade", "--target", str(folder / package))
             quietly = ("--quiet", "--disable-pip-version-check", "--no-deps")
-            subprocess.run([sys.executable, "-m", "pip", "install", *quietly, *target, f"{package}=={version}"], check=True)  # noqa: S603
+            subprocess.run([sys.executable, "-m", "pip", "install", *quietly, *target, f"{package}=={version}"], check=True)
 
 
 if __name__ == "__main__":
