@@ -177,5 +177,11 @@ def test_a_histogram_without_pygal_is_refused_before_anything_is_measured(gated,
     refused(gated, pytester, "--benchmark-histogram").fnmatch_lines(["*pip install pytest-benchmark?histogram?*"])
 
 
-def test_a_profile_of_another_process_is_refused_before_anything_is_measured(gated, pytester):
+@pytest.mark.slow
+def test_a_profile_of_a_worker_is_refused_before_anything_is_measured(gated, pytester):
     refused(gated, pytester, "--benchmark-cprofile=tottime", "-n1").fnmatch_lines(["*--benchmark-cprofile profiles this process, and -n *"])
+
+
+def test_a_profile_of_another_version_is_refused_before_anything_is_measured(gated, pytester):
+    said = refused(gated, pytester, "--benchmark-cprofile=tottime", "--sd-against=HEAD")
+    said.fnmatch_lines(["*--benchmark-cprofile profiles this process, and --sd-against *"])

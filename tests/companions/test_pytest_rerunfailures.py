@@ -113,3 +113,87 @@ def test_workers_of_xdist_rerun_and_the_controller_keeps_the_last_attempt(proces
     run.stdout.fnmatch_lines(["*1 rerun*"])
     (bench,) = stored(pytester)
     assert "1 attempt of this test" in notes_of(bench)[0]
+
+
+TABLE = """
+schema = 1
+name = "small"
+title = "Two rows"
+source = "https://example.org"
+device = "cpu"
+tolerance = 0.05
+
+[recipe]
+model = "nothing-of-the-kind"
+prompt = "a cat"
+height = 16
+width = 16
+steps = 2
+scheduler = "pndm"
+
+[[rows]]
+setup = "baseline"
+optimizations = []
+speedup = 1
+
+[[rows]]
+setup = "quick"
+optimizations = ["sdpa"]
+speedup = 2.0
+
+[[rows]]
+setup = "steady"
+optimizations = ["channels_last"]
+speedup = 2.0
+"""
+ROWS = """
+import builtins
+from contextlib import nullcontext
+
+drawn = []
+
+@pytest.fixture(autouse=True)
+def no_pipelines(monkeypatch):
+    from pytest_sdspeed.setups.setup import Setup
+
+    def draw(self, _case):
+        drawn.append(self.name)
+        first = len(slow_at_first) < 2
+        took = {"baseline": 2.0, "steady": 1.0, "quick": 1.9 if first else 1.0}[self.name]
+        builtins.sd_fake_time.spend(took)
+
+    monkeypatch.setattr(Setup, "build", lambda self: None)
+    monkeypatch.setattr(Setup, "slot", lambda self: nullcontext())
+    monkeypatch.setattr(Setup, "weight_bytes", lambda self: 0)
+    monkeypatch.setattr(Setup, "profile", None)
+    monkeypatch.setattr(Setup, "draw", draw)
+
+slow_at_first = []
+
+@pytest.mark.flaky(reruns=1)
+@pytest.mark.sd_latency(table="small")
+def test_row(sd_latency, sd_setup):
+    before = drawn.count(sd_setup.name), drawn.count("steady")
+    if sd_setup.name == "quick":
+        slow_at_first.append(1)
+    try:
+        sd_latency(sd_setup)
+    finally:
+        after = drawn.count(sd_setup.name), drawn.count("steady")
+        print("drew", sd_setup.name, after[0] - before[0], "steady", after[1] - before[1])
+"""
+
+
+def test_a_row_of_a_table_that_runs_again_is_measured_again_alone(beside, pytester):
+    (pytester.path / "small.toml").write_text(TABLE)
+    run = beside(ROWS, "--sd-tables=small.toml", "--benchmark-json=out.json", "-s", **PACKAGE)
+    run.stdout.fnmatch_lines(["*3 passed, 1 rerun*"])
+    again = [line for line in run.outlines if "drew quick" in line]
+    assert len(again) == 2
+    assert again[1].split("drew quick ")[1].split()[0] != "0"
+    assert again[1].endswith("steady 0")
+    rows = {bench["extra_info"]["sdspeed"]["setup"]: bench for bench in stored(pytester)}
+    assert len(stored(pytester)) == 3
+    assert rows["quick"]["extra_info"]["sdspeed"]["verdict"] == "pass"
+    assert "fail, slower than its floor" in notes_of(rows["quick"])[0]
+    assert notes_of(rows["steady"]) == []
