@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -129,7 +129,8 @@ def _read(storage: Storage, where: str, name: str) -> StoredRun:
                 if extra is None:
                     passed_over.append(f"{test}: not a benchmark of this plugin")
                 else:
-                    results.append(from_json(extra, folder))
+                    result = from_json(extra, folder)
+                    results.append(replace(result, test=result.test or test))
             except StoredRunError as error:
                 passed_over.append(f"{test}: {error}")
     if not results:

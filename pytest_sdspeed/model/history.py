@@ -47,6 +47,11 @@ class HistoryKey:
             recipe=recipe,
         )
 
+    @property
+    def name(self) -> str:
+        """Return what a reader calls it, as ``Result.name``; the recipe of callables is a test."""
+        return self.setup if self.table or not self.recipe else f"{self.setup} of {self.recipe}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFacts:

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import Result
     from pytest_sdspeed.run.plan import Plan
 
-NAME = "sdspeed-attempts"
-"""The name under which ``Attempts`` is registered with pytest."""
+_NAME = "sdspeed-attempts"
 _ENDED: pytest.StashKey[list[str]] = pytest.StashKey()
 """How every attempt of a test ended so far, the one under way included."""
 _BEGUN: pytest.StashKey[dict[str, float]] = pytest.StashKey()
@@ -68,7 +67,7 @@ class Attempts:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Begin an attempt: what an earlier one measured counts no more."""
-        if not is_gated(item):
+        if not is_gated(item) and CLOCK not in item.stash:
             return
         set_replay_clock(item)
         _supersede(item)
@@ -99,7 +98,13 @@ class Attempts:
             self._superseded.discard(report.nodeid)
 
 
-def set_replay_clock(item: pytest.Item) -> None:
+def notice_attempts(config: pytest.Config) -> None:
+    """Notice from now on when a gated test begins, and when it begins again."""
+    if not config.pluginmanager.hasplugin(_NAME):
+        config.pluginmanager.register(Attempts(), _NAME)
+
+
+def set_replay_clock(item: pytest.Item) -> ReplayClock:
     """Give a test's ``benchmark`` the replay clock as its timer.
 
     The rest of its own ``benchmark`` marker stays: pytest-benchmark asks the closest one alone.
@@ -110,6 +115,7 @@ def set_replay_clock(item: pytest.Item) -> None:
         arguments, keywords = (mark.args, mark.kwargs) if mark else ((), {})
         ours = pytest.mark.benchmark(*arguments, **{**keywords, "timer": clock})
         item.add_marker(ours, append=False)
+    return clock
 
 
 def plan_of_attempt(item: Any) -> Plan:
@@ -140,9 +146,12 @@ def _describe_end(result: Result | None, report: Any, call: pytest.CallInfo[None
     """Say in a clause how an attempt ended."""
     if result is not None and result.verdict != "pass":
         return f"{result.verdict}, {'; '.join(result.reasons)}"
-    if call.excinfo is not None and not report.passed:
-        return f"{report.outcome}, {read_first_line(call.excinfo.value, call.excinfo.typename)}"
-    return "passed"
+    if report.passed:
+        return "passed"
+    said = report.longreprtext.partition("\n")[0]
+    if call.excinfo is not None:
+        said = read_first_line(call.excinfo.value, call.excinfo.typename)
+    return f"{report.outcome}, {said}"
 
 
 def find_time_limit(item: pytest.Item) -> TimeLimit | None:

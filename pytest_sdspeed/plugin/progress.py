@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from pytest_sdspeed.measure.campaign_data import Progress, Watcher
 
 
+def shorten(campaign: str, most: int) -> str:
+    """Return a campaign's name, or its end if it is long: a test's id ends with what is its own."""
+    return campaign if len(campaign) <= most else f"...{campaign[len(campaign) - most + 3 :]}"
+
+
 def make_watcher(config: pytest.Config) -> Watcher:
     """Return what opens a progress line: none under ``-q``, or if the output is no terminal."""
 
@@ -24,11 +29,16 @@ def make_watcher(config: pytest.Config) -> Watcher:
         capture = config.pluginmanager.getplugin("capturemanager")
         uncaptured = capture.global_and_fixture_disabled if capture else nullcontext
         with uncaptured():
-            watched = config.get_verbosity() >= 0 and sys.stdout.isatty()
+            watched = (
+                config.get_verbosity() >= 0
+                and sys.stdout.isatty()
+                and config.pluginmanager.hasplugin("terminalreporter")
+            )
         if not watched:
             yield lambda _progress: None
             return
         writer = config.get_terminal_writer()
+        campaign = shorten(campaign, writer.fullwidth // 2)
 
         def show(text: str) -> None:
             with uncaptured():

@@ -117,13 +117,13 @@ def write_line(history: History) -> str:
     """
     change = history.latest
     if change is None or change.kind == "none":
-        return f"{history.setup}: {_describe_steady(history)}"
+        return f"{history.name}: {_describe_steady(history)}"
     total = len(history.runs)
     since = (
         f"since {format_day(history.runs[change.since])} ({_format_cause_with_versions(change)})"
     )
     return (
-        f"{history.setup}: {format_amount(change)} {since}, {total - change.since} of {total} runs"
+        f"{history.name}: {format_amount(change)} {since}, {total - change.since} of {total} runs"
     )
 
 
@@ -172,12 +172,12 @@ def describe_change(history: History, change: Change | None = None) -> str:
     """
     change = change or history.latest
     if change is None or change.kind == "none":
-        return f"{history.setup} on {history.device}: {_describe_steady(history)}."
+        return f"{history.name} on {history.device}: {_describe_steady(history)}."
     against = (
         f" against {history.baseline}" if change.ratio and history.setup != history.baseline else ""
     )
     since = _format_since(history, change)
-    what = f"{history.setup} on {history.device}: {format_amount(change)}{against} {since}."
+    what = f"{history.name} on {history.device}: {format_amount(change)}{against} {since}."
     why = f"{_SAID[change.kind]}{': ' if change.reasons else ''}{'; '.join(change.reasons)}."
     return f"{what} {why} {_advise(history, change)}"
 
@@ -247,7 +247,7 @@ def format_row(history: History) -> tuple[str, ...]:
         (format_day(history.runs[change.since]), format_amount(change)) if change else ("", "")
     )
     return (
-        history.setup,
+        history.name,
         format_cause(history),
         since,
         size,

@@ -103,7 +103,8 @@ class Campaigns:
         else:
             arms = [] if candidate.name == base.name else [self._arm(candidate, criteria)]
             name = f"{candidate.name} against {base.name}"
-            data = self._run(name, base, arms, plan, counts_as=plan.test)
+            shown = name if resolved else plan.test or name
+            data = self._run(shown, base, arms, plan, counts_as=plan.test)
         raise_what_broke(data, candidate, base)
         case = RowCase(
             data,

@@ -52,7 +52,9 @@ class RunPlan:
         self._failed: set[tuple[str, str]] = set()
 
     def add(self, plan: Plan) -> None:
-        """Count what a test that will run asks for."""
+        """Count what a test that will run asks for, or one that is found to while it runs."""
+        # What was looked up before does not know of it.
+        self.__dict__.pop("measurable", None)
         against = self._session.options.against is not None
         if plan.setups and (plan.marker.is_documented or against):
             for resolved in plan.setups:

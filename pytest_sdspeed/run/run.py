@@ -42,6 +42,7 @@ class Run:
         results: every result so far, in order.
         problems: what could not be stored, a line each.
         recorded: what became of ``--sd-record``, a line each.
+        written: what became of each file that was asked for, a line each.
         machines: machines that workers of pytest-xdist measured on, by device; empty if this
             process measures.
     """
@@ -58,6 +59,7 @@ class Run:
         self.results: list[Result] = []
         self.problems: list[str] = []
         self.recorded: list[str] = []
+        self.written: list[str] = []
         self.machines: dict[str, Machine] = {}
 
     @property
@@ -91,6 +93,7 @@ class Run:
         """
         measurer: Measurer = self.against or self.campaigns
         result, others = measurer.measure(candidate, baseline, plan)
+        result = replace(result, test=plan.test or None)
         if plan.earlier:
             result = replace(result, notes=(*result.notes, describe_attempts(plan.earlier)))
         if confirm is not None and result.too_slow:

@@ -65,6 +65,16 @@ def is_measuring_off(option: Any) -> bool:
     return bool(option.benchmark_disable and not option.benchmark_enable)
 
 
+def use_clock(benchmark: Any, clock: ReplayClock) -> None:
+    """Have a ``benchmark`` fixture that exists already take its time from a clock.
+
+    Args:
+        benchmark: the test's ``benchmark`` fixture.
+        clock: replays the samples.
+    """
+    benchmark._timer = clock  # noqa: SLF001 - its option is read only when it is made
+
+
 def store(
     benchmark: Any, clock: ReplayClock, result: Result, draw: Callable[[], object] = str
 ) -> None:

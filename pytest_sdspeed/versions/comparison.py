@@ -168,7 +168,8 @@ class Comparison:
         limits = self._run.plan.limits(
             candidate, rows=asked, campaigns=asked, time_limit=plan.time_limit
         )
-        with self._run.watcher(f"{candidate.name} against {self._old.environment.label}") as watch:
+        named = candidate.name if candidate.setup or not plan.test else plan.test
+        with self._run.watcher(f"{named} against {self._old.environment.label}") as watch:
             data = run_campaign(
                 old,
                 arms,
