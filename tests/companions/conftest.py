@@ -53,6 +53,8 @@ def process(pytester, folder_of, monkeypatch):
     def run(source, *arguments, packages, **files):
         pytester.makepyfile(test_it=source, **files)
         paths = [*map(folder_of, packages), str(pytester.path), os.environ.get("PYTHONPATH", "")]
+        for variable in ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"):
+            monkeypatch.delenv(variable, raising=False)
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
         fast = ("--sd-max-blocks=3", "--sd-inconclusive=warn", "-p", "no:randomly", "-p", "no:cacheprovider")
         return pytester.run(sys.executable, "-m", "pytest", *fast, *arguments)

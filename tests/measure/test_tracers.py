@@ -2,13 +2,12 @@
 
 import cProfile
 import profile
+import subprocess
 import sys
 import threading
-from importlib import import_module
 from types import SimpleNamespace
 
 import campaigns
-import coverage
 import pytest
 from campaigns import undecidable
 
@@ -116,27 +115,32 @@ def test_a_profiler_in_python_does_not_lose_count_of_its_frames():
     assert sys.getprofile() is None
 
 
+MEASURED = """
+import coverage, os, sys
+sys.path.insert(0, os.getcwd())
+measured = coverage.Coverage(data_file=None, source=["."], config_file=False, branch=True)
+measured.start()
+import sdspeed_outer
+sdspeed_outer.run()
+measured.stop()
+print([measured.analysis(f"sdspeed_{name}.py")[2] for name in ("inner", "outer")])
+"""
+
+
 @pytest.mark.parametrize("core", ["ctrace", "pytrace"])
 def test_coverage_counts_what_is_outside_and_mistakes_no_file_for_another(tmp_path, monkeypatch, core):
+    # A process of its own, since this one may be under coverage itself.
+    for variable in ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"):
+        monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("COVERAGE_CORE", core)
-    monkeypatch.syspath_prepend(tmp_path)
-    for name in ("sdspeed_inner", "sdspeed_outer"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
     (tmp_path / "sdspeed_inner.py").write_text("def inner():\n    return 1\n")
     (tmp_path / "sdspeed_outer.py").write_text(
         "from pytest_sdspeed.measure.tracers import call_untraced\nfrom sdspeed_inner import inner\n"
         "def run():\n    for _ in range(3):\n        call_untraced(inner)\n    after = 1\n    return after\n"
         "def never():\n    return 2\n"
     )
-    sys.settrace(None)
-    measured = coverage.Coverage(data_file=None, source=[str(tmp_path)], config_file=False, branch=True)
-    measured.start()
-    try:
-        import_module("sdspeed_outer").run()
-    finally:
-        measured.stop()
-    missing = {name: measured.analysis(str(tmp_path / f"sdspeed_{name}.py"))[2] for name in ("inner", "outer")}
-    assert missing == {"inner": [2], "outer": [9]}
+    found = subprocess.run([sys.executable, "-c", MEASURED], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[[2], [9]]"
 
 
 class Monitoring:
