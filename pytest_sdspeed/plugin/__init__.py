@@ -187,7 +187,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Begin an attempt of a test that measures: it has not asked its gate yet."""
-    if CLOCK in item.stash:
+    # A conftest file may add markers after the tests were prepared.
+    if CLOCK in item.stash or is_gated(item):
         from pytest_sdspeed.plugin.asking import Asking
 
         item.stash[ASKING] = Asking(item)
@@ -210,12 +211,13 @@ def pytest_runtest_makereport(
     """Let a test end as its gate did; fail one that must ask its gate and did not."""
     if not is_of_body(item, call):
         return (yield)
-    from pytest_sdspeed.plugin.asking import complain, insist
+    from pytest_sdspeed.plugin.asking import complain, insist, overrule
     from pytest_sdspeed.store.benchmark import is_measuring_off
 
     asking = item.stash[ASKING]
     insist(asking, call)
     report = yield
+    overrule(item, asking, report)
     if (asking.owed or must_ask(item)) and not is_measuring_off(item.config.option):
         complain(item, asking, report)
     return report

@@ -155,22 +155,33 @@ def _detach(error: BaseException) -> BaseException:
 def insist(asking: Asking, call: pytest.CallInfo[None]) -> None:
     """Let a test end as its gate did, though its body caught what the gate raised.
 
-    A body that fails itself, or calls ``pytest.xfail``, has its way; one that skips has not: the
-    gate found what it found.
-
     Args:
         asking: what is known of its gate.
-        call: how its body ended.
+        call: how its body ended; one that ends by itself in another way than passing has its way.
     """
     raised, found = asking.error, call.excinfo
-    if raised is not None and (found is None or _skips_otherwise(found, raised)):
+    if raised is not None and found is None:
         call.excinfo = _raised(_detach(raised))
     elif raised is None and found is not None and asking.forked:
         found.value.add_note(_ELSEWHERE)
 
 
-def _skips_otherwise(found: pytest.ExceptionInfo[BaseException], raised: BaseException) -> bool:
-    return found.errisinstance(pytest.skip.Exception) and str(found.value) != str(raised)
+def overrule(item: pytest.Item, asking: Asking, report: pytest.TestReport) -> None:
+    """Fail a test that skips after its gate failed: the gate found what it found.
+
+    Args:
+        item: the test.
+        asking: what is known of its gate.
+        report: what pytest made of it so far.
+    """
+    raised = asking.error
+    if (
+        raised is not None
+        and not isinstance(raised, pytest.skip.Exception)
+        and report.skipped
+        and not hasattr(report, "wasxfail")
+    ):
+        _fail(item, report, _detach(raised))
 
 
 def complain(item: pytest.Item, asking: Asking, report: pytest.TestReport) -> None:
@@ -184,8 +195,12 @@ def complain(item: pytest.Item, asking: Asking, report: pytest.TestReport) -> No
     said = asking.complaint
     if said is None or not report.passed or hasattr(report, "wasxfail"):
         return
+    _fail(item, report, pytest.fail.Exception(said, pytrace=False))
+
+
+def _fail(item: pytest.Item, report: pytest.TestReport, error: BaseException) -> None:
     report.outcome = "failed"
-    report.longrepr = item.repr_failure(_raised(pytest.fail.Exception(said, pytrace=False)))
+    report.longrepr = item.repr_failure(_raised(error))
 
 
 def _raised(error: BaseException) -> pytest.ExceptionInfo[BaseException]:

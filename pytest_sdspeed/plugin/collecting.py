@@ -175,9 +175,17 @@ def select(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
     """Count what the tests that will run ask for: rows share campaigns and the error.
 
     A test that need not call its gate is counted when it does.
+
+    Raises:
+        pytest.UsageError: a marker that was added after the others were checked is wrong.
     """
     plan = run_of(config).plan
     for item in items:
         if must_ask(item) and not item.get_closest_marker("skip"):
+            try:
+                plan.add(plan_of(item))
+            except SdSpeedError as error:
+                # A test of a worker fails with the same words.
+                if not hasattr(config, "workerinput"):
+                    raise pytest.UsageError(str(error)) from None
             item.stash[COUNTED] = True
-            plan.add(plan_of(item))

@@ -172,7 +172,7 @@ def gate_of(request: pytest.FixtureRequest, benchmark: Any) -> Gate:
             from pytest_sdspeed.plugin.collecting import prepare_late
 
             prepare_late(item, benchmark)
-            item.stash[ASKING] = Asking(item)
+            item.stash.setdefault(ASKING, Asking(item))
     except SdSpeedError as error:
         pytest.fail(describe_error(error), pytrace=False)
     # pytest keeps those fixtures of a test that its collection knew of.

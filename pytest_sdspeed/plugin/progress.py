@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     import pytest
 
@@ -19,6 +20,23 @@ def shorten(campaign: str, most: int) -> str:
     return campaign if len(campaign) <= most else f"...{campaign[len(campaign) - most + 3 :]}"
 
 
+def _keep_streams(
+    uncaptured: Callable[[], AbstractContextManager[None]],
+) -> Callable[[], AbstractContextManager[None]]:
+    """Give a test back the streams that it has put in the place of pytest's, as a doctest does."""
+
+    @contextmanager
+    def kept() -> Iterator[None]:
+        streams = sys.stdout, sys.stderr
+        try:
+            with uncaptured():
+                yield
+        finally:
+            sys.stdout, sys.stderr = streams
+
+    return kept
+
+
 def make_watcher(config: pytest.Config) -> Watcher:
     """Return what opens a progress line: none under ``-q``, or if the output is no terminal."""
 
@@ -27,7 +45,7 @@ def make_watcher(config: pytest.Config) -> Watcher:
         from pytest_sdspeed.report.text import format_progress
 
         capture = config.pluginmanager.getplugin("capturemanager")
-        uncaptured = capture.global_and_fixture_disabled if capture else nullcontext
+        uncaptured = _keep_streams(capture.global_and_fixture_disabled if capture else nullcontext)
         with uncaptured():
             watched = (
                 config.get_verbosity() >= 0
