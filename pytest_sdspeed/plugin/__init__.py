@@ -159,9 +159,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     try:
         prepare(config, gated)
     except pytest.UsageError as error:
+        # pytest goes on with its next hook all the same, which must not start any process.
+        problems.append(str(error))
         if not hasattr(config, "workerinput"):
             raise
-        problems.append(str(error))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
