@@ -16,7 +16,7 @@ from pytest_sdspeed.errors import (
 from pytest_sdspeed.plugin.asking import Asking
 from pytest_sdspeed.plugin.attempts import find_time_limit, plan_of_attempt
 from pytest_sdspeed.plugin.requests import plan_of
-from pytest_sdspeed.plugin.state import ANSWER, ASKING, CLOCK, COUNTED, RESULT, run_of
+from pytest_sdspeed.plugin.state import ANSWER, ASKING, CLOCK, COUNTED, PROCESS, RESULT, run_of
 from pytest_sdspeed.run.targets import drawer_of, targets_of
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def gate_of(request: pytest.FixtureRequest, benchmark: Any) -> Gate:
             from pytest_sdspeed.plugin.collecting import prepare_late
 
             prepare_late(item, benchmark)
-            item.stash.setdefault(ASKING, Asking(item))
+            item.stash.setdefault(ASKING, Asking(item, item.config.stash[PROCESS]))
     except SdSpeedError as error:
         pytest.fail(describe_error(error), pytrace=False)
     # pytest keeps those fixtures of a test that its collection knew of.
