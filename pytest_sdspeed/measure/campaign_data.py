@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_sdspeed.errors import SdSpeedError
+    from pytest_sdspeed.measure.time_limit import TimeLimit
     from pytest_sdspeed.model import Interval, Verdict
 
 
@@ -70,6 +71,7 @@ class Limits:
         slot_s: seconds that a slot should have. If generations are shorter, and the budget
             leaves time, a block has as many palindromes more, and a slot is the median of their
             generations: noise longer than a palindrome falls on all arms alike, shorter on few.
+        time_limit: when another plugin ends the test that measures, or None.
     """
 
     budget_s: float = 300.0
@@ -79,6 +81,7 @@ class Limits:
     rows: int = 1
     campaigns: int = 1
     slot_s: float = 0.0
+    time_limit: TimeLimit | None = None
 
     @property
     def case(self) -> Case:
@@ -152,6 +155,9 @@ class CampaignData:
         throttled: why throttling ended the campaign, or "".
         unusable: why nothing more can be measured on the device, or None.
         telemetry_note: why the device told nothing of itself, or "".
+        tracers: what slowed the slots and could not be kept out of them, a clause each.
+        cut_short: what ended the campaign before its budget, and what to set, or "".
+        traced: the tracer or profiler that saw the first generation of every arm, or "".
         pictures: arm -> case -> what the arm returned.
         references: arm -> case -> what its reference returned, for the arms that have one.
         decisions: arm -> decision, for the arms that were measured.
@@ -197,6 +203,9 @@ class CampaignData:
     throttled: str = ""
     unusable: SdSpeedError | None = None
     telemetry_note: str = ""
+    tracers: tuple[str, ...] = ()
+    traced: str = ""
+    cut_short: str = ""
 
     @property
     def starts_s(self) -> dict[str, list[tuple[float, float]]]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import operator
 import sys
+from collections.abc import AsyncIterator, Awaitable, Generator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.device.flags import guard
-from pytest_sdspeed.errors import UsageMistakeError
+from pytest_sdspeed.errors import GenerationError, UsageMistakeError
 from pytest_sdspeed.model import CONTROL
 from pytest_sdspeed.setups.catalog import ResolvedSetup
 
@@ -67,7 +69,7 @@ class Target:
         assert call is not None  # noqa: S101 - a target is one or the other
         return Arm(
             name=self.name,
-            generate=lambda _case: call(),
+            generate=lambda _case: _run_whole(call, self.name),
             slot=partial(guard, f"callable {self.name!r}", _IN_CALL),
             floor=floor,
         )
@@ -87,6 +89,41 @@ def _make_arm(setup: Setup, floor: float | None) -> Arm:
         reference=_make_arm(setup.reference, None) if setup.reference else None,
         profile=setup.profile,
     )
+
+
+def _run_whole(call: Callable[[], Any], name: str) -> Any:
+    """Call a callable.
+
+    Raises:
+        GenerationError: it has only begun: what it returned has yet to be awaited or iterated.
+    """
+    returned = call()
+    if isinstance(returned, Awaitable | AsyncIterator | Generator):
+        with suppress(Exception):
+            returned.close()  # type: ignore[union-attr]
+        raise GenerationError(
+            f"{name} returned a {type(returned).__name__}, so its work was not done when it"
+            " returned: let the callable await or iterate it, as in"
+            " lambda: asyncio.run(generate())"
+        )
+    return returned
+
+
+def drawer_of(target: Target) -> Callable[[], Any]:
+    """Return what draws once with a target, outside of any campaign."""
+    from pytest_sdspeed.model import Case
+
+    setup, call = target.setup, target.call
+    if setup is None:
+        assert call is not None  # noqa: S101 - a target is one or the other
+        return call
+
+    def draw() -> Any:
+        setup.build()
+        with setup.slot():
+            return setup.draw(Case(setup.recipe.seed))
+
+    return draw
 
 
 def targets_of(candidate: Any, baseline: Any) -> tuple[Target, Target | None]:
