@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
+
+from pytest_sdspeed.model import Relation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pytest_sdspeed.model import Machine, Recipe, Relation
+    from pytest_sdspeed.model import Machine, Recipe
 
 
 def support_everywhere(_machine: Machine) -> str | None:
@@ -35,6 +37,9 @@ class Optimization:
         replaces: pipeline component -> recipe field that names the model it is taken from.
         changes: components whose structure ``apply`` alters: they are copied first, with shared
             weights, so that no other setup sees it.
+        rewrites: components whose weights ``apply`` or a generation writes into (a fused LoRA,
+            pruning, folding): they are copied first, with weights of their own, which takes their
+            memory once more.
         apply: called once with the new pipeline and its recipe.
         slot: context held around every generation of a setup that stacks this, and only there:
             process-global flags belong here.
@@ -52,6 +57,7 @@ class Optimization:
     memory_format: str | None = None
     replaces: Mapping[str, str] = field(default_factory=dict)
     changes: frozenset[str] = frozenset()
+    rewrites: frozenset[str] = frozenset()
     apply: Callable[[Any, Recipe], None] = _leave_unchanged
     slot: Callable[[], AbstractContextManager[Any]] = nullcontext
     relation: Relation = "same_weights"
@@ -61,7 +67,7 @@ class Optimization:
 
 def find_relation(stack: tuple[Optimization, ...]) -> Relation:
     """Return how a stack's pictures relate to the baseline's: the loosest of its parts."""
-    order: tuple[Relation, ...] = ("same_weights", "other_autoencoder", "other_weights")
+    order = get_args(Relation)
     return max((part.relation for part in stack), key=order.index, default="same_weights")
 
 

@@ -5,15 +5,21 @@ from __future__ import annotations
 import os
 import re
 from datetime import UTC, datetime
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
 from pytest_sdspeed.model import CONTROL
 from pytest_sdspeed.store import pictures
+from pytest_sdspeed.store.ci import read_ci_run
+from pytest_sdspeed.store.git import explain_no_commit, is_checkout
 from pytest_sdspeed.store.records import to_json
+from pytest_sdspeed.store.whole import SESSION
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
     from pytest_sdspeed.model import Machine, Result
 
@@ -21,6 +27,8 @@ PLUGIN = "benchmark"
 EXTRA = "sdspeed"
 RUN = "run"
 """Key of a run's id in ``machine_info["sdspeed"]``, which all files and copies of a run share."""
+NO_COMMIT = "no_commit"
+"""Key of the reason why git named no commit, there too."""
 CREDENTIALS = re.compile(r"//[^/@\s]+@")
 _SAVING: dict[str, list[str] | None] = {
     "json": None,
@@ -62,7 +70,19 @@ def is_measuring_off(option: Any) -> bool:
     return bool(option.benchmark_disable and not option.benchmark_enable)
 
 
-def store(benchmark: Any, clock: ReplayClock, result: Result) -> None:
+def use_clock(benchmark: Any, clock: ReplayClock) -> None:
+    """Have a ``benchmark`` fixture that exists already take its time from a clock.
+
+    Args:
+        benchmark: the test's ``benchmark`` fixture.
+        clock: replays the samples.
+    """
+    benchmark._timer = clock  # noqa: SLF001 - its option is read only when it is made
+
+
+def store(
+    benchmark: Any, clock: ReplayClock, result: Result, draw: Callable[[], object] = str
+) -> None:
     """Give a result to pytest-benchmark.
 
     The candidate's latencies are its samples, the rest is ``extra_info["sdspeed"]``.
@@ -71,22 +91,76 @@ def store(benchmark: Any, clock: ReplayClock, result: Result) -> None:
         benchmark: the test's ``benchmark`` fixture, whose timer is ``clock``.
         clock: replays the samples.
         result: what was measured.
+        draw: draws with the candidate once more, for ``--benchmark-cprofile``.
     """
-    play(benchmark, clock, result)
+    play(benchmark, clock, result, draw)
     benchmark.extra_info[EXTRA] = to_json(result)
 
 
-def play(benchmark: Any, clock: ReplayClock, result: Result) -> None:
-    """Have pytest-benchmark time the candidate's latencies again, in a group of table and device.
+def play(
+    benchmark: Any, clock: ReplayClock, result: Result, draw: Callable[[], object] = str
+) -> None:
+    """Have pytest-benchmark time the candidate's latencies again.
 
-    The arguments are those of ``store``.
+    They are in the group that the test's own ``benchmark`` marker names, or else in one of table
+    and device. The arguments are those of ``store``.
     """
-    samples = iter(list_samples(result))
+    samples = list_samples(result)
+    left = iter(samples)
+
+    def replay() -> None:
+        seconds = next(left, None)
+        # Called once more than there are samples, it is to be profiled.
+        draw() if seconds is None else clock.advance(seconds)
+
     against = f" against {result.against.label}" if result.against else ""
-    benchmark.group = f"{result.table or 'callables'}{against} on {result.device}"
-    benchmark.pedantic(
-        lambda: clock.advance(next(samples)), rounds=len(list_samples(result)), iterations=1
-    )
+    own = f"{result.table or 'callables'}{against} on {result.device}"
+    benchmark.group = benchmark.group or own
+    benchmark.pedantic(replay, rounds=len(samples), iterations=1)
+
+
+def forget(plugins: Any, test: str) -> None:
+    """Take out what an earlier attempt of a test has stored in this run.
+
+    Args:
+        plugins: the plugin manager of pytest.
+        test: id of the test.
+    """
+    kept = plugins.getplugin(SESSION).benchmarks
+    kept[:] = [one for one in kept if one.fullname != test or EXTRA not in one.extra_info]
+
+
+def explain_refusal(option: Any, session: Any, *, elsewhere: str) -> str | None:
+    """Return why a gated test cannot be stored as pytest-benchmark is set, or None if it can.
+
+    It is asked before anything is measured.
+
+    Args:
+        option: parsed command line, with pytest-benchmark's options.
+        session: pytest-benchmark's own, the plugin ``SESSION``; None if another plugin blocks it.
+        elsewhere: the option by which other processes draw, or "".
+    """
+    if session is None:
+        return (
+            "sd_latency keeps its record through pytest-benchmark, which --codspeed (or"
+            " CODSPEED_ENV) switches off: run the tests that use sd_latency without it"
+        )
+    if option.benchmark_cprofile and elsewhere:
+        return (
+            f"--benchmark-cprofile profiles this process, and {elsewhere} draws in others: run"
+            " without one of them"
+        )
+    if option.benchmark_histogram and find_spec("pygal") is None:
+        return (
+            "--benchmark-histogram draws with pygal, which is not installed:"
+            " pip install pytest-benchmark[histogram]"
+        )
+    if session.compare_fail and not session.compared_mapping:
+        return (
+            "--benchmark-compare-fail has no stored run to compare with: give"
+            " --benchmark-compare=NUMBER of one in --benchmark-storage, or store one first"
+        )
+    return None
 
 
 def list_samples(result: Result) -> list[float]:
@@ -165,13 +239,21 @@ class Storing:
                 "device": ", ".join(devices),
                 "command": self._command,
             }
-            machine_info[EXTRA] = told | {RUN: self._id}
+            machine_info[EXTRA] = told | {RUN: self._id} | self._surroundings
+
+    @cached_property
+    def _surroundings(self) -> dict[str, Any]:
+        return describe_surroundings()
 
     def pytest_benchmark_update_json(self, output_json: dict[str, Any]) -> None:
         """Write the pictures before the file that names them, and give all files of a run one date.
 
         This is called once for each file.
         """
+        why = self._surroundings[NO_COMMIT]
+        if not self._date and why is not None and is_checkout(Path.cwd()):
+            # Without it, no later run can say in which commits a change falls.
+            self._run.problems.append(f"sd run: stored without its commit: {why}")
         self._date = self._date or output_json["datetime"]
         output_json["datetime"] = self._date
         for folder in self._folders:
@@ -186,6 +268,14 @@ class Storing:
                 )
 
 
+def describe_surroundings() -> dict[str, Any]:
+    """Return what is stored of the CI run and the checkout that this process stands in.
+
+    Builtins; what is unknown is None.
+    """
+    return {NO_COMMIT: explain_no_commit(Path.cwd()), **read_ci_run(os.environ)}
+
+
 def collect_run_info(config: Any) -> dict[str, Any]:
     """Return what pytest-benchmark stores about a run as a whole.
 
@@ -196,6 +286,8 @@ def collect_run_info(config: Any) -> dict[str, Any]:
     """
     machine = config.hook.pytest_benchmark_generate_machine_info(config=config)
     config.hook.pytest_benchmark_update_machine_info(config=config, machine_info=machine)
+    # Before the first result is there, the plugin has added nothing.
+    machine[EXTRA] = machine.get(EXTRA) or describe_surroundings()
     commit = config.hook.pytest_benchmark_generate_commit_info(config=config)
     return {
         "machine_info": machine,
