@@ -9,6 +9,7 @@ import math
 import tempfile
 from pathlib import Path
 
+import pytest
 from fakes import exhibit, result, tf32
 from faulty import faulty
 from hypothesis import given, settings
@@ -128,3 +129,35 @@ def test_cleaning_beside_any_file_ends_and_leaves_the_runs(content):
         assert told("clean", folder)[0] == 0
         assert sorted(path.name for path in folder.glob("*.json")) == ["0001_run.json", "0002_odd.json"]
         assert (folder / "0002_odd.json").read_bytes() == content
+
+
+@pytest.mark.parametrize("depth", [960, 990, 10_000])
+def test_what_is_nested_too_deeply_ends_no_command(depth):
+    nested = b"[" * depth + b"1" + b"]" * depth
+    record = json.dumps(RUNS[0]).replace('"miniature"', "NESTED").encode().replace(b"NESTED", nested)
+    for content in (nested, record):
+        with folder_beside(content) as folder:
+            assert [told(command, folder)[0] for command in ("history", "clean")] == [0, 0]
+            code, _, messages = told("report", folder, folder.parent / "page.html")
+            assert code == 0
+            assert any("0002_odd.json" in line for line in messages)
+
+
+def test_a_report_passes_over_the_record_that_no_page_can_show_and_says_so():
+    spoiled = {**benchmark(tf32())["extra_info"]["sdspeed"], "telemetry": [1]}
+    content = written({"benchmarks": [benchmark(result()), benchmark(spoiled)], "datetime": DATE})
+    with folder_beside(content) as folder:
+        page = folder.parent / "page.html"
+        code, answer, messages = told("report", folder / "0002_odd.json", page)
+        assert (code, "1 results" in answer) == (0, True)
+        assert messages == ["passed over: 'tf32': AttributeError: 'list' object has no attribute 'get'"]
+        assert "fp16" in page.read_text(encoding="utf-8")
+
+
+def test_a_report_of_nothing_that_can_be_shown_is_one_message():
+    spoiled = {**benchmark(tf32())["extra_info"]["sdspeed"], "telemetry": [1]}
+    with folder_beside(written({"benchmarks": [benchmark(spoiled)], "datetime": DATE})) as folder:
+        code, _, messages = told("report", folder / "0002_odd.json", folder.parent / "page.html")
+        assert code == 1
+        assert messages[-1].endswith("0002_odd.json: no page can be made of it: 'list' object has no attribute 'get'")
+        assert not (folder.parent / "page.html").exists()
