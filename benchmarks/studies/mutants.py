@@ -216,7 +216,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             shutil.rmtree(folder, ignore_errors=True)
         mutants = plant(room, folder)
         if not options.no_run:
-            run(room, folder, options.only)
+            try:
+                run(room, folder, options.only)
+            except subprocess.CalledProcessError:
+                parser.exit(
+                    1, f"{room}: its tests fail, or cannot be collected, as they are; see above\n"
+                )
         results += read(mutants, folder)
     reasons = json.loads(REASONS.read_text(encoding="utf-8"))
     report = "\n\n".join(

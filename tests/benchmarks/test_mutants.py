@@ -178,7 +178,11 @@ def test_a_room_passes_with_its_tests_and_fails_when_one_of_them_is_removed(proj
 
 
 @pytest.mark.slow
-def test_tests_that_fail_without_any_mutant_end_the_run(project):
+def test_tests_that_fail_without_any_mutant_end_the_run(project, capfd):
     (project / "tests/tables/test_clamp.py").write_text(INSIDE.replace("5, 7]", "5, 8]"))
-    with pytest.raises(mutants.subprocess.CalledProcessError):
+    with pytest.raises(SystemExit) as ended:
         mutants.main(["tables"])
+    assert ended.value.code == 1
+    told = capfd.readouterr()
+    assert "tests/tables/test_clamp.py::test_inside fails without any mutant" in told.out
+    assert "tables: its tests fail, or cannot be collected, as they are" in told.err

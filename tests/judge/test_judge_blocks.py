@@ -164,6 +164,10 @@ def test_a_pair_is_disturbed_beyond_four_deviations_of_the_noisier_arm():
         assert np.array_equal(back, -there)
 
 
+def test_single_precision_durations_are_reckoned_in_double():
+    assert blocks.block_ratios(np.float32([[[1.1, 1.2]]]), np.float32([[[1.3, 1.4]]])).dtype == np.float64
+
+
 def test_latencies_are_medians_over_all_slots_and_the_control_counts_for_the_baseline():
     samples = {"base": [(1.0, 2.0), (3.0, 4.0)], CONTROL: [(10.0, 20.0), (30.0, 40.0)], "row": [(5.0, 6.0), (8.0, 9.0)]}
     assert blocks.latencies(samples, "row", "base") == (7.0, 7.0)

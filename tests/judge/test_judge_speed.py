@@ -109,6 +109,7 @@ def test_blocks_to_decide_is_the_next_look_that_would(ratios, floor, rows):
 
 def test_a_mean_on_the_floor_is_never_decided():
     assert intervals.blocks_to_decide([-0.1, 0.1], 1.0) is None
+    assert intervals.blocks_to_decide([0.0, 0.0], 1.0) is None
     assert intervals.blocks_to_decide([0.2, 0.2], 1.0) == 3
 
 
@@ -174,6 +175,7 @@ def test_control_forgives_what_no_clock_resolves():
 def test_control_needs_two_blocks():
     assert intervals.control_interval([[1.0, 1.0]], [[1.0, 1.0]]) is None
     assert intervals.control_interval([], []) is None
+    assert intervals.control_interval([[1.0, 1.0], [1.0, 1.1]], [[1.0, 1.0]] * 2) is not None
 
 
 @pytest.mark.parametrize(("first", "second"), [(0.3, 0.1 + 0.2), (0.1 + 0.2, 0.3)])

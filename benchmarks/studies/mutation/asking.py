@@ -166,7 +166,8 @@ class _Asking:
         called.clear()
         begun = time.process_time()
         if not _passes(item, following):
-            raise item.session.Failed(f"{item.nodeid} fails without any mutant")
+            print(f"{item.nodeid} fails without any mutant: nothing can be told", flush=True)
+            raise item.session.Failed
         return Asked(item, frozenset(called), time.process_time() - begun)
 
     def _show(self, mutant: Mutant, every: Sequence[Asked], tests: Sequence[Asked]) -> str:
