@@ -103,7 +103,7 @@ class Gate:
         elif result.verdict != "pass" or (past and self._run.options.history == "fail"):
             pytest.fail(said, pytrace=False)
         elif past:
-            warnings.warn(SlowerWarning(past), stacklevel=4)
+            warnings.warn(SlowerWarning(past), stacklevel=5)
         return result
 
     def _measure(self, candidate: Any, baseline: Any) -> Result:
@@ -144,7 +144,7 @@ class Gate:
             pytest.skip(text)
         if self._run.options.inconclusive == "fail":
             pytest.fail(text, pytrace=False)
-        warnings.warn(InconclusiveWarning(text), stacklevel=5)
+        warnings.warn(InconclusiveWarning(text), stacklevel=6)
 
 
 def properties(result: Result) -> Iterator[tuple[str, str | float]]:
