@@ -87,7 +87,7 @@ class _Campaign:
         self.limits, self.clock, self.memory = limits, clock, memory
         self.telemetry, self.canary, self.watch = telemetry, canary, watch
         self.roster = Roster(baseline, rows, clock, memory)
-        self.timer = SlotTimer(self.roster, clock, telemetry)
+        self.timer = SlotTimer(self.roster, clock, telemetry, limits.case)
         self.timed_part = TimedPart(self.roster, limits, clock, self.timer, watch)
         self.warm_up = WarmUp({}, {})
         self.references: References = {}

@@ -16,7 +16,15 @@ from pytest_sdspeed.model.machine import (
     Telemetry,
     UnknownTelemetry,
 )
-from pytest_sdspeed.model.results import Against, Case, Exhibit, Interval, Result
+from pytest_sdspeed.model.results import (
+    Against,
+    Case,
+    Exhibit,
+    Interval,
+    MetricRange,
+    Result,
+    SelfDifference,
+)
 from pytest_sdspeed.model.tables import (
     DEFAULT_TOLERANCE,
     DTYPES,
@@ -65,6 +73,7 @@ __all__ = [
     "ImageVerdict",
     "Interval",
     "Machine",
+    "MetricRange",
     "Profile",
     "Reading",
     "Recipe",
@@ -72,6 +81,7 @@ __all__ = [
     "Relation",
     "Result",
     "Row",
+    "SelfDifference",
     "Spread",
     "Table",
     "Telemetry",

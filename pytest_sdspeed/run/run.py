@@ -38,7 +38,7 @@ class Run:
         against: measures in the place of ``campaigns`` under ``--sd-against``, else None.
         lookup: the stored runs, or None if they are not asked.
         watcher: opens the progress display of a campaign by its name.
-        results: every result so far, in order.
+        results: every result so far, in order, without the candidate's full pictures.
         problems: what could not be stored, a line each.
         recorded: what became of ``--sd-record``, a line each.
         machines: machines that workers of pytest-xdist measured on, by device; empty if this
@@ -94,7 +94,8 @@ class Run:
             result = confirm(result)
         if self.lookup is not None:
             result = replace(result, history=self.lookup.judge(result, others, plan.test))
-        self.results.append(result)
+        # The test alone holds the pictures: a run of many would keep them all.
+        self.results.append(replace(result, images=None))
         return result
 
     def release(self) -> None:

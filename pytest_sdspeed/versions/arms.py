@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
+from pytest_sdspeed.errors import PictureError
 from pytest_sdspeed.measure.campaign_data import Arm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
-
+    from pytest_sdspeed.judge.pictures.output import Output
     from pytest_sdspeed.measure.campaign_data import Decision
     from pytest_sdspeed.model import Case
     from pytest_sdspeed.versions.workers import Worker
+
+_FORM = ("kind", "own_range", "why", "axes")
+"""What an output has beside its values."""
 
 
 class WorkersMemory:
@@ -51,7 +55,7 @@ class RemoteArm:
 
     def __init__(self, worker: Worker, named: tuple[str, ...], memory: WorkersMemory) -> None:
         self._worker, self._named, self._memory = worker, named, memory
-        self._pictures: dict[Case, Any] = {}
+        self._latest: dict[Case, Output] = {}
 
     def arm(
         self,
@@ -68,29 +72,52 @@ class RemoteArm:
             may_stop=may_stop,
             prepare=lambda: self._worker.ask("build", self._named),
             held_bytes=lambda: int(self._worker.ask("held", self._named)),
+            draws_cases=self._named[0] != "call",
         )
 
     def timed(self, case: Case) -> tuple[Any, float]:
         """Draw once.
 
         Returns:
-            The pictures, float32 (N, H, W, 3), or None; and the seconds by the worker's clock.
+            The pictures as an ``Output``, None, or the ``PictureError`` that says why they are
+            none; and the seconds by the worker's clock.
         """
         told = self._worker.ask(
             "draw", self._named, case.seed, case.prompt, int(self._memory.metered)
         )
         if self._memory.metered:
             self._memory.latest = told["peak_bytes"]
-        if told["pictures"] != "same":
-            self._pictures[case] = (
-                None
-                if told["pictures"] is None
-                else _restore_pictures(told["pictures"], told["shape"])
-            )
-        return self._pictures[case], float(told["duration_s"])
+        return self._unpack(case, told["pictures"], told["form"]), float(told["duration_s"])
+
+    def _unpack(
+        self, case: Case, pictures: bytes | str | None, form: str | None
+    ) -> Output | PictureError | None:
+        if pictures is None:
+            return None
+        if pictures == "unreadable":
+            return PictureError(form or "")
+        if isinstance(pictures, bytes):
+            self._latest[case] = unpack_output(pictures, form or "")
+        return self._latest[case]
 
 
-def _restore_pictures(content: bytes, shape: tuple[int, ...]) -> np.ndarray:
+def pack_output(output: Output) -> tuple[bytes, str]:
+    """Return an output's values, and all else that it has as JSON."""
+    form = {
+        **{name: getattr(output, name) for name in _FORM},
+        "dtype": output.values.dtype.str,
+        "shape": output.values.shape,
+    }
+    return output.values.tobytes(), json.dumps(form)
+
+
+def unpack_output(content: bytes, form: str) -> Output:
+    """Return the output that ``pack_output`` packed."""
     import numpy as np
 
-    return np.frombuffer(content, dtype=np.float32).reshape(shape)
+    from pytest_sdspeed.judge.pictures.output import Output
+
+    told = json.loads(form)
+    values = np.frombuffer(content, dtype=told["dtype"]).reshape(told["shape"])
+    axes = None if told["axes"] is None else tuple(told["axes"])
+    return Output(values=values, **{name: told[name] for name in _FORM} | {"axes": axes})

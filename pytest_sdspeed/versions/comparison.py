@@ -309,13 +309,16 @@ def _count_rounds(result: Result) -> int:
 
 
 def _are_identical(data: CampaignData, name: str) -> bool | None:
-    import numpy as np
-
+    """Tell whether both sides drew the same in all slots; None if one drew nothing."""
     ours, theirs = data.pictures[name], data.pictures[data.baseline]
-    pairs = [(ours[case], theirs[case]) for case in ours.keys() & theirs.keys()]
-    if not pairs or any(mine is None or yours is None for mine, yours in pairs):
+    if any(look.word for look in (*ours.looks, *theirs.looks) if not look.form):
         return None
-    return all(np.array_equal(mine, yours, equal_nan=True) for mine, yours in pairs)
+    mine, yours = ours.first, theirs.first
+    cases = mine.keys() & yours.keys()
+    if not cases:
+        return None
+    steady = not ours.differing and not theirs.differing
+    return steady and all(mine[case].equals(yours[case]) for case in cases)
 
 
 def _differs(found: Interval, tolerance: float) -> bool:

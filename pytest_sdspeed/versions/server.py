@@ -9,9 +9,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.device.cuda import synchronize
-from pytest_sdspeed.errors import SdSpeedError, explain
+from pytest_sdspeed.errors import PictureError, SdSpeedError, explain
 from pytest_sdspeed.model import Case
 from pytest_sdspeed.run.targets import Target, targets_of
+from pytest_sdspeed.versions.arms import pack_output
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,8 +105,10 @@ class WorkerServer:
             metered: whether to meter memory; 0 or 1.
 
         Returns:
-            ``duration_s``; ``peak_bytes``, or None; ``shape``; and ``pictures``: float32 in bytes,
-            None if the target draws none, or ``same`` if they equal those sent last for this case.
+            ``duration_s``; ``peak_bytes``, or None; and ``pictures`` with their ``form``, as
+            ``pack_output`` makes them. ``pictures`` is None if the target draws none, ``same`` if
+            they equal those sent last for this case, and ``unreadable`` if they are no pictures,
+            which ``form`` then says.
         """
         from pytest_sdspeed.device.quiet import quiet
 
@@ -158,17 +161,21 @@ class WorkerServer:
             gc.freeze()
 
     def _pack(self, asked: tuple[object, ...], drawn: Any) -> dict[str, Any]:
-        if drawn is None:
-            return {"pictures": None, "shape": None}
-        from pytest_sdspeed.judge.pictures.conversion import as_pictures
+        """Pack what was drawn, by value: right after it was drawn, and before anything else is."""
+        from pytest_sdspeed.judge.pictures.forms import keep
 
-        pictures = as_pictures(drawn)
-        content = pictures.tobytes()
-        digest = hashlib.blake2b(content).digest()
+        try:
+            output = keep(drawn)
+        except PictureError as error:
+            return {"pictures": "unreadable", "form": str(error)}
+        if output is None:
+            return {"pictures": None, "form": None}
+        content, form = pack_output(output)
+        digest = hashlib.blake2b(content + form.encode()).digest()
         if self._sent.get(asked) == digest:
-            return {"pictures": "same", "shape": None}
+            return {"pictures": "same", "form": None}
         self._sent[asked] = digest
-        return {"pictures": content, "shape": pictures.shape}
+        return {"pictures": content, "form": form}
 
     def _arm(self, named: tuple[str, ...]) -> Arm:
         if named not in self._arms:
