@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_sdspeed.errors import PictureError
+from pytest_sdspeed.judge.pictures.output import Output
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,6 +54,8 @@ def as_pictures(value: object) -> np.ndarray:
     """
     if value is None:
         raise PictureError(f"returned no picture; valid: {VALID}")
+    if isinstance(value, Output):
+        return np.stack(list(value.views()))
     if isinstance(value, np.ndarray):
         return _from_array(value)
     if isinstance(value, (list, tuple)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,20 +11,21 @@ import numpy as np
 
 from pytest_sdspeed.errors import PictureError
 from pytest_sdspeed.judge.pictures.clip import ClipScores
-from pytest_sdspeed.judge.pictures.conversion import select_sound
+from pytest_sdspeed.judge.pictures.conversion import as_pictures, select_sound
 from pytest_sdspeed.judge.pictures.metrics import (
     LIKENESSES,
     compare_batches,
     compare_pictures,
     find_extremes,
+    find_ranges,
     find_worst_picture,
 )
 from pytest_sdspeed.model import ImageGate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from pytest_sdspeed.model import Case, ImageVerdict, Relation
+    from pytest_sdspeed.model import Case, ImageVerdict, MetricRange, Relation, SelfDifference
 
     Pictures = dict[Case, np.ndarray]
 
@@ -57,6 +59,8 @@ class ImageJudgement:
             compared, the pair that passes the gate, or else the one that is closest by PSNR. None
             if there was nothing to compare.
         notes: what the gate could not prove, in words.
+        worst_output: which of the candidate's outputs of each case is the worst: 0 for the first.
+        ranges: the values of each metric over cases and outputs.
     """
 
     verdict: ImageVerdict
@@ -67,6 +71,8 @@ class ImageJudgement:
     worst_metrics: Mapping[Case, Mapping[str, float]] = field(default_factory=dict)
     control: tuple[Case, Case] | None = None
     notes: tuple[str, ...] = ()
+    worst_output: Mapping[Case, int] = field(default_factory=dict)
+    ranges: Mapping[str, MetricRange] = field(default_factory=dict)
 
 
 def find_broken_bounds(measured: Mapping[str, float], gate: ImageGate) -> tuple[str, ...]:
@@ -79,16 +85,24 @@ def find_broken_bounds(measured: Mapping[str, float], gate: ImageGate) -> tuple[
             not measured is not judged.
         gate: the bounds; None is no bound.
     """
-    broken = []
-    for name in _WORDS:
-        bound = getattr(gate, name)
-        if bound is None or name not in measured:
-            continue
-        value, likeness = measured[name], name in LIKENESSES
-        if not (value >= bound if likeness else value <= bound):
-            side = "under" if likeness else "over"
-            broken.append(f"{_format_metric(name, value, bound)} is {side} {bound:g}")
-    return tuple(broken)
+    return tuple(
+        f"{_format_metric(name, measured[name], bound)} is"
+        f" {'under' if name in LIKENESSES else 'over'} {bound:g}"
+        for name, bound in _select_broken(measured, gate).items()
+    )
+
+
+def _select_broken(measured: Mapping[str, float], gate: ImageGate) -> dict[str, float]:
+    """Return the bounds that the metrics break, by name."""
+    bounds = {name: getattr(gate, name) for name in _WORDS if name in measured}
+    return {
+        name: bound
+        for name, bound in bounds.items()
+        if bound is not None
+        and not (
+            measured[name] >= bound if name in LIKENESSES else measured[name] <= bound
+        )
+    }
 
 
 def judge_images(
@@ -99,6 +113,9 @@ def judge_images(
     reference: Mapping[Case, object] | None = None,
     *,
     scores: ClipScores | None = None,
+    further: Mapping[Case, Sequence[object]] = MappingProxyType({}),
+    faults: Sequence[str] = (),
+    own: SelfDifference | None = None,
 ) -> ImageJudgement:
     """Judge an arm's pictures against the baseline's, or a reference's, of the same cases.
 
@@ -119,13 +136,17 @@ def judge_images(
         relation: what the candidate shares with the baseline.
         reference: what the candidate is compared with in the baseline's place, or None.
         scores: CLIP scores of both sides; if None, the bound on their drop is not judged.
+        further: what else the candidate drew of a case, in other slots: the worst counts.
+        faults: what is wrong in some slots of either side, in words: reasons to fail.
+        own: how much the baseline differs from itself, or None if that is unknown. A bound that
+            it breaks is a coin toss.
     """
     gate, scores = gate or ImageGate(), scores or ClipScores()
     role, against = ("baseline", baseline) if reference is None else ("reference", reference)
     common = sorted(candidate.keys() & against.keys())
     if not common:
-        return ImageJudgement("fail", {}, ("returned no picture",))
-    reasons: list[str] = []
+        return ImageJudgement("fail", {}, tuple(faults) or ("returned no picture",))
+    reasons: list[str] = list(faults)
     originals = select_sound(baseline, "baseline", reasons)
     theirs = originals if reference is None else select_sound(reference, "reference", reasons)
     ours = select_sound({case: candidate[case] for case in common}, "", reasons)
@@ -133,11 +154,13 @@ def judge_images(
     reasons += _find_lost(
         ours, others if relation == "same_weights" else others | {"baseline": originals}
     )
-    pictures = _compare(ours, theirs, gate, reasons)
-    worst = {case: find_worst_picture(batch) for case, batch in pictures.items()}
-    by_case = {case: find_extremes(batch) for case, batch in pictures.items()}
+    compared = _compare(ours, theirs, further, gate, reasons)
+    by_case = {case: find_extremes(chain(*outputs)) for case, outputs in compared.items()}
     measured = find_extremes(by_case.values()) | scores.metrics()
     reasons += find_broken_bounds(measured, gate)
+    in_doubt, tosses = _find_coin_tosses(measured, gate, own)
+    reasons += in_doubt
+    worst = {case: _find_worst(outputs) for case, outputs in compared.items()}
     controls = (_judge_picture_control(theirs, gate, role), _judge_clip_control(measured, gate))
     powerless = tuple(control.powerless for control in controls if control.powerless)
     return ImageJudgement(
@@ -146,10 +169,12 @@ def judge_images(
         | {f"control_{name}": value for name, value in controls[0].metrics.items()},
         reasons=tuple(reasons) or powerless,
         by_case={case: by_case.get(case, {}) | scores.of(case) for case in common},
-        worst=worst,
-        worst_metrics={case: pictures[case][index] for case, index in worst.items()},
+        worst={case: index for case, (_, index) in worst.items()},
+        worst_metrics={case: compared[case][output][index] for case, (output, index) in worst.items()},
         control=controls[0].cases,
-        notes=tuple(control.note for control in controls if control.note),
+        notes=(*tosses, *(control.note for control in controls if control.note)),
+        worst_output={case: output for case, (output, _) in worst.items()},
+        ranges=find_ranges(find_extremes(output) for case in compared.values() for output in case),
     )
 
 
@@ -170,21 +195,64 @@ def _find_lost(ours: Pictures, others: Mapping[str, Pictures]) -> list[str]:
 
 
 def _compare(
-    ours: Pictures, theirs: Pictures, gate: ImageGate, reasons: list[str]
-) -> dict[Case, list[dict[str, float]]]:
+    ours: Pictures,
+    theirs: Pictures,
+    further: Mapping[Case, Sequence[object]],
+    gate: ImageGate,
+    reasons: list[str],
+) -> dict[Case, list[list[dict[str, float]]]]:
     """Compare every picture of the cases that both sides have.
 
     What cannot be compared is added to the reasons.
+
+    Returns:
+        Case -> output -> picture -> metrics, the candidate's first output first.
     """
-    found = {}
+    found: dict[Case, list[list[dict[str, float]]]] = {}
     for case in sorted(ours.keys() & theirs.keys()):
-        try:
-            found[case] = compare_pictures(
-                ours[case], theirs[case], every_flip=gate.flip is not None
-            )
-        except PictureError as error:
-            reasons.append(f"{case}: {error}")
+        for output in (ours[case], *map(as_pictures, further.get(case, ()))):
+            try:
+                metrics = compare_pictures(output, theirs[case], every_flip=gate.flip is not None)
+            except PictureError as error:
+                reasons.append(f"{case}: {error}")
+            else:
+                found.setdefault(case, []).append(metrics)
     return found
+
+
+def _find_worst(outputs: Sequence[Sequence[Mapping[str, float]]]) -> tuple[int, int]:
+    """Return the place of the output with the worst picture, and that of the picture in it."""
+    worst = [find_worst_picture(pictures) for pictures in outputs]
+    output = find_worst_picture(
+        pictures[index] for pictures, index in zip(outputs, worst, strict=True)
+    )
+    return output, worst[output]
+
+
+def _find_coin_tosses(
+    measured: Mapping[str, float], gate: ImageGate, own: SelfDifference | None
+) -> tuple[list[str], list[str]]:
+    """Find the bounds that the baseline breaks against itself.
+
+    Returns:
+        What to say beside the bounds that the candidate breaks, and beside those that it keeps.
+    """
+    if own is None:
+        return [], []
+    tossed, broken = _select_broken(own.metrics, gate), _select_broken(measured, gate)
+    said = {
+        name: f"the baseline differs from itself by {_format_metric(name, own.metrics[name], bound)}"
+        for name, bound in tossed.items()
+        if name in measured
+    }
+    return (
+        [text for name, text in said.items() if name in broken],
+        [
+            f"the bound {tossed[name]:g} is a coin toss: {text}"
+            for name, text in said.items()
+            if name not in broken
+        ],
+    )
 
 
 class _Control(NamedTuple):

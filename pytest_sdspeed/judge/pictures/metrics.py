@@ -14,6 +14,7 @@ import numpy as np
 from skimage.metrics import structural_similarity
 
 from pytest_sdspeed.errors import PictureError
+from pytest_sdspeed.model import MetricRange
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -110,6 +111,19 @@ def find_extremes(measured: Iterable[Mapping[str, float]]) -> dict[str, float]:
         # Not min and max, which lose a NaN that does not come first.
         worst = np.min if name in LIKENESSES else np.max
         found[name] = float(worst([values[name] for values in several if name in values]))
+    return found
+
+
+def find_ranges(measured: Iterable[Mapping[str, float]]) -> dict[str, MetricRange]:
+    """Return the least and the greatest of each metric over several outputs.
+
+    A metric that is NaN for one of them has no range.
+    """
+    several = list(measured)
+    found = {}
+    for name in dict.fromkeys(name for values in several for name in values):
+        values = [one[name] for one in several if name in one]
+        found[name] = MetricRange(float(np.min(values)), float(np.max(values)), len(values))
     return found
 
 

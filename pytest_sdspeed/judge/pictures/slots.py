@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from pytest_sdspeed.judge.pictures.output import Output
     from pytest_sdspeed.model import Case
@@ -110,21 +110,28 @@ def find_broken_slots(pictures: ArmPictures, role: str = "") -> list[str]:
     return found + [f"{lead}{said}" for said in _find_odd_sizes(pictures.looks)]
 
 
-def list_details(looks: Iterable[SlotLook], role: str = "") -> list[str]:
+def list_details(pictures: ArmPictures, role: str = "") -> list[str]:
     """List what is wrong in sentences, once for each case and word: ``seed 0: black: ...``.
 
+    What is wrong with a case's first output is left out: the gate judges it, and says so itself.
+
     Args:
-        looks: slots of an arm.
+        pictures: what the arm returned.
         role: side that drew them, for the reasons; "" for the candidate.
     """
+    sound = {look.case for look in pictures.looks if not look.word}
     found: dict[tuple[Case, str], tuple[str, ...]] = {}
-    for look in looks:
+    judged: dict[Case, tuple[Case, str]] = {}
+    for look in pictures.looks:
         if look.word:
             found.setdefault((look.case, look.word), look.details)
+            if look.form and look.case not in sound:
+                judged.setdefault(look.case, (look.case, look.word))
     leads = {True: f"the {role} ", False: f"the {role}'s picture is "} if role else {}
     return [
         f"{case}: {leads.get(word == UNREADABLE, '')}{detail}"
         for (case, word), details in found.items()
+        if judged.get(case) != (case, word)
         for detail in details
     ]
 
@@ -152,14 +159,15 @@ def _describe_pattern(indices: Sequence[int], total: int) -> str:
 
 
 def _find_odd_sizes(looks: Sequence[SlotLook]) -> list[str]:
-    """Find slots whose size or number differs from that of most."""
-    forms = Counter(look.form for look in looks if look.form)
-    if len(forms) < 2:  # noqa: PLR2004 - two sizes are one too many
-        return []
-    usual, _ = forms.most_common(1)[0]
-    total = sum(forms.values())
-    return [
-        f"{_describe_share(range(count), total)} of another size: {form}, not {usual}"
-        for form, count in forms.items()
-        if form != usual
-    ]
+    """Find slots whose size or number differs from that of most slots of their case."""
+    found = []
+    for case in dict.fromkeys(look.case for look in looks):
+        forms = Counter(look.form for look in looks if look.case == case and look.form)
+        total = sum(forms.values())
+        usual = max(forms, key=forms.__getitem__, default="")
+        found += [
+            f"{_describe_share(range(count), total)} of another size: {form}, not {usual} ({case})"
+            for form, count in forms.items()
+            if form != usual
+        ]
+    return found
