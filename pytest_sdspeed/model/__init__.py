@@ -16,8 +16,10 @@ from pytest_sdspeed.model.machine import (
     Telemetry,
     UnknownTelemetry,
 )
+from pytest_sdspeed.model.metrics import PictureMetric
 from pytest_sdspeed.model.results import Against, Case, Exhibit, Interval, Result
 from pytest_sdspeed.model.tables import (
+    BOUNDS,
     DEFAULT_TOLERANCE,
     DTYPES,
     SCHEDULERS,
@@ -43,6 +45,7 @@ from pytest_sdspeed.model.vocabulary import (
 
 __all__ = [
     "BASELINE",
+    "BOUNDS",
     "CONTROL",
     "DEFAULT_TOLERANCE",
     "DTYPES",
@@ -65,6 +68,7 @@ __all__ = [
     "ImageVerdict",
     "Interval",
     "Machine",
+    "PictureMetric",
     "Profile",
     "Reading",
     "Recipe",

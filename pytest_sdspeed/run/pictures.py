@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.errors import ModelUnavailableError
 from pytest_sdspeed.judge.pictures.clip import ClipScores, score_by_clip
-from pytest_sdspeed.judge.pictures.exhibits import Drawn, as_batch
-from pytest_sdspeed.judge.pictures.gate import ImageJudgement, judge_images
+from pytest_sdspeed.judge.pictures.exhibits import Drawn
+from pytest_sdspeed.judge.pictures.frames import show_images
+from pytest_sdspeed.judge.pictures.gate import ImageJudgement, judge_alone, judge_images
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from pytest_sdspeed.judge.pictures.frames import Frames
     from pytest_sdspeed.model import Case, Exhibit
     from pytest_sdspeed.run.criteria import RowCase
     from pytest_sdspeed.run.targets import Target
@@ -30,7 +32,7 @@ class PictureFindings(NamedTuple):
 
     judgement: ImageJudgement | None
     exhibits: tuple[Exhibit, ...]
-    images: np.ndarray | None
+    images: np.ndarray | Frames | None
     notes: tuple[str, ...]
 
 
@@ -46,8 +48,8 @@ def judge_pictures(case: RowCase) -> PictureFindings:
         _find_pictures(case, case.candidate, seeded=seeded),
         _find_pictures(case, case.base, seeded=seeded),
     )
-    images = as_batch(data.pictures[case.candidate.name].get(data.case))
-    if not ours and gate is None:
+    images = show_images(data.pictures[case.candidate.name].get(data.case))
+    if not ours and not theirs and gate is None:
         return PictureFindings(None, (), images, ())
     alone = case.candidate.name == case.base.name
     reference = None if alone else data.references.get(case.candidate.name)
@@ -58,13 +60,13 @@ def judge_pictures(case: RowCase) -> PictureFindings:
         prompt=setup.recipe.prompt if setup else "",
     )
     if alone or (not theirs and gate is None):
-        # There is nothing to compare them with: it is judged whether they are pictures at all.
-        whole = judge_images(ours, ours, None, "same_weights")
-        judgement = ImageJudgement(whole.verdict, {}, whole.reasons)
+        judgement = judge_alone(ours)
         return PictureFindings(judgement, drawn.exhibits(judgement), images, ())
     scores, notes = _score_pictures(case, drawn)
     relation = setup.relation if setup and not case.same_weights else "same_weights"
-    judgement = judge_images(ours, theirs, gate, relation, reference, scores=scores)
+    judgement = judge_images(
+        ours, theirs, gate, relation, reference, scores=scores, further=case.metrics
+    )
     return PictureFindings(judgement, drawn.exhibits(judgement), images, (*judgement.notes, *notes))
 
 

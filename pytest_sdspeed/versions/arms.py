@@ -9,8 +9,6 @@ from pytest_sdspeed.measure.campaign_data import Arm
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
-
     from pytest_sdspeed.measure.campaign_data import Decision
     from pytest_sdspeed.model import Case
     from pytest_sdspeed.versions.workers import Worker
@@ -74,7 +72,7 @@ class RemoteArm:
         """Draw once.
 
         Returns:
-            The pictures, float32 (N, H, W, 3), or None; and the seconds by the worker's clock.
+            What it returned, an ``Output`` or None; and the seconds by the worker's clock.
         """
         told = self._worker.ask(
             "draw", self._named, case.seed, case.prompt, int(self._memory.metered)
@@ -82,15 +80,7 @@ class RemoteArm:
         if self._memory.metered:
             self._memory.latest = told["peak_bytes"]
         if told["pictures"] != "same":
-            self._pictures[case] = (
-                None
-                if told["pictures"] is None
-                else _restore_pictures(told["pictures"], told["shape"])
-            )
+            from pytest_sdspeed.judge.pictures.transfer import unpack
+
+            self._pictures[case] = unpack(told)
         return self._pictures[case], float(told["duration_s"])
-
-
-def _restore_pictures(content: bytes, shape: tuple[int, ...]) -> np.ndarray:
-    import numpy as np
-
-    return np.frombuffer(content, dtype=np.float32).reshape(shape)

@@ -309,13 +309,17 @@ def _count_rounds(result: Result) -> int:
 
 
 def _are_identical(data: CampaignData, name: str) -> bool | None:
-    import numpy as np
+    from pytest_sdspeed.judge.pictures.forms import keep
 
     ours, theirs = data.pictures[name], data.pictures[data.baseline]
-    pairs = [(ours[case], theirs[case]) for case in ours.keys() & theirs.keys()]
-    if not pairs or any(mine is None or yours is None for mine, yours in pairs):
+    pairs = [(keep(ours[case]), keep(theirs[case])) for case in ours.keys() & theirs.keys()]
+    if not pairs:
         return None
-    return all(np.array_equal(mine, yours, equal_nan=True) for mine, yours in pairs)
+    same = [
+        None if mine is None or yours is None else mine.like(yours).equals(yours)
+        for mine, yours in pairs
+    ]
+    return None if None in same else all(same)
 
 
 def _differs(found: Interval, tolerance: float) -> bool:

@@ -104,8 +104,9 @@ class WorkerServer:
             metered: whether to meter memory; 0 or 1.
 
         Returns:
-            ``duration_s``; ``peak_bytes``, or None; ``shape``; and ``pictures``: float32 in bytes,
-            None if the target draws none, or ``same`` if they equal those sent last for this case.
+            ``duration_s``; ``peak_bytes``, or None; ``pictures``: bytes, None if the target draws
+            none, or ``same`` if they equal those sent last for this case; and what the bytes mean,
+            see ``judge.pictures.transfer``.
         """
         from pytest_sdspeed.device.quiet import quiet
 
@@ -158,17 +159,19 @@ class WorkerServer:
             gc.freeze()
 
     def _pack(self, asked: tuple[object, ...], drawn: Any) -> dict[str, Any]:
-        if drawn is None:
-            return {"pictures": None, "shape": None}
-        from pytest_sdspeed.judge.pictures.conversion import as_pictures
+        from pytest_sdspeed.judge.pictures.transfer import pack
 
-        pictures = as_pictures(drawn)
-        content = pictures.tobytes()
-        digest = hashlib.blake2b(content).digest()
-        if self._sent.get(asked) == digest:
-            return {"pictures": "same", "shape": None}
-        self._sent[asked] = digest
-        return {"pictures": content, "shape": pictures.shape}
+        packed = pack(drawn)
+        content = packed["pictures"]
+        if content is None:
+            return packed
+        told = repr([value for name, value in packed.items() if name != "pictures"])
+        digest = hashlib.blake2b(told.encode())
+        digest.update(content)
+        if self._sent.get(asked) == digest.digest():
+            return {"pictures": "same"}
+        self._sent[asked] = digest.digest()
+        return packed
 
     def _arm(self, named: tuple[str, ...]) -> Arm:
         if named not in self._arms:
