@@ -19,6 +19,7 @@ failed test ends with the message. Exit codes 1 and 2 are those of ``python -m p
         DistributedError       exit code 4
         LeakedFlagError        a failed test
         PictureError           a failed picture gate, whose test fails
+            MetricError        a failed picture gate, whose test fails
         PlaceError             a note in a run; exit code 2 if no place can be read
         StoredRunError         a note in a run; exit code 1 for a report
 """
@@ -132,6 +133,10 @@ class LeakedFlagError(SdSpeedError):
 
 class PictureError(SdSpeedError):
     """What an arm returned is not a picture that this project can judge."""
+
+
+class MetricError(PictureError):
+    """A registered metric of pictures raised, or returned no number."""
 
 
 class PlaceError(SdSpeedError):

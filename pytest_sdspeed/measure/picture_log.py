@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import PictureError, explain
 from pytest_sdspeed.judge.pictures.forms import keep
-from pytest_sdspeed.judge.pictures.output import Output
 from pytest_sdspeed.judge.pictures.self_difference import measure_distance
 from pytest_sdspeed.judge.pictures.slots import NOTHING, UNREADABLE, ArmPictures, SlotLook
 
 if TYPE_CHECKING:
+    from pytest_sdspeed.judge.pictures.output import Output
     from pytest_sdspeed.model import Case
 
-MOST_OUTPUTS = 8
+MOST_OUTPUTS = 4
 """Distinct outputs that are kept of an arm and case: the first one, and those that differ most."""
 
 MOST_BYTES = 64 * 2**20
@@ -62,7 +62,7 @@ class PictureLog:
     def _see(self, case: Case, returned: Any) -> SlotLook:
         if isinstance(returned, PictureError):
             raise returned
-        output = returned if isinstance(returned, Output) else keep(returned)
+        output = keep(returned)
         if output is None:
             return SlotLook(case, NOTHING)
         return self._kept.setdefault(case, _KeptOutputs()).add(case, output)

@@ -16,6 +16,7 @@ from pytest_sdspeed.model.machine import (
     Telemetry,
     UnknownTelemetry,
 )
+from pytest_sdspeed.model.metrics import PictureMetric
 from pytest_sdspeed.model.results import (
     Against,
     Case,
@@ -26,6 +27,7 @@ from pytest_sdspeed.model.results import (
     SelfDifference,
 )
 from pytest_sdspeed.model.tables import (
+    BOUNDS,
     DEFAULT_TOLERANCE,
     DTYPES,
     SCHEDULERS,
@@ -51,6 +53,7 @@ from pytest_sdspeed.model.vocabulary import (
 
 __all__ = [
     "BASELINE",
+    "BOUNDS",
     "CONTROL",
     "DEFAULT_TOLERANCE",
     "DTYPES",
@@ -74,6 +77,7 @@ __all__ = [
     "Interval",
     "Machine",
     "MetricRange",
+    "PictureMetric",
     "Profile",
     "Reading",
     "Recipe",

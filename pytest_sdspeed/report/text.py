@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from pytest_sdspeed.model import BASELINE, Interval
+from pytest_sdspeed.model import BOUNDS, BASELINE, Interval
 from pytest_sdspeed.model.numbers import number_or_nan
 from pytest_sdspeed.report import against
 
@@ -66,7 +66,10 @@ def format_memory(size: int) -> str:
 
 
 def format_pictures(image: Mapping[str, float]) -> str:
-    """Format ``PSNR 61  SSIM .999``, or nothing if none were compared."""
+    """Format ``PSNR 61  SSIM .999``, or nothing if none were compared.
+
+    Arrays have ``max 0.012  cosine .9999``; registered metrics come last, by their names.
+    """
     parts = []
     if "psnr" in image:
         parts.append(f"PSNR {image['psnr']:.0f}")
@@ -74,7 +77,21 @@ def format_pictures(image: Mapping[str, float]) -> str:
         parts.append(f"SSIM {image['ssim']:.3f}".replace("0.", ".", 1))
     if "clip_drop" in image:
         parts.append(f"CLIP drop {image['clip_drop']:.3f}")
+    if "temporal" in image:
+        parts.append(f"motion {image['temporal']:.2g}")
+    if "max_abs" in image:
+        parts.append(f"max {image['max_abs']:.2g}")
+    if "cosine" in image:
+        parts.append(f"cosine {image['cosine']:.4f}".replace("0.", ".", 1))
+    parts += [
+        f"{name} {value:.3g}"
+        for name, value in image.items()
+        if name not in _OWN_METRICS and not name.startswith("control_")
+    ]
     return "  ".join(parts)
+
+
+_OWN_METRICS = {*BOUNDS, "clip", "clip_baseline"}
 
 
 def describe_ranges(result: Result) -> str:

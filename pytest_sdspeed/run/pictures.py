@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.errors import ModelUnavailableError
+from pytest_sdspeed.judge.pictures.bounds import Scale
 from pytest_sdspeed.judge.pictures.clip import ClipScores, score_by_clip
-from pytest_sdspeed.judge.pictures.exhibits import Drawn, as_batch
-from pytest_sdspeed.judge.pictures.gate import ImageJudgement, judge_images
+from pytest_sdspeed.judge.pictures.exhibits import Drawn
+from pytest_sdspeed.judge.pictures.frames import show_images
+from pytest_sdspeed.judge.pictures.gate import ImageJudgement, judge_alone, judge_images
 from pytest_sdspeed.judge.pictures.self_difference import (
     describe_self_difference,
     measure_self_difference,
@@ -18,6 +20,7 @@ from pytest_sdspeed.judge.pictures.slots import find_broken_slots, list_details
 if TYPE_CHECKING:
     import numpy as np
 
+    from pytest_sdspeed.judge.pictures.frames import Frames
     from pytest_sdspeed.judge.pictures.slots import ArmPictures
     from pytest_sdspeed.model import Exhibit, SelfDifference
     from pytest_sdspeed.run.criteria import RowCase
@@ -37,7 +40,7 @@ class PictureFindings(NamedTuple):
 
     judgement: ImageJudgement | None
     exhibits: tuple[Exhibit, ...] = ()
-    images: np.ndarray | None = None
+    images: np.ndarray | Frames | None = None
     notes: tuple[str, ...] = ()
     own: SelfDifference | None = None
     baseline_own: SelfDifference | None = None
@@ -58,12 +61,10 @@ def judge_pictures(case: RowCase) -> PictureFindings:
     )
     reference = None if alone else data.references.get(case.candidate.name)
     faults = _find_faults(ours, None if alone else theirs, reference)
-    if not ours.returned and gate is None and not faults:
+    if not ours.returned and not theirs.returned and gate is None:
         return PictureFindings(None)
-    every_flip = gate is not None and gate.flip is not None
-    own, baseline_own = (
-        measure_self_difference(drawn, every_flip=every_flip) for drawn in (ours, theirs)
-    )
+    scale = Scale(case.metrics)
+    own, baseline_own = (measure_self_difference(drawn, gate, scale) for drawn in (ours, theirs))
     drawn = Drawn(
         candidate={} if alone else ours.first,
         baseline=theirs.first,
@@ -73,8 +74,7 @@ def judge_pictures(case: RowCase) -> PictureFindings:
     notes: tuple[str, ...] = ()
     if alone or (not theirs.returned and gate is None):
         # There is nothing to compare them with: it is judged whether they are pictures at all.
-        whole = judge_images(ours.first, ours.first, None, "same_weights", faults=faults)
-        judgement = ImageJudgement(whole.verdict, {}, whole.reasons)
+        judgement = judge_alone(ours.first, faults)
     else:
         scores, notes = _score_pictures(case, drawn)
         relation = setup.relation if setup and not case.same_weights else "same_weights"
@@ -85,7 +85,8 @@ def judge_pictures(case: RowCase) -> PictureFindings:
             relation,
             drawn.reference,
             scores=scores,
-            further={drawn: outputs[1:] for drawn, outputs in ours.outputs.items()},
+            further=case.metrics,
+            repeated={drawn: outputs[1:] for drawn, outputs in ours.outputs.items()},
             faults=faults,
             own=baseline_own,
         )
@@ -97,12 +98,12 @@ def judge_pictures(case: RowCase) -> PictureFindings:
     return PictureFindings(
         judgement,
         drawn.exhibits(judgement),
-        as_batch(ours.first.get(data.case)),
+        show_images(ours.first.get(data.case)),
         (
             *judgement.notes,
             *notes,
-            *describe_self_difference(own),
-            *(() if alone else describe_self_difference(baseline_own, "baseline")),
+            *describe_self_difference(own, scale),
+            *(() if alone else describe_self_difference(baseline_own, scale, "baseline")),
         ),
         own,
         baseline_own,

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import PictureError
 from pytest_sdspeed.measure.campaign_data import Arm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from pytest_sdspeed.judge.pictures.output import Output
     from pytest_sdspeed.measure.campaign_data import Decision
     from pytest_sdspeed.model import Case
     from pytest_sdspeed.versions.workers import Worker
-
-_FORM = ("kind", "own_range", "why", "axes")
-"""What an output has beside its values."""
 
 
 class WorkersMemory:
@@ -55,7 +50,7 @@ class RemoteArm:
 
     def __init__(self, worker: Worker, named: tuple[str, ...], memory: WorkersMemory) -> None:
         self._worker, self._named, self._memory = worker, named, memory
-        self._latest: dict[Case, Output] = {}
+        self._pictures: dict[Case, Any] = {}
 
     def arm(
         self,
@@ -79,45 +74,23 @@ class RemoteArm:
         """Draw once.
 
         Returns:
-            The pictures as an ``Output``, None, or the ``PictureError`` that says why they are
-            none; and the seconds by the worker's clock.
+            What it returned, an ``Output`` or None, or the ``PictureError`` that says why it is
+            neither; and the seconds by the worker's clock.
         """
         told = self._worker.ask(
             "draw", self._named, case.seed, case.prompt, int(self._memory.metered)
         )
         if self._memory.metered:
             self._memory.latest = told["peak_bytes"]
-        return self._unpack(case, told["pictures"], told["form"]), float(told["duration_s"])
+        return self._unpack(case, told), float(told["duration_s"])
 
-    def _unpack(
-        self, case: Case, pictures: bytes | str | None, form: str | None
-    ) -> Output | PictureError | None:
-        if pictures is None:
+    def _unpack(self, case: Case, told: Mapping[str, Any]) -> Any:
+        if told["pictures"] is None:
             return None
-        if pictures == "unreadable":
-            return PictureError(form or "")
-        if isinstance(pictures, bytes):
-            self._latest[case] = unpack_output(pictures, form or "")
-        return self._latest[case]
+        if told["pictures"] == "unreadable":
+            return PictureError(told["why"])
+        if told["pictures"] != "same":
+            from pytest_sdspeed.judge.pictures.transfer import unpack
 
-
-def pack_output(output: Output) -> tuple[bytes, str]:
-    """Return an output's values, and all else that it has as JSON."""
-    form = {
-        **{name: getattr(output, name) for name in _FORM},
-        "dtype": output.values.dtype.str,
-        "shape": output.values.shape,
-    }
-    return output.values.tobytes(), json.dumps(form)
-
-
-def unpack_output(content: bytes, form: str) -> Output:
-    """Return the output that ``pack_output`` packed."""
-    import numpy as np
-
-    from pytest_sdspeed.judge.pictures.output import Output
-
-    told = json.loads(form)
-    values = np.frombuffer(content, dtype=told["dtype"]).reshape(told["shape"])
-    axes = None if told["axes"] is None else tuple(told["axes"])
-    return Output(values=values, **{name: told[name] for name in _FORM} | {"axes": axes})
+            self._pictures[case] = unpack(told)
+        return self._pictures[case]

@@ -311,14 +311,12 @@ def _count_rounds(result: Result) -> int:
 def _are_identical(data: CampaignData, name: str) -> bool | None:
     """Tell whether both sides drew the same in all slots; None if one drew nothing."""
     ours, theirs = data.pictures[name], data.pictures[data.baseline]
-    if any(look.word for look in (*ours.looks, *theirs.looks) if not look.form):
-        return None
     mine, yours = ours.first, theirs.first
     cases = mine.keys() & yours.keys()
-    if not cases:
+    if not cases or not all(look.form for look in (*ours.looks, *theirs.looks)):
         return None
     steady = not ours.differing and not theirs.differing
-    return steady and all(mine[case].equals(yours[case]) for case in cases)
+    return steady and all(mine[case].like(yours[case]).equals(yours[case]) for case in cases)
 
 
 def _differs(found: Interval, tolerance: float) -> bool:

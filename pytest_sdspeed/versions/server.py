@@ -12,7 +12,6 @@ from pytest_sdspeed.device.cuda import synchronize
 from pytest_sdspeed.errors import PictureError, SdSpeedError, explain
 from pytest_sdspeed.model import Case
 from pytest_sdspeed.run.targets import Target, targets_of
-from pytest_sdspeed.versions.arms import pack_output
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,10 +104,10 @@ class WorkerServer:
             metered: whether to meter memory; 0 or 1.
 
         Returns:
-            ``duration_s``; ``peak_bytes``, or None; and ``pictures`` with their ``form``, as
-            ``pack_output`` makes them. ``pictures`` is None if the target draws none, ``same`` if
-            they equal those sent last for this case, and ``unreadable`` if they are no pictures,
-            which ``form`` then says.
+            ``duration_s``; ``peak_bytes``, or None; ``pictures``: bytes, None if the target draws
+            none, or ``same`` if they equal those sent last for this case; and what the bytes mean,
+            see ``judge.pictures.transfer``. ``unreadable`` for what is neither pictures nor an
+            array, and ``why``.
         """
         from pytest_sdspeed.device.quiet import quiet
 
@@ -162,20 +161,22 @@ class WorkerServer:
 
     def _pack(self, asked: tuple[object, ...], drawn: Any) -> dict[str, Any]:
         """Pack what was drawn, by value: right after it was drawn, and before anything else is."""
-        from pytest_sdspeed.judge.pictures.forms import keep
+        from pytest_sdspeed.judge.pictures.transfer import pack
 
         try:
-            output = keep(drawn)
+            packed = pack(drawn)
         except PictureError as error:
-            return {"pictures": "unreadable", "form": str(error)}
-        if output is None:
-            return {"pictures": None, "form": None}
-        content, form = pack_output(output)
-        digest = hashlib.blake2b(content + form.encode()).digest()
-        if self._sent.get(asked) == digest:
-            return {"pictures": "same", "form": None}
-        self._sent[asked] = digest
-        return {"pictures": content, "form": form}
+            return {"pictures": "unreadable", "why": str(error)}
+        content = packed["pictures"]
+        if content is None:
+            return packed
+        told = repr([value for name, value in packed.items() if name != "pictures"])
+        digest = hashlib.blake2b(told.encode())
+        digest.update(content)
+        if self._sent.get(asked) == digest.digest():
+            return {"pictures": "same"}
+        self._sent[asked] = digest.digest()
+        return packed
 
     def _arm(self, named: tuple[str, ...]) -> Arm:
         if named not in self._arms:

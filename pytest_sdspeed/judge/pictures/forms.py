@@ -10,8 +10,9 @@ The rules, in the order in which they are asked:
    videos; a list under ``frames`` is one. Under ``images``, lists of lists are one batch.
 5. Of a tuple the first element counts, and with it those that follow and are of the same form:
    ``(images, nsfw)``, ``(image,)``, ``(first, second)``.
-6. Of one array or tensor, the shape decides, as ``layouts`` says, and then its type: floats in
-   [0, 1], uint8, uint16 are pictures; what is not is an array.
+6. Of one array or tensor, the shape decides, as ``single.layouts`` says, and then the values:
+   uint8, uint16, floats in [0, 1], and greys of more than 1 (metres of a depth map) are pictures.
+   What is no picture by its shape or its values is an array.
 """
 
 from __future__ import annotations
@@ -19,48 +20,45 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pytest_sdspeed.errors import PictureError
 from pytest_sdspeed.judge.pictures.output import HAS_ALPHA, WHOLE, Output
+from pytest_sdspeed.judge.pictures.single import (
+    COLORS,
+    VALID,
+    VIDEO_NAMES,
+    from_array,
+    from_pil,
+    is_tensor,
+    read_array,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-RANGE_SLACK = 1e-3
-"""How far outside [0, 1] a value may lie and be clipped: more than float16 rounding at 1, less than
-an 8-bit level."""
-
 NAMES = ("images", "frames", "videos", "prediction", "rgb", "sample", "latents")
 """Attributes and keys under which pipelines and models return what they made."""
 
-VALID = (
-    "PIL images, numpy arrays or torch tensors of pictures (H, W, 3), (N, H, W, C) or (N, C, H, W),"
-    " uint8 or floats in [0, 1], lists of them, videos (N, F, H, W, C) or (N, F, C, H, W), a"
-    " pipeline's output with images or frames, or an array that is no picture"
-)
 
-_CHANNELS = (1, 3, 4)
 _GREY = (1, 2)
-_COLORS = 3
-_SMALLEST = 8
-"""Least sides, in pixels, of what is a picture by its shape alone, but for (H, W, 3)."""
-_PICTURE, _BATCH, _VIDEOS = 3, 4, 5
 
 
 def keep(value: object) -> Output | None:
     """Keep what an arm returned, by value; None for None.
 
     Args:
-        value: anything that the rules of this module name. NaN and infinity pass: they are judged
-            by ``Output.defects``.
+        value: anything that the rules of this module name, or what was kept before. NaN and
+            infinity pass: they are judged by ``Output.defects``.
 
     Raises:
         PictureError: if it is none of these; the message says what it is and what would be valid.
     """
-    return None if value is None else _convert(value, "")
+    if value is None or isinstance(value, Output):
+        return value
+    return _convert(value, "")
 
 
 def _convert(value: object, name: str) -> Output:
@@ -68,11 +66,13 @@ def _convert(value: object, name: str) -> Output:
     if value is None:
         raise PictureError(f"returned no picture; valid: {VALID}")
     _refuse_text(value)
-    array = _read_array(value)
+    array = read_array(value)
     if array is not None:
-        return _from_array(array, name, first=not isinstance(value, np.ndarray))
+        if array.dtype == object and array.ndim:
+            return _from_list(list(array), name)
+        return from_array(array, name, first=is_tensor(value))
     if hasattr(value, "convert"):
-        return _from_pil(value)
+        return from_pil(value)
     found = _find_named(value)
     if found:
         return _convert(found[1], found[0])
@@ -110,188 +110,6 @@ def _find_named(value: object) -> tuple[str, object] | None:
     return None
 
 
-# One array
-
-
-def _read_array(value: Any) -> np.ndarray | None:
-    """Return an array or a tensor as numpy's, which may share its memory; None for others.
-
-    bfloat16 becomes float32, which holds all of its values. Torch is never imported.
-    """
-    if isinstance(value, np.ndarray):
-        return value
-    try:
-        if hasattr(value, "detach") and hasattr(value, "cpu"):
-            tensor = value.detach()
-            if "bfloat16" in str(tensor.dtype) or "float8" in str(tensor.dtype):
-                tensor = tensor.float()
-            return np.asarray(tensor.cpu().numpy())
-        if hasattr(value, "__array__") and hasattr(value, "shape") and hasattr(value, "dtype"):
-            return np.asarray(value)
-    except Exception as error:
-        raise PictureError(
-            f"returned a {type(value).__name__} that cannot be read: {error}; valid: {VALID}"
-        ) from error
-    return None
-
-
-class _Layout(NamedTuple):
-    """One reading of a shape.
-
-    Attributes:
-        axes: the order of axes that gives (..., H, W, C).
-        channels: number of channels.
-        sides: height and width.
-        first: whether channels come before the sides.
-    """
-
-    axes: tuple[int, ...]
-    channels: int
-    sides: tuple[int, int]
-    first: bool
-
-
-def layouts(shape: Sequence[int], *, first: bool) -> list[_Layout]:
-    """List how a shape can be read as pictures or videos, the reading to take at the head.
-
-    A channel axis has 1, 3 or 4 entries and is the last one, or the third from the end; of 5 axes
-    it may be the second, (N, C, F, H, W). Three channels take precedence over others, then comes
-    what the library does: numpy has channels last, torch first.
-
-    Args:
-        shape: shape of an array of 3 to 5 axes.
-        first: whether channels come first by custom.
-    """
-    axes = tuple(range(len(shape)))
-    last = _Layout(axes, shape[-1], (shape[-3], shape[-2]), first=False)
-    before = _Layout(
-        (*axes[:-3], axes[-2], axes[-1], axes[-3]), shape[-3], (shape[-2], shape[-1]), first=True
-    )
-    found = [before, last] if first else [last, before]
-    if len(shape) == _VIDEOS:
-        found.append(_Layout((0, 2, 3, 4, 1), shape[1], (shape[3], shape[4]), first=True))
-    found = [one for one in found if one.channels in _CHANNELS and _is_large_enough(one)]
-    return sorted(found, key=lambda one: one.channels != _COLORS)
-
-
-def _is_large_enough(one: _Layout) -> bool:
-    return min(one.sides) >= _SMALLEST or (one.channels == _COLORS and not one.first)
-
-
-def _from_array(array: np.ndarray, name: str, *, first: bool) -> Output:
-    if array.size == 0:
-        raise PictureError(f"returned an empty array of shape {array.shape}; valid: {VALID}")
-    if array.dtype.kind not in "buif":
-        raise PictureError(f"returned an array of {array.dtype}; valid: {VALID}")
-    layout = _choose_layout(array, first=first)
-    if layout is None:
-        return _as_array(array, f"shape {array.shape}")
-    held = array if array.ndim > 2 else array[..., np.newaxis]  # noqa: PLR2004
-    problem, own_range = _judge_values(held, layout)
-    if problem:
-        return _as_array(array, problem)
-    held = held.transpose(layout.axes)
-    wanted = _BATCH + (name in ("frames", "videos"))
-    held = held.reshape((1,) * (wanted - held.ndim) + held.shape)
-    values = _copy(held)
-    if not own_range:
-        _clip(values)
-    back = tuple(map(int, np.argsort(layout.axes))) if array.ndim > 2 else None  # noqa: PLR2004
-    return Output(
-        "videos" if held.ndim == _VIDEOS else "pictures", values, own_range=own_range, axes=back
-    )
-
-
-def _choose_layout(array: np.ndarray, *, first: bool) -> _Layout | None:
-    """Choose how a shape is read; None if it is no picture's.
-
-    Raises:
-        PictureError: if two readings are equally good.
-    """
-    if array.ndim == 2:  # noqa: PLR2004
-        shape = (array.shape[0], array.shape[1])
-        return _Layout((0, 1, 2), 1, shape, first=False) if min(shape) >= _SMALLEST else None
-    if not _PICTURE <= array.ndim <= _VIDEOS:
-        return None
-    found = layouts(array.shape, first=first)
-    if array.ndim < _VIDEOS and array.shape[-1] == array.shape[-3] == _COLORS:
-        raise PictureError(
-            f"returned an array of shape {array.shape}, of which both the first and the last axis"
-            f" of a picture could be its channels: {VALID}"
-        )
-    return found[0] if found else None
-
-
-def _judge_values(array: np.ndarray, layout: _Layout) -> tuple[str, bool]:
-    """Say why values are no picture's, or "", and whether they have a range of their own."""
-    if array.dtype == np.uint8:
-        return "", False
-    if array.dtype == np.uint16:
-        return "", True
-    if array.dtype.kind != "f":
-        return f"values of {array.dtype}", False
-    finite = np.isfinite(array)
-    low = float(array.min(where=finite, initial=np.inf))
-    high = float(array.max(where=finite, initial=-np.inf))
-    if low >= -RANGE_SLACK and high <= 1 + RANGE_SLACK:
-        return "", False
-    if layout.channels == 1 and low >= 0:
-        # Metres of a depth map.
-        return "", True
-    return f"values in [{low:.4g}, {high:.4g}]", False
-
-
-def _as_array(array: np.ndarray, why: str) -> Output:
-    return Output("array", np.array(array, order="C"), why=why)
-
-
-def _copy(array: np.ndarray) -> np.ndarray:
-    """Copy in C order: what comes in may be shared with the arm that returned it."""
-    exact = array.dtype in (np.uint8, np.uint16, np.int32, np.float16, np.float32)
-    return np.array(array, dtype=array.dtype if exact else np.float32, order="C")
-
-
-def _clip(values: np.ndarray) -> None:
-    """Clip floats to [0, 1] in place.
-
-    NaN stays, and so does infinity, which clipping would turn into white and hide.
-    """
-    if values.dtype.kind != "f":
-        return
-    for picture in values.reshape(-1, *values.shape[-3:]):
-        np.clip(picture, 0, 1, out=picture, where=np.isfinite(picture))
-
-
-# PIL
-
-
-_OWN_RANGE = {"I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
-_ALPHA = {"LA": "LA", "La": "LA", "RGBA": "RGBA", "RGBa": "RGBA", "PA": "RGBA"}
-
-
-def _from_pil(image: Any) -> Output:
-    """Take a PIL image in the smallest of the modes L, LA, RGB, RGBA that holds it."""
-    mode = getattr(image, "mode", "")
-    if mode in _OWN_RANGE:
-        raw = np.asarray(image)
-        return Output(
-            "pictures", _copy(raw.astype(raw.dtype.newbyteorder("="))[None, ..., None]), True
-        )
-    if mode in _ALPHA:
-        target = _ALPHA[mode]
-    elif "transparency" in (getattr(image, "info", None) or {}):
-        target = "RGBA"
-    else:
-        target = "L" if mode in ("1", "L") else "RGB"
-    raw = np.asarray(image if mode == target else image.convert(target))
-    if raw.ndim == 2:  # noqa: PLR2004
-        raw = raw[..., np.newaxis]
-    return Output("pictures", _copy(raw[np.newaxis]))
-
-
-# Several
-
-
 def _from_tuple(values: tuple[object, ...], name: str) -> Output:
     if not values:
         raise PictureError(f"returned an empty tuple; valid: {VALID}")
@@ -319,7 +137,7 @@ def _is_alike(one: Output, other: Output) -> bool:
 def _from_list(values: list[object], name: str) -> Output:
     if not values:
         raise PictureError(f"returned an empty list; valid: {VALID}")
-    framed = name in ("frames", "videos")
+    framed = name in VIDEO_NAMES
     joined, lengths = _collect(values, "images" if framed else name)
     if joined.kind != "pictures" or name == "images":
         return joined
@@ -382,12 +200,12 @@ def _join(found: Sequence[Output]) -> Output:
 
 
 def _show_size(one: Output) -> tuple[int, ...]:
-    return one.size if one.kind == "array" else (*one.size[1:], _COLORS)
+    return one.size if one.kind == "array" else (*one.size[1:], COLORS)
 
 
 def _widen(several: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Return pictures as float32 with as many channels as any of them needs."""
-    colors = max(1 if one.shape[-1] in _GREY else _COLORS for one in several)
+    colors = max(1 if one.shape[-1] in _GREY else COLORS for one in several)
     alpha = any(one.shape[-1] in HAS_ALPHA for one in several)
     return [_widen_one(one, colors, alpha=alpha) for one in several]
 

@@ -152,6 +152,16 @@ class Output:
             )
         )
 
+    def describe(self) -> str:
+        """Say what it is: ``an array of shape (1, 4, 8, 8)``, ``4 pictures of 64x64 pixels``."""
+        if self.kind == "array":
+            return f"an array of shape {self.size}" + (f" ({self.why})" if self.why else "")
+        height, width = self.size[-2:]
+        several = "" if self.size[0] == 1 else "s"
+        if self.kind == "pictures":
+            return f"{self.size[0]} picture{several} of {width}x{height} pixels"
+        return f"{self.size[0]} video{several} of {self.size[1]} frames of {width}x{height} pixels"
+
     def name(self, index: int) -> str:
         """Return the place of a picture or frame in words: ``picture 3``, ``video 0, frame 3``."""
         if self.kind != "videos":
@@ -293,9 +303,11 @@ def _composite(spread: np.ndarray, background: float) -> np.ndarray:
     if spread.shape[-1] == 3:  # noqa: PLR2004
         return spread
     alpha = spread[..., 3:]
-    return spread[..., :3] * alpha + np.float32(background) * (1 - alpha)
+    shown: np.ndarray = spread[..., :3] * alpha + np.float32(background) * (1 - alpha)
+    return shown
 
 
 def _are_equal(mine: np.ndarray, yours: np.ndarray) -> bool:
     floats = all(np.issubdtype(side.dtype, np.floating) for side in (mine, yours))
-    return np.array_equal(mine, yours) or (floats and np.array_equal(mine, yours, equal_nan=True))
+    same = np.array_equal(mine, yours) or (floats and np.array_equal(mine, yours, equal_nan=True))
+    return bool(same)
