@@ -37,6 +37,8 @@ def picture(text):
 
 def tell(pictures, *texts):
     """Case -> which of the texts its only output is the picture of."""
-    found = {case: [text for text in texts if np.array_equal(outputs[0].values[0], picture(text))] for case, outputs in pictures.outputs.items()}
+    found = {
+        case: [text for text in texts if np.array_equal(outputs[0].values[0], picture(text))] for case, outputs in pictures.outputs.items()
+    }
     assert {len(outputs) for outputs in pictures.outputs.values()} <= {1}
     return {case: text for case, (text,) in found.items()}

@@ -6,6 +6,8 @@ same memory (static buffers of CUDA graphs, pinned or shared memory, an image ch
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import PictureError, explain
@@ -72,53 +74,49 @@ class _KeptOutputs:
     """The outputs that are kept of one arm and case."""
 
     def __init__(self) -> None:
-        self._first: Output | None = None
-        self._first_look: SlotLook | None = None
+        self._first: tuple[Output, SlotLook] | None = None
         self._others: list[tuple[float, Output]] = []
 
     @property
     def outputs(self) -> tuple[Output, ...]:
         """Return the first, and those that differ from it, the most different first."""
-        first = (self._first,) if self._first is not None else ()
+        first = (self._first[0],) if self._first else ()
         return (*first, *(output for _, output in self._others))
 
     def add(self, case: Case, output: Output) -> SlotLook:
         """Compare an output with those before it, and keep it if it adds to them."""
-        if self._first is not None and self._first_look and output.equals(self._first):
-            return self._first_look
-        defects = output.defects()
-        words = [defect.partition(":")[0] for defect in defects]
-        word = min(words, key=_rank_defect, default="")
-        look = SlotLook(case, word, defects, form=_describe_form(output))
-        if self._first is None or (self._first_look and self._first_look.word and not word):
-            self._first, self._first_look = output, look
+        if self._first and output.equals(self._first[0]):
+            return self._first[1]
+        look = _describe(case, output)
+        if self._first is None or (self._first[1].word and not look.word):
+            self._first = output, look
             return look
-        if word or look.form != (self._first_look and self._first_look.form):
+        first, seen = self._first
+        if look.word or look.form != seen.form:
             return look
-        self._keep_other(output)
-        return SlotLook(case, form=look.form, differs=True)
+        if not any(output.equals(other) for _, other in self._others):
+            self._keep(measure_distance(output, first), output)
+        return replace(look, differs=True)
 
-    def _keep_other(self, output: Output) -> None:
-        assert self._first is not None  # noqa: S101 - the first output comes first
-        if any(output.equals(other) for _, other in self._others):
-            return
-        self._others.append((measure_distance(output, self._first), output))
+    def _keep(self, distance: float, output: Output) -> None:
+        """Keep one more, and let go of those that differ least if they become too many."""
         # The one that came first wins if two differ as much.
-        self._others.sort(key=lambda entry: -entry[0])
-        taken, kept = 0, []
-        for distance, other in self._others[: MOST_OUTPUTS - 1]:
-            taken += other.nbytes
-            if kept and taken > MOST_BYTES:
-                break
-            kept.append((distance, other))
-        self._others = kept
+        ranked = sorted([*self._others, (distance, output)], key=lambda entry: -entry[0])
+        sizes = accumulate(other.nbytes for _, other in ranked)
+        self._others = [
+            entry
+            for place, (entry, taken) in enumerate(zip(ranked, sizes, strict=True), start=1)
+            if place == 1 or (place < MOST_OUTPUTS and taken <= MOST_BYTES)
+        ]
+
+
+def _describe(case: Case, output: Output) -> SlotLook:
+    defects = output.defects()
+    word = min((defect.partition(":")[0] for defect in defects), key=_rank_defect, default="")
+    size = "x".join(map(str, output.size))
+    return SlotLook(case, word, defects, form=f"{output.kind} of shape {size}")
 
 
 def _rank_defect(word: str) -> int:
     """Rank a defect: the gravest is the least."""
     return _GRAVITY.index(word) if word in _GRAVITY else len(_GRAVITY)
-
-
-def _describe_form(output: Output) -> str:
-    size = "x".join(map(str, output.size))
-    return f"{output.kind} of shape {size}"

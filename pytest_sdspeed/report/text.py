@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from pytest_sdspeed.model import BOUNDS, BASELINE, Interval
+from pytest_sdspeed.model import BASELINE, BOUNDS, Interval
 from pytest_sdspeed.model.numbers import number_or_nan
 from pytest_sdspeed.report import against
 
@@ -99,9 +99,7 @@ def describe_ranges(result: Result) -> str:
 
     ``PSNR 38.1 to 45.2 dB, SSIM 0.981 to 0.993 over 3 cases and outputs``
     """
-    known = {
-        name: found for name, found in result.image_ranges.items() if found.count > 1
-    }
+    known = {name: found for name, found in result.image_ranges.items() if found.count > 1}
     parts = [
         f"{word} {known[name].low:.{digits}f} to {known[name].high:.{digits}f}{unit}"
         for name, word, digits, unit in _RANGES

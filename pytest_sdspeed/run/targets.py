@@ -58,9 +58,7 @@ class Target:
             return _make_arm(self.setup, floor)
         call = self.call
         assert call is not None  # noqa: S101 - a target is one or the other
-        return Arm(
-            name=self.name, generate=lambda _case: call(), floor=floor, draws_cases=False
-        )
+        return Arm(name=self.name, generate=lambda _case: call(), floor=floor, draws_cases=False)
 
 
 def _make_arm(setup: Setup, floor: float | None) -> Arm:

@@ -99,5 +99,5 @@ def _list_set_up_notes(data: CampaignData, name: str, *, seeded: bool) -> Iterat
 
 def _format_seconds(seconds: float) -> str:
     """Format ``8.1 ms`` in the unit that leaves one to three digits before the point."""
-    unit, scale = next((unit, scale) for unit, scale in _UNITS if seconds >= scale or scale < 1e-8)
+    unit, scale = next((unit for unit in _UNITS if seconds >= unit[1]), _UNITS[-1])
     return f"{seconds / scale:.3g} {unit}"

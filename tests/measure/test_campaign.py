@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import campaigns
 import pytest
-from campaigns import durations, undecidable
+from campaigns import durations, tell, undecidable
 from fakes import Bench
 
 from pytest_sdspeed.errors import GenerationError

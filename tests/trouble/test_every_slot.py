@@ -45,9 +45,15 @@ BROKEN = {
     "the first alone": ("GOOD if call else GOOD * np.inf", "*1 of 8 slots not finite, the first one;*"),
     "one in the middle constant": ("GOOD if call != 4 else GOOD * 0 + 0.5", "*1 of 8 slots constant;*"),
     "from one on": ("GOOD if call < 5 else GOOD * 0", "*3 of 8 slots black, from slot 6 on;*"),
-    "a picture more": ("GOOD if call != 3 else np.concatenate([GOOD, GOOD])", "*1 of 8 slots of another size: pictures of shape 2x32x32, not *1x32x32*"),
+    "a picture more": (
+        "GOOD if call != 3 else np.concatenate([GOOD, GOOD])",
+        "*1 of 8 slots of another size: pictures of shape 2x32x32, not *1x32x32*",
+    ),
     "nothing": ("GOOD if call != 3 else None", "*1 of 8 slots returned nothing*"),
-    "what cannot be converted": ("GOOD if call != 3 else object()", "*1 of 8 slots returned no picture; seed 0: returned an object of type object*"),
+    "what cannot be converted": (
+        "GOOD if call != 3 else object()",
+        "*1 of 8 slots returned no picture; seed 0: returned an object of type object*",
+    ),
     "a picture of something else": ("GOOD if call != 3 else BAD", "*PSNR * dB is under 30.*"),
 }
 
@@ -93,7 +99,9 @@ def test_pictures_that_are_right_in_every_slot_pass(gated, pytester):
 def test_both_arms_that_draw_from_one_generator_are_told_so(gated, pytester):
     one = "slot_by_slot({}, lambda call: ONE.random((32, 32, 3)))"
     found = gated(
-        source("ONE.random((32, 32, 3))", baseline=one.format(1.5), more="ONE = np.random.default_rng(0)").replace("ONE =", "global ONE; ONE ="),
+        source("ONE.random((32, 32, 3))", baseline=one.format(1.5), more="ONE = np.random.default_rng(0)").replace(
+            "ONE =", "global ONE; ONE ="
+        ),
         "--benchmark-json=out.json",
         "--sd-report=out.html",
     )
@@ -126,21 +134,27 @@ SHARED = {
     "one image of PIL": (
         "paste(GOOD)",
         "paste(BAD)",
-        "from PIL import Image\nIMAGE = Image.new('RGB', (32, 32))\n"
-        "def paste(picture): IMAGE.paste(Image.fromarray((picture[0] * 255).astype('uint8'))); return IMAGE",
+        (
+            "from PIL import Image\nIMAGE = Image.new('RGB', (32, 32))\n"
+            "def paste(picture): IMAGE.paste(Image.fromarray((picture[0] * 255).astype('uint8'))); return IMAGE"
+        ),
     ),
     "one tensor": (
         "fill(GOOD)",
         "fill(BAD)",
-        "import torch\nTENSOR = torch.zeros((1, 3, 32, 32))\n"
-        "def fill(picture): TENSOR.copy_(torch.from_numpy(picture).permute(0, 3, 1, 2)); return TENSOR",
+        (
+            "import torch\nTENSOR = torch.zeros((1, 3, 32, 32))\n"
+            "def fill(picture): TENSOR.copy_(torch.from_numpy(picture).permute(0, 3, 1, 2)); return TENSOR"
+        ),
     ),
     "one list": ("fill(GOOD)", "fill(BAD)", "SAME = [None]\ndef fill(picture): SAME[0] = picture[0]; return SAME"),
     "one mapped file": (
         "fill(GOOD)",
         "fill(BAD)",
-        "MAPPED = np.memmap('frames.bin', dtype='float32', mode='w+', shape=(1, 32, 32, 3))\n"
-        "def fill(picture): MAPPED[:] = picture; return MAPPED",
+        (
+            "MAPPED = np.memmap('frames.bin', dtype='float32', mode='w+', shape=(1, 32, 32, 3))\n"
+            "def fill(picture): MAPPED[:] = picture; return MAPPED"
+        ),
     ),
 }
 

@@ -81,9 +81,7 @@ def select_broken_bounds(
         name: bound
         for name, bound in gate.bounds.items()
         if name in measured
-        and not (
-            measured[name] >= bound if scale.is_likeness(name) else measured[name] <= bound
-        )
+        and not (measured[name] >= bound if scale.is_likeness(name) else measured[name] <= bound)
     }
 
 

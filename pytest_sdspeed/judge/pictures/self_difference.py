@@ -77,10 +77,12 @@ def describe_self_difference(
         return ()
     known = [scale.format(name, found.metrics[name]) for name in _SAID if name in found.metrics]
     worst = f", at worst by {', '.join(known)}" if known else ""
-    return (
-        f"{f'the {role}' if role else 'it'} does not draw the same each time: {found.differing} of"
-        f" {found.slots} slots differ from the first of their case{worst}",
+    who = f"the {role}" if role else "it"
+    said = (
+        f"{who} does not draw the same each time: {found.differing} of {found.slots} slots differ"
+        f" from the first of their case{worst}"
     )
+    return (said,)
 
 
 def find_coin_tosses(

@@ -5,6 +5,7 @@ What is counted here was looked at right after its slot: see ``measure.picture_l
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -151,7 +152,7 @@ def _describe_pattern(indices: Sequence[int], total: int) -> str:
         if last == total - 1:
             return ", the last one" if count == 1 else f", from slot {first + 1} on"
         return ""
-    steps = {later - earlier for earlier, later in zip(indices, indices[1:], strict=False)}
+    steps = {later - earlier for earlier, later in itertools.pairwise(indices)}
     period = steps.pop()
     if steps or count < _LEAST_PERIODS or first >= period or last + period < total:
         return ""
