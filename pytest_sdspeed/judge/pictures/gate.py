@@ -101,7 +101,7 @@ def judge_images(
     reasons: list[str] = []
     originals = select_sound(baseline, "baseline", reasons)
     theirs = originals if reference is None else select_sound(reference, "reference", reasons)
-    ours = select_sound({case: candidate[case] for case in common}, "", reasons)
+    ours = select_sound({case: candidate[case] for case in common}, "", reasons, theirs)
     others = {} if reference is None else {"reference": theirs}
     reasons += _find_lost(
         ours, others if relation == "same_weights" else others | {"baseline": originals}
