@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.errors import MetricError, PictureError
 from pytest_sdspeed.judge.pictures.bounds import (
+    OF_ARRAYS,
     Scale,
     find_broken_bounds,
     find_unsuitable_bounds,
@@ -188,8 +189,8 @@ def _note_arrays(theirs: Outputs, gate: ImageGate | None) -> tuple[str, ...]:
     if gate is not None or not arrays:
         return ()
     note = (
-        f"the baseline returned {arrays[0].describe()}, which is no picture: bounds on max_abs,"
-        " mean_abs or cosine in the marker's image would hold the candidate to it"
+        f"the baseline returned {arrays[0].describe()}, which is no picture: it is compared as an"
+        f" array, on which image={{...}} may have bounds: {', '.join(OF_ARRAYS)}"
     )
     return (note,)
 
