@@ -5,6 +5,7 @@ Pictures are float32 arrays (N, H, W, 3) in [0, 1].
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,7 +65,10 @@ def find_defects(pictures: np.ndarray) -> tuple[str, ...]:
 
 
 def select_sound(
-    outputs: Mapping[Case, object], role: str, reasons: list[str]
+    outputs: Mapping[Case, object],
+    role: str,
+    reasons: list[str],
+    like: Mapping[Case, Output] = MappingProxyType({}),
 ) -> dict[Case, Output]:
     """Return what has no defect, as ``keep`` gives it.
 
@@ -72,11 +76,13 @@ def select_sound(
         outputs: case -> whatever ``keep`` takes.
         role: side that drew them, for the reasons; "" for the candidate.
         reasons: gains what is wrong with the others, in words.
+        like: what each case is read like, if it can be read in several ways.
     """
     found = {}
     for case, value in sorted(outputs.items()):
         try:
             output = _keep_something(value)
+            output = output.like(like[case]) if case in like else output
         except PictureError as error:
             reasons.append(f"{case}: {f'the {role} ' if role else ''}{error}")
             continue

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.errors import MetricError, PictureError
 from pytest_sdspeed.judge.pictures.bounds import (
+    OF_ARRAYS,
     Scale,
     find_broken_bounds,
     find_unsuitable_bounds,
@@ -126,7 +127,7 @@ def judge_images(
     reasons: list[str] = list(faults)
     originals = select_sound(baseline, "baseline", reasons)
     theirs = originals if reference is None else select_sound(reference, "reference", reasons)
-    ours = select_sound({case: candidate[case] for case in common}, "", reasons)
+    ours = select_sound({case: candidate[case] for case in common}, "", reasons, theirs)
     others = {} if reference is None else {"reference": theirs}
     reasons += _find_lost(
         ours, others if relation == "same_weights" else others | {"baseline": originals}
@@ -243,8 +244,8 @@ def _note_arrays(theirs: Outputs, gate: ImageGate | None) -> tuple[str, ...]:
     if gate is not None or not arrays:
         return ()
     note = (
-        f"the baseline returned {arrays[0].describe()}, which is no picture: bounds on max_abs,"
-        " mean_abs or cosine in the marker's image would hold the candidate to it"
+        f"the baseline returned {arrays[0].describe()}, which is no picture: it is compared as an"
+        f" array, on which image={{...}} may have bounds: {', '.join(OF_ARRAYS)}"
     )
     return (note,)
 
