@@ -110,6 +110,10 @@ class Comparison:
         del baseline
         named = _name_for_workers(candidate)
         if named not in self._results:
+            # Of targets before this one the figures stay, for tests that share them.
+            self._results = {
+                known: replace(result, images=None) for known, result in self._results.items()
+            }
             self._results[named] = self._measure(candidate, named, plan.test)
         return Measured(self._results[named], {})
 
