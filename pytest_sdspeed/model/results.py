@@ -160,8 +160,9 @@ class Result:
         blocks: blocks measured for this row.
         latency_s, baseline_latency_s: medians over the slots, seconds.
         samples_s: arm -> [first, second] slot of every block, seconds.
-        image: picture metric -> value; images: the candidate's pictures, float32 (N, H, W, 3) in
-            [0, 1], or None.
+        image: picture metric -> value; images: the candidate's pictures, or the frames of its
+            videos, float32 (N, H, W, 3) in [0, 1]; None for arrays that are no pictures. Those that
+            take more than 64 MiB behave as such an array, and are converted when they are used.
         image_ranges: picture metric -> its values over cases and slots, of which ``image`` has the
             worst; empty if nothing was compared.
         self_difference: how much the candidate's pictures differ between its own slots;

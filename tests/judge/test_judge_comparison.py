@@ -183,6 +183,14 @@ def test_sixteen_bits_that_use_little_of_their_range_are_judged_by_what_they_use
     assert judge(Image.fromarray(depth + noise // 200), Image.fromarray(depth), ImageGate(psnr=25)).verdict == "pass"
 
 
+@pytest.mark.parametrize(("ours", "theirs"), [("I;16", "L"), ("L", "I;16"), ("I", "L")])
+def test_greys_that_have_no_range_in_common_are_told_apart(ours, theirs):
+    levels = scene(0)[0, ..., 0] * 255
+    made = {"L": levels.astype(np.uint8), "I;16": levels.astype(np.uint16), "I": levels.astype(np.int32)}
+    found = judge(Image.fromarray(made[ours]), Image.fromarray(made[theirs]), ImageGate(psnr=1))
+    assert "they have no range in common" in found.reasons[0]
+
+
 # Videos
 
 

@@ -13,11 +13,13 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from scenes import scene
 
 from pytest_sdspeed.errors import PictureError
-from pytest_sdspeed.judge.pictures import as_pictures, defects, find_defects, keep
+from pytest_sdspeed.judge.pictures import as_pictures, defects, find_defects, frames, keep, transfer
 from pytest_sdspeed.judge.pictures.output import Span
 
 HWC = scene(0)[0]
@@ -166,6 +168,39 @@ def test_an_animation_is_refused_rather_than_judged_by_its_first_frame():
     PIL.save(written, "GIF", save_all=True, append_images=[PIL.rotate(90)])
     with pytest.raises(PictureError, match="an animation of 2 frames"):
         keep(Image.open(written))
+
+
+def test_a_picture_whose_file_is_closed_is_refused():
+    written = io.BytesIO()
+    PIL.save(written, "PNG")
+    opened = Image.open(written)
+    written.close()
+    with pytest.raises(PictureError, match="a PngImageFile that cannot be read"):
+        keep(opened)
+
+
+@settings(deadline=None)
+@given(
+    shape=st.lists(st.sampled_from([1, 2, 3, 4, 8, 9, 16]), min_size=1, max_size=5).map(tuple),
+    dtype=st.sampled_from(["uint8", "uint16", "int64", "bool", "float16", "float32", "float64"]),
+    scale=st.sampled_from([1.0, 200.0, -3.0]),
+    name=st.sampled_from(["", "images", "frames"]),
+    tensor=st.booleans(),
+)
+def test_every_array_is_kept_as_it_was_or_refused(shape, dtype, scale, name, tensor):
+    array = (np.random.default_rng(0).random(shape) * scale).astype(dtype)
+    made = torch.from_numpy(array) if tensor else array
+    value = {name: made} if name else made
+    if 3 <= len(shape) <= 4 and shape[-1] == shape[-3] == 3:
+        with pytest.raises(PictureError, match="both the first and the last axis"):
+            keep(value)
+        return
+    kept = keep(value)
+    assert not np.shares_memory(kept.values, array)
+    assert kept.equals(keep(value))
+    kept.defects()
+    if kept.axes is not None or kept.kind == "array":
+        np.testing.assert_allclose(kept.as_array().values, array, rtol=1e-6)
 
 
 def test_nothing_is_kept_of_nothing_and_what_was_kept_stays():
@@ -325,3 +360,42 @@ def test_one_range_serves_both_sides():
     assert (low, high) == (float(far.values.min()), float(far.values.max()))
     assert near.view(0, far.span).max() < 0.55 < far.view(0).max()
     assert near.view(0, Span(0, 80))[..., 0] == pytest.approx(HWC[..., 0] / 2)
+
+
+# What a caller gets, and what is sent
+
+
+def test_many_pictures_behave_as_an_array_and_are_converted_when_asked_for(monkeypatch):
+    monkeypatch.setattr(frames, "LARGEST_BYTES", VIDEO.nbytes - 1)
+    shown = frames.show_images(list(VIDEO))
+    assert isinstance(shown, frames.Frames)
+    assert (shown.shape, shown.dtype, shown.ndim, len(shown), shown.nbytes) == (VIDEO.shape, np.float32, 4, 5, VIDEO.nbytes)
+    np.testing.assert_array_equal(shown, VIDEO)
+    np.testing.assert_array_equal(shown[-1], VIDEO[-1])
+    np.testing.assert_array_equal(shown[1:3, 4], VIDEO[1:3, 4])
+    np.testing.assert_array_equal(1 - shown, 1 - VIDEO)
+    np.testing.assert_array_equal(np.stack(list(shown)), VIDEO)
+    assert shown.mean() == VIDEO.mean()
+    assert np.abs(shown).max() == VIDEO.max()
+    with pytest.raises(IndexError):
+        shown[5]
+    assert isinstance(frames.show_images(HWC), np.ndarray)
+    assert frames.show_images(LATENTS) is frames.show_images(None) is frames.show_images("out.png") is None
+
+
+@pytest.mark.parametrize(
+    "value", [LATENTS, PIL, [list(VIDEO)], Image.fromarray(HWC[..., 0] * 80), CHW], ids=["array", "PIL", "video", "metres", "tensor"]
+)
+def test_what_is_sent_to_another_process_arrives_as_it_was(value):
+    sent = transfer.pack(value)
+    assert {type(fact) for fact in sent.values()} <= {bytes, str, tuple, bool, type(None)}
+    arrived, kept = transfer.unpack(sent), keep(value)
+    assert arrived.equals(kept)
+    assert (arrived.kind, arrived.own_range, arrived.why, arrived.axes, arrived.span) == (
+        kept.kind,
+        kept.own_range,
+        kept.why,
+        kept.axes,
+        kept.span,
+    )
+    assert transfer.unpack(transfer.pack(None)) is None

@@ -140,7 +140,7 @@ def test_a_worker_of_xdist_knows_the_metric(pytester):
     source = TEST.format(bound=0.05).replace("engine(1.0, picture() * 0.9)", "ours").replace("engine(1.5, picture())", "theirs")
     pytester.makeconftest(METRIC)
     pytester.makepyfile(
-        f"""
+        """
         import time
         import numpy as np
         import pytest

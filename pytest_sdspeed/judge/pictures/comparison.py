@@ -77,12 +77,17 @@ def compare_outputs(
         every_flip: compute FLIP of every picture, not only of the worst by PSNR.
 
     Raises:
-        PictureError: they differ in kind, number or size.
+        PictureError: they differ in kind, number, size or what their values mean.
         MetricError: a registered metric raised, or returned no number.
     """
     ours = ours.like(theirs)
     if ours.kind != theirs.kind:
         raise PictureError(f"returned {ours.describe()}, the baseline {theirs.describe()}")
+    if ours.own_range != theirs.own_range:
+        raise PictureError(
+            f"returned {ours.describe()} in {ours.values.dtype}, the baseline in"
+            f" {theirs.values.dtype}: they have no range in common"
+        )
     if ours.kind == "array":
         if ours.size != theirs.size:
             raise PictureError(

@@ -188,9 +188,12 @@ def _find_range(array: np.ndarray) -> tuple[float, float]:
     """Return the least and the greatest finite value, infinities the other way round if none is."""
     low, high = np.inf, -np.inf
     for piece in array if array.ndim > _PICTURE else (array,):
-        finite = np.isfinite(piece)
-        low = min(low, float(piece.min(where=finite, initial=np.inf)))
-        high = max(high, float(piece.max(where=finite, initial=-np.inf)))
+        least, greatest = float(piece.min()), float(piece.max())
+        if not (np.isfinite(least) and np.isfinite(greatest)):
+            finite = np.isfinite(piece)
+            least = float(piece.min(where=finite, initial=np.inf))
+            greatest = float(piece.max(where=finite, initial=-np.inf))
+        low, high = min(low, least), max(high, greatest)
     return low, high
 
 
@@ -212,6 +215,8 @@ def _clip(values: np.ndarray) -> None:
     if values.dtype.kind != "f":
         return
     for picture in values.reshape(-1, *values.shape[-3:]):
+        if picture.min() >= 0 and picture.max() <= 1:
+            continue
         np.clip(picture, 0, 1, out=picture, where=np.isfinite(picture))
 
 
@@ -220,7 +225,23 @@ _ALPHA = {"LA": "LA", "La": "LA", "RGBA": "RGBA", "RGBa": "RGBA", "PA": "RGBA"}
 
 
 def from_pil(image: Any) -> Output:
-    """Take a PIL image in the smallest of the modes L, LA, RGB, RGBA that holds it."""
+    """Take a PIL image in the smallest of the modes L, LA, RGB, RGBA that holds it.
+
+    Raises:
+        PictureError: it is an animation, or its file is closed or damaged.
+    """
+    try:
+        return _from_pil(image)
+    except PictureError:
+        raise
+    except Exception as error:
+        said = read_first_line(error, "no message")
+        raise PictureError(
+            f"returned a {type(image).__name__} that cannot be read: {said}; valid: {VALID}"
+        ) from error
+
+
+def _from_pil(image: Any) -> Output:
     if getattr(image, "n_frames", 1) > 1:
         raise PictureError(
             f"returned an animation of {image.n_frames} frames: return a list of them"
