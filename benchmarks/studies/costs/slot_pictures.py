@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from overhead import measure_miniature
 
@@ -38,27 +38,39 @@ class Looks:
     def look(self, log: PictureLog, case: Case, returned: Any) -> None:
         """Take the place of ``PictureLog.look``."""
         begun = time.perf_counter()
-        if self._looking or not self.count:
+        if self._looking:
             LOOK(log, case, returned)
         self.spent_s += time.perf_counter() - begun
         self.count += 1
+
+
+class Measured(Exception):  # noqa: N818 - no error: it ends what is timed
+    """A campaign was measured, and nothing of it was judged yet."""
 
 
 def measure_campaign(blocks: int, *, looking: bool) -> tuple[float, Looks]:
     """Measure one campaign: its wall time, seconds, and its looks."""
     from pytest_sdspeed.run import judging
 
+    def stop(_case: object) -> NoReturn:
+        raise Measured
+
+    def look(log: PictureLog, case: Case, returned: Any) -> None:
+        looks.look(log, case, returned)
+
     looks = Looks(looking=looking)
-    kept = PictureLog.look, judging.judge_row
-    PictureLog.look = lambda log, *told: looks.look(log, *told)  # type: ignore[method-assign, misc]  # noqa: PLW0108 - a function binds its log
-    # Judging comes after the campaign, and needs the pictures.
-    judging.judge_row = lambda _case: None  # type: ignore[assignment, return-value]
+    judge_row = judging.judge_row
+    PictureLog.look = look  # type: ignore[method-assign]
+    judging.judge_row = stop
+    begun = time.perf_counter()
     try:
-        begun = time.perf_counter()
         measure_miniature(blocks, ROW)
+    except Measured:
         return time.perf_counter() - begun, looks
     finally:
-        PictureLog.look, judging.judge_row = kept  # type: ignore[method-assign]
+        PictureLog.look = LOOK  # type: ignore[method-assign]
+        judging.judge_row = judge_row
+    raise RuntimeError("nothing was judged")
 
 
 def measure_pairs(rounds: int, blocks: int) -> tuple[list[float], list[float], float]:
@@ -78,6 +90,10 @@ def measure_pairs(rounds: int, blocks: int) -> tuple[list[float], list[float], f
         ratios.append(with_s / without_s)
         shares.append(looks.spent_s / with_s)
         each_s.append(looks.spent_s / looks.count)
+        print(
+            f"pair {number + 1}: {with_s:.1f} s with {looks.count} looks, {without_s:.1f} s without",
+            flush=True,
+        )
     return ratios, shares, statistics.median(each_s)
 
 
