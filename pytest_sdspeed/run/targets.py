@@ -60,7 +60,12 @@ class Target:
             return _make_arm(self.setup, floor)
         call = self.call
         assert call is not None  # noqa: S101 - a target is one or the other
-        return Arm(name=self.name, generate=lambda _case: _run_whole(call, self.name), floor=floor)
+        return Arm(
+            name=self.name,
+            generate=lambda _case: _run_whole(call, self.name),
+            floor=floor,
+            draws_cases=False,
+        )
 
 
 def _make_arm(setup: Setup, floor: float | None) -> Arm:
