@@ -151,7 +151,10 @@ class TimedPart:
             timed = self._timer.generate(arm, self._limits.case)
             if timed is not None:
                 taken.setdefault(label, []).append(timed.duration_s)
-                self.slots.append(Slot(label, block, timed.start_s - self._started_s, *timed[1:]))
+                start_s = timed.start_s - self._started_s
+                self.slots.append(
+                    Slot(label, block, start_s, timed.duration_s, timed.reading, timed.energy_j)
+                )
             if self._roster.ended:
                 return False
         if any(throttling.is_distorted(slot.reading.reasons) for slot in self.slots[first:]):

@@ -34,12 +34,14 @@ def describe_result(result: Result) -> str:
     """
     lead = [] if result.verdict == "fail" else [f"{result.verdict}:"]
     why = [f"Reason: {'; '.join(result.reasons)}."] if result.reasons else []
+    ranges = text.describe_ranges(result) if result.image_verdict == "fail" else ""
     held_up = (
         [f"T{text.describe_host_bound(result)[1:]}."]
         if result.host_bound and result.too_slow
         else []
     )
-    return " ".join([*lead, _state_facts(result), *why, *held_up, *_advise(result)])
+    spread = [f"Pictures: {ranges}."] if ranges else []
+    return " ".join([*lead, _state_facts(result), *why, *spread, *held_up, *_advise(result)])
 
 
 def select_attention(results: Iterable[Result]) -> list[Result]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from pytest_sdspeed.model import BASELINE, Interval
+from pytest_sdspeed.model import BASELINE, BOUNDS, Interval
 from pytest_sdspeed.model.numbers import number_or_nan
 from pytest_sdspeed.report import against
 
@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 
 COLUMNS = ("setup", "latency", "speed-up", "documented", "floor", "pictures", "verdict")
 _MILLISECONDS_UNDER_S = 0.1
+_RANGES = (
+    ("psnr", "PSNR", 1, " dB"),
+    ("ssim", "SSIM", 3, ""),
+    ("mae", "mean difference", 4, ""),
+    ("flip", "FLIP", 3, ""),
+)
+"""Picture metrics whose ranges are told: name, word, digits, unit."""
 _ENDED = {"pass": "passed", "fail": "failed again"}
 
 
@@ -59,7 +66,10 @@ def format_memory(size: int) -> str:
 
 
 def format_pictures(image: Mapping[str, float]) -> str:
-    """Format ``PSNR 61  SSIM .999``, or nothing if none were compared."""
+    """Format ``PSNR 61  SSIM .999``, or nothing if none were compared.
+
+    Arrays have ``max 0.012  cosine .9999``; registered metrics come last, by their names.
+    """
     parts = []
     if "psnr" in image:
         parts.append(f"PSNR {image['psnr']:.0f}")
@@ -67,7 +77,42 @@ def format_pictures(image: Mapping[str, float]) -> str:
         parts.append(f"SSIM {image['ssim']:.3f}".replace("0.", ".", 1))
     if "clip_drop" in image:
         parts.append(f"CLIP drop {image['clip_drop']:.3f}")
+    if "temporal" in image:
+        parts.append(f"motion {image['temporal']:.2g}")
+    if "max_abs" in image:
+        parts.append(f"max {image['max_abs']:.2g}")
+    if "cosine" in image:
+        parts.append(f"cosine {image['cosine']:.4f}".replace("0.", ".", 1))
+    parts += [
+        f"{name} {value:.3g}"
+        for name, value in image.items()
+        if name not in _OWN_METRICS and not name.startswith("control_")
+    ]
     return "  ".join(parts)
+
+
+_OWN_METRICS = {*BOUNDS, "clip", "clip_baseline"}
+
+
+def describe_ranges(result: Result) -> str:
+    """Describe what picture metrics are over several cases and outputs; "" for a single one.
+
+    ``PSNR 38.1 to 45.2 dB, SSIM 0.981 to 0.993 over 3 cases and outputs``
+    """
+    known = {name: found for name, found in result.image_ranges.items() if found.count > 1}
+    parts = [
+        f"{word} {known[name].low:.{digits}f} to {known[name].high:.{digits}f}{unit}"
+        for name, word, digits, unit in _RANGES
+        if name in known
+    ]
+    most = max((found.count for found in known.values()), default=0)
+    return f"{', '.join(parts)} over {most} cases and outputs" if parts else ""
+
+
+def list_ranges(results: Iterable[Result]) -> list[tuple[str, str]]:
+    """List the setups of which ``describe_ranges`` says something, and what it says."""
+    said = ((result.setup, describe_ranges(result)) for result in results)
+    return list(dict.fromkeys((setup, words) for setup, words in said if words))
 
 
 def describe_host_bound(result: Result) -> str:

@@ -116,6 +116,7 @@ class Campaigns:
             session.machine,
             session.options,
             lambda: session.clip_scorer,
+            metrics=session.registry.metrics,
         )
         speeds = relative_speeds(data)
         speeds.pop(candidate.name, None)

@@ -29,7 +29,8 @@ def judge_row(case: RowCase) -> Result:
     data, name, base = case.data, case.candidate.name, case.base.name
     is_baseline = name == base
     decision = None if is_baseline else data.decisions[name]
-    pictures, exhibits, images, notes = judge_pictures(case)
+    found = judge_pictures(case)
+    pictures, images = found.judgement, found.images
     speed: Verdict = decision.verdict if decision else "pass"
     peak, peak_of_base = (data.peak_bytes.get(arm) for arm in (name, base))
     memory = judge_memory(
@@ -71,6 +72,9 @@ def judge_row(case: RowCase) -> Result:
         samples_s=samples,
         image=pictures.metrics if pictures else {},
         images=images,
+        image_ranges=pictures.ranges if pictures else {},
+        self_difference=found.own,
+        baseline_self_difference=found.baseline_own,
         reasons=(*reasons, *(_list_speed_reasons(decision, case) if decision else ())),
         control=data.control,
         planned_blocks=data.planned_blocks,
@@ -83,10 +87,10 @@ def judge_row(case: RowCase) -> Result:
         memory_bound=case.criteria.memory,
         stages_s=profile.stages_s if profile else None,
         telemetry=describe_usage(case, latency_s, None if images is None else len(images)),
-        exhibits=exhibits,
+        exhibits=found.exhibits,
         starts_s={arm: pairs[:blocks] for arm, pairs in data.starts_s.items() if arm in samples},
         notes=(
-            *notes,
+            *found.notes,
             *filter(None, (memory.note,)),
             *describe_unknowns(case),
             *case.machine.notes,

@@ -302,7 +302,7 @@ def _join_distinct(values: Iterable[object]) -> str:
 def _find_lost_rows(path: Path, table: Table) -> str | None:
     """Say which rows of this table on this device a new file would lose, or None."""
     try:
-        there = load_table(path) if path.is_file() else None
+        there = load_table(path, metrics=None) if path.is_file() else None
     except TableError:
         there = None
     if there is None or (there.name, there.device) != (table.name, table.device):

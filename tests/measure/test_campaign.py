@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import campaigns
 import pytest
-from campaigns import durations, undecidable
+from campaigns import durations, tell, undecidable
 from fakes import Bench
 
 from pytest_sdspeed.errors import GenerationError
@@ -106,7 +106,7 @@ def drawing(bench, name, seen, floor=None):
     def generate(case):
         seen.append(case)
         bench.clock.spend(1)
-        return f"{name}: {case}"
+        return campaigns.picture(f"{name}: {case}")
 
     return bench.calling(name, generate, floor=floor)
 
@@ -114,7 +114,8 @@ def drawing(bench, name, seen, floor=None):
 def test_pictures_are_kept_for_every_case_and_timed_slots_draw_the_last(bench):
     seen = []
     record = bench.run(drawing(bench, "base", seen), seed=5, prompts=("a vase",))
-    assert record.pictures == {"base": {Case(6): "base: seed 6", Case(5, "a vase"): "base: seed 5, 'a vase'", Case(5): "base: seed 5"}}
+    expected = {Case(6): "base: seed 6", Case(5, "a vase"): "base: seed 5, 'a vase'", Case(5): "base: seed 5"}
+    assert {name: tell(pictures, *expected.values()) for name, pictures in record.pictures.items()} == {"base": expected}
     assert seen[:3] == [Case(6), Case(5, "a vase"), Case(5)]
     assert set(seen[3:]) == {record.case} == {Case(5)}
 
@@ -123,9 +124,8 @@ def test_a_reference_draws_every_case_untimed_before_the_blocks(bench):
     seen = []
     row = replace(bench.arm("row", 1.0, floor=0.5), reference=drawing(bench, "own", seen))
     record = bench.run(bench.arm("base", 1.0), row, seed=5, prompts=("a vase",))
-    assert record.references == {
-        "row": {Case(6): "own: seed 6", Case(5, "a vase"): "own: seed 5, 'a vase'", Case(5): "own: seed 5"},
-    }
+    expected = {Case(6): "own: seed 6", Case(5, "a vase"): "own: seed 5, 'a vase'", Case(5): "own: seed 5"}
+    assert {name: tell(pictures, *expected.values()) for name, pictures in record.references.items()} == {"row": expected}
     assert seen == [Case(6), Case(5, "a vase"), Case(5)]
     assert {"base", "row", CONTROL} == {slot.arm for slot in record.slots} == record.samples_s.keys()
     assert bench.events.index("exit:own") < bench.events.index("enter:row", bench.events.index("exit:own"))

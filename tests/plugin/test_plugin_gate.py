@@ -307,6 +307,9 @@ KEYS = [
     "memory_bound",
     "against",
     "notes",
+    "image_ranges",
+    "self_difference",
+    "baseline_self_difference",
     "pictures",
 ]
 
