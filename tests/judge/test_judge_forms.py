@@ -162,7 +162,6 @@ def test_what_is_no_picture_is_an_array_in_its_own_shape_and_says_why(name):
         (torch.zeros(1, 3, 0, 8), "empty array"),
         ((picture for picture in [PIL]), "type generator"),
     ],
-    ids=str,
 )
 def test_what_nobody_can_judge_is_refused_with_what_to_return_instead(value, says):
     with pytest.raises(PictureError, match=says):

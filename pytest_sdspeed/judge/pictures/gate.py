@@ -11,6 +11,7 @@ from pytest_sdspeed.judge.pictures.bounds import (
     OF_ARRAYS,
     Scale,
     find_broken_bounds,
+    find_unjudged_bounds,
     find_unsuitable_bounds,
     format_apart,
 )
@@ -113,6 +114,7 @@ def judge_images(
     unsuitable = (find_unsuitable_bounds(bounds, output) for output in theirs.values())
     reasons += dict.fromkeys(filter(None, unsuitable))
     reasons += find_broken_bounds(measured, bounds, scale)
+    reasons += find_unjudged_bounds(measured, bounds) if not reasons else ()
     controls = (
         _judge_control(theirs, bounds, scale, role, reasons),
         _judge_clip_control(measured, bounds),
