@@ -156,6 +156,7 @@ class Result:
         confirmation: the stored form of the run in the other process: of the first one if the
             second passed, else of the second; None if there was but one. ``images``,
             ``exhibits`` and ``control`` are the first's in any case.
+        test: id of the test that asked, or None if that is unknown.
     """
 
     table: str | None
@@ -198,6 +199,15 @@ class Result:
     confirmation: Mapping[str, Any] | None = None
     recorded_in: str | None = None
     raised: str | None = None
+    test: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Return what a reader calls it: its setup; for callables, whose names recur, its test too.
+
+        ``fp16``, ``candidate of test_engine.py::test_size[768]``.
+        """
+        return self.setup if self.table or not self.test else f"{self.setup} of {self.test}"
 
     @property
     def interval(self) -> Interval:

@@ -138,6 +138,7 @@ _FORMS: dict[str, _Form] = {
     "memory_bound": _LATER,
     "against": _Form(_if_known(_store_against), _if_known(_read_against), NoneType),
     "notes": _Form(list, tuple, tuple),
+    "test": _LATER,
 }
 """Every figure of a result that is stored under its own name. ``recipe`` and ``pictures`` are not
 among them; the latencies are medians of ``samples_s``."""
@@ -241,14 +242,15 @@ def _make_tuple(value: Any) -> Any:
 _DEFAULTS = {field.name: field.default for field in fields(Recipe) if field.default is not MISSING}
 
 
-def make_history_key(result: Result, test: str) -> HistoryKey:
+def make_history_key(result: Result, test: str, cpu: str | None = None) -> HistoryKey:
     """Return what a result in hand belongs to the history of.
 
     Args:
         result: what was measured.
         test: id of the test that measured it, which tells callables apart.
+        cpu: model of the processor, or None if it is unknown.
     """
-    return HistoryKey.of(result, make_recipe_key(store_recipe(result), test))
+    return HistoryKey.of(result, make_recipe_key(store_recipe(result), test), cpu)
 
 
 def make_recipe_key(recipe: Mapping[str, Any] | None, test: str) -> str:
