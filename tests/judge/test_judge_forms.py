@@ -19,7 +19,7 @@ from PIL import Image
 from scenes import scene
 
 from pytest_sdspeed.errors import PictureError
-from pytest_sdspeed.judge.pictures import as_pictures, defects, find_defects, frames, keep, transfer
+from pytest_sdspeed.judge.pictures import as_pictures, defects, find_defects, keep
 from pytest_sdspeed.judge.pictures.output import Span
 
 HWC = scene(0)[0]
@@ -365,42 +365,3 @@ def test_one_range_serves_both_sides():
     assert (low, high) == (float(far.values.min()), float(far.values.max()))
     assert near.view(0, far.span).max() < 0.55 < far.view(0).max()
     assert near.view(0, Span(0, 80))[..., 0] == pytest.approx(HWC[..., 0] / 2)
-
-
-# What a caller gets, and what is sent
-
-
-def test_many_pictures_behave_as_an_array_and_are_converted_when_asked_for(monkeypatch):
-    monkeypatch.setattr(frames, "LARGEST_BYTES", VIDEO.nbytes - 1)
-    shown = frames.show_images(list(VIDEO))
-    assert isinstance(shown, frames.Frames)
-    assert (shown.shape, shown.dtype, shown.ndim, len(shown), shown.nbytes) == (VIDEO.shape, np.float32, 4, 5, VIDEO.nbytes)
-    np.testing.assert_array_equal(shown, VIDEO)
-    np.testing.assert_array_equal(shown[-1], VIDEO[-1])
-    np.testing.assert_array_equal(shown[1:3, 4], VIDEO[1:3, 4])
-    np.testing.assert_array_equal(1 - shown, 1 - VIDEO)
-    np.testing.assert_array_equal(np.stack(list(shown)), VIDEO)
-    assert shown.mean() == VIDEO.mean()
-    assert np.abs(shown).max() == VIDEO.max()
-    with pytest.raises(IndexError):
-        shown[5]
-    assert isinstance(frames.show_images(HWC), np.ndarray)
-    assert frames.show_images(LATENTS) is frames.show_images(None) is frames.show_images("out.png") is None
-
-
-@pytest.mark.parametrize(
-    "value", [LATENTS, PIL, [list(VIDEO)], Image.fromarray(HWC[..., 0] * 80), CHW], ids=["array", "PIL", "video", "metres", "tensor"]
-)
-def test_what_is_sent_to_another_process_arrives_as_it_was(value):
-    sent = transfer.pack(value)
-    assert {type(fact) for fact in sent.values()} <= {bytes, str, tuple, bool, type(None)}
-    arrived, kept = transfer.unpack(sent), keep(value)
-    assert arrived.equals(kept)
-    assert (arrived.kind, arrived.own_range, arrived.why, arrived.axes, arrived.span) == (
-        kept.kind,
-        kept.own_range,
-        kept.why,
-        kept.axes,
-        kept.span,
-    )
-    assert transfer.unpack(transfer.pack(None)) is None
