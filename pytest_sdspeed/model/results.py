@@ -238,10 +238,10 @@ class Result:
     confirmation: Mapping[str, Any] | None = None
     recorded_in: str | None = None
     raised: str | None = None
-    test: str | None = None
     image_ranges: Mapping[str, MetricRange] = field(default_factory=dict)
     self_difference: SelfDifference | None = None
     baseline_self_difference: SelfDifference | None = None
+    test: str | None = None
 
     @property
     def name(self) -> str:

@@ -115,6 +115,8 @@ def test_arrays_without_a_bound_are_measured_and_noted():
         (latents(0), ImageGate(further=(("mine", 9.0),)), "bounds on mine are for pictures"),
         (scene(0), ImageGate(cosine=-1.0), "bounds on cosine are for arrays, and the baseline returned 1 picture of 32x32 pixels"),
         (scene(0), ImageGate(psnr=1.0, temporal=9.0), "a bound on temporal is for several frames"),
+        (scene(0, batch=2)[:, None], ImageGate(temporal=9.0), "the baseline returned 2 videos of 1 frame of 32x32 pixels"),
+        (scene(0), ImageGate(psnr=1.0, further=(("other", 9.0),)), "bounds on other were not judged"),
         (scene(0) * 255, ImageGate(psnr=1.0), "(values in ["),
     ],
 )

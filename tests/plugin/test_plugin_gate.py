@@ -307,6 +307,7 @@ KEYS = [
     "memory_bound",
     "against",
     "notes",
+    "test",
     "image_ranges",
     "self_difference",
     "baseline_self_difference",

@@ -120,7 +120,7 @@ def test_arrays_without_a_bound_pass_with_a_note_on_what_could_be_bounded(gated)
     result = gated(one("latents(made)", "latents(made)", None), conftest=FORMS)
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(
-        ["candidate*max 0  cosine 1.0000*pass", "note: candidate: the baseline returned an array*max_abs, mean_abs, cosine"]
+        ["candidate*max 0  cosine 1.0000*pass", "note: candidate*: the baseline returned an array*max_abs, mean_abs, cosine"]
     )
 
 

@@ -60,8 +60,8 @@ def measure_campaign(blocks: int, *, looking: bool) -> tuple[float, Looks]:
 
     looks = Looks(looking=looking)
     judge_row = judging.judge_row
-    PictureLog.look = look  # type: ignore[method-assign]
-    judging.judge_row = stop
+    PictureLog.look = look  # type: ignore[method-assign, assignment]
+    judging.judge_row = stop  # type: ignore[assignment]
     begun = time.perf_counter()
     try:
         measure_miniature(blocks, ROW)
@@ -91,7 +91,8 @@ def measure_pairs(rounds: int, blocks: int) -> tuple[list[float], list[float], f
         shares.append(looks.spent_s / with_s)
         each_s.append(looks.spent_s / looks.count)
         print(
-            f"pair {number + 1}: {with_s:.1f} s with {looks.count} looks, {without_s:.1f} s without",
+            f"pair {number + 1}: {with_s:.1f} s with {looks.count} looks,"
+            f" {without_s:.1f} s without",
             flush=True,
         )
     return ratios, shares, statistics.median(each_s)

@@ -108,11 +108,23 @@ def find_unsuitable_bounds(gate: ImageGate, output: Output) -> str:
             f" bound it by {', '.join(OF_PICTURES)}, or return it flat (reshape(-1)) to compare it"
             " as an array"
         )
-    elif "temporal" in gate.bounds and output.count == 1:
-        said = "a bound on temporal is for several frames, and the baseline returned one picture"
+    elif "temporal" in gate.bounds and output.together == 1:
+        said = (
+            "a bound on temporal is for several frames, and the baseline returned"
+            f" {output.describe()}"
+        )
     else:
         said = ""
     return said
+
+
+def find_unjudged_bounds(measured: Mapping[str, float], gate: ImageGate) -> tuple[str, ...]:
+    """Say which bounds were not judged, though something was compared.
+
+    Notes say it of CLIP scores, whose model may be unavailable.
+    """
+    left = [name for name in gate.bounds if name not in measured and name != "clip_drop"]
+    return (f"bounds on {', '.join(left)} were not judged: nothing measured them",) if left else ()
 
 
 def format_apart(value: float, bound: float | None, digits: int) -> str:

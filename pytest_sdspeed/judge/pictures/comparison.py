@@ -150,7 +150,7 @@ def _compare_over(
         if every_flip:
             values["flip"] = measure_flip(mine, yours)
         found.append(values | _measure_further(asked, mine, yours, ours.name(index)))
-        if before is not None and index % _count_together(ours):
+        if before is not None and index % ours.together:
             changes = mine - before[0], yours - before[1]
             error, own, other = (
                 float(np.abs(change).mean()) for change in (changes[0] - changes[1], *changes)
@@ -165,14 +165,9 @@ def _compare_over(
     return found, steps
 
 
-def _count_together(output: Output) -> int:
-    """Return how many pictures follow each other: those of a batch, or the frames of a video."""
-    return output.values.shape[1] if output.kind == "videos" else output.count
-
-
 def _split(steps: Sequence[_Step], output: Output) -> Iterator[Sequence[_Step]]:
     """Yield the steps of each video."""
-    together = _count_together(output) - 1
+    together = output.together - 1
     return (steps[start : start + together] for start in range(0, len(steps), together))
 
 

@@ -8,7 +8,7 @@ The rules, in the order in which they are asked:
    ``I``, ``F``) have a range of their own.
 4. A list of pictures is a batch; a list of lists, or of batches under ``frames``, is several
    videos; a list under ``frames`` is one. Under ``images``, lists of lists are one batch.
-5. Of a tuple the first element counts, and with it those that follow and are of the same form:
+5. Of a tuple the first element counts, and with it the pictures that follow, which have its size:
    ``(images, nsfw)``, ``(image,)``, ``(first, second)``.
 6. Of one array or tensor, the shape decides, as ``single.layouts`` says, and then the values:
    uint8, uint16, floats in [0, 1], and greys of more than 1 (metres of a depth map) are pictures.
@@ -116,22 +116,23 @@ def _from_tuple(values: tuple[object, ...], name: str) -> Output:
     found = [_convert(values[0], name)]
     for value in values[1:]:
         try:
-            more = _convert(value, name)
+            more = _convert(value, name).like(found[0])
         except PictureError:
             continue
-        if _is_alike(more, found[0]):
+        if _counts_beside(more, found[0]):
             found.append(more)
     return _join(found) if len(found) > 1 else found[0]
 
 
-def _is_alike(one: Output, other: Output) -> bool:
-    if one.kind == "array":
-        return other.kind == "array" and one.values.shape == other.values.shape
-    return (
-        one.kind == other.kind
-        and one.own_range == other.own_range
-        and (one.size[-2:] == other.size[-2:])
-    )
+def _counts_beside(one: Output, first: Output) -> bool:
+    """Tell whether what follows the first element of a tuple has to be judged as well.
+
+    Sound, latents and the depth of a picture are something else. Pictures of another size or kind
+    would be left unjudged: to join them is what refuses them.
+    """
+    if one.kind == "array" or first.kind == "array":
+        return one.kind == first.kind and one.size == first.size
+    return one.own_range == first.own_range
 
 
 def _from_list(values: list[object], name: str) -> Output:
@@ -182,6 +183,9 @@ def _join(found: Sequence[Output]) -> Output:
     """Join outputs of one kind and size along their first axis; arrays along a new one."""
     if len(found) == 1:
         return replace(found[0], axes=None)
+    # What could be a picture by its values is none beside latents, nor grey beside metres.
+    told = [one for one in found if one.kind == "array"] or [one for one in found if one.own_range]
+    found = [one.like(told[0]) for one in found] if told else found
     kinds = sorted({one.kind for one in found})
     if len(kinds) > 1 or len({one.own_range for one in found}) > 1:
         mixed = " and ".join(kinds) if len(kinds) > 1 else "pictures with ranges of their own"

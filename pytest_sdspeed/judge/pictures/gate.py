@@ -12,6 +12,7 @@ from pytest_sdspeed.judge.pictures.bounds import (
     OF_ARRAYS,
     Scale,
     find_broken_bounds,
+    find_unjudged_bounds,
     find_unsuitable_bounds,
     format_apart,
 )
@@ -142,6 +143,7 @@ def judge_images(
     reasons += find_broken_bounds(measured, bounds, scale)
     in_doubt, tosses = find_coin_tosses(measured, bounds, scale, own)
     reasons += in_doubt
+    reasons += find_unjudged_bounds(measured, bounds) if not reasons else ()
     controls = (
         _judge_control(theirs, bounds, scale, role, reasons),
         _judge_clip_control(measured, bounds),

@@ -84,6 +84,11 @@ class Output:
         return 1 if self.kind == "array" else math.prod(self.values.shape[:-3])
 
     @property
+    def together(self) -> int:
+        """Return how many pictures follow each other: those of a batch, or a video's frames."""
+        return self.values.shape[1] if self.kind == "videos" else self.count
+
+    @property
     def size(self) -> tuple[int, ...]:
         """Return what must be equal between two that are compared: the shape but for channels."""
         return self.values.shape if self.kind == "array" else self.values.shape[:-1]
@@ -160,10 +165,11 @@ class Output:
         if self.kind == "array":
             return f"an array of shape {self.size}" + (f" ({self.why})" if self.why else "")
         height, width = self.size[-2:]
-        several = "" if self.size[0] == 1 else "s"
+        pixels = f"of {width}x{height} pixels"
         if self.kind == "pictures":
-            return f"{self.size[0]} picture{several} of {width}x{height} pixels"
-        return f"{self.size[0]} video{several} of {self.size[1]} frames of {width}x{height} pixels"
+            return f"{_count(self.size[0], 'picture')} {pixels}"
+        videos, frames = _count(self.size[0], "video"), _count(self.size[1], "frame")
+        return f"{videos} of {frames} {pixels}"
 
     def name(self, index: int) -> str:
         """Return the place of a picture or frame in words: ``picture 3``, ``video 0, frame 3``."""
@@ -267,6 +273,10 @@ class Output:
         if found and self.has_alpha and not find_defect(_composite(spread, 1.0)):
             return ""
         return found
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 def find_defect(picture: np.ndarray, constant: float = CONSTANT) -> str:
