@@ -122,7 +122,7 @@ def test_a_table_may_bound_it_and_its_negative_control_shows_its_power(pytester)
     pytester.makeconftest(METRIC)
     pytester.makepyfile(f"import pytest\n{ROW}")
     limits = ("--sd-max-blocks=3", "--sd-budget=5", "--sd-inconclusive=warn")
-    pytester.runpytest_inprocess("-p", "no:randomly", "-W", "default", "--sd-tables=mine.toml", "--benchmark-json=out.json", *limits)
+    pytester.runpytest_subprocess("-p", "no:randomly", "-W", "default", "--sd-tables=mine.toml", "--benchmark-json=out.json", *limits)
     (record,) = stored(pytester)
     assert record["image_verdict"] == "pass", record["reasons"]
     assert record["image"]["worst"] < 0.3 < record["image"]["control_worst"]
