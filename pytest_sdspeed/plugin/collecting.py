@@ -168,7 +168,7 @@ def _look_back(config: pytest.Config) -> None:
     if run.options.history != "off" and run.options.against is None and folder is not None:
         from pytest_sdspeed.history.lookup import HistoryLookup
 
-        run.lookup = HistoryLookup(folder, lambda: collect_run_info(config))
+        run.lookup = HistoryLookup(folder, lambda: collect_run_info(config), run.options.aliases)
 
 
 def select(config: pytest.Config, items: Iterable[pytest.Item]) -> None:

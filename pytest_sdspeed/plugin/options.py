@@ -98,6 +98,15 @@ def add_options(parser: pytest.Parser) -> None:
         ),
     )
     group.addoption(
+        "--sd-history-alias",
+        action="append",
+        metavar="OLD=NEW",
+        help=(
+            "what was called OLD in stored runs is NEW today: a test, a file or folder, a table, a"
+            " setup (TABLE::SETUP) or a callable (repeatable)"
+        ),
+    )
+    group.addoption(
         "--sd-against",
         metavar="SPEC",
         help=(
@@ -137,6 +146,12 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini(
         "sdspeed_tables", "table files or folders, as --sd-tables", type="linelist", default=None
     )
+    parser.addini(
+        "sdspeed_history_alias",
+        "names of before, as --sd-history-alias; a line each",
+        type="linelist",
+        default=None,
+    )
 
 
 def is_any_given(config: pytest.Config) -> bool:
@@ -147,7 +162,7 @@ def is_any_given(config: pytest.Config) -> bool:
     """
     return any(
         config.getoption(f"sd_{name}") is not None or config.getini(f"sdspeed_{name}") is not None
-        for name in (*_VALUES, "tables")
+        for name in (*_VALUES, "tables", "history_alias")
     ) or any(
         config.getoption(f"sd_{name}") is not None or _read_ini_flag(config, name)
         for name in _FLAGS

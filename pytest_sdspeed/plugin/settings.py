@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_sdspeed.errors import DOCUMENTATION, MarkerError
+from pytest_sdspeed.errors import DOCUMENTATION, MarkerError, UsageMistakeError
+from pytest_sdspeed.history.aliases import parse_aliases
 from pytest_sdspeed.model import ImageGate
 from pytest_sdspeed.plugin.options import CLIP, HISTORY, INCONCLUSIVE, MARKER, WEIGHTS, flag
 from pytest_sdspeed.run.settings import MarkerOptions, Options
 
 if TYPE_CHECKING:
     from _pytest.mark import Mark
+
+    from pytest_sdspeed.history.aliases import Alias
 
 _IMAGE_KEYS = ("psnr", "ssim", "mae", "flip", "clip_drop")
 _MARKER_KEYS = ("table", "speedup", "tolerance", "image")
@@ -104,7 +107,19 @@ def read_options(config: pytest.Config) -> Options:
         confirm=flag(config, "confirm"),
         against=against,
         against_control=flag(config, "against_control"),
+        aliases=_read_aliases(config),
     )
+
+
+def _read_aliases(config: pytest.Config) -> tuple[Alias, ...]:
+    given = [
+        *(config.getini("sdspeed_history_alias") or ()),
+        *(config.getoption("sd_history_alias") or ()),
+    ]
+    try:
+        return parse_aliases(given)
+    except UsageMistakeError as error:
+        raise pytest.UsageError(f"{error}. See {DOCUMENTATION}/guides/history/") from None
 
 
 def _find_given(config: pytest.Config, name: str) -> str | None:

@@ -31,11 +31,14 @@ def history_lines(run: Run) -> Iterator[str]:
     if run.lookup is None:
         return
     from pytest_sdspeed.report import history
+    from pytest_sdspeed.report.devices import describe_splits
 
     yield from (
         f"history: {history.write_line(found)}" for found in histories(run) if len(found.runs) > 1
     )
     yield from run.lookup.problems
+    known = [one for found in histories(run) for one in (found, *run.lookup.list_elsewhere(found))]
+    yield from (f"history: split: {line}" for line in describe_splits(known))
 
 
 def histories(run: Run) -> list[History]:
@@ -60,13 +63,15 @@ def write_files(run: Run, config: Any) -> bool:
     run.written += run.recorded
     target = os.environ.get(STEP_SUMMARY)
     if target and run.results:
-        from pytest_sdspeed.report.markdown import write_summary
+        from pytest_sdspeed.report.markdown import write_addition
 
+        log = "the log of this step"
+        elsewhere = f"{run.options.report} and {log}" if run.options.report else log
         run.written.append(
             _write(
                 "sd summary",
                 Path(target),
-                lambda: write_summary(run.results, histories(run)),
+                lambda: write_addition(Path(target), run.results, histories(run), elsewhere),
                 mode="a",
             )
         )

@@ -94,7 +94,8 @@ class RunPlan:
     def resolve_selected(self) -> list[ResolvedSetup]:
         """Look up what is asked for by its names."""
         named = sorted(self._selected, key=str)
-        return [self._session.catalog.choose(table, setup, "") for table, setup in named]
+        choose = self._session.catalog.choose
+        return [choose(table, setup, "", undocumented=True) for table, setup in named]
 
     @property
     def rows(self) -> int:

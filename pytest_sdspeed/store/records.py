@@ -242,14 +242,15 @@ def _make_tuple(value: Any) -> Any:
 _DEFAULTS = {field.name: field.default for field in fields(Recipe) if field.default is not MISSING}
 
 
-def make_history_key(result: Result, test: str) -> HistoryKey:
+def make_history_key(result: Result, test: str, cpu: str | None = None) -> HistoryKey:
     """Return what a result in hand belongs to the history of.
 
     Args:
         result: what was measured.
         test: id of the test that measured it, which tells callables apart.
+        cpu: model of the processor, or None if it is unknown.
     """
-    return HistoryKey.of(result, make_recipe_key(store_recipe(result), test))
+    return HistoryKey.of(result, make_recipe_key(store_recipe(result), test), cpu)
 
 
 def make_recipe_key(recipe: Mapping[str, Any] | None, test: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pytest_sdspeed.model import History, Interval
 from pytest_sdspeed.report import history as words
 from pytest_sdspeed.report import text
+from pytest_sdspeed.report.devices import name_devices
 from pytest_sdspeed.report.plots.course import MOST_RUNS, draw_course
 from pytest_sdspeed.report.plots.runs import (
     MOST_MARKS,
@@ -54,6 +55,7 @@ class HistoryShown:
         label: its kind, or what it is if nothing changed.
         sentence: what changed.
         recipe: recipe of the history, if another one on the page differs in nothing else.
+        beside: device and processor, if another processor stands beside that device.
         svg: the plot, or None without runs.
         marks: what is marked in the plot, the earliest first.
         notes: what the plot leaves out.
@@ -65,6 +67,7 @@ class HistoryShown:
     label: str
     sentence: str
     recipe: str
+    beside: str
     svg: str | None
     marks: Sequence[Mark]
     notes: Sequence[str]
@@ -140,12 +143,15 @@ def show_histories(
     """
     floors = {result.name: result.floor for result in results}
     setups = Counter(history.name for history in histories)
+    alike = Counter((history.name, history.recipe) for history in histories)
+    devices = name_devices(histories)
     return [
         _show_history(
             history,
             f"{anchor}-h{number}",
             floors.get(history.name, math.nan),
-            history.recipe if setups[history.name] > 1 else "",
+            history.recipe if setups[history.name] > alike[history.name, history.recipe] else "",
+            devices[history.key] if devices[history.key] != history.device else "",
         )
         for number, history in enumerate(
             (one for group in words.group_histories(histories) for one in group), start=1
@@ -153,7 +159,9 @@ def show_histories(
     ]
 
 
-def _show_history(history: History, anchor: str, floor: float, recipe: str) -> HistoryShown:
+def _show_history(
+    history: History, anchor: str, floor: float, recipe: str, beside: str
+) -> HistoryShown:
     drawn = max(len(history.runs) - MOST_RUNS, 0)
     every = [*mark_versions(history.runs), *mark_hosts(history.runs)]
     recent = [mark for mark in every if mark.place > drawn]
@@ -170,6 +178,7 @@ def _show_history(history: History, anchor: str, floor: float, recipe: str) -> H
         label=words.format_cause(history),
         sentence=words.write_sentence(history),
         recipe=recipe,
+        beside=beside,
         svg=draw_course(history, marks, f"{anchor}p", title, floor) if history.runs else None,
         marks=marks,
         notes=list(_write_notes(history, drawn, crowded)),
