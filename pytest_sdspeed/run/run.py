@@ -103,11 +103,9 @@ class Run:
         self.results.append(result)
         return result
 
-    def forget(self, result: Result) -> None:
-        """Take a result out whose test runs again: attempts of a test are one measurement."""
-        place = next((at for at, one in enumerate(self.results) if one is result), None)
-        if place is not None:
-            del self.results[place]
+    def forget(self, test: str) -> None:
+        """Take out what a test measured that runs again: its attempts are one measurement."""
+        self.results[:] = [result for result in self.results if result.test != test]
 
     def release(self) -> None:
         """Give the memory of all that was built back."""
