@@ -138,7 +138,6 @@ _FORMS: dict[str, _Form] = {
     "memory_bound": _LATER,
     "against": _Form(_if_known(_store_against), _if_known(_read_against), NoneType),
     "notes": _Form(list, tuple, tuple),
-    "test": _LATER,
 }
 """Every figure of a result that is stored under its own name. ``recipe`` and ``pictures`` are not
 among them; the latencies are medians of ``samples_s``."""
