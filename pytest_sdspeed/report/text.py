@@ -306,13 +306,14 @@ def describe_confirmations(results: Iterable[Result]) -> list[str]:
     )
 
 
-def collect_remarks(results: Iterable[Result]) -> list[str]:
+def collect_remarks(results: Sequence[Result]) -> list[str]:
     """Collect what else a reader should know.
 
     Rows that their host holds up, picture gates without power on rows that pass, and notes.
 
-    Each with the setups it holds for.
+    Each with the setups it holds for, and with their tests if callables of several are among them.
     """
+    several = len({result.test for result in results if not result.table}) > 1
     found: dict[str, dict[str, None]] = {}
     for result in results:
         powerless = result.verdict == "pass" and result.image_verdict == "powerless"
@@ -320,7 +321,8 @@ def collect_remarks(results: Iterable[Result]) -> list[str]:
         lead += [describe_host_bound(result)] if result.host_bound and not result.too_slow else []
         said = (*lead, *result.notes)
         for remark in said:
-            found.setdefault(remark, {})[result.name] = None
+            name = result.name if several else result.setup
+            found.setdefault(remark, {})[name] = None
     return [f"{', '.join(setups)}: {remark}" for remark, setups in found.items()]
 
 

@@ -170,7 +170,6 @@ _FORMS: dict[str, _Form] = {
     "memory_bound": _LATER,
     "against": _Form(_if_known(_store_against), _if_known(_read_against), NoneType),
     "notes": _Form(list, tuple, tuple),
-    "test": _LATER,
     "image_ranges": _Form(_store_ranges, _read_ranges, dict),
     "self_difference": _DIFFERENCE,
     "baseline_self_difference": _DIFFERENCE,
