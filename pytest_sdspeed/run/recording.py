@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.errors import DOCUMENTATION, TableError
-from pytest_sdspeed.judge.speed.intervals import log_ratios
+from pytest_sdspeed.judge.speed.intervals import control_ratios, log_ratios
 from pytest_sdspeed.model import CONTROL, Interval, Spread
 from pytest_sdspeed.report.text import format_ratio, format_stored_interval
 from pytest_sdspeed.store.atomic import write_file
@@ -265,7 +265,7 @@ def _baseline_spread(against: Result) -> Spread | None:
         blocks=against.blocks,
         low=round(against.control.low, 4),
         high=round(against.control.high, 4),
-        sd=round(statistics.stdev(log_ratios([base], [control])), 6),
+        sd=round(statistics.stdev(control_ratios(base, control)), 6),
         quartiles_s=_quartiles((*base, *control)),
     )
 
