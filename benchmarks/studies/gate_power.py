@@ -82,9 +82,7 @@ def main() -> None:
     seeds = np.random.SeedSequence(options.seed).spawn(len(tasks))
     # A study has the same seeds whichever others run.
     chosen = [
-        (task, seed)
-        for task, seed in zip(tasks, seeds, strict=True)
-        if task.study in options.only
+        (task, seed) for task, seed in zip(tasks, seeds, strict=True) if task.study in options.only
     ]
     lines = [
         line

@@ -149,6 +149,7 @@ class CampaignData:
         throttled: why throttling ended the campaign, or "".
         unusable: why nothing more can be measured on the device, or None.
         telemetry_note: why the device told nothing of itself, or "".
+        load: what else used the processors meanwhile, in words, or "".
         pictures: arm -> case -> what the arm returned.
         references: arm -> case -> what its reference returned, for the arms that have one.
         decisions: arm -> decision, for the arms that were measured.
@@ -194,6 +195,7 @@ class CampaignData:
     throttled: str = ""
     unusable: SdSpeedError | None = None
     telemetry_note: str = ""
+    load: str = ""
 
     @property
     def starts_s(self) -> dict[str, list[tuple[float, float]]]:

@@ -102,9 +102,7 @@ class Decisions:
                 self.decided[name] = decision if arm.floor is None else _as_undecided(decision)
 
     def _find_control(self, blocks: int) -> Interval | None:
-        outer, inner = (
-            self.samples[arm][:blocks] for arm in (self._roster.baseline.name, CONTROL)
-        )
+        outer, inner = (self.samples[arm][:blocks] for arm in (self._roster.baseline.name, CONTROL))
         return intervals.control_interval(outer, inner, self._campaigns)
 
     def _withstands(self, name: str, decision: Decision, control: Interval | None) -> bool:

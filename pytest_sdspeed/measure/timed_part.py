@@ -68,9 +68,7 @@ class TimedPart:
         block, done = 0, False
         while block < self.plan.blocks and not done:
             labels = [
-                label
-                for _ in range(self.plan.repeats)
-                for label in order.draw(list(roster.active))
+                label for _ in range(self.plan.repeats) for label in order.draw(list(roster.active))
             ]
             if not self._measure_block(block + 1, labels):
                 break

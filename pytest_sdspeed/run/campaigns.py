@@ -149,6 +149,7 @@ class Campaigns:
 
     def _run(self, name: str, base: Target, arms: list[Arm], test: str = "") -> CampaignData:
         from pytest_sdspeed.device.canary import make_canary
+        from pytest_sdspeed.device.load import LoadWatch
         from pytest_sdspeed.device.quiet import quiet
         from pytest_sdspeed.measure.campaign import run_campaign
         from pytest_sdspeed.measure.clock import WallClock
@@ -158,6 +159,7 @@ class Campaigns:
         self._let_go_of_other_campaigns(base)
         session, plan = self._session, self._plan
         limits = plan.limits(base, rows=plan.rows, campaigns=plan.campaigns)
+        load = LoadWatch()
         with quiet(), self._watcher(name) as watch:
             data = run_campaign(
                 base.arm(None),
@@ -171,7 +173,7 @@ class Campaigns:
             )
         self._unusable = data.unusable
         plan.note_failures(data, test or name)
-        return data
+        return replace(data, load=load.describe())
 
     def _let_go_of_other_campaigns(self, base: Target) -> None:
         """Release a finished campaign's weights and graphs: the next one needs their memory."""

@@ -161,11 +161,13 @@ class Comparison:
         return self._add_versions(result, data, named, control.interval if control else None)
 
     def _campaign(self, candidate: Target, old: Arm, arms: list[Arm], test: str) -> CampaignData:
+        from pytest_sdspeed.device.load import LoadWatch
         from pytest_sdspeed.measure.campaign import run_campaign
         from pytest_sdspeed.measure.clock import WallClock
 
         asked = max(1, self._run.plan.tests)
         limits = self._run.plan.limits(candidate, rows=asked, campaigns=asked)
+        load = LoadWatch()
         with self._run.watcher(f"{candidate.name} against {self._old.environment.label}") as watch:
             data = run_campaign(
                 old,
@@ -177,7 +179,7 @@ class Comparison:
                 watch=watch,
             )
         self._run.plan.note_failures(data, test or candidate.name)
-        return data
+        return replace(data, load=load.describe())
 
     @property
     def _tolerance(self) -> float:

@@ -154,9 +154,7 @@ def _moments(ratios: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _control_bias(logs: np.ndarray) -> np.ndarray:
     """Return the log of the bias that the A/A control of each campaign admits, 0 if it holds."""
-    mean, error = _moments(
-        guard_logs(logs[:, :, OUTER : OUTER + 1], logs[:, :, INNER : INNER + 1])
-    )
+    mean, error = _moments(guard_logs(logs[:, :, OUTER : OUTER + 1], logs[:, :, INNER : INNER + 1]))
     half = stats.t.isf(intervals.CONTROL_ERROR / 2, logs.shape[1] - 1) * error
     bias: np.ndarray = np.where(np.abs(mean) > half, np.abs(mean) + half, 0.0)
     return bias
@@ -201,32 +199,27 @@ def verdicts(looks: Looks, ratio: float) -> tuple[np.ndarray, np.ndarray]:
             verdict[failing], taken[failing], margin[failing] = FAIL, blocks, beyond[failing]
             family_size = np.maximum(1, family_size - failing.sum(1))
     if looks.bias is not None:
-        _invalidate(verdict, taken, looks, mean, margin, family_size)
+        end = np.searchsorted(looks.blocks, taken.max(1))
+        undecided = _margin_undecided(looks, mean[..., -1], family_size)
+        margin = np.where(verdict == UNDECIDED, undecided, margin)
+        least = looks.bias[np.arange(trials), end][:, None]
+        verdict[(margin <= least) & (least > 0)] = INVALID
     return verdict, taken
 
 
-def _invalidate(
-    verdict: np.ndarray,
-    taken: np.ndarray,
-    looks: Looks,
-    mean: np.ndarray,
-    margin: np.ndarray,
-    family_size: np.ndarray,
-) -> None:
-    """Make the rows invalid whose verdict the control's bias could turn when campaigns end."""
-    assert looks.bias is not None
-    end = np.searchsorted(looks.blocks, taken.max(1))
-    bias = looks.bias[np.arange(len(verdict)), end][:, None]
-    last, error = mean[..., -1], looks.error[..., -1]
-    blocks = int(looks.blocks[-1])
-    critical = np.array(
-        [0.0, *(stopping.critical_value(blocks, count) for count in range(1, mean.shape[1] + 1))]
-    )[family_size][:, None]
-    passes = last - stopping.critical_value(blocks) * error
-    fails = -last - critical * error
-    most = np.maximum(passes, fails)
-    turned = np.where(verdict == UNDECIDED, np.abs(most) <= bias, margin <= bias)
-    verdict[turned & (bias > 0)] = INVALID
+def _margin_undecided(looks: Looks, last: np.ndarray, family_size: np.ndarray) -> np.ndarray:
+    """Return how large a bias must be to turn rows that the last look leaves undecided.
+
+    Args:
+        looks: what the looks see.
+        last: distances from the floor at the last look, shape (trials, rows).
+        family_size: how many rows share the error of "fail" then, shape (trials,).
+    """
+    blocks, error = int(looks.blocks[-1]), looks.error[..., -1]
+    critical = np.array([stopping.critical_value(blocks, int(size)) for size in family_size])
+    ends = (last - stopping.critical_value(blocks) * error, -last - critical[:, None] * error)
+    margin: np.ndarray = np.abs(np.maximum(*ends))
+    return margin
 
 
 def verdicts_before(looks: Looks, ratio: float) -> tuple[np.ndarray, np.ndarray]:

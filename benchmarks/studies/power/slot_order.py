@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,16 +19,12 @@ SIZES = (0.01, 0.02, 0.05)
 """Planted effects, as fractions of a slot."""
 
 
-def shuffled_places(
-    rng: np.random.Generator, trials: int, blocks: int, arms: int
-) -> np.ndarray:
+def shuffled_places(rng: np.random.Generator, trials: int, blocks: int, arms: int) -> np.ndarray:
     """Shuffle every block on its own, as versions up to 0.1 did."""
     return np.argsort(rng.random((trials, blocks, arms)), axis=-1)
 
 
-def balanced_places(
-    rng: np.random.Generator, trials: int, blocks: int, arms: int
-) -> np.ndarray:
+def balanced_places(rng: np.random.Generator, trials: int, blocks: int, arms: int) -> np.ndarray:
     """Draw lines of random Latin squares, as ``measure.order.Palindromes`` does."""
     squares = -(-blocks // arms)
 
@@ -42,32 +38,32 @@ def balanced_places(
     return places.reshape(trials, squares * arms, arms)[:, :blocks]
 
 
-def _first(slots: np.ndarray, _before: np.ndarray, _arm: np.ndarray) -> np.ndarray:
+def _first(slots: np.ndarray, _before: np.ndarray, _arm: np.ndarray) -> Any:
     return slots == 0
 
 
-def _edges(slots: np.ndarray, _before: np.ndarray, _arm: np.ndarray) -> np.ndarray:
+def _edges(slots: np.ndarray, _before: np.ndarray, _arm: np.ndarray) -> Any:
     return (slots == 0) | (slots == slots[-1])
 
 
-def _inner(slots: np.ndarray, _before: np.ndarray, _arm: np.ndarray) -> np.ndarray:
+def _inner(slots: np.ndarray, _before: np.ndarray, _arm: np.ndarray) -> Any:
     middle = slots[-1] / 2
     return np.abs(slots - middle) < 1
 
 
-def _settling(slots: np.ndarray, _before: np.ndarray, _arm: np.ndarray) -> np.ndarray:
+def _settling(slots: np.ndarray, _before: np.ndarray, _arm: np.ndarray) -> Any:
     return np.exp(-slots.astype(float))
 
 
-def _drifting(slots: np.ndarray, _before: np.ndarray, _arm: np.ndarray) -> np.ndarray:
+def _drifting(slots: np.ndarray, _before: np.ndarray, _arm: np.ndarray) -> Any:
     return slots / slots[-1]
 
 
-def _after_row(_slots: np.ndarray, before: np.ndarray, _arm: np.ndarray) -> np.ndarray:
+def _after_row(_slots: np.ndarray, before: np.ndarray, _arm: np.ndarray) -> Any:
     return before == 1
 
 
-def _after_other(_slots: np.ndarray, before: np.ndarray, arm: np.ndarray) -> np.ndarray:
+def _after_other(_slots: np.ndarray, before: np.ndarray, arm: np.ndarray) -> Any:
     return (before != arm) & (before >= 0)
 
 

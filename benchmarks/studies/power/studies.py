@@ -142,9 +142,7 @@ def _see_both(
 _JUDGES = {NOW: verdicts, BEFORE: verdicts_before}
 
 
-def _compare(
-    found: dict[str, Looks], ratios: Sequence[float], **facts: Any
-) -> Iterator[Line]:
+def _compare(found: dict[str, Looks], ratios: Sequence[float], **facts: Any) -> Iterator[Line]:
     """Judge what both rules see at some true speed-ups."""
     for rule, looks in found.items():
         for ratio in ratios:
@@ -203,7 +201,10 @@ def own_lines(rng: np.random.Generator, noise: Noise, trials: int) -> Iterator[L
                 0, every, (trials, 1, 1)
             )
             slowed[:, :, FIRST_ROW] *= np.where(calls % every == 0, slower, 1.0)
-            found = {NOW: seen(slowed, control=True), BEFORE: seen(slowed, guard_logs, control=True)}
+            found = {
+                NOW: seen(slowed, control=True),
+                BEFORE: seen(slowed, guard_logs, control=True),
+            }
             yield from _compare(
                 found,
                 (usual * FLOOR,),

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     FloatArray = NDArray[np.float64]
@@ -25,9 +27,10 @@ Undisturbed normal slots differ so much once in 214 pairs: ``2 (1 - Phi(4 / sqrt
 guard trims what is normal, a larger one lets x1.3 spikes through."""
 
 SPARED = 8
-"""The candidate's share of disturbed pairs may exceed its baseline's by one in so many. What happens
-once in sixteen calls, and in none of the baseline's, still counts as chance; from the eighth block
-on that spares the one stall that a campaign on a shared machine has by chance."""
+"""The candidate's share of disturbed pairs may exceed its baseline's by one in so many.
+
+What happens once in sixteen calls, and in none of the baseline's, still counts as chance; from the
+eighth block on that spares the one stall that a campaign on a shared machine has by chance."""
 
 ERROR = 0.001
 """Level of the exact test that says that a candidate is disturbed more often than its baseline."""
@@ -73,9 +76,7 @@ def count(ours: FloatArray, theirs: FloatArray, deviation: FloatArray) -> Counts
     limit = np.maximum(GUARD * deviation[..., 0, 0], np.clip(GUARD * quartile, _LEAST, _MOST))[
         ..., None
     ]
-    return Counts(
-        (other > limit).sum(-1), other.shape[-1], (own > limit).sum(-1), own.shape[-1]
-    )
+    return Counts((other > limit).sum(-1), other.shape[-1], (own > limit).sum(-1), own.shape[-1])
 
 
 def _differences(logs: FloatArray) -> FloatArray:
@@ -119,3 +120,37 @@ def _is_significant(theirs: int, their_pairs: int, ours: int, our_pairs: int) ->
         for taken in range(theirs, min(their_pairs, disturbed) + 1)
     )
     return as_many < ERROR * math.comb(their_pairs + our_pairs, disturbed)
+
+
+def describe(counts: Counts, *, decided: bool) -> Iterator[str]:
+    """Describe disturbed pairs if one arm has more of them than contention explains.
+
+    Args:
+        counts: those of one campaign.
+        decided: whether the row passes or fails: then slow slots that may be chance need no word.
+    """
+    theirs, their_pairs, ours, our_pairs = (int(number) for number in counts)
+    found = (
+        f"{theirs} of its {their_pairs} pairs of slots, and {ours} of its baseline's {our_pairs}"
+    )
+    if are_significant(counts):
+        yield (
+            f"{found}: that is not contention, which hits both. The candidate itself is slow in"
+            f" about one call of {_one_in(theirs, their_pairs)}: does it compile or allocate anew?"
+            " All its slots count in full"
+        )
+    elif are_significant(Counts(counts.baseline, our_pairs, counts.candidate, their_pairs)):
+        yield (
+            f"{found}: that is not contention, which hits both. The baseline itself is slow in"
+            f" about one call of {_one_in(ours, our_pairs)}: does it compile or allocate anew? Its"
+            " slow slots are left out"
+        )
+    elif not decided and are_its_own(counts):
+        yield (
+            f"{found}: too few to tell the candidate's own doing (does it compile or allocate anew"
+            " in some calls?) from the machine's, so that all slots count in full"
+        )
+
+
+def _one_in(slow: int, pairs: int) -> int:
+    return round(2 * pairs / slow)
