@@ -34,14 +34,14 @@ def judge_row(case: RowCase) -> Result:
     memory = judge_memory(
         peak, peak_of_base, case.criteria.memory, exact=case.machine.kind == "cuda"
     )
-    found = examine_speed(case, decision)
+    examined = examine_speed(case, decision)
     verdict, reasons = combine_verdicts(
         speed,
         pictures,
         data.control,
         memory=memory.reason,
         throttled=data.throttled,
-        withstands=found.withstands,
+        withstands=examined.withstands,
     )
     error = data.errors.get(name)
     if error is not None:
@@ -76,7 +76,7 @@ def judge_row(case: RowCase) -> Result:
         samples_s=samples,
         image=pictures.metrics if pictures else {},
         images=images,
-        reasons=(*reasons, *found.reasons),
+        reasons=(*reasons, *examined.reasons),
         control=data.control,
         planned_blocks=data.planned_blocks,
         resolves=decision.minimum_detectable_effect if decision else None,
@@ -92,15 +92,15 @@ def judge_row(case: RowCase) -> Result:
         starts_s={arm: pairs[:blocks] for arm, pairs in data.starts_s.items() if arm in samples},
         notes=(
             *notes,
-            *found.notes,
+            *examined.notes,
             *filter(None, (memory.note,)),
             *describe_unknowns(case),
             *case.machine.notes,
         ),
         canary_s=data.canary_s,
         raised=None if error is None else str(error),
-        biased=not found.withstands,
-        slow_pairs=found.slow_pairs,
+        biased=not examined.withstands,
+        slow_pairs=examined.slow_pairs,
     )
 
 

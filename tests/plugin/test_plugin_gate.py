@@ -307,6 +307,8 @@ KEYS = [
     "memory_bound",
     "against",
     "notes",
+    "biased",
+    "slow_pairs",
     "pictures",
 ]
 

@@ -131,7 +131,8 @@ def describe(counts: Counts, *, decided: bool) -> Iterator[str]:
     """
     theirs, their_pairs, ours, our_pairs = (int(number) for number in counts)
     found = (
-        f"{theirs} of its {their_pairs} pairs of slots, and {ours} of its baseline's {our_pairs}"
+        f"one slot is much slower than the other in {theirs} of its {their_pairs} pairs of slots,"
+        f" and in {ours} of its baseline's {our_pairs}"
     )
     if are_significant(counts):
         yield (
