@@ -6,6 +6,7 @@ import csv
 import functools
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ pytest.importorskip("tqdm")
 pytest.importorskip("matplotlib")
 
 import gate_power
-from power import campaigns, noise, report, rules, studies
+from power import campaigns, noise, report, rules, slot_order, studies
 from power.peers import Peer
 
 from pytest_sdspeed.judge.speed import intervals, stopping
@@ -27,11 +28,12 @@ from pytest_sdspeed.model import CONTROL
 pytestmark = pytest.mark.slow
 
 TRIALS = 6000
+MOST = [study for study in studies.STUDIES if study != "order"]
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 
 
 @functools.cache
-def looks(kind, cv, ratios=rules.block_ratios):
+def looks(kind, cv, ratios=rules.BLOCK_RULES[0].ratios):
     return campaigns.seen(campaigns.paired(np.random.default_rng(1), noise.simulated(kind, cv), TRIALS), ratios)
 
 
@@ -58,10 +60,10 @@ def test_the_simulated_sharing_of_the_error_is_the_packages():
     """Suites of a row that passes, one near its floor and three that fail, by a campaign's looks: the same verdicts after the same blocks."""
     pairs = campaigns.paired(np.random.default_rng(4), noise.simulated("iid", 0.03), 40, 5)
     pairs *= np.array([1, 1, 0.99, 1.04, 1.08, 1.1, 1.12])[:, None]
-    seen = campaigns.seen(pairs)
+    seen = campaigns.seen(pairs, control=True)
     found, taken = campaigns.verdicts(seen, 1.0)
     assert set(found.ravel()) == {-1, 0, 1}
-    assert campaigns.judged(seen, 1.0)[3:] == (0, (found < 0).any(1).mean())
+    assert campaigns.judged(seen, 1.0)[3:5] == (0, (found < 0).any(1).mean())
     arms = [Arm(name=name, generate=str, floor=campaigns.FLOOR) for name in "abcde"]
     for trial in range(40):
         own = Decisions(Roster(Arm(name="base", generate=str), arms, None, None), {}, Limits().rows)
@@ -92,7 +94,7 @@ def test_simulated_blocks_are_palindromes_with_the_outer_pair_outside():
     assert (first[..., 0] < first[..., 1]).all()
     assert len({tuple(order) for order in np.round(first - start).reshape(-1, 4).tolist()}) == 12
     still = noise.Noise("none", lambda _rng, trials, slots: np.zeros((trials, slots)), blocks=5)
-    edged = campaigns.paired(np.random.default_rng(0), still, 50, rows=2, edge=0.05)
+    edged = campaigns.paired(np.random.default_rng(0), still, 50, rows=2, effect="first and last slot of a block", size=0.05)
     assert np.sort(edged.reshape(50, 5, 8)) == pytest.approx(np.broadcast_to([1.0] * 6 + [1.05] * 2, (50, 5, 8)))
     assert edged[..., 0] == pytest.approx(edged[..., 1])
 
@@ -143,7 +145,8 @@ def test_a_documented_speedup_passes_soon_and_a_tenth_less_fails(kind, cv, block
     documented, short = campaigns.judged(seen, 1.0), campaigns.judged(seen, 0.9)
     assert documented.passed >= 0.99
     assert documented.failed <= 0.001
-    assert documented.blocks <= blocks
+    # A spike that only the candidate met asks for blocks that show whether it recurs.
+    assert documented.blocks <= blocks + (0.6 if kind in ("spikes", "mixed") else 0)
     assert short.failed >= 0.99
     assert short.passed <= 0.001
 
@@ -223,13 +226,15 @@ def test_every_figure_stands_in_its_own_column():
             studies.Line(study=study, noise=noise, trials=1, ratio=ratio, **{"rule": "rule", **share, **facts}) for ratio, share in cells
         ]
 
-    gate, peers = (made(study, "iid, CV 1.0%", generations=7.0) for study in ("gate", "peers"))
+    gate, peers = (made(study, "iid, CV 1.0%", generations=7.0, **facts) for study, facts in (("gate", {"rule": "now"}), ("peers", {})))
+    gate += made("gate", "iid, CV 1.0%", rule="before")[2:3]
+    gate.append(replace(gate[0], ratio=studies.ABOVE, invalid=0.5))
     rows, control = made("rows", "mixed", rows=3, suite_passed=0.5, suite_failed=0.25), made("control", "iid", rule="clean")
     said = report.markdown([*gate, *made("rules", "iid"), *rows, *control, *peers])
     for line in (
-        "| iid, CV 1.0% | 12.00% | 11.00% | 31.000% | 1.0% | 32.0% | 22.0% | 3.0 |",
+        "| iid, CV 1.0% | - / 12.00% | - / 11.00% | - / 31.000% | - / 1.0% | - / 32.0% | 22.0% / 22.0% | - / 3.0 | - / 50.00% |",
         "| iid | rule | 12.00% | 11.00% | 1.0% | 32.0% | 3.0 |",
-        "| 4 | x0.90 | 2.00% | 1.00% | 50.00% | 25.00% | 0.0 |",
+        "| 4 | rule | x0.90 | 2.00% | 1.00% | 50.00% | 25.00% | - | 0.0 |",
         "| iid | clean | 1.00% | 0.0 |",
         "| iid, CV 1.0% | rule | 1.0% | 11.0% | 21.0% | 31.0% | 41.0% | 37.0% | 7.0 |",
     ):
@@ -292,11 +297,13 @@ def test_the_command_writes_what_it_found(tmp_path, trace, monkeypatch, capsys):
     docs = tmp_path / "docs" / "figures"
     own = trace(np.random.default_rng(0).lognormal(0, 0.01, 200))
     monkeypatch.setattr(
-        sys, "argv", ["gate_power.py", "--quick", "--traces", str(own), "--output", str(tmp_path / "out"), "--docs", str(docs)]
+        sys,
+        "argv",
+        ["gate_power.py", "--quick", "--traces", str(own), "--output", str(tmp_path / "out"), "--docs", str(docs), "--only", *MOST],
     )
     gate_power.main()
     lines = list(csv.DictReader((tmp_path / "out/gate_power.csv").read_text().splitlines()))
-    assert {line["study"] for line in lines} == {"gate", "rules", "rows", "control", "peers"}
+    assert {line["study"] for line in lines} == set(MOST)
     assert {float(line["ratio"]) for line in lines if line["study"] == "peers"} == set(studies.RATIOS)
     assert any(line["noise"] == "noise-own" for line in lines)
     table = (tmp_path / "out/gate_power.md").read_text()
@@ -311,7 +318,7 @@ def test_the_command_writes_what_it_found(tmp_path, trace, monkeypatch, capsys):
         assert title in table
     assert "pytest-sdspeed" in (tmp_path / "out/gate_power.svg").read_text()
     written = {file.name: file.read_text() for file in docs.iterdir()}
-    assert sorted(written) == ["gate-peers.md", "gate.md"]
+    assert sorted(written) == ["gate-order.md", "gate-own.md", "gate-peers.md", "gate.md"]
     for name, title in (("gate.md", "### The gate\n\n"), ("gate-peers.md", "### Peers, at equal generations\n\n")):
         header, _, *rows = written[name].splitlines()
         assert header == table.partition(title)[2].splitlines()[0]
@@ -320,15 +327,69 @@ def test_the_command_writes_what_it_found(tmp_path, trace, monkeypatch, capsys):
     assert "| mixed, CV 3.0% |" in written["gate.md"]
 
 
-def test_the_documented_tables_are_those_of_the_stored_lines():
-    """The last full run: its lines in CSV give the snippets, whose rows stand in its tables."""
-    with (RESULTS / "2026-11-23-gate-power.csv").open(encoding="utf-8") as file:
+@pytest.mark.parametrize(
+    ("run", "lengths"),
+    [
+        ("2026-11-29-gate-margin", {"gate.md": 21, "gate-order.md": 23, "gate-own.md": 50}),
+        ("2026-11-23-gate-power", {"gate-peers.md": 44}),
+    ],
+)
+def test_the_documented_tables_are_those_of_the_stored_lines(run, lengths):
+    """The last full runs: their lines in CSV give the snippets, whose rows stand in their tables."""
+    with (RESULTS / f"{run}.csv").open(encoding="utf-8") as file:
         lines = [stored_line(row) for row in csv.DictReader(file)]
-    report_of_the_run = (RESULTS / "2026-11-23-gate-power.md").read_text(encoding="utf-8").splitlines()
+    report_of_the_run = (RESULTS / f"{run}.md").read_text(encoding="utf-8").splitlines()
     found = report.snippets(lines)
-    assert {name: len(text.splitlines()) for name, text in found.items()} == {"gate.md": 21, "gate-peers.md": 44}
-    for text in found.values():
-        assert set(text.splitlines()) <= set(report_of_the_run)
+    assert {name: len(found[name].splitlines()) for name in lengths} == lengths
+    for name in lengths:
+        assert set(found[name].splitlines()) <= set(report_of_the_run)
+        assert (RESULTS.parents[1] / "docs" / "figures" / name).read_text(encoding="utf-8") == found[name] + "\n"
+
+
+@pytest.mark.parametrize("effect", slot_order.PLACES)
+def test_what_a_place_in_the_block_does_decides_no_row_on_its_floor(effect):
+    """And makes no row far above its floor invalid; blocks shuffled on their own do both."""
+    lines = list(studies.order_lines(np.random.default_rng(6), noise.simulated("iid", 0.01), 500, effects=[effect], sizes=[0.05]))
+    wrong = {(line.rule, round(line.ratio, 2)): line for line in lines}
+    now, above = wrong[studies.NOW, 0.95], wrong[studies.NOW, round(studies.ABOVE, 2)]
+    assert now.passed < 0.016 > now.failed
+    assert above.invalid < 0.008
+
+
+def test_blocks_shuffled_on_their_own_decide_rows_by_the_luck_of_the_draw():
+    effect = "first and last slot of a block"
+    lines = list(studies.order_lines(np.random.default_rng(6), noise.simulated("iid", 0.003), 1000, effects=[effect], sizes=[0.05]))
+    wrong = {(line.rule, round(line.ratio, 2)): line for line in lines}
+    above = round(studies.ABOVE, 2)
+    assert wrong[studies.BEFORE, 0.95].failed > 0.015
+    assert wrong[studies.NOW, 0.95].failed < 0.005
+    assert wrong[studies.BEFORE, above].invalid > 0.1
+    assert wrong[studies.NOW, above].invalid < 0.005
+
+
+def test_a_control_without_a_margin_would_make_one_campaign_in_a_hundred_invalid():
+    lines = {(line.rule, line.ratio): line for line in studies.gate_lines(np.random.default_rng(8), noise.simulated("iid", 0.01), 4000)}
+    assert lines[studies.BEFORE, studies.ABOVE].invalid > 0.005
+    assert lines[studies.NOW, studies.ABOVE].invalid <= 0.001
+
+
+def test_a_candidate_slow_in_some_calls_passes_by_the_rule_of_before_and_not_by_the_one_now():
+    lines = {
+        (line.rule, line.noise.partition("; ")[2]): line
+        for line in studies.own_lines(np.random.default_rng(9), noise.simulated("iid", 0.01), 100)
+    }
+    for doing in ("one call of 2 takes x20", "one call of 4 takes x20", "one call of 5 takes x20", "one call of 6 takes x3"):
+        assert lines[studies.BEFORE, doing].passed > 0.9
+        assert lines[studies.NOW, doing].passed < 0.12
+
+
+def test_balanced_places_are_those_of_the_package():
+    places = slot_order.balanced_places(np.random.default_rng(1), 50, 12, 4)
+    for line in (0, 4, 8):
+        square = np.sort(places[:, line : line + 4], axis=1)
+        assert (square == np.arange(4)[:, None]).all()
+    assert (np.sort(places, axis=2) == np.arange(4)).all()
+    assert len({tuple(order) for order in places.reshape(-1, 4).tolist()}) == 24
 
 
 def stored_line(row):

@@ -81,7 +81,7 @@ def test_engine(sd_latency):
 @pytest.mark.parametrize("every", [3, 4, 5])
 def test_a_candidate_that_compiles_anew_every_few_calls_does_not_pass_and_is_told_why(gated, pytester, every):
     """The issue's engine: four times as fast as its baseline, but in every few calls."""
-    result = run(gated, SLOW.format(slow=30.0, every=every, order="compiles, baseline=base"))
+    result = run(gated, SLOW.format(slow=30.0, every=every, order="compiles, baseline=base"), "--sd-budget=5000")
     result.assert_outcomes(failed=1)
     stored = record(pytester)
     assert stored["verdict"] in ("inconclusive", "fail")

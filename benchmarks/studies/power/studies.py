@@ -26,7 +26,7 @@ from power.rules import BLOCK_RULES
 from pytest_sdspeed.judge.speed.blocks import guard_logs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from power.campaigns import Shares
     from power.noise import Noise
@@ -170,13 +170,19 @@ def gate_lines(
     )
 
 
-def order_lines(rng: np.random.Generator, noise: Noise, trials: int) -> Iterator[Line]:
+def order_lines(
+    rng: np.random.Generator,
+    noise: Noise,
+    trials: int,
+    effects: Iterable[str] = tuple(slot_order.EFFECTS),
+    sizes: Iterable[float] = slot_order.SIZES,
+) -> Iterator[Line]:
     """Study both rules on the floor and 20% above it, with every planted effect of the order.
 
     The name of the noise is followed by that of the effect and its size.
     """
-    for effect in slot_order.EFFECTS:
-        for size in slot_order.SIZES:
+    for effect in effects:
+        for size in sizes:
             yield from _compare(
                 _see_both(rng, noise, trials, effect=effect, size=size),
                 (FLOOR, ABOVE),
@@ -315,14 +321,14 @@ def tasks(
         *traces,
     ]
     slowed = [simulated("iid", 0.01), simulated("stalls", 0.01)]
-    tenth = max(500, trials // 10)
+    some, tenth = max(500, trials // 10), max(50, trials // 10)
     return [
         *(Task("gate", partial(gate_lines, noise=noise, trials=trials)) for noise in every),
         *(Task("rules", partial(rule_lines, noise=noise, trials=trials)) for noise in telling),
         *(
             Task(
                 "rows",
-                partial(gate_lines, noise=simulated("mixed", 0.01), trials=tenth, rows=rows),
+                partial(gate_lines, noise=simulated("mixed", 0.01), trials=some, rows=rows),
             )
             for rows in (3, 7)
         ),
