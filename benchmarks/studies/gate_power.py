@@ -1,7 +1,8 @@
 """Simulate how often the gate and its peers are wrong, how often they find what is there.
 
-    python benchmarks/studies/gate_power.py                      # documented figures, some minutes
-    python benchmarks/studies/gate_power.py --quick              # with fewer trials, under 50 s
+    python benchmarks/studies/gate_power.py                      # all figures, an hour
+    python benchmarks/studies/gate_power.py --quick              # with fewer trials, minutes
+    python benchmarks/studies/gate_power.py --only gate control  # some studies, a few minutes
     python benchmarks/studies/gate_power.py --traces t.json      # traces of record_noise.py
     python benchmarks/studies/gate_power.py --docs docs/figures  # also renews the documentation
 

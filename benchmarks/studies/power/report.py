@@ -31,26 +31,25 @@ def write_csv(lines: Sequence[Line], path: Path) -> None:
 
 def markdown(lines: Sequence[Line]) -> str:
     """Write every study as a table, with shares in percent."""
-    tables = [
-        *(make(lines) for make in (_gate, _order, _own, _rules, _rows, _control, _peers)),
-    ]
-    return join_titled(tables, level=3) + "\n"
+    tables = [make(lines) for make in (_gate, _order, _own, _rules, _rows, _control, _peers)]
+    return join_titled([table for table in tables if table.rows], level=3) + "\n"
 
 
 def snippets(lines: Sequence[Line]) -> dict[str, str]:
     """Return the tables of the documentation; gate and peers under the most telling noises.
 
     Returns:
-        File name to Markdown.
+        File name to Markdown, for the studies that have lines.
     """
     gate = [line for line in lines if _tells(line.noise, ("CV 1.0%", "CV 3.0%"))]
     peers = [line for line in lines if _tells(line.noise, ("CV 3.0%",))]
-    return {
-        GATE: _gate(gate).text(),
-        ORDER: _order(lines).text(),
-        OWN: _own(lines).text(),
-        PEERS: _peers(peers).text(),
+    tables = {
+        GATE: _gate(gate),
+        ORDER: _order(lines),
+        OWN: _own(lines),
+        PEERS: _peers(peers),
     }
+    return {name: table.text() for name, table in tables.items() if table.rows}
 
 
 def _tells(noise: str, cvs: tuple[str, ...]) -> bool:
@@ -89,7 +88,7 @@ def _gate(lines: Iterable[Line]) -> MarkdownTable:
         )
         for noise, rules in _by_noise(lines, "gate").items()
     ]
-    return MarkdownTable("The gate, before / now", header, cells)
+    return MarkdownTable("The gate", header, cells)
 
 
 def _order(lines: Sequence[Line]) -> MarkdownTable:
