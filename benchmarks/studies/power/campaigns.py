@@ -103,17 +103,18 @@ def paired(
     place = places(rng, trials, noise.blocks, arms)
     # The outer pair of the baseline is the one that begins first.
     place[..., :FIRST_ROW] = np.sort(place[..., :FIRST_ROW], axis=-1)
+    arm = np.empty(logs.shape, dtype=int)
+    owner = np.broadcast_to(np.maximum(np.arange(arms) - 1, 0), place.shape)
+    np.put_along_axis(arm, place, owner, -1)
+    np.put_along_axis(arm, slots - 1 - place, owner, -1)
+    if noise.candidate != 1.0:
+        logs = np.where(arm > 0, noise.candidate, 1.0) * logs
     if effect:
-        arm = np.empty(logs.shape, dtype=int)
-        owner = np.broadcast_to(np.maximum(np.arange(arms) - 1, 0), place.shape)
-        np.put_along_axis(arm, place, owner, -1)
-        np.put_along_axis(arm, slots - 1 - place, owner, -1)
         logs = plant(logs, arm, effect, size)
     pairs = np.stack(
         [np.take_along_axis(logs, place, -1), np.take_along_axis(logs, slots - 1 - place, -1)],
         axis=-1,
     )
-    pairs[..., FIRST_ROW:, :] *= noise.candidate
     durations: np.ndarray = np.exp(pairs)
     return durations
 
