@@ -182,6 +182,7 @@ def _bounds(gate: Any) -> str:
 def _optimizations() -> Iterator[str]:
     relations = {
         "same_weights": "the same weights",
+        "approximation": "the same weights, of which it computes less",
         "other_weights": "other weights",
         "other_autoencoder": "another autoencoder",
     }

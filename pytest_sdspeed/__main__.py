@@ -14,12 +14,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_sdspeed.errors import PlaceError, SdSpeedError, StoredRunError
+from pytest_sdspeed.errors import PlaceError, SdSpeedError, StoredRunError, UsageMistakeError
+from pytest_sdspeed.history.aliases import Renaming, parse_aliases
 from pytest_sdspeed.history.remote import is_address, local_path, open_storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from pytest_sdspeed.history.aliases import Alias
     from pytest_sdspeed.history.merging import RunFile
     from pytest_sdspeed.model import History
 
@@ -52,6 +54,18 @@ def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     )
     # The first positional takes them all; this one is for the usage text.
     report.add_argument("page", nargs="?", help=f"the HTML file to write (default: {_PAGE})")
+    for command in (history, report):
+        command.add_argument(
+            "--sd-history-alias",
+            action="append",
+            default=[],
+            dest="aliases",
+            metavar="OLD=NEW",
+            help=(
+                "what was called OLD in stored runs is NEW today: a test, a file or folder, a"
+                " table, a setup (TABLE::SETUP) or a callable (repeatable)"
+            ),
+        )
     clean = commands.add_parser(
         "clean", help="delete the pictures of all but the latest runs; the runs stay"
     )
@@ -76,6 +90,11 @@ def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     ]
     if not parsed.stored:
         parser.error("; ".join(parsed.missing))
+    if parsed.command != "clean":
+        try:
+            parsed.aliases = parse_aliases(parsed.aliases)
+        except UsageMistakeError as error:
+            parser.error(str(error))
     if parsed.command == "clean" and parsed.keep < 0:
         parser.error(f"--keep {parsed.keep}: valid: 0 or more")
     return parsed
@@ -123,9 +142,9 @@ def main(given: Sequence[str] | None = None) -> int:
     _say(options.missing)
     try:
         if options.command == "history":
-            _history(options.stored, as_json=options.json)
+            _history(options.stored, options.aliases, as_json=options.json)
         elif options.command == "report":
-            _report(options.stored, options.page)
+            _report(options.stored, options.page, options.aliases)
         else:
             _clean(options.stored[0], options.keep)
     except PlaceError as error:
@@ -143,23 +162,26 @@ def _say(lines: Iterable[object]) -> None:
         print(line, file=sys.stderr)  # noqa: T201 - a command's message
 
 
-def _history(stored: Sequence[str], *, as_json: bool) -> None:
-    from pytest_sdspeed.history.commits import list_commits
+def _history(stored: Sequence[str], aliases: Sequence[Alias], *, as_json: bool) -> None:
+    from pytest_sdspeed.history.commits import explain_unlisted, list_commits
     from pytest_sdspeed.report import history
+    from pytest_sdspeed.report.devices import describe_splits
 
-    found, _ = _load_and_judge(stored)
+    found, _ = _load_and_judge(stored, aliases)
     if as_json:
         print(json.dumps(history.to_json(found), indent=2, allow_nan=False))  # noqa: T201 - a command's answer
         return
     lines = history.format_table(found) or [
         f"{', '.join(_names(stored))}: no stored run of this plugin"
     ]
+    lines += [f"split: {line}" for line in describe_splits(found)]
     for changed in history.select_unsteady(found):
         lines += ["", history.describe_change(changed)]
         commits = history.find_commits(changed, changed.changes[-1])
-        lines += (
-            [f"    {commit}" for commit in list_commits(*commits, Path.cwd())] if commits else []
-        )
+        listed = list_commits(*commits, Path.cwd()) if commits else []
+        why = None if listed or not commits else explain_unlisted(*commits, Path.cwd())
+        lines += [f"    {commit}" for commit in listed]
+        lines += [f"    the commits between are not listed: {why}"] if why else []
     print("\n".join(lines))  # noqa: T201 - a command's answer
 
 
@@ -168,7 +190,9 @@ def _names(stored: Sequence[str]) -> list[str]:
     return [open_storage(one).describe("") for one in stored]
 
 
-def _load_and_judge(stored: Sequence[str]) -> tuple[Sequence[History], Sequence[RunFile]]:
+def _load_and_judge(
+    stored: Sequence[str], aliases: Sequence[Alias]
+) -> tuple[Sequence[History], Sequence[RunFile]]:
     """Return the histories of storages, with their changes, and their files.
 
     What was passed over is printed on standard error.
@@ -179,14 +203,14 @@ def _load_and_judge(stored: Sequence[str]) -> tuple[Sequence[History], Sequence[
     from pytest_sdspeed.history.loading import load_from
     from pytest_sdspeed.judge.changes.causes import judge_histories
 
-    found = load_from([open_storage(one) for one in stored])
+    found = load_from([open_storage(one) for one in stored], Renaming(aliases))
     if not found.read:
         raise PlaceError("\n".join(found.problems))
     _say(found.problems)
     return judge_histories(found.histories), found.files
 
 
-def _report(stored: Sequence[str], target: Path) -> None:
+def _report(stored: Sequence[str], target: Path, aliases: Sequence[Alias]) -> None:
     from pytest_sdspeed.history.stored_run import read_latest_run, read_run
     from pytest_sdspeed.judge.pictures.exhibits import add_error_maps
     from pytest_sdspeed.report.page.html import render_page
@@ -198,7 +222,7 @@ def _report(stored: Sequence[str], target: Path) -> None:
     if file is not None and file.is_file():
         run = read_run(file)
     else:
-        histories, files = _load_and_judge(stored)
+        histories, files = _load_and_judge(stored, aliases)
         try:
             run, problems = read_latest_run(files)
         except StoredRunError as error:

@@ -14,6 +14,7 @@ import torch
 from fakes import FakeClock
 
 import pytest_sdspeed
+from pytest_sdspeed.store.ci import VARIABLES
 
 # pytester forgets the modules that a run inside imports: extension modules cannot be imported twice, and a patch would hit a stale module.
 for module in pkgutil.walk_packages(pytest_sdspeed.__path__, "pytest_sdspeed."):
@@ -40,8 +41,8 @@ pytest_plugins = ["pytester", "small_pipelines"]
 
 @pytest.fixture(autouse=True)
 def runs_of_their_own(monkeypatch):
-    """The runs inside write no summary of the run around them, and are no workers of it, which would measure nothing."""
-    for variable in ("GITHUB_STEP_SUMMARY", "PYTEST_XDIST_WORKER"):
+    """The runs inside write no summary of the run around them, are no attempts of it, and no workers, which would measure nothing."""
+    for variable in ("GITHUB_STEP_SUMMARY", "PYTEST_XDIST_WORKER", *VARIABLES):
         monkeypatch.delenv(variable, raising=False)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,7 @@ def export(out: Path, parts: Miniature) -> None:
         requires_safety_checker=False,
     )
     pipeline.save_pretrained(out / "miniature")
+    _load_in_float32(out / "miniature" / "text_encoder" / "config.json")
     _half(parts.student).save_pretrained(out / "miniature-student" / "unet")
     _half(parts.tiny_vae).save_pretrained(out / "miniature-tiny-vae")
 
@@ -47,6 +49,16 @@ def export_classifier(file: Path, classifier: Classifier) -> None:
     save_file(
         {name: part.half().contiguous() for name, part in classifier.state_dict().items()}, file
     )
+
+
+def _load_in_float32(config: Path) -> None:
+    """Say in a model's configuration that it is loaded in float32, whatever it is stored in.
+
+    Transformers loads a model in the type that its configuration names, diffusers in float32: with
+    both parts of a pipeline in one type, ``from_pretrained`` needs no ``torch_dtype``.
+    """
+    facts = json.loads(config.read_text(encoding="utf-8"))
+    config.write_text(json.dumps(facts | {"dtype": "float32"}, indent=2) + "\n", encoding="utf-8")
 
 
 def _half(module: Any) -> Any:

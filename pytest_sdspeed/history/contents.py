@@ -28,10 +28,17 @@ class StoredRunFacts(RunFacts):
     Attributes:
         dated: whether the run tells its date, which is otherwise that of its file.
         id: what its files have in common; None for a run from before it was stored.
+        cpu: model of the processor.
+        ci_run: what all attempts of a run of a CI system share; ci_job: name of its job;
+            ci_attempt: a number that is larger in a later attempt. All None if unknown.
     """
 
     dated: bool
     id: str | None
+    cpu: str | None = None
+    ci_run: str | None = None
+    ci_job: str | None = None
+    ci_attempt: int | None = None
 
 
 class StoredResult(NamedTuple):

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from pytest_sdspeed.history.contents import Fault, IndexedRuns
+    from pytest_sdspeed.history.aliases import Renaming
+    from pytest_sdspeed.history.contents import Fault, IndexedRuns, StoredRunFacts
     from pytest_sdspeed.history.storages import Storage
 
 NAMED = 5
@@ -34,7 +35,8 @@ class LoadedHistories(NamedTuple):
     """What several storages say together.
 
     Attributes:
-        histories: one for each table, setup, baseline, device and recipe, without their changes.
+        histories: one for each table, setup, baseline, device, processor and recipe, without their
+            changes.
         problems: lines on what was passed over.
         files: those that count, the oldest first.
         read: whether any of the storages could be read.
@@ -57,11 +59,20 @@ def load_histories(*folders: Path) -> tuple[tuple[History, ...], tuple[str, ...]
     return found.histories, found.problems
 
 
-def load_from(storages: Sequence[Storage]) -> LoadedHistories:
+def load_from(
+    storages: Sequence[Storage],
+    renaming: Renaming | None = None,
+    current: StoredRunFacts | None = None,
+) -> LoadedHistories:
     """Return what storages hold together; one that cannot be read is named.
 
     What is there twice counts once: two tests that share a campaign, two files that hold the same
-    run.
+    run, attempts of one CI run.
+
+    Args:
+        storages: storages of stored runs.
+        renaming: tells the names of today.
+        current: the run in hand, or None: what it repeats of its CI run does not count.
     """
     held: list[tuple[Storage, IndexedRuns]] = []
     problems: list[str] = []
@@ -73,7 +84,8 @@ def load_from(storages: Sequence[Storage]) -> LoadedHistories:
                 problems.append(f"sd history: {error}")
             else:
                 problems += held[-1][1].listing.problems
-        runs, files, wrong = merge_runs(held)
+        runs, files, wrong = merge_runs(held, renaming, current)
+    problems += renaming.describe_problems() if renaming else []
     found = (History.with_runs(key, members) for key, members in runs.items())
     return LoadedHistories(
         tuple(found), (*problems, *_describe_skipped(held, wrong)), files, read=bool(held)

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pytest_sdspeed.history.loading import load_histories
+from pytest_sdspeed.history.aliases import Renaming
+from pytest_sdspeed.history.loading import load_from
 from pytest_sdspeed.history.parsing import read_run_facts
+from pytest_sdspeed.history.processors import find_same
+from pytest_sdspeed.history.storages import Folder
 from pytest_sdspeed.judge.changes.causes import judge_history_among
 from pytest_sdspeed.model import History, HistoryRun
 from pytest_sdspeed.store.records import make_history_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from pytest_sdspeed.history.aliases import Alias
+    from pytest_sdspeed.history.contents import StoredRunFacts
+    from pytest_sdspeed.history.merging import RunFile
     from pytest_sdspeed.model import HistoryKey, Result
-    from pytest_sdspeed.model.history import RunFacts
+
+
+_CLOCKS_DIFFER = timedelta(days=1)
+"""How far clocks of several hosts may differ without a word."""
 
 
 class HistoryLookup:
@@ -28,22 +37,44 @@ class HistoryLookup:
         folder: folder of the stored runs; there may be none.
         run_info: tells what is known of this run as a whole, as
             ``store.benchmark.collect_run_info`` does.
+        aliases: names of before.
 
     Attributes:
         problems: what was passed over, a line each.
     """
 
-    def __init__(self, folder: Path, run_info: Callable[[], Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        run_info: Callable[[], Mapping[str, Any]],
+        aliases: Sequence[Alias] = (),
+    ) -> None:
         self._folder, self._run_info = folder, run_info
+        self._renaming = Renaming(aliases)
         self.problems: tuple[str, ...] = ()
 
     @cached_property
     def _stored(self) -> dict[HistoryKey, History]:
-        found, self.problems = load_histories(self._folder)
-        return {history.key: history for history in found}
+        found = load_from([Folder(self._folder)], self._renaming, self._run)
+        self.problems = (*found.problems, *self._describe_clock(found.files))
+        return {history.key: history for history in found.histories}
+
+    def _describe_clock(self, files: Sequence[RunFile]) -> Iterator[str]:
+        """Yield a line if stored runs are dated later than this one: a clock was or is wrong."""
+        now = datetime.fromisoformat(self._run.date) + _CLOCKS_DIFFER
+        later = [one for one in files if datetime.fromisoformat(one.file.run.date) > now]
+        if later:
+            last = later[-1]
+            yield (
+                f"sd history: {len(later)} stored run{'s' * (len(later) > 1)} dated later than this"
+                f" one, the last {last.file.run.date[:10]} in"
+                f" {last.storage.describe(last.file.path)}: the clock of"
+                f" {last.file.run.host or 'its host'} or of this one is wrong, and runs are judged"
+                " in the order of their dates"
+            )
 
     @cached_property
-    def _run(self) -> RunFacts:
+    def _run(self) -> StoredRunFacts:
         return read_run_facts(self._run_info(), datetime.now(UTC).timestamp())
 
     def judge(
@@ -57,7 +88,8 @@ class HistoryLookup:
                 latency in seconds.
             test: id of the test, which tells callables apart.
         """
-        key, run = make_history_key(result, test), HistoryRun.of(result, self._run)
+        key = self._find_key(make_history_key(result, test, self._run.cpu))
+        run = HistoryRun.of(result, self._run)
         beside = [
             self._continue(
                 replace(key, setup=name),
@@ -66,6 +98,19 @@ class HistoryLookup:
             for name, (speedup, latency_s) in others.items()
         ]
         return judge_history_among(self._continue(key, run), beside)
+
+    def list_elsewhere(self, history: History) -> list[History]:
+        """Return the stored histories of the same row on other devices and processors."""
+        return [
+            stored
+            for key, stored in self._stored.items()
+            if key != history.key
+            and replace(key, device=history.device, cpu=history.cpu) == history.key
+        ]
+
+    def _find_key(self, key: HistoryKey) -> HistoryKey:
+        stored = self._stored
+        return find_same(self._renaming.rename(key), stored)
 
     def _continue(self, key: HistoryKey, run: HistoryRun) -> History:
         """Return the stored history of a key, or a new one, with one more run."""

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pytest_sdspeed.history.aliases import Renaming
+from pytest_sdspeed.history.attempts import find_superseded
+from pytest_sdspeed.history.processors import settle_processors
 
-    from pytest_sdspeed.history.contents import Fault, IndexedRuns, StoredFile, StoredRunFacts
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from pytest_sdspeed.history.contents import (
+        Fault,
+        IndexedRuns,
+        StoredFile,
+        StoredResult,
+        StoredRunFacts,
+    )
     from pytest_sdspeed.history.storages import Storage
     from pytest_sdspeed.model import HistoryKey, HistoryRun
 
@@ -39,8 +50,18 @@ class MergedRuns(NamedTuple):
     wrong: list[tuple[Fault, str]]
 
 
-def merge_runs(storages: Sequence[tuple[Storage, IndexedRuns]]) -> MergedRuns:
-    """Return the runs of all storages, each once, however often it was written."""
+def merge_runs(
+    storages: Sequence[tuple[Storage, IndexedRuns]],
+    renaming: Renaming | None = None,
+    current: StoredRunFacts | None = None,
+) -> MergedRuns:
+    """Return the runs of all storages, each once, however often it was written.
+
+    Args:
+        storages: storages, with what they hold.
+        renaming: tells the names of today.
+        current: the run in hand, or None: what it repeats of its CI run does not count.
+    """
     wrong: list[tuple[Fault, str]] = [
         (kind, f"{storage.describe(path)}: {words}")
         for storage, held in storages
@@ -54,7 +75,10 @@ def merge_runs(storages: Sequence[tuple[Storage, IndexedRuns]]) -> MergedRuns:
         ),
         key=lambda kept: (kept.file.run.date, kept.file.path.rpartition("/")[2]),
     )
+    files = _settle_keys(files, renaming or Renaming())
     outdone: dict[int, set[HistoryKey]] = {}
+    for number, key in find_superseded((kept.file for kept in files), current):
+        outdone.setdefault(number, set()).add(key)
     damaged = {
         (storage.describe(""), path) for storage, held in storages for path, *_ in held.wrong
     }
@@ -68,7 +92,9 @@ def merge_runs(storages: Sequence[tuple[Storage, IndexedRuns]]) -> MergedRuns:
         )
         for other in copies:
             if other is not best:
-                outdone[id(other.file)] = {series for series, *_ in best.file.results}
+                outdone.setdefault(id(other.file), set()).update(
+                    series for series, *_ in best.file.results
+                )
                 if not _figures_of(other.file) <= _figures_of(best.file):
                     words = (
                         f"differs from {best.storage.describe(best.file.path)}, a copy of the same"
@@ -78,6 +104,39 @@ def merge_runs(storages: Sequence[tuple[Storage, IndexedRuns]]) -> MergedRuns:
     members: dict[HistoryKey, _Members] = {}
     counted = list(_count(files, outdone, members))
     return MergedRuns({key: found.runs for key, found in members.items()}, counted, wrong)
+
+
+def _settle_keys(files: list[RunFile], renaming: Renaming) -> list[RunFile]:
+    """Give results the names of today, and the model of their processor if they do not tell it."""
+    renaming.learn(
+        (kept.file.run.id or id(kept.file), one.key) for kept in files for one in kept.file.results
+    )
+    if renaming.aliases:
+        files = _with_keys(files, lambda one: renaming.rename(one.key))
+    models = settle_processors([one for kept in files for one in kept.file.results])
+    if not models:
+        return files
+    return _with_keys(
+        files,
+        lambda one: (
+            replace(one.key, cpu=models.get((one.key, one.run.host)))
+            if one.key.cpu is None
+            else one.key
+        ),
+    )
+
+
+def _with_keys(
+    files: Iterable[RunFile], find_key: Callable[[StoredResult], HistoryKey]
+) -> list[RunFile]:
+    return [
+        kept._replace(
+            file=kept.file._replace(
+                results=[one._replace(key=find_key(one)) for one in kept.file.results]
+            )
+        )
+        for kept in files
+    ]
 
 
 class _Members(NamedTuple):

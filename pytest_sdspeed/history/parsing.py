@@ -14,15 +14,18 @@ from pytest_sdspeed.history.contents import Fault, FileContents, StoredResult, S
 from pytest_sdspeed.history.storages import make_printable
 from pytest_sdspeed.judge.speed.blocks import latencies
 from pytest_sdspeed.model import HistoryKey, HistoryRun, ImageVerdict, Verdict
-from pytest_sdspeed.store.benchmark import EXTRA, RUN
+from pytest_sdspeed.store.benchmark import EXTRA, NO_COMMIT, RUN
 from pytest_sdspeed.store.files import decode, section
+from pytest_sdspeed.store.git import explain_stored_error
 from pytest_sdspeed.store.records import SCHEMA, make_recipe_key, read_figure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_NO_COMMIT = ("unversioned", "unknown")
+_UNNAMED = ("unversioned", "unknown")
 """What pytest-benchmark writes if it finds no commit."""
+_LARGEST = 2**63
+"""Whole numbers below it can be written to the index."""
 
 
 def parse_file(content: bytes, written: float) -> FileContents:
@@ -38,7 +41,7 @@ def parse_file(content: bytes, written: float) -> FileContents:
     except StoredRunError as error:
         return FileContents(run=None, wrong=(("damaged", str(error)),))
     run = read_run_facts(stored, written)
-    results, wrong = [], dict[Fault, str]()
+    results, wrong = dict[object, StoredResult](), dict[Fault, str]()
     for test, extra in extras:
         if extra is None:
             continue
@@ -50,12 +53,16 @@ def parse_file(content: bytes, written: float) -> FileContents:
             # What two versions are to each other belongs to no level.
             continue
         try:
-            results.append(_read_result(extra, run, test))
+            result = _read_result(extra, run, test)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             problem = f"not a record of this plugin: {type(error).__name__}: {error}"
             wrong.setdefault("record", make_printable(f"{test}: {problem}"))
+        else:
+            # A test that stands there twice was run again in its process: its last attempt counts.
+            results.pop((test, result.key), None)
+            results[test, result.key] = result
     foreign = sum(extra is None for _, extra in extras)
-    return FileContents(run, tuple(results), tuple(wrong.items()), foreign)
+    return FileContents(run, tuple(results.values()), tuple(wrong.items()), foreign)
 
 
 def read_run_facts(stored: Mapping[str, Any], written: float) -> StoredRunFacts:
@@ -66,14 +73,25 @@ def read_run_facts(stored: Mapping[str, Any], written: float) -> StoredRunFacts:
         written: seconds since the epoch, for a run that has no date.
     """
     machine, commit = section(stored, "machine_info"), section(stored, "commit_info")
+    own, attempt = section(machine, EXTRA), section(machine, EXTRA).get("ci_attempt")
     named, told = commit.get("id"), _date(stored.get("datetime"))
+    # pytest-benchmark has stored the processor at all times.
+    model = section(machine, "cpu").get("brand_raw")
+    known = None if named in _UNNAMED else _known(named)
     return StoredRunFacts(
         date=told or datetime.fromtimestamp(written, UTC).isoformat(),
-        commit=None if named in _NO_COMMIT else _known(named),
+        commit=known,
         dirty=commit.get("dirty") is True,
         host=_known(machine.get("node")),
         dated=told is not None,
-        id=_known(section(machine, EXTRA).get(RUN)),
+        no_commit=None
+        if known
+        else _known(own.get(NO_COMMIT) or explain_stored_error(commit.get("error"))),
+        id=_known(own.get(RUN)),
+        cpu=_known(" ".join(model.split())) if isinstance(model, str) else None,
+        ci_run=_known(own.get("ci_run")),
+        ci_job=_known(own.get("ci_job")),
+        ci_attempt=attempt if type(attempt) is int and abs(attempt) < _LARGEST else None,
     )
 
 
@@ -90,7 +108,7 @@ def _read_result(record: Mapping[str, Any], run: StoredRunFacts, test: str) -> S
         KeyError, TypeError, ValueError, AttributeError, OverflowError: it is damaged.
     """
     result = _CheckedRecord(record)
-    key = HistoryKey.of(result, make_printable(make_recipe_key(record["recipe"], test)))
+    key = HistoryKey.of(result, make_printable(make_recipe_key(record["recipe"], test)), run.cpu)
     text = json.dumps(result.samples_s, sort_keys=True)
     digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
     return StoredResult(key, int.from_bytes(digest, signed=True), HistoryRun.of(result, run))

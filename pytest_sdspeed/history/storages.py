@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -118,34 +119,28 @@ class Folder:
     def scan(self) -> Listing:
         """Return every JSON file below the folder; none if there is no folder.
 
+        Links are followed. A file or folder that is reached in two ways counts once, under the name
+        without links if it has one.
+
         Raises:
             PlaceError: the folder cannot be read.
         """
-        files: dict[str, tuple[str, Fingerprint]] = {}
-        unfinished, problems, pending = [], [], [(str(self._root), "")]
+        scan = _Scan()
+        pending: list[tuple[str, str]] = [(str(self._root), "")]
         while pending:
             inside, prefix = pending.pop()
             try:
-                with os.scandir(inside) as entries:
-                    for entry in entries:
-                        if entry.is_dir(follow_symlinks=False):
-                            pending.append((entry.path, f"{prefix}{make_printable(entry.name)}/"))
-                        elif entry.name.endswith(".json") and entry.is_file():
-                            status = entry.stat()
-                            files[prefix + make_printable(entry.name)] = (
-                                entry.path,
-                                Fingerprint(status.st_mtime_ns, status.st_size),
-                            )
-                        elif is_unfinished(entry.name):
-                            unfinished.append(prefix + make_printable(entry.name))
+                pending += scan.enter(inside, prefix)
             except FileNotFoundError:
                 # It was deleted while it was listed.
-                continue
+                pass
             except OSError as error:
                 if not prefix:
                     raise PlaceError(f"{inside}: {error.strerror}") from None
-                problems.append(f"sd history: {inside}: {error.strerror}")
-        return Listing(files, sorted(unfinished), tuple(problems))
+                scan.problems.append(f"sd history: {inside}: {error.strerror}")
+            while scan.links and not pending:
+                pending += scan.follow(*scan.links.pop(0))
+        return Listing(scan.files, sorted(scan.unfinished), tuple(scan.problems))
 
     def fetch(self, files: Sequence[str]) -> Iterator[bytes | OSError]:
         """Yield what files hold, one after the other."""
@@ -157,9 +152,70 @@ class Folder:
 
     @contextmanager
     def fetch_pictures(self, run: str, names: Iterable[str]) -> Iterator[Path]:
-        """Yield the folder that the pictures lie in."""
-        del names
-        yield Path(run).parent
+        """Yield the folder that the pictures lie in: beside the file, or what it is a link to."""
+        here = Path(run).parent
+        beside = all((here / name).exists() for name in names)
+        yield here if beside else Path(run).resolve().parent
+
+
+class _Scan:
+    """What was found below a folder so far, and the links that were not followed yet.
+
+    What is no link is listed first, so that a link to it is the second way.
+    """
+
+    def __init__(self) -> None:
+        self.files: dict[str, tuple[str, Fingerprint]] = {}
+        self.unfinished: list[str] = []
+        self.problems: list[str] = []
+        self.links: list[tuple[str, str]] = []
+        self._seen: set[tuple[int, int]] = set()
+
+    def enter(self, folder: str, prefix: str) -> Iterator[tuple[str, str]]:
+        """Yield the folders in a folder that was not listed yet, each with its prefix.
+
+        Args:
+            folder: path of the folder.
+            prefix: what printable paths of its files begin with.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        if not self._is_new(os.stat(folder)):  # noqa: PTH116 - as its entries are
+            return
+        with os.scandir(folder) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                name = prefix + make_printable(entry.name)
+                if entry.is_symlink():
+                    self.links.append((entry.path, name))
+                elif entry.is_dir():
+                    yield entry.path, f"{name}/"
+                elif entry.name.endswith(".json") and entry.is_file():
+                    self._add(entry.path, name, entry.stat())
+                elif is_unfinished(entry.name):
+                    self.unfinished.append(name)
+
+    def follow(self, path: str, name: str) -> Iterator[tuple[str, str]]:
+        """Add the file that a link leads to, or yield the folder, with its prefix."""
+        try:
+            status = os.stat(path)  # noqa: PTH116 - as the entries of folders are
+        except OSError:
+            # It leads nowhere.
+            return
+        if stat.S_ISDIR(status.st_mode):
+            yield path, f"{name}/"
+        elif name.endswith(".json") and stat.S_ISREG(status.st_mode):
+            self._add(path, name, status)
+
+    def _add(self, path: str, name: str, status: os.stat_result) -> None:
+        if self._is_new(status):
+            self.files[name] = path, Fingerprint(status.st_mtime_ns, status.st_size)
+
+    def _is_new(self, status: os.stat_result) -> bool:
+        """Tell whether a file or folder is met for the first time. Windows may not number it."""
+        known = status.st_ino != 0 and (status.st_dev, status.st_ino) in self._seen
+        self._seen.add((status.st_dev, status.st_ino))
+        return not known
 
 
 def is_unfinished(name: str) -> bool:

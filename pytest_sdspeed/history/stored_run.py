@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import StoredRunError
 from pytest_sdspeed.history.storages import Folder
 from pytest_sdspeed.store import pictures
-from pytest_sdspeed.store.benchmark import EXTRA
+from pytest_sdspeed.store.benchmark import EXTRA, NO_COMMIT
 from pytest_sdspeed.store.files import decode, section
+from pytest_sdspeed.store.git import explain_stored_error
 from pytest_sdspeed.store.records import from_json
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import Result
 
 _DATE = re.compile(rb'"datetime": "([^"]+)"')
-_NO_COMMIT = "unversioned"
-"""What pytest-benchmark calls a commit if there is none."""
+_UNNAMED = (None, "unversioned", "unknown")
+"""What pytest-benchmark calls a commit if there is none, or git refuses."""
 _END = 4096
 """Bytes at the end of a file, where pytest-benchmark writes its date."""
 
@@ -51,10 +52,15 @@ class StoredRun:
 def list_run_files(folder: Path) -> list[Path]:
     """Return the files of stored runs below a folder, the oldest first.
 
-    The date in the file counts, since copies have other times.
+    The date in the file counts, since copies have other times. A link to one of them is left out,
+    and linked folders are not looked into: nothing behind them is this folder's to delete.
     """
+    found: dict[Path, Path] = {}
+    for path in sorted(folder.rglob("*.json"), key=lambda path: (path.is_symlink(), path)):
+        if path.is_file():
+            found.setdefault(path.resolve(), path)
     return sorted(
-        (path for path in folder.rglob("*.json") if path.is_file()),
+        found.values(),
         key=lambda path: (_read_date(path), path.name),
     )
 
@@ -129,7 +135,8 @@ def _read(storage: Storage, where: str, name: str) -> StoredRun:
                 if extra is None:
                     passed_over.append(f"{test}: not a benchmark of this plugin")
                 else:
-                    results.append(from_json(extra, folder))
+                    result = from_json(extra, folder)
+                    results.append(replace(result, test=result.test or test))
             except StoredRunError as error:
                 passed_over.append(f"{test}: {error}")
     if not results:
@@ -186,12 +193,12 @@ def describe_run(stored: Mapping[str, Any]) -> dict[str, str]:
     machine, commit = section(stored, "machine_info"), section(stored, "commit_info")
     own = section(machine, EXTRA)
     changed = ", with uncommitted changes" if commit.get("dirty") else ""
+    named = commit.get("id") not in _UNNAMED
+    why = own.get(NO_COMMIT) or explain_stored_error(commit.get("error"))
     known = {
         "date": stored.get("datetime"),
         "command": own.get("command"),
-        "commit": (
-            f"{commit['id']}{changed}" if commit.get("id") not in (None, _NO_COMMIT) else None
-        ),
+        "commit": (f"{commit['id']}{changed}" if named else why and f"unknown: {why}"),
         "branch": commit.get("branch"),
         "device": own.get("device"),
         "host": machine.get("node"),

@@ -23,6 +23,8 @@ class HistoryKey:
         setup, baseline: names.
         device: name of the device that measured them.
         recipe: tells recipes, weights and, for callables, tests apart; equal ones are comparable.
+        cpu: model of the processor beside the device; None if the device's name tells it, or it is
+            unknown.
     """
 
     table: str | None
@@ -30,14 +32,16 @@ class HistoryKey:
     baseline: str
     device: str
     recipe: str
+    cpu: str | None = None
 
     @classmethod
-    def of(cls, result: Any, recipe: str) -> HistoryKey:
+    def of(cls, result: Any, recipe: str, cpu: str | None = None) -> HistoryKey:
         """Return the key of a result.
 
         Args:
             result: a ``Result``, or a stored record read like one.
             recipe: what tells its recipe, weights and test apart.
+            cpu: model of the processor, or None if it is unknown.
         """
         return HistoryKey(
             table=result.table,
@@ -45,7 +49,13 @@ class HistoryKey:
             baseline=result.baseline,
             device=result.device,
             recipe=recipe,
+            cpu=None if cpu == " ".join(result.device.split()) else cpu,
         )
+
+    @property
+    def name(self) -> str:
+        """Return what a reader calls it, as ``Result.name``; the recipe of callables is a test."""
+        return self.setup if self.table or not self.recipe else f"{self.setup} of {self.recipe}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +66,14 @@ class RunFacts:
         date: when it was stored, ISO 8601 in UTC.
         commit: id of the commit, or None; dirty: whether there were uncommitted changes.
         host: name of the machine, or None.
+        no_commit: why git named no commit, or None if it did, or it is unknown.
     """
 
     date: str
     commit: str | None
     dirty: bool
     host: str | None
+    no_commit: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -159,6 +159,7 @@ class Result:
         confirmation: the stored form of the run in the other process: of the first one if the
             second passed, else of the second; None if there was but one. ``images``,
             ``exhibits`` and ``control`` are the first's in any case.
+        test: id of the test that asked, or None if that is unknown.
     """
 
     table: str | None
@@ -203,6 +204,15 @@ class Result:
     raised: str | None = None
     biased: bool | None = None
     slow_pairs: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    test: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Return what a reader calls it: its setup; for callables, whose names recur, its test too.
+
+        ``fp16``, ``candidate of test_engine.py::test_size[768]``.
+        """
+        return self.setup if self.table or not self.test else f"{self.setup} of {self.test}"
 
     @property
     def interval(self) -> Interval:

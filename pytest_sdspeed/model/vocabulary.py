@@ -6,7 +6,9 @@ from typing import Literal
 
 Verdict = Literal["pass", "fail", "inconclusive", "invalid"]
 ImageVerdict = Literal["pass", "fail", "powerless"]
-Relation = Literal["same_weights", "other_weights", "other_autoencoder"]
+Relation = Literal["same_weights", "approximation", "other_autoencoder", "other_weights"]
+"""What a candidate shares with its baseline: weights and all that is computed but for rounding; the
+weights alone, so that its pictures are close and never equal; all but the autoencoder; nothing."""
 Cause = Literal["code", "machine", "stack", "improvement", "none"]
 BASELINE = "baseline"
 CONTROL = "control"

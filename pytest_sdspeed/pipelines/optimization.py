@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
+
+from pytest_sdspeed.model import Relation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pytest_sdspeed.model import Machine, Recipe, Relation
+    from pytest_sdspeed.model import Machine, Recipe
 
 
 def support_everywhere(_machine: Machine) -> str | None:
@@ -61,7 +63,7 @@ class Optimization:
 
 def find_relation(stack: tuple[Optimization, ...]) -> Relation:
     """Return how a stack's pictures relate to the baseline's: the loosest of its parts."""
-    order: tuple[Relation, ...] = ("same_weights", "other_autoencoder", "other_weights")
+    order = get_args(Relation)
     return max((part.relation for part in stack), key=order.index, default="same_weights")
 
 

@@ -166,6 +166,7 @@ def _make_feature_cache(interval: int) -> Optimization:
         name=f"feature_cache_{interval}",
         summary=f"deep features of the UNet computed at every {_ORDINALS[interval]} step only",
         apply=apply,
+        relation="approximation",
     )
 
 

@@ -10,11 +10,22 @@ import pytest
 
 from pytest_sdspeed.plugin import fixtures, hookspecs, options
 from pytest_sdspeed.plugin.fixtures import sd_latency, sd_setup
-from pytest_sdspeed.plugin.state import GATE, PROBLEMS, REGISTRY, ROW, RUN, is_gated, run_of
+from pytest_sdspeed.plugin.state import (
+    ASKING,
+    CLOCK,
+    PROBLEMS,
+    REGISTRY,
+    ROW,
+    RUN,
+    is_gated,
+    is_of_body,
+    must_ask,
+    run_of,
+)
 from pytest_sdspeed.setups.registry import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 
 __all__ = ["sd_latency", "sd_setup"]
@@ -110,14 +121,6 @@ def _find_gpu(config: pytest.Config) -> None:
         config.stash[PROBLEMS].append(str(error))
 
 
-def _show_in_html(config: pytest.Config) -> None:
-    """Give pytest-html the pictures if it writes a page."""
-    if config.pluginmanager.hasplugin("html") and config.getoption("htmlpath", None):
-        from pytest_sdspeed.plugin.html_extras import HtmlExtras
-
-        config.pluginmanager.register(HtmlExtras(), "sdspeed-html")
-
-
 @contextmanager
 def _usage_errors() -> Iterator[None]:
     try:
@@ -143,25 +146,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Check markers and setups before any test runs; give every gate its replay clock."""
-    concerned = [item for item in items if is_gated(item) or item.get_closest_marker(GATE)]
-    if not concerned:
+    gated = [item for item in items if is_gated(item)]
+    if not gated:
         return
     from pytest_sdspeed.plugin.collecting import prepare, problems_of
 
     problems = config.stash[PROBLEMS]
-    problems += problems_of(config, concerned)
+    problems += problems_of(config, gated)
     if problems and not hasattr(config, "workerinput"):
         # A worker of pytest-xdist cannot end the run: it tells the controller.
         raise pytest.UsageError("\n".join(dict.fromkeys(problems)))
-    gated = [item for item in concerned if is_gated(item)]
-    if gated:
-        try:
-            prepare(config, gated)
-        except pytest.UsageError as error:
-            if not hasattr(config, "workerinput"):
-                raise
-            problems.append(str(error))
-        _show_in_html(config)
+    try:
+        prepare(config, gated)
+    except pytest.UsageError as error:
+        if not hasattr(config, "workerinput"):
+            raise
+        problems.append(str(error))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -183,39 +183,92 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             open_comparison(session.config, session.items)
 
 
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Write what was measured as tables; fail a run that was asked for them and has none."""
-    config = session.config
-    if (
-        RUN not in config.stash
-        or exitstatus == pytest.ExitCode.USAGE_ERROR
-        or hasattr(config, "workerinput")
-    ):
-        return
-    from pytest_sdspeed.plugin.summary import write_reference_files
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Begin an attempt of a test that measures: it has not asked its gate yet."""
+    # A conftest file may add markers after the tests were prepared.
+    if CLOCK in item.stash or is_gated(item):
+        from pytest_sdspeed.plugin.asking import Asking
 
-    if not write_reference_files(config.stash[RUN], config) and exitstatus == pytest.ExitCode.OK:
+        item.stash[ASKING] = Asking(item)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Note when a body ends: reports that are made before are those of its subtests."""
+    try:
+        return (yield)
+    finally:
+        if ASKING in item.stash:
+            item.stash[ASKING].ended = True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let a test end as its gate did; fail one that must ask its gate and did not."""
+    if not is_of_body(item, call):
+        return (yield)
+    from pytest_sdspeed.plugin.asking import complain, insist, overrule
+    from pytest_sdspeed.store.benchmark import is_measuring_off
+
+    asking = item.stash[ASKING]
+    insist(asking, call)
+    report = yield
+    overrule(item, asking, report)
+    if (asking.owed or must_ask(item)) and not is_measuring_off(item.config.option):
+        complain(item, asking, report)
+    return report
+
+
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Let go of what was asked: the fixtures that it holds are torn down."""
+    if ASKING in item.stash:
+        del item.stash[ASKING]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Write the files that were asked for; fail a run that was to record and has no table.
+
+    They are written here, by when the run is stored: a run may have no summary, or no terminal.
+    """
+    config = session.config
+    if not _is_told(config, exitstatus):
+        return
+    from pytest_sdspeed.plugin.summary import tell_unsummarized, write_files
+
+    run = config.stash[RUN]
+    whole = write_files(run, config)
+    if not whole and exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    tell_unsummarized(config, [*run.problems, *([] if whole else run.recorded)])
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, exitstatus: pytest.ExitCode, config: pytest.Config
 ) -> None:
-    """Print a table for each campaign, and write the files that were asked for.
-
-    A worker writes none, and neither does a run that was refused: it would replace a good one's.
-    """
-    if (
-        RUN not in config.stash
-        or exitstatus == pytest.ExitCode.USAGE_ERROR
-        or hasattr(config, "workerinput")
-    ):
+    """Print a table for each campaign, and a line for each file that was written."""
+    if not _is_told(config, exitstatus):
         return
-    from pytest_sdspeed.plugin.summary import file_lines, history_lines, table_lines
+    from pytest_sdspeed.plugin.summary import history_lines, table_lines
 
     run = config.stash[RUN]
     lines = [*table_lines(run.results), *history_lines(run)]
     if lines:
         terminalreporter.section("pytest-sdspeed", sep="-")
-    for line in (*lines, *file_lines(run, config)):
+    for line in (*lines, *run.problems, *run.written):
         terminalreporter.write_line(line)
+
+
+def _is_told(config: pytest.Config, exitstatus: int) -> bool:
+    """Tell whether this process tells what a run found: no worker does.
+
+    Nor does a run that was refused: its files would replace a good one's.
+    """
+    return (
+        RUN in config.stash
+        and exitstatus != pytest.ExitCode.USAGE_ERROR
+        and not hasattr(config, "workerinput")
+    )

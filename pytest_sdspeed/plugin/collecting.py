@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import shlex
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_sdspeed.errors import SdSpeedError
+from pytest_sdspeed.errors import SdSpeedError, UsageMistakeError
 from pytest_sdspeed.model import BASELINE
 from pytest_sdspeed.plugin.requests import plan_of
 from pytest_sdspeed.plugin.settings import read_marker
-from pytest_sdspeed.plugin.state import CLOCK, GATE, run_of
+from pytest_sdspeed.plugin.state import CLOCK, COUNTED, GATE, must_ask, run_of
 from pytest_sdspeed.store.benchmark import (
     PLUGIN,
     ReplayClock,
@@ -21,12 +22,14 @@ from pytest_sdspeed.store.benchmark import (
     explain_unwritable_storage,
     find_run_folders,
     find_storage_folder,
+    use_clock,
 )
 from pytest_sdspeed.store.whole import SESSION, guard
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+_HTML = "sdspeed-html"
 STORING = "sdspeed-storing"
 """The name under which a run registers its ``Storing`` with pytest."""
 
@@ -68,7 +71,55 @@ def prepare(config: pytest.Config, gated: Iterable[pytest.Item]) -> None:
         item.stash[CLOCK] = clock = ReplayClock()
         item.add_marker(pytest.mark.benchmark(timer=clock))
         # A gate that fails before it has samples says so itself.
-        item.add_marker(pytest.mark.filterwarnings("ignore:Benchmark fixture was not used at all"))
+        item.add_marker(pytest.mark.filterwarnings(f"ignore:{_UNUSED}"))
+    _show_in_html(config)
+
+
+def prepare_late(item: Any, benchmark: Any) -> None:
+    """Prepare a test that gets ``sd_latency`` while it runs, of which its collection told nothing.
+
+    Args:
+        item: the test, which has no marker.
+        benchmark: its ``benchmark`` fixture.
+
+    Raises:
+        UsageMistakeError: this run had to know of it before: the message says why.
+    """
+    config = item.config
+    if hasattr(config, "workerinput"):
+        raise UsageMistakeError(
+            f"{_LATE}, and the workers of pytest-xdist are told by then: {_MARK}"
+        )
+    if run_of(config).options.against is not None and run_of(config).against is None:
+        raise UsageMistakeError(f"{_LATE}, and --sd-against starts its versions by then: {_MARK}")
+    if not config.pluginmanager.hasplugin(STORING):
+        try:
+            set_up_storage(config)
+        except pytest.UsageError as error:
+            raise UsageMistakeError(str(error)) from None
+    item.stash[CLOCK] = clock = ReplayClock()
+    use_clock(benchmark, clock)
+    # It holds until the test ends, as all that a test filters.
+    warnings.filterwarnings("ignore", _UNUSED)
+    _show_in_html(config)
+
+
+_LATE = "sd_latency: this test asks for its gate while it runs, as its collection could not tell"
+_MARK = "mark it with @pytest.mark.sd_latency(...)"
+_UNUSED = "Benchmark fixture was not used at all"
+
+
+def _show_in_html(config: pytest.Config) -> None:
+    """Give pytest-html the pictures if it writes a page."""
+    manager = config.pluginmanager
+    if (
+        manager.hasplugin("html")
+        and config.getoption("htmlpath", None)
+        and not manager.hasplugin(_HTML)
+    ):
+        from pytest_sdspeed.plugin.html_extras import HtmlExtras
+
+        manager.register(HtmlExtras(), _HTML)
 
 
 def set_up_storage(config: pytest.Config) -> None:
@@ -99,12 +150,24 @@ def _look_back(config: pytest.Config) -> None:
     if run.options.history != "off" and run.options.against is None and folder is not None:
         from pytest_sdspeed.history.lookup import HistoryLookup
 
-        run.lookup = HistoryLookup(folder, lambda: collect_run_info(config))
+        run.lookup = HistoryLookup(folder, lambda: collect_run_info(config), run.options.aliases)
 
 
 def select(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
-    """Count what the tests that will run ask for: rows share campaigns and the error."""
+    """Count what the tests that will run ask for: rows share campaigns and the error.
+
+    A test that need not call its gate is counted when it does.
+
+    Raises:
+        pytest.UsageError: a marker that was added after the others were checked is wrong.
+    """
     plan = run_of(config).plan
     for item in items:
-        if not item.get_closest_marker("skip"):
-            plan.add(plan_of(item))
+        if must_ask(item) and not item.get_closest_marker("skip"):
+            try:
+                plan.add(plan_of(item))
+            except SdSpeedError as error:
+                # A test of a worker fails with the same words.
+                if not hasattr(config, "workerinput"):
+                    raise pytest.UsageError(str(error)) from None
+            item.stash[COUNTED] = True

@@ -78,7 +78,7 @@ def confirm(first: Result, item: pytest.Item, watcher: Watcher) -> Result:
         item: the test, which is run again.
         watcher: shows that it runs.
     """
-    with watcher(first.table or "callables") as watch:
+    with watcher(first.table or own_id(item)) as watch:
         watch(Progress(phase=_PHASE, arm=first.setup))
         return combine(first, rerun(item))
 

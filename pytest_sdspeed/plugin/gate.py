@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -11,10 +11,10 @@ from pytest_sdspeed.errors import (
     OutOfMemoryError,
     SdSpeedError,
     UnsupportedError,
-    UsageMistakeError,
 )
+from pytest_sdspeed.plugin.asking import Asking
 from pytest_sdspeed.plugin.requests import plan_of
-from pytest_sdspeed.plugin.state import ANSWER, CLOCK, RESULT, run_of
+from pytest_sdspeed.plugin.state import ANSWER, ASKING, CLOCK, COUNTED, RESULT, run_of
 from pytest_sdspeed.run.targets import targets_of
 
 if TYPE_CHECKING:
@@ -36,10 +36,13 @@ class Gate:
 
     def __init__(self, request: pytest.FixtureRequest, benchmark: Any) -> None:
         self._node, self._run, self._benchmark = request.node, run_of(request.config), benchmark
-        self._used = False
+        self._asking: Asking = self._node.stash[ASKING]
+        self._asking.give_gate()
 
     def __call__(self, candidate: Any, baseline: Any = None) -> Result:
         """Measure a candidate against a baseline, judge it, and store the result.
+
+        The test ends as this call does: what it raises counts, also if the body catches it.
 
         Args:
             candidate: a setup fixture's value, a callable ``() -> picture, pictures or None``, or
@@ -49,6 +52,16 @@ class Gate:
         Returns:
             The result of a passing row.
         """
+        return self._asking.ask(candidate, baseline, lambda: self._judge(candidate, baseline))
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be sent to another process, or copied."""
+        raise TypeError(
+            "sd_latency cannot be sent to another process, since what is measured there is lost:"
+            " call it in the test's own process (what it measures may start processes)"
+        )
+
+    def _judge(self, candidate: Any, baseline: Any) -> Result:
         from pytest_sdspeed.report import history
         from pytest_sdspeed.report.messages import write_message
         from pytest_sdspeed.report.pages import describe_error
@@ -88,19 +101,17 @@ class Gate:
         elif result.verdict != "pass" or (past and self._run.options.history == "fail"):
             pytest.fail(said, pytrace=False)
         elif past:
-            warnings.warn(SlowerWarning(past), stacklevel=2)
+            warnings.warn(SlowerWarning(past), stacklevel=4)
         return result
 
     def _measure(self, candidate: Any, baseline: Any) -> Result:
-        if self._used:
-            raise UsageMistakeError(
-                "sd_latency measures once per test: parametrize, or write one test for each"
-                " candidate"
-            )
-        self._used = True
         ours, theirs = targets_of(candidate, baseline)
+        plan = plan_of(self._node)
+        if COUNTED not in self._node.stash:
+            self._node.stash[COUNTED] = True
+            self._run.plan.add(plan)
         confirm = self._confirm if self._run.options.confirm else None
-        return self._run.measure(ours, theirs, plan_of(self._node), confirm)
+        return self._run.measure(ours, theirs, plan, confirm)
 
     def _confirm(self, first: Result) -> Result:
         from pytest_sdspeed.plugin.confirm import confirm
@@ -114,7 +125,7 @@ class Gate:
             pytest.skip(text)
         if self._run.options.inconclusive == "fail":
             pytest.fail(text, pytrace=False)
-        warnings.warn(InconclusiveWarning(text), stacklevel=3)
+        warnings.warn(InconclusiveWarning(text), stacklevel=5)
 
 
 def properties(result: Result) -> Iterator[tuple[str, str | float]]:
@@ -133,12 +144,20 @@ def gate_of(request: pytest.FixtureRequest, benchmark: Any) -> Gate:
     from pytest_sdspeed.report.pages import describe_error
     from pytest_sdspeed.store.benchmark import is_measuring_off
 
+    item = request.node
     try:
-        plan_of(request.node)
+        plan_of(item)
+        if is_measuring_off(request.config.option):
+            pytest.skip("sd_latency measures nothing under --benchmark-disable")
+        if CLOCK not in item.stash:
+            from pytest_sdspeed.plugin.collecting import prepare_late
+
+            prepare_late(item, benchmark)
+            item.stash.setdefault(ASKING, Asking(item))
     except SdSpeedError as error:
         pytest.fail(describe_error(error), pytrace=False)
-    if is_measuring_off(request.config.option):
-        pytest.skip("sd_latency measures nothing under --benchmark-disable")
+    # pytest keeps those fixtures of a test that its collection knew of.
+    getattr(item, "funcargs", {}).setdefault("benchmark", benchmark)
     return Gate(request, benchmark)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_sdspeed.plugin.state import RESULT
+from pytest_sdspeed.plugin.state import RESULT, is_of_body
 from pytest_sdspeed.report import text
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class HtmlExtras:
         """Add the row and the pictures to the report of the test's call."""
         report = yield
         result = item.stash.get(RESULT, None)
-        if result is not None and call.when == "call":
+        if result is not None and is_of_body(item, call):
             report.extras = [*getattr(report, "extras", []), *_extras(result)]
         return report
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import pytest
+import pytest
 
 MARKER = "sd_latency(table=None, *, speedup=None, tolerance=None, image=None)"
 WEIGHTS = ("pretrained", "random")
@@ -101,6 +98,15 @@ def add_options(parser: pytest.Parser) -> None:
         ),
     )
     group.addoption(
+        "--sd-history-alias",
+        action="append",
+        metavar="OLD=NEW",
+        help=(
+            "what was called OLD in stored runs is NEW today: a test, a file or folder, a table, a"
+            " setup (TABLE::SETUP) or a callable (repeatable)"
+        ),
+    )
+    group.addoption(
         "--sd-against",
         metavar="SPEC",
         help=(
@@ -138,15 +144,28 @@ def add_options(parser: pytest.Parser) -> None:
             default=False,
         )
     parser.addini(
-        "sdspeed_tables", "table files or folders, as --sd-tables", type="linelist", default=[]
+        "sdspeed_tables", "table files or folders, as --sd-tables", type="linelist", default=None
+    )
+    parser.addini(
+        "sdspeed_history_alias",
+        "names of before, as --sd-history-alias; a line each",
+        type="linelist",
+        default=None,
     )
 
 
 def is_any_given(config: pytest.Config) -> bool:
-    """Tell whether the command line or the ini file sets any option."""
+    """Tell whether the command line or the ini file sets any option, be it to nothing.
+
+    Raises:
+        pytest.UsageError: an option that is on or off is neither in the ini file.
+    """
     return any(
-        config.getoption(f"sd_{name}") is not None or config.getini(f"sdspeed_{name}")
-        for name in (*_VALUES, *_FLAGS, "tables")
+        config.getoption(f"sd_{name}") is not None or config.getini(f"sdspeed_{name}") is not None
+        for name in (*_VALUES, "tables", "history_alias")
+    ) or any(
+        config.getoption(f"sd_{name}") is not None or _read_ini_flag(config, name)
+        for name in _FLAGS
     )
 
 
@@ -156,9 +175,19 @@ def flag(config: pytest.Config, name: str) -> bool:
     Args:
         config: the run's configuration.
         name: NAME of ``--sd-NAME``, with underscores.
+
+    Raises:
+        pytest.UsageError: it is neither in the ini file.
     """
     given = config.getoption(f"sd_{name}")
-    return bool(config.getini(f"sdspeed_{name}") if given is None else given)
+    return _read_ini_flag(config, name) if given is None else bool(given)
+
+
+def _read_ini_flag(config: pytest.Config, name: str) -> bool:
+    try:
+        return bool(config.getini(f"sdspeed_{name}"))
+    except (ValueError, TypeError, pytest.UsageError) as error:
+        raise pytest.UsageError(f"sdspeed_{name}: {error}; valid: true, false") from None
 
 
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"

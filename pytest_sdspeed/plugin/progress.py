@@ -8,10 +8,33 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     import pytest
 
     from pytest_sdspeed.measure.campaign_data import Progress, Watcher
+
+
+def shorten(campaign: str, most: int) -> str:
+    """Return a campaign's name, or its end if it is long: a test's id ends with what is its own."""
+    return campaign if len(campaign) <= most else f"...{campaign[len(campaign) - most + 3 :]}"
+
+
+def _keep_streams(
+    uncaptured: Callable[[], AbstractContextManager[None]],
+) -> Callable[[], AbstractContextManager[None]]:
+    """Give a test back the streams that it has put in the place of pytest's, as a doctest does."""
+
+    @contextmanager
+    def kept() -> Iterator[None]:
+        streams = sys.stdout, sys.stderr
+        try:
+            with uncaptured():
+                yield
+        finally:
+            sys.stdout, sys.stderr = streams
+
+    return kept
 
 
 def make_watcher(config: pytest.Config) -> Watcher:
@@ -22,13 +45,18 @@ def make_watcher(config: pytest.Config) -> Watcher:
         from pytest_sdspeed.report.text import format_progress
 
         capture = config.pluginmanager.getplugin("capturemanager")
-        uncaptured = capture.global_and_fixture_disabled if capture else nullcontext
+        uncaptured = _keep_streams(capture.global_and_fixture_disabled if capture else nullcontext)
         with uncaptured():
-            watched = config.get_verbosity() >= 0 and sys.stdout.isatty()
+            watched = (
+                config.get_verbosity() >= 0
+                and sys.stdout.isatty()
+                and config.pluginmanager.hasplugin("terminalreporter")
+            )
         if not watched:
             yield lambda _progress: None
             return
         writer = config.get_terminal_writer()
+        campaign = shorten(campaign, writer.fullwidth // 2)
 
         def show(text: str) -> None:
             with uncaptured():

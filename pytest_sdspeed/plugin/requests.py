@@ -37,7 +37,10 @@ def _make_plan(item: Any, mark: Any) -> Plan:
         test=own_id(item),
         path=str(item.location[0]),
         marker=marker,
-        setups=tuple(catalog.choose(marker.table, name, item.nodeid) for name in names),
+        setups=tuple(
+            catalog.choose(marker.table, name, item.nodeid, undocumented=marker.speedup is not None)
+            for name in names
+        ),
     )
 
 
@@ -59,8 +62,12 @@ def requested_setup(request: pytest.FixtureRequest, name: str) -> Setup:
         plan = plan_of(test)
         named = {resolved.setup: resolved for resolved in plan.setups}
         # A fixture that a test asks for while it runs was not seen when it was collected.
-        choose = run.session.catalog.choose
-        resolved = named.get(name) or choose(plan.marker.table, name, test.nodeid)
+        resolved = named.get(name) or run.session.catalog.choose(
+            plan.marker.table,
+            name,
+            test.nodeid,
+            undocumented=plan.marker.speedup is not None,
+        )
         reason = run.plan.skip_reason(resolved, plan)
         if reason:
             pytest.skip(reason)

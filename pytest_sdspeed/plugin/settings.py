@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_sdspeed.errors import DOCUMENTATION, MarkerError
+from pytest_sdspeed.errors import DOCUMENTATION, MarkerError, UsageMistakeError
+from pytest_sdspeed.history.aliases import parse_aliases
 from pytest_sdspeed.model import ImageGate
 from pytest_sdspeed.plugin.options import CLIP, HISTORY, INCONCLUSIVE, MARKER, WEIGHTS, flag
 from pytest_sdspeed.run.settings import MarkerOptions, Options
@@ -17,8 +18,30 @@ from pytest_sdspeed.run.settings import MarkerOptions, Options
 if TYPE_CHECKING:
     from _pytest.mark import Mark
 
+    from pytest_sdspeed.history.aliases import Alias
+
 _IMAGE_KEYS = ("psnr", "ssim", "mae", "flip", "clip_drop")
 _MARKER_KEYS = ("table", "speedup", "tolerance", "image")
+_PAGE = f"{DOCUMENTATION}/reference/options/"
+_VALID = {
+    "weights": ", ".join(WEIGHTS),
+    "tables": "a table file, or a folder of them",
+    "tolerance": "a fraction from 0 to below 1",
+    "budget": "seconds, more than 0",
+    "max_blocks": "a whole number, 2 or more",
+    "inconclusive": ", ".join(INCONCLUSIVE),
+    "seed": "a whole number from 0 to 2**62",
+    "clip": "a folder, or a hub id",
+    "history": ", ".join(HISTORY),
+    "against": (
+        "requirements (diffusers==0.41.0), a checkout, a Python interpreter, or a git reference"
+    ),
+}
+"""What the value of an option may be, in words; an empty one means something for none of them."""
+_EMPTY_HINTS = {
+    "against": " (a $(git merge-base ...) that finds no common commit comes out empty: fetch the"
+    " history, as with fetch-depth: 0)"
+}
 
 
 def read_options(config: pytest.Config) -> Options:
@@ -29,12 +52,12 @@ def read_options(config: pytest.Config) -> Options:
     """
 
     def value(name: str, default: str | None = None) -> str | None:
-        given = config.getoption(f"sd_{name}")
-        return given if given is not None else config.getini(f"sdspeed_{name}") or default
+        given = _find_given(config, name)
+        return default if given is None else given
 
     # The controller writes the files for a worker of pytest-xdist, perhaps on another host.
     output = _take_unchecked if hasattr(config, "workerinput") else _check_output
-    against, record = value("against") or None, output("--sd-record", value("record"))
+    against, record = value("against"), output("--sd-record", value("record"))
     if against and record:
         raise pytest.UsageError(
             "--sd-against and --sd-record: a reference is recorded against a table's baseline: give"
@@ -42,26 +65,22 @@ def read_options(config: pytest.Config) -> Options:
         )
     # Versions are held to smaller differences than setups of a table are, which takes more blocks.
     most = "200" if against else "20"
-    tables = [
-        *(config.rootpath / entry for entry in config.getini("sdspeed_tables")),
-        *map(Path, config.getoption("sd_tables") or ()),
-    ]
     return Options(
         gpu=flag(config, "gpu"),
         weights=_read_choice("--sd-weights", value("weights", "pretrained"), WEIGHTS),
-        tables=tuple(tables),
+        tables=_find_tables(config),
         tolerance=_read_number(
             "--sd-tolerance",
             value("tolerance"),
             float,
-            "a fraction from 0 to below 1",
+            _VALID["tolerance"],
             lambda x: 0 <= x < 1,
         ),
         budget_s=_read_number(
             "--sd-budget",
             value("budget", "300"),
             float,
-            "seconds, more than 0",
+            _VALID["budget"],
             lambda x: x > 0 and math.isfinite(x),
         )
         or 0.0,
@@ -69,7 +88,7 @@ def read_options(config: pytest.Config) -> Options:
             "--sd-max-blocks",
             value("max_blocks", most),
             int,
-            "a whole number, 2 or more",
+            _VALID["max_blocks"],
             lambda x: x >= 2,  # noqa: PLR2004
         )
         or 0,
@@ -78,17 +97,67 @@ def read_options(config: pytest.Config) -> Options:
             "--sd-seed",
             value("seed"),
             int,
-            "a whole number from 0 to 2**62",
+            _VALID["seed"],
             lambda x: 0 <= x <= 2**62,
         ),
         report=output("--sd-report", value("report")),
         record=record,
-        clip=value("clip", CLIP) or CLIP,
+        clip=str(value("clip", CLIP)),
         history=_read_choice("--sd-history", value("history", "warn"), HISTORY),
         confirm=flag(config, "confirm"),
         against=against,
         against_control=flag(config, "against_control"),
+        aliases=_read_aliases(config),
     )
+
+
+def _read_aliases(config: pytest.Config) -> tuple[Alias, ...]:
+    given = [
+        *(config.getini("sdspeed_history_alias") or ()),
+        *(config.getoption("sd_history_alias") or ()),
+    ]
+    try:
+        return parse_aliases(given)
+    except UsageMistakeError as error:
+        raise pytest.UsageError(f"{error}. See {DOCUMENTATION}/guides/history/") from None
+
+
+def _find_given(config: pytest.Config, name: str) -> str | None:
+    """Return what the command line, or else the ini file, gives an option; None if neither does.
+
+    Raises:
+        pytest.UsageError: it is empty, which means something only for files that are written: none.
+    """
+    option = f"--sd-{name.replace('_', '-')}"
+    given: str | None = config.getoption(f"sd_{name}")
+    if given is None:
+        option, given = f"sdspeed_{name}", config.getini(f"sdspeed_{name}")
+    if given is None or given.strip():
+        return given
+    _refuse_empty(option, name)
+    return ""
+
+
+def _find_tables(config: pytest.Config) -> tuple[Path, ...]:
+    """Return the table files and folders that the ini file and the command line name.
+
+    Raises:
+        pytest.UsageError: one of the names is empty.
+    """
+    listed, given = config.getini("sdspeed_tables"), config.getoption("sd_tables") or ()
+    if listed is not None and not all(map(str.strip, listed or [""])):
+        _refuse_empty("sdspeed_tables", "tables")
+    if not all(map(str.strip, given)):
+        _refuse_empty("--sd-tables", "tables")
+    return (*(config.rootpath / entry for entry in listed or ()), *map(Path, given))
+
+
+def _refuse_empty(option: str, name: str) -> None:
+    if name in _VALID:
+        raise pytest.UsageError(
+            f"{option}=: the value is empty{_EMPTY_HINTS.get(name, '')}; valid: {_VALID[name]}. See"
+            f" {_PAGE}"
+        )
 
 
 def _read_choice(option: str, given: str | None, valid: tuple[str, ...]) -> str:
@@ -116,9 +185,7 @@ def _read_number(
 
 
 def _invalid_value(option: str, given: str | None, valid: str) -> pytest.UsageError:
-    return pytest.UsageError(
-        f"{option}={given}: valid: {valid}. See {DOCUMENTATION}/reference/options/"
-    )
+    return pytest.UsageError(f"{option}={given}: valid: {valid}. See {_PAGE}")
 
 
 def _check_output(option: str, given: str | None) -> Path | None:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_sdspeed.model import Result
+    from pytest_sdspeed.plugin.asking import Asking
     from pytest_sdspeed.run.plan import Plan
     from pytest_sdspeed.run.run import Run
     from pytest_sdspeed.setups.registry import Registry
@@ -22,6 +23,10 @@ PLAN: pytest.StashKey[tuple[Any, Plan]] = pytest.StashKey()
 CLOCK: pytest.StashKey[ReplayClock] = pytest.StashKey()
 RESULT: pytest.StashKey[Result] = pytest.StashKey()
 """What the gate of a test measured."""
+ASKING: pytest.StashKey[Asking] = pytest.StashKey()
+"""Whether a test, in the attempt that runs, has asked its gate, and how that ended."""
+COUNTED: pytest.StashKey[bool] = pytest.StashKey()
+"""Set if the plan of the run has counted what a test asks for."""
 PROBLEMS: pytest.StashKey[list[str]] = pytest.StashKey()
 """What is wrong with the collected tests: it ends the run before any of them."""
 ANSWER: pytest.StashKey[Path] = pytest.StashKey()
@@ -46,8 +51,56 @@ def run_of(config: pytest.Config) -> Run:
 
 
 def is_gated(item: pytest.Item) -> bool:
-    """Tell whether a test uses ``sd_latency``."""
-    return GATE in getattr(item, "fixturenames", ())
+    """Tell whether a test may measure: it has the marker, or gets ``sd_latency`` in any way.
+
+    ``must_ask`` says which of them must.
+    """
+    return GATE in getattr(item, "fixturenames", ()) or item.get_closest_marker(GATE) is not None
+
+
+def must_ask(item: pytest.Item) -> bool:
+    """Tell whether a test must call its gate.
+
+    It must if it has the marker itself, if it has that of its class or module and can get the gate,
+    or if it asks for ``sd_latency`` itself: by its arguments, a mark ``usefixtures`` of its own, or
+    a fixture that these name. An autouse fixture that offers the gate to every test of a class
+    obliges none of them.
+    """
+    if any(mark.name == GATE for mark in item.own_markers):
+        return True
+    if item.get_closest_marker(GATE) is not None:
+        return not {GATE, "request"}.isdisjoint(getattr(item, "fixturenames", ()))
+    return GATE in _fixtures_asked_for(item)
+
+
+def _fixtures_asked_for(item: pytest.Item) -> set[str]:
+    """Name the fixtures that a test asks for itself, and those that they ask for."""
+    info = getattr(item, "_fixtureinfo", None)
+    if info is None:
+        return set()
+    found: set[str] = set()
+    open_ = [
+        *info.argnames,
+        *(name for mark in item.own_markers if mark.name == "usefixtures" for name in mark.args),
+    ]
+    while open_:
+        name = open_.pop()
+        if name not in found:
+            found.add(name)
+            for definition in info.name2fixturedefs.get(name, ()):
+                open_ += definition.argnames
+    return found
+
+
+def is_of_body(item: pytest.Item, call: pytest.CallInfo[None]) -> bool:
+    """Tell whether a report is of a gated test's body, and not of a subtest inside.
+
+    Args:
+        item: the test.
+        call: what the report is made of.
+    """
+    asking = item.stash.get(ASKING, None)
+    return call.when == "call" and asking is not None and asking.ended
 
 
 def own_id(item: pytest.Item) -> str:

@@ -7,11 +7,13 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from pytest_sdspeed.plugin.options import STEP_SUMMARY
 from pytest_sdspeed.report import text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pytest_sdspeed.model import History, Machine, Result
     from pytest_sdspeed.run.run import Run
@@ -29,11 +31,14 @@ def history_lines(run: Run) -> Iterator[str]:
     if run.lookup is None:
         return
     from pytest_sdspeed.report import history
+    from pytest_sdspeed.report.devices import describe_splits
 
     yield from (
         f"history: {history.write_line(found)}" for found in histories(run) if len(found.runs) > 1
     )
     yield from run.lookup.problems
+    known = [one for found in histories(run) for one in (found, *run.lookup.list_elsewhere(found))]
+    yield from (f"history: split: {line}" for line in describe_splits(known))
 
 
 def histories(run: Run) -> list[History]:
@@ -44,28 +49,47 @@ def histories(run: Run) -> list[History]:
     return list(found.values())
 
 
-def file_lines(run: Run, config: Any) -> Iterator[str]:
-    """Write the report and the step summary that were asked for, and yield a line on each file.
+def write_files(run: Run, config: Any) -> bool:
+    """Write the report, the tables and the step summary that were asked for, and note each.
 
     A file that cannot be written does not keep the others from being written.
+
+    Returns:
+        False if a table is missing, though the run was to record and had tests that measure.
     """
-    yield from run.problems
+    whole = _write_reference_files(run, config)
     if run.options.report:
-        yield _write("sd report", run.options.report, lambda: _make_page(run, config))
-    yield from run.recorded
+        run.written.append(_write("sd report", run.options.report, lambda: _make_page(run, config)))
+    run.written += run.recorded
     target = os.environ.get(STEP_SUMMARY)
     if target and run.results:
-        from pytest_sdspeed.report.markdown import write_summary
+        from pytest_sdspeed.report.markdown import write_addition
 
-        yield _write(
-            "sd summary",
-            Path(target),
-            lambda: write_summary(run.results, histories(run)),
-            mode="a",
+        log = "the log of this step"
+        elsewhere = f"{run.options.report} and {log}" if run.options.report else log
+        run.written.append(
+            _write(
+                "sd summary",
+                Path(target),
+                lambda: write_addition(Path(target), run.results, histories(run), elsewhere),
+                mode="a",
+            )
         )
+    return whole
 
 
-def write_reference_files(run: Run, config: Any) -> bool:
+def tell_unsummarized(config: Any, lines: Sequence[str]) -> None:
+    """Write lines that the summary of the terminal would have, if this run is to have none.
+
+    Before pytest 9.2 ``--no-summary`` leaves the summaries of plugins out, too.
+    """
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    if reporter is not None and config.option.no_summary and pytest.version_tuple < (9, 2):
+        for line in ("", *lines) if lines else ():
+            reporter.write_line(line)
+
+
+def _write_reference_files(run: Run, config: Any) -> bool:
     """Write what was measured as a table, if that was asked for.
 
     Returns:

@@ -58,7 +58,7 @@ def describe_finding(result: Result, against: Against, compared: str) -> str:
         filter(
             None,
             (
-                f"{result.setup}: {format_change(result)} {than} {against.label}",
+                f"{result.name}: {format_change(result)} {than} {against.label}",
                 format_stages(against),
             ),
         )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.model.numbers import finite_or_none
 from pytest_sdspeed.report import text
+from pytest_sdspeed.report.devices import name_devices
 from pytest_sdspeed.report.pages import HISTORY_SLOWER, add_page
 
 if TYPE_CHECKING:
@@ -117,13 +118,13 @@ def write_line(history: History) -> str:
     """
     change = history.latest
     if change is None or change.kind == "none":
-        return f"{history.setup}: {_describe_steady(history)}"
+        return f"{history.name}: {_describe_steady(history)}"
     total = len(history.runs)
     since = (
         f"since {format_day(history.runs[change.since])} ({_format_cause_with_versions(change)})"
     )
     return (
-        f"{history.setup}: {format_amount(change)} {since}, {total - change.since} of {total} runs"
+        f"{history.name}: {format_amount(change)} {since}, {total - change.since} of {total} runs"
     )
 
 
@@ -172,12 +173,12 @@ def describe_change(history: History, change: Change | None = None) -> str:
     """
     change = change or history.latest
     if change is None or change.kind == "none":
-        return f"{history.setup} on {history.device}: {_describe_steady(history)}."
+        return f"{history.name} on {history.device}: {_describe_steady(history)}."
     against = (
         f" against {history.baseline}" if change.ratio and history.setup != history.baseline else ""
     )
     since = _format_since(history, change)
-    what = f"{history.setup} on {history.device}: {format_amount(change)}{against} {since}."
+    what = f"{history.name} on {history.device}: {format_amount(change)}{against} {since}."
     why = f"{_SAID[change.kind]}{': ' if change.reasons else ''}{'; '.join(change.reasons)}."
     return f"{what} {why} {_advise(history, change)}"
 
@@ -192,7 +193,7 @@ _SAID = {
 
 def _advise(history: History, change: Change) -> str:
     if change.kind == "code":
-        return _advise_search(find_commits(history, change))
+        return _advise_search(find_commits(history, change), _find_why(history))
     if change.kind == "stack":
         former = [
             f"{name} {before}" if before else f"no {name}"
@@ -211,7 +212,14 @@ def _advise(history: History, change: Change) -> str:
     return "The reference is stale: record a new one with --sd-record."
 
 
-def _advise_search(found: tuple[str, str] | None) -> str:
+def _find_why(history: History) -> str | None:
+    """Return why the latest run that has no commit has none, if it tells."""
+    return next((run.no_commit for run in reversed(history.runs) if run.no_commit), None)
+
+
+def _advise_search(found: tuple[str, str] | None, why: str | None) -> str:
+    if found is None and why is not None:
+        return f"The stored runs name no commits: {why}."
     if found is None:
         return "The stored runs name no commits: run inside a git repository to learn them."
     before, after = map(shorten_commit, found)
@@ -225,12 +233,16 @@ def _advise_search(found: tuple[str, str] | None) -> str:
 
 def format_table(histories: Iterable[History]) -> list[str]:
     """Format a heading and an aligned table for each table and baseline, as lines."""
+    given = list(histories)
+    devices = name_devices(given)
     return [
         line
-        for group in group_histories(histories)
+        for group in group_histories(given)
         for line in (
             format_heading(group),
-            *text.align_cells([COLUMNS, *map(format_row, group)]),
+            *text.align_cells(
+                [COLUMNS, *((*format_row(one)[:-1], devices[one.key]) for one in group)]
+            ),
         )
     ]
 
@@ -247,7 +259,7 @@ def format_row(history: History) -> tuple[str, ...]:
         (format_day(history.runs[change.since]), format_amount(change)) if change else ("", "")
     )
     return (
-        history.setup,
+        history.name,
         format_cause(history),
         since,
         size,
@@ -260,11 +272,12 @@ def to_json(histories: Iterable[History]) -> list[dict[str, Any]]:
     """Convert histories to builtins: what is unknown, not finite, or did not change is None.
 
     Returns:
-        One object for each: ``table``, ``setup``, ``baseline``, ``device``, ``recipe``, ``runs``
-        (how many), ``latest`` (the latest run's figures), ``changes`` (the oldest first), and of
-        the latest change: ``kind``, ``since`` and ``found`` (dates), ``since_run`` (a name,
-        None for the run in hand), ``change`` (of the latency, a fraction), ``commits`` (``after``
-        which and ``first`` with which), ``versions`` (name -> before and after) and ``reasons``.
+        One object for each: ``table``, ``setup``, ``baseline``, ``device``, ``cpu`` if the device's
+        name does not tell it, ``recipe``, ``runs`` (how many), ``latest`` (the latest run's
+        figures), ``changes`` (the oldest first), and of the latest change: ``kind``, ``since`` and
+        ``found`` (dates), ``since_run`` (a name, None for the run in hand), ``change`` (of the
+        latency, a fraction), ``commits`` (``after`` which and ``first`` with which), ``versions``
+        (name -> before and after) and ``reasons``.
     """
     return [_history_to_json(history) for history in histories]
 
@@ -276,6 +289,7 @@ def _history_to_json(history: History) -> dict[str, Any]:
         "setup": history.setup,
         "baseline": history.baseline,
         "device": history.device,
+        **({} if history.cpu is None else {"cpu": history.cpu}),
         "recipe": history.recipe,
         "runs": len(history.runs),
         **(changes[-1] if changes else _UNCHANGED),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.report import history as past
@@ -11,6 +13,7 @@ from pytest_sdspeed.report.messages import describe_result, select_attention
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from pytest_sdspeed.model import History, Result
 
@@ -24,18 +27,103 @@ _MARKS = {
 }
 
 
-def write_summary(results: Sequence[Result], histories: Sequence[History] = ()) -> str:
+_HEADING = "## Diffusion speed-ups and pictures"
+
+LIMIT = 2**20
+"""Most bytes of one step's summary: GitHub drops a larger one whole ("Workflow commands for GitHub
+Actions", "Step isolation and limits")."""
+
+_LONGEST = 4000
+"""Letters of a line or a cell, of which there may be thousands in one message."""
+
+_ORDER = ("fail", "invalid", "inconclusive", "slower", "pass")
+"""Which rows come first if not all of them fit."""
+
+
+def write_addition(
+    path: Path,
+    results: Sequence[Result],
+    histories: Sequence[History] = (),
+    elsewhere: str = "the log of this step",
+) -> str:
+    """Write what ``write_summary`` does, as much as a step's summary still has room for.
+
+    Args:
+        path: file of the step's summary, which other runs of the step may have written to.
+        results: results of the run.
+        histories: histories whose levels may have changed.
+        elsewhere: where all rows are.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError:
+        # It is not there yet; or it cannot be written either, which is told then.
+        content = b""
+    lead = "\n" if content and not content.endswith(b"\n") else ""
+    added = write_summary(results, histories, LIMIT - len(content) - len(lead), elsewhere)
+    return f"{lead}{added}" if added else ""
+
+
+def write_summary(
+    results: Sequence[Result],
+    histories: Sequence[History] = (),
+    room: int | None = None,
+    elsewhere: str = "the log of this step",
+) -> str:
     """Write GitHub-flavored Markdown.
 
-    What needs attention in words, then a table for each campaign, then what is not steady.
+    What needs attention in words, then a table for each campaign, then what is not steady. If that
+    is too much, the worst rows, as many as there is room for, and a line on the others; nothing if
+    there is not even room for that.
 
     Args:
         results: results of the run; none gives a summary that says so.
         histories: histories whose levels may have changed.
+        room: most bytes in UTF-8; None for any number.
+        elsewhere: where all rows are, for the line on those that are left out.
     """
+    whole = _write_rows(results, histories)
+    if room is None or _count_bytes(whole) <= room:
+        return whole
+    ranked = sorted(results, key=_rank)
+
+    def overflow(shown: int) -> int:
+        return _count_bytes(_write_first(ranked, shown, histories, elsewhere)) - room
+
+    # The text grows with every row: how many rows are the first too many?
+    too_many = bisect_left(range(len(ranked)), 1, key=overflow)
+    return _write_first(ranked, too_many - 1, histories, elsewhere) if too_many else ""
+
+
+def _rank(result: Result) -> int:
+    slower = result.history is not None and bool(past.select_slower([result.history]))
+    return _ORDER.index("slower" if slower and result.verdict == "pass" else result.verdict)
+
+
+def _count_bytes(words: str) -> int:
+    return len(words.encode(errors="backslashreplace"))
+
+
+def _write_first(
+    ranked: Sequence[Result], shown: int, histories: Sequence[History], elsewhere: str
+) -> str:
+    """Write the first rows, and a last line on the others."""
+    first, others = ranked[:shown], Counter(result.verdict for result in ranked[shown:])
+    keys = {result.history.key for result in first if result.history is not None}
+    own = [history for history in histories if history.key in keys]
+    count = sum(others.values())
+    verdicts = ", ".join(f"{number:,} {verdict}" for verdict, number in others.items())
+    line = (
+        f"{count:,} of {len(ranked):,} row{'s' * (len(ranked) > 1)} left out ({verdicts}): a step's"
+        f" summary holds 1 MiB. All are in {elsewhere}."
+    )
+    return (_write_rows(first, own) if first else f"{_HEADING}\n\n") + f"{escape(line)}\n"
+
+
+def _write_rows(results: Sequence[Result], histories: Sequence[History]) -> str:
     return "\n".join(
         [
-            "## Diffusion speed-ups and pictures",
+            _HEADING,
             "",
             *_write_attention(results),
             *_write_campaigns(results),
@@ -91,5 +179,7 @@ def _format_row(cells: Sequence[str]) -> str:
 
 
 def escape(words: str) -> str:
-    """Escape words so that they mean themselves in a line or a table's cell."""
-    return _SPECIAL.sub(r"\\\1", " ".join(words.split())).translate(_ENTITIES)
+    """Escape words so that they mean themselves in a line or a table's cell; cut very long ones."""
+    line = " ".join(words.split())
+    line = line if len(line) <= _LONGEST else f"{line[:_LONGEST]} ..."
+    return _SPECIAL.sub(r"\\\1", line).translate(_ENTITIES)

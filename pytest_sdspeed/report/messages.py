@@ -64,13 +64,13 @@ def _state_facts(result: Result) -> str:
         )
     if result.is_baseline:
         return (
-            f"{result.setup} on {result.device}: {text.format_latency(result.latency_s)},"
+            f"{result.name} on {result.device}: {text.format_latency(result.latency_s)},"
             f" {result.blocks} blocks."
         )
     where = f" on {result.documented_on}" if result.documented_on else ""
     file = f" ({result.recorded_in})" if result.recorded_in else ""
     documented = f"{text.name_origin(result)} {text.format_ratio(result.expected)}{where}{file}"
-    measured = f"{result.setup} on {result.device}: {result.interval} over {result.baseline}"
+    measured = f"{result.name} on {result.device}: {result.interval} over {result.baseline}"
     needed = _format_memory_share(result)
     return (
         f"{measured}; {documented}, floor {text.format_ratio(result.floor)}"

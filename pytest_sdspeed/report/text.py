@@ -113,7 +113,7 @@ def format_row(result: Result) -> tuple[str, ...]:
     """Format a result as the cells of ``choose_columns``."""
     if result.against is not None:
         return (
-            result.setup,
+            result.name,
             format_latency(result.baseline_latency_s),
             format_latency(result.latency_s),
             against.format_change(result),
@@ -123,10 +123,10 @@ def format_row(result: Result) -> tuple[str, ...]:
         )
     if result.is_baseline:
         return _format_baseline_row(
-            result.setup, result.latency_s, "-" if result.verdict == "pass" else result.verdict
+            result.name, result.latency_s, "-" if result.verdict == "pass" else result.verdict
         )
     return (
-        result.setup,
+        result.name,
         format_latency(result.latency_s),
         str(result.interval),
         format_ratio(result.expected),
@@ -169,6 +169,12 @@ def format_heading(results: Sequence[Result]) -> str:
     return f"{lead}: {results[0].table or 'callables'}   {describe_circumstances(results)}"
 
 
+def _name_table(of: Result | History) -> str:
+    """Name the table, or if there is none, the test: ``callables of test_engine.py::test_fast``."""
+    test = getattr(of, "test", None)
+    return of.table or (f"callables of {test}" if test else "callables")
+
+
 def describe_circumstances(results: Sequence[Result]) -> str:
     """Describe where a campaign was measured, over how many blocks, at which resolution.
 
@@ -197,7 +203,7 @@ def name_origin(result: Result) -> str:
 
 def name_campaign(results: Sequence[Result | History]) -> str:
     """Name a campaign among several of a table: ``attention, against vanilla_fp16_b4``."""
-    table, baseline = results[0].table or "callables", results[0].baseline
+    table, baseline = _name_table(results[0]), results[0].baseline
     other = getattr(results[0], "against", None)
     if other is not None:
         return f"{table}, against {other.label}"
@@ -231,7 +237,8 @@ def group_by_campaign(results: Iterable[Result]) -> list[list[Result]]:
     Baselines come first, the others in order of appearance.
 
     A campaign is known by its table, device, baseline and A/A control: a control that is printed
-    over the rows of two campaigns would say nothing about one of them.
+    over the rows of two campaigns would say nothing about one of them. Callables have a campaign
+    for each test.
     """
     groups: dict[tuple[object, ...], list[Result]] = {}
     for result in results:
@@ -240,7 +247,8 @@ def group_by_campaign(results: Iterable[Result]) -> list[list[Result]]:
             if result.against is None
             else (result.against.label,)
         )
-        groups.setdefault((result.table, result.device, *told), []).append(result)
+        test = None if result.table else result.test
+        groups.setdefault((result.table, test, result.device, *told), []).append(result)
     return [sorted(group, key=lambda result: not result.is_baseline) for group in groups.values()]
 
 
@@ -269,7 +277,7 @@ def collect_remarks(results: Iterable[Result]) -> list[str]:
         lead += [describe_host_bound(result)] if result.host_bound and not result.too_slow else []
         said = (*lead, *result.notes)
         for remark in said:
-            found.setdefault(remark, {})[result.setup] = None
+            found.setdefault(remark, {})[result.name] = None
     return [f"{', '.join(setups)}: {remark}" for remark, setups in found.items()]
 
 
@@ -283,7 +291,7 @@ def _describe_confirmation(result: Result, other: Mapping[str, Any]) -> str:
     first, second = (other, own) if result.verdict == "pass" else (own, other)
     said = _ENDED.get(str(second["verdict"]), second["verdict"])
     return (
-        f"{result.setup}: failed in the first process ({format_stored_interval(first)}),"
+        f"{result.name}: failed in the first process ({format_stored_interval(first)}),"
         f" {said} in a fresh one ({format_stored_interval(second)})"
     )
 

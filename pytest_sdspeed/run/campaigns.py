@@ -94,7 +94,8 @@ class Campaigns:
             data = self._shared_campaign(resolved)
         else:
             arms = [] if candidate.name == base.name else [self._arm(candidate, criteria)]
-            data = self._run(f"{candidate.name} against {base.name}", base, arms, plan.test)
+            name = f"{candidate.name} against {base.name}"
+            data = self._run(name if resolved else plan.test or name, base, arms, plan.test)
         raise_what_broke(data, candidate, base)
         case = RowCase(
             data,

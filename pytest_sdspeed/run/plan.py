@@ -47,7 +47,9 @@ class RunPlan:
         self._failed: set[tuple[str, str]] = set()
 
     def add(self, plan: Plan) -> None:
-        """Count what a test that will run asks for."""
+        """Count what a test that will run asks for, or one that is found to while it runs."""
+        # What was looked up before does not know of it.
+        self.__dict__.pop("measurable", None)
         against = self._session.options.against is not None
         if plan.setups and (plan.marker.is_documented or against):
             for resolved in plan.setups:
@@ -87,7 +89,8 @@ class RunPlan:
     def resolve_selected(self) -> list[ResolvedSetup]:
         """Look up what is asked for by its names."""
         named = sorted(self._selected, key=str)
-        return [self._session.catalog.choose(table, setup, "") for table, setup in named]
+        choose = self._session.catalog.choose
+        return [choose(table, setup, "", undocumented=True) for table, setup in named]
 
     @property
     def rows(self) -> int:

@@ -41,6 +41,7 @@ class Run:
         results: every result so far, in order.
         problems: what could not be stored, a line each.
         recorded: what became of ``--sd-record``, a line each.
+        written: what became of each file that was asked for, a line each.
         machines: machines that workers of pytest-xdist measured on, by device; empty if this
             process measures.
     """
@@ -57,6 +58,7 @@ class Run:
         self.results: list[Result] = []
         self.problems: list[str] = []
         self.recorded: list[str] = []
+        self.written: list[str] = []
         self.machines: dict[str, Machine] = {}
 
     @property
@@ -90,6 +92,7 @@ class Run:
         """
         measurer: Measurer = self.against or self.campaigns
         result, others = measurer.measure(candidate, baseline, plan)
+        result = replace(result, test=plan.test or None)
         if confirm is not None and result.too_slow:
             result = confirm(result)
         if self.lookup is not None:

@@ -10,6 +10,8 @@ from pytest_sdspeed.model import DEFAULT_TOLERANCE, ImageGate
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pytest_sdspeed.history.aliases import Alias
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
@@ -32,6 +34,7 @@ class Options:
         against_control: measure another process of that version too.
         history: ``off``, ``warn`` or ``fail``: what a row does that became slower than in the
             stored runs.
+        aliases: names of before, for the histories.
     """
 
     gpu: bool
@@ -49,6 +52,7 @@ class Options:
     history: str
     against: str | None
     against_control: bool
+    aliases: tuple[Alias, ...] = ()
 
     @property
     def random_weights(self) -> bool:

@@ -100,7 +100,9 @@ class Catalog:
         tables = self.find_tables(name or self.choose_table(BASELINE), where)
         return tuple(dict.fromkeys(row.setup for table in tables for row in table.rows))
 
-    def choose(self, name: str | None, setup: str, where: str) -> ResolvedSetup:
+    def choose(
+        self, name: str | None, setup: str, where: str, *, undocumented: bool = False
+    ) -> ResolvedSetup:
         """Resolve a setup by name.
 
         If the recorded table of this device lacks the row, the documented table of the same name
@@ -111,6 +113,8 @@ class Catalog:
             setup: name of a row of the table, of a registered setup or, in the default table, of
                 any built-in setup.
             where: what asks for it, for messages.
+            undocumented: whether any table takes any built-in setup: something other than a row
+                says what to expect of it.
 
         Raises:
             UnknownNameError: there is no such table or setup.
@@ -124,7 +128,7 @@ class Catalog:
         registered = self._registry.setups.get(setup)
         if registered:
             stack, recipe = registered.optimizations, registered.recipe or base.recipe
-        elif name is None and setup in BUILTIN_SETUPS:
+        elif (name is None or undocumented) and setup in BUILTIN_SETUPS:
             stack, recipe = self._find_builtin_stack(setup), base.recipe
         else:
             raise UnknownNameError(

@@ -44,12 +44,16 @@ _PICTURES = {"b1": "1 picture", "b4": "4 pictures"}
 
 BUILTIN_SETUPS: Mapping[str, str] = {
     "baseline": "The table's own baseline, against which its rows are measured.",
-    "baseline_b4": "The miniature's baseline of 4 pictures, in 25 PNDM steps.",
     "tf32": "TensorFloat-32 matrix multiplications.",
     "fp16": "Weights and arithmetic in float16.",
     "combined": "float16 weights and TensorFloat-32 matrix multiplications.",
     "distilled": "The UNet of a distilled student.",
     "distilled_tiny_vae": "The UNet of a distilled student, and a tiny autoencoder.",
+    "distilled_feature_cache_2": (
+        "The UNet of a distilled student, its deep features at every second step."
+    ),
+    "feature_cache_2": "Deep features of the UNet at every second step.",
+    "feature_cache_3": "Deep features of the UNet at every third step.",
     "bf16": "Weights and arithmetic in bfloat16.",
     "bf16_sdpa": "bfloat16 and scaled dot product attention.",
     "bf16_sdpa_compile": "bfloat16, scaled dot product attention, compiled UNet and autoencoder.",

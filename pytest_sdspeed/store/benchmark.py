@@ -5,22 +5,26 @@ from __future__ import annotations
 import os
 import re
 from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
 from pytest_sdspeed.model import CONTROL
 from pytest_sdspeed.store import pictures
+from pytest_sdspeed.store.ci import read_ci_run
+from pytest_sdspeed.store.git import explain_no_commit, is_checkout
 from pytest_sdspeed.store.records import to_json
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pytest_sdspeed.model import Machine, Result
 
 PLUGIN = "benchmark"
 EXTRA = "sdspeed"
 RUN = "run"
 """Key of a run's id in ``machine_info["sdspeed"]``, which all files and copies of a run share."""
+NO_COMMIT = "no_commit"
+"""Key of the reason why git named no commit, there too."""
 CREDENTIALS = re.compile(r"//[^/@\s]+@")
 _SAVING: dict[str, list[str] | None] = {
     "json": None,
@@ -60,6 +64,16 @@ def is_measuring_off(option: Any) -> bool:
         option: parsed command line, with pytest-benchmark's options.
     """
     return bool(option.benchmark_disable and not option.benchmark_enable)
+
+
+def use_clock(benchmark: Any, clock: ReplayClock) -> None:
+    """Have a ``benchmark`` fixture that exists already take its time from a clock.
+
+    Args:
+        benchmark: the test's ``benchmark`` fixture.
+        clock: replays the samples.
+    """
+    benchmark._timer = clock  # noqa: SLF001 - its option is read only when it is made
 
 
 def store(benchmark: Any, clock: ReplayClock, result: Result) -> None:
@@ -165,13 +179,21 @@ class Storing:
                 "device": ", ".join(devices),
                 "command": self._command,
             }
-            machine_info[EXTRA] = told | {RUN: self._id}
+            machine_info[EXTRA] = told | {RUN: self._id} | self._surroundings
+
+    @cached_property
+    def _surroundings(self) -> dict[str, Any]:
+        return describe_surroundings()
 
     def pytest_benchmark_update_json(self, output_json: dict[str, Any]) -> None:
         """Write the pictures before the file that names them, and give all files of a run one date.
 
         This is called once for each file.
         """
+        why = self._surroundings[NO_COMMIT]
+        if not self._date and why is not None and is_checkout(Path.cwd()):
+            # Without it, no later run can say in which commits a change falls.
+            self._run.problems.append(f"sd run: stored without its commit: {why}")
         self._date = self._date or output_json["datetime"]
         output_json["datetime"] = self._date
         for folder in self._folders:
@@ -186,6 +208,14 @@ class Storing:
                 )
 
 
+def describe_surroundings() -> dict[str, Any]:
+    """Return what is stored of the CI run and the checkout that this process stands in.
+
+    Builtins; what is unknown is None.
+    """
+    return {NO_COMMIT: explain_no_commit(Path.cwd()), **read_ci_run(os.environ)}
+
+
 def collect_run_info(config: Any) -> dict[str, Any]:
     """Return what pytest-benchmark stores about a run as a whole.
 
@@ -196,6 +226,8 @@ def collect_run_info(config: Any) -> dict[str, Any]:
     """
     machine = config.hook.pytest_benchmark_generate_machine_info(config=config)
     config.hook.pytest_benchmark_update_machine_info(config=config, machine_info=machine)
+    # Before the first result is there, the plugin has added nothing.
+    machine[EXTRA] = machine.get(EXTRA) or describe_surroundings()
     commit = config.hook.pytest_benchmark_generate_commit_info(config=config)
     return {
         "machine_info": machine,

@@ -146,6 +146,7 @@ _FORMS: dict[str, _Form] = {
     "memory_bound": _LATER,
     "against": _Form(_if_known(_store_against), _if_known(_read_against), NoneType),
     "notes": _Form(list, tuple, tuple),
+    "test": _LATER,
     "biased": _LATER,
     "slow_pairs": _Form(_store_counts, _read_counts, dict),
 }
@@ -251,14 +252,15 @@ def _make_tuple(value: Any) -> Any:
 _DEFAULTS = {field.name: field.default for field in fields(Recipe) if field.default is not MISSING}
 
 
-def make_history_key(result: Result, test: str) -> HistoryKey:
+def make_history_key(result: Result, test: str, cpu: str | None = None) -> HistoryKey:
     """Return what a result in hand belongs to the history of.
 
     Args:
         result: what was measured.
         test: id of the test that measured it, which tells callables apart.
+        cpu: model of the processor, or None if it is unknown.
     """
-    return HistoryKey.of(result, make_recipe_key(store_recipe(result), test))
+    return HistoryKey.of(result, make_recipe_key(store_recipe(result), test), cpu)
 
 
 def make_recipe_key(recipe: Mapping[str, Any] | None, test: str) -> str:

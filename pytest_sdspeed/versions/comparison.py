@@ -168,7 +168,8 @@ class Comparison:
         asked = max(1, self._run.plan.tests)
         limits = self._run.plan.limits(candidate, rows=asked, campaigns=asked)
         load = LoadWatch()
-        with self._run.watcher(f"{candidate.name} against {self._old.environment.label}") as watch:
+        named = candidate.name if candidate.setup or not test else test
+        with self._run.watcher(f"{named} against {self._old.environment.label}") as watch:
             data = run_campaign(
                 old,
                 arms,

@@ -178,6 +178,6 @@ class WorkerServer:
     def _find_target(self, named: tuple[str, ...]) -> Target:
         if named[0] == "call":
             return targets_of(named[1], None)[0]
-        resolved = self._session.catalog.choose(named[1], named[2], "")
+        resolved = self._session.catalog.choose(named[1], named[2], "", undocumented=True)
         setup = self._session.setup(resolved)
         return Target(setup.name, setup, None)

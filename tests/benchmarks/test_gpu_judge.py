@@ -70,7 +70,7 @@ def judged(pytester, small, calls_take_time):
 
 def test_the_planted_work_fails_and_the_same_does_not(judged):
     result = judged()
-    result.assert_outcomes(passed=3)
+    result.assert_outcomes(passed=2, xfailed=1)
     result.stdout.fnmatch_lines(["same_again *pass*", "same_once_more *pass*", "same_with_more_work *x0.9[56] *fail*"])
 
 

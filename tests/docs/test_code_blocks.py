@@ -38,7 +38,7 @@ def test_python_of_a_page_is_collected(pytester, page):
     for number, block in enumerate(block for block in blocks() if block.file == page):
         if block.language == "python":
             (pytester.path / (block.title or f"test_block_{number}.py")).write_text(block.text)
-            tests += len(re.findall(r"^def test_", block.text, re.MULTILINE))
+            tests += len(re.findall(r"^ *def test_", block.text, re.MULTILINE))
         elif block.language == "toml" and "schema" in tomllib.loads(block.text):
             (pytester.path / (block.title or f"table_{number}.toml")).write_text(block.text)
             tables += [f"--sd-tables={block.title}"]

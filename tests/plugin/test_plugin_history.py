@@ -52,18 +52,18 @@ def test_a_first_run_has_no_history(measured):
 def test_equal_runs_are_steady(measured):
     steady = measured()
     steady.assert_outcomes(passed=1)
-    steady.stdout.fnmatch_lines(["history: candidate: steady over 9 runs"])
+    steady.stdout.fnmatch_lines(["history: candidate of *::test_engine: steady over 9 runs"])
 
 
 @pytest.mark.usefixtures("eight")
 def test_one_slow_run_is_no_change_and_the_second_warns(measured):
     first = measured(1.06)
     first.assert_outcomes(passed=1)
-    first.stdout.fnmatch_lines(["history: candidate: steady over 9 runs"])
+    first.stdout.fnmatch_lines(["history: candidate of *::test_engine: steady over 9 runs"])
     second = measured(1.06)
     second.assert_outcomes(passed=1, warnings=1)
     second.stdout.fnmatch_lines(
-        ["*SlowerWarning: candidate on *% slower against baseline since *", "history: candidate: *% slower since * (code), 2 of 10 runs"]
+        ["*SlowerWarning: candidate of *::test_engine on *% slower against baseline since *", "history: candidate of *::test_engine: *% slower since * (code), 2 of 10 runs"]
     )
     assert second.ret == 0
 
@@ -74,7 +74,7 @@ def test_a_row_that_became_slower_fails_where_that_was_asked_for(measured):
     failed = measured(1.06, "--sd-history=fail")
     failed.assert_outcomes(failed=1)
     failed.stdout.fnmatch_lines(
-        ["candidate on *% slower against baseline since *It is the code: the ratio moved -*", "See *#history-slower"]
+        ["candidate of *::test_engine on *% slower against baseline since *It is the code: the ratio moved -*", "See *#history-slower"]
     )
     failed.stdout.no_fnmatch_line("*Traceback*")
     # A run that is as fast as before passes at once, though two are needed to take the change back.
@@ -94,7 +94,7 @@ def test_a_faster_row_says_that_its_reference_is_stale(measured):
     measured(0.9, "--sd-history=fail")
     faster = measured(0.9, "--sd-history=fail")
     faster.assert_outcomes(passed=1)
-    faster.stdout.fnmatch_lines(["history: candidate: *% faster since * (improvement), 2 of 10 runs"])
+    faster.stdout.fnmatch_lines(["history: candidate of *::test_engine: *% faster since * (improvement), 2 of 10 runs"])
 
 
 @pytest.mark.usefixtures("eight")
@@ -102,7 +102,7 @@ def test_a_slower_machine_fails_nothing(measured):
     measured(1.2, "--sd-history=fail", baseline=1.8)
     slower = measured(1.2, "--sd-history=fail", baseline=1.8)
     slower.assert_outcomes(passed=1)
-    slower.stdout.fnmatch_lines(["history: candidate: *% slower since * (machine), 2 of 10 runs"])
+    slower.stdout.fnmatch_lines(["history: candidate of *::test_engine: *% slower since * (machine), 2 of 10 runs"])
 
 
 @pytest.mark.usefixtures("eight")
@@ -111,14 +111,14 @@ def test_a_gate_that_fails_says_what_the_history_adds(measured):
     both = measured(1.5, "--sd-history=fail")
     both.assert_outcomes(failed=1)
     page = "See https://pytest-sdspeed.*/explanations/verdicts/#fail"
-    both.stdout.fnmatch_lines(["candidate on *: x1.00 *slower than its floor*", "candidate on *% slower against baseline since *", page])
+    both.stdout.fnmatch_lines(["candidate of *::test_engine on *: x1.00 *slower than its floor*", "candidate of *::test_engine on *% slower against baseline since *", page])
     both.stdout.no_fnmatch_line("*#history-slower*")
 
 
 @pytest.mark.usefixtures("eight")
 def test_a_damaged_file_is_named_and_the_rest_is_read(measured, pytester):
     (next(pytester.path.glob(".benchmarks/*")) / "0000_half.json").write_text('{"benchmarks": [')
-    measured().stdout.fnmatch_lines(["history: candidate: steady over 9 runs", "*passed over *0000_half.json*"])
+    measured().stdout.fnmatch_lines(["history: candidate of *::test_engine: steady over 9 runs", "*passed over *0000_half.json*"])
 
 
 def test_an_unknown_mode_is_refused(gated):

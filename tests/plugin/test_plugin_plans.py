@@ -63,6 +63,6 @@ def test_fast(request, sd_latency):
 def test_a_setup_that_a_test_asks_for_while_it_runs_is_found(gated):
     source = """
 def test_late(request):
-    assert request.getfixturevalue("sd_channels_last").name == "channels_last"
+    assert request.getfixturevalue("sd_feature_cache_2").name == "feature_cache_2"
 """
     gated(source).assert_outcomes(passed=1)

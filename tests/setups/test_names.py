@@ -111,7 +111,7 @@ def test_the_default_table_on_the_gpu_is_inference_first_then_any_that_has_the_s
     for setup in BUILTIN_SETUPS:
         holders = [table.name for table in TABLES if not table.on_cpu and table.row(setup)] or ["miniature"]
         assert found.choose(None, setup, "").table.name == ("inference" if "inference" in holders else holders[0])
-    assert found.choose(None, "baseline_b4", "").table.name == "miniature"
+    assert found.choose(None, "distilled_feature_cache_2", "").table.name == "miniature"
     assert found.choose(None, "fp16", "").table.name == "inference"
     assert found.choose(None, "distilled", "").table.name == "distillation"
     assert found.list_setups(None, "") == tuple(row.setup for row in next(table for table in TABLES if table.name == "inference").rows)
@@ -147,13 +147,22 @@ def test_a_recorded_table_of_this_device_takes_precedence():
         assert catalog(*tables, device="NVIDIA B200").choose("inference", "fp16", "").table is documented
 
 
+def test_what_a_marker_expects_of_a_built_in_setup_needs_no_row_of_the_table_it_names():
+    with pytest.raises(UnknownNameError):
+        catalog(*TABLES, gpu=False).choose("miniature", "tf32", "")
+    found = catalog(*TABLES, gpu=False).choose("miniature", "tf32", "", undocumented=True)
+    assert (found.table.name, found.optimizations, found.row, found.baseline) == ("miniature", ("tf32",), None, "baseline")
+    with pytest.raises(UnknownNameError):
+        catalog(*TABLES, gpu=False).choose("miniature", "nope", "", undocumented=True)
+
+
 def test_a_recorded_table_of_this_cpu_is_what_a_test_without_table_is_held_to():
     documented = next(one for one in TABLES if one.name == "miniature")
-    fewer = tuple(row for row in documented.rows if row.setup != "bf16")
+    fewer = tuple(row for row in documented.rows if row.setup != "feature_cache_2")
     here = replace(documented, device="EPYC", recorded={"kind": "cpu"}, rows=fewer)
     found = catalog(*TABLES, here, gpu=False, device="EPYC")
     assert found.choose(None, "distilled", "").table is here
-    assert found.choose(None, "bf16", "").table is documented
+    assert found.choose(None, "feature_cache_2", "").table is documented
     assert catalog(*TABLES, here, gpu=False, device="Xeon").choose(None, "distilled", "").table is documented
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pytest_sdspeed.judge.changes.change_points import ChangePoint
-    from pytest_sdspeed.model import HistoryRun
+    from pytest_sdspeed.model import HistoryKey, HistoryRun
 
 _BASELINES_SHARE = 2 / 3
 """Share of a ratio's shift that its baseline must explain to be the cause."""
@@ -55,7 +55,7 @@ def judge_histories(histories: Iterable[History]) -> tuple[History, ...]:
         histories: histories of any campaigns; those of one campaign speak for each other.
     """
     members = [_Member(history) for history in histories]
-    campaigns: dict[tuple[str | None, str, str, str], list[_Member]] = {}
+    campaigns: dict[HistoryKey, list[_Member]] = {}
     for member in members:
         campaigns.setdefault(member.campaign, []).append(member)
     return tuple(_judge(member, campaigns[member.campaign]) for member in members)
@@ -93,7 +93,7 @@ class _Member:
     def __init__(self, history: History) -> None:
         self.history = history
         self.is_baseline = history.setup == history.baseline
-        self.campaign = (history.table, history.baseline, history.device, history.recipe)
+        self.campaign = replace(history.key, setup=history.baseline)
 
     @cached_property
     def seen(self) -> Evidence:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_sdspeed.judge.changes.change_points import LEVEL_RUNS, SIGMA_PER_MAD
+from pytest_sdspeed.judge.changes.hosts import describe_host_change
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,7 +38,7 @@ class Movement:
         canary_moved: whether an operation moved the way the latency did, by at least half as much
             and more than its own noise.
         versions: package or driver -> before and after, of those that changed there.
-        hosts: ``a -> b`` if no host of after was one of before, else "".
+        hosts: ``a -> b`` if hosts changed, and usually do not; else "".
     """
 
     latency: float
@@ -119,7 +120,9 @@ class Evidence:
                 _follows(times, before, after, latency) for times in self.operations.values()
             ),
             versions=self._find_versions(point.since),
-            hosts=self._compare_hosts(before, after),
+            hosts=describe_host_change(
+                self._list_hosts(slice(0, point.since)), self._list_hosts(after)
+            ),
         )
 
     def _find_versions(self, since: int) -> dict[str, tuple[str | None, str | None]]:
@@ -137,13 +140,8 @@ class Evidence:
                     return changed
         return {}
 
-    def _compare_hosts(self, before: slice, after: slice) -> str:
-        old, new = ({run.host for run in self.runs[part] if run.host} for part in (before, after))
-        return (
-            f"{', '.join(sorted(old))} -> {', '.join(sorted(new))}"
-            if old and new and not old & new
-            else ""
-        )
+    def _list_hosts(self, part: slice) -> list[str]:
+        return [run.host for run in self.runs[part] if run.host]
 
 
 def gather_evidence(runs: Sequence[HistoryRun]) -> Evidence:

@@ -260,7 +260,7 @@ class Controller:
         run = self._run
         run.session.use_machine(self._machines.get(worker, run.machine))
         try:
-            resolved = run.session.catalog.choose(row.table, row.setup, "")
+            resolved = run.session.catalog.choose(row.table, row.setup, "", undocumented=True)
             criteria = find_criteria(row.setup, resolved, MarkerOptions(), run.options)
         except (UnknownNameError, UsageMistakeError):
             return

@@ -14,7 +14,7 @@ import pytest
 from pytest_sdspeed.errors import DistributedError
 from pytest_sdspeed.plugin.distributed.groups import Group, add_group, add_problem
 from pytest_sdspeed.plugin.distributed.placement import Placement, pin
-from pytest_sdspeed.plugin.state import PROBLEMS, RESULT, is_gated, own_id, run_of
+from pytest_sdspeed.plugin.state import PROBLEMS, RESULT, is_gated, is_of_body, own_id, run_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
@@ -109,7 +109,7 @@ class Worker:
         report = yield
         if is_gated(item) and call.when == "setup" and report.passed:
             setattr(report, REPORT, {"machine": machine_to_json(run_of(self._config).machine)})
-        elif call.when == "call" and RESULT in item.stash:
+        elif is_of_body(item, call) and RESULT in item.stash:
             from pytest_sdspeed.store.transfer import pack
 
             setattr(report, REPORT, {"result": pack(item.stash[RESULT], item, own_id(item))})

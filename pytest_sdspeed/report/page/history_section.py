@@ -7,9 +7,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_sdspeed.model import Interval
+from pytest_sdspeed.model import History, Interval
 from pytest_sdspeed.report import history as words
 from pytest_sdspeed.report import text
+from pytest_sdspeed.report.devices import name_devices
 from pytest_sdspeed.report.plots.course import MOST_RUNS, draw_course
 from pytest_sdspeed.report.plots.runs import (
     MOST_MARKS,
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import TypeAlias
 
-    from pytest_sdspeed.model import History, HistoryRun, Result
+    from pytest_sdspeed.model import HistoryRun, Result
     from pytest_sdspeed.report.plots.runs import Mark
 
-    Key: TypeAlias = tuple[str | None, str, str]
+    Key: TypeAlias = tuple[str | None, str, str, str | None]
 
 LISTED = 50
 """How many of the latest runs stand in the table."""
@@ -54,6 +55,7 @@ class HistoryShown:
         label: its kind, or what it is if nothing changed.
         sentence: what changed.
         recipe: recipe of the history, if another one on the page differs in nothing else.
+        beside: device and processor, if another processor stands beside that device.
         svg: the plot, or None without runs.
         marks: what is marked in the plot, the earliest first.
         notes: what the plot leaves out.
@@ -65,6 +67,7 @@ class HistoryShown:
     label: str
     sentence: str
     recipe: str
+    beside: str
     svg: str | None
     marks: Sequence[Mark]
     notes: Sequence[str]
@@ -104,10 +107,11 @@ def group_elsewhere(
 ) -> list[HistoryGroup]:
     """Group the histories of no campaign by table, baseline and device."""
     measured = {_key_of(results[0]) for results in campaigns}
-    found: dict[Key, list[History]] = {}
+    found: dict[tuple[object, ...], list[History]] = {}
     for history in histories:
         if _key_of(history) not in measured:
-            found.setdefault(_key_of(history), []).append(history)
+            shared = (history.table, history.baseline, history.device)
+            found.setdefault(shared, []).append(history)
     return [
         HistoryGroup(
             anchor=anchor,
@@ -122,7 +126,9 @@ def group_elsewhere(
 
 
 def _key_of(of: Result | History) -> Key:
-    return of.table, of.baseline, of.device
+    """Return what a campaign and its histories have in common; for callables also the test."""
+    test = of.recipe if isinstance(of, History) else of.test
+    return of.table, of.baseline, of.device, None if of.table else test
 
 
 def show_histories(
@@ -135,14 +141,17 @@ def show_histories(
         results: results of this run, whose floors are drawn.
         anchor: sets their ids apart.
     """
-    floors = {result.setup: result.floor for result in results}
-    setups = Counter(history.setup for history in histories)
+    floors = {result.name: result.floor for result in results}
+    setups = Counter(history.name for history in histories)
+    alike = Counter((history.name, history.recipe) for history in histories)
+    devices = name_devices(histories)
     return [
         _show_history(
             history,
             f"{anchor}-h{number}",
-            floors.get(history.setup, math.nan),
-            history.recipe if setups[history.setup] > 1 else "",
+            floors.get(history.name, math.nan),
+            history.recipe if setups[history.name] > alike[history.name, history.recipe] else "",
+            devices[history.key] if devices[history.key] != history.device else "",
         )
         for number, history in enumerate(
             (one for group in words.group_histories(histories) for one in group), start=1
@@ -150,7 +159,9 @@ def show_histories(
     ]
 
 
-def _show_history(history: History, anchor: str, floor: float, recipe: str) -> HistoryShown:
+def _show_history(
+    history: History, anchor: str, floor: float, recipe: str, beside: str
+) -> HistoryShown:
     drawn = max(len(history.runs) - MOST_RUNS, 0)
     every = [*mark_versions(history.runs), *mark_hosts(history.runs)]
     recent = [mark for mark in every if mark.place > drawn]
@@ -160,13 +171,14 @@ def _show_history(history: History, anchor: str, floor: float, recipe: str) -> H
     marks = sorted(
         (mark for mark in recent if mark.host not in crowded), key=lambda mark: mark.place
     )
-    title = f"{history.setup} of {text.name_campaign([history])} on {history.device}, run by run"
+    title = f"{history.name} of {text.name_campaign([history])} on {history.device}, run by run"
     return HistoryShown(
         anchor=anchor,
         history=history,
         label=words.format_cause(history),
         sentence=words.write_sentence(history),
         recipe=recipe,
+        beside=beside,
         svg=draw_course(history, marks, f"{anchor}p", title, floor) if history.runs else None,
         marks=marks,
         notes=list(_write_notes(history, drawn, crowded)),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from pytest_sdspeed.report import text
+from pytest_sdspeed.report.devices import describe_splits
 from pytest_sdspeed.report.history import (
     describe_change,
     find_cause,
@@ -137,6 +138,7 @@ def render_page(
                     if label not in facts
                 ),
                 *facts.items(),
+                *(("split", line) for line in describe_splits(histories)),
             ],
             telemetry=[
                 (text.name_campaign([result]), result.setup, ", ".join(_flatten(result.telemetry)))

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_sdspeed.store.git import (
+    NOT_INSTALLED,
+    explain_refusal,
+    is_shallow,
+    read_last_line,
+    run_git,
+)
 from pytest_sdspeed.versions.environments.environment import make_mistake
 from pytest_sdspeed.versions.environments.scratch import (
     find_leftovers,
@@ -19,43 +25,41 @@ from pytest_sdspeed.versions.environments.scratch import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Hooks of git run with these set: commands in another repository would then use the wrong one.
-_OF_HOOKS = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"}
-
 
 def find_repository(folder: Path) -> tuple[Path | None, str]:
     """Find the top folder of a folder's checkout, or None, and words on it for error messages."""
     try:
-        done = _git(folder, "rev-parse", "--show-toplevel")
+        done = run_git(folder, "rev-parse", "--show-toplevel")
     except OSError:
-        return None, "no git reference (git is not installed)"
+        return None, f"no git reference ({NOT_INSTALLED})"
     if done.returncode:
-        return None, f"no git reference ({folder}: {_last_line(done.stderr)})"
+        return None, f"no git reference ({explain_refusal(done.stderr, folder)})"
     top = Path(done.stdout.rstrip("\n")).resolve()
-    shallow = _git(top, "rev-parse", "--is-shallow-repository").stdout.strip() == "true"
-    return top, f"no git reference of {top}" + (
-        ", a shallow clone (git fetch --unshallow gets the rest)" if shallow else ""
+    shallow = (
+        ", a shallow clone (git fetch --unshallow gets the rest), whole with fetch-depth: 0 of"
+        " actions/checkout"
     )
+    return top, f"no git reference of {top}" + (shallow if is_shallow(top) else "")
 
 
 def find_commit(top: Path, reference: str) -> str | None:
     """Find the full hash of the commit that a reference means in a checkout, or None."""
     if reference.startswith("-"):
         return None
-    done = _git(top, "rev-parse", "--verify", "--quiet", f"{reference}^{{commit}}")
+    done = run_git(top, "rev-parse", "--verify", "--quiet", f"{reference}^{{commit}}")
     return done.stdout.strip() if done.returncode == 0 else None
 
 
 def list_references(top: Path) -> list[str]:
     """List the names of all branches and tags."""
-    return _git(
+    return run_git(
         top, "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/remotes", "refs/tags"
     ).stdout.split()
 
 
 def shorten(top: Path, commit: str) -> str:
     """Shorten a commit's hash."""
-    return _git(top, "rev-parse", "--short", commit).stdout.strip()
+    return run_git(top, "rev-parse", "--short", commit).stdout.strip()
 
 
 def describe_state(folder: Path) -> str:
@@ -64,9 +68,9 @@ def describe_state(folder: Path) -> str:
     It is "" if the commit has no such folder.
     """
     try:
-        if _git(folder, "rev-parse", "--verify", "--quiet", "HEAD:./").returncode:
+        if run_git(folder, "rev-parse", "--verify", "--quiet", "HEAD:./").returncode:
             return ""
-        done = _git(
+        done = run_git(
             folder,
             "--no-optional-locks",
             "describe",
@@ -96,7 +100,7 @@ def open_worktree(spec: str, top: Path, commit: str, parent: Path | None) -> Ite
         UsageMistakeError: git refuses.
         OSError: the folder cannot be made.
     """
-    listed = _git(top, "worktree", "list", "--porcelain").stdout.splitlines()
+    listed = run_git(top, "worktree", "list", "--porcelain").stdout.splitlines()
     known = (
         Path(line.removeprefix("worktree ")) for line in listed if line.startswith("worktree ")
     )
@@ -104,7 +108,7 @@ def open_worktree(spec: str, top: Path, commit: str, parent: Path | None) -> Ite
         _remove(top, folder)
     folder = make_folder(parent, commit[:12])
     try:
-        done = _git(
+        done = run_git(
             top,
             "-c",
             f"core.hooksPath={os.devnull}",
@@ -116,7 +120,7 @@ def open_worktree(spec: str, top: Path, commit: str, parent: Path | None) -> Ite
             commit,
         )
         if done.returncode:
-            raise make_mistake(spec, f"git: {_last_line(done.stderr)}")
+            raise make_mistake(spec, f"git: {read_last_line(done.stderr)}")
         yield folder
     finally:
         _remove(top, folder)
@@ -126,22 +130,4 @@ def _remove(top: Path, folder: Path) -> None:
     # In this order, and with --force twice: git refuses to remove a worktree that is incomplete, or
     # locked, as it is while it is being made.
     remove(folder)
-    _git(top, "worktree", "remove", "--force", "--force", str(folder))
-
-
-def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if name not in _OF_HOOKS}
-    return subprocess.run(  # noqa: S603 - no shell, and what a user names is never taken for an option
-        ["git", "-C", str(folder), *arguments],  # noqa: S607 - the git that the user has
-        env=environment,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
-
-
-def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["failed without a word"])[-1].removeprefix("fatal: ")
+    run_git(top, "worktree", "remove", "--force", "--force", str(folder))

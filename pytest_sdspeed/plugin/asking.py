@@ -1,0 +1,210 @@
+"""Whether a test asked its gate, and how that ended: a gate that was not asked fails its test."""
+
+from __future__ import annotations
+
+import copy
+import mmap
+import os
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_sdspeed.errors import DOCUMENTATION, UsageMistakeError
+from pytest_sdspeed.plugin.bodies import Call, describe_call, find_body
+from pytest_sdspeed.report.pages import add_page, describe_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_sdspeed.model import Result
+
+_PAGE = f"{DOCUMENTATION}/reference/fixtures/#calling-the-gate"
+_NEVER = (
+    "sd_latency was not called, so nothing was measured: call it, or say by pytest.skip(...) why"
+    " this test cannot measure here"
+)
+_UNFINISHED = (
+    "sd_latency had not come to its end when the test ended, so nothing was judged: wait for the"
+    " thread or task that calls it"
+)
+_ELSEWHERE = (
+    "sd_latency was called in another process than the one that runs the test, a fork of it, and"
+    " what is measured there is lost: call it in the test's own process (what it measures may start"
+    " processes)"
+)
+_ONCE = (
+    "sd_latency measures once per test: parametrize, or write one test for each candidate. Its"
+    " first call here said: "
+)
+
+
+class Asking:
+    """Whether a test has asked its gate, in one attempt to run the test.
+
+    Args:
+        item: the test.
+
+    Attributes:
+        owed: whether the body itself has taken the gate, and so is to call it.
+        ended: whether the body has come to its end.
+    """
+
+    def __init__(self, item: pytest.Item) -> None:
+        self._item, self._process = item, os.getpid()
+        self.owed = self.ended = False
+        # Shared with the forks of this process, which have copies of everything else.
+        self._elsewhere = mmap.mmap(-1, 1)
+        self._first: Call | None = None
+        self._same: Callable[[Any, Any], bool] | None = None
+        self._result: Result | None = None
+        self._error: BaseException | None = None
+
+    def ask(self, candidate: Any, baseline: Any, measure: Callable[[], Result]) -> Result:
+        """Measure once, and say the same to whoever asks the same again.
+
+        A decorator may run the body of a test a second time, after something it caught: the gate
+        gives what it gave before, so that the body ends as it did before. What the gate raised
+        before, it raises again.
+
+        Args:
+            candidate: what is measured.
+            baseline: what it is compared with, or None.
+            measure: measures, judges, and raises if the test is to fail or to be skipped.
+        """
+        if os.getpid() != self._process:
+            self._elsewhere[0] = 1
+            raise pytest.fail.Exception(add_page(_ELSEWHERE, _PAGE), pytrace=False)
+        call = describe_call(self._item, candidate, baseline)
+        if self._first is not None:
+            return self._answer_again(call, candidate, baseline)
+        self._first, self._same = call, _remember(candidate, baseline)
+        try:
+            self._result = measure()
+        except BaseException as error:
+            self._error = _detach(error)
+            raise
+        return self._result
+
+    def _answer_again(self, call: Call, candidate: Any, baseline: Any) -> Result:
+        from pytest_sdspeed.report.messages import describe_result
+
+        assert self._first is not None  # noqa: S101 - the caller asked
+        assert self._same is not None  # noqa: S101 - set with it
+        if self._error is not None:
+            raise _detach(self._error) from None
+        if self._result is not None and (
+            call.repeats(self._first) or self._same(candidate, baseline)
+        ):
+            return self._result
+        said = describe_result(self._result) if self._result else "nothing yet, it still measures."
+        self._error = pytest.fail.Exception(
+            describe_error(UsageMistakeError(_ONCE + said)), pytrace=False
+        )
+        raise _detach(self._error) from None
+
+    def give_gate(self) -> None:
+        """Note that the gate is given out: to the body, if that runs already."""
+        self.owed = self.owed or find_body(self._item) is not None
+
+    @property
+    def error(self) -> BaseException | None:
+        """What the gate raised, or None."""
+        return self._error
+
+    @property
+    def forked(self) -> bool:
+        """Tell whether a fork of this process called the gate."""
+        return bool(self._elsewhere[0])
+
+    @property
+    def complaint(self) -> str | None:
+        """What is to be said of a test that has ended, if its gate gave no answer."""
+        if self._result is not None or self._error is not None:
+            return None
+        if self._first is not None:
+            return add_page(_UNFINISHED, _PAGE)
+        return add_page(_ELSEWHERE if self.forked else _NEVER, _PAGE)
+
+
+def _remember(candidate: Any, baseline: Any) -> Callable[[Any, Any], bool]:
+    """Return what tells whether two objects are these, without keeping them alive."""
+    first = tuple(map(_refer, (candidate, baseline)))
+    return lambda *again: all(refer() is now for refer, now in zip(first, again, strict=True))
+
+
+def _refer(value: Any) -> Callable[[], Any]:
+    try:
+        return weakref.ref(value)
+    except TypeError:
+        return lambda: value
+
+
+def _detach(error: BaseException) -> BaseException:
+    """Return a copy of an exception without the frames it was raised through, and what they hold.
+
+    A test that runs a second time needs the memory. What cannot be copied is kept as it is.
+    """
+    try:
+        found = copy.copy(error)
+    except Exception:  # noqa: BLE001 - an exception of anybody's, with any constructor
+        return error
+    return found if type(found) is type(error) else error
+
+
+def insist(asking: Asking, call: pytest.CallInfo[None]) -> None:
+    """Let a test end as its gate did, though its body caught what the gate raised.
+
+    Args:
+        asking: what is known of its gate.
+        call: how its body ended; one that ends by itself in another way than passing has its way.
+    """
+    raised, found = asking.error, call.excinfo
+    if raised is not None and found is None:
+        call.excinfo = _raised(_detach(raised))
+    elif raised is None and found is not None and asking.forked:
+        found.value.add_note(_ELSEWHERE)
+
+
+def overrule(item: pytest.Item, asking: Asking, report: pytest.TestReport) -> None:
+    """Fail a test that skips after its gate failed: the gate found what it found.
+
+    Args:
+        item: the test.
+        asking: what is known of its gate.
+        report: what pytest made of it so far.
+    """
+    raised = asking.error
+    if (
+        raised is not None
+        and not isinstance(raised, pytest.skip.Exception)
+        and report.skipped
+        and not hasattr(report, "wasxfail")
+    ):
+        _fail(item, report, _detach(raised))
+
+
+def complain(item: pytest.Item, asking: Asking, report: pytest.TestReport) -> None:
+    """Fail a test that would pass although its gate gave no answer.
+
+    Args:
+        item: the test.
+        asking: what is known of its gate.
+        report: what pytest made of it so far.
+    """
+    said = asking.complaint
+    if said is None or not report.passed or hasattr(report, "wasxfail"):
+        return
+    _fail(item, report, pytest.fail.Exception(said, pytrace=False))
+
+
+def _fail(item: pytest.Item, report: pytest.TestReport, error: BaseException) -> None:
+    report.outcome = "failed"
+    report.longrepr = item.repr_failure(_raised(error))
+
+
+def _raised(error: BaseException) -> pytest.ExceptionInfo[BaseException]:
+    """Return what pytest knows of an exception that was raised."""
+    with pytest.raises(type(error)) as found:
+        raise error
+    return found
