@@ -307,6 +307,7 @@ KEYS = [
     "memory_bound",
     "against",
     "notes",
+    "test",
     "biased",
     "slow_pairs",
     "pictures",

@@ -321,7 +321,7 @@ def tasks(
         *traces,
     ]
     slowed = [simulated("iid", 0.01), simulated("stalls", 0.01)]
-    some, tenth = max(500, trials // 10), max(50, trials // 10)
+    some = max(500, trials // 10)
     return [
         *(Task("gate", partial(gate_lines, noise=noise, trials=trials)) for noise in every),
         *(Task("rules", partial(rule_lines, noise=noise, trials=trials)) for noise in telling),
@@ -336,8 +336,8 @@ def tasks(
             Task("control", partial(control_lines, noise=simulated("iid", cv), trials=trials))
             for cv in (0.003, 0.01, 0.03)
         ),
-        *(Task("own", partial(own_lines, noise=noise, trials=tenth)) for noise in slowed),
-        *(Task("order", partial(order_lines, noise=noise, trials=tenth)) for noise in every),
+        *(Task("own", partial(own_lines, noise=noise, trials=some)) for noise in slowed),
+        *(Task("order", partial(order_lines, noise=noise, trials=some)) for noise in every),
         *(
             Task(
                 "peers",
