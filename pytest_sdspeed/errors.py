@@ -18,6 +18,8 @@ failed test ends with the message. Exit codes 1 and 2 are those of ``python -m p
         WorkerLostError        a failed test
         DistributedError       exit code 4
         LeakedFlagError        a failed test
+        ChangedPartError       a failed test
+        TimeLimitError         a failed test, and so are the others of its table
         PictureError           a failed picture gate, whose test fails
         PlaceError             a note in a run; exit code 2 if no place can be read
         StoredRunError         a note in a run; exit code 1 for a report
@@ -127,7 +129,24 @@ class DistributedError(SdSpeedError):
 
 
 class LeakedFlagError(SdSpeedError):
-    """An optimization left a process-global flag changed after its slot."""
+    """An optimization, or a callable, left a process-global flag changed after its slot."""
+
+
+class ChangedPartError(SdSpeedError):
+    """An optimization changed weights or modules that other setups share."""
+
+
+class TimeLimitError(SdSpeedError):
+    """A time limit of another plugin leaves too little for a campaign, or has ended it.
+
+    Args:
+        message: what was too short, and what to set.
+        seconds: the limit; infinite if it is unknown.
+    """
+
+    def __init__(self, message: str, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(message)
 
 
 class PictureError(SdSpeedError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.judge.speed import intervals
@@ -14,11 +15,13 @@ from pytest_sdspeed.measure.campaign_data import (
 )
 from pytest_sdspeed.measure.canary import CanaryTimes, pair_times, time_canary
 from pytest_sdspeed.measure.collector import collect_between_slots
+from pytest_sdspeed.measure.countdown import Countdown
 from pytest_sdspeed.measure.memory import MemoryMeter, UnknownMemory
 from pytest_sdspeed.measure.profiling import profile_arms
 from pytest_sdspeed.measure.roster import Roster
 from pytest_sdspeed.measure.slot_timer import SlotTimer
 from pytest_sdspeed.measure.timed_part import TimedPart
+from pytest_sdspeed.measure.tracers import list_unstoppable, name_tracer
 from pytest_sdspeed.measure.warm_up import (
     References,
     WarmUp,
@@ -86,9 +89,12 @@ class _Campaign:
     ) -> None:
         self.limits, self.clock, self.memory = limits, clock, memory
         self.telemetry, self.canary, self.watch = telemetry, canary, watch
+        self.countdown = Countdown(limits.time_limit, clock)
         self.roster = Roster(baseline, rows, clock, memory)
         self.timer = SlotTimer(self.roster, clock, telemetry)
-        self.timed_part = TimedPart(self.roster, limits, clock, self.timer, watch)
+        self.timed_part = TimedPart(
+            self.roster, limits, clock, self.timer, watch, countdown=self.countdown
+        )
         self.warm_up = WarmUp({}, {})
         self.references: References = {}
         self.canary_before = self.canary_after = CanaryTimes({}, {})
@@ -96,10 +102,10 @@ class _Campaign:
 
     def run(self) -> CampaignData:
         """Run every phase that can still be run, and return what was measured."""
-        build_arms(self.roster, self.watch)
+        build_arms(self.roster, self._watch_building)
         if not self.roster.ended:
             self.warm_up = warm_up_arms(
-                self.roster, self.limits.cases, self.timer, self.memory, self.watch
+                self.roster, self.limits.cases, self.timer, self.memory, self._watch_warm_up
             )
         self.references = draw_references(self.roster, self.limits.cases, self.clock, self.watch)
         if not self.roster.ended:
@@ -112,13 +118,24 @@ class _Campaign:
         """Time the canary, the blocks, the canary again, and profile the arms that are left."""
         operations = self.canary()
         with collect_between_slots():
+            begun = self.countdown.left_s
             self.canary_before = self._time_canary(operations)
-            self.timed_part.run(self.warm_up.costs_s)
+            self.timed_part.run(self.warm_up.costs_s, after_s=_spent(begun, self.countdown.left_s))
+            self.roster.check_all()
             self.canary_after = self._time_canary({} if self.roster.unusable else operations)
-            if not self.roster.unusable:
+            profiles = self.countdown.allows_profiles(self.warm_up.costs_s)
+            if profiles and not self.roster.unusable:
                 self.profiles, self.roster.unusable = profile_arms(
                     self.roster.remaining, self.limits.case, self.clock, self.watch
                 )
+
+    def _watch_building(self, progress: Progress) -> None:
+        self.countdown.check_building()
+        self.watch(progress)
+
+    def _watch_warm_up(self, progress: Progress) -> None:
+        self.countdown.note_generation(len(self.roster.arms), len(self.limits.cases))
+        self.watch(progress)
 
     def _time_canary(self, operations: Operations) -> CanaryTimes:
         if operations:
@@ -153,4 +170,15 @@ class _Campaign:
             throttled=timed.throttled,
             unusable=roster.unusable,
             telemetry_note=self.telemetry.note,
+            tracers=(
+                *(f"{name} cannot be suspended" for name in sorted(self.timer.tracers)),
+                *list_unstoppable(),
+            ),
+            traced=name_tracer(),
+            cut_short=timed.cut_short,
         )
+
+
+def _spent(before_s: float, after_s: float) -> float:
+    """Return what a countdown has lost; 0 if nothing is counted down."""
+    return before_s - after_s if math.isfinite(before_s) else 0.0

@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_sdspeed.errors import SdSpeedError
+    from pytest_sdspeed.measure.time_limit import TimeLimit
     from pytest_sdspeed.model import Interval, Verdict
 
 
 def _prepare_nothing() -> None:
-    """Do nothing for an arm that needs no preparation."""
+    """Do nothing for an arm that needs no preparation, or shares nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,8 @@ class Arm:
         may_stop: asked whether a decided row may leave; while it may not it is measured on, and
             later looks may decide again. None lets it leave.
         prepare: builds what ``generate`` needs; called once, before any arm's warm-up.
+        check: raises if anything that arms share is no longer what it was; called after the arm's
+            warm-up, and after the timed part.
         held_bytes: memory the prepared arm holds between generations.
         reference: draws what the pictures are compared with in the baseline's place, or None; never
             timed.
@@ -47,6 +50,7 @@ class Arm:
     floor: float | None = None
     may_stop: Callable[[Decision], bool] | None = None
     prepare: Callable[[], None] = _prepare_nothing
+    check: Callable[[], None] = _prepare_nothing
     held_bytes: Callable[[], int] = int
     reference: Arm | None = None
     profile: Callable[[Case], Profile] | None = None
@@ -67,6 +71,7 @@ class Limits:
         slot_s: seconds that a slot should have. If generations are shorter, and the budget
             leaves time, a block has as many palindromes more, and a slot is the median of their
             generations: noise longer than a palindrome falls on all arms alike, shorter on few.
+        time_limit: when another plugin ends the test that measures, or None.
     """
 
     budget_s: float = 300.0
@@ -76,6 +81,7 @@ class Limits:
     rows: int = 1
     campaigns: int = 1
     slot_s: float = 0.0
+    time_limit: TimeLimit | None = None
 
     @property
     def case(self) -> Case:
@@ -149,6 +155,9 @@ class CampaignData:
         throttled: why throttling ended the campaign, or "".
         unusable: why nothing more can be measured on the device, or None.
         telemetry_note: why the device told nothing of itself, or "".
+        tracers: what slowed the slots and could not be kept out of them, a clause each.
+        cut_short: what ended the campaign before its budget, and what to set, or "".
+        traced: the tracer or profiler that saw the first generation of every arm, or "".
         load: what else used the processors meanwhile, in words, or "".
         pictures: arm -> case -> what the arm returned.
         references: arm -> case -> what its reference returned, for the arms that have one.
@@ -195,6 +204,9 @@ class CampaignData:
     throttled: str = ""
     unusable: SdSpeedError | None = None
     telemetry_note: str = ""
+    tracers: tuple[str, ...] = ()
+    traced: str = ""
+    cut_short: str = ""
     load: str = ""
 
     @property

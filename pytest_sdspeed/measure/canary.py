@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.errors import GenerationError, SdSpeedError, explain
+from pytest_sdspeed.measure.tracers import call_untraced
 
 if TYPE_CHECKING:
     from pytest_sdspeed.measure.clock import Clock
@@ -49,7 +50,7 @@ def time_canary(operations: Operations, clock: Clock, repeats: int = REPEATS) ->
             try:
                 if name not in work:
                     work[name] = operations[name]()
-                taken[name].append(_time_call(name, work[name], clock))
+                taken[name].append(call_untraced(_time_call, name, work[name], clock))
             except Exception as error:  # noqa: BLE001 - the canary must never break a campaign
                 errors[name] = explain(name, error)
                 work.pop(name, None)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_sdspeed.errors import UnusableDeviceError, explain
 from pytest_sdspeed.measure.campaign_data import Progress
+from pytest_sdspeed.measure.tracers import call_untraced
 from pytest_sdspeed.model import Case, Profile
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def profile_arms(
             continue
         watch(Progress(phase="profile", arm=arm.name))
         try:
-            found[arm.name] = arm.profile(case)
+            found[arm.name] = call_untraced(arm.profile, case)
         except Exception as error:  # noqa: BLE001 - no extra may cost a campaign its result
             found[arm.name] = Profile(
                 notes=(f"where a generation's time goes is unknown: {explain(arm.name, error)}",)

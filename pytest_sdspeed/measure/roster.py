@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_sdspeed.errors import OutOfMemoryError
+from pytest_sdspeed.errors import OutOfMemoryError, explain
 from pytest_sdspeed.measure.profiling import check_usable
 from pytest_sdspeed.model import CONTROL
 
@@ -56,6 +56,19 @@ class Roster:
     def arm_of(self, label: str) -> Arm:
         """Return the arm that a slot's label stands for: the control is the baseline's."""
         return self.baseline if label == CONTROL else self.arms[label]
+
+    def check(self, arm: Arm, leaves: Arm | None = None) -> None:
+        """Take an arm out, or ``leaves`` in its place, if what arms share is not what it was."""
+        try:
+            arm.check()
+        except Exception as error:  # noqa: BLE001 - whatever a check raises ends an arm, never the run
+            self.remove(leaves or arm, explain(arm.name, error))
+
+    def check_all(self) -> None:
+        """End the campaign if what arms share changed unseen: which slots saw it is unknown."""
+        for arm in self.arms.values():
+            if not self.ended:
+                self.check(arm, leaves=self.baseline)
 
     def remove(self, arm: Arm, error: SdSpeedError) -> None:
         """Take an arm out that raised; the baseline with it if the device no longer answers."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import gc
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_sdspeed.errors import GenerationError, explain
 from pytest_sdspeed.measure.telemetry import spent_j
+from pytest_sdspeed.measure.tracers import call_traced, call_untraced
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_sdspeed.measure.campaign_data import Arm
     from pytest_sdspeed.measure.clock import Clock
     from pytest_sdspeed.measure.roster import Roster
@@ -29,10 +33,13 @@ class SlotTimer:
 
     Attributes:
         pictures: arm -> case -> what the arm returned last.
+        tracers: names of the tracers that could not be kept out of the slots.
     """
 
     def __init__(self, roster: Roster, clock: Clock, telemetry: Telemetry) -> None:
         self.pictures: dict[str, dict[Case, Any]] = {name: {} for name in roster.arms}
+        self.tracers: set[str] = set()
+        self._seen: set[str] = set()
         self._roster, self._clock, self._telemetry = roster, clock, telemetry
 
     def generate(self, arm: Arm, case: Case) -> TimedGeneration | None:
@@ -50,8 +57,7 @@ class SlotTimer:
             with arm.slot():
                 self._clock.synchronize()
                 energy_j = self._telemetry.read_energy_j()
-                start = self._clock.now()
-                pictures, duration = arm.timed(case) if arm.timed else self._time(arm, case, start)
+                start, pictures, duration = self._call(arm)(self._time, arm, case)
                 reading = self._telemetry.read()
         except Exception as error:  # noqa: BLE001 - whatever an arm raises ends that arm, never the others
             self._roster.remove(arm, explain(arm.name, error))
@@ -67,7 +73,16 @@ class SlotTimer:
         self.pictures[arm.name][case] = pictures
         return TimedGeneration(start, duration, reading, spent_j(energy_j, reading.energy_j))
 
-    def _time(self, arm: Arm, case: Case, start: float) -> tuple[Any, float]:
+    def _call(self, arm: Arm) -> Callable[..., Any]:
+        """Return what calls the timed part: tracers see the first generation of an arm only."""
+        first = arm.name not in self._seen
+        self._seen.add(arm.name)
+        return call_traced if first else partial(call_untraced, left=self.tracers)
+
+    def _time(self, arm: Arm, case: Case) -> tuple[float, Any, float]:
+        start = self._clock.now()
+        if arm.timed:
+            return start, *arm.timed(case)
         pictures = arm.generate(case)
         self._clock.synchronize()
-        return pictures, self._clock.now() - start
+        return start, pictures, self._clock.now() - start

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from pytest_sdspeed.measure.clock import Clock
+    from pytest_sdspeed.measure.countdown import Countdown
     from pytest_sdspeed.measure.roster import Roster
     from pytest_sdspeed.measure.slot_timer import SlotTimer
 
@@ -33,6 +34,7 @@ class TimedPart:
         throttled: why throttling ended the campaign, or "".
         plan: how the time is spent.
         spent_s: seconds that the blocks took so far.
+        cut_short: what ended the campaign before its budget, and what to set, or "".
     """
 
     def __init__(
@@ -42,6 +44,8 @@ class TimedPart:
         clock: Clock,
         timer: SlotTimer,
         watch: Callable[[Progress], None],
+        *,
+        countdown: Countdown,
     ) -> None:
         self.samples: Samples = {name: [] for name in (*roster.arms, CONTROL)}
         self.decisions = Decisions(roster, self.samples, limits.rows, limits.campaigns)
@@ -50,23 +54,33 @@ class TimedPart:
         self.throttled = ""
         self.plan = BlockPlan()
         self.spent_s = 0.0
+        self.cut_short = ""
         self._started_s = 0.0
         self._roster, self._limits, self._clock = roster, limits, clock
-        self._timer, self._watch = timer, watch
+        self._timer, self._watch, self._countdown = timer, watch, countdown
 
-    def run(self, costs_s: Mapping[str, float]) -> None:
+    def run(self, costs_s: Mapping[str, float], after_s: float = 0.0) -> None:
         """Measure blocks until every row is decided, or the budget or the plan is spent.
 
         Args:
             costs_s: arm -> seconds of one generation, by the warm-up.
+            after_s: seconds to leave for what follows before the time limit of another plugin.
+
+        Raises:
+            TimeLimitError: that limit leaves too little for the first look.
         """
-        roster, limits = self._roster, self._limits
+        roster, asked = self._roster, self._limits
         baseline, gated = roster.baseline.name, bool(roster.active)
-        self.plan = plan_blocks(limits, costs_s, baseline, roster.active)
+        self.plan = plan_blocks(asked, costs_s, baseline, roster.active)
+        limits = self._limits = self._countdown.fit(
+            asked, self.plan.block_s / self.plan.repeats, after_s
+        )
+        if limits is not asked:
+            self.plan = plan_blocks(limits, costs_s, baseline, roster.active)
         order = Palindromes(baseline, random.Random(limits.seed))  # noqa: S311 - no secret
         self._started_s = self._clock.now()
         block, done = 0, False
-        while block < self.plan.blocks and not done:
+        while block < self.plan.blocks and not done and self._has_time(block, after_s):
             labels = [
                 label for _ in range(self.plan.repeats) for label in order.draw(list(roster.active))
             ]
@@ -85,6 +99,27 @@ class TimedPart:
             done = not roster.active if gated else block in self.plan.looks
             done = done or (block >= stopping.LEAST_BLOCKS and self.spent_s >= limits.budget_s)
         self.spent_s = self._clock.now() - self._started_s
+        if limits.budget_s < asked.budget_s and roster.active and gated:
+            whole = plan_at_pace(asked, self.plan.repeats, self.plan.block_s).blocks
+            self.cut_short = self._describe_cut(block, asked, after_s) if block < whole else ""
+
+    def _has_time(self, block: int, after_s: float) -> bool:
+        """Tell whether another plugin's time limit leaves time for one more block."""
+        if self._countdown.limit is None:
+            return True
+        pace = self.spent_s / block if block else self.plan.block_s
+        return self._countdown.left_s - after_s >= pace
+
+    def _describe_cut(self, block: int, asked: Limits, after_s: float) -> str:
+        """Say what ended the campaign, and what would give it its whole budget."""
+        limit = self._countdown.limit
+        assert limit is not None  # noqa: S101 - nothing else takes from the budget
+        missing_s = max(0.0, asked.budget_s - self.spent_s) + after_s
+        return (
+            f"ended after {block} whole blocks, before {limit.name} ends the test after"
+            f" {limit.seconds:g} s: for all of --sd-budget"
+            f" {self._countdown.describe_need(missing_s)}"
+        )
 
     def _measure_block(self, block: int, labels: Iterable[str]) -> bool:
         """Measure one block.

@@ -85,6 +85,8 @@ def warm_up_arms(
             found.seconds.setdefault(arm.name, []).append(timed.duration_s)
             extra = memory.peak_bytes()
             found.peak_bytes[arm.name] = None if extra is None else arm.held_bytes() + extra
+        if arm.name not in roster.errors:
+            roster.check(arm)
         if roster.ended:
             break
     return found

@@ -37,6 +37,9 @@ class Optimization:
         replaces: pipeline component -> recipe field that names the model it is taken from.
         changes: components whose structure ``apply`` alters: they are copied first, with shared
             weights, so that no other setup sees it.
+        rewrites: components whose weights ``apply`` or a generation writes into (a fused LoRA,
+            pruning, folding): they are copied first, with weights of their own, which takes their
+            memory once more.
         apply: called once with the new pipeline and its recipe.
         slot: context held around every generation of a setup that stacks this, and only there:
             process-global flags belong here.
@@ -54,6 +57,7 @@ class Optimization:
     memory_format: str | None = None
     replaces: Mapping[str, str] = field(default_factory=dict)
     changes: frozenset[str] = frozenset()
+    rewrites: frozenset[str] = frozenset()
     apply: Callable[[Any, Recipe], None] = _leave_unchanged
     slot: Callable[[], AbstractContextManager[Any]] = nullcontext
     relation: Relation = "same_weights"

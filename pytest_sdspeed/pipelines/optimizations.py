@@ -15,6 +15,7 @@ from pytest_sdspeed.errors import read_first_line
 from pytest_sdspeed.pipelines.optimization import Optimization
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
     from pytest_sdspeed.model import Machine, Recipe
@@ -272,3 +273,8 @@ OPTIMIZATIONS: tuple[Optimization, ...] = (
         relation="other_autoencoder",
     ),
 )
+
+
+def has_own_code(stack: Sequence[Optimization]) -> bool:
+    """Tell whether a stack runs code that is not this project's."""
+    return any(part not in OPTIMIZATIONS for part in stack)

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import copy
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pytest_sdspeed.device.flags import guard
+from pytest_sdspeed.device.flags import collect, guard, ignore_default_device
 from pytest_sdspeed.device.quiet import quiet
+from pytest_sdspeed.device.switches import ATTENTION_BACKEND
+from pytest_sdspeed.errors import RegistrationError
+from pytest_sdspeed.pipelines.noise import takes_generator
+from pytest_sdspeed.pipelines.optimizations import has_own_code
+from pytest_sdspeed.pipelines.shared_part import (
+    CACHES,
+    STRICT,
+    SharedPart,
+    describe_changes,
+    list_tensors,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pytest_sdspeed.model import Recipe
     from pytest_sdspeed.pipelines.optimization import Optimization
@@ -17,6 +31,25 @@ if TYPE_CHECKING:
 
 _CONVOLUTIONAL = ("unet", "vae")
 """Parts with convolutions, to which a memory format is applied."""
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A pipeline of a setup.
+
+    Attributes:
+        pipeline: the diffusers pipeline.
+        parts: what it shares with other setups, changed or not.
+        held: flags that ``apply`` set by a documented call, for the setup's slots: name -> value.
+        own_code: whether code that is not this project's runs in it.
+        takes_generator: whether its call takes a ``generator``.
+    """
+
+    pipeline: Any
+    parts: tuple[SharedPart, ...]
+    held: Mapping[str, Any]
+    own_code: bool
+    takes_generator: bool
 
 
 class Pool:
@@ -30,12 +63,14 @@ class Pool:
         self._source = source
         self._pipelines: dict[tuple[str, str], Any] = {}
         self._parts: dict[tuple[str, ...], Any] = {}
+        self._shared: dict[int, SharedPart] = {}
 
-    def build(self, name: str, recipe: Recipe, stack: Sequence[Optimization]) -> Any:
+    def build(self, name: str, recipe: Recipe, stack: Sequence[Optimization]) -> Built:
         """Build a new pipeline for a setup.
 
         It shares its modules with every other setup of the same weights, dtype and memory format. A
-        module whose structure the stack changes is a copy that shares the weights.
+        module whose structure the stack changes is a copy that shares the weights; one whose
+        weights it rewrites has its own.
 
         Args:
             name: name of the setup, for messages.
@@ -45,8 +80,10 @@ class Pool:
         Raises:
             ModelUnavailableError: weights are unavailable.
             LeakedFlagError: an optimization changed a process-global flag while building.
+            ChangedPartError: an optimization changed what setups share.
+            RegistrationError: an optimization names a component that the pipeline does not have.
         """
-        with quiet(), guard(f"building setup {name!r}"):
+        with quiet(), ignore_default_device(), guard(f"building setup {name!r}"):
             dtype = next((part.dtype for part in reversed(stack) if part.dtype), recipe.dtype)
             layout = next(
                 (part.memory_format for part in reversed(stack) if part.memory_format), ""
@@ -58,23 +95,55 @@ class Pool:
                     components[component] = self._load_replacement(
                         component, getattr(recipe, field), dtype
                     )
+            parts = self._find_parts(components)
             if layout:
                 components |= {
-                    name: self._lay_out(components[name], layout) for name in _CONVOLUTIONAL
+                    name: self._lay_out(name, components[name], layout) for name in _CONVOLUTIONAL
                 }
-            for component in {component for part in stack for component in part.changes}:
-                components[component] = share_weights(components[component])
+                parts += self._find_parts({name: components[name] for name in _CONVOLUTIONAL})
+            check_parts(f"before setup {name!r} was built, something", parts, CACHES)
+            own_code = has_own_code(stack)
+            components |= _copy_components(components, stack, own_code=own_code)
             components["scheduler"] = _make_scheduler(recipe.scheduler, base.scheduler.config)
             pipeline = type(base)(**components, **_disable_checker(base))
             pipeline.set_progress_bar_config(disable=True)
-            for part in stack:
-                part.apply(pipeline, recipe)
-            return pipeline
+            if own_code:
+                for shared in parts:
+                    shared.expose()
+            with guard_parts(f"building setup {name!r}", parts), collect(ATTENTION_BACKEND) as held:
+                for part in stack:
+                    part.apply(pipeline, recipe)
+            return Built(pipeline, parts, held, own_code, takes_generator(pipeline))
 
     def clear(self) -> None:
         """Drop every module; pipelines that were built keep theirs."""
         self._pipelines.clear()
         self._parts.clear()
+        self._shared.clear()
+
+    def _find_parts(self, components: Mapping[str, Any]) -> tuple[SharedPart, ...]:
+        """Return the components that setups share, those that have weights."""
+        return tuple(
+            self._shared[id(component)]
+            for component in components.values()
+            if id(component) in self._shared
+        )
+
+    def _share(self, name: str, module: Any, reload: Callable[[], Any]) -> None:
+        """Note what a module is like before any setup gets it.
+
+        Args:
+            name: name of the component.
+            module: the module, or a component without weights.
+            reload: loads the module again.
+        """
+        if hasattr(module, "named_parameters"):
+
+            def reload_tensors() -> dict[str, Any]:
+                with quiet(), ignore_default_device():
+                    return list_tensors(reload())
+
+            self._shared[id(module)] = SharedPart(name, module, reload_tensors)
 
     def _load_pipeline(self, model: str, dtype: str) -> Any:
         key = (model, dtype)
@@ -82,18 +151,23 @@ class Pool:
             pipeline = self._source.load_pipeline(model, dtype)
             for part in pipeline.components.values():
                 _set_to_inference(part)
+            for name, part in pipeline.components.items():
+                self._share(name, part, partial(self._reload_component, key, name))
             self._pipelines[key] = pipeline
         return self._pipelines[key]
 
     def _load_replacement(self, component: str, model: str, dtype: str) -> Any:
         key = (component, model, dtype)
         if key not in self._parts:
-            self._parts[key] = _set_to_inference(
-                getattr(self._source, f"load_{component}")(model, dtype)
-            )
+            load = partial(getattr(self._source, f"load_{component}"), model, dtype)
+            self._parts[key] = _set_to_inference(load())
+            self._share(component, self._parts[key], load)
         return self._parts[key]
 
-    def _lay_out(self, module: Any, layout: str) -> Any:
+    def _reload_component(self, key: tuple[str, str], name: str) -> Any:
+        return self._source.load_pipeline(*key).components[name]
+
+    def _lay_out(self, name: str, module: Any, layout: str) -> Any:
         """Return a module's copy in another memory format.
 
         Parameters that the format does not change stay shared.
@@ -102,35 +176,103 @@ class Pool:
 
         key = (str(id(module)), layout)
         if key not in self._parts:
-            twin = share_weights(module, fresh_parameters=True)
+            twin = share_weights(module).to(memory_format=getattr(torch, layout))
             # The original is kept beside its twin: its id must not be given to another module.
-            self._parts[key] = (module, twin.to(memory_format=getattr(torch, layout)))
+            self._parts[key] = (module, twin)
+            self._share(f"{name} ({layout})", twin, lambda: module)
         return self._parts[key][1]
 
 
-def share_weights(module: Any, *, fresh_parameters: bool = False) -> Any:
-    """Copy the structure of a module; parameters and buffers are the original's own tensors.
+def share_weights(module: Any) -> Any:
+    """Copy the structure of a module; its weights are the original's own memory.
+
+    Its parameters and buffers are new objects, so that another dtype, device or memory format of
+    the copy does not change the original.
 
     Args:
-        module: a ``torch.nn.Module``.
-        fresh_parameters: whether the copy has new ``Parameter`` objects over the same storage, so
-            that another memory format of the copy does not change the original.
+        module: a ``torch.nn.Module``; of anything else all is copied.
     """
     import torch
 
-    tensors = [*module.parameters(), *module.buffers()]
-    if not fresh_parameters:
-        return copy.deepcopy(module, {id(tensor): tensor for tensor in tensors})
+    if not isinstance(module, torch.nn.Module):
+        return copy.deepcopy(module)
+    # Detached tensors count changes together with the original.
     fresh = {
         id(tensor): (
-            torch.nn.Parameter(tensor.data, requires_grad=tensor.requires_grad)
+            torch.nn.Parameter(tensor.detach(), requires_grad=tensor.requires_grad)
             if isinstance(tensor, torch.nn.Parameter)
             else tensor.detach()
         )
-        for tensor in tensors
+        for tensor in (*module.parameters(), *module.buffers())
     }
     # The memo of deepcopy keeps only the copies alive; ``module`` keeps the originals alive.
     return copy.deepcopy(module, fresh)
+
+
+def _copy_components(
+    components: Mapping[str, Any], stack: Sequence[Optimization], *, own_code: bool
+) -> dict[str, Any]:
+    """Return copies of what a stack changes; its own code gets what has no weights as a copy, too.
+
+    Raises:
+        RegistrationError: the pipeline has no such component.
+    """
+    changed = {name for part in stack for name in part.changes}
+    rewritten = {name for part in stack for name in part.rewrites}
+    unknown = sorted((changed | rewritten) - components.keys())
+    if unknown:
+        raise RegistrationError(
+            f"changes and rewrites name components of the pipeline: it has no {unknown[0]!r};"
+            f" valid: {', '.join(sorted(components))}"
+        )
+    if own_code:
+        changed |= {name for name, one in components.items() if not hasattr(one, "parameters")}
+    return {
+        name: copy.deepcopy(components[name])
+        if name in rewritten
+        else share_weights(components[name])
+        for name in sorted(changed | rewritten)
+    }
+
+
+@contextmanager
+def guard_parts(
+    owner: str,
+    parts: Sequence[SharedPart],
+    allowed: frozenset[str] = STRICT,
+    *,
+    thorough: bool = True,
+) -> Iterator[None]:
+    """Check that shared parts are after the block what they were before, and put them back.
+
+    Args:
+        owner: what the message blames, such as "building setup 'fused'".
+        parts: the parts.
+        allowed: kinds of changes that are let pass.
+        thorough: whether to read the bytes of their weights, too.
+
+    Raises:
+        ChangedPartError: a part was changed. It is put back first. An exception from inside the
+            block takes precedence.
+    """
+    try:
+        yield
+    except BaseException:
+        for part in parts:
+            part.verify(allowed, thorough=thorough)
+        raise
+    check_parts(owner, parts, allowed, thorough=thorough)
+
+
+def check_parts(
+    owner: str, parts: Sequence[SharedPart], allowed: frozenset[str], *, thorough: bool = False
+) -> None:
+    """Raise what changed of shared parts, once it is put back; see ``guard_parts``."""
+    found = {part: part.verify(allowed, thorough=thorough) for part in parts}
+    texts = [text for changes in found.values() for text in changes]
+    if texts:
+        first = next(part.name.split(" ")[0] for part, changes in found.items() if changes)
+        raise describe_changes(owner, texts, first)
 
 
 def _set_to_inference(part: Any) -> Any:

@@ -14,6 +14,7 @@ from pytest_sdspeed.plugin.state import (
     ASKING,
     CLOCK,
     PROBLEMS,
+    PROCESS,
     REGISTRY,
     ROW,
     RUN,
@@ -73,6 +74,7 @@ def pytest_configure(config: pytest.Config) -> None:
         fixtures.setup_fixtures({setup.name: setup.doc}), f"sdspeed-setup-{setup.name}"
     )
     config.stash[PROBLEMS] = []
+    config.stash[PROCESS] = os.getpid()
     distributed = _join(config)
     with _usage_errors():
         config.hook.pytest_sdspeed_register.call_historic(kwargs={"registry": registry})
@@ -159,9 +161,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     try:
         prepare(config, gated)
     except pytest.UsageError as error:
+        # pytest goes on with its next hook all the same, which must not start any process.
+        problems.append(str(error))
         if not hasattr(config, "workerinput"):
             raise
-        problems.append(str(error))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -190,7 +193,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if CLOCK in item.stash or is_gated(item):
         from pytest_sdspeed.plugin.asking import Asking
 
-        item.stash[ASKING] = Asking(item)
+        item.stash[ASKING] = Asking(item, item.config.stash[PROCESS])
 
 
 @pytest.hookimpl(wrapper=True)

@@ -29,8 +29,8 @@ _UNFINISHED = (
     " thread or task that calls it"
 )
 _ELSEWHERE = (
-    "sd_latency was called in another process than the one that runs the test, a fork of it, and"
-    " what is measured there is lost: call it in the test's own process (what it measures may start"
+    "sd_latency was called in another process than the one that runs the tests, a fork of it, and"
+    " what is measured there is lost: call it in their own process (what it measures may start"
     " processes)"
 )
 _ONCE = (
@@ -44,14 +44,15 @@ class Asking:
 
     Args:
         item: the test.
+        process: id of the process that runs the tests.
 
     Attributes:
         owed: whether the body itself has taken the gate, and so is to call it.
         ended: whether the body has come to its end.
     """
 
-    def __init__(self, item: pytest.Item) -> None:
-        self._item, self._process = item, os.getpid()
+    def __init__(self, item: pytest.Item, process: int) -> None:
+        self._item, self._process = item, process
         self.owed = self.ended = False
         # Shared with the forks of this process, which have copies of everything else.
         self._elsewhere = mmap.mmap(-1, 1)

@@ -11,14 +11,16 @@ import pytest
 
 from pytest_sdspeed.errors import SdSpeedError, UsageMistakeError
 from pytest_sdspeed.model import BASELINE
+from pytest_sdspeed.plugin.attempts import notice_attempts, set_replay_clock
+from pytest_sdspeed.plugin.companions import refuse_companions
 from pytest_sdspeed.plugin.requests import plan_of
 from pytest_sdspeed.plugin.settings import read_marker
-from pytest_sdspeed.plugin.state import CLOCK, COUNTED, GATE, must_ask, run_of
+from pytest_sdspeed.plugin.state import COUNTED, GATE, must_ask, run_of
 from pytest_sdspeed.store.benchmark import (
     PLUGIN,
-    ReplayClock,
     Storing,
     collect_run_info,
+    explain_refusal,
     explain_unwritable_storage,
     find_run_folders,
     find_storage_folder,
@@ -60,16 +62,20 @@ def problems_of(config: pytest.Config, items: Iterable[pytest.Item]) -> Iterable
             yield str(error)
 
 
-def prepare(config: pytest.Config, gated: Iterable[pytest.Item]) -> None:
+def prepare(config: pytest.Config, gated: Sequence[pytest.Item]) -> None:
     """Give every gated test its replay clock, and set up storage.
 
     Raises:
-        pytest.UsageError: pytest-benchmark is off, or cannot store what it was asked to.
+        pytest.UsageError: pytest-benchmark is off, or cannot store what it was asked to, or another
+            plugin runs these tests in a way that cannot work.
     """
     set_up_storage(config)
+    refused = list(refuse_companions(gated))
+    if refused:
+        raise pytest.UsageError("\n".join(refused))
+    notice_attempts(config)
     for item in gated:
-        item.stash[CLOCK] = clock = ReplayClock()
-        item.add_marker(pytest.mark.benchmark(timer=clock))
+        set_replay_clock(item)
         # A gate that fails before it has samples says so itself.
         item.add_marker(pytest.mark.filterwarnings(f"ignore:{_UNUSED}"))
     _show_in_html(config)
@@ -97,8 +103,8 @@ def prepare_late(item: Any, benchmark: Any) -> None:
             set_up_storage(config)
         except pytest.UsageError as error:
             raise UsageMistakeError(str(error)) from None
-    item.stash[CLOCK] = clock = ReplayClock()
-    use_clock(benchmark, clock)
+    notice_attempts(config)
+    use_clock(benchmark, set_replay_clock(item))
     # It holds until the test ends, as all that a test filters.
     warnings.filterwarnings("ignore", _UNUSED)
     _show_in_html(config)
@@ -133,7 +139,11 @@ def set_up_storage(config: pytest.Config) -> None:
             "sd_latency keeps its record through pytest-benchmark, which is off: run without -p"
             " no:benchmark"
         )
-    problem = explain_unwritable_storage(config.option, Path.cwd())
+    problem = explain_refusal(
+        config.option,
+        config.pluginmanager.getplugin(SESSION),
+        elsewhere=_find_others(config),
+    ) or explain_unwritable_storage(config.option, Path.cwd())
     # A worker writes nothing, and may be on another host.
     if problem and not hasattr(config, "workerinput"):
         raise pytest.UsageError(problem)
@@ -142,6 +152,14 @@ def set_up_storage(config: pytest.Config) -> None:
     config.pluginmanager.register(storing, STORING)
     guard(config.pluginmanager.getplugin(SESSION), storing.note_loss)
     _look_back(config)
+
+
+def _find_others(config: pytest.Config) -> str:
+    """Return the option by which other processes than this one draw, or ""."""
+    if run_of(config).options.against:
+        return "--sd-against"
+    workers = hasattr(config, "workerinput") or config.getoption("dist", "no") != "no"
+    return "-n" if workers else ""
 
 
 def _look_back(config: pytest.Config) -> None:

@@ -11,14 +11,16 @@ from pytest_sdspeed.errors import (
     OutOfMemoryError,
     SdSpeedError,
     UnsupportedError,
+    read_first_line,
 )
 from pytest_sdspeed.plugin.asking import Asking
+from pytest_sdspeed.plugin.attempts import find_time_limit, plan_of_attempt
 from pytest_sdspeed.plugin.requests import plan_of
-from pytest_sdspeed.plugin.state import ANSWER, ASKING, CLOCK, COUNTED, RESULT, run_of
-from pytest_sdspeed.run.targets import targets_of
+from pytest_sdspeed.plugin.state import ANSWER, ASKING, CLOCK, COUNTED, PROCESS, RESULT, run_of
+from pytest_sdspeed.run.targets import drawer_of, targets_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pytest_sdspeed.model import Change, Result
 
@@ -85,7 +87,7 @@ class Gate:
         except SdSpeedError as error:
             # The error that it was raised from says the same.
             raise pytest.fail.Exception(describe_error(error), pytrace=False) from None
-        store(self._benchmark, self._node.stash[CLOCK], result)
+        store(self._benchmark, self._node.stash[CLOCK], result, self._drawer(candidate))
         self._node.stash[RESULT] = result
         self._node.user_properties.extend(
             (f"sdspeed_{name}", value) for name, value in properties(result)
@@ -101,21 +103,38 @@ class Gate:
         elif result.verdict != "pass" or (past and self._run.options.history == "fail"):
             pytest.fail(said, pytrace=False)
         elif past:
-            warnings.warn(SlowerWarning(past), stacklevel=4)
+            warnings.warn(SlowerWarning(past), stacklevel=5)
         return result
 
     def _measure(self, candidate: Any, baseline: Any) -> Result:
         ours, theirs = targets_of(candidate, baseline)
-        plan = plan_of(self._node)
+        plan = plan_of_attempt(self._node)
         if COUNTED not in self._node.stash:
             self._node.stash[COUNTED] = True
             self._run.plan.add(plan)
         confirm = self._confirm if self._run.options.confirm else None
         return self._run.measure(ours, theirs, plan, confirm)
 
-    def _confirm(self, first: Result) -> Result:
-        from pytest_sdspeed.plugin.confirm import confirm
+    def _drawer(self, candidate: Any) -> Callable[[], None]:
+        """Return what draws once with a candidate; what was measured is kept even if it raises."""
+        draw = drawer_of(targets_of(candidate, None)[0])
 
+        def profiled() -> None:
+            try:
+                draw()
+            except Exception as error:  # noqa: BLE001 - no extra may cost a test its result
+                said = f"{type(error).__name__}: {read_first_line(error, 'no message')}"
+                self._run.problems.append(f"sd run: no profile of {self._node.nodeid}: {said}")
+
+        return profiled
+
+    def _confirm(self, first: Result) -> Result:
+        from pytest_sdspeed.plugin.confirm import combine, confirm
+
+        limit = find_time_limit(self._node)
+        if limit is not None and not limit.allows_repetition:
+            why = f"{limit.name} ends this test after {limit.seconds:g} s, too soon for it"
+            return combine(first, f"{why}: set it to three times that")
         # The new process builds its own pipelines, and needs the memory of this one's.
         self._run.release()
         return confirm(first, self._node, self._run.watcher)
@@ -125,7 +144,7 @@ class Gate:
             pytest.skip(text)
         if self._run.options.inconclusive == "fail":
             pytest.fail(text, pytrace=False)
-        warnings.warn(InconclusiveWarning(text), stacklevel=5)
+        warnings.warn(InconclusiveWarning(text), stacklevel=6)
 
 
 def properties(result: Result) -> Iterator[tuple[str, str | float]]:
@@ -153,7 +172,7 @@ def gate_of(request: pytest.FixtureRequest, benchmark: Any) -> Gate:
             from pytest_sdspeed.plugin.collecting import prepare_late
 
             prepare_late(item, benchmark)
-            item.stash.setdefault(ASKING, Asking(item))
+            item.stash.setdefault(ASKING, Asking(item, item.config.stash[PROCESS]))
     except SdSpeedError as error:
         pytest.fail(describe_error(error), pytrace=False)
     # pytest keeps those fixtures of a test that its collection knew of.

@@ -12,7 +12,15 @@ import pytest
 from pytest_sdspeed.errors import DOCUMENTATION, MarkerError, UsageMistakeError
 from pytest_sdspeed.history.aliases import parse_aliases
 from pytest_sdspeed.model import ImageGate
-from pytest_sdspeed.plugin.options import CLIP, HISTORY, INCONCLUSIVE, MARKER, WEIGHTS, flag
+from pytest_sdspeed.plugin.options import (
+    CLIP,
+    HISTORY,
+    INCONCLUSIVE,
+    MARKER,
+    NO_OTHER_VERSION,
+    WEIGHTS,
+    flag,
+)
 from pytest_sdspeed.run.settings import MarkerOptions, Options
 
 if TYPE_CHECKING:
@@ -58,6 +66,8 @@ def read_options(config: pytest.Config) -> Options:
     # The controller writes the files for a worker of pytest-xdist, perhaps on another host.
     output = _take_unchecked if hasattr(config, "workerinput") else _check_output
     against, record = value("against"), output("--sd-record", value("record"))
+    if against == NO_OTHER_VERSION:
+        against = None
     if against and record:
         raise pytest.UsageError(
             "--sd-against and --sd-record: a reference is recorded against a table's baseline: give"

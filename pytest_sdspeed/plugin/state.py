@@ -25,6 +25,8 @@ RESULT: pytest.StashKey[Result] = pytest.StashKey()
 """What the gate of a test measured."""
 ASKING: pytest.StashKey[Asking] = pytest.StashKey()
 """Whether a test, in the attempt that runs, has asked its gate, and how that ended."""
+PROCESS: pytest.StashKey[int] = pytest.StashKey()
+"""The id of the process that collects, reports and stores."""
 COUNTED: pytest.StashKey[bool] = pytest.StashKey()
 """Set if the plan of the run has counted what a test asks for."""
 PROBLEMS: pytest.StashKey[list[str]] = pytest.StashKey()

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pytest_sdspeed.device.cuda import synchronize
-from pytest_sdspeed.errors import OutOfMemoryError, SdSpeedError, UsageMistakeError
+from pytest_sdspeed.errors import (
+    ChangedPartError,
+    OutOfMemoryError,
+    SdSpeedError,
+    TimeLimitError,
+    UsageMistakeError,
+    read_first_line,
+)
 from pytest_sdspeed.run.targets import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from pytest_sdspeed.measure.campaign_data import Arm, CampaignData, Watcher
     from pytest_sdspeed.model import CampaignKey, Result
@@ -68,6 +76,7 @@ class Campaigns:
         self._shared: dict[CampaignKey, CampaignData] = {}
         self._open: CampaignKey | None = None
         self._unusable: SdSpeedError | None = None
+        self._ended: dict[CampaignKey, TimeLimitError] = {}
 
     @property
     def shared(self) -> Mapping[CampaignKey, CampaignData]:
@@ -91,11 +100,12 @@ class Campaigns:
             )
         criteria = find_criteria(candidate.name, resolved, plan.marker, session.options)
         if resolved is not None and documented and plan.marker.is_documented:
-            data = self._shared_campaign(resolved)
+            data = self._shared_campaign(resolved, plan)
         else:
             arms = [] if candidate.name == base.name else [self._arm(candidate, criteria)]
             name = f"{candidate.name} against {base.name}"
-            data = self._run(name if resolved else plan.test or name, base, arms, plan.test)
+            shown = name if resolved else plan.test or name
+            data = self._run(shown, base, arms, plan, counts_as=plan.test)
         raise_what_broke(data, candidate, base)
         case = RowCase(
             data,
@@ -111,19 +121,54 @@ class Campaigns:
         speeds.pop(candidate.name, None)
         return Measured(judge_row(case), speeds)
 
-    def _shared_campaign(self, resolved: ResolvedSetup) -> CampaignData:
-        """Measure a row's campaign once; a row that no test announced gets its own campaign."""
+    def _shared_campaign(self, resolved: ResolvedSetup, plan: Plan) -> CampaignData:
+        """Measure a row's campaign once.
+
+        A row that no test announced gets its own campaign, and so does one whose test runs again:
+        what was measured before would only repeat its verdict.
+        """
         key, session = resolved.campaign, self._session
-        late = key in self._shared and resolved.setup not in self._shared[key].samples_s
+        again = bool(plan.earlier) and key in self._shared
+        late = again or (key in self._shared and resolved.setup not in self._shared[key].samples_s)
         if late:
-            key = replace(key, own=resolved.setup)
+            own = f"{resolved.setup}, attempt {len(plan.earlier) + 1}" if again else resolved.setup
+            key = replace(key, own=own)
         if key not in self._shared:
+            self._raise_if_ended(key, plan)
             alone = late and resolved.setup != resolved.baseline
             rows = [resolved] if alone else self._plan.rows_beside(resolved)
             base = Target.of(session.setup(session.catalog.find_baseline(resolved)))
             arms = [self._documented_arm(Target.of(session.setup(row))) for row in rows]
-            self._shared[key] = self._run(resolved.table.name, base, arms)
+            with self._noting_end(key, plan):
+                self._shared[key] = self._run(resolved.table.name, base, arms, plan)
         return self._shared[key]
+
+    def _raise_if_ended(self, key: CampaignKey, plan: Plan) -> None:
+        """Raise what ended a campaign before; only a test with more time measures it again."""
+        ended = self._ended.get(key)
+        if ended is not None and (
+            plan.time_limit is not None and plan.time_limit.seconds <= ended.seconds
+        ):
+            raise ended.with_traceback(None)
+
+    @contextmanager
+    def _noting_end(self, key: CampaignKey, plan: Plan) -> Iterator[None]:
+        """Note that a time limit ended a campaign, so that the next row does not begin it again."""
+        try:
+            yield
+        except TimeLimitError as error:
+            self._ended[key] = error
+            raise
+        except BaseException as error:
+            limit = plan.time_limit
+            if limit is not None and not isinstance(error, Exception):
+                self._ended[key] = TimeLimitError(
+                    f"the campaign of this row was ended while {plan.test} measured it"
+                    f" ({read_first_line(error, type(error).__name__)}), and is not begun again:"
+                    f" set {limit.name} to more than {limit.seconds:g}",
+                    limit.seconds,
+                )
+            raise
 
     def _documented_arm(self, row: Target) -> Arm:
         """Make an arm of a row that its table alone holds, whatever the marker of a test says."""
@@ -148,7 +193,9 @@ class Campaigns:
             ),
         )
 
-    def _run(self, name: str, base: Target, arms: list[Arm], test: str = "") -> CampaignData:
+    def _run(
+        self, name: str, base: Target, arms: list[Arm], plan: Plan, counts_as: str = ""
+    ) -> CampaignData:
         from pytest_sdspeed.device.canary import make_canary
         from pytest_sdspeed.device.load import LoadWatch
         from pytest_sdspeed.device.quiet import quiet
@@ -158,12 +205,19 @@ class Campaigns:
         if self._unusable is not None:
             raise self._unusable
         self._let_go_of_other_campaigns(base)
-        session, plan = self._session, self._plan
-        limits = plan.limits(base, rows=plan.rows, campaigns=plan.campaigns)
+        baseline = base.arm(None)
+        self._check_before(baseline, *arms)
+        session, run_plan = self._session, self._plan
+        limits = run_plan.limits(
+            base,
+            rows=run_plan.rows,
+            campaigns=run_plan.campaigns,
+            time_limit=plan.time_limit,
+        )
         load = LoadWatch()
         with quiet(), self._watcher(name) as watch:
             data = run_campaign(
-                base.arm(None),
+                baseline,
                 arms,
                 limits,
                 WallClock(synchronize),
@@ -173,8 +227,21 @@ class Campaigns:
                 watch=watch,
             )
         self._unusable = data.unusable
-        plan.note_failures(data, test or name)
+        run_plan.note_failures(data, counts_as or name)
         return replace(data, load=load.describe())
+
+    def _check_before(self, *arms: Arm) -> None:
+        """Check that a test or a fixture changed nothing that the arms share; else load it again.
+
+        Raises:
+            ChangedPartError: something was changed; the test that asks fails, the next measures.
+        """
+        try:
+            for arm in arms:
+                arm.check()
+        except ChangedPartError:
+            self._session.release()
+            raise
 
     def _let_go_of_other_campaigns(self, base: Target) -> None:
         """Release a finished campaign's weights and graphs: the next one needs their memory."""
@@ -206,15 +273,17 @@ def raise_what_broke(data: CampaignData, candidate: Target, base: Target) -> Non
     """Raise what ended an arm or its baseline before the row was decided.
 
     A row that was decided before its baseline broke keeps its verdict. One that no longer fits says
-    nothing of its speed.
+    nothing of its speed; nor does one whose weights, or its baseline's, were changed.
 
     Raises:
         SdSpeedError: what the arm, or else its baseline, raised.
     """
     error = data.errors.get(candidate.name) or data.errors.get(base.name)
     decision = data.decisions.get(candidate.name)
-    undecided = decision is None or (
-        isinstance(error, OutOfMemoryError) and decision.verdict == "inconclusive"
+    undecided = (
+        decision is None
+        or isinstance(error, ChangedPartError)
+        or (isinstance(error, OutOfMemoryError) and decision.verdict == "inconclusive")
     )
     if error is not None and undecided:
         raise error

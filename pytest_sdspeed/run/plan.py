@@ -12,6 +12,7 @@ from pytest_sdspeed.run.targets import Target
 
 if TYPE_CHECKING:
     from pytest_sdspeed.measure.campaign_data import CampaignData, Limits
+    from pytest_sdspeed.measure.time_limit import TimeLimit
     from pytest_sdspeed.run.session import Session
     from pytest_sdspeed.setups.catalog import ResolvedSetup
 
@@ -25,12 +26,16 @@ class Plan:
         path: file of the test, as a command names it.
         marker: arguments of its ``sd_latency`` marker.
         setups: setups that its fixtures name, in order of their names.
+        earlier: how earlier attempts of it ended in this run, a clause each; the last one counts.
+        time_limit: when another plugin ends it, or None.
     """
 
     test: str = ""
     path: str = ""
     marker: MarkerOptions = field(default_factory=MarkerOptions)
     setups: tuple[ResolvedSetup, ...] = ()
+    earlier: tuple[str, ...] = ()
+    time_limit: TimeLimit | None = None
 
 
 class RunPlan:
@@ -152,13 +157,16 @@ class RunPlan:
             )
         return unsupported
 
-    def limits(self, base: Target, *, rows: int, campaigns: int) -> Limits:
+    def limits(
+        self, base: Target, *, rows: int, campaigns: int, time_limit: TimeLimit | None = None
+    ) -> Limits:
         """Say what a campaign may spend.
 
         Args:
             base: target whose recipe says what is drawn.
             rows: rows of the whole run that could fail, including those that have failed.
             campaigns: campaigns of the whole run.
+            time_limit: when another plugin ends the test that measures, or None.
         """
         from pytest_sdspeed.measure.campaign_data import Limits
 
@@ -172,6 +180,7 @@ class RunPlan:
             prompts=tuple(prompt for prompt in prompts if recipe and prompt != recipe.prompt),
             rows=rows - len(self._failed),
             campaigns=campaigns,
+            time_limit=time_limit,
         )
 
     def note_failures(self, data: CampaignData, name: str) -> None:

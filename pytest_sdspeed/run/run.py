@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pytest_sdspeed.judge.speed.stopping import ERROR_PER_SIDE
 from pytest_sdspeed.measure.campaign_data import show_nothing
 from pytest_sdspeed.run.campaigns import Campaigns
 from pytest_sdspeed.run.plan import RunPlan
 from pytest_sdspeed.run.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pytest_sdspeed.history.lookup import HistoryLookup
     from pytest_sdspeed.measure.campaign_data import Watcher
@@ -93,6 +94,8 @@ class Run:
         measurer: Measurer = self.against or self.campaigns
         result, others = measurer.measure(candidate, baseline, plan)
         result = replace(result, test=plan.test or None)
+        if plan.earlier:
+            result = replace(result, notes=(*result.notes, describe_attempts(plan.earlier)))
         if confirm is not None and result.too_slow:
             result = confirm(result)
         if self.lookup is not None:
@@ -100,8 +103,25 @@ class Run:
         self.results.append(result)
         return result
 
+    def forget(self, result: Result) -> None:
+        """Take a result out whose test runs again: attempts of a test are one measurement."""
+        place = next((at for at, one in enumerate(self.results) if one is result), None)
+        if place is not None:
+            del self.results[place]
+
     def release(self) -> None:
         """Give the memory of all that was built back."""
         self.campaigns.release()
         if self.against is not None:
             self.against.release()
+
+
+def describe_attempts(earlier: Sequence[str]) -> str:
+    """Say how the attempts before the one that counts ended, and what that means for its error."""
+    many = len(earlier) > 1
+    return (
+        f"{len(earlier)} attempt{'s' if many else ''} of this test came before this one, which"
+        f" alone counts ({' | '.join(earlier)}): each attempt lets a row on its floor pass by"
+        f" mistake in up to {ERROR_PER_SIDE:.1%} of cases, {len(earlier) + 1} of them in up to"
+        f" {(len(earlier) + 1) * ERROR_PER_SIDE:.1%}"
+    )

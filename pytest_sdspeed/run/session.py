@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.device.cuda import free_device_memory
+from pytest_sdspeed.errors import SdSpeedError
 from pytest_sdspeed.setups.catalog import Catalog, ResolvedSetup
 from pytest_sdspeed.setups.names import BUILTIN_SETUPS, RESERVED
 
@@ -117,6 +119,24 @@ class Session:
         """
         named = f"setup {resolved.setup!r} of table {resolved.table.name!r}"
         return self.registry.stack(resolved.optimizations, named, resolved.recipe)
+
+    def load_libraries(self, *, pipelines: bool) -> None:
+        """Import what campaigns need, so that the first of them does not.
+
+        Args:
+            pipelines: whether diffusers draws in them.
+        """
+        # A machine that cannot measure says so in each test.
+        with suppress(SdSpeedError):
+            _ = self.machine
+        if pipelines:
+            from pytest_sdspeed.device.quiet import quiet
+
+            with quiet():
+                import diffusers
+
+                # Diffusers imports it lazily: only this shows that the import works.
+                _ = diffusers.StableDiffusionPipeline
 
     @cached_property
     def telemetry(self) -> Telemetry:

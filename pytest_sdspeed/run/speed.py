@@ -121,6 +121,8 @@ def _list_reasons(decision: Decision, case: RowCase) -> Sequence[str]:
     # The next run plans with the cost of a block of all rows, though some are decided earlier.
     budget_s = max(data.timed_s + 1.2 * seconds, 1.1 * data.block_s * total)
     wanted = f"--sd-budget {math.ceil(budget_s)} --sd-max-blocks {total}"
+    if data.cut_short:
+        wanted = f"{wanted}, but this campaign {data.cut_short}"
     return (
         (
             f"{resolved}; about {decision.more_blocks} more blocks ({seconds:.0f} s) would decide"

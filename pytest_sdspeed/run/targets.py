@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import operator
 import sys
+from collections.abc import AsyncIterator, Awaitable, Generator
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pytest_sdspeed.errors import UsageMistakeError
+from pytest_sdspeed.device.flags import guard
+from pytest_sdspeed.errors import GenerationError, UsageMistakeError
 from pytest_sdspeed.model import CONTROL
 from pytest_sdspeed.setups.catalog import ResolvedSetup
 
@@ -22,6 +26,11 @@ if TYPE_CHECKING:
 _VALID = (
     "valid: a setup fixture (sd_fp16, ...), a callable () -> pictures or None, or where to import"
     " one from, 'module:name'"
+)
+
+_IN_CALL = (
+    "What it leaves set, its baseline and every later test would run with: set them at the start of"
+    " each call and put them back at its end, best in a context manager."
 )
 
 
@@ -58,7 +67,12 @@ class Target:
             return _make_arm(self.setup, floor)
         call = self.call
         assert call is not None  # noqa: S101 - a target is one or the other
-        return Arm(name=self.name, generate=lambda _case: call(), floor=floor)
+        return Arm(
+            name=self.name,
+            generate=lambda _case: _run_whole(call, self.name),
+            slot=partial(guard, f"callable {self.name!r}", _IN_CALL),
+            floor=floor,
+        )
 
 
 def _make_arm(setup: Setup, floor: float | None) -> Arm:
@@ -70,10 +84,46 @@ def _make_arm(setup: Setup, floor: float | None) -> Arm:
         slot=setup.slot,
         floor=floor,
         prepare=setup.build,
+        check=setup.check,
         held_bytes=setup.weight_bytes,
         reference=_make_arm(setup.reference, None) if setup.reference else None,
         profile=setup.profile,
     )
+
+
+def _run_whole(call: Callable[[], Any], name: str) -> Any:
+    """Call a callable.
+
+    Raises:
+        GenerationError: it has only begun: what it returned has yet to be awaited or iterated.
+    """
+    returned = call()
+    if isinstance(returned, Awaitable | AsyncIterator | Generator):
+        with suppress(Exception):
+            returned.close()  # type: ignore[union-attr]
+        raise GenerationError(
+            f"{name} returned a {type(returned).__name__}, so its work was not done when it"
+            " returned: let the callable await or iterate it, as in"
+            " lambda: asyncio.run(generate())"
+        )
+    return returned
+
+
+def drawer_of(target: Target) -> Callable[[], Any]:
+    """Return what draws once with a target, outside of any campaign."""
+    from pytest_sdspeed.model import Case
+
+    setup, call = target.setup, target.call
+    if setup is None:
+        assert call is not None  # noqa: S101 - a target is one or the other
+        return call
+
+    def draw() -> Any:
+        setup.build()
+        with setup.slot():
+            return setup.draw(Case(setup.recipe.seed))
+
+    return draw
 
 
 def targets_of(candidate: Any, baseline: Any) -> tuple[Target, Target | None]:

@@ -38,6 +38,9 @@ def describe_unknowns(case: RowCase) -> Iterator[str]:
     """Yield notes on setting up, on what the device does not tell, and on blocks measured again."""
     data, profile = case.data, case.data.profiles.get(case.candidate.name)
     yield from _list_set_up_notes(data, case.candidate.name)
+    yield from (f"timed with a tracer: {one}" for one in data.tracers)
+    if data.cut_short:
+        yield data.cut_short
     errors = data.canary_errors.values()
     if errors:
         yield f"the canary is partly unknown: {'; '.join(map(str, errors))}"
@@ -69,7 +72,8 @@ def _list_set_up_notes(data: CampaignData, name: str) -> Iterator[str]:
     taken = data.warm_up_s.get(name, (0.0,))
     beyond = taken[0] - min(taken)
     if beyond > max(_NOTEWORTHY_S, min(taken)):
+        traced = f", or under {data.traced}, which sees no later one" if data.traced else ""
         yield (
             f"its first generation took {beyond:.1f} s more than a later one, to compile, capture"
-            " or tune: no slot includes it"
+            f" or tune{traced}: no slot includes it"
         )

@@ -5,9 +5,11 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pytest_sdspeed.device.flags import guard
+from pytest_sdspeed.device.flags import guard, hold, ignore_default_device
 from pytest_sdspeed.device.quiet import quiet
+from pytest_sdspeed.device.seeds import hold_seeds
 from pytest_sdspeed.model import Case
+from pytest_sdspeed.pipelines.noise import draw_in_float32
 from pytest_sdspeed.pipelines.optimization import Optimization, find_precision, find_relation
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_sdspeed.model import Machine, Profile, Recipe, Relation
-    from pytest_sdspeed.pipelines.pool import Pool
+    from pytest_sdspeed.pipelines.pool import Built, Pool
     from pytest_sdspeed.setups.catalog import ResolvedSetup
 
 
@@ -57,7 +59,7 @@ class Setup:
         self.relation: Relation = find_relation(stack)
         self.precision = find_precision(stack, recipe.dtype)
         self._stack, self._machine, self._pool = stack, machine, pool
-        self._pipeline: Any = None
+        self._built: Built | None = None
         self.reference = self._make_reference()
 
     def __repr__(self) -> str:
@@ -86,18 +88,33 @@ class Setup:
 
         Raises:
             ModelUnavailableError: weights are unavailable.
+            LeakedFlagError, ChangedPartError: an optimization changed what others share.
         """
-        if self._pipeline is None:
-            self._pipeline = self._pool.build(self.name, self.recipe, self._stack)
-        return self._pipeline
+        return self._build().pipeline
+
+    def _build(self) -> Built:
+        if self._built is None:
+            self._built = self._pool.build(self.name, self.recipe, self._stack)
+        return self._built
 
     def build(self) -> None:
-        """Build the pipeline now.
+        """Build the pipeline now; see ``pipeline``."""
+        self._build()
+
+    def check(self) -> None:
+        """Check that what it shares with other setups is still what was loaded.
 
         Raises:
-            ModelUnavailableError: weights are unavailable.
+            ChangedPartError: something changed; it is put back first.
         """
-        _ = self.pipeline
+        from pytest_sdspeed.pipelines.pool import check_parts
+        from pytest_sdspeed.pipelines.shared_part import CACHES
+
+        if self._built is not None:
+            owner = f"since setup {self.name!r} was built, something"
+            check_parts(owner, self._built.parts, CACHES, thorough=True)
+        if self.reference:
+            self.reference.check()
 
     def weight_bytes(self) -> int:
         """Count the bytes of the pipeline's distinct weights, including those that setups share."""
@@ -113,18 +130,46 @@ class Setup:
 
     def release(self) -> None:
         """Drop the pipeline; the next use builds it again."""
-        self._pipeline = None
+        self._built = None
         if self.reference:
             self.reference.release()
 
     @contextmanager
     def slot(self) -> Iterator[None]:
-        """Hold the stack's process-global flags, and check that all are restored afterwards.
+        """Hold the stack's process-global flags, and check that all is afterwards what it was.
 
         Raises:
             LeakedFlagError: a flag was not restored.
+            ChangedPartError: what other setups share was changed, as far as torch counts changes.
         """
-        with guard(f"setup {self.name!r}"), ExitStack() as held:
+        with self._guard_parts(thorough=False), self._hold():
+            yield
+
+    @contextmanager
+    def _guard_parts(self, *, thorough: bool) -> Iterator[None]:
+        from pytest_sdspeed.pipelines.pool import guard_parts
+        from pytest_sdspeed.pipelines.shared_part import ATTRIBUTES, CACHES
+
+        built = self._build()
+        # What a library leaves in its own attributes when it is called is its own business.
+        allowed = CACHES if built.own_code else ATTRIBUTES
+        with guard_parts(f"setup {self.name!r}", built.parts, allowed, thorough=thorough):
+            yield
+
+    @contextmanager
+    def _hold(self) -> Iterator[None]:
+        """Hold the flags of the stack and the seeds of the process."""
+        built = self._build()
+        for shared in built.parts:
+            shared.raise_if_lost()
+        with (
+            ignore_default_device(),
+            hold_seeds(self.recipe.seed),
+            draw_in_float32(built.pipeline.scheduler),
+            guard(f"setup {self.name!r}"),
+            hold(built.held),
+            ExitStack() as held,
+        ):
             for part in self._stack:
                 held.enter_context(part.slot())
             yield
@@ -134,12 +179,19 @@ class Setup:
 
         Args:
             seed: seed of the initial latents, or None for the recipe's. The same seed gives every
-                setup the same latents.
+                setup the same latents, and the same noise in its steps.
 
         Returns:
             Pictures, float32 (images, height, width, 3) in [0, 1].
+
+        Raises:
+            LeakedFlagError, ChangedPartError: an optimization changed what others share.
         """
-        with self.slot(), quiet():
+        with quiet(), ExitStack() as held:
+            # What somebody else has hooked to the modules is no fault of this setup.
+            if all(part.is_as_loaded() for part in self._build().parts):
+                held.enter_context(self._guard_parts(thorough=True))
+            held.enter_context(self._hold())
             pictures: NDArray[np.float32] = self.draw(
                 Case(self.recipe.seed if seed is None else seed)
             )
@@ -156,7 +208,9 @@ class Setup:
         Returns:
             Pictures, float32 (images, height, width, 3) in [0, 1].
         """
-        pipeline, recipe = self.pipeline, self.recipe
+        built, recipe = self._build(), self.recipe
+        pipeline, generator = built.pipeline, _make_generator(case.seed)
+        latents = _draw_latents(pipeline, recipe, generator)
         return pipeline(
             case.prompt or recipe.prompt,
             height=recipe.height,
@@ -164,8 +218,9 @@ class Setup:
             num_inference_steps=recipe.steps,
             guidance_scale=recipe.guidance,
             num_images_per_prompt=recipe.images,
-            latents=_draw_latents(pipeline, recipe, case.seed),
+            latents=latents,
             output_type="np",
+            **({"generator": generator} if built.takes_generator else {}),
         ).images
 
     def profile(self, case: Case) -> Profile:
@@ -177,18 +232,28 @@ class Setup:
         from pytest_sdspeed.pipelines.profiling import profile_generation
 
         def draw() -> None:
-            with self.slot():
+            with self._hold():
                 self.draw(case)
 
         partial = any(part.partial for part in self._stack)
         return profile_generation(self.pipeline, draw, kind=self._machine.kind, partial=partial)
 
 
-def _draw_latents(pipeline: Any, recipe: Recipe, seed: int) -> Any:
+def _make_generator(seed: int) -> Any:
+    """Make what a generation draws from, on the CPU, whatever the default device is.
+
+    It is new each time: a reused one gives other latents at each call.
+    """
+    import torch
+
+    return torch.Generator("cpu").manual_seed(seed)
+
+
+def _draw_latents(pipeline: Any, recipe: Recipe, generator: Any) -> Any:
     """Draw initial latents on the CPU in float32 and cast them.
 
-    Every device and dtype thus starts from the same noise. The generator is new each time: a reused
-    one gives other latents at each call. The schedulers here draw no random numbers themselves.
+    Every device and dtype thus starts from the same noise. What a scheduler draws in its steps
+    comes from the same generator, after them.
     """
     import torch
 
@@ -199,6 +264,6 @@ def _draw_latents(pipeline: Any, recipe: Recipe, seed: int) -> Any:
         recipe.height // scale,
         recipe.width // scale,
     )
-    return torch.randn(shape, generator=torch.Generator("cpu").manual_seed(seed)).to(
+    return torch.randn(shape, generator=generator, device="cpu", dtype=torch.float32).to(
         pipeline.device, pipeline.unet.dtype
     )

@@ -6,6 +6,7 @@ import os
 import re
 from datetime import UTC, datetime
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
@@ -15,8 +16,11 @@ from pytest_sdspeed.store import pictures
 from pytest_sdspeed.store.ci import read_ci_run
 from pytest_sdspeed.store.git import explain_no_commit, is_checkout
 from pytest_sdspeed.store.records import to_json
+from pytest_sdspeed.store.whole import SESSION
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_sdspeed.model import Machine, Result
 
 PLUGIN = "benchmark"
@@ -76,7 +80,9 @@ def use_clock(benchmark: Any, clock: ReplayClock) -> None:
     benchmark._timer = clock  # noqa: SLF001 - its option is read only when it is made
 
 
-def store(benchmark: Any, clock: ReplayClock, result: Result) -> None:
+def store(
+    benchmark: Any, clock: ReplayClock, result: Result, draw: Callable[[], object] = str
+) -> None:
     """Give a result to pytest-benchmark.
 
     The candidate's latencies are its samples, the rest is ``extra_info["sdspeed"]``.
@@ -85,22 +91,76 @@ def store(benchmark: Any, clock: ReplayClock, result: Result) -> None:
         benchmark: the test's ``benchmark`` fixture, whose timer is ``clock``.
         clock: replays the samples.
         result: what was measured.
+        draw: draws with the candidate once more, for ``--benchmark-cprofile``.
     """
-    play(benchmark, clock, result)
+    play(benchmark, clock, result, draw)
     benchmark.extra_info[EXTRA] = to_json(result)
 
 
-def play(benchmark: Any, clock: ReplayClock, result: Result) -> None:
-    """Have pytest-benchmark time the candidate's latencies again, in a group of table and device.
+def play(
+    benchmark: Any, clock: ReplayClock, result: Result, draw: Callable[[], object] = str
+) -> None:
+    """Have pytest-benchmark time the candidate's latencies again.
 
-    The arguments are those of ``store``.
+    They are in the group that the test's own ``benchmark`` marker names, or else in one of table
+    and device. The arguments are those of ``store``.
     """
-    samples = iter(list_samples(result))
+    samples = list_samples(result)
+    left = iter(samples)
+
+    def replay() -> None:
+        seconds = next(left, None)
+        # Called once more than there are samples, it is to be profiled.
+        draw() if seconds is None else clock.advance(seconds)
+
     against = f" against {result.against.label}" if result.against else ""
-    benchmark.group = f"{result.table or 'callables'}{against} on {result.device}"
-    benchmark.pedantic(
-        lambda: clock.advance(next(samples)), rounds=len(list_samples(result)), iterations=1
-    )
+    own = f"{result.table or 'callables'}{against} on {result.device}"
+    benchmark.group = benchmark.group or own
+    benchmark.pedantic(replay, rounds=len(samples), iterations=1)
+
+
+def forget(plugins: Any, test: str) -> None:
+    """Take out what an earlier attempt of a test has stored in this run.
+
+    Args:
+        plugins: the plugin manager of pytest.
+        test: id of the test.
+    """
+    kept = plugins.getplugin(SESSION).benchmarks
+    kept[:] = [one for one in kept if one.fullname != test or EXTRA not in one.extra_info]
+
+
+def explain_refusal(option: Any, session: Any, *, elsewhere: str) -> str | None:
+    """Return why a gated test cannot be stored as pytest-benchmark is set, or None if it can.
+
+    It is asked before anything is measured.
+
+    Args:
+        option: parsed command line, with pytest-benchmark's options.
+        session: pytest-benchmark's own, the plugin ``SESSION``; None if another plugin blocks it.
+        elsewhere: the option by which other processes draw, or "".
+    """
+    if session is None:
+        return (
+            "sd_latency keeps its record through pytest-benchmark, which --codspeed (or"
+            " CODSPEED_ENV) switches off: run the tests that use sd_latency without it"
+        )
+    if option.benchmark_cprofile and elsewhere:
+        return (
+            f"--benchmark-cprofile profiles this process, and {elsewhere} draws in others: run"
+            " without one of them"
+        )
+    if option.benchmark_histogram and find_spec("pygal") is None:
+        return (
+            "--benchmark-histogram draws with pygal, which is not installed:"
+            " pip install pytest-benchmark[histogram]"
+        )
+    if session.compare_fail and not session.compared_mapping:
+        return (
+            "--benchmark-compare-fail has no stored run to compare with: give"
+            " --benchmark-compare=NUMBER of one in --benchmark-storage, or store one first"
+        )
+    return None
 
 
 def list_samples(result: Result) -> list[float]:

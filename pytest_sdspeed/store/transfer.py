@@ -56,6 +56,7 @@ def pack(result: Result, item: Any, fullname: str) -> dict[str, Any]:
         "id": callspec.id if callspec else None,
         "params": _make_writable(callspec.params) if callspec else None,
         "extra_info": _make_writable(item.funcargs["benchmark"].extra_info),
+        "group": item.funcargs["benchmark"].group,
     }
     # Through JSON, as the file will be: a parameter may be any object, and neither execnet nor a
     # report log takes those.
@@ -118,7 +119,8 @@ def store_received(session: Any, one: Received) -> None:
         logger=session.logger,
         warner=None,
         disabled=False,
-        **{**session.options, "timer": NameWrapper(clock)},
+        group=test.get("group"),
+        **{**session.options, "timer": NameWrapper(clock), "cprofile": False},
     )
     play(benchmark, clock, one.result)
     benchmark.extra_info.update(test["extra_info"])

@@ -67,6 +67,7 @@ class RemoteArm:
             floor=floor,
             may_stop=may_stop,
             prepare=lambda: self._worker.ask("build", self._named),
+            check=lambda: self._worker.ask("unchanged", self._named),
             held_bytes=lambda: int(self._worker.ask("held", self._named)),
         )
 

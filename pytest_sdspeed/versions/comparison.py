@@ -8,7 +8,13 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_sdspeed.errors import SdSpeedError, UnsupportedError, UsageMistakeError, WorkerLostError
+from pytest_sdspeed.errors import (
+    ChangedPartError,
+    SdSpeedError,
+    UnsupportedError,
+    UsageMistakeError,
+    WorkerLostError,
+)
 from pytest_sdspeed.model import Against, Interval
 from pytest_sdspeed.run.campaigns import Measured
 from pytest_sdspeed.versions.arms import RemoteArm, WorkersMemory
@@ -109,11 +115,11 @@ class Comparison:
         """
         del baseline
         named = _name_for_workers(candidate)
-        if named not in self._results:
-            self._results[named] = self._measure(candidate, named, plan.test)
+        if named not in self._results or plan.earlier:
+            self._results[named] = self._measure(candidate, named, plan)
         return Measured(self._results[named], {})
 
-    def _measure(self, candidate: Target, named: tuple[str, ...], test: str) -> Result:
+    def _measure(self, candidate: Target, named: tuple[str, ...], plan: Plan) -> Result:
         from pytest_sdspeed.run.criteria import Criteria, RowCase
         from pytest_sdspeed.run.judging import judge_row
 
@@ -137,7 +143,10 @@ class Comparison:
                     f"{old.name}, another process", may_stop=lambda _found: bool(decided)
                 )
             )
-        data = self._campaign(candidate, old, arms, test)
+        data = self._campaign(candidate, old, arms, plan)
+        for changed in data.errors.values():
+            if isinstance(changed, ChangedPartError):
+                raise changed
         error = data.errors.get(candidate.name)
         if error is not None and candidate.name not in data.decisions:
             raise error
@@ -160,15 +169,17 @@ class Comparison:
         control = data.decisions.get(arms[-1].name) if self._control else None
         return self._add_versions(result, data, named, control.interval if control else None)
 
-    def _campaign(self, candidate: Target, old: Arm, arms: list[Arm], test: str) -> CampaignData:
+    def _campaign(self, candidate: Target, old: Arm, arms: list[Arm], plan: Plan) -> CampaignData:
         from pytest_sdspeed.device.load import LoadWatch
         from pytest_sdspeed.measure.campaign import run_campaign
         from pytest_sdspeed.measure.clock import WallClock
 
         asked = max(1, self._run.plan.tests)
-        limits = self._run.plan.limits(candidate, rows=asked, campaigns=asked)
+        limits = self._run.plan.limits(
+            candidate, rows=asked, campaigns=asked, time_limit=plan.time_limit
+        )
+        named = candidate.name if candidate.setup or not plan.test else plan.test
         load = LoadWatch()
-        named = candidate.name if candidate.setup or not test else test
         with self._run.watcher(f"{named} against {self._old.environment.label}") as watch:
             data = run_campaign(
                 old,
@@ -179,7 +190,7 @@ class Comparison:
                 telemetry=self._run.session.telemetry,
                 watch=watch,
             )
-        self._run.plan.note_failures(data, test or candidate.name)
+        self._run.plan.note_failures(data, plan.test or candidate.name)
         return replace(data, load=load.describe())
 
     @property

@@ -5,11 +5,13 @@ from __future__ import annotations
 import gc
 import hashlib
 import sys
-import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.device.cuda import synchronize
 from pytest_sdspeed.errors import SdSpeedError, explain
+from pytest_sdspeed.measure.clock import WallClock
+from pytest_sdspeed.measure.tracers import call_traced, call_untraced
 from pytest_sdspeed.model import Case
 from pytest_sdspeed.run.targets import Target, targets_of
 
@@ -58,13 +60,7 @@ class WorkerServer:
         """
         target = self._find_target(named)
         if target.setup is not None:
-            from pytest_sdspeed.device.quiet import quiet
-
-            with quiet():
-                import diffusers
-
-                # Diffusers imports it lazily: only this shows that the import works.
-                _ = diffusers.StableDiffusionPipeline
+            self._session.load_libraries(pipelines=True)
 
     def on_versions(self) -> dict[str, str]:
         """Return package -> version; an imported one is asked, since a checkout has no metadata."""
@@ -87,6 +83,10 @@ class WorkerServer:
 
         with quiet():
             self._arm(named).prepare()
+
+    def on_unchanged(self, named: tuple[str, ...]) -> None:
+        """Check that what a target shares with others is what was loaded."""
+        self._arm(named).check()
 
     def on_held(self, named: tuple[str, ...]) -> int:
         """Return the bytes of a target's weights."""
@@ -111,14 +111,12 @@ class WorkerServer:
 
         arm, meter = self._arm(named), self._session.memory()
         try:
+            call = call_untraced if named in self._draws else call_traced
             with quiet(), arm.slot():
                 if metered:
                     meter.start()
                 synchronize()
-                start = time.perf_counter()
-                drawn = arm.generate(Case(seed, prompt))
-                synchronize()
-                duration_s = time.perf_counter() - start
+                drawn, duration_s = call(_time_draw, arm, Case(seed, prompt))
                 peak_bytes = meter.peak_bytes() if metered else None
             return {
                 "duration_s": duration_s,
@@ -135,8 +133,13 @@ class WorkerServer:
             return {}
         from pytest_sdspeed.pipelines.profiling import time_stages
 
-        found = time_stages(
-            setup.pipeline, lambda: setup.generate(seed), kind=self._session.machine.kind
+        found = call_untraced(
+            partial(
+                time_stages,
+                setup.pipeline,
+                lambda: setup.generate(seed),
+                kind=self._session.machine.kind,
+            )
         )
         gc.collect()
         return dict(found)
@@ -181,3 +184,12 @@ class WorkerServer:
         resolved = self._session.catalog.choose(named[1], named[2], "", undocumented=True)
         setup = self._session.setup(resolved)
         return Target(setup.name, setup, None)
+
+
+def _time_draw(arm: Arm, case: Case) -> tuple[Any, float]:
+    """Return what an arm draws, and the seconds that it takes."""
+    clock = WallClock(synchronize)
+    start = clock.now()
+    drawn = arm.generate(case)
+    clock.synchronize()
+    return drawn, clock.now() - start

@@ -149,6 +149,10 @@ class Worker:
             self._raise_lost()
         except self._channel.RemoteError as error:
             return "ended", str(error).strip().splitlines()[-1]
+        except BaseException:
+            # A time limit, or Ctrl+C: the answer is still to come, and is not the next one's.
+            self.stop()
+            raise
         return said
 
     def _raise_lost(self) -> NoReturn:

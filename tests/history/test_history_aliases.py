@@ -60,9 +60,7 @@ def test_a_renamed_setup_of_a_table_keeps_its_history_and_so_does_a_renamed_tabl
 
 def test_a_renamed_baseline_is_the_baseline_of_its_rows_too(tmp_path):
     write_run(tmp_path, [result()], 1)
-    write_run(
-        tmp_path, [result(baseline="plain", samples_s={"plain": [[2, 2]], "control": [[2, 2]], "fp16": [[1.5, 1.5]]})], 2
-    )
+    write_run(tmp_path, [result(baseline="plain", samples_s={"plain": [[2, 2]], "control": [[2, 2]], "fp16": [[1.5, 1.5]]})], 2)
     assert lengths(tmp_path, "inference::baseline=inference::plain") == ({"inference::fp16": 2}, [])
 
 

@@ -63,7 +63,10 @@ def test_one_slow_run_is_no_change_and_the_second_warns(measured):
     second = measured(1.06)
     second.assert_outcomes(passed=1, warnings=1)
     second.stdout.fnmatch_lines(
-        ["*SlowerWarning: candidate of *::test_engine on *% slower against baseline since *", "history: candidate of *::test_engine: *% slower since * (code), 2 of 10 runs"]
+        [
+            "*SlowerWarning: candidate of *::test_engine on *% slower against baseline since *",
+            "history: candidate of *::test_engine: *% slower since * (code), 2 of 10 runs",
+        ]
     )
     assert second.ret == 0
 
@@ -111,7 +114,13 @@ def test_a_gate_that_fails_says_what_the_history_adds(measured):
     both = measured(1.5, "--sd-history=fail")
     both.assert_outcomes(failed=1)
     page = "See https://pytest-sdspeed.*/explanations/verdicts/#fail"
-    both.stdout.fnmatch_lines(["candidate of *::test_engine on *: x1.00 *slower than its floor*", "candidate of *::test_engine on *% slower against baseline since *", page])
+    both.stdout.fnmatch_lines(
+        [
+            "candidate of *::test_engine on *: x1.00 *slower than its floor*",
+            "candidate of *::test_engine on *% slower against baseline since *",
+            page,
+        ]
+    )
     both.stdout.no_fnmatch_line("*#history-slower*")
 
 

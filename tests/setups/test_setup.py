@@ -13,7 +13,7 @@ from diffusers import DDIMScheduler, PNDMScheduler
 from pytest_sdspeed.device.flags import hold, snapshot
 from pytest_sdspeed.errors import LeakedFlagError
 from pytest_sdspeed.pipelines.optimization import Optimization
-from pytest_sdspeed.setups.setup import _draw_latents
+from pytest_sdspeed.setups.setup import _draw_latents, _make_generator
 
 
 def unet_calls(setup, seed=0):
@@ -82,17 +82,17 @@ def test_global_random_states_do_not_matter(make, drawn):
 
 
 def test_every_dtype_starts_from_the_same_noise(make, recipe):
-    full = _draw_latents(make().pipeline, recipe, 7)
-    half = _draw_latents(make("bf16").pipeline, recipe, 7)
+    full = _draw_latents(make().pipeline, recipe, _make_generator(7))
+    half = _draw_latents(make("bf16").pipeline, recipe, _make_generator(7))
     assert full.dtype == torch.float32
     assert full.shape == (1, 4, 8, 8)
     assert torch.equal(half, full.to(torch.bfloat16))
-    assert not torch.equal(full, _draw_latents(make().pipeline, recipe, 8))
+    assert not torch.equal(full, _draw_latents(make().pipeline, recipe, _make_generator(8)))
 
 
 def test_more_pictures_start_with_the_first(make, recipe):
-    three = _draw_latents(make().pipeline, replace(recipe, images=3), 7)
-    assert torch.equal(three[:1], _draw_latents(make().pipeline, recipe, 7))
+    three = _draw_latents(make().pipeline, replace(recipe, images=3), _make_generator(7))
+    assert torch.equal(three[:1], _draw_latents(make().pipeline, recipe, _make_generator(7)))
 
 
 def test_slots_are_held_while_drawing_and_only_then(make):

@@ -171,3 +171,15 @@ def test_a_decorator_that_runs_the_body_for_other_arguments_is_no_second_attempt
     result = gated(textwrap.dedent(source))
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*sd_latency measures once per test: *"])
+
+
+def test_a_warning_of_a_gate_points_at_the_line_that_asks(gated, pytester):
+    source = """
+    @pytest.mark.sd_latency(speedup=1.5)
+    def test_engine(sd_latency):
+        sd_latency(engine(1.0 / 0.985, cv=0.02), baseline=engine(1.5, cv=0.02))
+    """
+    result = gated(textwrap.dedent(source), "--sd-max-blocks=4", "--sd-inconclusive=warn")
+    result.assert_outcomes(passed=1, warnings=1)
+    name = next(pytester.path.glob("test_*.py")).name
+    result.stdout.re_match_lines([rf".*{name}:\d+: InconclusiveWarning: inconclusive: .*"])

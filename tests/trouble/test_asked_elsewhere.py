@@ -99,3 +99,24 @@ def test_a_thread_may_call_the_gate_and_must_come_to_its_end(gated):
     result = gated(textwrap.dedent(source))
     result.assert_outcomes(passed=2, failed=1)
     result.stdout.fnmatch_lines(["*sd_latency had not come to its end when the test ended, so nothing was judged*"])
+
+
+@forks
+def test_a_plugin_that_runs_whole_tests_in_forks_loses_nothing_unsaid(gated, pytester):
+    source = f"@pytest.mark.sd_latency(speedup=1.5)\ndef test_engine(sd_latency):\n    {PASSES}\n"
+    conftest = """
+            import os
+            from _pytest.runner import runtestprotocol
+
+            def pytest_runtest_protocol(item):
+                child = os.fork()
+                if child == 0:
+                    reports = runtestprotocol(item, log=False)
+                    with open("said.txt", "w") as file:
+                        file.write(str(reports[1].longrepr))
+                    os._exit(0)
+                os.waitpid(child, 0)
+                return True
+            """
+    gated(source, conftest=conftest)
+    assert (pytester.path / "said.txt").read_text().startswith("sd_latency was called in another process than the one that runs the tests")

@@ -80,7 +80,9 @@ def test_a_test_that_was_moved_goes_on_with_its_history(gated, pytester):
     pytester.makeini(f"[pytest]\nsdspeed_history_alias =\n    {old.name}=gates/test_moved.py\n    nobody.py=else.py")
     told = pytester.runpytest("gates")
     told.assert_outcomes(passed=1)
-    told.stdout.fnmatch_lines(["history: candidate*: 4 runs: too few to judge", "*alias=nobody.py=else.py: no stored run is called nobody.py*"])
+    told.stdout.fnmatch_lines(
+        ["history: candidate*: 4 runs: too few to judge", "*alias=nobody.py=else.py: no stored run is called nobody.py*"]
+    )
     assert str(told.stdout).count("no stored run is called") == 1
     circle = pytester.runpytest("gates", "--sd-history-alias=gates=old", "--sd-history-alias=old=gates")
     assert circle.ret == pytest.ExitCode.USAGE_ERROR
@@ -183,7 +185,9 @@ def test_a_run_whose_clock_was_ahead_is_told(gated, pytester, template):
         (folder / f"{number}.json").write_text(json.dumps(made))
     told = gated(GATE)
     told.assert_outcomes(passed=1)
-    told.stdout.fnmatch_lines(["sd history: 1 stored run dated later than this one, the last 2199-12-31 in *1.json: the clock of lab-2 or *"])
+    told.stdout.fnmatch_lines(
+        ["sd history: 1 stored run dated later than this one, the last 2199-12-31 in *1.json: the clock of lab-2 or *"]
+    )
 
 
 def test_runs_of_some_rows_alone_leave_no_mark_in_the_others(template, tmp_path, capsys):

@@ -147,6 +147,9 @@ class Controller:
         """Keep what a worker sent with a report, and note which tests have come to their end."""
         if report.when != "setup" or not report.passed:
             self._reported.add(report.nodeid)
+        if report.when == "setup":
+            # Another plugin runs the test again: what an earlier attempt brought counts no more.
+            self._received = [one for one in self._received if one[0] != report.nodeid]
         sent = report.__dict__.pop(REPORT, {})
         if "machine" in sent:
             machine = machine_from_json(sent["machine"])
@@ -183,11 +186,11 @@ class Controller:
             for _, one in self._received:
                 store_received(self._config.pluginmanager.getplugin(SESSION), one)
             measured = [(test, one.result) for test, one in self._received]
+            arrived = {test for test, _ in measured}
+            lost = [(test, result) for test, result in self._lost if test not in arrived]
             self._run.results += [
                 result
-                for _, result in sorted(
-                    [*self._with_histories(measured), *self._lost], key=self._place
-                )
+                for _, result in sorted([*self._with_histories(measured), *lost], key=self._place)
             ]
         return (yield)
 
