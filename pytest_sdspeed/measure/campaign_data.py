@@ -162,6 +162,7 @@ class CampaignData:
         tracers: what slowed the slots and could not be kept out of them, a clause each.
         cut_short: what ended the campaign before its budget, and what to set, or "".
         traced: the tracer or profiler that saw the first generation of every arm, or "".
+        load: what else used the processors meanwhile, in words, or "".
         pictures: arm -> what it returned in all of its slots, kept by value.
         references: arm -> what its reference returned, for the arms that have one.
         decisions: arm -> decision, for the arms that were measured.
@@ -210,6 +211,7 @@ class CampaignData:
     tracers: tuple[str, ...] = ()
     traced: str = ""
     cut_short: str = ""
+    load: str = ""
 
     @property
     def starts_s(self) -> dict[str, list[tuple[float, float]]]:

@@ -169,6 +169,10 @@ class Result:
             baseline_self_difference: the same of the baseline. None if it drew no picture.
         reasons: why the verdict is what it is, in words.
         raised: what the row raised after its first blocks, or None.
+        biased: whether the bias that the A/A control shows could turn the verdict on its speed,
+            which makes it invalid; None if that is unknown.
+        slow_pairs: arm -> how many of its pairs of slots have one that is much slower than the
+            other, and how many pairs it has; empty if that is unknown, or for a baseline.
         control: the A/A control's interval, or None if it could not be formed.
         planned_blocks: what the budget allowed, fixed before the first look; resolves: how far from
             its floor a speed-up must be for them to decide it at this noise, as a fraction; None
@@ -241,6 +245,8 @@ class Result:
     image_ranges: Mapping[str, MetricRange] = field(default_factory=dict)
     self_difference: SelfDifference | None = None
     baseline_self_difference: SelfDifference | None = None
+    biased: bool | None = None
+    slow_pairs: Mapping[str, Sequence[int]] = field(default_factory=dict)
     test: str | None = None
 
     @property

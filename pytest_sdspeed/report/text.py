@@ -270,8 +270,10 @@ def _describe_resolution(result: Result) -> str:
 
 
 def format_control(found: Interval | None) -> str:
-    """Format ``A/A control x1.00 [0.99, 1.01]``."""
-    return f"A/A control {found}" if found else "no A/A control"
+    """Format ``A/A control x1.00 [0.99, 1.01]``, and say so if it excludes 1."""
+    if found is None:
+        return "no A/A control"
+    return f"A/A control {found}{' (excludes x1)' if found.excludes_one else ''}"
 
 
 def group_by_campaign(results: Iterable[Result]) -> list[list[Result]]:

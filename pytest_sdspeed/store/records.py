@@ -129,6 +129,14 @@ def _read_difference(stored: Mapping[str, Any]) -> SelfDifference:
     )
 
 
+def _store_counts(counts: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
+    return {name: [int(number) for number in pair] for name, pair in counts.items()}
+
+
+def _read_counts(stored: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(int(number) for number in pair) for name, pair in stored.items()}
+
+
 _ALWAYS, _LATER = _Form(), _Form(later=NoneType)
 _RATIO = _Form(finite_or_none, number_or_nan)
 _NUMBER = _Form(read=float)
@@ -173,6 +181,8 @@ _FORMS: dict[str, _Form] = {
     "image_ranges": _Form(_store_ranges, _read_ranges, dict),
     "self_difference": _DIFFERENCE,
     "baseline_self_difference": _DIFFERENCE,
+    "biased": _LATER,
+    "slow_pairs": _Form(_store_counts, _read_counts, dict),
 }
 """Every figure of a result that is stored under its own name. ``recipe`` and ``pictures`` are not
 among them; the latencies are medians of ``samples_s``."""

@@ -174,6 +174,7 @@ class Comparison:
         return self._add_versions(result, data, named, control.interval if control else None)
 
     def _campaign(self, candidate: Target, old: Arm, arms: list[Arm], plan: Plan) -> CampaignData:
+        from pytest_sdspeed.device.load import LoadWatch
         from pytest_sdspeed.measure.campaign import run_campaign
         from pytest_sdspeed.measure.clock import WallClock
 
@@ -182,6 +183,7 @@ class Comparison:
             candidate, rows=asked, campaigns=asked, time_limit=plan.time_limit
         )
         named = candidate.name if candidate.setup or not plan.test else plan.test
+        load = LoadWatch()
         with self._run.watcher(f"{named} against {self._old.environment.label}") as watch:
             data = run_campaign(
                 old,
@@ -193,7 +195,7 @@ class Comparison:
                 watch=watch,
             )
         self._run.plan.note_failures(data, plan.test or candidate.name)
-        return data
+        return replace(data, load=load.describe())
 
     @property
     def _tolerance(self) -> float:

@@ -16,7 +16,7 @@ from fakes import Bench
 from pytest_sdspeed.errors import GenerationError
 from pytest_sdspeed.measure.campaign_data import CampaignData, Slot
 from pytest_sdspeed.measure.clock import WallClock
-from pytest_sdspeed.measure.order import shuffle_palindrome
+from pytest_sdspeed.measure.order import Palindromes
 from pytest_sdspeed.model import CONTROL, Case
 
 bench = campaigns.bench
@@ -37,7 +37,7 @@ def real_collector():
 @pytest.mark.parametrize("rows", [[], ["a"], ["a", "b"], list("abcdef")])
 @pytest.mark.parametrize("seed", range(5))
 def test_a_block_is_a_palindrome_with_every_row_twice_and_the_baseline_four_times(rows, seed):
-    order = shuffle_palindrome("base", rows, random.Random(seed))
+    order = Palindromes("base", random.Random(seed)).draw(rows)
     assert order == order[::-1]
     assert sorted(order) == sorted(["base", "base", CONTROL, CONTROL, *rows, *rows])
     assert order.index("base") < order.index(CONTROL)
@@ -45,7 +45,7 @@ def test_a_block_is_a_palindrome_with_every_row_twice_and_the_baseline_four_time
 
 @pytest.mark.parametrize("seed", range(5))
 def test_linear_drift_cancels_exactly_for_every_arm_and_only_because_of_the_order(seed):
-    order = shuffle_palindrome("base", list("abcd"), random.Random(seed))
+    order = Palindromes("base", random.Random(seed)).draw(list("abcd"))
     positions = {arm: [index for index, label in enumerate(order) if label == arm] for arm in order}
     assert {statistics.mean(found) for found in positions.values()} == {(len(order) - 1) / 2}
 
@@ -55,8 +55,8 @@ def test_linear_drift_cancels_exactly_for_every_arm_and_only_because_of_the_orde
 
 def test_the_order_is_seeded_and_changes_from_block_to_block():
     def blocks(seed):
-        order = random.Random(seed)
-        return [shuffle_palindrome("base", list("abcd"), order) for _ in range(6)]
+        order = Palindromes("base", random.Random(seed))
+        return [order.draw(list("abcd")) for _ in range(6)]
 
     assert blocks(3) == blocks(3)
     assert blocks(3) != blocks(4)

@@ -311,6 +311,8 @@ KEYS = [
     "image_ranges",
     "self_difference",
     "baseline_self_difference",
+    "biased",
+    "slow_pairs",
     "pictures",
 ]
 
