@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from pytest_sdspeed.history.aliases import Alias
     from pytest_sdspeed.history.merging import RunFile
-    from pytest_sdspeed.model import History
+    from pytest_sdspeed.history.stored_run import StoredRun
+    from pytest_sdspeed.model import History, Result
 
 _STORED = "a folder of stored runs (.benchmarks), or an address of one (s3://bucket/runs)"
 _PAGE = "report.html"
@@ -212,8 +213,6 @@ def _load_and_judge(
 
 def _report(stored: Sequence[str], target: Path, aliases: Sequence[Alias]) -> None:
     from pytest_sdspeed.history.stored_run import read_latest_run, read_run
-    from pytest_sdspeed.judge.pictures.exhibits import add_error_maps
-    from pytest_sdspeed.report.page.html import render_page
     from pytest_sdspeed.store.atomic import write_file
 
     file = local_path(stored[0])
@@ -228,10 +227,41 @@ def _report(stored: Sequence[str], target: Path, aliases: Sequence[Alias]) -> No
         except StoredRunError as error:
             raise StoredRunError(f"{', '.join(_names(stored))}: {error}") from None
     _say(f"passed over: {problem}" for problem in (*problems, *run.passed_over))
-    results = [add_error_maps(result) for result in run.results]
-    content = render_page(results, {"stored run": run.where, **run.facts}, histories)
-    write_file(target, content.encode(), lasting=False)
-    print(f"{target}: {len(results)} results of {run.where}")  # noqa: T201 - a command's answer
+    content, shown = _render(run, histories)
+    write_file(target, content, lasting=False)
+    print(f"{target}: {shown} results of {run.where}")  # noqa: T201 - a command's answer
+
+
+def _render(run: StoredRun, histories: Sequence[History]) -> tuple[bytes, int]:
+    """Return the page of a stored run, and how many results it shows.
+
+    A record with figures that no page can show is passed over, which is said on standard error.
+
+    Raises:
+        StoredRunError: no record is left.
+    """
+    from pytest_sdspeed.judge.pictures.exhibits import add_error_maps
+    from pytest_sdspeed.report.page.html import render_page
+
+    def render(results: Iterable[Result]) -> bytes:
+        shown = [add_error_maps(result) for result in results]
+        return render_page(shown, {"stored run": run.where, **run.facts}, histories).encode()
+
+    try:
+        return render(run.results), len(run.results)
+    except Exception as error:  # noqa: BLE001 - the file is somebody else's: any type may stand in it
+        problem = error
+    sound = []
+    for result in run.results:
+        try:
+            render([result])
+        except Exception as error:  # noqa: BLE001 - it costs the one record that holds it
+            _say([f"passed over: {result.setup!a}: {type(error).__name__}: {error}"])
+        else:
+            sound.append(result)
+    if not sound:
+        raise StoredRunError(f"{run.where}: no page can be made of it: {problem}") from problem
+    return render(sound), len(sound)
 
 
 def _clean(stored: str, keep: int) -> None:

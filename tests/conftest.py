@@ -32,9 +32,11 @@ os.environ["OMP_NUM_THREADS"] = "1"
 if find_spec("hypothesis"):
     from hypothesis import settings
 
-    # The same examples on every run: a gate's own tests must not be a lottery.
+    # The same examples on every run: a gate's own tests must not be a lottery. To look for faults, SDSPEED_EXAMPLES=20000 draws as many others.
+    examples = os.environ.get("SDSPEED_EXAMPLES")
     settings.register_profile("repeatable", derandomize=True)
-    settings.load_profile("repeatable")
+    settings.register_profile("searching", max_examples=int(examples or 1), deadline=None)
+    settings.load_profile("searching" if examples else "repeatable")
 
 pytest_plugins = ["pytester", "small_pipelines"]
 

@@ -17,7 +17,7 @@ from pytest_sdspeed.model import HistoryKey, HistoryRun, ImageVerdict, Verdict
 from pytest_sdspeed.store.benchmark import EXTRA, NO_COMMIT, RUN
 from pytest_sdspeed.store.files import decode, section
 from pytest_sdspeed.store.git import explain_stored_error
-from pytest_sdspeed.store.records import SCHEMA, make_recipe_key, read_figure
+from pytest_sdspeed.store.records import DAMAGE, SCHEMA, make_recipe_key, read_figure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,7 +54,7 @@ def parse_file(content: bytes, written: float) -> FileContents:
             continue
         try:
             result = _read_result(extra, run, test)
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        except DAMAGE as error:
             problem = f"not a record of this plugin: {type(error).__name__}: {error}"
             wrong.setdefault("record", make_printable(f"{test}: {problem}"))
         else:

@@ -168,7 +168,7 @@ def clean(folder: Path, keep: int) -> tuple[int, int]:
     for path in reversed(list_run_files(folder)):
         try:
             named = set(pictures.find_picture_paths(json.loads(path.read_text(encoding="utf-8"))))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             spared.add(path.parent)
             continue
         runs += bool(named)

@@ -114,14 +114,15 @@ def find_picture_paths(stored: Any) -> Iterator[str]:
     Args:
         stored: what was read from the file, whoever wrote it.
     """
-    if isinstance(stored, dict):
-        if isinstance(stored.get("path"), str) and "sha256" in stored:
-            yield stored["path"]
-        for value in stored.values():
-            yield from find_picture_paths(value)
-    elif isinstance(stored, list):
-        for value in stored:
-            yield from find_picture_paths(value)
+    waiting = [stored]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if isinstance(value.get("path"), str) and "sha256" in value:
+                yield value["path"]
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
 
 
 def _name_file(png: bytes) -> dict[str, str]:

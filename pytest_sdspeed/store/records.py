@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCHEMA = 1
+DAMAGE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
+"""What reading a stored form raises that is not what ``to_json`` makes."""
 
 
 def _keep(value: Any) -> Any:
@@ -228,7 +230,7 @@ def from_json(stored: Mapping[str, Any], folder: Path) -> Result:
         raise StoredRunError(f"schema {schema!r} is not {SCHEMA}")
     try:
         return Result(**_read_facts(stored, folder))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except DAMAGE as error:
         raise StoredRunError(
             f"not a record of this plugin: {type(error).__name__}: {error}"
         ) from None

@@ -5,6 +5,7 @@ A speed-up must agree with the latencies of row and baseline.
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -131,7 +132,8 @@ def resolve_speedup(
         Baseline latency over the row's.
 
     Raises:
-        TableError: there is neither a speed-up nor both latencies, or they contradict each other.
+        TableError: there is neither a speed-up nor both latencies, they contradict each other, or
+            their quotient is no positive float.
     """
     key = place.at("speedup")
     speedup: Decimal | None = row.get("speedup")
@@ -151,7 +153,13 @@ def resolve_speedup(
             )
         return float(speedup)
     if speedup is None:
-        return float(theirs) / float(ours)
+        computed = float(theirs) / float(ours)
+        if not 0 < computed < math.inf:
+            raise key.error(
+                f"{theirs} s / {ours} s is {computed} as a float; valid: latencies whose quotient"
+                " is above 0 and finite"
+            )
+        return computed
     _check_speedup(key, speedup, theirs, ours, _allow_slack(row, measured=measured))
     return float(speedup)
 

@@ -77,7 +77,8 @@ def _read(path: Path | str) -> str:
     except ValueError as error:
         raise TableError(repr(str(path)), "", f"cannot be read: {error}") from None
     try:
-        return data.decode("utf-8")
+        # Editors of Windows begin a file with a byte order mark.
+        return data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise TableError(

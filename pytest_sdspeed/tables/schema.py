@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 
+_LONGEST = 800
+"""Characters of a key, and of a problem, that a message shows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Key:
@@ -48,7 +51,14 @@ class TomlPath:
 
     def error(self, problem: str) -> TableError:
         """Return what to raise for a problem here."""
-        return TableError(self.path, self.key, problem)
+        return TableError(self.path, _shorten(self.key), _shorten(problem))
+
+
+def _shorten(text: str) -> str:
+    """Return a text whose middle is left out if no message should be as long: a value may be."""
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
 
 
 def _check_schema(value: object) -> int:

@@ -14,7 +14,8 @@ _ESCAPES = {
     "\f": "\\f",
     "\r": "\\r",
 }
-_MUST_ESCAPE = re.compile(r'[\x00-\x1f\x7f"\\]')
+_MUST_ESCAPE = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029"\\]')
+"""TOML asks for control characters of ASCII; the others would break a line, or steer a terminal."""
 
 
 def quote(text: str) -> str:

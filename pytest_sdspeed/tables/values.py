@@ -139,20 +139,23 @@ def expect_array(item: Check, *, unique: bool = False) -> Check:
 
     Args:
         item: check of an item.
-        unique: whether repeated items are invalid.
+        unique: whether repeated items are invalid; they must be hashable.
     """
 
     def check(value: object) -> tuple[Any, ...]:
         if not isinstance(value, list):
             raise reject_type("an array", value)
         items: list[Any] = []
+        seen: set[Any] = set()
         for index, entry in enumerate(value):
             try:
                 items.append(item(entry))
             except InvalidValueError as problem:
                 raise InvalidValueError(f"item {index} {problem}") from None
-            if unique and entry in items[:-1]:
+            if unique and entry in seen:
                 raise InvalidValueError(f"lists {entry!r} twice")
+            if unique:
+                seen.add(entry)
         return tuple(items)
 
     return check

@@ -140,7 +140,7 @@ def _write_value(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(_write_value, value)) + "]"
     if isinstance(value, float):
-        # The shortest decimal that reads back as the same float; numpy's subclass would add its
-        # own name.
-        return float.__repr__(value)
+        # The shortest decimal that reads back as the same float: more places than were read would
+        # make a figure more exact than it is. numpy's subclass would add its own name.
+        return float.__repr__(value).removesuffix(".0")
     return str(value)

@@ -10,6 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pytest_sdspeed.judge.speed import blocks
+from pytest_sdspeed.model import CONTROL
 
 durations = st.floats(1e-3, 1e3)
 arms = st.integers(2, 12).flatmap(
@@ -135,3 +136,40 @@ def test_campaigns_are_judged_alone_whatever_their_company():
 def test_impossible_durations_are_refused(baseline, candidate, says):
     with pytest.raises(ValueError, match=says):
         blocks.block_ratios(baseline, candidate)
+
+
+def test_a_refused_duration_is_named_with_what_is_valid():
+    with pytest.raises(ValueError, match=r"^a slot lasted 0\.0 s; valid: positive and finite$"):
+        blocks.block_ratios([[[1.0, 2.0]]], [[[3.0, 0.0]]])
+    with pytest.raises(ValueError, match=r"^durations have shape \(1, 2\); valid: \(\.\.\., blocks, pairs, 2\), none of them 0$"):
+        blocks.block_ratios([[1.0, 2.0]], [[[3.0, 1.0]]])
+    with pytest.raises(ValueError, match=r"^blocks are paired, but the baseline has \(1,\) and the candidate \(2,\)$"):
+        blocks.block_ratios([[[1.0, 2.0]]], [[[1.0, 2.0]], [[1.0, 2.0]]])
+
+
+def test_the_deviation_of_a_slot_is_the_median_difference_over_that_of_two_normal_values():
+    deviation = blocks._slot_deviation(np.log([[[1.0, math.e**0.3]], [[math.e**0.1, 1.0]], [[1.0, math.e**0.2]]]))
+    assert deviation.shape == (1, 1)
+    assert deviation == pytest.approx(0.2 / (math.sqrt(2) * 0.6744897501960817))
+
+
+def test_a_pair_is_disturbed_beyond_four_deviations_of_the_noisier_arm():
+    """The larger deviation of both holds for both, whichever has it."""
+    calm, noisy = [[[1.0, math.e**0.01]]] * 4, [[[1.0, math.e**0.1]]] * 4
+    limit = 4 * 0.1 / 0.9538725524089
+    for excess, disturbed in ((0.999, False), (1.001, True)):
+        stalled = [*calm[:3], [[1.0, math.exp(excess * limit)]]]
+        there, back = blocks.block_ratios(noisy, stalled), blocks.block_ratios(stalled, noisy)
+        assert there[3] == pytest.approx(0.05 if disturbed else 0.05 - excess * limit / 2)
+        assert np.array_equal(back, -there)
+
+
+def test_single_precision_durations_are_reckoned_in_double():
+    assert blocks.block_ratios(np.float32([[[1.1, 1.2]]]), np.float32([[[1.3, 1.4]]])).dtype == np.float64
+
+
+def test_latencies_are_medians_over_all_slots_and_the_control_counts_for_the_baseline():
+    samples = {"base": [(1.0, 2.0), (3.0, 4.0)], CONTROL: [(10.0, 20.0), (30.0, 40.0)], "row": [(5.0, 6.0), (8.0, 9.0)]}
+    assert blocks.latencies(samples, "row", "base") == (7.0, 7.0)
+    assert blocks.latencies(samples, "base", "base") == (7.0, 7.0)
+    assert blocks.latencies({**samples, "row": [(5.0, 6.0), (6.5, 9.0)]}, "row", "base") == (6.25, 7.0)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pytest_sdspeed.judge.changes.causes import judge_histories, unresolved_regression
+from pytest_sdspeed.judge.changes.causes import judge_histories, judge_history_among, unresolved_regression
 from pytest_sdspeed.judge.changes.evidence import gather_evidence
 from pytest_sdspeed.model import History, HistoryRun
 
@@ -355,3 +355,12 @@ def test_rows_that_are_no_longer_measured_and_runs_that_one_lacks_do_not_matter(
     assert called([base, tf32, fp16, retired]) == {"baseline": [], "tf32": ["stack"], "fp16": ["stack"], "old": []}
     lacking = replace(tf32, runs=(*tf32.runs[:STEP], *tf32.runs[STEP + 1 :]))
     assert called([base, lacking, fp16]) == {"baseline": [], "tf32": ["stack"], "fp16": ["stack"]}
+
+
+def test_a_history_is_judged_among_its_campaign_as_the_whole_campaign_is():
+    histories = campaign(common=after(0.1), canary=after(0.1))
+    whole = judge_histories(histories)
+    for place, history in enumerate(histories):
+        others = [*histories[:place], *histories[place + 1 :]]
+        assert judge_history_among(history, others) == whole[place]
+    assert {change.kind for found in whole for change in found.changes} == {"machine"}

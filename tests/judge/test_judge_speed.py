@@ -109,6 +109,7 @@ def test_blocks_to_decide_is_the_next_look_that_would(ratios, floor, rows):
 
 def test_a_mean_on_the_floor_is_never_decided():
     assert intervals.blocks_to_decide([-0.1, 0.1], 1.0) is None
+    assert intervals.blocks_to_decide([0.0, 0.0], 1.0) is None
     assert intervals.blocks_to_decide([0.2, 0.2], 1.0) == 3
 
 
@@ -174,3 +175,63 @@ def test_control_forgives_what_no_clock_resolves():
 def test_control_needs_two_blocks():
     assert intervals.control_interval([[1.0, 1.0]], [[1.0, 1.0]]) is None
     assert intervals.control_interval([], []) is None
+    assert intervals.control_interval([[1.0, 1.0], [1.0, 1.1]], [[1.0, 1.0]] * 2) is not None
+
+
+@pytest.mark.parametrize(("first", "second"), [(0.3, 0.1 + 0.2), (0.1 + 0.2, 0.3)])
+def test_control_is_widened_by_a_nanosecond_in_a_second_to_both_sides(first, second):
+    found = intervals.control_interval([[first] * 2] * 4, [[second] * 2] * 4)
+    assert not found.excludes_one
+    assert found.low / found.speedup == pytest.approx(1 - 1e-9, rel=1e-12, abs=0)
+    assert found.high / found.speedup == pytest.approx(1 + 1e-9, rel=1e-12, abs=0)
+
+
+# what is said of impossible input, and the formulas as they are documented
+
+
+def test_what_cannot_be_estimated_is_named_with_what_is_valid():
+    pair = [(1.0, 1.0)]
+    with pytest.raises(ValueError, match=r"^blocks are paired, but the arms have \[1, 2\] of them$"):
+        intervals.log_ratios([pair, pair], [pair * 2])
+    with pytest.raises(ValueError, match=r"^1 block\(s\) have no interval; valid: 2 or more$"):
+        intervals.interval([0.1], 3.0)
+    with pytest.raises(ValueError, match=r"^a block's log ratio is not finite$"):
+        intervals.interval([0.1, math.nan], 3.0)
+    with pytest.raises(ValueError, match=r"^floor is 0\.0; valid: a ratio above 0$"):
+        intervals.blocks_to_decide([0.1, 0.2], 0.0)
+    assert intervals.log_ratios([[], []], [[]]) == ()
+
+
+def test_log_ratios_are_those_of_the_blocks_both_pairs_of_the_baseline_in_each():
+    outer, inner, pairs = [(2.0, 2.0), (4.0, 4.0)], [(8.0, 8.0), (4.0, 4.0)], [(1.0, 1.0), (2.0, 2.0)]
+    assert intervals.log_ratios([outer, inner], [pairs]) == pytest.approx((math.log(4), math.log(2)))
+
+
+def test_an_interval_has_a_critical_value_for_each_side():
+    ratios = [0.1, 0.2, 0.4, 0.15]
+    error = stats.sem(ratios)
+    found = intervals.interval(ratios, 2.0, 5.0)
+    assert (found.low, found.high) == pytest.approx((math.exp(np.mean(ratios) - 2 * error), math.exp(np.mean(ratios) + 5 * error)))
+
+
+@pytest.mark.parametrize(("blocks", "rows"), [(3, 1), (6, 1), (20, 8), (200, 1)])
+def test_what_a_look_resolves_is_the_normal_approximation(blocks, rows):
+    critical, freedom = stopping.critical_value(blocks, rows), blocks - 1
+    reach = critical * (1 - 1 / (4 * freedom)) + stats.norm.ppf(0.9) * math.sqrt(1 + critical**2 / (2 * freedom))
+    ratios = [0.1, 0.2, 0.4, 0.15]
+    expected = math.expm1(reach / math.sqrt(blocks) * np.std(ratios, ddof=1))
+    assert intervals.minimum_detectable_effect(ratios, blocks, rows) == pytest.approx(expected)
+
+
+def test_one_row_has_all_of_the_error_unless_told_otherwise():
+    ratios = [-0.3, -0.2, -0.1, -0.25]
+    assert intervals.minimum_detectable_effect(ratios, 6) == intervals.minimum_detectable_effect(ratios, 6, 1)
+    assert intervals.minimum_detectable_effect(ratios, 6) < intervals.minimum_detectable_effect(ratios, 6, 2)
+    needed = {rows: intervals.blocks_to_decide(ratios, 0.86, rows) for rows in (1, 2, 32)}
+    assert needed[1] < needed[32]
+    assert intervals.blocks_to_decide(ratios, 0.86) == needed[1]
+    # Only "fail" is shared: above its floor a row needs no more for its company.
+    above = [-ratio for ratio in ratios]
+    assert len({intervals.blocks_to_decide(above, 1 / 0.86, rows) for rows in (1, 2, 32)}) == 1
+    block = [(1.0, 1.1), (1.2, 1.0), (1.0, 1.3)]
+    assert intervals.control_interval(block, block[::-1]) == intervals.control_interval(block, block[::-1], 1)

@@ -144,3 +144,23 @@ def test_spending_starts_at_nothing_and_never_exceeds_all():
 def test_impossible_looks_are_refused(blocks, rows):
     with pytest.raises(ValueError, match="valid"):
         stopping.critical_value(blocks, rows)
+
+
+def test_what_is_refused_is_named_with_what_is_valid():
+    with pytest.raises(ValueError, match=r"^block_s is 0\.0; valid: a positive number of seconds$"):
+        stopping.affordable_blocks(20, 0.0, 1.0)
+    with pytest.raises(ValueError, match=r"^budget_s is -1\.0; valid: a number of seconds, 0 or more$"):
+        stopping.affordable_blocks(20, 1.0, -1.0)
+    with pytest.raises(ValueError, match=r"^1 blocks, 3 rows; valid: 2 or more blocks, 1 or more rows$"):
+        stopping.critical_value(1, 3)
+
+
+def test_a_budget_of_nothing_and_one_of_half_a_second_are_budgets():
+    assert (stopping.affordable_blocks(20, 1.0, 0.0), stopping.affordable_blocks(20, 0.1, 0.5)) == (2, 5)
+
+
+def test_later_looks_are_those_after_so_many_blocks():
+    assert stopping.later_looks(2)[:2] == (3, 4)
+    assert stopping.later_looks(20)[:2] == (22, 25)
+    assert stopping.later_looks(192) == (200,)
+    assert stopping.later_looks(200) == ()

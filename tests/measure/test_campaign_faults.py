@@ -13,7 +13,7 @@ from fakes import Bench
 from pytest_sdspeed.errors import GenerationError, LeakedFlagError, OutOfMemoryError, explain
 from pytest_sdspeed.judge.pictures.slots import ArmPictures
 from pytest_sdspeed.measure.campaign_data import Limits
-from pytest_sdspeed.model import CONTROL, Case
+from pytest_sdspeed.model import CONTROL, Case, UnknownTelemetry
 
 bench = campaigns.bench
 _quick_collector = campaigns.quick_collector
@@ -218,6 +218,23 @@ def test_a_baseline_that_raises_in_warm_up_ends_the_campaign_before_the_rows(ben
     assert record.errors["row"] is record.errors["base"]
     assert (record.looks, record.slots, record.control, record.timed_s) == ((), (), None, 0.0)
     assert not any(progress.arm == "row" for progress in bench.progress if progress.phase != "build")
+
+
+def test_a_baseline_that_cannot_be_built_leaves_a_campaign_without_figures(bench):
+    def broken():
+        raise RuntimeError("no weights")
+
+    record = bench.run(replace(bench.arm("base", 1.0), prepare=broken), bench.arm("row", 0.5, floor=1.5))
+    assert set(record.errors) == {"base", "row"}
+    assert [event for event in bench.events if event.startswith("generate")] == []
+    assert (record.warm_up_s, record.peak_bytes, set(record.pictures)) == ({}, {}, {"base", "row"})
+    assert (record.canary_s, record.canary_errors, record.profiles, record.control) == ({}, {}, {}, None)
+    assert (record.planned_blocks, record.repeats, record.looks, record.timed_s, record.slots) == (0, 1, (), 0.0, ())
+
+
+def test_why_a_device_tells_nothing_is_told(bench):
+    record = bench.run(bench.arm("base", 1.0), bench.arm("row", 0.5, floor=1.5), telemetry=UnknownTelemetry("no driver"), slot_s=2.0)
+    assert (record.telemetry_note, record.repeats) == ("no driver", 4)
 
 
 def test_every_arm_is_prepared_before_the_first_warm_up_and_one_that_cannot_be_leaves(bench):

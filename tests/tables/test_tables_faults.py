@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import tables_text
 from tables_text import VALID
 
 from pytest_sdspeed.errors import TableError
-from pytest_sdspeed.tables import list_builtin_names, load_table, load_tables
+from pytest_sdspeed.tables import list_builtin_names, load_table, load_tables, schema, values
+from pytest_sdspeed.tables.parser import parse_table
 
 write = tables_text.write
 
@@ -136,7 +139,7 @@ FAULTS = {
         'setup = "baseline"',
         'setup = "baseline"\nbaseline = "tf32"',
         "rows[0].baseline",
-        ["compared with no other"],
+        ["the row 'baseline' is compared with no other; valid: baseline, or leave it out"],
     ),
     "speedup of a baseline": ("speedup = 1\n", "speedup = 1.1\n", "rows[0].speedup", ["1.1 on a baseline row", "valid: 1"]),
     "contradiction": (
@@ -146,6 +149,19 @@ FAULTS = {
         ["1.60 contradicts", "5.27 s / 3.41 s is 1.545", "1.542 to 1.549"],
     ),
     "contradiction below": ("speedup = 1.54", "speedup = 1.53", "rows[3].speedup", ["1.53 contradicts", "1.545"]),
+    "contradiction of more places": ("speedup = 1.54", "speedup = 1.6000", "rows[3].speedup", ["is 1.54545; valid: 1.54173 to 1.54919,"]),
+    "contradiction of very many places": (
+        "speedup = 1.54",
+        "speedup = 1.60000000000000000000",
+        "rows[3].speedup",
+        ["5.27 s / 3.41 s is 1.54545454545454545; valid"],
+    ),
+    "no baseline of several": (
+        'setup = "combined"',
+        'setup = "combined"\nbaseline = "fp23"\noptimizations = []\n[[rows]]\nsetup = "fp23x"\nbaseline = "fp23x"',
+        "rows[3].baseline",
+        ["no row has the setup 'fp23'; valid: baseline, fp23x"],
+    ),
     "recorded is empty": ("[recipe]", "[recorded]\n[recipe]", "recorded", ["must not be empty"]),
     "recorded holds a number": ("[recipe]", "[recorded]\ntorch = 2.13\n[recipe]", "recorded.torch", ["must be a string, not a float"]),
     "rows are a table": (VALID[VALID.index("[[rows]]") :], '[rows]\nsetup = "baseline"', "rows", ["must be an array, not a table"]),
@@ -201,17 +217,31 @@ def test_a_baseline_has_no_bound_on_its_memory(write):
 
 def test_not_utf8(write):
     refused(write(VALID.replace("Mine", "Mäne").encode("latin-1")), "", "is not UTF-8 (byte 0xe4 at line 3)")
+    refused(write(b"\n\xe4"), "", "is not UTF-8 (byte 0xe4 at line 2)")
 
 
 def test_unreadable(tmp_path):
-    refused(tmp_path / "absent.toml", "", "cannot be read", "No such file")
-    refused(tmp_path, "", "cannot be read")
+    assert refused(tmp_path / "absent.toml", "").problem == "cannot be read: No such file or directory"
+    assert refused(tmp_path, "").problem == "cannot be read: Is a directory"
 
 
-def test_impossible_path():
-    for load in (load_table, lambda path: load_tables([path])):
-        with pytest.raises(TableError, match="cannot be read"):
-            load("a\0b")
+def test_a_path_through_a_file_is_refused_with_the_words_of_the_system(write):
+    path = write(VALID) / "inside.toml"
+    with pytest.raises(TableError) as caught:
+        load_tables([path])
+    assert str(caught.value) == f"{path}: cannot be read: Not a directory"
+    assert caught.value.key == ""
+
+
+@pytest.mark.parametrize("load", [load_table, lambda path: load_tables([path])])
+def test_an_impossible_path_is_named_as_it_can_be_printed(load):
+    with pytest.raises(TableError, match="cannot be read: ") as caught:
+        load("a\0b")
+    assert (caught.value.path, caught.value.key) == ("'a\\x00b'", "")
+
+
+def test_what_toml_does_not_have_is_named_by_its_class():
+    assert values.name_type(1.5) == "float"
 
 
 def test_load_tables_reads_files_and_folders_after_the_builtin_ones(write, tmp_path):
@@ -226,15 +256,17 @@ def test_load_tables_reads_files_and_folders_after_the_builtin_ones(write, tmp_p
 
 
 def test_load_tables_names_a_path_that_does_not_exist(tmp_path):
-    with pytest.raises(TableError, match="no such file or folder; valid: a table file") as caught:
+    with pytest.raises(TableError) as caught:
         load_tables([tmp_path / "absent"])
-    assert caught.value.path == str(tmp_path / "absent")
+    assert str(caught.value) == f"{tmp_path / 'absent'}: no such file or folder; valid: a table file, or a folder with *.toml files"
+    assert caught.value.key == ""
 
 
 def test_load_tables_names_a_folder_without_tables(tmp_path):
-    with pytest.raises(TableError, match=r"holds no \*\.toml file") as caught:
+    with pytest.raises(TableError) as caught:
         load_tables([tmp_path])
-    assert caught.value.path == str(tmp_path)
+    assert str(caught.value) == f"{tmp_path}: the folder holds no *.toml file; valid: a table file, or a folder with *.toml files"
+    assert caught.value.key == ""
 
 
 def recorded(text):
@@ -271,3 +303,68 @@ def test_a_recorded_speedup_may_differ_from_its_medians_by_the_tolerance(write):
     # Documented figures are rounded; recorded ones are estimated separately, from paired blocks and from medians.
     assert load_table(write(recorded(VALID.replace("speedup = 1.54", "speedup = 1.60")))).row("combined").speedup == 1.6
     refused(write(recorded(VALID.replace("speedup = 1.54", "speedup = 1.70"))), "rows[3].speedup", "1.70 contradicts")
+
+
+def test_a_recorded_speedup_on_the_edge_of_what_its_medians_allow_is_none_too_far(write):
+    # Halves of the last places and the tolerance: (1.0 - 0.05) / (0.9 + 0.05) x 0.95 is 0.9 + 0.05, and so above.
+    text = VALID.replace("latency_s = 5.27", "latency_s = 1.0").replace(
+        "latency_s = 4.14\nspeedup = 1.27", "latency_s = 0.9\nspeedup = 0.9"
+    )
+    text = text.replace("latency_s = 3.51\nspeedup = 1.50", "latency_s = 1.1\nspeedup = 1.1").replace("latency_s = 3.41\n", "")
+    assert [row.speedup for row in load_table(write(recorded(text))).rows] == [1, 0.9, 1.1, 1.54]
+
+
+def test_a_byte_order_mark_and_the_line_ends_of_windows_change_nothing(write):
+    plain = load_table(write(VALID))
+    for content in (b"\xef\xbb\xbf" + VALID.encode(), VALID.replace("\n", "\r\n").encode()):
+        path = write(content, "windows.toml")
+        assert replace(load_table(path), path=plain.path) == plain
+
+
+@pytest.mark.parametrize(("baseline", "latency", "says"), [("1e300", "1e-300", "is inf"), ("1e-300", "1e300", "is 0.0")])
+def test_latencies_whose_quotient_is_no_positive_float_are_refused(write, baseline, latency, says):
+    """A speed-up of 0 would pass whatever is measured."""
+    text = VALID.replace("latency_s = 5.27\nspeedup = 1\n", f"latency_s = {baseline}\n")
+    text = text.replace("latency_s = 4.14\nspeedup = 1.27", f"latency_s = {latency}")
+    with pytest.raises(TableError, match=f"{says} as a float; valid: latencies whose quotient is above 0 and finite") as caught:
+        load_table(write(text))
+    assert caught.value.key == "rows[1].speedup"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        VALID.replace('"ddim"', f'"{"d" * 10**6}"'),
+        VALID.replace("steps = 50", f'steps = 50\n"{"d" * 10**6}" = 1'),
+        VALID.replace("1.27", f"-1.{'0' * 10**6}"),
+        VALID.replace("tf32", f"tf32{'2' * 10**6}-", 1),
+    ],
+    ids=["value", "key", "number", "name"],
+)
+def test_a_message_shows_the_ends_of_what_is_endless(text):
+    with pytest.raises(TableError) as caught:
+        parse_table(text, "some.toml")
+    assert 400 < len(str(caught.value)) < 2000
+    assert " ... " in str(caught.value)
+
+
+def test_a_message_of_ordinary_length_is_whole():
+    place = schema.TomlPath("some.toml", "k" * 800)
+    assert str(place.error("p" * 800)) == f"some.toml: {'k' * 800}: {'p' * 800}"
+    assert str(place.error(f"{'p' * 400}x{'q' * 400}")) == f"some.toml: {'k' * 800}: {'p' * 400} ... {'q' * 400}"
+
+
+def test_twenty_thousand_names_are_read_at_once():
+    """Compared each with each they took a dozen seconds."""
+    names = ", ".join(f'"o{number}"' for number in range(20_000))
+    table = parse_table(VALID.replace('["tf32"]', f"[{names}]"), "some.toml")
+    assert len(table.row("tf32").optimizations) == 20_000
+    with pytest.raises(TableError, match="lists 'o7' twice"):
+        parse_table(VALID.replace('["tf32"]', f'[{names}, "o7"]'), "some.toml")
+
+
+def test_a_key_in_a_message_breaks_no_line_and_steers_no_terminal(write):
+    text = VALID.replace("steps = 50", '"\\u2028\\u0085\\u009b31m" = 1\nsteps = 50')
+    with pytest.raises(TableError) as caught:
+        load_table(write(text))
+    assert caught.value.key == 'recipe."\\u2028\\u0085\\u009b31m"'
