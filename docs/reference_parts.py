@@ -175,8 +175,7 @@ def _rows(table: Any) -> Iterator[str]:
 def _bounds(gate: Any) -> str:
     if gate is None:
         return ""
-    named = ((field.name, getattr(gate, field.name)) for field in fields(gate))
-    return ", ".join(f"{name} {bound:g}" for name, bound in named if bound is not None)
+    return ", ".join(f"{name} {bound:g}" for name, bound in gate.bounds.items())
 
 
 def _optimizations() -> Iterator[str]:

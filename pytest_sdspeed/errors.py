@@ -21,6 +21,7 @@ failed test ends with the message. Exit codes 1 and 2 are those of ``python -m p
         ChangedPartError       a failed test
         TimeLimitError         a failed test, and so are the others of its table
         PictureError           a failed picture gate, whose test fails
+            MetricError        a failed picture gate, whose test fails
         PlaceError             a note in a run; exit code 2 if no place can be read
         StoredRunError         a note in a run; exit code 1 for a report
 """
@@ -151,6 +152,10 @@ class TimeLimitError(SdSpeedError):
 
 class PictureError(SdSpeedError):
     """What an arm returned is not a picture that this project can judge."""
+
+
+class MetricError(PictureError):
+    """A registered metric of pictures raised, or returned no number."""
 
 
 class PlaceError(SdSpeedError):

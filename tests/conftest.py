@@ -48,6 +48,13 @@ def runs_of_their_own(monkeypatch):
         monkeypatch.delenv(variable, raising=False)
 
 
+@pytest.fixture(autouse=True)
+def quiet_machine(request, monkeypatch):
+    """The runs inside say nothing of what else runs on this machine, unless a test asks for it."""
+    if "real_load" not in request.fixturenames and request.path.stem != "test_load":
+        monkeypatch.setattr("pytest_sdspeed.device.load.LoadWatch.describe", lambda _watch: "")
+
+
 TESTS = itertools.count()
 
 

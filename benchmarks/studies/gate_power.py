@@ -1,7 +1,8 @@
 """Simulate how often the gate and its peers are wrong, how often they find what is there.
 
-    python benchmarks/studies/gate_power.py                      # documented figures, some minutes
-    python benchmarks/studies/gate_power.py --quick              # with fewer trials, under 50 s
+    python benchmarks/studies/gate_power.py                      # all figures, an hour
+    python benchmarks/studies/gate_power.py --quick              # with fewer trials, minutes
+    python benchmarks/studies/gate_power.py --only gate control  # some studies, a few minutes
     python benchmarks/studies/gate_power.py --traces t.json      # traces of record_noise.py
     python benchmarks/studies/gate_power.py --docs docs/figures  # also renews the documentation
 
@@ -61,19 +62,33 @@ def main() -> None:
         metavar="FOLDER",
         help="default: %(default)s",
     )
+    parser.add_argument("--trials", type=int, metavar="N", help="campaigns a line (40,000)")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=studies.STUDIES,
+        default=studies.STUDIES,
+        metavar="STUDY",
+        help=f"some of {', '.join(studies.STUDIES)} (default: all)",
+    )
     add_docs_option(parser)
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     options = parser.parse_args()
     trials, peer_trials = QUICK if options.quick else FULL
+    trials = options.trials or trials
     known, missing = peers.available()
     for line in missing:
         print(line, file=sys.stderr)
     tasks = studies.tasks(trials, peer_trials, traces(options.traces), known)
     seeds = np.random.SeedSequence(options.seed).spawn(len(tasks))
+    # A study has the same seeds whichever others run.
+    chosen = [
+        (task, seed) for task, seed in zip(tasks, seeds, strict=True) if task.study in options.only
+    ]
     lines = [
         line
-        for task, seed in zip(tqdm(tasks, unit="study"), seeds, strict=True)
-        for line in task(np.random.default_rng(seed))
+        for task, seed in tqdm(chosen, unit="task")
+        for line in task.run(np.random.default_rng(seed))
     ]
     options.output.mkdir(parents=True, exist_ok=True)
     report.write_csv(lines, options.output / "gate_power.csv")

@@ -136,7 +136,7 @@ def _read(storage: Storage, where: str, name: str) -> StoredRun:
                     passed_over.append(f"{test}: not a benchmark of this plugin")
                 else:
                     result = from_json(extra, folder)
-                    results.append(replace(result, test=result.test or test))
+                    results.append(replace(result, test=test))
             except StoredRunError as error:
                 passed_over.append(f"{test}: {error}")
     if not results:

@@ -16,12 +16,14 @@ def combine_verdicts(
     *,
     memory: str = "",
     throttled: str = "",
+    withstands: bool | None = None,
 ) -> tuple[Verdict, tuple[str, ...]]:
     """Return the verdict of a row, with what decided it apart from its speed.
 
     Wrong pictures and too much memory fail whatever the machine did to the timing. A GPU that
-    throttled too often, or a control that excludes 1, which says that the same work took different
-    times, leave no speed verdict of the campaign to be trusted.
+    throttled too often leaves no speed verdict of the campaign to be trusted. A control that
+    excludes 1 says that the same work took different times, which leaves those that this bias
+    could not turn.
 
     Args:
         speed: what the looks decided.
@@ -29,6 +31,9 @@ def combine_verdicts(
         control: the A/A control's interval, or None if it could not be formed.
         memory: why the row needs too much of it, or "".
         throttled: why throttling ended the campaign, or "".
+        withstands: whether the verdict on the speed is the same under every bias that the control
+            shows, see ``speed.bias.withstands_bias``; False without a control too, if there is
+            something to turn. None if that was not asked: then it is for no broken control.
 
     Returns:
         The verdict, and the reasons in words; a powerless picture gate is a reason without being a
@@ -38,6 +43,8 @@ def combine_verdicts(
     if memory or (pictures and pictures.verdict == "fail"):
         return "fail", said
     broken = [throttled] if throttled else []
-    if control is not None and control.excludes_one:
+    if control is None and withstands is False:
+        broken.append("no A/A control: nothing tells whether equal work takes equal time")
+    elif control is not None and control.excludes_one and not withstands:
         broken.append(f"A/A control {control:.3f} excludes x1: equal work took unequal time")
     return ("invalid", (*broken, *said)) if broken else (speed, said)

@@ -91,7 +91,7 @@ class _Campaign:
         self.telemetry, self.canary, self.watch = telemetry, canary, watch
         self.countdown = Countdown(limits.time_limit, clock)
         self.roster = Roster(baseline, rows, clock, memory)
-        self.timer = SlotTimer(self.roster, clock, telemetry)
+        self.timer = SlotTimer(self.roster, clock, telemetry, limits.case)
         self.timed_part = TimedPart(
             self.roster, limits, clock, self.timer, watch, countdown=self.countdown
         )

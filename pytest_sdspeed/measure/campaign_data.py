@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_sdspeed.errors import SdSpeedError
+    from pytest_sdspeed.judge.pictures.slots import ArmPictures
     from pytest_sdspeed.measure.time_limit import TimeLimit
     from pytest_sdspeed.model import Interval, Verdict
 
@@ -42,6 +43,8 @@ class Arm:
             ``generate`` is timed here.
         profile: generates once or a few times more, in slots of its own, to see where the time
             goes; None if that is unknown.
+        draws_cases: whether ``generate`` draws what it is asked for. A callable of a user's cannot
+            be asked: all of its slots count as slots of the case that is timed.
     """
 
     name: str
@@ -55,6 +58,7 @@ class Arm:
     reference: Arm | None = None
     profile: Callable[[Case], Profile] | None = None
     timed: Callable[[Case], tuple[Any, float]] | None = None
+    draws_cases: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,8 +162,9 @@ class CampaignData:
         tracers: what slowed the slots and could not be kept out of them, a clause each.
         cut_short: what ended the campaign before its budget, and what to set, or "".
         traced: the tracer or profiler that saw the first generation of every arm, or "".
-        pictures: arm -> case -> what the arm returned.
-        references: arm -> case -> what its reference returned, for the arms that have one.
+        load: what else used the processors meanwhile, in words, or "".
+        pictures: arm -> what it returned in all of its slots, kept by value.
+        references: arm -> what its reference returned, for the arms that have one.
         decisions: arm -> decision, for the arms that were measured.
         errors: arm -> what it raised; such an arm left the campaign.
         peak_bytes: arm -> what the arm holds and the most a warm-up generation needed beside it, or
@@ -183,7 +188,7 @@ class CampaignData:
     baseline: str
     samples_s: Mapping[str, list[tuple[float, float]]]
     slots: tuple[Slot, ...]
-    pictures: Mapping[str, Mapping[Case, Any]]
+    pictures: Mapping[str, ArmPictures]
     decisions: Mapping[str, Decision]
     errors: Mapping[str, Exception]
     peak_bytes: Mapping[str, int | None]
@@ -194,7 +199,7 @@ class CampaignData:
     planned_blocks: int = 0
     repeats: int = 1
     case: Case = field(default_factory=lambda: Case(0))
-    references: Mapping[str, Mapping[Case, Any]] = field(default_factory=dict)
+    references: Mapping[str, ArmPictures] = field(default_factory=dict)
     canary_s: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     canary_errors: Mapping[str, Exception] = field(default_factory=dict)
     profiles: Mapping[str, Profile] = field(default_factory=dict)
@@ -206,6 +211,7 @@ class CampaignData:
     tracers: tuple[str, ...] = ()
     traced: str = ""
     cut_short: str = ""
+    load: str = ""
 
     @property
     def starts_s(self) -> dict[str, list[tuple[float, float]]]:

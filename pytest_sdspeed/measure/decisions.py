@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from pytest_sdspeed.errors import ThrottledError
 from pytest_sdspeed.judge.speed import intervals, stopping
+from pytest_sdspeed.judge.speed.bias import withstands_bias
 from pytest_sdspeed.measure.campaign_data import Arm, Decision
 from pytest_sdspeed.model import CONTROL
 
 if TYPE_CHECKING:
     from pytest_sdspeed.measure.roster import Roster
+    from pytest_sdspeed.model import Interval
 
 Samples = dict[str, list[tuple[float, float]]]
 
@@ -25,32 +27,40 @@ class Decisions:
         family_size: how many rows share the error of "fail".
     """
 
-    def __init__(self, roster: Roster, samples: Samples, rows: int) -> None:
+    def __init__(self, roster: Roster, samples: Samples, rows: int, campaigns: int = 1) -> None:
         """Begin without a decision.
 
         Args:
             roster: the rows to decide.
             samples: read at every look.
             rows: how many rows of the whole run could still fail.
+            campaigns: how many campaigns of the run share the error of the A/A control.
         """
         floors = sum(row.floor is not None for row in roster.active.values())
         self.samples, self.decided = samples, dict[str, Decision]()
         self.family_size = max(rows, floors, 1)
-        self._roster, self._failed = roster, set[str]()
+        self._roster, self._failed, self._campaigns = roster, set[str](), campaigns
 
     def look(self, blocks: int, planned_blocks: int) -> None:
         """Decide what can be decided after so many blocks.
 
         Holm's step-down procedure (1979): a row that fails gives its share of the error to the
         others, which are then asked again.
+
+        A row is not decided while the bias that the A/A control shows could turn its verdict: more
+        blocks tell whether the control broke by chance. For that they go on as well if it is a row
+        that left before.
         """
         roster, asked_again = self._roster, True
+        control = self._find_control(blocks)
+        if not all(self._withstands(name, one, control) for name, one in self.decided.items()):
+            return
         while asked_again:
             found = {name: self._decide(name, blocks, planned_blocks) for name in roster.active}
             decided = {
                 name: decision
                 for name, decision in found.items()
-                if decision.verdict != "inconclusive"
+                if decision.verdict != "inconclusive" and self._withstands(name, decision, control)
             }
             failed = {
                 name for name, decision in decided.items() if decision.verdict == "fail"
@@ -90,6 +100,13 @@ class Decisions:
             if blocks >= stopping.LEAST_BLOCKS:
                 decision = self._decide(name, blocks, planned_blocks)
                 self.decided[name] = decision if arm.floor is None else _as_undecided(decision)
+
+    def _find_control(self, blocks: int) -> Interval | None:
+        outer, inner = (self.samples[arm][:blocks] for arm in (self._roster.baseline.name, CONTROL))
+        return intervals.control_interval(outer, inner, self._campaigns)
+
+    def _withstands(self, name: str, decision: Decision, control: Interval | None) -> bool:
+        return withstands_bias(decision.interval, self._roster.arms[name].floor, control)
 
     def _decide(self, name: str, look: int, planned_blocks: int) -> Decision:
         # Arms only ever leave: a row took part in the first blocks of the baseline, without a gap.

@@ -7,52 +7,78 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_sdspeed.errors import GenerationError, explain
+from pytest_sdspeed.measure.picture_log import PictureLog
 from pytest_sdspeed.measure.telemetry import spent_j
 from pytest_sdspeed.measure.tracers import call_traced, call_untraced
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pytest_sdspeed.judge.pictures.slots import ArmPictures
     from pytest_sdspeed.measure.campaign_data import Arm
     from pytest_sdspeed.measure.clock import Clock
+    from pytest_sdspeed.measure.memory import MemoryMeter
     from pytest_sdspeed.measure.roster import Roster
     from pytest_sdspeed.model import Case, Reading, Telemetry
 
 
 class TimedGeneration(NamedTuple):
-    """One timed generation, as a slot holds it; it began at ``start_s`` by the campaign's clock."""
+    """One timed generation, as a slot holds it; it began at ``start_s`` by the campaign's clock.
+
+    ``peak_bytes`` is the memory that the generation needed, None if it was not metered.
+    """
 
     start_s: float
     duration_s: float
     reading: Reading
     energy_j: float | None
+    peak_bytes: int | None = None
 
 
 class SlotTimer:
-    """Times generations and keeps what they returned.
+    """Times generations, and looks at what they returned right afterwards.
 
     Attributes:
-        pictures: arm -> case -> what the arm returned last.
         tracers: names of the tracers that could not be kept out of the slots.
     """
 
-    def __init__(self, roster: Roster, clock: Clock, telemetry: Telemetry) -> None:
-        self.pictures: dict[str, dict[Case, Any]] = {name: {} for name in roster.arms}
+    def __init__(self, roster: Roster, clock: Clock, telemetry: Telemetry, main: Case) -> None:
+        self._logs = {name: PictureLog() for name in roster.arms}
         self.tracers: set[str] = set()
         self._seen: set[str] = set()
         self._roster, self._clock, self._telemetry = roster, clock, telemetry
+        self._main = main
 
-    def generate(self, arm: Arm, case: Case) -> TimedGeneration | None:
-        """Generate once, keep the pictures, and collect the garbage.
+    @property
+    def pictures(self) -> dict[str, ArmPictures]:
+        """Return arm -> what it returned in all of its slots so far."""
+        return {name: log.close() for name, log in self._logs.items()}
+
+    def generate(
+        self, arm: Arm, case: Case, meter: MemoryMeter | None = None
+    ) -> TimedGeneration | None:
+        """Generate once, look at the pictures outside of the time, and collect the garbage.
+
+        Args:
+            arm: what generates.
+            case: what it draws.
+            meter: measures the memory of the generation alone, or None.
 
         Returns:
             When and how long, or None if the arm raised; it has then left the campaign.
         """
-        timed = self._generate(arm, case)
+        if meter is not None:
+            meter.start()
+        timed, pictures = self._generate(arm, case)
+        # Looking takes memory of its own.
+        peak_bytes = meter.peak_bytes() if meter is not None else None
+        if timed is not None:
+            self._logs[arm.name].look(case if arm.draws_cases else self._main, pictures)
+        del pictures
         gc.collect()
-        return timed
+        return timed._replace(peak_bytes=peak_bytes) if timed is not None else None
 
-    def _generate(self, arm: Arm, case: Case) -> TimedGeneration | None:
+    def _generate(self, arm: Arm, case: Case) -> tuple[TimedGeneration | None, Any]:
         try:
             with arm.slot():
                 self._clock.synchronize()
@@ -61,7 +87,7 @@ class SlotTimer:
                 reading = self._telemetry.read()
         except Exception as error:  # noqa: BLE001 - whatever an arm raises ends that arm, never the others
             self._roster.remove(arm, explain(arm.name, error))
-            return None
+            return None, None
         if duration <= 0:
             self._roster.remove(
                 arm,
@@ -69,9 +95,9 @@ class SlotTimer:
                     f"{arm.name} took no time that the clock can tell: let one call do more work"
                 ),
             )
-            return None
-        self.pictures[arm.name][case] = pictures
-        return TimedGeneration(start, duration, reading, spent_j(energy_j, reading.energy_j))
+            return None, None
+        spent = spent_j(energy_j, reading.energy_j)
+        return TimedGeneration(start, duration, reading, spent), pictures
 
     def _call(self, arm: Arm) -> Callable[..., Any]:
         """Return what calls the timed part: tracers see the first generation of an arm only."""

@@ -10,7 +10,7 @@ from pytest_sdspeed.judge.speed import stopping, throttling
 from pytest_sdspeed.measure.block_plan import BlockPlan, plan_at_pace, plan_blocks
 from pytest_sdspeed.measure.campaign_data import Limits, Progress, Slot
 from pytest_sdspeed.measure.decisions import Decisions, Samples
-from pytest_sdspeed.measure.order import shuffle_palindrome
+from pytest_sdspeed.measure.order import Palindromes
 from pytest_sdspeed.measure.telemetry import describe_discarded
 from pytest_sdspeed.model import CONTROL
 
@@ -48,7 +48,7 @@ class TimedPart:
         countdown: Countdown,
     ) -> None:
         self.samples: Samples = {name: [] for name in (*roster.arms, CONTROL)}
-        self.decisions = Decisions(roster, self.samples, limits.rows)
+        self.decisions = Decisions(roster, self.samples, limits.rows, limits.campaigns)
         self.slots: list[Slot] = []
         self.discarded: list[tuple[Slot, ...]] = []
         self.throttled = ""
@@ -77,14 +77,12 @@ class TimedPart:
         )
         if limits is not asked:
             self.plan = plan_blocks(limits, costs_s, baseline, roster.active)
-        order = random.Random(limits.seed)  # noqa: S311 - an experiment's order, not a secret
+        order = Palindromes(baseline, random.Random(limits.seed))  # noqa: S311 - no secret
         self._started_s = self._clock.now()
         block, done = 0, False
         while block < self.plan.blocks and not done and self._has_time(block, after_s):
             labels = [
-                label
-                for _ in range(self.plan.repeats)
-                for label in shuffle_palindrome(baseline, list(roster.active), order)
+                label for _ in range(self.plan.repeats) for label in order.draw(list(roster.active))
             ]
             if not self._measure_block(block + 1, labels):
                 break
@@ -151,7 +149,10 @@ class TimedPart:
             timed = self._timer.generate(arm, self._limits.case)
             if timed is not None:
                 taken.setdefault(label, []).append(timed.duration_s)
-                self.slots.append(Slot(label, block, timed.start_s - self._started_s, *timed[1:]))
+                start_s = timed.start_s - self._started_s
+                self.slots.append(
+                    Slot(label, block, start_s, timed.duration_s, timed.reading, timed.energy_j)
+                )
             if self._roster.ended:
                 return False
         if any(throttling.is_distorted(slot.reading.reasons) for slot in self.slots[first:]):

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pytest_sdspeed.errors import explain
 from pytest_sdspeed.measure.campaign_data import Progress
 from pytest_sdspeed.measure.collector import collect_between_slots
+from pytest_sdspeed.measure.picture_log import PictureLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pytest_sdspeed.judge.pictures.slots import ArmPictures
     from pytest_sdspeed.measure.campaign_data import Arm
     from pytest_sdspeed.measure.clock import Clock
     from pytest_sdspeed.measure.memory import MemoryMeter
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.measure.slot_timer import SlotTimer
     from pytest_sdspeed.model import Case
 
-References = dict[str, dict["Case", Any]]
+References = dict[str, "ArmPictures"]
 
 
 class WarmUp(NamedTuple):
@@ -78,12 +80,11 @@ def warm_up_arms(
     for arm in roster.remaining:
         for case in cases:
             watch(Progress(phase="warm-up", arm=arm.name))
-            memory.start()
-            timed = timer.generate(arm, case)
+            timed = timer.generate(arm, case, memory)
             if timed is None:
                 break
             found.seconds.setdefault(arm.name, []).append(timed.duration_s)
-            extra = memory.peak_bytes()
+            extra = timed.peak_bytes
             found.peak_bytes[arm.name] = None if extra is None else arm.held_bytes() + extra
         if arm.name not in roster.errors:
             roster.check(arm)
@@ -98,9 +99,10 @@ def draw_references(
     """Draw the pictures that some arms are compared with in the baseline's place.
 
     Returns:
-        Arm -> case -> pictures, for every arm that has a reference; none if the campaign has ended.
+        Arm -> what its reference returned, for every arm that has one; nothing if the campaign has
+        ended.
     """
-    references: References = {name: {} for name, arm in roster.arms.items() if arm.reference}
+    logs = {name: PictureLog() for name, arm in roster.arms.items() if arm.reference}
     for arm in roster.remaining:
         if roster.ended:
             break
@@ -109,12 +111,12 @@ def draw_references(
         for case in cases:
             watch(Progress(phase="reference pictures", arm=arm.name))
             try:
-                references[arm.name][case] = _draw(arm.reference, case, clock)
+                logs[arm.name].look(case, _draw(arm.reference, case, clock))
             except Exception as error:  # noqa: BLE001 - whatever an arm raises ends that arm, never the others
                 roster.remove(arm, explain(arm.name, error))
                 break
             gc.collect()
-    return references
+    return {name: log.close() for name, log in logs.items()}
 
 
 def _draw(arm: Arm, case: Case, clock: Clock) -> Any:

@@ -16,8 +16,18 @@ from pytest_sdspeed.model.machine import (
     Telemetry,
     UnknownTelemetry,
 )
-from pytest_sdspeed.model.results import Against, Case, Exhibit, Interval, Result
+from pytest_sdspeed.model.metrics import PictureMetric
+from pytest_sdspeed.model.results import (
+    Against,
+    Case,
+    Exhibit,
+    Interval,
+    MetricRange,
+    Result,
+    SelfDifference,
+)
 from pytest_sdspeed.model.tables import (
+    BOUNDS,
     DEFAULT_TOLERANCE,
     DTYPES,
     SCHEDULERS,
@@ -43,6 +53,7 @@ from pytest_sdspeed.model.vocabulary import (
 
 __all__ = [
     "BASELINE",
+    "BOUNDS",
     "CONTROL",
     "DEFAULT_TOLERANCE",
     "DTYPES",
@@ -65,6 +76,8 @@ __all__ = [
     "ImageVerdict",
     "Interval",
     "Machine",
+    "MetricRange",
+    "PictureMetric",
     "Profile",
     "Reading",
     "Recipe",
@@ -72,6 +85,7 @@ __all__ = [
     "Relation",
     "Result",
     "Row",
+    "SelfDifference",
     "Spread",
     "Table",
     "Telemetry",

@@ -58,6 +58,41 @@ class Interval:
         return self.low > 1.0 or self.high < 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class MetricRange:
+    """The values of one picture metric over the cases and slots that there are.
+
+    If they are independent draws of one distribution, the next case falls inside with a probability
+    of (count - 1) / (count + 1): the chance that the newest of count + 1 is neither the least nor
+    the greatest.
+
+    Attributes:
+        low, high: least and greatest value.
+        count: how many values there are: each case, and within a case each output that was kept
+            beside the first, counts once.
+    """
+
+    low: float
+    high: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelfDifference:
+    """How much an arm's pictures differ between its own slots of a case.
+
+    Attributes:
+        slots: slots that were looked at.
+        differing: how many returned something else than the first of their case.
+        metrics: the worst of each picture metric, of the kept outputs against the first of their
+            case; empty if none differs.
+    """
+
+    slots: int
+    differing: int
+    metrics: Mapping[str, float]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exhibit:
     """One picture of a case, as each side drew it: the batch's worst by PSNR.
@@ -125,10 +160,19 @@ class Result:
         blocks: blocks measured for this row.
         latency_s, baseline_latency_s: medians over the slots, seconds.
         samples_s: arm -> [first, second] slot of every block, seconds.
-        image: picture metric -> value; images: the candidate's pictures, float32 (N, H, W, 3) in
-            [0, 1], or None.
+        image: picture metric -> value; images: the candidate's pictures, or the frames of its
+            videos, float32 (N, H, W, 3) in [0, 1]; None for arrays that are no pictures. Those that
+            take more than 64 MiB behave as such an array, and are converted when they are used.
+        image_ranges: picture metric -> its values over cases and slots, of which ``image`` has the
+            worst; empty if nothing was compared.
+        self_difference: how much the candidate's pictures differ between its own slots;
+            baseline_self_difference: the same of the baseline. None if it drew no picture.
         reasons: why the verdict is what it is, in words.
         raised: what the row raised after its first blocks, or None.
+        biased: whether the bias that the A/A control shows could turn the verdict on its speed,
+            which makes it invalid; None if that is unknown.
+        slow_pairs: arm -> how many of its pairs of slots have one that is much slower than the
+            other, and how many pairs it has; empty if that is unknown, or for a baseline.
         control: the A/A control's interval, or None if it could not be formed.
         planned_blocks: what the budget allowed, fixed before the first look; resolves: how far from
             its floor a speed-up must be for them to decide it at this noise, as a fraction; None
@@ -198,6 +242,11 @@ class Result:
     confirmation: Mapping[str, Any] | None = None
     recorded_in: str | None = None
     raised: str | None = None
+    image_ranges: Mapping[str, MetricRange] = field(default_factory=dict)
+    self_difference: SelfDifference | None = None
+    baseline_self_difference: SelfDifference | None = None
+    biased: bool | None = None
+    slow_pairs: Mapping[str, Sequence[int]] = field(default_factory=dict)
     test: str | None = None
 
     @property

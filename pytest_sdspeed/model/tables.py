@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -60,6 +60,12 @@ class ImageGate:
         flip: greatest mean FLIP error, in [0, 1].
         clip_drop: most that the CLIP score (cosine of picture and prompt, [-1, 1]) may fall below
             the baseline's, averaged over the cases.
+        temporal: of videos, greatest error of the motion from one frame to the next, as a share of
+            the baseline's mean motion; 1 is what a frozen video gets.
+        max_abs: of arrays that are no pictures, greatest absolute difference of a value.
+        mean_abs: of such arrays, greatest mean absolute difference.
+        cosine: of such arrays, least cosine similarity, in [-1, 1].
+        further: bounds on registered metrics: name and bound of each, in order of the names.
     """
 
     psnr: float | None = None
@@ -67,6 +73,33 @@ class ImageGate:
     mae: float | None = None
     flip: float | None = None
     clip_drop: float | None = None
+    temporal: float | None = None
+    max_abs: float | None = None
+    mean_abs: float | None = None
+    cosine: float | None = None
+    further: tuple[tuple[str, float], ...] = ()
+
+    @classmethod
+    def of(cls, bounds: Mapping[str, float | None]) -> ImageGate:
+        """Make a gate of its bounds by name; those of no field are of registered metrics."""
+        own = {name: bound for name, bound in bounds.items() if name in BOUNDS}
+        further = {
+            name: bound
+            for name, bound in bounds.items()
+            if name not in BOUNDS and bound is not None
+        }
+        return cls(**own, further=tuple(sorted(further.items())))
+
+    @property
+    def bounds(self) -> dict[str, float]:
+        """Return the bounds by name, those that there are."""
+        own = {name: getattr(self, name) for name in BOUNDS}
+        known = {name: bound for name, bound in own.items() if bound is not None}
+        return known | dict(self.further)
+
+
+BOUNDS = tuple(one.name for one in fields(ImageGate) if one.name != "further")
+"""Names of the bounds that need no registered metric."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from pytest_sdspeed.errors import read_first_line
 from pytest_sdspeed.measure.clock import WallClock
 from pytest_sdspeed.measure.time_limit import TimeLimit
 from pytest_sdspeed.plugin.requests import plan_of
-from pytest_sdspeed.plugin.state import CLOCK, RESULT, is_gated, run_of
+from pytest_sdspeed.plugin.state import CLOCK, RESULT, is_gated, own_id, run_of
 from pytest_sdspeed.store.benchmark import ReplayClock, forget
 
 if TYPE_CHECKING:
@@ -126,11 +126,10 @@ def plan_of_attempt(item: Any) -> Plan:
 
 def _supersede(item: pytest.Item) -> None:
     """Take out what an earlier attempt of a test left in this run."""
-    result = item.stash.get(RESULT, None)
-    if result is None:
+    if RESULT not in item.stash:
         return
     del item.stash[RESULT]
-    run_of(item.config).forget(result)
+    run_of(item.config).forget(own_id(item))
     forget(item.config.pluginmanager, item.nodeid)
     _drop_properties(item)
 

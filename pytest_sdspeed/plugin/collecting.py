@@ -43,10 +43,11 @@ def rows_of(metafunc: pytest.Metafunc) -> tuple[Sequence[str], str | None]:
     is over. The one row returned with it makes a test that fails with the same words if the run
     cannot be ended.
     """
-    test, catalog = metafunc.definition, run_of(metafunc.config).session.catalog
+    test, session = metafunc.definition, run_of(metafunc.config).session
     try:
-        marker = read_marker(test.get_closest_marker(GATE), test.nodeid)
-        return catalog.list_setups(marker.table, test.nodeid), None
+        mark, metrics = test.get_closest_marker(GATE), session.registry.metrics
+        marker = read_marker(mark, test.nodeid, metrics)
+        return session.catalog.list_setups(marker.table, test.nodeid), None
     except SdSpeedError as error:
         return (BASELINE,), str(error)
 

@@ -28,7 +28,7 @@ from pytest_sdspeed.plugin.options import CONFIRMATION
 from pytest_sdspeed.plugin.state import ANSWER, own_id
 from pytest_sdspeed.report.text import format_stored_interval
 from pytest_sdspeed.run.processes import describe_end
-from pytest_sdspeed.store.records import to_json
+from pytest_sdspeed.store.records import read_figure, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -123,6 +123,8 @@ _MEASURED = (
     *("peak_memory_bytes", "memory_share", "stages_s", "telemetry"),
 )
 """Keys of a record that go over into a result as they are."""
+_READ = ("image_ranges", "self_difference", "baseline_self_difference")
+"""Keys of a record whose figures do."""
 
 
 def _let_pass(first: Result, second: Mapping[str, Any]) -> Result:
@@ -146,6 +148,7 @@ def _let_pass(first: Result, second: Mapping[str, Any]) -> Result:
         image={metric: number_or_nan(value) for metric, value in second["image"].items()},
         reasons=(*second["reasons"], why),
         notes=tuple(second["notes"]),
+        **{name: read_figure(second, name) for name in _READ},
         confirmation=stored,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
@@ -88,7 +89,8 @@ class Gate:
             # The error that it was raised from says the same.
             raise pytest.fail.Exception(describe_error(error), pytrace=False) from None
         store(self._benchmark, self._node.stash[CLOCK], result, self._drawer(candidate))
-        self._node.stash[RESULT] = result
+        # Items live as long as the run: the test alone holds the pictures.
+        self._node.stash[RESULT] = replace(result, images=None)
         self._node.user_properties.extend(
             (f"sdspeed_{name}", value) for name, value in properties(result)
         )

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 @pytest.hookspec(historic=True)
 def pytest_sdspeed_register(registry: Registry) -> None:
-    """Add optimizations and setups.
+    """Add optimizations, setups and metrics of pictures.
 
     Called once for every conftest file or plugin, even if it is loaded late. The setup's fixture
     ``sd_<name>`` exists from then on.
 
     Args:
         registry: ``registry.add_optimization(Optimization(...))``, ``registry.add_setup(name,
-            [optimization, ...])``.
+            [optimization, ...])``, ``registry.add_metric(name, function)``.
     """

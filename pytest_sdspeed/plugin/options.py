@@ -26,6 +26,9 @@ _VALUES = (
     "against",
 )
 _FLAGS = ("gpu", "confirm", "against_control")
+NO_OTHER_VERSION = "\0"
+"""Value of ``--sd-against`` in a process that compares with none, whatever the ini file says; no
+command line can hold it."""
 
 
 def add_options(parser: pytest.Parser) -> None:

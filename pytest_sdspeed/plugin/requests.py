@@ -29,7 +29,8 @@ def plan_of(item: Any) -> Plan:
 
 
 def _make_plan(item: Any, mark: Any) -> Plan:
-    marker, catalog = read_marker(mark, item.nodeid), run_of(item.config).session.catalog
+    session = run_of(item.config).session
+    marker, catalog = read_marker(mark, item.nodeid, session.registry.metrics), session.catalog
     if marker.table is not None:
         catalog.find_tables(marker.table, item.nodeid)
     names = sorted(setups_of(item) & catalog.list_setup_names())

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.plugin.child import write_nothing
+from pytest_sdspeed.plugin.options import NO_OTHER_VERSION
 from pytest_sdspeed.plugin.state import run_of
 from pytest_sdspeed.versions.server import WorkerServer
 
@@ -21,7 +22,7 @@ def leave_nothing(config: pytest.Config, temporary: str) -> None:
         temporary: its ``--basetemp``.
     """
     write_nothing(config.option, Path(temporary))
-    config.option.sd_against = ""
+    config.option.sd_against = NO_OTHER_VERSION
 
 
 def serve(session: pytest.Session, channel: Any, finder: Any) -> bool | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,15 @@ import pytest
 from pytest_sdspeed.errors import DOCUMENTATION, MarkerError, UsageMistakeError
 from pytest_sdspeed.history.aliases import parse_aliases
 from pytest_sdspeed.model import ImageGate
-from pytest_sdspeed.plugin.options import CLIP, HISTORY, INCONCLUSIVE, MARKER, WEIGHTS, flag
+from pytest_sdspeed.plugin.options import (
+    CLIP,
+    HISTORY,
+    INCONCLUSIVE,
+    MARKER,
+    NO_OTHER_VERSION,
+    WEIGHTS,
+    flag,
+)
 from pytest_sdspeed.run.settings import MarkerOptions, Options
 
 if TYPE_CHECKING:
@@ -20,7 +28,6 @@ if TYPE_CHECKING:
 
     from pytest_sdspeed.history.aliases import Alias
 
-_IMAGE_KEYS = ("psnr", "ssim", "mae", "flip", "clip_drop")
 _MARKER_KEYS = ("table", "speedup", "tolerance", "image")
 _PAGE = f"{DOCUMENTATION}/reference/options/"
 _VALID = {
@@ -58,6 +65,8 @@ def read_options(config: pytest.Config) -> Options:
     # The controller writes the files for a worker of pytest-xdist, perhaps on another host.
     output = _take_unchecked if hasattr(config, "workerinput") else _check_output
     against, record = value("against"), output("--sd-record", value("record"))
+    if against == NO_OTHER_VERSION:
+        against = None
     if against and record:
         raise pytest.UsageError(
             "--sd-against and --sd-record: a reference is recorded against a table's baseline: give"
@@ -223,12 +232,13 @@ def _try_to_write(path: Path) -> None:
     path.unlink()
 
 
-def read_marker(mark: Mark | None, where: str) -> MarkerOptions:
+def read_marker(mark: Mark | None, where: str, metrics: Collection[str] = ()) -> MarkerOptions:
     """Read and check a marker's arguments.
 
     Args:
         mark: the closest ``sd_latency`` marker, or None for a test without one.
         where: id of the test, for messages.
+        metrics: names of the registered metrics of pictures.
 
     Raises:
         MarkerError: an argument is unknown or its value not valid; the message names the valid
@@ -265,7 +275,7 @@ def read_marker(mark: Mark | None, where: str) -> MarkerOptions:
             "a fraction from 0 to below 1",
             lambda x: 0 <= x < 1,
         ),
-        image=_read_image_gate(where, given.get("image")),
+        image=_read_image_gate(where, given.get("image"), metrics),
     )
 
 
@@ -284,24 +294,38 @@ def _check_number(
     return float(given)
 
 
-def _read_image_gate(where: str, given: Any) -> ImageGate | None:
+def _read_image_gate(where: str, given: Any, metrics: Collection[str]) -> ImageGate | None:
     if given is None:
         return None
-    if not isinstance(given, Mapping) or not given or given.keys() - set(_IMAGE_KEYS):
+    valid = (*_BOUNDS, *sorted(metrics))
+    if not isinstance(given, Mapping) or not given or given.keys() - set(valid):
         raise MarkerError(
             f"{where}: marker sd_latency: image={given!r}; valid: a dict with bounds for"
-            f" {', '.join(_IMAGE_KEYS)}"
+            f" {', '.join(valid)}"
         )
-    bounds = {
-        "psnr": ("decibels, more than 0", lambda x: x > 0),
-        "ssim": ("from -1 to 1", lambda x: -1 <= x <= 1),
-        "mae": ("a fraction of the full range, more than 0", lambda x: x > 0),
-        "flip": ("more than 0, at most 1", lambda x: 0 < x <= 1),
-        "clip_drop": ("a difference of cosines, more than 0", lambda x: x > 0),
-    }
-    return ImageGate(
-        **{
-            key: _check_number(where, f"image[{key!r}]", value, *bounds[key])
+    return ImageGate.of(
+        {
+            key: _check_number(
+                where, f"image[{key!r}]", value, *_BOUNDS.get(key, ("a number", _is_any))
+            )
             for key, value in given.items()
         }
     )
+
+
+def _is_any(_value: float) -> bool:
+    return True
+
+
+_BOUNDS: Mapping[str, tuple[str, Callable[[float], bool]]] = {
+    "psnr": ("decibels, more than 0", lambda x: x > 0),
+    "ssim": ("from -1 to 1", lambda x: -1 <= x <= 1),
+    "mae": ("a fraction of the full range, more than 0", lambda x: x > 0),
+    "flip": ("more than 0, at most 1", lambda x: 0 < x <= 1),
+    "clip_drop": ("a difference of cosines, more than 0", lambda x: x > 0),
+    "temporal": ("a share of the baseline's motion, more than 0", lambda x: x > 0),
+    "max_abs": ("an absolute difference, more than 0", lambda x: x > 0),
+    "mean_abs": ("an absolute difference, more than 0", lambda x: x > 0),
+    "cosine": ("from -1 to 1", lambda x: -1 <= x <= 1),
+}
+"""Bound -> which numbers are valid, in words and as a rule."""

@@ -34,12 +34,14 @@ def describe_result(result: Result) -> str:
     """
     lead = [] if result.verdict == "fail" else [f"{result.verdict}:"]
     why = [f"Reason: {'; '.join(result.reasons)}."] if result.reasons else []
+    ranges = text.describe_ranges(result) if result.image_verdict == "fail" else ""
     held_up = (
         [f"T{text.describe_host_bound(result)[1:]}."]
         if result.host_bound and result.too_slow
         else []
     )
-    return " ".join([*lead, _state_facts(result), *why, *held_up, *_advise(result)])
+    spread = [f"Pictures: {ranges}."] if ranges else []
+    return " ".join([*lead, _state_facts(result), *why, *spread, *held_up, *_advise(result)])
 
 
 def select_attention(results: Iterable[Result]) -> list[Result]:
@@ -56,6 +58,7 @@ def select_attention(results: Iterable[Result]) -> list[Result]:
 
 
 def _state_facts(result: Result) -> str:
+    lead = "" if result.table or not result.test else f"{result.test}: "
     if result.against is not None:
         found = against.describe_finding(result, result.against, text.format_pictures(result.image))
         return (
@@ -64,13 +67,13 @@ def _state_facts(result: Result) -> str:
         )
     if result.is_baseline:
         return (
-            f"{result.name} on {result.device}: {text.format_latency(result.latency_s)},"
+            f"{lead}{result.setup} on {result.device}: {text.format_latency(result.latency_s)},"
             f" {result.blocks} blocks."
         )
     where = f" on {result.documented_on}" if result.documented_on else ""
     file = f" ({result.recorded_in})" if result.recorded_in else ""
     documented = f"{text.name_origin(result)} {text.format_ratio(result.expected)}{where}{file}"
-    measured = f"{result.name} on {result.device}: {result.interval} over {result.baseline}"
+    measured = f"{lead}{result.setup} on {result.device}: {result.interval} over {result.baseline}"
     needed = _format_memory_share(result)
     return (
         f"{measured}; {documented}, floor {text.format_ratio(result.floor)}"

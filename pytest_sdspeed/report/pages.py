@@ -60,6 +60,8 @@ def _find_page_of_invalid(result: Result) -> str:
 def is_biased(result: Result) -> bool:
     """Tell whether a baseline that differs from itself makes a result invalid."""
     whole = result.raised is None and result.blocks > 0
+    if result.biased is not None:
+        return whole and result.biased
     return whole and result.control is not None and result.control.excludes_one
 
 

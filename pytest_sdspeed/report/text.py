@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from pytest_sdspeed.model import BASELINE, Interval
+from pytest_sdspeed.model import BASELINE, BOUNDS, Interval
 from pytest_sdspeed.model.numbers import number_or_nan
 from pytest_sdspeed.report import against
 
@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 
 COLUMNS = ("setup", "latency", "speed-up", "documented", "floor", "pictures", "verdict")
 _MILLISECONDS_UNDER_S = 0.1
+_RANGES = (
+    ("psnr", "PSNR", 1, " dB"),
+    ("ssim", "SSIM", 3, ""),
+    ("mae", "mean difference", 4, ""),
+    ("flip", "FLIP", 3, ""),
+)
+"""Picture metrics whose ranges are told: name, word, digits, unit."""
 _ENDED = {"pass": "passed", "fail": "failed again"}
 
 
@@ -59,7 +66,10 @@ def format_memory(size: int) -> str:
 
 
 def format_pictures(image: Mapping[str, float]) -> str:
-    """Format ``PSNR 61  SSIM .999``, or nothing if none were compared."""
+    """Format ``PSNR 61  SSIM .999``, or nothing if none were compared.
+
+    Arrays have ``max 0.012  cosine .9999``; registered metrics come last, by their names.
+    """
     parts = []
     if "psnr" in image:
         parts.append(f"PSNR {image['psnr']:.0f}")
@@ -67,7 +77,42 @@ def format_pictures(image: Mapping[str, float]) -> str:
         parts.append(f"SSIM {image['ssim']:.3f}".replace("0.", ".", 1))
     if "clip_drop" in image:
         parts.append(f"CLIP drop {image['clip_drop']:.3f}")
+    if "temporal" in image:
+        parts.append(f"motion {image['temporal']:.2g}")
+    if "max_abs" in image:
+        parts.append(f"max {image['max_abs']:.2g}")
+    if "cosine" in image:
+        parts.append(f"cosine {image['cosine']:.4f}".replace("0.", ".", 1))
+    parts += [
+        f"{name} {value:.3g}"
+        for name, value in image.items()
+        if name not in _OWN_METRICS and not name.startswith("control_")
+    ]
     return "  ".join(parts)
+
+
+_OWN_METRICS = {*BOUNDS, "clip", "clip_baseline"}
+
+
+def describe_ranges(result: Result) -> str:
+    """Describe what picture metrics are over several cases and outputs; "" for a single one.
+
+    ``PSNR 38.1 to 45.2 dB, SSIM 0.981 to 0.993 over 3 cases and outputs``
+    """
+    known = {name: found for name, found in result.image_ranges.items() if found.count > 1}
+    parts = [
+        f"{word} {known[name].low:.{digits}f} to {known[name].high:.{digits}f}{unit}"
+        for name, word, digits, unit in _RANGES
+        if name in known
+    ]
+    most = max((found.count for found in known.values()), default=0)
+    return f"{', '.join(parts)} over {most} cases and outputs" if parts else ""
+
+
+def list_ranges(results: Iterable[Result]) -> list[tuple[str, str]]:
+    """List the setups of which ``describe_ranges`` says something, and what it says."""
+    said = ((result.setup, describe_ranges(result)) for result in results)
+    return list(dict.fromkeys((setup, words) for setup, words in said if words))
 
 
 def describe_host_bound(result: Result) -> str:
@@ -225,8 +270,10 @@ def _describe_resolution(result: Result) -> str:
 
 
 def format_control(found: Interval | None) -> str:
-    """Format ``A/A control x1.00 [0.99, 1.01]``."""
-    return f"A/A control {found}" if found else "no A/A control"
+    """Format ``A/A control x1.00 [0.99, 1.01]``, and say so if it excludes 1."""
+    if found is None:
+        return "no A/A control"
+    return f"A/A control {found}{' (excludes x1)' if found.excludes_one else ''}"
 
 
 def group_by_campaign(results: Iterable[Result]) -> list[list[Result]]:
@@ -261,13 +308,14 @@ def describe_confirmations(results: Iterable[Result]) -> list[str]:
     )
 
 
-def collect_remarks(results: Iterable[Result]) -> list[str]:
+def collect_remarks(results: Sequence[Result]) -> list[str]:
     """Collect what else a reader should know.
 
     Rows that their host holds up, picture gates without power on rows that pass, and notes.
 
-    Each with the setups it holds for.
+    Each with the setups it holds for, and with their tests if callables of several are among them.
     """
+    several = len({result.test for result in results if not result.table}) > 1
     found: dict[str, dict[str, None]] = {}
     for result in results:
         powerless = result.verdict == "pass" and result.image_verdict == "powerless"
@@ -275,7 +323,8 @@ def collect_remarks(results: Iterable[Result]) -> list[str]:
         lead += [describe_host_bound(result)] if result.host_bound and not result.too_slow else []
         said = (*lead, *result.notes)
         for remark in said:
-            found.setdefault(remark, {})[result.name] = None
+            name = result.name if several else result.setup
+            found.setdefault(remark, {})[name] = None
     return [f"{', '.join(setups)}: {remark}" for remark, setups in found.items()]
 
 

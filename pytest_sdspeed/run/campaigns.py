@@ -116,6 +116,7 @@ class Campaigns:
             session.machine,
             session.options,
             lambda: session.clip_scorer,
+            metrics=session.registry.metrics,
         )
         speeds = relative_speeds(data)
         speeds.pop(candidate.name, None)
@@ -197,6 +198,7 @@ class Campaigns:
         self, name: str, base: Target, arms: list[Arm], plan: Plan, counts_as: str = ""
     ) -> CampaignData:
         from pytest_sdspeed.device.canary import make_canary
+        from pytest_sdspeed.device.load import LoadWatch
         from pytest_sdspeed.device.quiet import quiet
         from pytest_sdspeed.measure.campaign import run_campaign
         from pytest_sdspeed.measure.clock import WallClock
@@ -213,6 +215,7 @@ class Campaigns:
             campaigns=run_plan.campaigns,
             time_limit=plan.time_limit,
         )
+        load = LoadWatch()
         with quiet(), self._watcher(name) as watch:
             data = run_campaign(
                 baseline,
@@ -226,7 +229,7 @@ class Campaigns:
             )
         self._unusable = data.unusable
         run_plan.note_failures(data, counts_as or name)
-        return data
+        return replace(data, load=load.describe())
 
     def _check_before(self, *arms: Arm) -> None:
         """Check that a test or a fixture changed nothing that the arms share; else load it again.

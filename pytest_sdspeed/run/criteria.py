@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.errors import UsageMistakeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pytest_sdspeed.measure.campaign_data import CampaignData
-    from pytest_sdspeed.model import ImageGate, Machine, Recipe
+    from pytest_sdspeed.model import ImageGate, Machine, PictureMetric, Recipe
     from pytest_sdspeed.pipelines.clip import ClipScorer
     from pytest_sdspeed.run.settings import MarkerOptions, Options
     from pytest_sdspeed.run.targets import Target
@@ -92,6 +93,7 @@ class RowCase(NamedTuple):
         clip: loads the model behind bounds on CLIP scores.
         same_weights: candidate and baseline have the same weights, whatever the candidate's
             optimizations change.
+        metrics: registered metrics of pictures by name.
     """
 
     data: CampaignData
@@ -103,6 +105,7 @@ class RowCase(NamedTuple):
     options: Options
     clip: Callable[[], ClipScorer]
     same_weights: bool = False
+    metrics: Mapping[str, PictureMetric] = MappingProxyType({})
 
     @property
     def weights(self) -> str | None:

@@ -10,9 +10,7 @@ from pytest_sdspeed.model import CONTROL, Interval, Result, Verdict
 from pytest_sdspeed.run.criteria import Criteria, RowCase, weights_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pytest_sdspeed.measure.campaign_data import CampaignData, Decision
+    from pytest_sdspeed.measure.campaign_data import CampaignData
     from pytest_sdspeed.model import Machine
     from pytest_sdspeed.run.settings import Options
     from pytest_sdspeed.setups.catalog import ResolvedSetup
@@ -24,19 +22,27 @@ def judge_row(case: RowCase) -> Result:
     from pytest_sdspeed.judge.speed.blocks import latencies
     from pytest_sdspeed.judge.verdict import combine_verdicts
     from pytest_sdspeed.run.pictures import judge_pictures
+    from pytest_sdspeed.run.speed import examine_speed
     from pytest_sdspeed.run.usage import describe_unknowns, describe_usage
 
     data, name, base = case.data, case.candidate.name, case.base.name
     is_baseline = name == base
     decision = None if is_baseline else data.decisions[name]
-    pictures, exhibits, images, notes = judge_pictures(case)
+    found = judge_pictures(case)
+    pictures, images = found.judgement, found.images
     speed: Verdict = decision.verdict if decision else "pass"
     peak, peak_of_base = (data.peak_bytes.get(arm) for arm in (name, base))
     memory = judge_memory(
         peak, peak_of_base, case.criteria.memory, exact=case.machine.kind == "cuda"
     )
+    examined = examine_speed(case, decision)
     verdict, reasons = combine_verdicts(
-        speed, pictures, data.control, memory=memory.reason, throttled=data.throttled
+        speed,
+        pictures,
+        data.control,
+        memory=memory.reason,
+        throttled=data.throttled,
+        withstands=examined.withstands,
     )
     error = data.errors.get(name)
     if error is not None:
@@ -71,7 +77,10 @@ def judge_row(case: RowCase) -> Result:
         samples_s=samples,
         image=pictures.metrics if pictures else {},
         images=images,
-        reasons=(*reasons, *(_list_speed_reasons(decision, case) if decision else ())),
+        image_ranges=pictures.ranges if pictures else {},
+        self_difference=found.own,
+        baseline_self_difference=found.baseline_own,
+        reasons=(*reasons, *examined.reasons),
         control=data.control,
         planned_blocks=data.planned_blocks,
         resolves=decision.minimum_detectable_effect if decision else None,
@@ -83,16 +92,19 @@ def judge_row(case: RowCase) -> Result:
         memory_bound=case.criteria.memory,
         stages_s=profile.stages_s if profile else None,
         telemetry=describe_usage(case, latency_s, None if images is None else len(images)),
-        exhibits=exhibits,
+        exhibits=found.exhibits,
         starts_s={arm: pairs[:blocks] for arm, pairs in data.starts_s.items() if arm in samples},
         notes=(
-            *notes,
+            *found.notes,
+            *examined.notes,
             *filter(None, (memory.note,)),
             *describe_unknowns(case),
             *case.machine.notes,
         ),
         canary_s=data.canary_s,
         raised=None if error is None else str(error),
+        biased=not examined.withstands,
+        slow_pairs=examined.slow_pairs,
     )
 
 
@@ -151,41 +163,3 @@ def relative_speeds(data: CampaignData) -> dict[str, tuple[float, float]]:
     return found | (
         {base: (1.0, latencies(data.samples_s, base, base)[0])} if data.samples_s[base] else {}
     )
-
-
-def _list_speed_reasons(decision: Decision, case: RowCase) -> Sequence[str]:
-    floor, found = case.criteria.floor, decision.interval
-    if decision.verdict == "fail":
-        return (f"slower than its floor: at most x{found.high:.3f}, the floor is x{floor:.3f}",)
-    if decision.verdict != "inconclusive":
-        return ()
-    resolved = (
-        f"{_describe_resolution(decision, case.data.planned_blocks)}: the ratio cannot be told from"
-        f" the floor x{floor:.3f}"
-    )
-    if decision.more_blocks is None:
-        return (
-            (
-                f"{resolved}; no number of blocks that a campaign may take decides a ratio this"
-                " close to its floor"
-            ),
-        )
-    data, total = case.data, decision.blocks + decision.more_blocks
-    seconds = decision.more_blocks * data.timed_s / max(1, len(data.samples_s[case.base.name]))
-    # The next run plans with the cost of a block of all rows, though some are decided earlier.
-    budget_s = max(data.timed_s + 1.2 * seconds, 1.1 * data.block_s * total)
-    wanted = f"--sd-budget {math.ceil(budget_s)} --sd-max-blocks {total}"
-    if data.cut_short:
-        wanted = f"{wanted}, but this campaign {data.cut_short}"
-    return (
-        (
-            f"{resolved}; about {decision.more_blocks} more blocks ({seconds:.0f} s) would decide"
-            f" it: {wanted}"
-        ),
-    )
-
-
-def _describe_resolution(decision: Decision, planned: int) -> str:
-    if decision.minimum_detectable_effect is None:
-        return f"{planned} blocks decide nothing"
-    return f"at this noise, {planned} blocks resolve {decision.minimum_detectable_effect:.1%}"

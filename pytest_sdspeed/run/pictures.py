@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.errors import ModelUnavailableError
+from pytest_sdspeed.judge.pictures.bounds import Scale
 from pytest_sdspeed.judge.pictures.clip import ClipScores, score_by_clip
-from pytest_sdspeed.judge.pictures.exhibits import Drawn, as_batch
-from pytest_sdspeed.judge.pictures.gate import ImageJudgement, judge_images
+from pytest_sdspeed.judge.pictures.exhibits import Drawn
+from pytest_sdspeed.judge.pictures.frames import show_images
+from pytest_sdspeed.judge.pictures.gate import ImageJudgement, judge_alone, judge_images
+from pytest_sdspeed.judge.pictures.self_difference import (
+    describe_self_difference,
+    measure_self_difference,
+)
+from pytest_sdspeed.judge.pictures.slots import find_broken_slots, list_details
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from pytest_sdspeed.model import Case, Exhibit
+    from pytest_sdspeed.judge.pictures.frames import Frames
+    from pytest_sdspeed.judge.pictures.slots import ArmPictures
+    from pytest_sdspeed.model import Exhibit, SelfDifference
     from pytest_sdspeed.run.criteria import RowCase
-    from pytest_sdspeed.run.targets import Target
 
 
 class PictureFindings(NamedTuple):
@@ -26,12 +35,15 @@ class PictureFindings(NamedTuple):
         images: the candidate's pictures of the case that the timed slots draw, float32
             (N, H, W, 3) in [0, 1], or None.
         notes: what the judgement leaves open, in words.
+        own, baseline_own: how much the candidate and the baseline differ from themselves.
     """
 
     judgement: ImageJudgement | None
-    exhibits: tuple[Exhibit, ...]
-    images: np.ndarray | None
-    notes: tuple[str, ...]
+    exhibits: tuple[Exhibit, ...] = ()
+    images: np.ndarray | Frames | None = None
+    notes: tuple[str, ...] = ()
+    own: SelfDifference | None = None
+    baseline_own: SelfDifference | None = None
 
 
 def judge_pictures(case: RowCase) -> PictureFindings:
@@ -41,40 +53,74 @@ def judge_pictures(case: RowCase) -> PictureFindings:
     compared, without a negative control.
     """
     data, setup, gate = case.data, case.candidate.setup, case.criteria.image
+    alone = case.candidate.name == case.base.name
     seeded = setup is not None and case.base.setup is not None
     ours, theirs = (
-        _find_pictures(case, case.candidate, seeded=seeded),
-        _find_pictures(case, case.base, seeded=seeded),
+        drawn if seeded else drawn.only(data.case)
+        for drawn in (data.pictures[case.candidate.name], data.pictures[case.base.name])
     )
-    images = as_batch(data.pictures[case.candidate.name].get(data.case))
-    if not ours and gate is None:
-        return PictureFindings(None, (), images, ())
-    alone = case.candidate.name == case.base.name
     reference = None if alone else data.references.get(case.candidate.name)
+    faults = _find_faults(ours, None if alone else theirs, reference)
+    if not ours.returned and not theirs.returned and gate is None:
+        return PictureFindings(None)
+    scale = Scale(case.metrics)
+    own, baseline_own = (measure_self_difference(drawn, gate, scale) for drawn in (ours, theirs))
     drawn = Drawn(
-        candidate={} if alone else ours,
-        baseline=theirs,
-        reference=reference,
+        candidate={} if alone else ours.first,
+        baseline=theirs.first,
+        reference=reference.first if reference else None,
         prompt=setup.recipe.prompt if setup else "",
     )
-    if alone or (not theirs and gate is None):
+    notes: tuple[str, ...] = ()
+    if alone or (not theirs.returned and gate is None):
         # There is nothing to compare them with: it is judged whether they are pictures at all.
-        whole = judge_images(ours, ours, None, "same_weights")
-        judgement = ImageJudgement(whole.verdict, {}, whole.reasons)
-        return PictureFindings(judgement, drawn.exhibits(judgement), images, ())
-    scores, notes = _score_pictures(case, drawn)
-    relation = setup.relation if setup and not case.same_weights else "same_weights"
-    judgement = judge_images(ours, theirs, gate, relation, reference, scores=scores)
-    return PictureFindings(judgement, drawn.exhibits(judgement), images, (*judgement.notes, *notes))
+        judgement = judge_alone(ours.first, faults)
+    else:
+        scores, notes = _score_pictures(case, drawn)
+        relation = setup.relation if setup and not case.same_weights else "same_weights"
+        judgement = judge_images(
+            ours.first,
+            theirs.first,
+            gate,
+            relation,
+            drawn.reference,
+            scores=scores,
+            further=case.metrics,
+            repeated={drawn: outputs[1:] for drawn, outputs in ours.outputs.items()},
+            faults=faults,
+            own=baseline_own,
+        )
+        worst = {
+            drawn: outputs[judgement.worst_output.get(drawn, 0)]
+            for drawn, outputs in ours.outputs.items()
+        }
+        drawn = replace(drawn, candidate=worst)
+    return PictureFindings(
+        judgement,
+        drawn.exhibits(judgement),
+        show_images(ours.first.get(data.case)),
+        (
+            *judgement.notes,
+            *notes,
+            *describe_self_difference(own, scale),
+            *(() if alone else describe_self_difference(baseline_own, scale, "baseline")),
+        ),
+        own,
+        baseline_own,
+    )
 
 
-def _find_pictures(case: RowCase, arm: Target, *, seeded: bool) -> dict[Case, object]:
-    found = case.data.pictures[arm.name]
-    return {
-        drawn: value
-        for drawn, value in found.items()
-        if value is not None and (seeded or drawn == case.data.case)
-    }
+def _find_faults(
+    ours: ArmPictures, theirs: ArmPictures | None, reference: ArmPictures | None
+) -> list[str]:
+    """Find what is broken in any slot of a row, of its baseline or of its reference."""
+    sides = (("", ours), ("baseline", theirs), ("reference", reference))
+    return [
+        fault
+        for role, side in sides
+        if side is not None
+        for fault in (*find_broken_slots(side, role), *list_details(side, role))
+    ]
 
 
 def _score_pictures(case: RowCase, drawn: Drawn) -> tuple[ClipScores | None, tuple[str, ...]]:

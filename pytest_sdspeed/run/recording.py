@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.errors import DOCUMENTATION, TableError
-from pytest_sdspeed.judge.speed.intervals import log_ratios
+from pytest_sdspeed.judge.speed.intervals import control_ratios, log_ratios
 from pytest_sdspeed.model import CONTROL, Interval, Spread
 from pytest_sdspeed.report.text import format_ratio, format_stored_interval
 from pytest_sdspeed.store.atomic import write_file
@@ -162,7 +162,7 @@ def _describe_fault(result: Result) -> str | None:
         return f"its pictures fail: {why}"
     if result.too_large:
         return f"it needs too much memory: {why}"
-    if result.verdict == "invalid" and result.control is not None and result.control.excludes_one:
+    if _is_biased(result):
         return (
             f"its A/A control broke ({result.control}): stop what else uses this machine and rerun"
         )
@@ -171,6 +171,19 @@ def _describe_fault(result: Result) -> str | None:
         if result.verdict in ("invalid", "inconclusive")
         else None
     )
+
+
+def _is_biased(result: Result) -> bool:
+    """Tell whether the A/A control admits a bias that a reference must not have.
+
+    That is one that could turn the verdict, or be more than half the tolerance: the figure would
+    hold every later run to it, as with an interval that is ``too_rough``.
+    """
+    from pytest_sdspeed.judge.speed.bias import find_bias
+
+    bias = find_bias(result.control)
+    turned = result.verdict == "invalid" and bias > 1 and result.biased is not False
+    return turned or bias - 1 > result.tolerance / 2
 
 
 def _describe_regression(result: Result) -> str | None:
@@ -265,7 +278,7 @@ def _baseline_spread(against: Result) -> Spread | None:
         blocks=against.blocks,
         low=round(against.control.low, 4),
         high=round(against.control.high, 4),
-        sd=round(statistics.stdev(log_ratios([base], [control])), 6),
+        sd=round(statistics.stdev(control_ratios(base, control)), 6),
         quartiles_s=_quartiles((*base, *control)),
     )
 
@@ -302,7 +315,7 @@ def _join_distinct(values: Iterable[object]) -> str:
 def _find_lost_rows(path: Path, table: Table) -> str | None:
     """Say which rows of this table on this device a new file would lose, or None."""
     try:
-        there = load_table(path) if path.is_file() else None
+        there = load_table(path, metrics=None) if path.is_file() else None
     except TableError:
         there = None
     if there is None or (there.name, there.device) != (table.name, table.device):

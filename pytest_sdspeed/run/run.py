@@ -39,7 +39,7 @@ class Run:
         against: measures in the place of ``campaigns`` under ``--sd-against``, else None.
         lookup: the stored runs, or None if they are not asked.
         watcher: opens the progress display of a campaign by its name.
-        results: every result so far, in order.
+        results: every result so far, in order, without the candidate's full pictures.
         problems: what could not be stored, a line each.
         recorded: what became of ``--sd-record``, a line each.
         written: what became of each file that was asked for, a line each.
@@ -100,14 +100,13 @@ class Run:
             result = confirm(result)
         if self.lookup is not None:
             result = replace(result, history=self.lookup.judge(result, others, plan.test))
-        self.results.append(result)
+        # The test alone holds the pictures: a run of many would keep them all.
+        self.results.append(replace(result, images=None))
         return result
 
-    def forget(self, result: Result) -> None:
-        """Take a result out whose test runs again: attempts of a test are one measurement."""
-        place = next((at for at, one in enumerate(self.results) if one is result), None)
-        if place is not None:
-            del self.results[place]
+    def forget(self, test: str) -> None:
+        """Take out what a test measured that runs again: its attempts are one measurement."""
+        self.results[:] = [result for result in self.results if result.test != test]
 
     def release(self) -> None:
         """Give the memory of all that was built back."""

@@ -41,7 +41,7 @@ class Session:
         """Load every table: the built-in ones and those of ``--sd-tables``."""
         from pytest_sdspeed.tables import load_tables
 
-        return load_tables(self.options.tables)
+        return load_tables(self.options.tables, self.registry.metrics)
 
     @property
     def machine(self) -> Machine:

@@ -72,6 +72,7 @@ class Target:
             generate=lambda _case: _run_whole(call, self.name),
             slot=partial(guard, f"callable {self.name!r}", _IN_CALL),
             floor=floor,
+            draws_cases=False,
         )
 
 

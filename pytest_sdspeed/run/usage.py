@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,6 +12,10 @@ if TYPE_CHECKING:
     from pytest_sdspeed.run.criteria import RowCase
 
 
+_MEMO_FACTOR = 100
+"""A first generation that takes so many times as long as the later ones may be the only one that
+works: the later ones may be answered from a memo or a cache."""
+_UNITS = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9))
 _NOTEWORTHY_S = 1.0
 """A first generation that takes longer than a later one by more than this, and more than twice as
 long, did something else too; seconds."""
@@ -37,7 +42,8 @@ def describe_usage(
 def describe_unknowns(case: RowCase) -> Iterator[str]:
     """Yield notes on setting up, on what the device does not tell, and on blocks measured again."""
     data, profile = case.data, case.data.profiles.get(case.candidate.name)
-    yield from _list_set_up_notes(data, case.candidate.name)
+    seeded = case.candidate.setup is not None
+    yield from _list_set_up_notes(data, case.candidate.name, seeded=seeded)
     yield from (f"timed with a tracer: {one}" for one in data.tracers)
     if data.cut_short:
         yield data.cut_short
@@ -67,8 +73,14 @@ def _find_ceiling_flops_s(case: RowCase) -> float | None:
     return product.flops / min(taken_s) if product and taken_s else None
 
 
-def _list_set_up_notes(data: CampaignData, name: str) -> Iterator[str]:
-    """Yield a note if an arm's first generation took much longer than its fastest warm-up."""
+def _list_set_up_notes(data: CampaignData, name: str, *, seeded: bool) -> Iterator[str]:
+    """Yield a note if an arm's first generation took much longer than its later ones.
+
+    Args:
+        data: what the campaign measured.
+        name: name of the arm.
+        seeded: whether the arm draws what it is asked for, and was asked for several cases.
+    """
     taken = data.warm_up_s.get(name, (0.0,))
     beyond = taken[0] - min(taken)
     if beyond > max(_NOTEWORTHY_S, min(taken)):
@@ -77,3 +89,25 @@ def _list_set_up_notes(data: CampaignData, name: str) -> Iterator[str]:
             f"its first generation took {beyond:.1f} s more than a later one, to compile, capture"
             f" or tune{traced}: no slot includes it"
         )
+    timed = [seconds for pair in data.samples_s.get(name, ()) for seconds in pair]
+    rest_s = statistics.median(timed) if timed else 0.0
+    # The last case of the warm-up is new to an arm that draws what it is asked for, and compiled.
+    first_s = taken[-1] if seeded else taken[0]
+    traced_first = (
+        f". It ran under {data.traced}, which slows Python too"
+        if data.traced and not seeded
+        else ""
+    )
+    if rest_s and first_s / rest_s >= _MEMO_FACTOR:
+        yield (
+            f"its first call took {float(f'{first_s / rest_s:.0e}'):.0f} times as long as the rest"
+            f" ({_format_seconds(first_s)}, then {_format_seconds(rest_s)}): compiling does that,"
+            " and so does a memo or a cache that answers the later calls: no new input is that fast"
+            f"{traced_first}"
+        )
+
+
+def _format_seconds(seconds: float) -> str:
+    """Format ``8.1 ms`` in the unit that leaves one to three digits before the point."""
+    unit, scale = next((unit for unit in _UNITS if seconds >= unit[1]), _UNITS[-1])
+    return f"{seconds / scale:.3g} {unit}"

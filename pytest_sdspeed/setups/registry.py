@@ -1,18 +1,18 @@
-"""Names of optimizations and setups: the built-in ones and those that users add.
+"""Names of optimizations, setups and metrics: the built-in ones and those that users add.
 
 Every run makes a registry, so that its methods import what they need only when they are called.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.setups.names import BUILTIN_SETUPS, RESERVED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from pytest_sdspeed.model import Recipe, RegisteredSetup
+    from pytest_sdspeed.model import PictureMetric, Recipe, RegisteredSetup
     from pytest_sdspeed.pipelines.optimization import Optimization
 
 
@@ -21,6 +21,7 @@ class Registry:
 
     Attributes:
         setups: the registered setups by name.
+        metrics: the registered metrics of pictures by name.
         listener: called with every setup when it is added.
     """
 
@@ -28,6 +29,7 @@ class Registry:
         self.listener: Callable[[RegisteredSetup], object] = lambda _setup: None
         self._optimizations: dict[str, Optimization] = {}
         self.setups: dict[str, RegisteredSetup] = {}
+        self.metrics: dict[str, PictureMetric] = {}
 
     def add_optimization(self, optimization: Optimization) -> None:
         """Make an optimization available to tables and setups by its name.
@@ -74,6 +76,52 @@ class Registry:
         )
         self.listener(setup)
 
+    def add_metric(
+        self,
+        name: str,
+        function: Callable[[Any, Any], float],
+        *,
+        more_is_better: bool = False,
+        format: str | None = None,  # noqa: A002 - what it is called by users
+    ) -> None:
+        """Make a metric of pictures, on which ``image`` may put a bound by its name.
+
+        It is computed for rows whose gate has that bound, in markers and tables. A table file is
+        read at the start of a run: what it names has to be registered by then, by a plugin or the
+        ``conftest.py`` of the tests' root.
+
+        Args:
+            name: lower case letters, digits and underscores.
+            function: called with a picture of the candidate and the baseline's, float32 arrays
+                (H, W, 3) in [0, 1]; returns a number. Of several pictures the worst counts. What it
+                needs it may import when it is called. If it raises or returns NaN, the row fails.
+            more_is_better: whether a bound is the least that passes; else it is the most.
+            format: how a value is said, with one pair of braces: ``LPIPS {:.3f}``; by default the
+                name and four digits.
+
+        Raises:
+            RegistrationError: the name is malformed or taken, the function cannot be called, or the
+                format shows no number.
+        """
+        from pytest_sdspeed.errors import RegistrationError
+        from pytest_sdspeed.model import BOUNDS, PictureMetric
+
+        _check_name("metric", name, {*BOUNDS, *_MADE_METRICS, *self.metrics})
+        if name.startswith(_CONTROL_PREFIX):
+            raise RegistrationError(
+                f"metric {name!r}: names with {_CONTROL_PREFIX!r} are those of negative controls:"
+                " choose another name"
+            )
+        if not callable(function):
+            raise RegistrationError(
+                f"metric {name!r}: {function!r} is no function (candidate, baseline) -> number"
+            )
+        shown = f"{name} {{:.4f}}" if format is None else format
+        _check_format(name, shown)
+        self.metrics[name] = PictureMetric(
+            name=name, function=function, more_is_better=more_is_better, format=shown
+        )
+
     def optimizations(self) -> dict[str, Optimization]:
         """Return every optimization by name."""
         from pytest_sdspeed.pipelines.optimizations import OPTIMIZATIONS
@@ -106,6 +154,26 @@ class Registry:
                     )
             found.append(known[name])
         return tuple(found)
+
+
+_MADE_METRICS = ("clip", "clip_baseline", "further")
+_CONTROL_PREFIX = "control_"
+
+
+def _check_format(name: str, template: object) -> None:
+    from pytest_sdspeed.errors import RegistrationError
+
+    try:
+        said = (
+            {template.format(value) for value in (0.25, 0.75)} if isinstance(template, str) else ()
+        )
+    except (ValueError, LookupError, TypeError, AttributeError):
+        said = ()
+    if len(said) != 2:  # noqa: PLR2004 - two numbers read differently
+        raise RegistrationError(
+            f"metric {name!r}: format={template!r}; valid: text with one pair of braces for the"
+            " number, 'LPIPS {:.3f}'"
+        )
 
 
 def _check_name(kind: str, name: str, taken: Iterable[str]) -> None:

@@ -14,8 +14,10 @@ from pytest_sdspeed.model import (
     HistoryKey,
     ImageVerdict,
     Interval,
+    MetricRange,
     Recipe,
     Result,
+    SelfDifference,
     Verdict,
 )
 from pytest_sdspeed.model.numbers import finite_or_none, number_or_nan
@@ -100,11 +102,49 @@ def _read_against(stored: Mapping[str, Any]) -> Against:
     )
 
 
+def _store_ranges(ranges: Mapping[str, MetricRange]) -> dict[str, dict[str, float | None]]:
+    return {name: _store_numbers(asdict(found)) for name, found in ranges.items()}
+
+
+def _read_ranges(stored: Mapping[str, Mapping[str, float | None]]) -> dict[str, MetricRange]:
+    return {
+        name: MetricRange(
+            number_or_nan(found["low"]), number_or_nan(found["high"]), int(found["count"] or 0)
+        )
+        for name, found in stored.items()
+    }
+
+
+def _store_difference(found: SelfDifference) -> dict[str, Any]:
+    return {
+        "slots": found.slots,
+        "differing": found.differing,
+        "metrics": _store_numbers(found.metrics),
+    }
+
+
+def _read_difference(stored: Mapping[str, Any]) -> SelfDifference:
+    return SelfDifference(
+        slots=int(stored["slots"]),
+        differing=int(stored["differing"]),
+        metrics=_read_numbers(stored["metrics"]),
+    )
+
+
+def _store_counts(counts: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
+    return {name: [int(number) for number in pair] for name, pair in counts.items()}
+
+
+def _read_counts(stored: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(int(number) for number in pair) for name, pair in stored.items()}
+
+
 _ALWAYS, _LATER = _Form(), _Form(later=NoneType)
 _RATIO = _Form(finite_or_none, number_or_nan)
 _NUMBER = _Form(read=float)
 _MAPPING = _Form(_if_known(dict), later=NoneType)
 _INTERVAL = _Form(_if_known(_store_interval), _if_known(_read_interval), NoneType)
+_DIFFERENCE = _Form(_if_known(_store_difference), _if_known(_read_difference), NoneType)
 
 _FORMS: dict[str, _Form] = {
     "table": _ALWAYS,
@@ -140,7 +180,11 @@ _FORMS: dict[str, _Form] = {
     "memory_bound": _LATER,
     "against": _Form(_if_known(_store_against), _if_known(_read_against), NoneType),
     "notes": _Form(list, tuple, tuple),
-    "test": _LATER,
+    "image_ranges": _Form(_store_ranges, _read_ranges, dict),
+    "self_difference": _DIFFERENCE,
+    "baseline_self_difference": _DIFFERENCE,
+    "biased": _LATER,
+    "slow_pairs": _Form(_store_counts, _read_counts, dict),
 }
 """Every figure of a result that is stored under its own name. ``recipe`` and ``pictures`` are not
 among them; the latencies are medians of ``samples_s``."""

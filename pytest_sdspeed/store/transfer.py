@@ -56,7 +56,7 @@ def pack(result: Result, item: Any, fullname: str) -> dict[str, Any]:
         "id": callspec.id if callspec else None,
         "params": _make_writable(callspec.params) if callspec else None,
         "extra_info": _make_writable(item.funcargs["benchmark"].extra_info),
-        "group": item.funcargs["benchmark"].group,
+        "group": getattr(item.funcargs["benchmark"], "group", None),
     }
     # Through JSON, as the file will be: a parameter may be any object, and neither execnet nor a
     # report log takes those.

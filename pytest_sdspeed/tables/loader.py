@@ -9,7 +9,7 @@ from pytest_sdspeed.errors import TableError
 from pytest_sdspeed.tables.parser import parse_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from pytest_sdspeed.model import Table
 
@@ -22,11 +22,13 @@ def list_builtin_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _BUILTIN.glob(f"*{_SUFFIX}")))
 
 
-def load_table(path: Path | str) -> Table:
+def load_table(path: Path | str, metrics: Collection[str] | None = ()) -> Table:
     """Read one table file.
 
     Args:
         path: a TOML file of schema 1.
+        metrics: names of the registered metrics of pictures, on which gates may have bounds; None
+            if any name may be one.
 
     Returns:
         The table; latencies are seconds, tolerances fractions.
@@ -35,15 +37,18 @@ def load_table(path: Path | str) -> Table:
         TableError: the file cannot be read, is not UTF-8 or not TOML, violates the schema, or
             contradicts itself.
     """
-    return parse_table(_read(path), str(path))
+    return parse_table(_read(path), str(path), metrics)
 
 
-def load_tables(extra: Iterable[Path | str] = ()) -> tuple[Table, ...]:
+def load_tables(
+    extra: Iterable[Path | str] = (), metrics: Collection[str] | None = ()
+) -> tuple[Table, ...]:
     """Read the built-in tables, and then further ones.
 
     Args:
         extra: files, or folders whose ``*.toml`` files are read, without those of folders inside. A
             file that is named twice is read once.
+        metrics: names of the registered metrics of pictures; None if any name may be one.
 
     Returns:
         The built-in tables sorted by name, then the others in the order given; those of a folder
@@ -58,7 +63,7 @@ def load_tables(extra: Iterable[Path | str] = ()) -> tuple[Table, ...]:
         files.extend(_list_files(Path(path)))
     tables: list[Table] = []
     for file in _drop_repeats(files):
-        table = load_table(file)
+        table = load_table(file, metrics)
         _refuse_clash(table, tables)
         tables.append(table)
     return tuple(tables)

@@ -13,15 +13,17 @@ from pytest_sdspeed.tables.linking import check_spread, link, resolve_speedup
 from pytest_sdspeed.tables.schema import TomlPath, read_section, read_value
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 
-def parse_table(text: str, path: str) -> Table:
+def parse_table(text: str, path: str, metrics: Collection[str] | None = ()) -> Table:
     """Read a table from its TOML text.
 
     Args:
         text: TOML of schema 1.
         path: the file it came from, for messages and ``Table.path``.
+        metrics: names of the registered metrics of pictures, on which gates may have bounds; None
+            if any name may be one.
 
     Returns:
         The table.
@@ -42,7 +44,7 @@ def parse_table(text: str, path: str) -> Table:
         title=head["title"],
         source=head["source"],
         device=head["device"],
-        rows=_read_rows(place.at("rows"), head, recipe, measured=bool(recorded)),
+        rows=_read_rows(place.at("rows"), head, recipe, metrics, measured=bool(recorded)),
         notes=head.get("notes", ()),
         recorded=recorded,
         path=path,
@@ -74,10 +76,15 @@ def _read_recorded(place: TomlPath, raw: Mapping[str, object] | None) -> dict[st
 
 
 def _read_rows(
-    place: TomlPath, head: Mapping[str, Any], recipe: Mapping[str, Any], *, measured: bool
+    place: TomlPath,
+    head: Mapping[str, Any],
+    recipe: Mapping[str, Any],
+    metrics: Collection[str] | None,
+    *,
+    measured: bool,
 ) -> tuple[Row, ...]:
     """Read every row first, because a row may name a baseline further down."""
-    rows = [_read_row(place.item(index), raw) for index, raw in enumerate(head["rows"])]
+    rows = [_read_row(place.item(index), raw, metrics) for index, raw in enumerate(head["rows"])]
     baselines = link(place, rows)
     tolerance = head.get("tolerance", Decimal(str(DEFAULT_TOLERANCE)))
     built = []
@@ -94,11 +101,13 @@ def _read_rows(
     return tuple(built)
 
 
-def _read_row(place: TomlPath, raw: Mapping[str, object]) -> dict[str, Any]:
+def _read_row(
+    place: TomlPath, raw: Mapping[str, object], metrics: Collection[str] | None
+) -> dict[str, Any]:
     row = read_section(place, raw, schema.ROW)
     for name in ("image", "image_random"):
         if name in row:
-            row[name] = _read_gate(place.at(name), row[name])
+            row[name] = _read_gate(place.at(name), row[name], metrics)
     if "recipe" in row:
         row["recipe"] = read_section(place.at("recipe"), row["recipe"], schema.ROW_RECIPE)
     if "spread" in row:
@@ -108,10 +117,18 @@ def _read_row(place: TomlPath, raw: Mapping[str, object]) -> dict[str, Any]:
     return row
 
 
-def _read_gate(place: TomlPath, raw: Mapping[str, object]) -> ImageGate:
+def _read_gate(
+    place: TomlPath, raw: Mapping[str, object], metrics: Collection[str] | None
+) -> ImageGate:
+    keys = schema.list_gate_keys(_find_metrics(raw) if metrics is None else metrics)
     if not raw:
-        raise place.error(f"must not be empty; valid: {', '.join(schema.GATE)}")
-    return ImageGate(**_convert_to_floats(read_section(place, raw, schema.GATE)))
+        raise place.error(f"must not be empty; valid: {', '.join(keys)}")
+    return ImageGate.of(_convert_to_floats(read_section(place, raw, keys)))
+
+
+def _find_metrics(raw: Mapping[str, object]) -> list[str]:
+    """List the keys of a gate that could be registered metrics."""
+    return [name for name in raw if name not in schema.GATE and values.is_identifier(name)]
 
 
 def _make_row(facts: Mapping[str, Any], recipe: Recipe, speedup: float) -> Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from pytest_sdspeed.model import DTYPES, SCHEDULERS
 from pytest_sdspeed.tables import toml_text, values
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 SCHEMA = 1
 
@@ -81,6 +82,7 @@ _positive = values.expect_number("greater than 0", lambda number: number > 0)
 _not_negative = values.expect_number("0 or greater", lambda number: number >= 0)
 _fraction = values.expect_number("at least 0 and below 1", lambda number: 0 <= number < 1)
 _share = values.expect_number("greater than 0 and at most 1", lambda number: 0 < number <= 1)
+_number = values.expect_number("a number", math.isfinite)
 _similarity = values.expect_number("between -1 and 1", lambda number: -1 <= number <= 1)
 _count = values.expect_whole(1)
 _pixels = values.expect_whole(8, multiple=8)
@@ -147,7 +149,16 @@ GATE = {
     "mae": Key(_positive),
     "flip": Key(_share),
     "clip_drop": Key(_positive),
+    "temporal": Key(_positive),
+    "max_abs": Key(_positive),
+    "mean_abs": Key(_positive),
+    "cosine": Key(_similarity),
 }
+
+
+def list_gate_keys(metrics: Iterable[str]) -> dict[str, Key]:
+    """Return the keys of a gate, with those of registered metrics: any number is a bound."""
+    return GATE | {name: Key(_number) for name in metrics}
 
 
 def read_section(

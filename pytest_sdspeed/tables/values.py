@@ -62,10 +62,15 @@ def check_text(value: object) -> str:
     return check_any_text(value)
 
 
+def is_identifier(name: str) -> bool:
+    """Tell whether a name can be part of a fixture's name."""
+    return _IDENTIFIER.fullmatch(name) is not None
+
+
 def check_identifier(value: object) -> str:
     """Check a name that can be part of a fixture's name."""
     name = check_any_text(value)
-    if not _IDENTIFIER.fullmatch(name):
+    if not is_identifier(name):
         raise InvalidValueError(
             f"{name!r} is not a valid name; valid: a lower-case letter, then lower-case letters,"
             " digits and underscores"

@@ -7,7 +7,7 @@ from dataclasses import MISSING, asdict, fields, replace
 from typing import Any
 
 from pytest_sdspeed.errors import TableError
-from pytest_sdspeed.model import DEFAULT_TOLERANCE, ImageGate, Recipe, Row, Table
+from pytest_sdspeed.model import DEFAULT_TOLERANCE, Recipe, Row, Table
 from pytest_sdspeed.tables import toml_text
 from pytest_sdspeed.tables.parser import parse_table
 from pytest_sdspeed.tables.schema import SCHEMA
@@ -36,7 +36,7 @@ def dumps_table(table: Table) -> str:
             "",
             f"cannot be written as UTF-8: {error.object[error.start]!a} is not a character",
         ) from None
-    back = parse_table(text, table.path or table.name)
+    back = parse_table(text, table.path or table.name, metrics=None)
     if replace(back, path=table.path) != table:
         raise TableError(
             table.path or table.name,
@@ -110,7 +110,7 @@ def _list_row_facts(row: Row, shared: Mapping[str, Any]) -> dict[str, Any]:
         facts["tolerance"] = row.tolerance
     for name, gate in (("image", row.image), ("image_random", row.image_random)):
         if gate is not None:
-            facts[name] = _list_bounds(gate)
+            facts[name] = gate.bounds
     if row.memory is not None:
         facts["memory"] = row.memory
     if row.is_baseline:
@@ -126,10 +126,6 @@ def _list_row_facts(row: Row, shared: Mapping[str, Any]) -> dict[str, Any]:
     if row.spread is not None:
         facts["spread"] = asdict(row.spread)
     return facts
-
-
-def _list_bounds(gate: ImageGate) -> dict[str, float]:
-    return {name: bound for name, bound in asdict(gate).items() if bound is not None}
 
 
 def _write_pairs(facts: Mapping[str, Any]) -> Iterator[str]:

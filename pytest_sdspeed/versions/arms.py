@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pytest_sdspeed.errors import PictureError
 from pytest_sdspeed.measure.campaign_data import Arm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import numpy as np
+    from collections.abc import Callable, Mapping
 
     from pytest_sdspeed.measure.campaign_data import Decision
     from pytest_sdspeed.model import Case
@@ -69,29 +68,30 @@ class RemoteArm:
             prepare=lambda: self._worker.ask("build", self._named),
             check=lambda: self._worker.ask("unchanged", self._named),
             held_bytes=lambda: int(self._worker.ask("held", self._named)),
+            draws_cases=self._named[0] != "call",
         )
 
     def timed(self, case: Case) -> tuple[Any, float]:
         """Draw once.
 
         Returns:
-            The pictures, float32 (N, H, W, 3), or None; and the seconds by the worker's clock.
+            What it returned, an ``Output`` or None, or the ``PictureError`` that says why it is
+            neither; and the seconds by the worker's clock.
         """
         told = self._worker.ask(
             "draw", self._named, case.seed, case.prompt, int(self._memory.metered)
         )
         if self._memory.metered:
             self._memory.latest = told["peak_bytes"]
+        return self._unpack(case, told), float(told["duration_s"])
+
+    def _unpack(self, case: Case, told: Mapping[str, Any]) -> Any:
+        if told["pictures"] is None:
+            return None
+        if told["pictures"] == "unreadable":
+            return PictureError(told["why"])
         if told["pictures"] != "same":
-            self._pictures[case] = (
-                None
-                if told["pictures"] is None
-                else _restore_pictures(told["pictures"], told["shape"])
-            )
-        return self._pictures[case], float(told["duration_s"])
+            from pytest_sdspeed.judge.pictures.transfer import unpack
 
-
-def _restore_pictures(content: bytes, shape: tuple[int, ...]) -> np.ndarray:
-    import numpy as np
-
-    return np.frombuffer(content, dtype=np.float32).reshape(shape)
+            self._pictures[case] = unpack(told)
+        return self._pictures[case]

@@ -116,6 +116,10 @@ class Comparison:
         del baseline
         named = _name_for_workers(candidate)
         if named not in self._results or plan.earlier:
+            # Of targets before this one the figures stay, for tests that share them.
+            self._results = {
+                known: replace(result, images=None) for known, result in self._results.items()
+            }
             self._results[named] = self._measure(candidate, named, plan)
         return Measured(self._results[named], {})
 
@@ -170,6 +174,7 @@ class Comparison:
         return self._add_versions(result, data, named, control.interval if control else None)
 
     def _campaign(self, candidate: Target, old: Arm, arms: list[Arm], plan: Plan) -> CampaignData:
+        from pytest_sdspeed.device.load import LoadWatch
         from pytest_sdspeed.measure.campaign import run_campaign
         from pytest_sdspeed.measure.clock import WallClock
 
@@ -178,6 +183,7 @@ class Comparison:
             candidate, rows=asked, campaigns=asked, time_limit=plan.time_limit
         )
         named = candidate.name if candidate.setup or not plan.test else plan.test
+        load = LoadWatch()
         with self._run.watcher(f"{named} against {self._old.environment.label}") as watch:
             data = run_campaign(
                 old,
@@ -189,7 +195,7 @@ class Comparison:
                 watch=watch,
             )
         self._run.plan.note_failures(data, plan.test or candidate.name)
-        return data
+        return replace(data, load=load.describe())
 
     @property
     def _tolerance(self) -> float:
@@ -321,13 +327,14 @@ def _count_rounds(result: Result) -> int:
 
 
 def _are_identical(data: CampaignData, name: str) -> bool | None:
-    import numpy as np
-
+    """Tell whether both sides drew the same in all slots; None if one drew nothing."""
     ours, theirs = data.pictures[name], data.pictures[data.baseline]
-    pairs = [(ours[case], theirs[case]) for case in ours.keys() & theirs.keys()]
-    if not pairs or any(mine is None or yours is None for mine, yours in pairs):
+    mine, yours = ours.first, theirs.first
+    cases = mine.keys() & yours.keys()
+    if not cases or not all(look.form for look in (*ours.looks, *theirs.looks)):
         return None
-    return all(np.array_equal(mine, yours, equal_nan=True) for mine, yours in pairs)
+    steady = not ours.differing and not theirs.differing
+    return steady and all(mine[case].like(yours[case]).equals(yours[case]) for case in cases)
 
 
 def _differs(found: Interval, tolerance: float) -> bool:

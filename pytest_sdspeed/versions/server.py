@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.device.cuda import synchronize
-from pytest_sdspeed.errors import SdSpeedError, explain
+from pytest_sdspeed.errors import PictureError, SdSpeedError, explain
 from pytest_sdspeed.measure.clock import WallClock
 from pytest_sdspeed.measure.tracers import call_traced, call_untraced
 from pytest_sdspeed.model import Case
@@ -104,8 +104,10 @@ class WorkerServer:
             metered: whether to meter memory; 0 or 1.
 
         Returns:
-            ``duration_s``; ``peak_bytes``, or None; ``shape``; and ``pictures``: float32 in bytes,
-            None if the target draws none, or ``same`` if they equal those sent last for this case.
+            ``duration_s``; ``peak_bytes``, or None; ``pictures``: bytes, None if the target draws
+            none, or ``same`` if they equal those sent last for this case; and what the bytes mean,
+            see ``judge.pictures.transfer``. ``unreadable`` for what is neither pictures nor an
+            array, and ``why``.
         """
         from pytest_sdspeed.device.quiet import quiet
 
@@ -161,17 +163,23 @@ class WorkerServer:
             gc.freeze()
 
     def _pack(self, asked: tuple[object, ...], drawn: Any) -> dict[str, Any]:
-        if drawn is None:
-            return {"pictures": None, "shape": None}
-        from pytest_sdspeed.judge.pictures.conversion import as_pictures
+        """Pack what was drawn, by value: right after it was drawn, and before anything else is."""
+        from pytest_sdspeed.judge.pictures.transfer import pack
 
-        pictures = as_pictures(drawn)
-        content = pictures.tobytes()
-        digest = hashlib.blake2b(content).digest()
-        if self._sent.get(asked) == digest:
-            return {"pictures": "same", "shape": None}
-        self._sent[asked] = digest
-        return {"pictures": content, "shape": pictures.shape}
+        try:
+            packed = pack(drawn)
+        except PictureError as error:
+            return {"pictures": "unreadable", "why": str(error)}
+        content = packed["pictures"]
+        if content is None:
+            return packed
+        told = repr([value for name, value in packed.items() if name != "pictures"])
+        digest = hashlib.blake2b(told.encode())
+        digest.update(content)
+        if self._sent.get(asked) == digest.digest():
+            return {"pictures": "same"}
+        self._sent[asked] = digest.digest()
+        return packed
 
     def _arm(self, named: tuple[str, ...]) -> Arm:
         if named not in self._arms:

@@ -10,13 +10,13 @@ from dataclasses import replace
 
 import campaigns
 import pytest
-from campaigns import durations, undecidable
+from campaigns import durations, tell, undecidable
 from fakes import Bench
 
 from pytest_sdspeed.errors import GenerationError
 from pytest_sdspeed.measure.campaign_data import CampaignData, Slot
 from pytest_sdspeed.measure.clock import WallClock
-from pytest_sdspeed.measure.order import shuffle_palindrome
+from pytest_sdspeed.measure.order import Palindromes
 from pytest_sdspeed.model import CONTROL, Case
 
 bench = campaigns.bench
@@ -37,7 +37,7 @@ def real_collector():
 @pytest.mark.parametrize("rows", [[], ["a"], ["a", "b"], list("abcdef")])
 @pytest.mark.parametrize("seed", range(5))
 def test_a_block_is_a_palindrome_with_every_row_twice_and_the_baseline_four_times(rows, seed):
-    order = shuffle_palindrome("base", rows, random.Random(seed))
+    order = Palindromes("base", random.Random(seed)).draw(rows)
     assert order == order[::-1]
     assert sorted(order) == sorted(["base", "base", CONTROL, CONTROL, *rows, *rows])
     assert order.index("base") < order.index(CONTROL)
@@ -45,7 +45,7 @@ def test_a_block_is_a_palindrome_with_every_row_twice_and_the_baseline_four_time
 
 @pytest.mark.parametrize("seed", range(5))
 def test_linear_drift_cancels_exactly_for_every_arm_and_only_because_of_the_order(seed):
-    order = shuffle_palindrome("base", list("abcd"), random.Random(seed))
+    order = Palindromes("base", random.Random(seed)).draw(list("abcd"))
     positions = {arm: [index for index, label in enumerate(order) if label == arm] for arm in order}
     assert {statistics.mean(found) for found in positions.values()} == {(len(order) - 1) / 2}
 
@@ -55,8 +55,8 @@ def test_linear_drift_cancels_exactly_for_every_arm_and_only_because_of_the_orde
 
 def test_the_order_is_seeded_and_changes_from_block_to_block():
     def blocks(seed):
-        order = random.Random(seed)
-        return [shuffle_palindrome("base", list("abcd"), order) for _ in range(6)]
+        order = Palindromes("base", random.Random(seed))
+        return [order.draw(list("abcd")) for _ in range(6)]
 
     assert blocks(3) == blocks(3)
     assert blocks(3) != blocks(4)
@@ -106,7 +106,7 @@ def drawing(bench, name, seen, floor=None):
     def generate(case):
         seen.append(case)
         bench.clock.spend(1)
-        return f"{name}: {case}"
+        return campaigns.picture(f"{name}: {case}")
 
     return bench.calling(name, generate, floor=floor)
 
@@ -114,7 +114,8 @@ def drawing(bench, name, seen, floor=None):
 def test_pictures_are_kept_for_every_case_and_timed_slots_draw_the_last(bench):
     seen = []
     record = bench.run(drawing(bench, "base", seen), seed=5, prompts=("a vase",))
-    assert record.pictures == {"base": {Case(6): "base: seed 6", Case(5, "a vase"): "base: seed 5, 'a vase'", Case(5): "base: seed 5"}}
+    expected = {Case(6): "base: seed 6", Case(5, "a vase"): "base: seed 5, 'a vase'", Case(5): "base: seed 5"}
+    assert {name: tell(pictures, *expected.values()) for name, pictures in record.pictures.items()} == {"base": expected}
     assert seen[:3] == [Case(6), Case(5, "a vase"), Case(5)]
     assert set(seen[3:]) == {record.case} == {Case(5)}
 
@@ -123,9 +124,8 @@ def test_a_reference_draws_every_case_untimed_before_the_blocks(bench):
     seen = []
     row = replace(bench.arm("row", 1.0, floor=0.5), reference=drawing(bench, "own", seen))
     record = bench.run(bench.arm("base", 1.0), row, seed=5, prompts=("a vase",))
-    assert record.references == {
-        "row": {Case(6): "own: seed 6", Case(5, "a vase"): "own: seed 5, 'a vase'", Case(5): "own: seed 5"},
-    }
+    expected = {Case(6): "own: seed 6", Case(5, "a vase"): "own: seed 5, 'a vase'", Case(5): "own: seed 5"}
+    assert {name: tell(pictures, *expected.values()) for name, pictures in record.references.items()} == {"row": expected}
     assert seen == [Case(6), Case(5, "a vase"), Case(5)]
     assert {"base", "row", CONTROL} == {slot.arm for slot in record.slots} == record.samples_s.keys()
     assert bench.events.index("exit:own") < bench.events.index("enter:row", bench.events.index("exit:own"))

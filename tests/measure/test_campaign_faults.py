@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import campaigns
 import pytest
-from campaigns import undecidable
+from campaigns import tell, undecidable
 from fakes import Bench
 
 from pytest_sdspeed.errors import GenerationError, LeakedFlagError, OutOfMemoryError, explain
+from pytest_sdspeed.judge.pictures.slots import ArmPictures
 from pytest_sdspeed.measure.campaign_data import Limits
 from pytest_sdspeed.model import CONTROL, Case, UnknownTelemetry
 
@@ -28,7 +29,7 @@ def failing(bench, name, when, error=None, floor=0.5):
         bench.clock.spend(1.0)
         if when():
             raise error or ValueError("boom")
-        return name
+        return campaigns.picture(name)
 
     return bench.calling(name, generate, floor=floor)
 
@@ -37,7 +38,7 @@ def test_an_arm_that_raises_in_warm_up_leaves_and_the_others_go_on(bench):
     record = bench.run(bench.arm("base", 1.0), failing(bench, "broken", lambda: True), bench.arm("good", 1.0, floor=0.5))
     assert set(record.errors) == {"broken"}
     assert record.samples_s["broken"] == []
-    assert record.pictures["broken"] == {}
+    assert record.pictures["broken"] == ArmPictures()
     assert set(record.decisions) == {"good"}
     assert record.decisions["good"].verdict == "pass"
     assert [progress.phase for progress in bench.progress if progress.arm == "broken"] == ["build", "warm-up"]
@@ -47,7 +48,8 @@ def test_an_arm_that_raises_at_its_second_seed_leaves_before_anything_is_timed(b
     calls = iter([False, True])
     record = bench.run(bench.arm("base", 1.0), failing(bench, "broken", lambda: next(calls)), seed=3)
     assert isinstance(record.errors["broken"], GenerationError)
-    assert record.pictures["broken"] == {Case(4): "broken"}
+    assert [look.case for look in record.pictures["broken"].looks] == [Case(4)]
+    assert tell(record.pictures["broken"], "broken") == {Case(4): "broken"}
     assert record.block_s == 4.0
 
 

@@ -307,6 +307,12 @@ KEYS = [
     "memory_bound",
     "against",
     "notes",
+    "test",
+    "image_ranges",
+    "self_difference",
+    "baseline_self_difference",
+    "biased",
+    "slow_pairs",
     "pictures",
 ]
 

@@ -21,7 +21,7 @@ from pytest_sdspeed.history.loading import load_from
 from pytest_sdspeed.history.storages import Folder
 from pytest_sdspeed.history.stored_run import clean, list_run_files, read_latest_run, read_run
 from pytest_sdspeed.judge.pictures.exhibits import encode_png
-from pytest_sdspeed.model import CONTROL, Against, Exhibit
+from pytest_sdspeed.model import CONTROL, Against, Exhibit, MetricRange, SelfDifference
 from pytest_sdspeed.store import pictures
 from pytest_sdspeed.store.records import from_json, to_json
 
@@ -54,6 +54,9 @@ def full(**facts):
             "stages_s": {"denoising": 1.2},
             "telemetry": {"clock": [1, 2]},
             "exhibits": (shown(), shown(5, control=True)),
+            "image_ranges": {"psnr": MetricRange(31.5, math.nan, 3)},
+            "self_difference": SelfDifference(slots=10, differing=0, metrics={}),
+            "baseline_self_difference": SelfDifference(slots=20, differing=4, metrics={"psnr": 33.0, "ssim": math.nan}),
             **facts,
         }
     )

@@ -144,7 +144,7 @@ def test_another_candidate_is_never_given_the_answer_of_the_first(gated, swallow
     result.assert_outcomes(failed=4)
     said = result.stdout.str()
     assert said.count("sd_latency measures once per test: parametrize, or write one test for each candidate.") == 4
-    assert said.count("Its first call here said: pass: candidate of ") == 4
+    assert said.count("Its first call here said: pass: test_") == 4
 
 
 @pytest.mark.parametrize("arguments", ["seconds", "**{'seconds': seconds}"])

@@ -58,7 +58,6 @@ def test_a_gate_by_request_measures_and_is_recorded_with_or_without_a_marker(gat
     assert found.keys() == names
     for bench in found.values():
         assert bench["stats"]["median"] == pytest.approx(1.0, rel=0.02)
-        assert bench["extra_info"]["sdspeed"]["test"] == bench["fullname"]
         assert bench["group"].startswith("callables on ")
     page = (pytester.path / "report.html").read_text()
     assert all(name in page for name in names)

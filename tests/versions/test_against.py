@@ -127,6 +127,15 @@ def test_equal_pictures_are_told_from_others(versions):
     versions(same, {"more": PICTURE.format(seed=1, scale=0.99)}).stdout.fnmatch_lines(["work *differ  PSNR 4*pass"])
 
 
+LATENTS = "import numpy; return numpy.random.default_rng({seed}).standard_normal((1, 4, 8, 8)) + {shift}"
+
+
+def test_latents_of_both_versions_are_compared_as_arrays(versions):
+    same = {"more": LATENTS.format(seed=1, shift=0)}
+    versions(same, same).stdout.fnmatch_lines(["work *identical*pass"])
+    versions({"more": LATENTS.format(seed=1, shift=0.25)}, same).stdout.fnmatch_lines(["work *differ  max 0.25  cosine .9*pass"])
+
+
 def test_a_black_picture_of_the_new_version_fails(versions):
     result = versions({"more": PICTURE.format(seed=1, scale=0)}, {"more": PICTURE.format(seed=1, scale=1)})
     result.assert_outcomes(failed=1)

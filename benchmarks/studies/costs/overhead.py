@@ -14,6 +14,10 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_sdspeed.measure.campaign_data import CampaignData
 
 TEST = "def test_nothing():\n    pass\n"
 OTHERS = (
@@ -76,8 +80,13 @@ def start_up(runs: int) -> dict[str, list[float]]:
     return added
 
 
-def loop_overhead(blocks: int) -> float:
-    """Measure by which fraction a campaign of the miniature table exceeds the sum of its slots."""
+def measure_miniature(blocks: int, *rows: str) -> CampaignData:
+    """Measure a campaign of the miniature table.
+
+    Args:
+        blocks: how many blocks it takes at most.
+        rows: setups beside the baseline, of which the last one is judged; none for all.
+    """
     from pytest_sdspeed.run.plan import Plan
     from pytest_sdspeed.run.run import Run
     from pytest_sdspeed.run.settings import Options
@@ -102,12 +111,19 @@ def loop_overhead(blocks: int) -> float:
         against_control=False,
     )
     run = Run(settings, Registry())
-    for row in run.session.catalog.list_setups("miniature", "benchmark"):
+    chosen = rows or tuple(run.session.catalog.list_setups("miniature", "benchmark"))
+    for row in chosen:
         run.plan.select("miniature", row)
-    resolved = run.session.catalog.choose("miniature", "distilled", "benchmark")
+    last = rows[-1] if rows else "distilled"
+    resolved = run.session.catalog.choose("miniature", last, "benchmark")
     run.measure(Target.of(run.session.setup(resolved)), None, Plan())
     (data,) = run.campaigns.shared.values()
-    return data.overhead
+    return data
+
+
+def loop_overhead(blocks: int) -> float:
+    """Measure by which fraction a campaign of the miniature table exceeds the sum of its slots."""
+    return measure_miniature(blocks).overhead
 
 
 if __name__ == "__main__":

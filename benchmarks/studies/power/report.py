@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 from markdown_tables import MarkdownTable, join_titled
 
 from power.campaigns import FLOOR
-from power.studies import DOCUMENTED, RATIOS, SHORT, Line
+from power.slot_order import EFFECTS, SIZES
+from power.studies import ABOVE, BEFORE, DOCUMENTED, NOW, RATIOS, SHORT, Line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 PLOTTED = "mixed, CV 3.0%"
-GATE, PEERS = "gate.md", "gate-peers.md"
+GATE, ORDER, OWN, PEERS = "gate.md", "gate-order.md", "gate-own.md", "gate-peers.md"
 """Snippets of the documentation."""
 
 
@@ -30,19 +31,25 @@ def write_csv(lines: Sequence[Line], path: Path) -> None:
 
 def markdown(lines: Sequence[Line]) -> str:
     """Write every study as a table, with shares in percent."""
-    tables = [_gate(lines), _rules(lines), _rows(lines), _control(lines), _peers(lines)]
-    return join_titled(tables, level=3) + "\n"
+    tables = [make(lines) for make in (_gate, _order, _own, _rules, _rows, _control, _peers)]
+    return join_titled([table for table in tables if table.rows], level=3) + "\n"
 
 
 def snippets(lines: Sequence[Line]) -> dict[str, str]:
-    """Return the tables of the documentation: gate and peers, under the most telling noises.
+    """Return the tables of the documentation; gate and peers under the most telling noises.
 
     Returns:
-        File name to Markdown.
+        File name to Markdown, for the studies that have lines.
     """
     gate = [line for line in lines if _tells(line.noise, ("CV 1.0%", "CV 3.0%"))]
     peers = [line for line in lines if _tells(line.noise, ("CV 3.0%",))]
-    return {GATE: _gate(gate).text(), PEERS: _peers(peers).text()}
+    tables = {
+        GATE: _gate(gate),
+        ORDER: _order(lines),
+        OWN: _own(lines),
+        PEERS: _peers(peers),
+    }
+    return {name: table.text() for name, table in tables.items() if table.rows}
 
 
 def _tells(noise: str, cvs: tuple[str, ...]) -> bool:
@@ -60,21 +67,118 @@ def _gate(lines: Iterable[Line]) -> MarkdownTable:
         "`pass` at documented",
         "`pass` at x0.97",
         "blocks at documented",
+        "`invalid` 20% above the floor",
     )
     cells = [
         (
             noise,
-            share(at[FLOOR].passed),
-            share(at[FLOOR].failed),
-            share(at[DOCUMENTED].failed, 3),
-            share(at[SHORT].failed, 1),
-            share(at[DOCUMENTED].passed, 1),
-            share(at[0.97].passed, 1),
-            number(at[DOCUMENTED].blocks),
+            *(
+                _both(rules, ratio, figure, digits)
+                for ratio, figure, digits in (
+                    (FLOOR, "passed", 2),
+                    (FLOOR, "failed", 2),
+                    (DOCUMENTED, "failed", 3),
+                    (SHORT, "failed", 1),
+                    (DOCUMENTED, "passed", 1),
+                    (0.97, "passed", 1),
+                    (DOCUMENTED, "blocks", 1),
+                    (ABOVE, "invalid", 2),
+                )
+            ),
         )
-        for (noise, _rule), at in _by_ratio(lines, "gate")
+        for noise, rules in _by_noise(lines, "gate").items()
     ]
     return MarkdownTable("The gate", header, cells)
+
+
+def _order(lines: Sequence[Line]) -> MarkdownTable:
+    """Put all simulated noises together for each effect, and name the worst one's kind."""
+    header = (
+        "what takes longer",
+        "by",
+        "campaigns",
+        "wrong at the floor: `pass`",
+        "`fail`",
+        "most of one kind of noise, now",
+        "`invalid` 20% above the floor",
+    )
+    found: dict[tuple[str, str], dict[str, list[Line]]] = {}
+    for line in lines:
+        if line.study == "order":
+            noise, effect, size = line.noise.split("; ")
+            kind, simulated, _cv = noise.partition(", CV")
+            if simulated:
+                found.setdefault((effect, size), {}).setdefault(kind, []).append(line)
+    cells = []
+    for effect, size in ((effect, f"{size:.0%}") for effect in EFFECTS for size in SIZES):
+        kinds = found.get((effect, size), {})
+        if not kinds:
+            continue
+        every = [line for own in kinds.values() for line in own]
+        wrong = {
+            (kind, side): _mean(own, NOW, FLOOR, side)
+            for kind, own in kinds.items()
+            for side in ("passed", "failed")
+        }
+        (kind, side), most = max(wrong.items(), key=lambda item: item[1])
+        campaigns = sum(line.trials for line in every if _is_line(line, NOW, FLOOR))
+        cells.append(
+            (
+                effect,
+                size,
+                f"{campaigns:,}",
+                *(
+                    " / ".join(share(_mean(every, rule, ratio, figure)) for rule in (BEFORE, NOW))
+                    for ratio, figure in ((FLOOR, "passed"), (FLOOR, "failed"))
+                ),
+                f"{share(most)} ({kind}, {'`pass`' if side == 'passed' else '`fail`'})",
+                " / ".join(share(_mean(every, rule, ABOVE, "invalid")) for rule in (BEFORE, NOW)),
+            )
+        )
+    return MarkdownTable("Planted effects of the order, before / now", header, cells)
+
+
+def _own(lines: Iterable[Line]) -> MarkdownTable:
+    header = ("noise", "slow by its own doing", "`pass`", "`fail`", "blocks")
+    cells = []
+    for name, rules in _by_noise(lines, "own").items():
+        noise, doing = name.split("; ")
+        (ratio,) = rules[NOW]
+        figures = ((ratio, "passed", 1), (ratio, "failed", 1), (ratio, "blocks", 1))
+        cells.append((noise, doing, *(_both(rules, *figure) for figure in figures)))
+    return MarkdownTable(
+        "Candidates that are slow in some calls, 10% short of the floor on average, before / now",
+        header,
+        cells,
+    )
+
+
+def _is_line(line: Line, rule: str, ratio: float) -> bool:
+    return line.rule == rule and math.isclose(line.ratio, ratio)
+
+
+def _mean(lines: Iterable[Line], rule: str, ratio: float, figure: str) -> float:
+    """Return the share of a figure over all campaigns of some lines."""
+    chosen = [line for line in lines if _is_line(line, rule, ratio)]
+    found: float = sum(getattr(line, figure) * line.trials for line in chosen)
+    return found / sum(line.trials for line in chosen)
+
+
+def _both(rules: Mapping[str, Mapping[float, Line]], ratio: float, figure: str, digits: int) -> str:
+    """Write a figure of the rule before and of the one now as ``0.45% / 0.43%``."""
+    told = [rules[rule][ratio] if rule in rules else None for rule in (BEFORE, NOW)]
+    values = [None if line is None else getattr(line, figure) for line in told]
+    return " / ".join(
+        number(value) if figure == "blocks" else share(value, digits) for value in values
+    )
+
+
+def _by_noise(lines: Iterable[Line], study: str) -> dict[str, dict[str, dict[float, Line]]]:
+    """Return the lines of a study by noise, rule and true speed-up."""
+    found: dict[str, dict[str, dict[float, Line]]] = {}
+    for (noise, rule), at in _by_ratio(lines, study):
+        found.setdefault(noise, {})[rule] = at
+    return found
 
 
 def _rules(lines: Iterable[Line]) -> MarkdownTable:
@@ -105,21 +209,25 @@ def _rules(lines: Iterable[Line]) -> MarkdownTable:
 def _rows(lines: Iterable[Line]) -> MarkdownTable:
     header = (
         "arms",
+        "rule",
         "true speed-up",
         "rows that `pass`",
         "rows that `fail`",
         "every row `pass`",
         "some row `fail`",
+        "rows `invalid`",
         "blocks",
     )
     cells = [
         (
             str(line.rows + 1),
+            line.rule,
             f"x{line.ratio:.2f}",
             share(line.passed),
             share(line.failed),
             share(line.suite_passed),
             share(line.suite_failed),
+            share(line.invalid),
             number(line.blocks),
         )
         for line in lines

@@ -9,10 +9,12 @@ import numpy as np
 
 from power.campaigns import FLOOR, Looks, Shares, judged
 from pytest_sdspeed.judge.speed import stopping
-from pytest_sdspeed.judge.speed.blocks import block_ratios
+from pytest_sdspeed.judge.speed.blocks import guard_logs, judge_logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from power.campaigns import Ratios
 
 EFFECT_VARIANCE = 4.0
 """Prior variance of the e-process's effect size.
@@ -26,24 +28,24 @@ class Rule(NamedTuple):
 
     Attributes:
         name: name in tables.
-        ratios: (baseline, candidate) -> log ratio of every block.
+        ratios: log ratios of blocks.
         judge: (looks, true ratio) -> shares.
     """
 
     name: str
-    ratios: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    ratios: Ratios
     judge: Callable[[Looks, float], Shares]
 
 
 def _mean_logs(baseline: np.ndarray, candidate: np.ndarray) -> np.ndarray:
     """Return the log ratios of blocks in which every slot counts."""
-    ratios: np.ndarray = np.log(baseline).mean((-1, -2)) - np.log(candidate).mean((-1, -2))
+    ratios: np.ndarray = baseline.mean((-1, -2)) - candidate.mean((-1, -2))
     return ratios
 
 
 def _faster_slots(baseline: np.ndarray, candidate: np.ndarray) -> np.ndarray:
     """Return the log ratios of the faster slots of pairs, since contention only slows."""
-    ratios: np.ndarray = np.log(baseline.min(-1)).mean(-1) - np.log(candidate.min(-1)).mean(-1)
+    ratios: np.ndarray = baseline.min(-1).mean(-1) - candidate.min(-1).mean(-1)
     return ratios
 
 
@@ -74,8 +76,8 @@ def _e_process(looks: Looks, ratio: float) -> Shares:
 
 
 BLOCK_RULES = (
-    Rule("guarded pairs (shipped)", block_ratios, judged),
+    Rule("guarded pairs (shipped)", judge_logs, judged),
     Rule("mean of logs", _mean_logs, judged),
     Rule("faster slot of each pair", _faster_slots, judged),
-    Rule("e-process on guarded pairs", block_ratios, _e_process),
+    Rule("e-process on guarded pairs", guard_logs, _e_process),
 )

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from power.campaigns import FLOOR, control_alarms, judged, paired, seen, slots_per_block, verdicts
+from power import slot_order
+from power.campaigns import (
+    FIRST_ROW,
+    FLOOR,
+    Looks,
+    control_alarms,
+    judged,
+    paired,
+    seen,
+    slots_per_block,
+    verdicts,
+    verdicts_before,
+)
 from power.noise import simulated
 from power.rules import BLOCK_RULES
+from pytest_sdspeed.judge.speed.blocks import guard_logs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from power.campaigns import Shares
     from power.noise import Noise
@@ -23,9 +36,31 @@ RATIOS = (0.90, FLOOR, 0.97, 1.00, 1.05)
 """True speed-ups, as fractions of the documented one."""
 DOCUMENTED = 1.00
 SHORT = 0.90
+ABOVE = 1.2 * FLOOR
+"""A row 20% above its floor, for the share of campaigns that are invalid without cause."""
 CVS = (0.003, 0.01, 0.03, 0.10)
 SLOT_ORDER = 0.05
-"""Planted slot-order effect, as a fraction of a slot."""
+"""Planted slot-order effect of the study of the control, as a fraction of a slot."""
+NOW, BEFORE = "now", "before"
+"""The rule that ships, and that of version 0.1: blocks shuffled on their own, slow slots always
+trimmed, every row invalid if the A/A control breaks."""
+SLOW_EVERY, SLOWER = (2, 3, 4, 5, 6, 8, 10, 16), (1.5, 3.0, 20.0)
+"""Candidates that are slow in one call of so many, and how many times as slow."""
+
+
+STUDIES = ("gate", "rules", "rows", "control", "own", "order", "peers")
+
+
+class Task(NamedTuple):
+    """A part of a study.
+
+    Attributes:
+        study: name of the study.
+        run: simulates and judges.
+    """
+
+    study: str
+    run: Callable[[np.random.Generator], Iterator[Line]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +68,7 @@ class Line:
     """One cell of a study: a rule under a noise at a true speed-up.
 
     Attributes:
-        study: ``gate``, ``rules``, ``rows``, ``control`` or ``peers``.
+        study: ``gate``, ``rules``, ``rows``, ``control``, ``order``, ``own`` or ``peers``.
         rule: name of the rule.
         noise: name of the noise.
         rows: number of arms beside the baseline.
@@ -44,6 +79,7 @@ class Line:
         generations: slots of a campaign, or samples that a peer was given.
         suite_passed: share of campaigns in which every row passes.
         suite_failed: share of campaigns in which at least one row fails.
+        invalid: share of rows that the A/A control makes invalid.
     """
 
     study: str
@@ -58,6 +94,7 @@ class Line:
     rows: int = 1
     suite_passed: float | None = None
     suite_failed: float | None = None
+    invalid: float | None = None
 
     def cells(self) -> dict[str, object]:
         """Return the cells of the line in a CSV file."""
@@ -82,18 +119,105 @@ def _line(
     )
 
 
+def _see_both(
+    rng: np.random.Generator,
+    noise: Noise,
+    trials: int,
+    rows: int = 1,
+    *,
+    effect: str = "",
+    size: float = 0.0,
+) -> dict[str, Looks]:
+    """Simulate what the looks of both rules see of the same slots."""
+    slots = noise.blocks * slots_per_block(rows)
+    logs = noise.draw(rng, trials, slots)
+    same = replace(noise, draw=lambda *_: logs.copy())
+    now = paired(rng, same, trials, rows, effect=effect, size=size)
+    before = paired(
+        rng, same, trials, rows, effect=effect, size=size, places=slot_order.shuffled_places
+    )
+    return {NOW: seen(now, control=True), BEFORE: seen(before, guard_logs, control=True)}
+
+
+_JUDGES = {NOW: verdicts, BEFORE: verdicts_before}
+
+
+def _compare(found: dict[str, Looks], ratios: Sequence[float], **facts: Any) -> Iterator[Line]:
+    """Judge what both rules see at some true speed-ups."""
+    for rule, looks in found.items():
+        for ratio in ratios:
+            shares = judged(looks, ratio, _JUDGES[rule])
+            line = _line(shares, rule=rule, ratio=ratio, **facts)
+            yield replace(
+                line,
+                suite_passed=shares.suite_passed,
+                suite_failed=shares.suite_failed,
+                invalid=shares.invalid,
+            )
+
+
 def gate_lines(
     rng: np.random.Generator, noise: Noise, trials: int, rows: int = 1
 ) -> Iterator[Line]:
-    """Study the shipped rule at every true speed-up."""
-    looks = seen(paired(rng, noise, trials, rows))
-    study, rule = "gate" if rows == 1 else "rows", BLOCK_RULES[0].name
-    for ratio in RATIOS:
-        shares = judged(looks, ratio)
-        line = _line(
-            shares, study=study, rule=rule, noise=noise.name, ratio=ratio, trials=trials, rows=rows
-        )
-        yield replace(line, suite_passed=shares.suite_passed, suite_failed=shares.suite_failed)
+    """Study the shipped rule and that of before at every true speed-up, on the same slots."""
+    yield from _compare(
+        _see_both(rng, noise, trials, rows),
+        (*RATIOS, ABOVE),
+        study="gate" if rows == 1 else "rows",
+        noise=noise.name,
+        trials=trials,
+        rows=rows,
+    )
+
+
+def order_lines(
+    rng: np.random.Generator,
+    noise: Noise,
+    trials: int,
+    effects: Iterable[str] = tuple(slot_order.EFFECTS),
+    sizes: Iterable[float] = slot_order.SIZES,
+) -> Iterator[Line]:
+    """Study both rules on the floor and 20% above it, with every planted effect of the order.
+
+    The name of the noise is followed by that of the effect and its size.
+    """
+    for effect in effects:
+        for size in sizes:
+            yield from _compare(
+                _see_both(rng, noise, trials, effect=effect, size=size),
+                (FLOOR, ABOVE),
+                study="order",
+                noise=f"{noise.name}; {effect}; {size:.0%}",
+                trials=trials,
+            )
+
+
+def own_lines(rng: np.random.Generator, noise: Noise, trials: int) -> Iterator[Line]:
+    """Study candidates that are slow in one call of some, by their own doing.
+
+    Their usual calls are so fast that the mean of all is 10% short of the floor. The speed-up that
+    a rule sees is that of the usual ones.
+    """
+    pairs = paired(rng, noise, trials)
+    for every in SLOW_EVERY:
+        for slower in SLOWER:
+            usual = (1 - 2 * SLOT_ORDER) * (1 + (slower - 1) / every)
+            slowed = pairs.copy()
+            calls = np.arange(2 * noise.blocks).reshape(-1, 2) + rng.integers(
+                0, every, (trials, 1, 1)
+            )
+            slowed[:, :, FIRST_ROW] *= np.where(calls % every == 0, slower, 1.0)
+            found = {
+                NOW: seen(slowed, control=True),
+                BEFORE: seen(slowed, guard_logs, control=True),
+            }
+            yield from _compare(
+                found,
+                (usual * FLOOR,),
+                study="own",
+                noise=f"{noise.name}; one call of {every} takes x{slower:g}",
+                trials=trials,
+            )
 
 
 def rule_lines(rng: np.random.Generator, noise: Noise, trials: int) -> Iterator[Line]:
@@ -118,12 +242,12 @@ def control_lines(rng: np.random.Generator, noise: Noise, trials: int) -> Iterat
     One fault makes a pair 5% longer, the other the edges of every block.
     """
     faults = {
-        "clean": (0.0, 0.0),
-        "outer pair +5%": (SLOT_ORDER, 0.0),
-        "first and last slot of a block +5%": (0.0, SLOT_ORDER),
+        "clean": (0.0, ""),
+        "outer pair +5%": (SLOT_ORDER, ""),
+        "first and last slot of a block +5%": (0.0, "first and last slot of a block"),
     }
-    for name, (outer, edge) in faults.items():
-        pairs = paired(rng, noise, trials, edge=edge)
+    for name, (outer, effect) in faults.items():
+        pairs = paired(rng, noise, trials, effect=effect, size=SLOT_ORDER)
         pairs[:, :, 0] *= 1 + outer
         whole = np.full(trials, noise.blocks)
         for when, blocks in (
@@ -181,8 +305,8 @@ def peer_lines(
 
 def tasks(
     trials: int, peer_trials: int, traces: Sequence[Noise], peers: Sequence[Peer]
-) -> list[Callable[[np.random.Generator], Iterator[Line]]]:
-    """Return every study, one call for each noise."""
+) -> list[Task]:
+    """Return the tasks of every study, one for each noise."""
     kinds = ("iid", "drift", "AR(1)", "spikes", "stalls", "steps", "mixed", "noisy candidate")
     every = [*(simulated(kind, cv) for kind in kinds for cv in CVS), *traces]
     telling = [
@@ -196,21 +320,31 @@ def tasks(
         *(simulated(kind, cv) for kind in ("iid", "drift", "mixed") for cv in (0.01, 0.03)),
         *traces,
     ]
+    slowed = [simulated("iid", 0.01), simulated("stalls", 0.01)]
+    some = max(500, trials // 10)
     return [
-        *(partial(gate_lines, noise=noise, trials=trials) for noise in every),
-        *(partial(rule_lines, noise=noise, trials=trials) for noise in telling),
+        *(Task("gate", partial(gate_lines, noise=noise, trials=trials)) for noise in every),
+        *(Task("rules", partial(rule_lines, noise=noise, trials=trials)) for noise in telling),
         *(
-            partial(
-                gate_lines, noise=simulated("mixed", 0.01), trials=max(500, trials // 10), rows=rows
+            Task(
+                "rows",
+                partial(gate_lines, noise=simulated("mixed", 0.01), trials=some, rows=rows),
             )
             for rows in (3, 7)
         ),
         *(
-            partial(control_lines, noise=simulated("iid", cv), trials=trials)
+            Task("control", partial(control_lines, noise=simulated("iid", cv), trials=trials))
             for cv in (0.003, 0.01, 0.03)
         ),
+        *(Task("own", partial(own_lines, noise=noise, trials=some)) for noise in slowed),
+        *(Task("order", partial(order_lines, noise=noise, trials=some)) for noise in every),
         *(
-            partial(peer_lines, noise=noise, trials=trials, peer_trials=peer_trials, peers=peers)
+            Task(
+                "peers",
+                partial(
+                    peer_lines, noise=noise, trials=trials, peer_trials=peer_trials, peers=peers
+                ),
+            )
             for noise in compared
         ),
     ]

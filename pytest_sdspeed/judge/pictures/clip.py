@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from pytest_sdspeed.judge.pictures.conversion import select_sound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    import numpy as np
-
+    from pytest_sdspeed.judge.pictures.output import Output
     from pytest_sdspeed.model import Case
+
+_BATCH = 8
+"""Pictures that are scored at once: a video has too many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,16 +79,18 @@ def score_by_clip(
 
     Args:
         score: scores float32 pictures (N, H, W, 3) in [0, 1] by a text, one cosine per picture.
-        candidate: case -> whatever ``as_pictures`` takes.
-        baseline: pictures of the baseline's cases.
+        candidate: case -> whatever ``keep`` takes.
+        baseline: what the baseline returned for its cases.
         prompt: prompt of the cases that name none, the recipe's own.
     """
 
-    def mean(pictures: np.ndarray, text: str) -> float:
-        return statistics.fmean(score(pictures, text))
+    def mean(output: Output, text: str) -> float:
+        return statistics.fmean(
+            value for pictures in _batch(output) for value in score(pictures, text)
+        )
 
     # What is wrong with the others is the gate's to say.
-    ours, theirs = select_sound(candidate, "", []), select_sound(baseline, "", [])
+    ours, theirs = _select_pictures(candidate), _select_pictures(baseline)
     cases = sorted(ours.keys() & theirs.keys())
     texts = {case: case.prompt or prompt for case in cases}
     several = len(set(texts.values())) > 1
@@ -98,3 +105,15 @@ def score_by_clip(
             if several
         },
     )
+
+
+def _select_pictures(outputs: Mapping[Case, object]) -> dict[Case, Output]:
+    sound = select_sound(outputs, "", [])
+    return {case: output for case, output in sound.items() if output.kind != "array"}
+
+
+def _batch(output: Output) -> Iterator[np.ndarray]:
+    """Yield pictures in batches of a few, float32 (N, H, W, 3)."""
+    views = output.views()
+    while batch := [np.clip(view, 0, 1) for view in islice(views, _BATCH)]:
+        yield np.stack(batch)

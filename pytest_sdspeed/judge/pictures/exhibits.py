@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from pytest_sdspeed.errors import PictureError
-from pytest_sdspeed.judge.pictures.conversion import as_pictures
+from pytest_sdspeed.judge.pictures.forms import keep
 from pytest_sdspeed.judge.pictures.metrics import NOT_FINITE, draw_error_map
 from pytest_sdspeed.model import Case, Exhibit
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_sdspeed.judge.pictures.gate import ImageJudgement
+    from pytest_sdspeed.judge.pictures.output import Output, Span
     from pytest_sdspeed.model import Result
 
 
@@ -32,7 +33,7 @@ judged."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawn:
-    """What was drawn for one row: case -> whatever ``as_pictures`` takes.
+    """What was drawn for one row: case -> whatever ``keep`` takes.
 
     Attributes:
         candidate: pictures of the row; empty for a baseline.
@@ -66,7 +67,9 @@ class Drawn:
             "candidate": self.candidate,
         }
         found = {
-            role: _get_picture(drawn.get(case), index) for role, drawn in sides.items() if drawn
+            role: _get_picture(drawn.get(case), index, self._find_span(case))
+            for role, drawn in sides.items()
+            if drawn
         }
         scores = {
             name: value
@@ -88,8 +91,8 @@ class Drawn:
             else ("baseline", self.baseline)
         )
         found = {
-            role: _get_picture(drawn.get(main), 0),
-            "candidate": _get_picture(drawn.get(other), 0),
+            role: _get_picture(drawn.get(main), 0, self._find_span(main)),
+            "candidate": _get_picture(drawn.get(other), 0, self._find_span(main)),
         }
         measured = {
             name.removeprefix("control_"): value
@@ -97,6 +100,12 @@ class Drawn:
             if name in _CONTROL_METRICS
         }
         return self._make_exhibit(main, 0, found, measured, control=True)
+
+    def _find_span(self, case: Case) -> Span | None:
+        """Return the range in which all sides of a case are shown: that of the comparison."""
+        against = self.baseline if self.reference is None else self.reference
+        output = as_output(against.get(case))
+        return output.span if output is not None and output.kind != "array" else None
 
     def _make_exhibit(
         self,
@@ -147,12 +156,12 @@ def encode_png(picture: np.ndarray) -> bytes:
     """Encode a picture as PNG, at most ``LARGEST`` pixels a side.
 
     Args:
-        picture: float array (H, W, 3) in [0, 1]; what is not finite becomes magenta.
+        picture: float array (H, W, 3); what lies outside of [0, 1] is clipped, what is not finite
+            becomes magenta.
     """
     finite = np.isfinite(picture).all(axis=-1, keepdims=True)
-    levels = np.where(finite, np.round(np.where(finite, picture, 0) * 255), NOT_FINITE).astype(
-        np.uint8
-    )
+    shown = np.clip(np.where(finite, picture, 0), 0, 1)
+    levels = np.where(finite, np.round(shown * 255), NOT_FINITE).astype(np.uint8)
     image = Image.fromarray(levels)
     # Reduces and never enlarges, and keeps the proportions.
     image.thumbnail((LARGEST, LARGEST), Image.Resampling.BOX)
@@ -181,15 +190,17 @@ def _encode(image: Image.Image) -> bytes:
     return written.getvalue()
 
 
-def _get_picture(drawn: object, index: int) -> np.ndarray | None:
+def _get_picture(drawn: object, index: int, span: Span | None) -> np.ndarray | None:
     """Return one picture of a batch, float32 (H, W, 3), or None if there is none."""
-    batch = as_batch(drawn)
-    return batch[index] if batch is not None and index < len(batch) else None
+    output = as_output(drawn)
+    if output is None or output.kind == "array" or index >= output.count:
+        return None
+    return output.view(index, span)
 
 
-def as_batch(drawn: object) -> np.ndarray | None:
-    """Convert what an arm drew into pictures float32 (N, H, W, 3); None if there are none."""
+def as_output(drawn: object) -> Output | None:
+    """Keep what an arm drew, whatever form it has; None if it is nothing that can be judged."""
     try:
-        return as_pictures(drawn)
+        return keep(drawn)
     except PictureError:
         return None

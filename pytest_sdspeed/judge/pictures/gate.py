@@ -1,40 +1,46 @@
-"""Is the picture still right? A gate on metrics against the baseline that proves its own power."""
+"""Is it still the right picture? A gate on metrics that proves its own power."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
-from pytest_sdspeed.errors import PictureError
+from pytest_sdspeed.errors import MetricError, PictureError
+from pytest_sdspeed.judge.pictures.bounds import (
+    OF_ARRAYS,
+    Scale,
+    find_broken_bounds,
+    find_unjudged_bounds,
+    find_unsuitable_bounds,
+    format_apart,
+)
 from pytest_sdspeed.judge.pictures.clip import ClipScores
+from pytest_sdspeed.judge.pictures.comparison import Comparison, compare_outputs
 from pytest_sdspeed.judge.pictures.conversion import select_sound
 from pytest_sdspeed.judge.pictures.metrics import (
-    LIKENESSES,
-    compare_batches,
-    compare_pictures,
     find_extremes,
+    find_ranges,
     find_worst_picture,
 )
+from pytest_sdspeed.judge.pictures.self_difference import find_coin_tosses
 from pytest_sdspeed.model import ImageGate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from pytest_sdspeed.model import Case, ImageVerdict, Relation
+    from pytest_sdspeed.judge.pictures.output import Output
+    from pytest_sdspeed.model import (
+        Case,
+        ImageVerdict,
+        MetricRange,
+        PictureMetric,
+        Relation,
+        SelfDifference,
+    )
 
-    Pictures = dict[Case, np.ndarray]
-
-_OF_PICTURES = {
-    "psnr": ("PSNR {} dB", 1),
-    "ssim": ("SSIM {}", 3),
-    "mae": ("mean difference {}", 4),
-    "flip": ("FLIP {}", 3),
-}
-_WORDS = _OF_PICTURES | {"clip_drop": ("CLIP score drop {}", 3)}
-"""Metric -> what it is called, and how many digits it is given."""
+    Outputs = dict[Case, Output]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +50,12 @@ class ImageJudgement:
     Attributes:
         verdict: "pass", "fail", or "powerless" if the gate would have passed pictures of another
             case or prompt.
-        metrics: ``psnr`` (dB), ``ssim``, ``mae`` (of the full range) and ``flip``, the worst over
-            the cases; the same with ``control_`` in front for the negative control. With scores,
-            ``clip``, ``clip_baseline``, ``clip_drop`` and ``control_clip_drop``, averaged over the
-            cases. Without a bound on FLIP, ``flip`` is the worst over each case's worst picture by
-            PSNR alone. Empty if nothing could be compared.
+        metrics: ``psnr`` (dB), ``ssim``, ``mae`` (of the full range) and ``flip``, of videos
+            ``temporal``, of arrays ``max_abs``, ``mean_abs`` and ``cosine``, and the registered
+            metrics that have a bound: the worst over the cases; the same with ``control_`` in front
+            for the negative control. With scores, ``clip``, ``clip_baseline``, ``clip_drop`` and
+            ``control_clip_drop``, averaged over the cases. Without a bound on FLIP, ``flip`` is the
+            worst over each case's worst picture by PSNR alone. Empty if nothing could be compared.
         reasons: why the verdict is not "pass", in words.
         by_case: the metrics of each case, the worst over its batch.
         worst: which picture of each case's batch has the least PSNR; worst_metrics: the metrics of
@@ -57,6 +64,9 @@ class ImageJudgement:
             compared, the pair that passes the gate, or else the one that is closest by PSNR. None
             if there was nothing to compare.
         notes: what the gate could not prove, in words.
+        worst_output: which of the candidate's outputs of each case has the worst picture: 0 for
+            the first, then those of ``repeated``.
+        ranges: the values of each metric over cases and outputs.
     """
 
     verdict: ImageVerdict
@@ -67,28 +77,8 @@ class ImageJudgement:
     worst_metrics: Mapping[Case, Mapping[str, float]] = field(default_factory=dict)
     control: tuple[Case, Case] | None = None
     notes: tuple[str, ...] = ()
-
-
-def find_broken_bounds(measured: Mapping[str, float], gate: ImageGate) -> tuple[str, ...]:
-    """Find the bounds of the gate that the metrics break: ``PSNR 23.1 dB is under 45``.
-
-    A metric that is NaN breaks its bound.
-
-    Args:
-        measured: ``psnr``, ``ssim``, ``mae``, ``flip``, ``clip_drop``; the bound of one that was
-            not measured is not judged.
-        gate: the bounds; None is no bound.
-    """
-    broken = []
-    for name in _WORDS:
-        bound = getattr(gate, name)
-        if bound is None or name not in measured:
-            continue
-        value, likeness = measured[name], name in LIKENESSES
-        if not (value >= bound if likeness else value <= bound):
-            side = "under" if likeness else "over"
-            broken.append(f"{_format_metric(name, value, bound)} is {side} {bound:g}")
-    return tuple(broken)
+    worst_output: Mapping[Case, int] = field(default_factory=dict)
+    ranges: Mapping[str, MetricRange] = field(default_factory=dict)
 
 
 def judge_images(
@@ -99,11 +89,16 @@ def judge_images(
     reference: Mapping[Case, object] | None = None,
     *,
     scores: ClipScores | None = None,
+    further: Mapping[str, PictureMetric] = MappingProxyType({}),
+    repeated: Mapping[Case, Sequence[Output]] = MappingProxyType({}),
+    faults: Sequence[str] = (),
+    own: SelfDifference | None = None,
 ) -> ImageJudgement:
-    """Judge an arm's pictures against the baseline's, or a reference's, of the same cases.
+    """Judge what an arm returned against what the baseline, or a reference, did for the same cases.
 
-    Defects of any side, another size and a broken bound fail. Pictures that are the reference's bit
-    by bit, or the baseline's if the weights differ, mean that the optimization had no effect.
+    Defects of any side, another kind, number or size, frames that stand still and a broken bound
+    fail, and so does a bound that says nothing of what was returned. What equals the reference bit
+    by bit, or the baseline if the weights differ, means that the optimization had no effect.
 
     A gate must tell the pictures of every other case from those of the main one: if the
     baseline's (or reference's) own pass it, it could not have told the candidate from anything, and
@@ -112,55 +107,94 @@ def judge_images(
     say so.
 
     Args:
-        candidate: case -> whatever ``as_pictures`` takes; what it cannot take is a reason to fail,
-            not an exception.
-        baseline: pictures of the baseline's cases.
+        candidate: case -> whatever ``keep`` takes; what it cannot take is a reason to fail, not an
+            exception.
+        baseline: what the baseline returned for its cases.
         gate: bounds on the metrics, or None.
         relation: what the candidate shares with the baseline.
         reference: what the candidate is compared with in the baseline's place, or None.
         scores: CLIP scores of both sides; if None, the bound on their drop is not judged.
+        further: registered metrics by name.
+        repeated: what else the candidate returned for a case, in other slots: the worst counts.
+        faults: what is wrong in some slots of either side, in words: reasons to fail.
+        own: how much the baseline differs from itself, or None if that is unknown. A bound that
+            it breaks is a coin toss.
     """
-    gate, scores = gate or ImageGate(), scores or ClipScores()
+    bounds, scores, scale = gate or ImageGate(), scores or ClipScores(), Scale(further)
     role, against = ("baseline", baseline) if reference is None else ("reference", reference)
     common = sorted(candidate.keys() & against.keys())
     if not common:
-        return ImageJudgement("fail", {}, ("returned no picture",))
-    reasons: list[str] = []
+        return ImageJudgement("fail", {}, tuple(faults) or ("returned no picture",))
+    reasons: list[str] = list(faults)
     originals = select_sound(baseline, "baseline", reasons)
     theirs = originals if reference is None else select_sound(reference, "reference", reasons)
-    ours = select_sound({case: candidate[case] for case in common}, "", reasons)
+    ours = select_sound({case: candidate[case] for case in common}, "", reasons, theirs)
     others = {} if reference is None else {"reference": theirs}
     reasons += _find_lost(
         ours, others if relation == "same_weights" else others | {"baseline": originals}
     )
-    pictures = _compare(ours, theirs, gate, reasons)
-    worst = {case: find_worst_picture(batch) for case, batch in pictures.items()}
-    by_case = {case: find_extremes(batch) for case, batch in pictures.items()}
-    measured = find_extremes(by_case.values()) | scores.metrics()
-    reasons += find_broken_bounds(measured, gate)
-    controls = (_judge_picture_control(theirs, gate, role), _judge_clip_control(measured, gate))
+    every = {case: (output, *repeated.get(case, ())) for case, output in ours.items()}
+    compared = _compare(every, theirs, bounds, scale, reasons)
+    metrics = {case: [one.worst(scale) for one in found] for case, found in compared.items()}
+    by_case = {case: find_extremes(found, scale.is_likeness) for case, found in metrics.items()}
+    measured = find_extremes(by_case.values(), scale.is_likeness) | scores.metrics()
+    unsuitable = (find_unsuitable_bounds(bounds, output) for output in theirs.values())
+    reasons += dict.fromkeys(filter(None, unsuitable))
+    reasons += find_broken_bounds(measured, bounds, scale)
+    in_doubt, tosses = find_coin_tosses(measured, bounds, scale, own)
+    reasons += in_doubt
+    reasons += find_unjudged_bounds(measured, bounds) if not reasons else ()
+    controls = (
+        _judge_control(theirs, bounds, scale, role, reasons),
+        _judge_clip_control(measured, bounds),
+    )
     powerless = tuple(control.powerless for control in controls if control.powerless)
+    worst = {
+        case: _find_worst(found)
+        for case, found in compared.items()
+        if any(one.pictures for one in found)
+    }
     return ImageJudgement(
         verdict="fail" if reasons else "powerless" if powerless else "pass",
         metrics=measured
         | {f"control_{name}": value for name, value in controls[0].metrics.items()},
         reasons=tuple(reasons) or powerless,
         by_case={case: by_case.get(case, {}) | scores.of(case) for case in common},
-        worst=worst,
-        worst_metrics={case: pictures[case][index] for case, index in worst.items()},
+        worst={case: index for case, (_, index) in worst.items()},
+        worst_metrics={
+            case: compared[case][output].pictures[index] for case, (output, index) in worst.items()
+        },
         control=controls[0].cases,
-        notes=tuple(control.note for control in controls if control.note),
+        notes=(
+            *tosses,
+            *(control.note for control in controls if control.note),
+            *_note_arrays(theirs, gate),
+        ),
+        worst_output={case: output for case, (output, _) in worst.items()},
+        ranges=find_ranges(chain(*metrics.values())),
     )
 
 
-def _find_lost(ours: Pictures, others: Mapping[str, Pictures]) -> list[str]:
-    """Find cases whose pictures are those of an arm they must differ from."""
+def judge_alone(outputs: Mapping[Case, object], faults: Sequence[str] = ()) -> ImageJudgement:
+    """Judge what an arm returned by itself: whether it has a defect.
+
+    Args:
+        outputs: case -> whatever ``keep`` takes.
+        faults: what is wrong in some slots, in words.
+    """
+    reasons: list[str] = list(faults)
+    select_sound(outputs, "", reasons)
+    return ImageJudgement("fail" if reasons else "pass", {}, tuple(reasons))
+
+
+def _find_lost(ours: Outputs, others: Mapping[str, Outputs]) -> list[str]:
+    """Find cases in which an arm returned what another one did that it must differ from."""
     reasons = []
     for case, drawn in ours.items():
         twins = [
             f"the {role}"
-            for role, pictures in others.items()
-            if case in pictures and np.array_equal(drawn, pictures[case])
+            for role, outputs in others.items()
+            if case in outputs and drawn.like(outputs[case]).equals(outputs[case])
         ]
         if twins:
             reasons.append(
@@ -170,21 +204,52 @@ def _find_lost(ours: Pictures, others: Mapping[str, Pictures]) -> list[str]:
 
 
 def _compare(
-    ours: Pictures, theirs: Pictures, gate: ImageGate, reasons: list[str]
-) -> dict[Case, list[dict[str, float]]]:
-    """Compare every picture of the cases that both sides have.
+    ours: Mapping[Case, Sequence[Output]],
+    theirs: Outputs,
+    gate: ImageGate,
+    scale: Scale,
+    reasons: list[str],
+) -> dict[Case, list[Comparison]]:
+    """Compare every output of the candidate with the baseline's of its case.
 
     What cannot be compared is added to the reasons.
     """
-    found = {}
+    found: dict[Case, list[Comparison]] = {}
+    said: dict[str, None] = {}
     for case in sorted(ours.keys() & theirs.keys()):
-        try:
-            found[case] = compare_pictures(
-                ours[case], theirs[case], every_flip=gate.flip is not None
-            )
-        except PictureError as error:
-            reasons.append(f"{case}: {error}")
+        for output in ours[case]:
+            try:
+                compared = compare_outputs(
+                    output, theirs[case], gate, scale, every_flip=gate.flip is not None
+                )
+            except PictureError as error:
+                said[f"{case}: {error}"] = None
+            else:
+                said |= dict.fromkeys(f"{case}: {fault}" for fault in compared.faults)
+                found.setdefault(case, []).append(compared)
+    reasons += said
     return found
+
+
+def _find_worst(compared: Sequence[Comparison]) -> tuple[int, int]:
+    """Return the place of the output with the worst picture, and that of the picture in it."""
+    places = [find_worst_picture(one.pictures) for one in compared]
+    output = find_worst_picture(
+        one.pictures[place] for one, place in zip(compared, places, strict=True)
+    )
+    return output, places[output]
+
+
+def _note_arrays(theirs: Outputs, gate: ImageGate | None) -> tuple[str, ...]:
+    """Note what was taken for an array, if no bound shows that this is meant."""
+    arrays = [output for output in theirs.values() if output.kind == "array"]
+    if gate is not None or not arrays:
+        return ()
+    note = (
+        f"the baseline returned {arrays[0].describe()}, which is no picture: it is compared as an"
+        f" array, on which image={{...}} may have bounds: {', '.join(OF_ARRAYS)}"
+    )
+    return (note,)
 
 
 class _Control(NamedTuple):
@@ -203,33 +268,45 @@ class _Control(NamedTuple):
     cases: tuple[Case, Case] | None = None
 
 
-def _judge_picture_control(theirs: Pictures, gate: ImageGate, role: str) -> _Control:
-    """Choose the other case that passes the bounds on pictures, or else the closest by PSNR."""
-    if all(getattr(gate, name) is None for name in _OF_PICTURES):
+def _judge_control(
+    theirs: Outputs, gate: ImageGate, scale: Scale, role: str, reasons: list[str]
+) -> _Control:
+    """Choose the other case that passes the bounds, or else the closest one."""
+    if not gate.bounds.keys() - {"clip_drop"}:
         return _Control()
     # The main case comes first: the smallest seed without a prompt.
     cases = sorted(theirs, key=lambda case: (case.prompt != "", case))
-    compared = {
-        other: _measure_control(theirs[other], theirs[cases[0]], gate) for other in cases[1:]
-    }
+    try:
+        compared = {
+            other: _measure_control(theirs[other], theirs[cases[0]], gate, scale)
+            for other in cases[1:]
+        }
+    except MetricError as error:
+        reasons.append(f"the negative control: {error}")
+        return _Control()
     found = {other: values for other, values in compared.items() if values}
     if not found:
+        noun = "array" if any(one.kind == "array" for one in theirs.values()) else "picture"
         return _Control(
             note=(
-                "the picture gate has no negative control: it takes two cases, both sound and of"
+                f"the {noun} gate has no negative control: it takes two cases, both sound and of"
                 " one size"
             )
         )
     main, other = (
         cases[0],
         max(
-            found, key=lambda case: (not find_broken_bounds(found[case], gate), found[case]["psnr"])
+            found,
+            key=lambda case: (
+                not find_broken_bounds(found[case], gate, scale),
+                found[case].get("psnr", -found[case].get("mean_abs", 0.0)),
+            ),
         ),
     )
     values = found[other]
-    if find_broken_bounds(values, gate):
+    if find_broken_bounds(values, gate, scale):
         return _Control(metrics=values, cases=(main, other))
-    said = ", ".join(_format_metric(name, values[name]) for name in _OF_PICTURES)
+    said = ", ".join(scale.format(name, value) for name, value in values.items())
     powerless = (
         f"gate has no power: the {role} of {other} passes it against {main} ({said}): tighten its"
         " bounds"
@@ -237,16 +314,22 @@ def _judge_picture_control(theirs: Pictures, gate: ImageGate, role: str) -> _Con
     return _Control(powerless, metrics=values, cases=(main, other))
 
 
-def _measure_control(other: np.ndarray, main: np.ndarray, gate: ImageGate) -> dict[str, float]:
-    """Compare one case with another; empty if they cannot be compared."""
+def _measure_control(
+    other: Output, main: Output, gate: ImageGate, scale: Scale
+) -> dict[str, float]:
+    """Compare one case with another; empty if they cannot be compared.
+
+    Raises:
+        MetricError: a registered metric failed.
+    """
     try:
         # FLIP takes long, and that of the worst picture is enough if it breaks the gate.
-        found = compare_batches(other, main, every_flip=False)
-        return (
-            found
-            if gate.flip is None or find_broken_bounds(found, gate)
-            else compare_batches(other, main)
-        )
+        found = compare_outputs(other, main, gate, scale, every_flip=False).worst(scale)
+        if gate.flip is None or find_broken_bounds(found, gate, scale):
+            return found
+        return compare_outputs(other, main, gate, scale, every_flip=True).worst(scale)
+    except MetricError:
+        raise
     except PictureError:
         return {}
 
@@ -264,18 +347,6 @@ def _judge_clip_control(measured: Mapping[str, float], gate: ImageGate) -> _Cont
         return _Control()
     return _Control(
         "gate has no power: with the prompt of another case the baseline's CLIP score drops by"
-        f" {_format_apart(drop, gate.clip_drop, 3)}, which {gate.clip_drop:g} allows: tighten the"
+        f" {format_apart(drop, gate.clip_drop, 3)}, which {gate.clip_drop:g} allows: tighten the"
         " bound"
     )
-
-
-def _format_metric(name: str, value: float, bound: float | None = None) -> str:
-    """Format a metric with its name and unit."""
-    words, digits = _WORDS[name]
-    return words.format(_format_apart(value, bound, digits))
-
-
-def _format_apart(value: float, bound: float | None, digits: int) -> str:
-    """Format a value with as many digits as it takes not to read like the bound."""
-    texts = (f"{value:.{more}f}" for more in range(digits, digits + 6))
-    return next((text for text in texts if float(text) != bound), repr(value))

@@ -14,14 +14,15 @@ import numpy as np
 from skimage.metrics import structural_similarity
 
 from pytest_sdspeed.errors import PictureError
+from pytest_sdspeed.model import MetricRange
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 PSNR_CAP = 100.0
 """dB given to identical pictures, whose true value is infinite and fits no JSON."""
 
-LIKENESSES = ("psnr", "ssim")
+LIKENESSES = ("psnr", "ssim", "cosine")
 """The metrics of which more is better; of the others, less is."""
 
 NOT_FINITE = (255, 0, 255)
@@ -69,28 +70,47 @@ def compare_pictures(
         PictureError: if the shapes differ, or a side has fewer than 3 pixels, for which SSIM is not
             defined.
     """
-    if candidate.shape != baseline.shape:
-        raise PictureError(
-            f"pictures of another size: {candidate.shape}, compared with {baseline.shape}"
-        )
-    if min(candidate.shape[1:3]) < _SSIM_LEAST:
-        raise PictureError(
-            f"pictures of shape {candidate.shape} are too small to compare; valid: {_SSIM_LEAST}"
-            " pixels a side or more"
-        )
-    pairs = [
-        (ours.astype(np.float64), theirs.astype(np.float64))
-        for ours, theirs in zip(candidate, baseline, strict=True)
-    ]
-    found = [
-        {"psnr": _psnr(*pair), "ssim": _ssim(*pair), "mae": float(np.abs(pair[0] - pair[1]).mean())}
-        for pair in pairs
-    ]
+    check_sizes(candidate.shape, baseline.shape)
+    pairs = list(zip(candidate, baseline, strict=True))
+    found = [compare_picture(*pair) for pair in pairs]
     shown = find_worst_picture(found)
     for index, values in enumerate(found):
         if every_flip or index == shown:
-            values["flip"] = _flip(*pairs[index])
+            values["flip"] = measure_flip(*pairs[index])
     return found
+
+
+def check_sizes(ours: tuple[int, ...], theirs: tuple[int, ...]) -> None:
+    """Check that pictures (..., H, W, C) can be compared.
+
+    Raises:
+        PictureError: they differ in number or size, or have a side for which SSIM is not defined.
+    """
+    if ours != theirs:
+        number = "" if ours[-3:] != theirs[-3:] else ", which is another number of them"
+        raise PictureError(f"pictures of another size: {ours}, compared with {theirs}{number}")
+    if min(ours[-3:-1]) < _SSIM_LEAST:
+        raise PictureError(
+            f"pictures of shape {ours} are too small to compare; valid: {_SSIM_LEAST} pixels a side"
+            " or more"
+        )
+
+
+def compare_picture(ours: np.ndarray, theirs: np.ndarray) -> dict[str, float]:
+    """Compare one picture with another in all but FLIP; see ``compare_pictures``."""
+    pair = ours.astype(np.float64), theirs.astype(np.float64)
+    mae = float(np.abs(pair[0] - pair[1]).mean())
+    return {"psnr": _psnr(*pair), "ssim": _ssim(*pair), "mae": mae}
+
+
+def measure_flip(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """Return the mean FLIP error of a picture, in [0, 1]; NaN if a value is not finite."""
+    # The evaluator takes what is not finite for no error.
+    if not (np.isfinite(ours).all() and np.isfinite(theirs).all()):
+        return float("nan")
+    shown = [np.clip(side, 0, 1).astype(np.float32) for side in (theirs, ours)]
+    _, error, _ = flip_evaluator.evaluate(*shown, "LDR", applyMagma=False)
+    return float(error)
 
 
 def find_worst_picture(measured: Iterable[Mapping[str, float]]) -> int:
@@ -98,18 +118,38 @@ def find_worst_picture(measured: Iterable[Mapping[str, float]]) -> int:
     return int(np.argmin([values["psnr"] for values in measured]))
 
 
-def find_extremes(measured: Iterable[Mapping[str, float]]) -> dict[str, float]:
+def find_extremes(
+    measured: Iterable[Mapping[str, float]],
+    is_likeness: Callable[[str], bool] = LIKENESSES.__contains__,
+) -> dict[str, float]:
     """Return the worst of each metric over several pictures or cases.
 
     NaN is worse than any number. Empty for nothing.
+
+    Args:
+        measured: metrics of each by name.
+        is_likeness: tells of which metrics more is better.
     """
     several = list(measured)
     names = dict.fromkeys(name for values in several for name in values)
     found = {}
     for name in names:
         # Not min and max, which lose a NaN that does not come first.
-        worst = np.min if name in LIKENESSES else np.max
+        worst = np.min if is_likeness(name) else np.max
         found[name] = float(worst([values[name] for values in several if name in values]))
+    return found
+
+
+def find_ranges(measured: Iterable[Mapping[str, float]]) -> dict[str, MetricRange]:
+    """Return the least and the greatest of each metric over several outputs.
+
+    A metric that is NaN for one of them has no range.
+    """
+    several = list(measured)
+    found = {}
+    for name in dict.fromkeys(name for values in several for name in values):
+        values = [one[name] for one in several if name in one]
+        found[name] = MetricRange(float(np.min(values)), float(np.max(values)), len(values))
     return found
 
 
@@ -152,13 +192,3 @@ def _ssim(ours: np.ndarray, theirs: np.ndarray) -> float:
     return float(
         structural_similarity(ours, theirs, win_size=window, channel_axis=-1, data_range=1.0)
     )
-
-
-def _flip(ours: np.ndarray, theirs: np.ndarray) -> float:
-    # The evaluator takes what is not finite for no error.
-    if not (np.isfinite(ours).all() and np.isfinite(theirs).all()):
-        return float("nan")
-    _, error, _ = flip_evaluator.evaluate(
-        theirs.astype(np.float32), ours.astype(np.float32), "LDR", applyMagma=False
-    )
-    return float(error)

@@ -4,17 +4,23 @@ Every arm has its slots in pairs, mirror images of each other in the block's pal
 a pair's logs is what drift leaves alone. A stall (a slot of twenty times its usual length, on a
 shared machine) ruins that mean, so a pair whose slots disagree wildly counts as its faster slot
 alone: contention only slows. How wildly is told by the differences inside the pairs, which say
-nothing about which arm is faster. So the speed-up is that of usual generations: what slows an arm
-in a minority of its slots, its own doing or not, does not count.
+nothing about which arm is faster.
+
+Contention slows every arm alike. A candidate whose pairs are disturbed more often than its
+baseline's is slow in some calls by its own doing, as far as anybody can tell, and then every slot
+counts in full, see ``slow_pairs``.
 """
 
 from __future__ import annotations
 
+import math
 import statistics
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from pytest_sdspeed.judge.speed import slow_pairs
+from pytest_sdspeed.judge.speed.slow_pairs import GUARD
 from pytest_sdspeed.model import CONTROL
 
 if TYPE_CHECKING:
@@ -24,19 +30,54 @@ if TYPE_CHECKING:
 
     FloatArray: TypeAlias = NDArray[np.float64]
 
-GUARD = 4.0
-"""A pair is disturbed if its slots differ by more than this many standard deviations of a slot.
-
-Undisturbed normal slots differ so much once in 214 pairs: ``2 (1 - Phi(4 / sqrt(2)))``. A smaller
-guard trims what is normal, a larger one lets x1.3 spikes through."""
-
 _MEDIAN_DIFFERENCE = 0.9538725524089
 """Median of the absolute difference of two standard normal values: sqrt(2) times the normal
 quantile of 3/4."""
 
 
+_LOG_OF_TWO = math.log(2)
+
+
+def judge_ratios(baseline: ArrayLike, candidate: ArrayLike) -> FloatArray:
+    """Compute the log speed-up of every block, as a row is judged by it.
+
+    It is that of ``block_ratios`` unless the candidate is slow in some calls by its own doing
+    (``slow_pairs.are_its_own``). Then the location of a pair, of both arms, is the log of the mean
+    of its slots: nothing is trimmed, and what the candidate's slow calls cost counts in full. Both
+    rules estimate the same speed-up if disturbances hit the arms alike.
+
+    Args:
+        baseline: as for ``block_ratios``.
+        candidate: likewise.
+
+    Returns:
+        Natural logs, shape (..., blocks); above 0 the candidate is faster.
+
+    Raises:
+        ValueError: as ``block_ratios``.
+    """
+    return judge_logs(*_paired_logs(baseline, candidate))
+
+
+def judge_logs(ours: FloatArray, theirs: FloatArray) -> FloatArray:
+    """Compute ``judge_ratios`` from the logs of the baseline's and the candidate's slots."""
+    deviation = _slot_deviation(ours)
+    ratios = _guard(ours, theirs, deviation)
+    own = slow_pairs.are_its_own(slow_pairs.count(ours, theirs, deviation))
+    if own.any():
+        whole = _log_means(ours).mean(-1) - _log_means(theirs).mean(-1)
+        ratios = np.where(own[..., None], whole, ratios)
+    return ratios
+
+
+def count_slow_pairs(baseline: ArrayLike, candidate: ArrayLike) -> slow_pairs.Counts:
+    """Count pairs with a slow slot, see ``slow_pairs.count``; arguments as for ``block_ratios``."""
+    ours, theirs = _paired_logs(baseline, candidate)
+    return slow_pairs.count(ours, theirs, _slot_deviation(ours))
+
+
 def block_ratios(baseline: ArrayLike, candidate: ArrayLike) -> FloatArray:
-    """Compute the log speed-up of every block.
+    """Compute the log speed-up of every block, without what disturbs single slots.
 
     It is the mean of ``x`` over the baseline's pairs less that over the candidate's, with ``x`` the
     location of a pair: ``(log a + log b) / 2``, or ``log min(a, b)`` if ``|log a - log b|`` exceeds
@@ -60,13 +101,26 @@ def block_ratios(baseline: ArrayLike, candidate: ArrayLike) -> FloatArray:
     Raises:
         ValueError: if shapes do not fit, or a duration is not a positive finite number.
     """
+    return guard_logs(*_paired_logs(baseline, candidate))
+
+
+def _paired_logs(baseline: ArrayLike, candidate: ArrayLike) -> tuple[FloatArray, FloatArray]:
     ours, theirs = _logs(baseline), _logs(candidate)
     if ours.shape[:-2] != theirs.shape[:-2]:
         raise ValueError(
             f"blocks are paired, but the baseline has {ours.shape[:-2]} and the candidate"
             f" {theirs.shape[:-2]}"
         )
-    limit = GUARD * np.maximum(_slot_deviation(ours), _slot_deviation(theirs))
+    return ours, theirs
+
+
+def guard_logs(ours: FloatArray, theirs: FloatArray) -> FloatArray:
+    """Compute ``block_ratios`` from the logs of the baseline's and the candidate's slots."""
+    return _guard(ours, theirs, _slot_deviation(ours))
+
+
+def _guard(ours: FloatArray, theirs: FloatArray, deviation: FloatArray) -> FloatArray:
+    limit = GUARD * np.maximum(deviation, _slot_deviation(theirs))
     ratios: FloatArray = _locations(ours, limit).mean(-1) - _locations(theirs, limit).mean(-1)
     return ratios
 
@@ -97,9 +151,17 @@ def _slot_deviation(logs: FloatArray) -> FloatArray:
 
 
 def _locations(logs: FloatArray, limit: FloatArray) -> FloatArray:
-    disturbed = np.abs(logs[..., 0] - logs[..., 1]) > limit
-    found: FloatArray = np.where(disturbed, logs.min(-1), logs.mean(-1))
+    first, second = logs[..., 0], logs[..., 1]
+    found: FloatArray = np.where(
+        np.abs(first - second) > limit, np.minimum(first, second), (first + second) / 2
+    )
     return found
+
+
+def _log_means(logs: FloatArray) -> FloatArray:
+    """Return the logs of the means of pairs."""
+    means: FloatArray = np.logaddexp(logs[..., 0], logs[..., 1]) - _LOG_OF_TWO
+    return means
 
 
 def latencies(

@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Literal
 from scipy import special
 
 from pytest_sdspeed.judge.speed import stopping
-from pytest_sdspeed.judge.speed.blocks import block_ratios
+from pytest_sdspeed.judge.speed.blocks import block_ratios, judge_ratios
 from pytest_sdspeed.model import Interval
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
 
     Pairs = Sequence[Sequence[float]]
 
@@ -36,7 +39,7 @@ _LARGEST_EXPONENT = 700.0
 
 
 def log_ratios(baseline: Sequence[Pairs], candidate: Sequence[Pairs]) -> tuple[float, ...]:
-    """Compute the log speed-up of every block, see ``blocks.block_ratios``.
+    """Compute the log speed-up of every block, see ``blocks.judge_ratios``.
 
     Args:
         baseline: per kind of pair of the baseline (outer, inner) the [first, second] slots of every
@@ -49,13 +52,37 @@ def log_ratios(baseline: Sequence[Pairs], candidate: Sequence[Pairs]) -> tuple[f
     Raises:
         ValueError: if the numbers of blocks differ, or a duration is not a positive finite number.
     """
+    return _compute_ratios(judge_ratios, baseline, candidate)
+
+
+def control_ratios(first: Pairs, second: Pairs) -> tuple[float, ...]:
+    """Compute the A/A control's log ratio of every block, see ``blocks.block_ratios``.
+
+    Args:
+        first: [first, second] slots of the baseline's outer pair in every block, seconds.
+        second: those of its inner pair.
+
+    Returns:
+        First over second, one natural log per block. Empty without blocks.
+
+    Raises:
+        ValueError: as ``log_ratios``.
+    """
+    return _compute_ratios(block_ratios, [first], [second])
+
+
+def _compute_ratios(
+    rule: Callable[[ArrayLike, ArrayLike], NDArray[np.float64]],
+    baseline: Sequence[Pairs],
+    candidate: Sequence[Pairs],
+) -> tuple[float, ...]:
     counts = {len(pairs) for pairs in (*baseline, *candidate)}
     if len(counts) != 1:
         raise ValueError(f"blocks are paired, but the arms have {sorted(counts)} of them")
     if counts == {0}:
         return ()
     ours, theirs = (list(zip(*arm, strict=True)) for arm in (baseline, candidate))
-    return tuple(block_ratios(ours, theirs).tolist())
+    return tuple(rule(ours, theirs).tolist())
 
 
 def interval(ratios: Sequence[float], below: float, above: float | None = None) -> Interval:
@@ -198,7 +225,7 @@ def control_interval(first: Pairs, second: Pairs, campaigns: int = 1) -> Interva
     Raises:
         ValueError: as ``log_ratios``.
     """
-    ratios = log_ratios([first], [second])
+    ratios = control_ratios(first, second)
     if len(ratios) < stopping.LEAST_BLOCKS:
         return None
     measured = interval(

@@ -185,7 +185,7 @@ class Controller:
             self._received.sort(key=self._place)
             for _, one in self._received:
                 store_received(self._config.pluginmanager.getplugin(SESSION), one)
-            measured = [(test, one.result) for test, one in self._received]
+            measured = [(test, replace(one.result, test=test)) for test, one in self._received]
             arrived = {test for test, _ in measured}
             lost = [(test, result) for test, result in self._lost if test not in arrived]
             self._run.results += [

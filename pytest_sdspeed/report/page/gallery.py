@@ -21,6 +21,7 @@ _METRICS = {
     "flip": "FLIP {:.3f}",
     "clip": "CLIP score {:.3f}",
     "clip_drop": "CLIP score drop {:.3f}",
+    "temporal": "error of motion {:.3f}",
 }
 _ROLES = {"candidate": "candidate", "error_map": "error map", "reference": "reference"}
 _CONTROL_SAYS: dict[ImageVerdict | None, str] = {

@@ -1,0 +1,78 @@
+"""What a time limit leaves a campaign."""
+
+import campaigns
+import pytest
+from campaigns import undecidable
+
+from pytest_sdspeed.errors import TimeLimitError
+from pytest_sdspeed.measure.time_limit import TimeLimit
+
+bench = campaigns.bench
+_quick_collector = campaigns.quick_collector
+
+
+def limit(left_s, seconds=100.0):
+    return TimeLimit(seconds=seconds, left_s=left_s, name="--timeout")
+
+
+def test_a_campaign_ends_at_its_last_whole_block_in_time(bench):
+    data = bench.run(bench.arm("baseline", 1.0, cv=0.2), bench.arm("row", 1.0, floor=1.0, cv=0.2), time_limit=limit(60.0), max_blocks=200)
+    assert 40 < bench.clock.seconds <= 60
+    assert len(data.samples_s["baseline"]) == len(data.samples_s["row"]) >= 3
+    assert data.slots[-1].block == len(data.samples_s["row"])
+    assert f"ended after {len(data.samples_s['row'])} whole blocks, before --timeout ends the test after 100 s" in data.cut_short
+
+
+def test_blocks_that_become_slower_are_not_begun_without_time_for_them(bench):
+    slower = lambda: 1.0 if bench.block < 4 else 2.0  # noqa: E731
+    bench.run(bench.arm("baseline", 1.0, effect=slower), undecidable(bench, effect=slower), time_limit=limit(60.0), max_blocks=200)
+    assert bench.clock.seconds <= 60 + 6.0
+
+
+@pytest.mark.parametrize("left_s", [0.0, 1.5, 5.0, 20.0])
+def test_too_little_for_the_first_look_raises_before_a_block(bench, left_s):
+    with pytest.raises(TimeLimitError, match=r"nothing was timed.*set --timeout to \d+ or more") as raised:
+        bench.run(bench.arm("baseline", 1.0), undecidable(bench), time_limit=limit(left_s))
+    assert raised.value.seconds == 100.0
+    assert not any(progress.phase == "block" for progress in bench.progress)
+
+
+def test_what_the_message_asks_for_is_enough(bench):
+    import re
+
+    def run(left_s, seconds):
+        return bench.run(bench.arm("baseline", 1.0), bench.arm("row", 0.5, floor=1.2), time_limit=limit(left_s, seconds))
+
+    with pytest.raises(TimeLimitError) as raised:
+        run(5.0, 10.0)
+    wanted = float(re.search(r"set --timeout to (\d+)", str(raised.value))[1])
+    assert run(wanted - 5.0, wanted).decisions["row"].verdict == "pass"
+
+
+def test_a_budget_that_ends_earlier_is_not_cut_short(bench):
+    data = bench.run(bench.arm("baseline", 1.0), undecidable(bench), time_limit=limit(1000.0), budget_s=60.0)
+    assert data.cut_short == ""
+    assert data.timed_s >= 54
+
+
+def test_a_plan_that_ends_earlier_is_not_cut_short(bench):
+    data = bench.run(bench.arm("baseline", 1.0), undecidable(bench), time_limit=limit(1000.0), max_blocks=3, budget_s=1e6)
+    assert data.cut_short == ""
+
+
+def test_two_blocks_that_are_asked_for_need_no_time_for_three(bench):
+    data = bench.run(bench.arm("baseline", 1.0), undecidable(bench), time_limit=limit(18.0), max_blocks=2)
+    assert len(data.samples_s["row"]) == 2
+
+
+def test_no_profile_is_taken_without_time_for_it(bench):
+    from dataclasses import replace
+
+    from pytest_sdspeed.model import Profile
+
+    taken = []
+    baseline = replace(bench.arm("baseline", 1.0), profile=lambda _case: taken.append(1) or Profile())
+    bench.run(baseline, undecidable(bench), time_limit=limit(30.0), max_blocks=200)
+    assert taken == []
+    bench.run(baseline, undecidable(bench), time_limit=limit(1e4), max_blocks=3)
+    assert taken == [1]

@@ -1,0 +1,213 @@
+"""Pictures that are broken or different in some slots only, kept by reference, or too many to keep: as users meet them."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+
+import pytest
+
+HEAD = """
+import itertools, weakref
+
+def slot_by_slot(seconds, draw):
+    calls = itertools.count()
+    tick = engine(seconds)
+    def drawing():
+        tick()
+        return draw(next(calls))
+    return drawing
+
+GOOD = picture()
+BAD = picture(1)
+STEADY = engine(1.5, GOOD)
+"""
+TEST = """
+@pytest.mark.sd_latency(speedup=1.5, image={image})
+def test_engine(sd_latency):
+    {more}
+    result = sd_latency(slot_by_slot(1.0, lambda call: {candidate}), baseline={baseline})
+"""
+
+
+def source(candidate, baseline="STEADY", image=None, more="pass"):
+    return HEAD + TEST.format(candidate=candidate, baseline=baseline, image=image or {"psnr": 30}, more=more)
+
+
+def stored(pytester):
+    (benchmark,) = json.loads((pytester.path / "out.json").read_text())["benchmarks"]
+    return benchmark["extra_info"]["sdspeed"]
+
+
+BROKEN = {
+    "every other not finite": ("GOOD if call % 2 else GOOD * np.nan", "*4 of 8 slots not finite, every other one;*"),
+    "one in three black": ("GOOD if call % 3 != 1 else GOOD * 0", "*3 of 8 slots black, every third one;*"),
+    "the first alone": ("GOOD if call else GOOD * np.inf", "*1 of 8 slots not finite, the first one;*"),
+    "one in the middle constant": ("GOOD if call != 4 else GOOD * 0 + 0.5", "*1 of 8 slots constant;*"),
+    "from one on": ("GOOD if call < 5 else GOOD * 0", "*3 of 8 slots black, from slot 6 on;*"),
+    "a picture more": (
+        "GOOD if call != 3 else np.concatenate([GOOD, GOOD])",
+        "*1 of 8 slots of another size: pictures of shape 2x32x32, not *1x32x32*",
+    ),
+    "nothing": ("GOOD if call != 3 else None", "*1 of 8 slots returned nothing*"),
+    "what cannot be converted": (
+        "GOOD if call != 3 else object()",
+        "*1 of 8 slots returned no picture; seed 0: returned an object of type object*",
+    ),
+    "a picture of something else": ("GOOD if call != 3 else BAD", "*PSNR * dB is under 30.*"),
+}
+
+
+@pytest.mark.parametrize("image", [{"psnr": 30}, None], ids=["gate", "no gate"])
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_slot_that_is_broken_fails_the_row_with_the_word_and_the_share(gated, fault, image):
+    candidate, said = BROKEN[fault]
+    text = source(candidate).replace("image={'psnr': 30}", f"image={image}")
+    found = gated(text)
+    if fault == "a picture of something else" and image is None:
+        # No bound says how much it may differ: that it does is said.
+        found.assert_outcomes(passed=1)
+        found.stdout.fnmatch_lines(["note: *does not draw the same each time: 1 of 8 slots differ*"])
+        return
+    found.assert_outcomes(failed=1)
+    found.stdout.fnmatch_lines([said])
+
+
+@pytest.mark.parametrize("fault", [fault for fault in BROKEN if fault != "a picture of something else"])
+def test_a_baseline_that_is_broken_in_a_slot_lets_no_row_pass(gated, fault):
+    baseline, said = BROKEN[fault]
+    found = gated(source("GOOD", baseline=f"slot_by_slot(1.5, lambda call: {baseline})"))
+    found.assert_outcomes(failed=1)
+    words = said.split(" slots ")[1].split(";")[0].split(":")[0].rstrip("*")
+    found.stdout.fnmatch_lines([f"*the baseline: * of * slots {words.split(',')[0]}*"])
+
+
+def test_a_broken_baseline_fails_a_row_that_draws_nothing_and_has_no_gate(gated):
+    text = source("None", baseline="slot_by_slot(1.5, lambda call: GOOD * 0)").replace(", image={'psnr': 30}", "")
+    gated(text).assert_outcomes(failed=1)
+
+
+def test_pictures_that_are_right_in_every_slot_pass(gated, pytester):
+    found = gated(source("GOOD.copy()"), "--benchmark-json=out.json")
+    found.assert_outcomes(passed=1)
+    record = stored(pytester)
+    assert record["self_difference"] == {"slots": 8, "differing": 0, "metrics": {}}
+    assert record["baseline_self_difference"] == {"slots": 14, "differing": 0, "metrics": {}}
+    assert record["image_ranges"]["psnr"] == {"low": 100, "high": 100, "count": 1}
+
+
+def test_both_arms_that_draw_from_one_generator_are_told_so(gated, pytester):
+    one = "slot_by_slot({}, lambda call: ONE.random((32, 32, 3)))"
+    found = gated(
+        source("ONE.random((32, 32, 3))", baseline=one.format(1.5), more="ONE = np.random.default_rng(0)").replace(
+            "ONE =", "global ONE; ONE ="
+        ),
+        "--benchmark-json=out.json",
+        "--sd-report=out.html",
+    )
+    found.assert_outcomes(failed=1)
+    found.stdout.fnmatch_lines(["*PSNR 7.? dB is under 30; the baseline differs from itself by PSNR 7.? dB*"])
+    record = stored(pytester)
+    assert record["baseline_self_difference"]["differing"] == record["baseline_self_difference"]["slots"] - 1
+    assert 7 < record["baseline_self_difference"]["metrics"]["psnr"] < 8
+    assert record["image_ranges"]["psnr"]["low"] == record["image"]["psnr"] < record["image_ranges"]["psnr"]["high"]
+    assert record["image_ranges"]["psnr"]["count"] == 4
+    assert "over 4 cases and outputs" in (pytester.path / "out.html").read_text(encoding="utf-8")
+
+
+def test_a_bound_inside_the_baselines_own_difference_is_a_coin_toss(gated):
+    noisy = "np.clip(GOOD + 0.02 * np.random.default_rng(call).standard_normal(GOOD.shape), 0, 1)"
+    found = gated(source("GOOD", baseline=f"slot_by_slot(1.5, lambda call: {noisy} if call else GOOD)", image={"psnr": 36}))
+    found.assert_outcomes(passed=1)
+    found.stdout.fnmatch_lines(["note: *the bound 36 is a coin toss: the baseline differs from itself by PSNR 3?.* dB"])
+
+
+def test_a_bound_outside_of_it_is_not(gated):
+    noisy = "np.clip(GOOD + 0.02 * np.random.default_rng(call).standard_normal(GOOD.shape), 0, 1)"
+    found = gated(source("GOOD", baseline=f"slot_by_slot(1.5, lambda call: {noisy} if call else GOOD)", image={"psnr": 30}))
+    found.assert_outcomes(passed=1)
+    found.stdout.no_fnmatch_line("*coin toss*")
+
+
+SHARED = {
+    "one static buffer": ("fill(GOOD)", "fill(BAD)", "BUFFER = np.zeros_like(GOOD)\ndef fill(picture): BUFFER[:] = picture; return BUFFER"),
+    "one image of PIL": (
+        "paste(GOOD)",
+        "paste(BAD)",
+        (
+            "from PIL import Image\nIMAGE = Image.new('RGB', (32, 32))\n"
+            "def paste(picture): IMAGE.paste(Image.fromarray((picture[0] * 255).astype('uint8'))); return IMAGE"
+        ),
+    ),
+    "one tensor": (
+        "fill(GOOD)",
+        "fill(BAD)",
+        (
+            "import torch\nTENSOR = torch.zeros((1, 3, 32, 32))\n"
+            "def fill(picture): TENSOR.copy_(torch.from_numpy(picture).permute(0, 3, 1, 2)); return TENSOR"
+        ),
+    ),
+    "one list": ("fill(GOOD)", "fill(BAD)", "SAME = [None]\ndef fill(picture): SAME[0] = picture[0]; return SAME"),
+    "one mapped file": (
+        "fill(GOOD)",
+        "fill(BAD)",
+        (
+            "MAPPED = np.memmap('frames.bin', dtype='float32', mode='w+', shape=(1, 32, 32, 3))\n"
+            "def fill(picture): MAPPED[:] = picture; return MAPPED"
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("shared", SHARED)
+def test_what_the_next_arm_overwrites_was_kept_by_value(gated, shared):
+    good, bad, more = SHARED[shared]
+    text = HEAD + more + TEST.format(candidate=bad, baseline=f"slot_by_slot(1.5, lambda call: {good})", image={"psnr": 30}, more="pass")
+    found = gated(text)
+    found.assert_outcomes(failed=1)
+    found.stdout.fnmatch_lines(["*PSNR ?.? dB is under 30*"])
+    gated(text.replace(bad, good)).assert_outcomes(passed=1)
+
+
+def test_pictures_are_given_back_when_their_test_ends(gated):
+    text = HEAD + textwrap.dedent(
+        """
+        REFERENCES = []
+        @pytest.mark.parametrize("case", range(3))
+        @pytest.mark.sd_latency(speedup=1.5, image={"psnr": 30})
+        def test_engine(sd_latency, case):
+            result = sd_latency(engine(1.0, BAD if case == 1 else GOOD), baseline=STEADY)
+            assert result.images.shape == (1, 32, 32, 3)
+            REFERENCES.append(weakref.ref(result.images))
+
+        def test_afterwards():
+            assert [reference() for reference in REFERENCES] == [None, None]
+        """
+    )
+    gated(text, "--sd-report=out.html", "--benchmark-json=out.json").assert_outcomes(passed=3, failed=1)
+
+
+MEMO = """
+import functools
+
+@functools.cache
+def answer():
+    engine(1.0)()
+    return GOOD
+
+def cached():
+    sd_fake_time.spend({later})
+    return answer()
+
+@pytest.mark.sd_latency(speedup=1.5)
+def test_engine(sd_latency):
+    sd_latency(cached, baseline=STEADY)
+"""
+
+
+@pytest.mark.parametrize(("later", "said"), [(0.00025, "4000 times as long as the rest (1 s, then 250 us)"), (0.05, "")])
+def test_a_candidate_that_answers_from_a_memo_is_told(gated, later, said):
+    found = gated("from builtins import sd_fake_time\n" + HEAD + MEMO.format(later=later).replace("engine(1.0)()", "engine(1.0, cv=0)()"))
+    found.assert_outcomes(passed=1)
+    assert (f"its first call took {said}" in found.stdout.str()) == bool(said)
+    assert ("its first call took" in found.stdout.str()) == bool(said)

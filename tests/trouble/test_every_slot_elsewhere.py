@@ -1,0 +1,200 @@
+"""Broken slots of arms that live in other processes, or that are judged there; and the memory of a process of many tests."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+def stored(pytester):
+    (benchmark,) = json.loads((pytester.path / "out.json").read_text())["benchmarks"]
+    return benchmark["extra_info"]["sdspeed"]
+
+
+OFTEN_NAN = "_CALLS.append(1); return PICTURE * numpy.nan if len(_CALLS) % 2 else PICTURE"
+"""What an engine does at the end of a call: every other picture is not finite."""
+ENGINE = """
+import random
+
+import numpy
+from fake_clock import CLOCK
+
+NOISE = random.Random(2)
+_CALLS = []
+PICTURE = numpy.random.default_rng(1).random((32, 32, 3), dtype=numpy.float32)
+
+def work():
+    CLOCK.spend(0.05 * NOISE.gauss(1, 0.003))
+    {end}
+"""
+CLOCK = """
+import sys
+
+class Clock:
+    now = 0.0
+    def perf_counter(self):
+        return self.now
+    def spend(self, seconds):
+        self.now += seconds
+
+CLOCK = Clock()
+
+if "pytest_sdspeed_finder" in sys.modules:
+    from pytest_sdspeed.versions import server
+    server.time = CLOCK
+"""
+WORK = """
+from engine import work
+
+def test_work(sd_latency):
+    sd_latency(work)
+"""
+
+
+@pytest.fixture
+def against(pytester):
+    """Runs a test against another version of its engine; each says how a call ends."""
+
+    def run(new, old, *arguments):
+        pytester.makepyfile(fake_clock=CLOCK, engine=ENGINE.format(end=new), test_work=WORK)
+        other = pytester.path / "old"
+        other.mkdir()
+        (other / "engine.py").write_text(ENGINE.format(end=old))
+        return pytester.runpytest("-p", "no:randomly", "--sd-against=old", "--benchmark-json=out.json", *arguments)
+
+    return run
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("new", "old", "said"),
+    [
+        (OFTEN_NAN, "return PICTURE", "* of * slots not finite, every other one*"),
+        ("return PICTURE", OFTEN_NAN, "*the baseline: * of * slots not finite, every other one*"),
+        (
+            "_CALLS.append(1); return PICTURE if len(_CALLS) % 4 else None",
+            "return PICTURE",
+            "* of * slots returned nothing, every 4th one*",
+        ),
+        ("_CALLS.append(1); return PICTURE if len(_CALLS) != 3 else {}", "return PICTURE", "*1 of * slots returned no picture*a dict*"),
+    ],
+    ids=["new", "old", "nothing", "unreadable"],
+)
+def test_slots_of_another_process_count_as_well(against, new, old, said):
+    found = against(new, old)
+    found.assert_outcomes(failed=1)
+    found.stdout.fnmatch_lines([said])
+
+
+@pytest.mark.slow
+def test_a_version_that_draws_another_picture_each_time_is_not_identical_to_the_other(against, pytester):
+    noisy = "return numpy.clip(PICTURE + numpy.random.default_rng(len(_CALLS)).normal(0, 0.02, PICTURE.shape), 0, 1)"
+    found = against("return PICTURE", f"_CALLS.append(1); {noisy} if len(_CALLS) > 1 else PICTURE")
+    found.assert_outcomes(passed=1)
+    found.stdout.fnmatch_lines(["note: *the baseline does not draw the same each time: * PSNR 3?.? dB*"])
+    record = stored(pytester)
+    assert record["against"]["identical"] is False
+    assert record["baseline_self_difference"]["differing"] > 2
+
+
+FAKE = """
+import random
+
+from pytest_sdspeed.device import canary
+from pytest_sdspeed.measure import clock
+
+NOISE = random.Random(3)
+
+class Clock:
+    seconds = 0.0
+    def now(self):
+        return self.seconds
+    def synchronize(self):
+        pass
+    def spend(self, seconds):
+        self.seconds += seconds * NOISE.gauss(1, 0.003)
+
+CLOCK = Clock()
+clock.WallClock = lambda _synchronize: CLOCK
+canary.make_canary = lambda *_machine: {}
+"""
+"""A conftest by which every process has a clock that only the engines move."""
+ENGINES = """
+import pathlib
+import numpy as np
+import pytest
+from conftest import CLOCK
+
+GOOD = np.random.default_rng(0).random((32, 32, 3))
+CALLS = []
+MARK = pathlib.Path("seen")
+SECOND = MARK.exists()
+
+def steady():
+    CLOCK.spend(1.0)
+    return GOOD.copy()
+
+def broken():
+    MARK.touch()
+    CLOCK.spend({seconds})
+    CALLS.append(1)
+    return GOOD * np.nan if {when} and len(CALLS) % 2 else GOOD.copy()
+
+@pytest.mark.sd_latency(speedup=1.5, image={{"psnr": 30}})
+def test_broken(sd_latency):
+    sd_latency(broken, baseline=steady)
+"""
+
+
+@pytest.mark.slow
+def test_under_xdist_the_share_is_said_as_well(pytester):
+    pytester.makeconftest(FAKE)
+    pytester.makepyfile(ENGINES.format(seconds=0.5, when=True))
+    found = pytester.runpytest_subprocess("-n1", "-p", "no:randomly", "--benchmark-json=out.json")
+    found.assert_outcomes(failed=1)
+    found.stdout.fnmatch_lines(["* slots not finite, every other one*"])
+    assert stored(pytester)["image_verdict"] == "fail"
+
+
+@pytest.mark.slow
+def test_a_confirmation_counts_every_slot_too(pytester):
+    # The first process is too slow and draws what is right; the second is fast and draws NaN in every other slot.
+    pytester.makeconftest(FAKE)
+    pytester.makepyfile(ENGINES.format(seconds="0.5 if SECOND else 1.0", when="SECOND"))
+    found = pytester.runpytest_subprocess("-p", "no:randomly", "--sd-confirm")
+    found.assert_outcomes(failed=1)
+    found.stdout.fnmatch_lines(["*failed in a fresh process too * slots not finite, every other one*"])
+
+
+@pytest.mark.slow
+def test_six_tests_of_videos_take_the_memory_of_one(pytester):
+    pytester.makeconftest(FAKE)
+    pytester.makepyfile(
+        """
+        import re
+        import numpy as np
+        import pytest
+        from conftest import CLOCK
+
+        FRAMES = np.random.default_rng(0).integers(0, 255, (25, 120, 180, 3), dtype=np.uint8)
+        RESIDENT = []
+
+        def engine(seconds):
+            def draw():
+                CLOCK.spend(seconds)
+                return FRAMES.astype(np.float32) / 255
+            return draw
+
+        @pytest.mark.parametrize("case", range(6))
+        @pytest.mark.sd_latency(speedup=1.5)
+        def test_video(sd_latency, case):
+            sd_latency(engine(0.5), baseline=engine(1.0))
+            RESIDENT.append(int(re.search(r"VmRSS:\\s+(\\d+)", open("/proc/self/status").read())[1]) // 1024)
+
+        def test_afterwards():
+            # A test's pictures are 6.5 MB as floats, of each arm.
+            assert RESIDENT[-1] - RESIDENT[1] < 6, RESIDENT
+        """
+    )
+    pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=7)
