@@ -4,6 +4,7 @@ import json
 from xml.etree import ElementTree as ET
 
 import pytest
+from tables_text import UNBUILT
 
 TWICE = """
 tries = []
@@ -115,37 +116,6 @@ def test_workers_of_xdist_rerun_and_the_controller_keeps_the_last_attempt(proces
     assert "1 attempt of this test" in notes_of(bench)[0]
 
 
-TABLE = """
-schema = 1
-name = "small"
-title = "Two rows"
-source = "https://example.org"
-device = "cpu"
-tolerance = 0.05
-
-[recipe]
-model = "nothing-of-the-kind"
-prompt = "a cat"
-height = 16
-width = 16
-steps = 2
-scheduler = "pndm"
-
-[[rows]]
-setup = "baseline"
-optimizations = []
-speedup = 1
-
-[[rows]]
-setup = "quick"
-optimizations = ["sdpa"]
-speedup = 2.0
-
-[[rows]]
-setup = "steady"
-optimizations = ["channels_last"]
-speedup = 2.0
-"""
 ROWS = """
 import builtins
 from contextlib import nullcontext
@@ -185,7 +155,7 @@ def test_row(sd_latency, sd_setup):
 
 
 def test_a_row_of_a_table_that_runs_again_is_measured_again_alone(beside, pytester):
-    (pytester.path / "small.toml").write_text(TABLE)
+    (pytester.path / "small.toml").write_text(UNBUILT.format(tolerance=0.05, first="quick", second="steady", speedup=2.0))
     run = beside(ROWS, "--sd-tables=small.toml", "--benchmark-json=out.json", "-s", **PACKAGE)
     run.stdout.fnmatch_lines(["*3 passed, 1 rerun*"])
     again = [line for line in run.outlines if "drew quick" in line]
