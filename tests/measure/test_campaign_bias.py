@@ -87,3 +87,18 @@ def test_a_candidate_slow_in_every_fifth_call_does_not_pass_on_its_other_calls()
     record = bench.run(bench.arm("base", 1.0, cv=0.003), bench.arm("row", 0.5, cv=0.003, floor=1.5, effect=effect))
     assert record.decisions["row"].verdict != "pass"
     assert record.decisions["row"].blocks == 20
+
+
+def test_a_row_that_withstands_every_bias_is_decided_though_one_that_left_no_longer_does():
+    """The control breaks once the close row has left: the far one must not stay undecided for it."""
+    bench = Bench(5)
+    effect = lambda: 1.1 if bench.block > 3 and bench.slot in (0, 7) else 1.0  # noqa: E731
+    record = bench.run(
+        bench.arm("base", 1.0, cv=0.001, effect=effect),
+        bench.arm("close", 1 / 1.02, cv=0.001, floor=1.0, effect=effect),
+        bench.arm("far", 1 / 1.5, cv=0.2, floor=1.0, effect=effect),
+        max_blocks=20,
+    )
+    assert record.control.excludes_one
+    assert record.decisions["close"].verdict == "pass"
+    assert record.decisions["far"].verdict == "pass"
