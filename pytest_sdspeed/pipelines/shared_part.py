@@ -11,7 +11,8 @@ from pytest_sdspeed.errors import ChangedPartError, read_first_line
 from pytest_sdspeed.pipelines.digest import Digest, digest_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Set as AbstractSet
 
 STRICT: frozenset[str] = frozenset()
 CACHES = frozenset({"cache"})
@@ -232,7 +233,7 @@ class SharedPart:
         return [*(self._label(one.path) for one in changed), *texts]
 
     def _find_changed(
-        self, suspects: list[_Tensor], touched: Set[int] = frozenset()
+        self, suspects: list[_Tensor], touched: AbstractSet[int] = frozenset()
     ) -> list[_Tensor]:
         """Return those whose bytes are not what they were; all whose bytes were not noted.
 
