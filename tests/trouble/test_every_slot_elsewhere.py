@@ -101,7 +101,7 @@ class Clock:
         self.seconds += seconds * NOISE.gauss(1, 0.003)
 
 CLOCK = Clock()
-clock.WallClock = lambda _synchronize: CLOCK
+clock.WallClock = lambda *_synchronize: CLOCK
 canary.make_canary = lambda *_machine: {}
 """
 """A conftest by which every process has a clock that only the engines move."""
