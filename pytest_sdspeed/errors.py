@@ -181,7 +181,10 @@ def read_first_line(error: BaseException, otherwise: str) -> str:
         error: exception with any message; torch prints whole tensors into some messages.
         otherwise: what to return for an empty message.
     """
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    try:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    except Exception:  # noqa: BLE001 - an exception of anybody's, which cannot say what it is
+        lines = [f"{type(error).__name__}, whose message cannot be read"]
     return " ".join(lines[: 1 + lines[0].endswith(":")]) if lines else otherwise
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from pytest_sdspeed.device.switches import ATTENTION_BACKEND
 from pytest_sdspeed.errors import RegistrationError
 from pytest_sdspeed.pipelines.noise import takes_generator
 from pytest_sdspeed.pipelines.optimizations import has_own_code
+from pytest_sdspeed.pipelines.shared_code import guard_code
 from pytest_sdspeed.pipelines.shared_part import (
     CACHES,
     STRICT,
@@ -110,7 +111,12 @@ class Pool:
             if own_code:
                 for shared in parts:
                     shared.expose()
-            with guard_parts(f"building setup {name!r}", parts), collect(ATTENTION_BACKEND) as held:
+            building = f"building setup {name!r}"
+            with (
+                guard_parts(building, parts),
+                guard_code(building, pipeline) if own_code else nullcontext(),
+                collect(ATTENTION_BACKEND) as held,
+            ):
                 for part in stack:
                     part.apply(pipeline, recipe)
             return Built(pipeline, parts, held, own_code, takes_generator(pipeline))

@@ -298,7 +298,9 @@ def _read_image_gate(where: str, given: Any, metrics: Collection[str]) -> ImageG
     if given is None:
         return None
     valid = (*_BOUNDS, *sorted(metrics))
-    if not isinstance(given, Mapping) or not given or given.keys() - set(valid):
+    bounds = [*given.values()] if isinstance(given, Mapping) else []
+    # A bound of None bounds nothing: a gate of no bound would pass whatever is drawn.
+    if all(bound is None for bound in bounds) or given.keys() - set(valid):
         raise MarkerError(
             f"{where}: marker sd_latency: image={given!r}; valid: a dict with bounds for"
             f" {', '.join(valid)}"

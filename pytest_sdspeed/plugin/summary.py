@@ -148,6 +148,8 @@ def _write(what: str, path: Path, make: Callable[[], str], mode: str = "w") -> s
     from pytest_sdspeed.store.atomic import write_file
 
     content = make().encode(errors="backslashreplace")
+    if not content:
+        return f"{what}: {path} is full, and nothing was added to it"
     try:
         if mode == "w":
             write_file(path, content, lasting=False)

@@ -65,6 +65,8 @@ def judge_pictures(case: RowCase) -> PictureFindings:
     faults = _find_faults(
         everything[case.candidate.name], None if alone else everything[case.base.name], reference
     )
+    if gate is not None and gate.clip_drop is not None and setup is None:
+        faults.append("the bound clip_drop cannot be judged: callables have no prompt")
     if not ours.returned and not theirs.returned and gate is None:
         return PictureFindings(None)
     scale = Scale(case.metrics)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.model import CONTROL
@@ -52,7 +53,7 @@ def examine_speed(case: RowCase, decision: Decision | None) -> SpeedFindings:
     counts = _count_slow_pairs(case, decision)
     name, base = case.candidate.name, case.base.name
     decided = withstands and decision.verdict in ("pass", "fail")
-    slow = tuple(describe(counts, decided=decided)) if counts else ()
+    slow = (*describe(counts, decided=decided), *_note_whole_mean(case, decision)) if counts else ()
     if withstands:
         reasons = (*_list_reasons(decision, case), *_say_load(case, decision.verdict))
     else:
@@ -85,6 +86,22 @@ def _note_bias(case: RowCase, bias: float) -> Iterator[str]:
 def _say_load(case: RowCase, verdict: str) -> Iterator[str]:
     if case.data.load and verdict in ("inconclusive", "invalid"):
         yield f"meanwhile on this machine: {case.data.load}"
+
+
+def _note_whole_mean(case: RowCase, decision: Decision) -> Iterator[str]:
+    """Note that a row passes by its usual slots alone: the mean of all of them is too slow."""
+    samples, blocks = case.data.samples_s, decision.blocks
+    outer, inner, own = (
+        [slot for pair in samples[arm][:blocks] for slot in pair]
+        for arm in (case.base.name, CONTROL, case.candidate.name)
+    )
+    whole = statistics.fmean([*outer, *inner]) / statistics.fmean(own)
+    if decision.verdict == "pass" and whole < case.criteria.floor:
+        yield (
+            f"the mean over all slots is x{whole:.2f}, under the floor: a few slow slots of"
+            f" {case.candidate.name} were taken for a disturbance. If they are its own doing, more"
+            " blocks will tell: --sd-max-blocks"
+        )
 
 
 def _count_slow_pairs(case: RowCase, decision: Decision) -> Counts | None:

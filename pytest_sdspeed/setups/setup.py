@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.device.flags import guard, hold, ignore_default_device
@@ -148,12 +148,17 @@ class Setup:
     @contextmanager
     def _guard_parts(self, *, thorough: bool) -> Iterator[None]:
         from pytest_sdspeed.pipelines.pool import guard_parts
+        from pytest_sdspeed.pipelines.shared_code import guard_code
         from pytest_sdspeed.pipelines.shared_part import ATTRIBUTES, CACHES
 
         built = self._build()
         # What a library leaves in its own attributes when it is called is its own business.
         allowed = CACHES if built.own_code else ATTRIBUTES
-        with guard_parts(f"setup {self.name!r}", built.parts, allowed, thorough=thorough):
+        owner = f"setup {self.name!r}"
+        with (
+            guard_parts(owner, built.parts, allowed, thorough=thorough),
+            guard_code(owner, built.pipeline) if built.own_code else nullcontext(),
+        ):
             yield
 
     @contextmanager
