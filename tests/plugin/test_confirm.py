@@ -84,7 +84,7 @@ def test_an_effect_of_the_first_process_passes_with_the_figures_of_the_second(ru
     outcome.stdout.fnmatch_lines(
         [
             "candidate*1.00 s*x1.50*pass",
-            "candidate: failed in the first process (x1.39 [[]1.??, 1.??]), passed in a fresh one (x1.50 [[]1.??, 1.??])",
+            "candidate of test_*.py::test_engine: failed in the first process (x1.39 [[]1.??, 1.??]), passed in a fresh one (x1.50 [[]1.??, 1.??])",
         ]
     )
     record, samples = stored(pytester)
@@ -104,7 +104,7 @@ def test_a_regression_fails_in_both_and_says_so(run, pytester):
     outcome.stdout.fnmatch_lines(
         [
             "*slower than its floor: *; confirmed in a fresh process: x1.28 [[]1.??, 1.??].*",
-            "candidate: failed in the first process (x1.28 [[]*]), failed again in a fresh one (x1.28 [[]*])",
+            "candidate of test_*.py::test_engine: failed in the first process (x1.28 [[]*]), failed again in a fresh one (x1.28 [[]*])",
         ]
     )
     record, _ = stored(pytester)

@@ -53,7 +53,7 @@ def pytest_benchmark_update_commit_info():
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_terminal_summary():
+def pytest_sessionfinish():
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 """
 HANGING = """

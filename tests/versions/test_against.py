@@ -83,9 +83,9 @@ def test_six_percent_slower_fails_and_says_so(versions, pytester):
     result = versions({"seconds": 0.053}, {})
     result.assert_outcomes(failed=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    (said,) = [line for line in result.outlines if line.startswith("work: ")]
+    (said,) = [line for line in result.outlines if line.startswith("work of test_work.py::test_work: ")]
     found = re.match(
-        r"work: (\d\.\d)% slower \[(\d\.\d), (\d\.\d)\] than old\. On .*; at most 3% slower passes \(floor x0.97\), \d blocks", said
+        r"work of .*: (\d\.\d)% slower \[(\d\.\d), (\d\.\d)\] than old\. On .*; at most 3% slower passes \(floor x0.97\), \d blocks", said
     )
     assert found, said
     assert float(found[2]) <= float(found[1]) <= float(found[3])
@@ -131,7 +131,7 @@ def test_the_summary_of_a_step_is_a_markdown_table(versions, pytester, monkeypat
     versions({"seconds": 0.053}, {}, "--sd-report=report.html")
     said = (pytester.path / "summary.md").read_text()
     assert "| setup | old | new | change | stages | pictures | verdict |" in said
-    assert re.search(r"\| work \| (49|50)\.\d+ ms \| 5[23]\.\d+ ms \| \d\.\d% slower .* \| ❌ fail \|", said)
+    assert re.search(r"\| work of \S+ \| (49|50)\.\d+ ms \| 5[23]\.\d+ ms \| \d\.\d% slower .* \| ❌ fail \|", said)
     page = (pytester.path / "report.html").read_text()
     assert "% slower [" in page
     assert ">change</th>" in page
@@ -190,7 +190,7 @@ def test_a_worker_that_is_killed_makes_its_row_invalid_and_keeps_what_was_measur
     assert time.monotonic() - started < 120
     result.assert_outcomes(passed=1, failed=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["invalid: work: *ended while it was measured*"])
+    result.stdout.fnmatch_lines(["invalid: work of test_work.py::test_work: *ended while it was measured*"])
     first, second = stored(pytester)
     assert first["verdict"] == "invalid"
     assert first["blocks"] >= 2
