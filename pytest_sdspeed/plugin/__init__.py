@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ from pytest_sdspeed.plugin import fixtures, hookspecs, options
 from pytest_sdspeed.plugin.fixtures import sd_latency, sd_setup
 from pytest_sdspeed.plugin.state import (
     ASKING,
+    BEGUN,
     CLOCK,
     PROBLEMS,
     PROCESS,
@@ -188,7 +190,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Begin an attempt of a test that measures: it has not asked its gate yet."""
+    """Begin an attempt of a test that measures: it has not asked its gate yet.
+
+    When it began is noted for every test: one may ask for its gate while it runs.
+    """
+    begun = item.stash.setdefault(BEGUN, {})
+    begun.setdefault("protocol", perf_counter())
+    begun.pop("call", None)
     # A conftest file may add markers after the tests were prepared.
     if CLOCK in item.stash or is_gated(item):
         from pytest_sdspeed.plugin.asking import Asking
@@ -198,7 +206,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Note when a body ends: reports that are made before are those of its subtests."""
+    """Note when a body begins, and ends: reports made before are those of its subtests."""
+    item.stash.setdefault(BEGUN, {}).setdefault("call", perf_counter())
     try:
         return (yield)
     finally:

@@ -27,6 +27,8 @@ ASKING: pytest.StashKey[Asking] = pytest.StashKey()
 """Whether a test, in the attempt that runs, has asked its gate, and how that ended."""
 PROCESS: pytest.StashKey[int] = pytest.StashKey()
 """The id of the process that collects, reports and stores."""
+BEGUN: pytest.StashKey[dict[str, float]] = pytest.StashKey()
+"""Phase of a test -> when it began, seconds of the wall clock: ``protocol`` and ``call``."""
 COUNTED: pytest.StashKey[bool] = pytest.StashKey()
 """Set if the plan of the run has counted what a test asks for."""
 PROBLEMS: pytest.StashKey[list[str]] = pytest.StashKey()
