@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from time import perf_counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,6 +22,7 @@ from pytest_sdspeed.plugin.state import (
     is_gated,
     is_of_body,
     must_ask,
+    note_begin,
     run_of,
 )
 from pytest_sdspeed.setups.registry import Registry
@@ -194,9 +194,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
     When it began is noted for every test: one may ask for its gate while it runs.
     """
-    begun = item.stash.setdefault(BEGUN, {})
-    begun.setdefault("protocol", perf_counter())
-    begun.pop("call", None)
+    note_begin(item, "protocol")
+    item.stash[BEGUN].pop("call", None)
     # A conftest file may add markers after the tests were prepared.
     if CLOCK in item.stash or is_gated(item):
         from pytest_sdspeed.plugin.asking import Asking
@@ -207,7 +206,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Note when a body begins, and ends: reports made before are those of its subtests."""
-    item.stash.setdefault(BEGUN, {}).setdefault("call", perf_counter())
+    note_begin(item, "call")
     try:
         return (yield)
     finally:

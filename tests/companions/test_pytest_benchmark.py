@@ -117,7 +117,17 @@ def test_cprofile_profiles_one_call_of_the_candidate(gated, pytester):
     assert (pytester.path / "kept-test_row.prof").stat().st_size > 0
 
 
-def test_a_candidate_that_raises_when_it_is_profiled_keeps_its_result(gated, pytester):
+GROUPED = """
+            # As xdist does it in a worker under --dist=loadgroup.
+            @pytest.hookimpl(trylast=True)
+            def pytest_collection_modifyitems(items):
+                for item in items:
+                    item._nodeid += "@together"
+"""
+
+
+@pytest.mark.parametrize("conftest", ["", GROUPED], ids=["", "loadgroup"])
+def test_a_candidate_that_raises_when_it_is_profiled_keeps_its_result(gated, pytester, conftest):
     source = """
     calls = []
     work = engine(1.0)
@@ -135,7 +145,10 @@ def test_a_candidate_that_raises_when_it_is_profiled_keeps_its_result(gated, pyt
     import textwrap
 
     run = gated(
-        textwrap.dedent(source) + PLAIN.replace("engine(1.0)", "candidate"), "--benchmark-cprofile=cumtime", "--benchmark-json=out.json"
+        textwrap.dedent(source) + PLAIN.replace("engine(1.0)", "candidate"),
+        "--benchmark-cprofile=cumtime",
+        "--benchmark-json=out.json",
+        conftest=conftest,
     )
     run.assert_outcomes(passed=1)
     run.stdout.fnmatch_lines(["sd run: no profile of *test_row: RuntimeError: not again"])
