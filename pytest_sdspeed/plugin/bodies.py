@@ -127,7 +127,7 @@ class Itself:
         ours, theirs = self._refer(), other._refer()
         if ours is None or theirs is None:
             return self._of_none and other._of_none
-        return ours is theirs or (isinstance(ours, MethodType) and bool(ours == theirs))
+        return ours is theirs or (type(ours) is MethodType and bool(ours == theirs))
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -135,7 +135,7 @@ class Itself:
 def _refer(value: Any) -> Callable[[], Any]:
     try:
         # A bound method is made when it is asked for, and gone at once.
-        kind: Any = WeakMethod if isinstance(value, MethodType) else ref
+        kind: Any = WeakMethod if type(value) is MethodType else ref
         found: Callable[[], Any] = kind(value)
     except TypeError:
         return lambda: value
@@ -153,7 +153,8 @@ def describe(*values: Any) -> list[Any]:
     open_ = deque((value, _DEPTH) for value in values)
     while open_:
         value, depth = open_.popleft()
-        if isinstance(value, (*_PLAIN, CodeType)):
+        # No object is asked for its class, which it may lie about, or raise at.
+        if issubclass(type(value), (*_PLAIN, CodeType)):
             found.append((type(value), value))
         elif id(value) in seen:
             found.append(seen[id(value)][0])

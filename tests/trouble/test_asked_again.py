@@ -1,9 +1,14 @@
 """A gate that is asked a second time: it says what it said, or that it says nothing of another candidate."""
 
 import json
+import os
 import textwrap
+from types import SimpleNamespace
 
 import pytest
+from fakes import result
+
+from pytest_sdspeed.plugin.asking import Asking
 
 FAST, SLOW = "engine(1.0)", "engine(1.5)"
 RECORD = "--benchmark-json=out.json"
@@ -278,3 +283,18 @@ def test_a_baseline_that_was_a_method_is_not_none(gated):
     found = gated(textwrap.dedent(source))
     found.assert_outcomes(passed=1, failed=1)
     found.stdout.fnmatch_lines(["*sd_latency measures once per test: *"])
+
+
+def test_a_method_that_is_gone_is_not_taken_for_no_baseline():
+    class Pipe:
+        def draw(self):
+            return None
+
+    def fast():
+        return None
+
+    asking, pipe = Asking(SimpleNamespace(obj=None), os.getpid()), Pipe()
+    first = asking.ask(fast, pipe.draw, result)
+    assert asking.ask(fast, pipe.draw, result) is first
+    with pytest.raises(pytest.fail.Exception, match="measures once per test"):
+        asking.ask(fast, None, result)
