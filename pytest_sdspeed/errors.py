@@ -142,7 +142,7 @@ class TimeLimitError(SdSpeedError):
 
     Args:
         message: what was too short, and what to set.
-        seconds: the limit; infinite if it is unknown.
+        seconds: the limit.
     """
 
     def __init__(self, message: str, seconds: float) -> None:

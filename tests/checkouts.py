@@ -17,6 +17,25 @@ served = runpy.run_path(source)["install"](*arguments)
 """
 """How a process of a side begins. Nothing of the package is imported for it."""
 
+FAKE_CLOCK = """
+import sys
+
+class Clock:
+    now = 0.0
+    def perf_counter(self):
+        return self.now
+    def spend(self, seconds):
+        self.now += seconds
+
+CLOCK = Clock()
+
+if "pytest_sdspeed_finder" in sys.modules:
+    # A worker.
+    from pytest_sdspeed.versions import server
+    server.time = CLOCK
+"""
+"""A module by which the processes of both sides have a clock that only what is measured moves."""
+
 
 def git(folder, *arguments):
     """What git printed."""

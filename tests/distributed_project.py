@@ -23,7 +23,7 @@ from pytest_sdspeed.device import canary, memory
 from pytest_sdspeed.setups.setup import Setup
 
 CLOCK = FakeClock()
-clock.WallClock = lambda _synchronize: CLOCK
+clock.WallClock = lambda *_synchronize: CLOCK
 memory.ResidentMemory.peak_bytes = lambda self: 4096
 canary.make_canary = lambda *_machine: {{}}
 SECONDS = {{"baseline": 1.5, "quick": 1.0, "quicker": 0.75, "quickest": 0.5}}

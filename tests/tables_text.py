@@ -40,6 +40,39 @@ latency_s = 3.41
 speedup = 1.54
 """
 
+UNBUILT = """
+schema = 1
+name = "small"
+title = "Two rows"
+source = "https://example.org"
+device = "cpu"
+tolerance = {tolerance}
+
+[recipe]
+model = "nothing-of-the-kind"
+prompt = "a cat"
+height = 16
+width = 16
+steps = 2
+scheduler = "pndm"
+
+[[rows]]
+setup = "baseline"
+optimizations = []
+speedup = 1
+
+[[rows]]
+setup = "{first}"
+optimizations = ["sdpa"]
+speedup = {speedup}
+
+[[rows]]
+setup = "{second}"
+optimizations = ["channels_last"]
+speedup = {speedup}
+"""
+"""A table of a model that is nowhere, for tests that put something else in the place of building and drawing."""
+
 
 @pytest.fixture
 def write(tmp_path):

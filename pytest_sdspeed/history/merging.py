@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.history.aliases import Renaming
-from pytest_sdspeed.history.attempts import find_superseded
+from pytest_sdspeed.history.ci_attempts import find_superseded
 from pytest_sdspeed.history.processors import settle_processors
 
 if TYPE_CHECKING:

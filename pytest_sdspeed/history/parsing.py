@@ -14,16 +14,13 @@ from pytest_sdspeed.history.contents import Fault, FileContents, StoredResult, S
 from pytest_sdspeed.history.storages import make_printable
 from pytest_sdspeed.judge.speed.blocks import latencies
 from pytest_sdspeed.model import HistoryKey, HistoryRun, ImageVerdict, Verdict
-from pytest_sdspeed.store.benchmark import EXTRA, NO_COMMIT, RUN
-from pytest_sdspeed.store.files import decode, section
-from pytest_sdspeed.store.git import explain_stored_error
+from pytest_sdspeed.store.benchmark import EXTRA, RUN
+from pytest_sdspeed.store.files import decode, read_commit, section
 from pytest_sdspeed.store.records import DAMAGE, SCHEMA, make_recipe_key, read_figure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_UNNAMED = ("unversioned", "unknown")
-"""What pytest-benchmark writes if it finds no commit."""
 _LARGEST = 2**63
 """Whole numbers below it can be written to the index."""
 
@@ -74,19 +71,17 @@ def read_run_facts(stored: Mapping[str, Any], written: float) -> StoredRunFacts:
     """
     machine, commit = section(stored, "machine_info"), section(stored, "commit_info")
     own, attempt = section(machine, EXTRA), section(machine, EXTRA).get("ci_attempt")
-    named, told = commit.get("id"), _date(stored.get("datetime"))
+    (named, why), told = read_commit(stored), _date(stored.get("datetime"))
     # pytest-benchmark has stored the processor at all times.
     model = section(machine, "cpu").get("brand_raw")
-    known = None if named in _UNNAMED else _known(named)
+    known = _known(named)
     return StoredRunFacts(
         date=told or datetime.fromtimestamp(written, UTC).isoformat(),
         commit=known,
         dirty=commit.get("dirty") is True,
         host=_known(machine.get("node")),
         dated=told is not None,
-        no_commit=None
-        if known
-        else _known(own.get(NO_COMMIT) or explain_stored_error(commit.get("error"))),
+        no_commit=None if known else _known(why),
         id=_known(own.get(RUN)),
         cpu=_known(" ".join(model.split())) if isinstance(model, str) else None,
         ci_run=_known(own.get("ci_run")),

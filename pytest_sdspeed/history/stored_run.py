@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 from pytest_sdspeed.errors import StoredRunError
 from pytest_sdspeed.history.storages import Folder
 from pytest_sdspeed.store import pictures
-from pytest_sdspeed.store.benchmark import EXTRA, NO_COMMIT
-from pytest_sdspeed.store.files import decode, section
-from pytest_sdspeed.store.git import explain_stored_error
+from pytest_sdspeed.store.benchmark import EXTRA
+from pytest_sdspeed.store.files import decode, read_commit, section
 from pytest_sdspeed.store.records import from_json
 
 if TYPE_CHECKING:
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import Result
 
 _DATE = re.compile(rb'"datetime": "([^"]+)"')
-_UNNAMED = (None, "unversioned", "unknown")
-"""What pytest-benchmark calls a commit if there is none, or git refuses."""
 _END = 4096
 """Bytes at the end of a file, where pytest-benchmark writes its date."""
 
@@ -193,12 +190,11 @@ def describe_run(stored: Mapping[str, Any]) -> dict[str, str]:
     machine, commit = section(stored, "machine_info"), section(stored, "commit_info")
     own = section(machine, EXTRA)
     changed = ", with uncommitted changes" if commit.get("dirty") else ""
-    named = commit.get("id") not in _UNNAMED
-    why = own.get(NO_COMMIT) or explain_stored_error(commit.get("error"))
+    named, why = read_commit(stored)
     known = {
         "date": stored.get("datetime"),
         "command": own.get("command"),
-        "commit": (f"{commit['id']}{changed}" if named else why and f"unknown: {why}"),
+        "commit": (f"{named}{changed}" if named is not None else why and f"unknown: {why}"),
         "branch": commit.get("branch"),
         "device": own.get("device"),
         "host": machine.get("node"),

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.errors import TimeLimitError
+from pytest_sdspeed.judge.speed import stopping
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from pytest_sdspeed.measure.clock import Clock
     from pytest_sdspeed.measure.time_limit import TimeLimit
 
-FIRST_LOOK = 3
-"""Blocks of the first look: fewer decide nothing."""
 _PROFILE_GENERATIONS = 6
 """Generations of an arm that its profile is expected to take at most."""
 
@@ -63,7 +62,7 @@ class Countdown:
         self._generated_s = now
         fastest_s = self._fastest_s if math.isfinite(self._fastest_s) else self.spent_s
         if self.left_s <= (fastest_s if self._warmed else 0.0):
-            still = (arms * cases - self._warmed) + FIRST_LOOK * (2 * arms + 2)
+            still = (arms * cases - self._warmed) + stopping.first_look() * (2 * arms + 2)
             raise self._too_short("warm-up", still * fastest_s)
         self._warmed += 1
 
@@ -88,7 +87,7 @@ class Countdown:
             TimeLimitError: not even the blocks of the first look have time.
         """
         left_s = self.left_s - after_s
-        blocks = min(FIRST_LOOK, limits.max_blocks)
+        blocks = min(stopping.first_look(), limits.max_blocks)
         if left_s < blocks * block_s:
             raise self._too_short(f"its first {blocks} blocks", blocks * block_s + after_s)
         return replace(limits, budget_s=min(limits.budget_s, left_s))

@@ -48,13 +48,12 @@ class Decisions:
         others, which are then asked again.
 
         A row is not decided while the bias that the A/A control shows could turn its verdict: more
-        blocks tell whether the control broke by chance. For that they go on as well if it is a row
-        that left before.
+        blocks tell whether the control broke by chance. If it is a row that left before, the others
+        are decided, and measured on for its sake.
         """
         roster, asked_again = self._roster, True
         control = self._find_control(blocks)
-        if not all(self._withstands(name, one, control) for name, one in self.decided.items()):
-            return
+        stay = not all(self._withstands(name, one, control) for name, one in self.decided.items())
         while asked_again:
             found = {name: self._decide(name, blocks, planned_blocks) for name in roster.active}
             decided = {
@@ -69,7 +68,7 @@ class Decisions:
             roster.active = {
                 name: row
                 for name, row in roster.active.items()
-                if name not in decided or not _may_leave(row, decided[name])
+                if stay or name not in decided or not _may_leave(row, decided[name])
             }
             self._failed |= failed
             self.family_size = max(1, self.family_size - len(failed))

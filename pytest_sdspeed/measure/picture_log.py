@@ -35,6 +35,7 @@ class PictureLog:
     def __init__(self) -> None:
         self._looks: list[SlotLook] = []
         self._kept: dict[Case, _KeptOutputs] = {}
+        self._nothing: dict[Case, SlotLook] = {}
 
     def look(self, case: Case, returned: Any) -> None:
         """Look at what a slot returned, which may change as soon as another arm runs.
@@ -66,7 +67,8 @@ class PictureLog:
             raise returned
         output = keep(returned)
         if output is None:
-            return SlotLook(case, NOTHING)
+            # One object for all: campaigns of short calls have tens of thousands of slots.
+            return self._nothing.setdefault(case, SlotLook(case, NOTHING))
         return self._kept.setdefault(case, _KeptOutputs()).add(case, output)
 
 

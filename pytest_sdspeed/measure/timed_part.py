@@ -75,7 +75,7 @@ class TimedPart:
         limits = self._limits = self._countdown.fit(
             asked, self.plan.block_s / self.plan.repeats, after_s
         )
-        if limits is not asked:
+        if limits.budget_s < asked.budget_s:
             self.plan = plan_blocks(limits, costs_s, baseline, roster.active)
         order = Palindromes(baseline, random.Random(limits.seed))  # noqa: S311 - no secret
         self._started_s = self._clock.now()

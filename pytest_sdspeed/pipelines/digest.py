@@ -1,4 +1,4 @@
-"""Digests of tensors: whether bytes changed where torch counts no change."""
+"""Digests of tensors: whether bytes changed although torch counts no change."""
 
 from __future__ import annotations
 

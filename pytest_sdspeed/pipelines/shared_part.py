@@ -12,6 +12,7 @@ from pytest_sdspeed.pipelines.digest import Digest, digest_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Set as AbstractSet
 
 STRICT: frozenset[str] = frozenset()
 CACHES = frozenset({"cache"})
@@ -208,7 +209,7 @@ class SharedPart:
         counts = {
             id(tensor): count for tensor, count in zip(self._countable, self._counts, strict=True)
         }
-        texts, suspects = [], []
+        texts, suspects, touched = [], [], set()
         with torch.inference_mode(mode=False), torch.no_grad():
             for one in self._tensors:
                 one.live.requires_grad_(one.trains)  # it decides nothing but what autocast caches
@@ -220,20 +221,33 @@ class SharedPart:
                     one.live.data = one.alias
                     texts.append(f"{self._label(one.path)} was moved, cast or replaced")
                     suspects.append(one)
-                elif thorough or one.live._version != version:  # noqa: SLF001 - as above
+                    touched.add(id(one))
+                elif one.live._version != version:  # noqa: SLF001 - as above
                     suspects.append(one)
-            changed = self._find_changed(suspects)
+                    touched.add(id(one))
+                elif thorough:
+                    suspects.append(one)
+            changed = self._find_changed(suspects, touched)
             if changed:
                 self._write_again(changed)
         return [*(self._label(one.path) for one in changed), *texts]
 
-    def _find_changed(self, suspects: list[_Tensor]) -> list[_Tensor]:
-        """Return those whose bytes are not what they were; all whose bytes were not noted."""
+    def _find_changed(
+        self, suspects: list[_Tensor], touched: AbstractSet[int] = frozenset()
+    ) -> list[_Tensor]:
+        """Return those whose bytes are not what they were; all whose bytes were not noted.
+
+        Args:
+            suspects: the tensors to look at.
+            touched: ids of those that something wrote to: they changed if their bytes cannot be
+                told, as those of quantized tensors.
+        """
         digests = digest_all([one.alias for one in suspects])
         return [
             one
             for one, digest in zip(suspects, digests, strict=True)
-            if digest != one.digest or (digest is None and not self._exposed)
+            if digest != one.digest
+            or (digest is None and (id(one) in touched or not self._exposed))
         ]
 
     def _write_again(self, changed: list[_Tensor]) -> None:

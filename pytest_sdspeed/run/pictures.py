@@ -60,7 +60,11 @@ def judge_pictures(case: RowCase) -> PictureFindings:
         for drawn in (data.pictures[case.candidate.name], data.pictures[case.base.name])
     )
     reference = None if alone else data.references.get(case.candidate.name)
-    faults = _find_faults(ours, None if alone else theirs, reference)
+    # Broken is broken, also in a case that only one side draws.
+    everything = data.pictures
+    faults = _find_faults(
+        everything[case.candidate.name], None if alone else everything[case.base.name], reference
+    )
     if not ours.returned and not theirs.returned and gate is None:
         return PictureFindings(None)
     scale = Scale(case.metrics)

@@ -162,7 +162,7 @@ def _describe_fault(result: Result) -> str | None:
         return f"its pictures fail: {why}"
     if result.too_large:
         return f"it needs too much memory: {why}"
-    if _is_biased(result):
+    if _spoils_reference(result):
         return (
             f"its A/A control broke ({result.control}): stop what else uses this machine and rerun"
         )
@@ -173,7 +173,7 @@ def _describe_fault(result: Result) -> str | None:
     )
 
 
-def _is_biased(result: Result) -> bool:
+def _spoils_reference(result: Result) -> bool:
     """Tell whether the A/A control admits a bias that a reference must not have.
 
     That is one that could turn the verdict, or be more than half the tolerance: the figure would

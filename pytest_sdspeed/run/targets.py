@@ -107,7 +107,9 @@ def _run_whole(call: Callable[[], Any], name: str) -> Any:
             " returned: let the callable await or iterate it, as in"
             " lambda: asyncio.run(generate())"
         )
-    return returned
+    # What jax computes is on its way when the call returns.
+    wait = getattr(returned, "block_until_ready", None)
+    return wait() if callable(wait) else returned
 
 
 def drawer_of(target: Target) -> Callable[[], Any]:

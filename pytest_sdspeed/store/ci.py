@@ -1,4 +1,4 @@
-"""Which run of a continuous-integration system this is, and its which attempt."""
+"""Tell which run of a continuous-integration system this is, and which attempt of it."""
 
 from __future__ import annotations
 

@@ -118,11 +118,12 @@ def test_cprofile_profiles_one_call_of_the_candidate(gated, pytester):
 
 
 GROUPED = """
-            # As xdist does it in a worker under --dist=loadgroup.
+            # As it is in a worker of xdist under --dist=loadgroup.
             @pytest.hookimpl(trylast=True)
             def pytest_collection_modifyitems(items):
                 for item in items:
-                    item._nodeid += "@together"
+                    more = {"nodeid": f"{item.nodeid}@together", "__slots__": ()}
+                    item.__class__ = type("Grouped", (type(item),), more)
 """
 
 

@@ -4,6 +4,7 @@ import json
 from xml.etree import ElementTree as ET
 
 import pytest
+from tables_text import UNBUILT
 
 TWICE = """
 tries = []
@@ -114,6 +115,7 @@ def test_workers_of_xdist_rerun_and_the_controller_keeps_the_last_attempt(proces
     assert "1 attempt of this test" in notes_of(bench)[0]
 
 
+<<<<<<< HEAD
 LATE = TWICE.replace("@pytest.mark.sd_latency(speedup=1.5)\n", "").replace("(sd_latency)", "(request)")
 LATE = LATE.replace(
     "    sd_latency(", "    request.applymarker(pytest.mark.sd_latency(speedup=1.5))\n    request.getfixturevalue('sd_latency')("
@@ -172,6 +174,8 @@ setup = "steady"
 optimizations = ["channels_last"]
 speedup = 2.0
 """
+=======
+>>>>>>> main
 ROWS = """
 import builtins
 from contextlib import nullcontext
@@ -211,7 +215,7 @@ def test_row(sd_latency, sd_setup):
 
 
 def test_a_row_of_a_table_that_runs_again_is_measured_again_alone(beside, pytester):
-    (pytester.path / "small.toml").write_text(TABLE)
+    (pytester.path / "small.toml").write_text(UNBUILT.format(tolerance=0.05, first="quick", second="steady", speedup=2.0))
     run = beside(ROWS, "--sd-tables=small.toml", "--benchmark-json=out.json", "-s", **PACKAGE)
     run.stdout.fnmatch_lines(["*3 passed, 1 rerun*"])
     again = [line for line in run.outlines if "drew quick" in line]

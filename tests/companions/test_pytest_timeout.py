@@ -1,6 +1,7 @@
 """pytest-timeout: a campaign ends at its last whole block before the limit, or says what to set."""
 
 import pytest
+from tables_text import UNBUILT
 
 from pytest_sdspeed.plugin import attempts
 
@@ -80,37 +81,6 @@ def test_pytests_own_limit_that_only_dumps_tracebacks_does_not_count(gated):
     gated(source, "-o", "faulthandler_timeout=10").assert_outcomes(passed=1)
 
 
-TABLE = """
-schema = 1
-name = "small"
-title = "Two rows"
-source = "https://example.org"
-device = "cpu"
-tolerance = 0.9
-
-[recipe]
-model = "nothing-of-the-kind"
-prompt = "a cat"
-height = 16
-width = 16
-steps = 2
-scheduler = "pndm"
-
-[[rows]]
-setup = "baseline"
-optimizations = []
-speedup = 1
-
-[[rows]]
-setup = "small_sdpa"
-optimizations = ["sdpa"]
-speedup = 1.0
-
-[[rows]]
-setup = "small_channels_last"
-optimizations = ["channels_last"]
-speedup = 1.0
-"""
 ROWS = """
 import time
 
@@ -138,7 +108,7 @@ def test_row(sd_latency, sd_setup):
 @pytest.fixture
 def table(pytester, monkeypatch):
     monkeypatch.setattr("pytest_sdspeed.run.session.Session.load_libraries", lambda _session, pipelines: None)
-    (pytester.path / "small.toml").write_text(TABLE)
+    (pytester.path / "small.toml").write_text(UNBUILT.format(tolerance=0.9, first="small_sdpa", second="small_channels_last", speedup=1.0))
     return "--sd-tables=small.toml"
 
 

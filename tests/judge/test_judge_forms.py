@@ -365,3 +365,11 @@ def test_one_range_serves_both_sides():
     assert (low, high) == (float(far.values.min()), float(far.values.max()))
     assert near.view(0, far.span).max() < 0.55 < far.view(0).max()
     assert near.view(0, Span(0, 80))[..., 0] == pytest.approx(HWC[..., 0] / 2)
+
+
+def test_greys_of_sixteen_and_of_more_bits_are_joined_on_one_scale():
+    levels = np.linspace(0, 51000, 64 * 64).reshape(64, 64)
+    together = keep([Image.fromarray(levels.astype(np.uint16)), Image.fromarray(levels.astype(np.int32))])
+    assert together.own_range
+    first, second = together.values
+    assert np.array_equal(first, second)

@@ -159,6 +159,13 @@ def test_a_budget_of_nothing_and_one_of_half_a_second_are_budgets():
     assert (stopping.affordable_blocks(20, 1.0, 0.0), stopping.affordable_blocks(20, 0.1, 0.5)) == (2, 5)
 
 
+def test_no_look_comes_before_the_first():
+    first = stopping.first_look()
+    assert first == 3
+    assert stopping.looks(first) == (first,)
+    assert stopping.looks(first - 1) == ()
+
+
 def test_later_looks_are_those_after_so_many_blocks():
     assert stopping.later_looks(2)[:2] == (3, 4)
     assert stopping.later_looks(20)[:2] == (22, 25)

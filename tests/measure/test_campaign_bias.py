@@ -9,7 +9,10 @@ from collections import Counter
 import pytest
 from fakes import Bench
 
+from pytest_sdspeed.measure.decisions import Decisions
+from pytest_sdspeed.measure.memory import UnknownMemory
 from pytest_sdspeed.measure.order import Palindromes
+from pytest_sdspeed.measure.roster import Roster
 from pytest_sdspeed.model import CONTROL
 
 ENDS = lambda index, length: index in (0, length - 1)  # noqa: E731
@@ -87,3 +90,30 @@ def test_a_candidate_slow_in_every_fifth_call_does_not_pass_on_its_other_calls()
     record = bench.run(bench.arm("base", 1.0, cv=0.003), bench.arm("row", 0.5, cv=0.003, floor=1.5, effect=effect))
     assert record.decisions["row"].verdict != "pass"
     assert record.decisions["row"].blocks == 20
+
+
+def test_a_row_that_withstands_every_bias_is_decided_though_one_that_left_no_longer_does():
+    """The control breaks once the close row has left: the far one must not stay undecided for it."""
+    bench, noise = Bench(), random.Random(1)
+    rows = [bench.arm(name, 1.0, floor=1.0) for name in ("close", "far")]
+    roster = Roster(bench.arm("base", 1.0), rows, bench.clock, UnknownMemory())
+    samples = {"base": [], CONTROL: [], "close": [], "far": []}
+    decisions = Decisions(roster, samples, rows=2)
+
+    def add(blocks, control, far):
+        pair = lambda seconds: tuple(seconds * noise.gauss(1, 0.001) for _ in range(2))  # noqa: E731
+        for _ in range(blocks):
+            for name, seconds in (("base", 1.0), (CONTROL, control), ("close", 1 / 1.02), ("far", far())):
+                if name in roster.active or name in ("base", CONTROL):
+                    samples[name].append(pair(seconds))
+
+    add(3, 1.0, lambda: noise.choice([0.4, 0.9]))
+    decisions.look(3, 20)
+    assert {name: one.verdict for name, one in decisions.decided.items()} == {"close": "pass"}
+    add(9, 1.06, lambda: 0.5)
+    decisions.look(12, 20)
+    assert decisions._find_control(12).excludes_one
+    assert not decisions._withstands("close", decisions.decided["close"], decisions._find_control(12))
+    assert decisions.decided["far"].verdict == "pass"
+    # It is measured on all the same: more blocks tell whether the control broke by chance.
+    assert list(roster.active) == ["far"]

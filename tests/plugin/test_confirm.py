@@ -40,7 +40,7 @@ with noted.open("a") as processes:
     print(os.getpid(), file=processes)
 if not hasattr(builtins, "sd_fake_time"):
     builtins.sd_fake_time = FakeClock()
-    clock.WallClock = lambda _synchronize=None: builtins.sd_fake_time
+    clock.WallClock = lambda *_synchronize: builtins.sd_fake_time
 """
 TEST = """
 @pytest.mark.sd_latency(speedup=1.5)

@@ -8,6 +8,7 @@ import pytest
 from checkouts import commit, git
 
 from pytest_sdspeed.history.commits import explain_unlisted, list_commits
+from pytest_sdspeed.store.files import read_commit
 from pytest_sdspeed.store.git import explain_no_commit, explain_stored_error, is_checkout, is_shallow
 
 
@@ -110,3 +111,21 @@ UNSAFE = f"CalledProcessError(128, \"fatal: unsafe repository ('/w' is owned by 
 def test_runs_of_before_tell_what_git_said(error, folder):
     advice = "git refuses: dubious ownership: git config --global --add safe.directory"
     assert explain_stored_error(error) == (f"{advice} {folder}" if folder else None)
+
+
+REFUSED = "git refuses: dubious ownership: git config --global --add safe.directory /w"
+
+
+@pytest.mark.parametrize(
+    ("commit_info", "own", "found"),
+    [
+        ({"id": "abc"}, {}, ("abc", None)),
+        ({"id": "abc"}, {"no_commit": None}, ("abc", None)),
+        ({"id": "unversioned"}, {"no_commit": "not a git checkout"}, (None, "not a git checkout")),
+        ({"id": "unknown", "error": UNSAFE}, {}, (None, REFUSED)),
+        ({"id": None, "error": "something else"}, {}, (None, None)),
+        ([], {}, (None, None)),
+    ],
+)
+def test_a_stored_run_tells_its_commit_or_why_git_named_none(commit_info, own, found):
+    assert read_commit({"commit_info": commit_info, "machine_info": {"sdspeed": own}}) == found

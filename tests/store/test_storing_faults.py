@@ -40,7 +40,7 @@ import pytest_sdspeed.measure.clock
 from fakes import FakeClock
 
 TIME, NOISE = FakeClock(), random.Random(1)
-pytest_sdspeed.measure.clock.WallClock = lambda _synchronize: TIME
+pytest_sdspeed.measure.clock.WallClock = lambda *_synchronize: TIME
 
 def engine(seconds):
     return lambda: TIME.spend(seconds * NOISE.gauss(1, 0.003))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from checkouts import FAKE_CLOCK
 
 
 def stored(pytester):
@@ -28,22 +29,6 @@ def work():
     CLOCK.spend(0.05 * NOISE.gauss(1, 0.003))
     {end}
 """
-CLOCK = """
-import sys
-
-class Clock:
-    now = 0.0
-    def perf_counter(self):
-        return self.now
-    def spend(self, seconds):
-        self.now += seconds
-
-CLOCK = Clock()
-
-if "pytest_sdspeed_finder" in sys.modules:
-    from pytest_sdspeed.versions import server
-    server.time = CLOCK
-"""
 WORK = """
 from engine import work
 
@@ -57,7 +42,7 @@ def against(pytester):
     """Runs a test against another version of its engine; each says how a call ends."""
 
     def run(new, old, *arguments):
-        pytester.makepyfile(fake_clock=CLOCK, engine=ENGINE.format(end=new), test_work=WORK)
+        pytester.makepyfile(fake_clock=FAKE_CLOCK, engine=ENGINE.format(end=new), test_work=WORK)
         other = pytester.path / "old"
         other.mkdir()
         (other / "engine.py").write_text(ENGINE.format(end=old))
@@ -116,7 +101,7 @@ class Clock:
         self.seconds += seconds * NOISE.gauss(1, 0.003)
 
 CLOCK = Clock()
-clock.WallClock = lambda _synchronize: CLOCK
+clock.WallClock = lambda *_synchronize: CLOCK
 canary.make_canary = lambda *_machine: {}
 """
 """A conftest by which every process has a clock that only the engines move."""

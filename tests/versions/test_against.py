@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from checkouts import FAKE_CLOCK
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Not saving anything")]
 ENGINE = """
@@ -22,23 +23,6 @@ NOISE = random.Random(2)
 def work():
     CLOCK.spend({seconds} * NOISE.gauss(1, 0.003))
     {more}
-"""
-CLOCK = """
-import sys
-
-class Clock:
-    now = 0.0
-    def perf_counter(self):
-        return self.now
-    def spend(self, seconds):
-        self.now += seconds
-
-CLOCK = Clock()
-
-if "pytest_sdspeed_finder" in sys.modules:
-    # A worker.
-    from pytest_sdspeed.versions import server
-    server.time = CLOCK
 """
 TEST = """
 from engine import work
@@ -62,7 +46,7 @@ def versions(pytester):
     def run(new, old, *arguments, test=TEST, conftest=""):
         engine(pytester.path, **new)
         engine(pytester.path / "old", **old)
-        pytester.makepyfile(fake_clock=CLOCK)
+        pytester.makepyfile(fake_clock=FAKE_CLOCK)
         pytester.makepyfile(test_work=test)
         pytester.makeconftest(conftest)
         return pytester.runpytest("-p", "no:randomly", "--sd-against=old", "--benchmark-json=out.json", *arguments)
@@ -239,7 +223,7 @@ def test_a_worker_lost_after_the_last_slot_takes_nothing_with_it(versions, pytes
 
 def test_an_interrupt_leaves_no_process_and_no_worktree(pytester):
     engine(pytester.path, more="import pathlib, time; pathlib.Path('drawing').touch(); time.sleep(60)")
-    pytester.makepyfile(fake_clock=CLOCK, test_work=TEST)
+    pytester.makepyfile(fake_clock=FAKE_CLOCK, test_work=TEST)
     git = ["git", "-c", "user.email=a@b", "-c", "user.name=a", "-C", str(pytester.path)]
     for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
         subprocess.run([*git, *command], check=True)
@@ -282,7 +266,7 @@ def unmeasured(result, pytester, *lines):
 
 def test_a_specification_that_names_nothing_is_a_usage_error(pytester):
     engine(pytester.path)
-    pytester.makepyfile(fake_clock=CLOCK, test_work=TEST)
+    pytester.makepyfile(fake_clock=FAKE_CLOCK, test_work=TEST)
     result = pytester.runpytest("--sd-against=mian", "--benchmark-json=out.json")
     unmeasured(result, pytester, "ERROR: --sd-against=mian: *no installed package is called 'mian'*")
 
@@ -363,7 +347,7 @@ def test_the_same_code_under_another_name_is_said(versions, pytester):
     (pytester.path / "empty").mkdir()
     (pytester.path / "empty" / "unused.py").write_text("")
     engine(pytester.path)
-    pytester.makepyfile(fake_clock=CLOCK, test_work=TEST)
+    pytester.makepyfile(fake_clock=FAKE_CLOCK, test_work=TEST)
     result = pytester.runpytest("-p", "no:randomly", "--sd-against=empty")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["note: work: nothing that was imported comes from empty*"])

@@ -31,7 +31,7 @@ FROZEN = 0.1
 still."""
 
 LEAST_MOTION = 1.0 / 255
-"""Motion under one 8-bit level, as a mean over the pixels, counts as one where errors are taken as
+"""Motion under one 8-bit level, as a mean over the pixels, counts as one when errors are taken as
 a share of it: nobody sees an error under a level."""
 
 _STILL = 0.1 / 255

@@ -199,7 +199,7 @@ def _join(found: Sequence[Output]) -> Output:
         return Output("array", np.stack([one.values for one in found]), why=found[0].why)
     values = [one.values for one in found]
     if len({(one.dtype, one.shape[-1]) for one in values}) > 1:
-        values = _widen(values)
+        values = _widen(values, own_range=found[0].own_range)
     return Output(found[0].kind, np.concatenate(values), own_range=found[0].own_range)
 
 
@@ -207,15 +207,20 @@ def _show_size(one: Output) -> tuple[int, ...]:
     return one.size if one.kind == "array" else (*one.size[1:], COLORS)
 
 
-def _widen(several: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Return pictures as float32 with as many channels as any of them needs."""
+def _widen(several: Sequence[np.ndarray], *, own_range: bool) -> list[np.ndarray]:
+    """Return pictures as float32 with as many channels as any of them needs.
+
+    Values of a range of their own mean what they say; others are parts of the full range.
+    """
     colors = max(1 if one.shape[-1] in _GREY else COLORS for one in several)
     alpha = any(one.shape[-1] in HAS_ALPHA for one in several)
-    return [_widen_one(one, colors, alpha=alpha) for one in several]
+    return [
+        _widen_one(one, colors, 1 if own_range else WHOLE.get(one.dtype.name, 1), alpha=alpha)
+        for one in several
+    ]
 
 
-def _widen_one(values: np.ndarray, colors: int, *, alpha: bool) -> np.ndarray:
-    whole = WHOLE.get(values.dtype.name, 1)
+def _widen_one(values: np.ndarray, colors: int, whole: float, *, alpha: bool) -> np.ndarray:
     shown = values.astype(np.float32) / np.float32(whole)
     own = shown[..., :-1] if values.shape[-1] in HAS_ALPHA else shown
     parts = [np.broadcast_to(own, (*own.shape[:-1], colors))]

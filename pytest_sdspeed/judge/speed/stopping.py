@@ -57,6 +57,11 @@ def looks(blocks: int) -> tuple[int, ...]:
     return tuple(itertools.takewhile(lambda look: look <= blocks, _constants().looks))
 
 
+def first_look() -> int:
+    """Return the number of blocks of the first look; fewer decide nothing."""
+    return _constants().looks[0]
+
+
 def later_looks(blocks: int) -> tuple[int, ...]:
     """Return the looks that are still to come after so many blocks."""
     return tuple(look for look in _constants().looks if look > blocks)
