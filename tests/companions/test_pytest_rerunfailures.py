@@ -115,7 +115,6 @@ def test_workers_of_xdist_rerun_and_the_controller_keeps_the_last_attempt(proces
     assert "1 attempt of this test" in notes_of(bench)[0]
 
 
-<<<<<<< HEAD
 LATE = TWICE.replace("@pytest.mark.sd_latency(speedup=1.5)\n", "").replace("(sd_latency)", "(request)")
 LATE = LATE.replace(
     "    sd_latency(", "    request.applymarker(pytest.mark.sd_latency(speedup=1.5))\n    request.getfixturevalue('sd_latency')("
@@ -143,39 +142,6 @@ def test_a_gate_by_request_that_passes_at_once_has_no_note(beside, pytester):
     assert notes_of(bench) == []
 
 
-TABLE = """
-schema = 1
-name = "small"
-title = "Two rows"
-source = "https://example.org"
-device = "cpu"
-tolerance = 0.05
-
-[recipe]
-model = "nothing-of-the-kind"
-prompt = "a cat"
-height = 16
-width = 16
-steps = 2
-scheduler = "pndm"
-
-[[rows]]
-setup = "baseline"
-optimizations = []
-speedup = 1
-
-[[rows]]
-setup = "quick"
-optimizations = ["sdpa"]
-speedup = 2.0
-
-[[rows]]
-setup = "steady"
-optimizations = ["channels_last"]
-speedup = 2.0
-"""
-=======
->>>>>>> main
 ROWS = """
 import builtins
 from contextlib import nullcontext
