@@ -12,6 +12,7 @@ from pytest_sdspeed.plugin import fixtures, hookspecs, options
 from pytest_sdspeed.plugin.fixtures import sd_latency, sd_setup
 from pytest_sdspeed.plugin.state import (
     ASKING,
+    BEGUN,
     CLOCK,
     PROBLEMS,
     PROCESS,
@@ -21,6 +22,7 @@ from pytest_sdspeed.plugin.state import (
     is_gated,
     is_of_body,
     must_ask,
+    note_begin,
     run_of,
 )
 from pytest_sdspeed.setups.registry import Registry
@@ -188,7 +190,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Begin an attempt of a test that measures: it has not asked its gate yet."""
+    """Begin an attempt of a test that measures: it has not asked its gate yet.
+
+    When it began is noted for every test: one may ask for its gate while it runs.
+    """
+    note_begin(item, "protocol")
+    item.stash[BEGUN].pop("call", None)
     # A conftest file may add markers after the tests were prepared.
     if CLOCK in item.stash or is_gated(item):
         from pytest_sdspeed.plugin.asking import Asking
@@ -198,7 +205,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Note when a body ends: reports that are made before are those of its subtests."""
+    """Note when a body begins, and ends: reports made before are those of its subtests."""
+    note_begin(item, "call")
     try:
         return (yield)
     finally:

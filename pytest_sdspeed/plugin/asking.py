@@ -5,13 +5,12 @@ from __future__ import annotations
 import copy
 import mmap
 import os
-import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_sdspeed.errors import DOCUMENTATION, UsageMistakeError
-from pytest_sdspeed.plugin.bodies import Call, describe_call, find_body
+from pytest_sdspeed.plugin.bodies import Call, Itself, describe, describe_call, find_body
 from pytest_sdspeed.report.pages import add_page, describe_error
 
 if TYPE_CHECKING:
@@ -57,7 +56,8 @@ class Asking:
         # Shared with the forks of this process, which have copies of everything else.
         self._elsewhere = mmap.mmap(-1, 1)
         self._first: Call | None = None
-        self._same: Callable[[Any, Any], bool] | None = None
+        self._same: tuple[Itself, ...] = ()
+        self._after: list[Any] = []
         self._result: Result | None = None
         self._error: BaseException | None = None
 
@@ -79,9 +79,10 @@ class Asking:
         call = describe_call(self._item, candidate, baseline)
         if self._first is not None:
             return self._answer_again(call, candidate, baseline)
-        self._first, self._same = call, _remember(candidate, baseline)
+        self._first, self._same = call, (Itself(candidate), Itself(baseline))
         try:
             self._result = measure()
+            self._after = describe(candidate, baseline)
         except BaseException as error:
             self._error = _detach(error)
             raise
@@ -91,11 +92,13 @@ class Asking:
         from pytest_sdspeed.report.messages import describe_result
 
         assert self._first is not None  # noqa: S101 - the caller asked
-        assert self._same is not None  # noqa: S101 - set with it
         if self._error is not None:
             raise _detach(self._error) from None
-        if self._result is not None and (
-            call.repeats(self._first) or self._same(candidate, baseline)
+        same = (Itself(candidate), Itself(baseline)) == self._same
+        if (
+            self._result is not None
+            and (same or call.repeats(self._first))
+            and call.asks_as(self._first, self._after)
         ):
             return self._result
         said = describe_result(self._result) if self._result else "nothing yet, it still measures."
@@ -126,19 +129,6 @@ class Asking:
         if self._first is not None:
             return add_page(_UNFINISHED, _PAGE)
         return add_page(_ELSEWHERE if self.forked else _NEVER, _PAGE)
-
-
-def _remember(candidate: Any, baseline: Any) -> Callable[[Any, Any], bool]:
-    """Return what tells whether two objects are these, without keeping them alive."""
-    first = tuple(map(_refer, (candidate, baseline)))
-    return lambda *again: all(refer() is now for refer, now in zip(first, again, strict=True))
-
-
-def _refer(value: Any) -> Callable[[], Any]:
-    try:
-        return weakref.ref(value)
-    except TypeError:
-        return lambda: value
 
 
 def _detach(error: BaseException) -> BaseException:

@@ -13,7 +13,7 @@ from pytest_sdspeed.errors import read_first_line
 from pytest_sdspeed.measure.clock import WallClock
 from pytest_sdspeed.measure.time_limit import TimeLimit
 from pytest_sdspeed.plugin.requests import plan_of
-from pytest_sdspeed.plugin.state import CLOCK, RESULT, is_gated, own_id, run_of
+from pytest_sdspeed.plugin.state import BEGUN, CLOCK, RESULT, is_gated, own_id, run_of
 from pytest_sdspeed.store.benchmark import ReplayClock, forget
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 _NAME = "sdspeed-attempts"
 _ENDED: pytest.StashKey[list[str]] = pytest.StashKey()
 """How every attempt of a test ended so far, the one under way included."""
-_BEGUN: pytest.StashKey[dict[str, float]] = pytest.StashKey()
-"""Phase -> when it began, seconds of the wall clock: ``protocol`` and ``call``."""
 _UNDER_WAY = "it did not end"
 _MARGIN = 0.1
 """Share of a time limit that is left for judging, storing and taking down, and at least a second of
@@ -55,13 +53,13 @@ class Attempts:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """Note when a test began, as its time limit counts."""
-        item.stash[_BEGUN] = {"protocol": WallClock().now()}
+        item.stash[BEGUN] = {"protocol": WallClock().now()}
         return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """Note when the test itself began, as a limit of the function alone counts."""
-        item.stash.setdefault(_BEGUN, {})["call"] = WallClock().now()
+        item.stash.setdefault(BEGUN, {})["call"] = WallClock().now()
         return (yield)
 
     @pytest.hookimpl(tryfirst=True)
@@ -102,6 +100,12 @@ def notice_attempts(config: pytest.Config) -> None:
     """Notice from now on when a gated test begins, and when it begins again."""
     if not config.pluginmanager.hasplugin(_NAME):
         config.pluginmanager.register(Attempts(), _NAME)
+
+
+def notice_late_attempt(item: pytest.Item) -> None:
+    """Notice the attempt that is under way of a test that gets its gate while it runs."""
+    notice_attempts(item.config)
+    item.stash.setdefault(_ENDED, [_UNDER_WAY])
 
 
 def set_replay_clock(item: pytest.Item) -> ReplayClock:
@@ -167,7 +171,7 @@ def find_time_limit(item: pytest.Item) -> TimeLimit | None:
     if not found:
         return None
     seconds, name, phase = min(found)
-    begun = item.stash.get(_BEGUN, {})
+    begun = item.stash.get(BEGUN, {})
     now = WallClock().now()
     left_s = seconds - (now - begun.get(phase, now)) - max(1.0, _MARGIN * seconds)
     return TimeLimit(seconds=seconds, left_s=left_s, name=name)

@@ -11,7 +11,11 @@ import pytest
 
 from pytest_sdspeed.errors import SdSpeedError, UsageMistakeError
 from pytest_sdspeed.model import BASELINE
-from pytest_sdspeed.plugin.attempts import notice_attempts, set_replay_clock
+from pytest_sdspeed.plugin.attempts import (
+    notice_attempts,
+    notice_late_attempt,
+    set_replay_clock,
+)
 from pytest_sdspeed.plugin.companions import refuse_companions
 from pytest_sdspeed.plugin.requests import plan_of
 from pytest_sdspeed.plugin.settings import read_marker
@@ -104,7 +108,7 @@ def prepare_late(item: Any, benchmark: Any) -> None:
             set_up_storage(config)
         except pytest.UsageError as error:
             raise UsageMistakeError(str(error)) from None
-    notice_attempts(config)
+    notice_late_attempt(item)
     use_clock(benchmark, set_replay_clock(item))
     # It holds until the test ends, as all that a test filters.
     warnings.filterwarnings("ignore", _UNUSED)

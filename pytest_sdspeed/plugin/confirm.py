@@ -123,7 +123,10 @@ _MEASURED = (
     *("peak_memory_bytes", "memory_share", "stages_s", "telemetry"),
 )
 """Keys of a record that go over into a result as they are."""
-_READ = ("image_ranges", "self_difference", "baseline_self_difference")
+_READ = (
+    *("image_ranges", "self_difference", "baseline_self_difference"),
+    *("biased", "slow_pairs"),
+)
 """Keys of a record whose figures do."""
 
 

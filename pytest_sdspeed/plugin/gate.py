@@ -17,7 +17,16 @@ from pytest_sdspeed.errors import (
 from pytest_sdspeed.plugin.asking import Asking
 from pytest_sdspeed.plugin.attempts import find_time_limit, plan_of_attempt
 from pytest_sdspeed.plugin.requests import plan_of
-from pytest_sdspeed.plugin.state import ANSWER, ASKING, CLOCK, COUNTED, PROCESS, RESULT, run_of
+from pytest_sdspeed.plugin.state import (
+    ANSWER,
+    ASKING,
+    CLOCK,
+    COUNTED,
+    PROCESS,
+    RESULT,
+    own_id,
+    run_of,
+)
 from pytest_sdspeed.run.targets import drawer_of, targets_of
 
 if TYPE_CHECKING:
@@ -126,7 +135,7 @@ class Gate:
                 draw()
             except Exception as error:  # noqa: BLE001 - no extra may cost a test its result
                 said = f"{type(error).__name__}: {read_first_line(error, 'no message')}"
-                self._run.problems.append(f"sd run: no profile of {self._node.nodeid}: {said}")
+                self._run.problems.append(f"sd run: no profile of {own_id(self._node)}: {said}")
 
         return profiled
 

@@ -40,6 +40,7 @@ _VALID = {
     "seed": "a whole number from 0 to 2**62",
     "clip": "a folder, or a hub id",
     "history": ", ".join(HISTORY),
+    "history_alias": "OLD=NEW, what was called so before and what it is called today",
     "against": (
         "requirements (diffusers==0.41.0), a checkout, a Python interpreter, or a git reference"
     ),
@@ -121,12 +122,14 @@ def read_options(config: pytest.Config) -> Options:
 
 
 def _read_aliases(config: pytest.Config) -> tuple[Alias, ...]:
-    given = [
-        *(config.getini("sdspeed_history_alias") or ()),
-        *(config.getoption("sd_history_alias") or ()),
-    ]
+    listed = config.getini("sdspeed_history_alias")
+    given = config.getoption("sd_history_alias") or ()
+    if listed is not None and not all(map(str.strip, listed or [""])):
+        _refuse_empty("sdspeed_history_alias", "history_alias")
+    if not all(map(str.strip, given)):
+        _refuse_empty("--sd-history-alias", "history_alias")
     try:
-        return parse_aliases(given)
+        return parse_aliases([*(listed or ()), *given])
     except UsageMistakeError as error:
         raise pytest.UsageError(f"{error}. See {DOCUMENTATION}/guides/history/") from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,6 +28,8 @@ ASKING: pytest.StashKey[Asking] = pytest.StashKey()
 """Whether a test, in the attempt that runs, has asked its gate, and how that ended."""
 PROCESS: pytest.StashKey[int] = pytest.StashKey()
 """The id of the process that collects, reports and stores."""
+BEGUN: pytest.StashKey[dict[str, float]] = pytest.StashKey()
+"""Phase of a test -> when it began, seconds of the wall clock: ``protocol`` and ``call``."""
 COUNTED: pytest.StashKey[bool] = pytest.StashKey()
 """Set if the plan of the run has counted what a test asks for."""
 PROBLEMS: pytest.StashKey[list[str]] = pytest.StashKey()
@@ -35,6 +38,15 @@ ANSWER: pytest.StashKey[Path] = pytest.StashKey()
 """The file for the finding of a run that is to confirm another one's failure."""
 PREFIX = "sd_"
 GATE, ROW = "sd_latency", "sd_setup"
+
+
+_CLOCK = (perf_counter,)
+"""Held here: freezegun replaces the functions of every module, and no members of tuples."""
+
+
+def note_begin(item: pytest.Item, phase: str) -> None:
+    """Note that a phase of a test begins, if that is not known yet."""
+    item.stash.setdefault(BEGUN, {}).setdefault(phase, _CLOCK[0]())
 
 
 def run_of(config: pytest.Config) -> Run:

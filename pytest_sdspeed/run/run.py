@@ -94,10 +94,10 @@ class Run:
         measurer: Measurer = self.against or self.campaigns
         result, others = measurer.measure(candidate, baseline, plan)
         result = replace(result, test=plan.test or None)
-        if plan.earlier:
-            result = replace(result, notes=(*result.notes, describe_attempts(plan.earlier)))
         if confirm is not None and result.too_slow:
             result = confirm(result)
+        if plan.earlier:
+            result = replace(result, notes=(*result.notes, describe_attempts(plan.earlier)))
         if self.lookup is not None:
             result = replace(result, history=self.lookup.judge(result, others, plan.test))
         # The test alone holds the pictures: a run of many would keep them all.

@@ -115,7 +115,6 @@ def test_a_test_that_is_repeated_is_a_row_each_time(beside, pytester):
 
 
 FROZEN = """
-from contextlib import suppress
 from {module} import {name}
 import time
 def work(seconds):
@@ -125,11 +124,10 @@ def work(seconds):
             pass
     return call
 @{name}("2020-01-01"{more})
-@pytest.mark.sd_latency(speedup=1.5, tolerance=0.2)
+@pytest.mark.sd_latency(speedup=1.5, tolerance=0.9)
 def test_row(sd_latency):
     # The machine may be busy: what counts is that its time went on.
-    with suppress(pytest.fail.Exception):
-        sd_latency(work(0.001), baseline=work(0.008))
+    sd_latency(work(0.001), baseline=work(0.008))
 """
 
 

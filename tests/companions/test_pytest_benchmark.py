@@ -117,7 +117,18 @@ def test_cprofile_profiles_one_call_of_the_candidate(gated, pytester):
     assert (pytester.path / "kept-test_row.prof").stat().st_size > 0
 
 
-def test_a_candidate_that_raises_when_it_is_profiled_keeps_its_result(gated, pytester):
+GROUPED = """
+            # As it is in a worker of xdist under --dist=loadgroup.
+            @pytest.hookimpl(trylast=True)
+            def pytest_collection_modifyitems(items):
+                for item in items:
+                    more = {"nodeid": f"{item.nodeid}@together", "__slots__": ()}
+                    item.__class__ = type("Grouped", (type(item),), more)
+"""
+
+
+@pytest.mark.parametrize("conftest", ["", GROUPED], ids=["", "loadgroup"])
+def test_a_candidate_that_raises_when_it_is_profiled_keeps_its_result(gated, pytester, conftest):
     source = """
     calls = []
     work = engine(1.0)
@@ -135,7 +146,10 @@ def test_a_candidate_that_raises_when_it_is_profiled_keeps_its_result(gated, pyt
     import textwrap
 
     run = gated(
-        textwrap.dedent(source) + PLAIN.replace("engine(1.0)", "candidate"), "--benchmark-cprofile=cumtime", "--benchmark-json=out.json"
+        textwrap.dedent(source) + PLAIN.replace("engine(1.0)", "candidate"),
+        "--benchmark-cprofile=cumtime",
+        "--benchmark-json=out.json",
+        conftest=conftest,
     )
     run.assert_outcomes(passed=1)
     run.stdout.fnmatch_lines(["sd run: no profile of *test_row: RuntimeError: not again"])

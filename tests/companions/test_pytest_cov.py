@@ -33,15 +33,13 @@ ARMS = """
     """
 TEST = """
     import sys
-    from contextlib import suppress
     import pytest
     from arms import SEEN, fast, outside, slow
-    @pytest.mark.sd_latency(speedup=1.2, tolerance=0.5)
+    @pytest.mark.sd_latency(speedup=1.2, tolerance=0.9)
     def test_row(sd_latency):
         before = sys.gettrace()
         # The machine may be busy: what counts is who watched.
-        with suppress(pytest.fail.Exception):
-            sd_latency(fast, baseline=slow)
+        sd_latency(fast, baseline=slow)
         assert outside() == 2
         assert (sys.gettrace() is None) == (before is None)
         for seen in SEEN.values():

@@ -98,7 +98,6 @@ def test_the_option_reruns_too_and_other_tests_keep_their_rows(beside, pytester)
 def test_workers_of_xdist_rerun_and_the_controller_keeps_the_last_attempt(process, pytester):
     arms = "import time\ndef slow():\n    time.sleep(0.008)\ndef fast():\n    time.sleep(0.002)\n"
     source = """
-        from contextlib import suppress
         import pytest
         from arms import fast, slow
         tries = []
@@ -106,14 +105,41 @@ def test_workers_of_xdist_rerun_and_the_controller_keeps_the_last_attempt(proces
         @pytest.mark.sd_latency(speedup=1.2, tolerance=0.9)
         def test_row(sd_latency):
             tries.append(1)
-            with suppress(pytest.fail.Exception):
-                sd_latency(fast, baseline=slow)
+            sd_latency(fast, baseline=slow)
             assert len(tries) > 1, "too early"
         """
     run = process(source, "-n1", "--benchmark-json=out.json", packages=["pytest-rerunfailures"], arms=arms)
-    run.stdout.fnmatch_lines(["*1 rerun*"])
+    assert run.ret == 0
+    run.stdout.fnmatch_lines(["*1 passed, 1 rerun*"])
     (bench,) = stored(pytester)
     assert "1 attempt of this test" in notes_of(bench)[0]
+
+
+LATE = TWICE.replace("@pytest.mark.sd_latency(speedup=1.5)\n", "").replace("(sd_latency)", "(request)")
+LATE = LATE.replace(
+    "    sd_latency(", "    request.applymarker(pytest.mark.sd_latency(speedup=1.5))\n    request.getfixturevalue('sd_latency')("
+)
+
+
+def test_the_first_attempt_of_a_gate_by_request_is_told_of_too(beside, pytester):
+    assert beside(LATE, "--benchmark-json=out.json", **PACKAGE).ret == 0
+    (bench,) = stored(pytester)
+    (note,) = notes_of(bench)
+    assert "1 attempt of this test came before this one" in note
+    assert "fail, slower than its floor" in note
+
+
+def test_every_attempt_of_a_gate_by_request_is_counted_once(beside, pytester):
+    run = beside(LATE.replace("< 2", "< 3"), "--benchmark-json=out.json", **PACKAGE)
+    run.stdout.fnmatch_lines(["*1 passed, 2 rerun*"])
+    (bench,) = stored(pytester)
+    assert "2 attempts of this test came before this one" in notes_of(bench)[0]
+
+
+def test_a_gate_by_request_that_passes_at_once_has_no_note(beside, pytester):
+    assert beside(LATE.replace("< 2", "< 0"), "--benchmark-json=out.json", **PACKAGE).ret == 0
+    (bench,) = stored(pytester)
+    assert notes_of(bench) == []
 
 
 ROWS = """
@@ -167,3 +193,18 @@ def test_a_row_of_a_table_that_runs_again_is_measured_again_alone(beside, pytest
     assert rows["quick"]["extra_info"]["sdspeed"]["verdict"] == "pass"
     assert "fail, slower than its floor" in notes_of(rows["quick"])[0]
     assert notes_of(rows["steady"]) == []
+
+
+def test_a_row_by_request_that_runs_again_is_measured_again(beside, pytester):
+    (pytester.path / "small.toml").write_text(TABLE)
+    source = (
+        ROWS.replace('@pytest.mark.sd_latency(table="small")\n', '@pytest.mark.parametrize("name", ["baseline", "quick", "steady"])\n')
+        .replace("(sd_latency, sd_setup)", "(request, name)")
+        .replace("    before =", "    request.applymarker(pytest.mark.sd_latency(table='small'))\n    before =")
+        .replace("sd_latency(sd_setup)", "request.getfixturevalue('sd_latency')(request.getfixturevalue(f'sd_{name}'))")
+        .replace("sd_setup.name", "name")
+    )
+    run = beside(source, "--sd-tables=small.toml", "--benchmark-json=out.json", "-s", **PACKAGE)
+    run.stdout.fnmatch_lines(["*3 passed, 1 rerun*"])
+    again = [line for line in run.outlines if "drew quick" in line]
+    assert again[1].split("drew quick ")[1].split()[0] != "0"

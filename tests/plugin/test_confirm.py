@@ -10,6 +10,8 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
+from types import SimpleNamespace
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -18,7 +20,9 @@ from fakes import FakeClock, baseline_result, result
 from pytest_sdspeed.plugin.confirm import combine
 from pytest_sdspeed.report import text
 from pytest_sdspeed.report.page.html import render_page
+from pytest_sdspeed.run.plan import Plan
 from pytest_sdspeed.run.processes import describe_end
+from pytest_sdspeed.run.run import Run
 from pytest_sdspeed.store import records
 
 pytestmark = pytest.mark.slow
@@ -325,6 +329,30 @@ def test_anything_else_keeps_the_figures_of_the_first(facts, verdict, image_verd
     assert (found.verdict, found.image_verdict, found.confirmation) == (verdict, image_verdict, other)
     assert (found.speedup, found.samples_s, found.reasons[0]) == (SLOW.speedup, SLOW.samples_s, "slower than its floor")
     pytest.LineMatcher([found.reasons[1]]).fnmatch_lines([reason.replace("[", "[[]")])
+
+
+def test_a_pass_takes_what_the_second_process_knows_of_its_own_slots():
+    first = replace(SLOW, biased=True, slow_pairs={"fp16": (3, 6)})
+    found = combine(first, second(**FAST, biased=False, slow_pairs={"fp16": (0, 1)}))
+    assert found.biased is False
+    assert {arm: tuple(counts) for arm, counts in found.slow_pairs.items()} == {"fp16": (0, 1)}
+
+
+def test_a_second_that_does_not_know_them_leaves_them_unknown():
+    other = second(**FAST)
+    del other["biased"], other["slow_pairs"]
+    found = combine(replace(SLOW, biased=True, slow_pairs={"fp16": (3, 6)}), other)
+    assert (found.biased, dict(found.slow_pairs)) == (None, {})
+
+
+def test_a_confirmation_keeps_the_note_about_earlier_attempts(monkeypatch):
+    measured = replace(SLOW, expected=1.5, floor=1.425)
+    run = Run.__new__(Run)
+    run.against = run.lookup = None
+    run.campaigns, run.results = SimpleNamespace(measure=lambda *_: (measured, {})), []
+    found = run.measure(None, None, Plan(test="t.py::test_x", earlier=("fail, too slow",)), lambda first: combine(first, second(**FAST)))
+    assert found.verdict == "pass"
+    assert [note for note in found.notes if "1 attempt of this test came before this one" in note]
 
 
 def test_without_a_second_the_failure_stands():

@@ -90,11 +90,12 @@ class Workers(Simulation):
         sent_ids: of its tests.
         lost: sent ids of the tests that it ends with.
         end: what follows, with the session.
+        before: what comes before the worker ends, with the session.
     """
 
-    def __init__(self, results, sent_ids, *, lost=(), end=lambda _session: None):
+    def __init__(self, results, sent_ids, *, lost=(), end=lambda _session: None, before=lambda _session: None):
         super().__init__(iter(results), len(sent_ids), 1)
-        self._sent_ids, self._lost, self._end = sent_ids, lost, end
+        self._sent_ids, self._lost, self._end, self._before = sent_ids, lost, end, before
 
     def pytest_runtestloop(self, session):
         hook, config = session.config.hook, session.config
@@ -103,6 +104,7 @@ class Workers(Simulation):
         for sent_id, one in zip(self._sent_ids, self._results, strict=False):
             for data in self._messages(read_group(sent_id)[0], one, "gw0"):
                 hook.pytest_runtest_logreport(report=hook.pytest_report_from_serializable(config=config, data=data))
+        self._before(session)
         if self._lost:
             # As xdist does it.
             report = pytest.TestReport(self._lost[0], ("test_it.py", None, ""), {}, "failed", "worker 'gw0' crashed", "???")
@@ -198,6 +200,27 @@ def test_a_test_that_ended_in_its_setup_has_run(outcome):
     run._order, run._gated = {"t.py::test_x": 0}, {"t.py::test_x"}
     run.pytest_runtest_logreport(pytest.TestReport("t.py::test_x", ("t.py", 0, ""), {}, outcome, None, "setup"))
     assert run._gated == run._reported
+
+
+@pytest.mark.parametrize(("outcome", "ran"), [("passed", False), ("failed", True), ("skipped", True)])
+def test_a_test_that_is_run_again_has_not_reported_until_it_ends_again(outcome, ran):
+    run = controller()
+    run._order, run._gated = {"t.py::test_x": 0}, {"t.py::test_x"}
+    for when, end in (("setup", "passed"), ("call", "rerun"), ("setup", outcome)):
+        run.pytest_runtest_logreport(pytest.TestReport("t.py::test_x", ("t.py", 0, ""), {}, end, None, when))
+    assert ("t.py::test_x" in run._reported) is ran
+
+
+def test_a_row_whose_worker_ends_while_it_runs_again_is_invalid_and_not_left_out(run_with, pytester):
+    again = "test_it.py::test_row[tf32]"
+
+    def begin_again(session, sent_id=again):
+        hook = session.config.hook
+        hook.pytest_runtest_logreport(report=pytest.TestReport(sent_id, ("test_it.py", 0, ""), {}, "passed", None, "setup"))
+
+    said = run_with([baseline_result(), tf32()], [row("baseline"), row("tf32")], lost=[row("tf32")], before=begin_again)
+    assert said.ret == pytest.ExitCode.TESTS_FAILED
+    said.stdout.fnmatch_lines(["worker gw0 ended while it ran test_it.py::test_row[[]tf32[]]: its campaign is invalid", "tf32 * invalid"])
 
 
 def test_a_worker_that_measures_nothing_is_compared_with_one_that_does(pytester):

@@ -1,9 +1,14 @@
 """A gate that is asked a second time: it says what it said, or that it says nothing of another candidate."""
 
 import json
+import os
 import textwrap
+from types import SimpleNamespace
 
 import pytest
+from fakes import result
+
+from pytest_sdspeed.plugin.asking import Asking
 
 FAST, SLOW = "engine(1.0)", "engine(1.5)"
 RECORD = "--benchmark-json=out.json"
@@ -183,3 +188,113 @@ def test_a_warning_of_a_gate_points_at_the_line_that_asks(gated, pytester):
     result.assert_outcomes(passed=1, warnings=1)
     name = next(pytester.path.glob("test_*.py")).name
     result.stdout.re_match_lines([rf".*{name}:\d+: InconclusiveWarning: inconclusive: .*"])
+
+
+OTHERS = {
+    "a global that a lambda names": ("ENGINE = FIRST", "global ENGINE; ENGINE = SECOND", "lambda: ENGINE()"),
+    "a global that a function names": ("ENGINE = FIRST\ndef run(): return ENGINE()", "global ENGINE; ENGINE = SECOND", "run"),
+    "a global of a method": (
+        "ENGINE = FIRST\nclass Pipe:\n    def draw(self): return ENGINE()",
+        "global ENGINE; ENGINE = SECOND",
+        "Pipe().draw",
+    ),
+    "a global of a comprehension": ("ENGINES = [FIRST]", "ENGINES[0] = SECOND", "lambda: [engine() for engine in ENGINES][0]"),
+    "an attribute of a module": ("import conftest\nconftest.used = FIRST", "conftest.used = SECOND", "lambda: conftest.used()"),
+    "an attribute that is not plain": (
+        "class Pipe:\n    engine = None\nPIPE = Pipe(); PIPE.engine = FIRST",
+        "PIPE.engine = SECOND",
+        "lambda: PIPE.engine()",
+    ),
+    "an attribute of a class": (
+        "class Pipe:\n    engine = staticmethod(FIRST)",
+        "Pipe.engine = staticmethod(SECOND)",
+        "lambda: Pipe.engine()",
+    ),
+    "a slot": (
+        "class Pipe:\n    __slots__ = ('engine',)\nPIPE = Pipe(); PIPE.engine = FIRST",
+        "PIPE.engine = SECOND",
+        "lambda: PIPE.engine()",
+    ),
+    "a figure of the same object": (
+        "class Pipe:\n    def __call__(self): return (FIRST if self.steps < 9 else SECOND)()\nPIPE = Pipe(); PIPE.steps = 4",
+        "PIPE.steps = 50",
+        "PIPE",
+    ),
+    "what cannot be looked into": ("ENGINE = iter(FIRST, 1)", "global ENGINE; ENGINE = iter(SECOND, 1)", "lambda: next(ENGINE)"),
+}
+
+
+@pytest.mark.parametrize("fault", OTHERS)
+def test_a_decorator_that_changes_what_the_body_measures_gets_no_answer_of_before(gated, fault):
+    made, changed, candidate = OTHERS[fault]
+    source = (
+        f"FIRST, SECOND = {FAST}, {SLOW}\nBASE = {SLOW}\n{made}\n"
+        "def change():\n    " + changed + "\n"
+        "def again(test):\n    import functools\n    @functools.wraps(test)\n    def twice(sd_latency):\n"
+        "        test(sd_latency)\n        {0}\n        test(sd_latency)\n    return twice\n"
+        "@again\n@pytest.mark.sd_latency(speedup=1.5)\ndef test_engine(sd_latency):\n"
+        f"    sd_latency({candidate}, baseline=BASE)\n"
+    )
+    found = gated(source.replace("{0}", "change()"))
+    found.assert_outcomes(failed=1)
+    found.stdout.fnmatch_lines(["*sd_latency measures once per test: *"])
+    gated(source.replace("{0}", "pass")).assert_outcomes(passed=1)
+
+
+def test_what_measuring_itself_changes_is_nothing_else_that_is_asked(gated):
+    source = f"""{AGAIN.format(caught="AssertionError")}
+    class Pipe:
+        calls, seen = 0, None
+        def __init__(self): self.seen = []
+        def __call__(self):
+            self.calls += 1
+            self.seen.append(self.calls)
+            return fast()
+
+    fast, pipe, tries = {FAST}, Pipe(), []
+
+    @again
+    @pytest.mark.sd_latency(speedup=1.5)
+    def test_engine(sd_latency):
+        sd_latency(lambda: pipe(), baseline={SLOW})
+        tries.append(1)
+        assert len(tries) > 1
+    """
+    gated(textwrap.dedent(source)).assert_outcomes(passed=1)
+
+
+def test_a_baseline_that_was_a_method_is_not_none(gated):
+    source = f"""
+    class Pipe:
+        draw = staticmethod({SLOW})
+        def method(self): return self.draw()
+
+    pipe, fast = Pipe(), {FAST}
+
+    @pytest.mark.sd_latency(speedup=1.5)
+    def test_another(sd_latency):
+        sd_latency(fast, baseline=pipe.method)
+        sd_latency(fast)
+
+    @pytest.mark.sd_latency(speedup=1.5)
+    def test_the_same(sd_latency):
+        assert sd_latency(fast, baseline=pipe.method) is sd_latency(fast, baseline=pipe.method)
+    """
+    found = gated(textwrap.dedent(source))
+    found.assert_outcomes(passed=1, failed=1)
+    found.stdout.fnmatch_lines(["*sd_latency measures once per test: *"])
+
+
+def test_a_method_that_is_gone_is_not_taken_for_no_baseline():
+    class Pipe:
+        def draw(self):
+            return None
+
+    def fast():
+        return None
+
+    asking, pipe = Asking(SimpleNamespace(obj=None), os.getpid()), Pipe()
+    first = asking.ask(fast, pipe.draw, result)
+    assert asking.ask(fast, pipe.draw, result) is first
+    with pytest.raises(pytest.fail.Exception, match="measures once per test"):
+        asking.ask(fast, None, result)

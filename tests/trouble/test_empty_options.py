@@ -3,6 +3,8 @@
 import pytest
 from test_plugin_usage import ENGINE, usage_error
 
+from pytest_sdspeed.plugin.state import run_of
+
 VALUES = {
     "weights": "pretrained, random",
     "tolerance": "a fraction from 0 to below 1",
@@ -13,6 +15,7 @@ VALUES = {
     "clip": "a folder, or a hub id",
     "history": "off, warn, fail",
     "tables": "a table file, or a folder of them",
+    "history-alias": "OLD=NEW, what was called so before and what it is called today",
     "against": "requirements (diffusers==0.41.0), a checkout, a Python interpreter, or a git reference",
 }
 
@@ -76,4 +79,4 @@ def test_a_file_that_is_named_empty_is_not_written(gated, pytester):
 
 def test_the_command_line_takes_an_empty_value_of_the_ini_file_back(pytester):
     pytester.makeini("[pytest]\nsdspeed_budget =\n")
-    pytester.parseconfigure("--sd-budget=60")
+    assert run_of(pytester.parseconfigure("--sd-budget=60")).options.budget_s == 60

@@ -84,7 +84,9 @@ def test_a_baseline_that_is_broken_in_a_slot_lets_no_row_pass(gated, fault):
 
 def test_a_broken_baseline_fails_a_row_that_draws_nothing_and_has_no_gate(gated):
     text = source("None", baseline="slot_by_slot(1.5, lambda call: GOOD * 0)").replace(", image={'psnr': 30}", "")
-    gated(text).assert_outcomes(failed=1)
+    found = gated(text)
+    found.assert_outcomes(failed=1)
+    found.stdout.fnmatch_lines(["*the baseline: * slots black*"])
 
 
 def test_pictures_that_are_right_in_every_slot_pass(gated, pytester):

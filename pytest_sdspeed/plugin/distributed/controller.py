@@ -150,6 +150,8 @@ class Controller:
         if report.when == "setup":
             # Another plugin runs the test again: what an earlier attempt brought counts no more.
             self._received = [one for one in self._received if one[0] != report.nodeid]
+            if report.passed:
+                self._reported.discard(report.nodeid)
         sent = report.__dict__.pop(REPORT, {})
         if "machine" in sent:
             machine = machine_from_json(sent["machine"])
