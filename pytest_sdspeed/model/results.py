@@ -32,6 +32,14 @@ class Case:
         return f"seed {self.seed}" + (f", {self.prompt!r}" if self.prompt else "")
 
 
+_READABLE = 1e5
+"""Figures beyond it are shown by their power of ten."""
+
+
+def _spec_for(figure: float, spec: str) -> str:
+    return spec if figure < _READABLE else ".0e"
+
+
 @dataclass(frozen=True, slots=True)
 class Interval:
     """A speed-up with its confidence interval, all as ratios (1.0 is no change)."""
@@ -45,9 +53,12 @@ class Interval:
         return format(self)
 
     def __format__(self, spec: str) -> str:
-        """Format every figure by ``spec``; by ``.2f`` if it is empty."""
+        """Format every figure by ``spec``; by ``.2f`` if it is empty.
+
+        Few noisy blocks have ends with hundreds of digits, which say no more than ``1e+21``.
+        """
         speedup, low, high = (
-            "?" if math.isnan(figure) else format(figure, spec or ".2f")
+            "?" if math.isnan(figure) else format(figure, _spec_for(figure, spec or ".2f"))
             for figure in (self.speedup, self.low, self.high)
         )
         return f"x{speedup} [{low}, {high}]"

@@ -227,9 +227,9 @@ def pytest_runtest_makereport(
     asking = item.stash[ASKING]
     insist(asking, call)
     report = yield
-    overrule(item, asking, report)
+    overrule(item, asking, call, report)
     if (asking.owed or must_ask(item)) and not is_measuring_off(item.config.option):
-        complain(item, asking, report)
+        complain(item, asking, call, report)
     return report
 
 

@@ -97,6 +97,7 @@ class Asking:
         same = (Itself(candidate), Itself(baseline)) == self._same
         if (
             self._result is not None
+            and not call.within
             and (same or call.repeats(self._first))
             and call.asks_as(self._first, self._after)
         ):
@@ -157,12 +158,15 @@ def insist(asking: Asking, call: pytest.CallInfo[None]) -> None:
         found.value.add_note(_ELSEWHERE)
 
 
-def overrule(item: pytest.Item, asking: Asking, report: pytest.TestReport) -> None:
+def overrule(
+    item: pytest.Item, asking: Asking, call: pytest.CallInfo[None], report: pytest.TestReport
+) -> None:
     """Fail a test that skips after its gate failed: the gate found what it found.
 
     Args:
         item: the test.
         asking: what is known of its gate.
+        call: how its body ended.
         report: what pytest made of it so far.
     """
     raised = asking.error
@@ -172,26 +176,36 @@ def overrule(item: pytest.Item, asking: Asking, report: pytest.TestReport) -> No
         and report.skipped
         and not hasattr(report, "wasxfail")
     ):
-        _fail(item, report, _detach(raised))
+        _fail(item, call, report, _detach(raised))
 
 
-def complain(item: pytest.Item, asking: Asking, report: pytest.TestReport) -> None:
+def complain(
+    item: pytest.Item, asking: Asking, call: pytest.CallInfo[None], report: pytest.TestReport
+) -> None:
     """Fail a test that would pass although its gate gave no answer.
 
     Args:
         item: the test.
         asking: what is known of its gate.
+        call: how its body ended.
         report: what pytest made of it so far.
     """
     said = asking.complaint
     if said is None or not report.passed or hasattr(report, "wasxfail"):
         return
-    _fail(item, report, pytest.fail.Exception(said, pytrace=False))
+    _fail(item, call, report, pytest.fail.Exception(said, pytrace=False))
 
 
-def _fail(item: pytest.Item, report: pytest.TestReport, error: BaseException) -> None:
+def _fail(
+    item: pytest.Item,
+    call: pytest.CallInfo[None],
+    report: pytest.TestReport,
+    error: BaseException,
+) -> None:
+    """Fail a test in its report, and in the call that plugins read which run tests again."""
+    call.excinfo = _raised(error)
     report.outcome = "failed"
-    report.longrepr = item.repr_failure(_raised(error))
+    report.longrepr = item.repr_failure(call.excinfo)
 
 
 def _raised(error: BaseException) -> pytest.ExceptionInfo[BaseException]:
