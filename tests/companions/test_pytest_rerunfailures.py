@@ -196,7 +196,7 @@ def test_a_row_of_a_table_that_runs_again_is_measured_again_alone(beside, pytest
 
 
 def test_a_row_by_request_that_runs_again_is_measured_again(beside, pytester):
-    (pytester.path / "small.toml").write_text(TABLE)
+    (pytester.path / "small.toml").write_text(UNBUILT.format(tolerance=0.05, first="quick", second="steady", speedup=2.0))
     source = (
         ROWS.replace('@pytest.mark.sd_latency(table="small")\n', '@pytest.mark.parametrize("name", ["baseline", "quick", "steady"])\n')
         .replace("(sd_latency, sd_setup)", "(request, name)")
