@@ -265,8 +265,13 @@ def _describe_resolution(result: Result) -> str:
     return (
         ""
         if result.resolves is None
-        else f", at this noise {result.planned_blocks} blocks resolve {result.resolves:.1%}"
+        else f", at this noise {result.planned_blocks} blocks {describe_resolved(result.resolves)}"
     )
+
+
+def describe_resolved(effect: float) -> str:
+    """Describe the least effect that blocks resolve, as a fraction; beyond 100% it is no figure."""
+    return f"resolve {effect:.1%}" if effect <= 1 else "tell a ratio from no other"
 
 
 def format_control(found: Interval | None) -> str:
