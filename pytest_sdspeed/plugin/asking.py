@@ -97,7 +97,6 @@ class Asking:
         same = (Itself(candidate), Itself(baseline)) == self._same
         if (
             self._result is not None
-            and not call.within
             and (same or call.repeats(self._first))
             and call.asks_as(self._first, self._after)
         ):
