@@ -233,7 +233,7 @@ def test_rows_of_tables_count_once_and_their_campaigns_beside_them(gated, pytest
     monkeypatch.setattr(campaign._Campaign, "run", refuse)
     (pytester.path / "mine.toml").write_text(OWN_TABLE)
     monkeypatch.setattr("pytest_sdspeed.device.machine.describe_cpu", lambda: Machine(kind="cpu", device="test CPU", versions={}))
-    gated(EVERY_KIND.format(own=own), "--sd-tables=mine.toml").assert_outcomes(failed=8, skipped=3)
+    gated(EVERY_KIND.format(own=own), "--sd-tables=mine.toml").assert_outcomes(failed=9, skipped=2)
     assert set(shared) == {(5, 4)}
 
 

@@ -307,7 +307,6 @@ KEYS = [
     "memory_bound",
     "against",
     "notes",
-    "test",
     "image_ranges",
     "self_difference",
     "baseline_self_difference",

@@ -116,7 +116,7 @@ def test_a_gate_that_fails_says_what_the_history_adds(measured):
     page = "See https://pytest-sdspeed.*/explanations/verdicts/#fail"
     both.stdout.fnmatch_lines(
         [
-            "candidate of *::test_engine on *: x1.00 *slower than its floor*",
+            "*::test_engine: candidate on *: x1.00 *slower than its floor*",
             "candidate of *::test_engine on *% slower against baseline since *",
             page,
         ]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import textwrap
 
 import pytest
 
+UNFREEZE = gc.unfreeze
+
 HEAD = """
-import itertools, weakref
+import gc, itertools, weakref
 
 def slot_by_slot(seconds, draw):
     calls = itertools.count()
@@ -171,7 +174,9 @@ def test_what_the_next_arm_overwrites_was_kept_by_value(gated, shared):
     gated(text.replace(bad, good)).assert_outcomes(passed=1)
 
 
-def test_pictures_are_given_back_when_their_test_ends(gated):
+def test_pictures_are_given_back_when_their_test_ends(gated, monkeypatch):
+    # As outside of these tests, where nothing stays out of the collections.
+    monkeypatch.setattr(gc, "unfreeze", UNFREEZE)
     text = HEAD + textwrap.dedent(
         """
         REFERENCES = []
@@ -183,6 +188,7 @@ def test_pictures_are_given_back_when_their_test_ends(gated):
             REFERENCES.append(weakref.ref(result.images))
 
         def test_afterwards():
+            gc.collect()
             assert [reference() for reference in REFERENCES] == [None, None]
         """
     )

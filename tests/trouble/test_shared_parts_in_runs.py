@@ -193,10 +193,10 @@ def test_a_lora_fused_by_peft_is_named_or_measured_if_it_is_declared(pytester):
     # A process of its own: diffusers asks at its import whether peft is there.
     peft = Path(os.environ.get("SDSPEED_COMPANIONS", "")) / "peft"
     if not (peft / "peft").is_dir():
-        pytest.skip("needs peft in SDSPEED_COMPANIONS: python -m tox -e companions")
+        pytest.skip("needs peft in SDSPEED_COMPANIONS: python tests/companions/install.py FOLDER")
     pytester.makeconftest(PEFT_CONFTEST)
     pytester.makepyfile(test_rows=PEFT_TEST)
-    path = os.pathsep.join([str(peft), *filter(None, sys.path)])
+    path = os.pathsep.join([str(peft), str(peft.with_name("accelerate")), *filter(None, sys.path)])
     run = subprocess.run(
         [
             sys.executable,
