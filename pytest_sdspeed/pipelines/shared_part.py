@@ -103,7 +103,7 @@ class SharedPart:
                 and not any(self._empty)
                 and self._lives == self._kepts
                 and [type(one) for _, one in self._objects] == self._kinds
-                and [vars(kind).get(name) for kind, name in self._methods] == self._calls
+                and not any(self._list_replaced())
                 and self._count() == self._counts
             )
         except Exception:  # noqa: BLE001 - tensors refuse to be compared
@@ -184,15 +184,24 @@ class SharedPart:
             for tensor in self._countable
         ]
 
+    def _list_replaced(self) -> Iterator[tuple[type, str, Any]]:
+        """Yield class, name and former function of methods that others than torch replaced.
+
+        Its compiler wraps methods of ``torch.nn.Module`` for good when it is first used.
+        """
+        for (kind, name), call in zip(self._methods, self._calls, strict=True):
+            now = vars(kind).get(name)
+            if now is not call and not str(getattr(now, "__module__", "")).startswith("torch."):
+                yield kind, name, call
+
     def _find_changes(self) -> Iterator[_Change]:
         for (label, one), kind in zip(self._objects, self._kinds, strict=True):
             if type(one) is not kind:
                 text = f"{label} is of class {type(one).__name__}, was {kind.__name__}"
                 yield _Change(text, "structure", partial(setattr, one, "__class__", kind))
-        for (kind, name), call in zip(self._methods, self._calls, strict=True):
-            if vars(kind).get(name) is not call:
-                text = f"{self.name}: method {kind.__name__}.{name} was replaced"
-                yield _Change(text, "structure", partial(setattr, kind, name, call))
+        for kind, name, call in self._list_replaced():
+            text = f"{self.name}: method {kind.__name__}.{name} was replaced"
+            yield _Change(text, "structure", partial(setattr, kind, name, call))
         for held in self._held:
             if isinstance(held.live, dict):
                 yield from _compare_entries(held)

@@ -31,9 +31,10 @@ def hooks(pipeline):
 
 
 def test_a_stage_lasts_from_its_first_call_to_the_end_of_its_last(make):
+    setup = make()
     timer = StageTimer(Ticks())
-    with timer.watch(make().pipeline, inside=False):
-        make().generate(0)
+    with timer.watch(setup.pipeline, inside=False):
+        setup.generate(0)
     # Two calls of the text encoder (prompt and negative prompt) and two steps: only a first call's beginning is noted, and every end.
     assert timer.measure_stages_s() == {"text_encoder": 2, "denoising": 2, "decoding": 1}
     assert {part: calls.total() for part, calls in timer.calls.items()} == {"text_encoder": 2, "unet": 2, "vae": 1}
@@ -67,11 +68,12 @@ def test_a_compiled_pipeline_is_watched_at_its_wrappers(make):
 
 @pytest.mark.parametrize("inside", [False, True])
 def test_a_pipeline_is_left_as_it_was(inside, make, drawn):
-    pipeline = make().pipeline
+    setup = make()
+    pipeline = setup.pipeline
     before = hooks(pipeline)
     with StageTimer(HostTimestamps()).watch(pipeline, inside=inside):
         assert hooks(pipeline) > before
-        assert np.array_equal(make().generate(0), drawn)
+        assert np.array_equal(setup.generate(0), drawn)
     with pytest.raises(ZeroDivisionError), StageTimer(HostTimestamps()).watch(pipeline, inside=inside):
         raise ZeroDivisionError
     assert hooks(pipeline) == before
@@ -79,17 +81,19 @@ def test_a_pipeline_is_left_as_it_was(inside, make, drawn):
 
 
 def test_a_part_that_is_never_called_is_named(make):
+    setup = make()
     with (
         pytest.raises(LookupError, match="no call of unet, vae was seen"),
-        StageTimer(HostTimestamps()).watch(make().pipeline, inside=False),
+        StageTimer(HostTimestamps()).watch(setup.pipeline, inside=False),
     ):
-        make().pipeline.encode_prompt("a cat", "cpu", 1, do_classifier_free_guidance=False)
+        setup.pipeline.encode_prompt("a cat", "cpu", 1, do_classifier_free_guidance=False)
 
 
 def test_inside_every_module_is_counted(make):
+    setup = make()
     timer = StageTimer(HostTimestamps())
-    with timer.watch(make().pipeline, inside=True):
-        make().generate(0)
+    with timer.watch(setup.pipeline, inside=True):
+        setup.generate(0)
     assert timer.inner[""] == timer.inner["conv_in"] == timer.inner["mid_block"] == 2
 
 
@@ -118,8 +122,9 @@ class Event:
 
 
 def test_cuda_events_tell_the_time_without_waiting_before_the_end(make):
+    setup = make()
     timer = StageTimer(CudaTimestamps(SimpleNamespace(Event=Event)))
-    with timer.watch(make().pipeline, inside=False):
-        make().generate(0)
+    with timer.watch(setup.pipeline, inside=False):
+        setup.generate(0)
     assert not any(event.waited for event in timer._last.values())
     assert timer.measure_stages_s() == {"text_encoder": 2.0, "denoising": 2.0, "decoding": 1.0}

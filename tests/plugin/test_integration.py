@@ -287,7 +287,7 @@ def test_the_fixture_of_a_row_is_what_the_contract_says(run):
         import numpy as np
 
         @pytest.mark.sd_latency(table="small")
-        def test_values(sd_distilled_tiny_vae, sd_baseline):
+        def test_values(sd_latency, sd_distilled_tiny_vae, sd_baseline):
             setup = sd_distilled_tiny_vae
             assert setup.name == "distilled_tiny_vae"
             assert setup.recipe.steps == 2
@@ -296,6 +296,7 @@ def test_the_fixture_of_a_row_is_what_the_contract_says(run):
             assert (pictures.shape, pictures.dtype) == ((1, 16, 16, 3), np.float32)
             assert type(setup.pipeline).__name__ == "StableDiffusionPipeline"
             assert setup.pipeline.text_encoder is sd_baseline.pipeline.text_encoder
+            sd_latency(sd_baseline)
         """
     )
     result.assert_outcomes(passed=1)

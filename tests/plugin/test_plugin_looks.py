@@ -85,7 +85,7 @@ def test_the_step_summary_is_appended_to(gated, pytester, monkeypatch):
     gated(WRONG).assert_outcomes(failed=1)
     said = target.read_text(encoding="utf-8")
     assert said.startswith("before\n")
-    assert "| candidate | " in said
+    assert "| candidate of test" in said
     assert "fail" in said
 
 
