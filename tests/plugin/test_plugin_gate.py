@@ -44,7 +44,7 @@ def test_what_the_first_generation_takes_to_compile_is_said_and_in_no_slot(gated
     """
     result = gated(textwrap.dedent(source))
     result.assert_outcomes(passed=1)
-    line = "note: compiled: its first generation took 61.5 s more than a later one, to compile, capture or tune: no slot includes it"
+    line = "its first generation took 61.5 s more than a later one, to compile, capture or tune: no slot includes it"
     assert (line in result.stdout.str()) == said
 
 
