@@ -221,15 +221,14 @@ def pytest_runtest_makereport(
     """Let a test end as its gate did; fail one that must ask its gate and did not."""
     if not is_of_body(item, call):
         return (yield)
-    from pytest_sdspeed.plugin.asking import complain, insist, overrule
+    from pytest_sdspeed.plugin.asking import correct, insist
     from pytest_sdspeed.store.benchmark import is_measuring_off
 
     asking = item.stash[ASKING]
     insist(asking, call)
     report = yield
-    overrule(item, asking, call, report)
-    if (asking.owed or must_ask(item)) and not is_measuring_off(item.config.option):
-        complain(item, asking, call, report)
+    owes = (asking.owed or must_ask(item)) and not is_measuring_off(item.config.option)
+    correct(item, asking, call, report, must_ask=owes)
     return report
 
 

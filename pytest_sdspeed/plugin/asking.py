@@ -157,42 +157,33 @@ def insist(asking: Asking, call: pytest.CallInfo[None]) -> None:
         found.value.add_note(_ELSEWHERE)
 
 
-def overrule(
-    item: pytest.Item, asking: Asking, call: pytest.CallInfo[None], report: pytest.TestReport
+def correct(
+    item: pytest.Item,
+    asking: Asking,
+    call: pytest.CallInfo[None],
+    report: pytest.TestReport,
+    *,
+    must_ask: bool,
 ) -> None:
-    """Fail a test that skips after its gate failed: the gate found what it found.
+    """Fail a test whose report says something else than its gate.
+
+    That is one that skips after its gate failed, since the gate found what it found, and one that
+    would pass although its gate gave no answer.
 
     Args:
         item: the test.
         asking: what is known of its gate.
         call: how its body ended.
         report: what pytest made of it so far.
+        must_ask: whether the gate owes an answer.
     """
-    raised = asking.error
-    if (
-        raised is not None
-        and not isinstance(raised, pytest.skip.Exception)
-        and report.skipped
-        and not hasattr(report, "wasxfail")
-    ):
-        _fail(item, call, report, _detach(raised))
-
-
-def complain(
-    item: pytest.Item, asking: Asking, call: pytest.CallInfo[None], report: pytest.TestReport
-) -> None:
-    """Fail a test that would pass although its gate gave no answer.
-
-    Args:
-        item: the test.
-        asking: what is known of its gate.
-        call: how its body ended.
-        report: what pytest made of it so far.
-    """
-    said = asking.complaint
-    if said is None or not report.passed or hasattr(report, "wasxfail"):
+    if hasattr(report, "wasxfail"):
         return
-    _fail(item, call, report, pytest.fail.Exception(said, pytrace=False))
+    raised, said = asking.error, asking.complaint
+    if report.skipped and raised is not None and not isinstance(raised, pytest.skip.Exception):
+        _fail(item, call, report, _detach(raised))
+    elif report.passed and must_ask and said is not None:
+        _fail(item, call, report, pytest.fail.Exception(said, pytrace=False))
 
 
 def _fail(

@@ -13,7 +13,15 @@ from pytest_sdspeed.errors import read_first_line
 from pytest_sdspeed.measure.clock import WallClock
 from pytest_sdspeed.measure.time_limit import TimeLimit
 from pytest_sdspeed.plugin.requests import plan_of
-from pytest_sdspeed.plugin.state import BEGUN, CLOCK, RESULT, is_gated, own_id, run_of
+from pytest_sdspeed.plugin.state import (
+    BEGUN,
+    CLOCK,
+    RESULT,
+    is_gated,
+    note_begin,
+    own_id,
+    run_of,
+)
 from pytest_sdspeed.store.benchmark import ReplayClock, forget
 
 if TYPE_CHECKING:
@@ -53,13 +61,8 @@ class Attempts:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """Note when a test began, as its time limit counts."""
-        item.stash[BEGUN] = {"protocol": WallClock().now()}
-        return (yield)
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
-        """Note when the test itself began, as a limit of the function alone counts."""
-        item.stash.setdefault(BEGUN, {})["call"] = WallClock().now()
+        item.stash[BEGUN] = {}
+        note_begin(item, "protocol")
         return (yield)
 
     @pytest.hookimpl(tryfirst=True)

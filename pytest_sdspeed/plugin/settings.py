@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,14 +122,9 @@ def read_options(config: pytest.Config) -> Options:
 
 
 def _read_aliases(config: pytest.Config) -> tuple[Alias, ...]:
-    listed = config.getini("sdspeed_history_alias")
-    given = config.getoption("sd_history_alias") or ()
-    if listed is not None and not all(map(str.strip, listed or [""])):
-        _refuse_empty("sdspeed_history_alias", "history_alias")
-    if not all(map(str.strip, given)):
-        _refuse_empty("--sd-history-alias", "history_alias")
+    listed, given = _find_lists(config, "history_alias")
     try:
-        return parse_aliases([*(listed or ()), *given])
+        return parse_aliases([*listed, *given])
     except UsageMistakeError as error:
         raise pytest.UsageError(f"{error}. See {DOCUMENTATION}/guides/history/") from None
 
@@ -151,17 +146,23 @@ def _find_given(config: pytest.Config, name: str) -> str | None:
 
 
 def _find_tables(config: pytest.Config) -> tuple[Path, ...]:
-    """Return the table files and folders that the ini file and the command line name.
+    """Return the table files and folders that the ini file and the command line name."""
+    listed, given = _find_lists(config, "tables")
+    return (*(config.rootpath / entry for entry in listed), *map(Path, given))
+
+
+def _find_lists(config: pytest.Config, name: str) -> tuple[Sequence[str], Sequence[str]]:
+    """Return what the ini file and the command line list for an option that may be repeated.
 
     Raises:
-        pytest.UsageError: one of the names is empty.
+        pytest.UsageError: one of the entries is empty, or the ini file lists none.
     """
-    listed, given = config.getini("sdspeed_tables"), config.getoption("sd_tables") or ()
+    listed, given = config.getini(f"sdspeed_{name}"), config.getoption(f"sd_{name}") or ()
     if listed is not None and not all(map(str.strip, listed or [""])):
-        _refuse_empty("sdspeed_tables", "tables")
+        _refuse_empty(f"sdspeed_{name}", name)
     if not all(map(str.strip, given)):
-        _refuse_empty("--sd-tables", "tables")
-    return (*(config.rootpath / entry for entry in listed or ()), *map(Path, given))
+        _refuse_empty(f"--sd-{name.replace('_', '-')}", name)
+    return listed or (), given
 
 
 def _refuse_empty(option: str, name: str) -> None:

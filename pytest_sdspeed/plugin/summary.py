@@ -67,13 +67,11 @@ def write_files(run: Run, config: Any) -> bool:
 
         log = "the log of this step"
         elsewhere = f"{run.options.report} and {log}" if run.options.report else log
+        added = write_addition(Path(target), run.results, histories(run), elsewhere)
         run.written.append(
-            _write(
-                "sd summary",
-                Path(target),
-                lambda: write_addition(Path(target), run.results, histories(run), elsewhere),
-                mode="a",
-            )
+            _write("sd summary", Path(target), lambda: added, mode="a")
+            if added
+            else f"sd summary: {target} is full, and nothing was added to it"
         )
     return whole
 
@@ -148,8 +146,6 @@ def _write(what: str, path: Path, make: Callable[[], str], mode: str = "w") -> s
     from pytest_sdspeed.store.atomic import write_file
 
     content = make().encode(errors="backslashreplace")
-    if not content:
-        return f"{what}: {path} is full, and nothing was added to it"
     try:
         if mode == "w":
             write_file(path, content, lasting=False)

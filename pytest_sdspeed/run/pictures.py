@@ -55,16 +55,11 @@ def judge_pictures(case: RowCase) -> PictureFindings:
     data, setup, gate = case.data, case.candidate.setup, case.criteria.image
     alone = case.candidate.name == case.base.name
     seeded = setup is not None and case.base.setup is not None
-    ours, theirs = (
-        drawn if seeded else drawn.only(data.case)
-        for drawn in (data.pictures[case.candidate.name], data.pictures[case.base.name])
-    )
+    both = data.pictures[case.candidate.name], data.pictures[case.base.name]
+    ours, theirs = (drawn if seeded else drawn.only(data.case) for drawn in both)
     reference = None if alone else data.references.get(case.candidate.name)
     # Broken is broken, also in a case that only one side draws.
-    everything = data.pictures
-    faults = _find_faults(
-        everything[case.candidate.name], None if alone else everything[case.base.name], reference
-    )
+    faults = _find_faults(both[0], None if alone else both[1], reference)
     if gate is not None and gate.clip_drop is not None and setup is None:
         faults.append("the bound clip_drop cannot be judged: callables have no prompt")
     if not ours.returned and not theirs.returned and gate is None:

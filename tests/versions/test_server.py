@@ -2,28 +2,11 @@
 
 import numpy as np
 
+from pytest_sdspeed.plugin.settings import read_options
 from pytest_sdspeed.run.session import Session
-from pytest_sdspeed.run.settings import Options
 from pytest_sdspeed.setups.registry import Registry
 from pytest_sdspeed.versions.server import WorkerServer
 
-OPTIONS = Options(
-    gpu=False,
-    weights="pretrained",
-    tables=(),
-    tolerance=None,
-    budget_s=300.0,
-    max_blocks=20,
-    inconclusive="fail",
-    seed=None,
-    report=None,
-    record=None,
-    clip="",
-    confirm=False,
-    history="off",
-    against=None,
-    against_control=False,
-)
 PICTURE = np.random.default_rng(0).random((8, 8, 3), dtype=np.float32)
 
 
@@ -31,9 +14,9 @@ def draw():
     return PICTURE
 
 
-def test_the_pictures_of_a_new_campaign_are_sent_though_an_earlier_one_had_the_same():
+def test_the_pictures_of_a_new_campaign_are_sent_though_an_earlier_one_had_the_same(request):
     """A test that runs again has a new arm, which has nothing of what the worker sent before."""
-    server = WorkerServer(Session(OPTIONS, Registry()), None)
+    server = WorkerServer(Session(read_options(request.config), Registry()), None)
     asked = ("call", f"{__name__}:draw")
 
     def drawn():
