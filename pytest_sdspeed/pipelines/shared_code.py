@@ -65,9 +65,8 @@ def _put_back(before: dict[Any, dict[str, Any]]) -> list[str]:
         now = dict(vars(holder))
         for name in dict.fromkeys([*code, *now]):
             was, is_now = code.get(name, _ABSENT), now.get(name, _ABSENT)
-            if was is is_now or not (isinstance(was, _CODE) or callable(was) or was is _ABSENT):
-                continue
-            if was is _ABSENT and not isinstance(is_now, _CODE):
+            acts = isinstance(is_now if was is _ABSENT else was, _CODE) or callable(was)
+            if was is is_now or not acts:
                 continue
             replaced.append(f"{holder.__name__}.{name}")
             if was is _ABSENT:

@@ -149,6 +149,9 @@ def _list_reasons(decision: Decision, case: RowCase) -> Sequence[str]:
 
 
 def _describe_resolution(decision: Decision, planned: int) -> str:
+    from pytest_sdspeed.report.text import describe_resolved
+
     if decision.minimum_detectable_effect is None:
         return f"{planned} blocks decide nothing"
-    return f"at this noise, {planned} blocks resolve {decision.minimum_detectable_effect:.1%}"
+    resolved = describe_resolved(decision.minimum_detectable_effect)
+    return f"at this noise, {planned} blocks {resolved}"
