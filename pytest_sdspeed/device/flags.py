@@ -12,6 +12,7 @@ from pytest_sdspeed.device.switches import (
     DEFAULT,
     UNREADABLE,
     Flag,
+    ModuleHook,
     list_flags,
     read_configurations,
     write_configuration,
@@ -185,8 +186,18 @@ def _is_same(value: Any, was: Any) -> bool:
 
 def _show(value: Any) -> str:
     if isinstance(value, tuple):
-        return ", ".join(type(mode).__name__ for mode in value) or "none"
+        return ", ".join(filter(None, map(_name_entry, value))) or "none"
     return str(value)
+
+
+def _name_entry(entry: Any) -> str:
+    """Name a mode by its class and a hook by its function.
+
+    An entry that only says how a hook is called has no name.
+    """
+    if isinstance(entry, ModuleHook):
+        return getattr(entry.value, "__qualname__", "")
+    return type(entry).__name__
 
 
 @contextmanager

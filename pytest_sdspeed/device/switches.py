@@ -98,6 +98,7 @@ def _list_torch_flags() -> dict[str, Flag]:
         "torch default device": Flag(_read_default_device, torch.set_default_device),
         "torch function modes": Flag(_read_function_modes, _leave_function_modes),
         "torch dispatch modes": Flag(_read_dispatch_modes, _leave_dispatch_modes),
+        "torch hooks of every module": Flag(_read_module_hooks, _write_module_hooks),
         "torch flush denormal": Flag(_flushes_denormal, torch.set_flush_denormal),
         "torch.backends.mha fast path": Flag(
             torch.backends.mha.get_fastpath_enabled, torch.backends.mha.set_fastpath_enabled
@@ -233,6 +234,44 @@ def _leave_dispatch_modes(wanted: tuple[Any, ...]) -> None:
     for mode in reversed(_read_dispatch_modes()):
         if not any(mode is kept for kept in wanted):
             mode.__exit__(None, None, None)
+
+
+class ModuleHook(NamedTuple):
+    """An entry of one of torch's tables of hooks that every module calls.
+
+    Attributes:
+        table: name of the table in ``torch.nn.modules.module``.
+        key: what torch removes the hook by.
+        value: the hook, or True in a table that says how a hook is called.
+    """
+
+    table: str
+    key: int
+    value: Any
+
+
+def _find_hook_tables() -> dict[str, dict[int, Any]]:
+    from torch.nn.modules import module
+
+    return {
+        name: table
+        for name, table in vars(module).items()
+        if name.startswith("_global_") and isinstance(table, dict)
+    }
+
+
+def _read_module_hooks() -> tuple[ModuleHook, ...]:
+    return tuple(
+        ModuleHook(name, key, value)
+        for name, table in _find_hook_tables().items()
+        for key, value in table.items()
+    )
+
+
+def _write_module_hooks(wanted: tuple[ModuleHook, ...]) -> None:
+    for name, table in _find_hook_tables().items():
+        table.clear()
+        table.update((hook.key, hook.value) for hook in wanted if hook.table == name)
 
 
 _INFERENCE: list[Any] = []

@@ -62,7 +62,7 @@ def test_nothing_left_behind_passes():
     assert snapshot() == before
 
 
-SETTABLE = [name for name in NAMES if not name.endswith("modes")]
+SETTABLE = [name for name in NAMES if not name.endswith(("modes", "hooks of every module"))]
 
 
 @pytest.mark.parametrize("name", SETTABLE)
@@ -83,6 +83,21 @@ def test_what_is_put_back_inside_is_no_leak(name):
     with guard("setup 'good'"), hold({name: value}):
         assert list_flags()[name].read() == value
     assert snapshot() == before
+
+
+def double(_module, _args, _kwargs, result):
+    return result * 2
+
+
+def test_a_hook_of_every_module_that_is_taken_away_comes_back_as_it_was():
+    handle = torch.nn.modules.module.register_module_forward_hook(double, with_kwargs=True)
+    try:
+        with pytest.raises(LeakedFlagError, match="torch hooks of every module is none, was double"), guard("setup 'planted'"):
+            handle.remove()
+        assert torch.nn.Identity()(torch.ones(1)) == 2
+    finally:
+        handle.remove()
+    assert torch.nn.Identity()(torch.ones(1)) == 1
 
 
 def write(values):

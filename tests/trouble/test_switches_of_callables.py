@@ -92,6 +92,16 @@ LEFT = {
         "not torch.utils._python_dispatch._get_current_dispatch_mode_stack()",
         "torch dispatch modes is",
     ),
+    "hooks of the mode": (
+        "from torch.utils.flop_counter import FlopCounterMode; FlopCounterMode(display=False).__enter__()",
+        "not torch.nn.modules.module._global_forward_pre_hooks and not torch.nn.modules.module._global_forward_hooks",
+        "torch hooks of every module is ModuleTracker._fw_pre_hook, ModuleTracker._fw_post_hook, was none",
+    ),
+    "hook of every module": (
+        "torch.nn.modules.module.register_module_forward_hook(lambda module, args, kwargs, result: result * 0, with_kwargs=True)",
+        "torch.nn.Linear(1, 1)(torch.ones(1)) != 0 and not torch.nn.modules.module._global_forward_hooks_with_kwargs",
+        "torch hooks of every module is tuned.<locals>.<lambda>, was none",
+    ),
     "inductor": (
         "import torch._inductor.config as config; config.conv_1x1_as_mm = True",
         "not __import__('torch._inductor.config', fromlist=['config']).conv_1x1_as_mm",
