@@ -336,6 +336,7 @@ def test_a_metric_that_takes_anything_is_powerless():
         (lambda *_: 1 / 0, "metric 'mine' raised ZeroDivisionError for picture 0: division by zero"),
         (lambda *_: math.nan, "metric 'mine' returned nan for picture 0"),
         (lambda *_: None, "metric 'mine' raised TypeError for picture 0"),
+        (lambda *_: "0.1", "metric 'mine' raised TypeError for picture 0: it returned the text '0.1', no number"),
         (lambda *_: __import__("lpips_that_nobody_has"), "metric 'mine' raised ModuleNotFoundError"),
         (lambda *_: (_ for _ in ()).throw(RuntimeError("broken")), "metric 'mine' raised RuntimeError for picture 0: broken"),
     ],

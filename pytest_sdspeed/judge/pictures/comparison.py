@@ -6,7 +6,7 @@ Never more than a few frames of either side are held as floats.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -207,7 +207,7 @@ def _measure(metric: PictureMetric, ours: np.ndarray, theirs: np.ndarray, place:
     # Copies: what a metric does to its arguments stays with it.
     pair = [np.clip(side, 0, 1).astype(np.float32) for side in (ours, theirs)]
     try:
-        value = float(metric.function(*pair))
+        value = _read_number(metric.function(*pair))
     except Exception as error:
         said = read_first_line(error, "no message")
         raise MetricError(
@@ -216,6 +216,13 @@ def _measure(metric: PictureMetric, ours: np.ndarray, theirs: np.ndarray, place:
     if math.isnan(value):
         raise MetricError(f"metric {metric.name!r} returned nan for {place}, which is no number")
     return value
+
+
+def _read_number(returned: Any) -> float:
+    """Return a number as a float: one of any library, but no text that says one."""
+    if isinstance(returned, (str, bytes)):
+        raise TypeError(f"it returned the text {returned!r}, no number")
+    return float(returned)
 
 
 def _compare_arrays(ours: np.ndarray, theirs: np.ndarray) -> dict[str, float]:
