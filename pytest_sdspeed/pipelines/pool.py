@@ -135,13 +135,16 @@ class Pool:
             if id(component) in self._shared
         )
 
-    def _share(self, name: str, module: Any, reload: Callable[[], Any]) -> None:
+    def _share(
+        self, name: str, module: Any, reload: Callable[[], Any], original: object = None
+    ) -> None:
         """Note what a module is like before any setup gets it.
 
         Args:
             name: name of the component.
             module: the module, or a component without weights.
             reload: loads the module again.
+            original: the module whose weights it shares, if it does.
         """
         if hasattr(module, "named_parameters"):
 
@@ -149,7 +152,9 @@ class Pool:
                 with quiet(), ignore_default_device():
                     return list_tensors(reload())
 
-            self._shared[id(module)] = SharedPart(name, module, reload_tensors)
+            self._shared[id(module)] = SharedPart(
+                name, module, reload_tensors, self._shared.get(id(original))
+            )
 
     def _load_pipeline(self, model: str, dtype: str) -> Any:
         key = (model, dtype)
@@ -185,7 +190,7 @@ class Pool:
             twin = share_weights(module).to(memory_format=getattr(torch, layout))
             # The original is kept beside its twin: its id must not be given to another module.
             self._parts[key] = (module, twin)
-            self._share(f"{name} ({layout})", twin, lambda: module)
+            self._share(f"{name} ({layout})", twin, lambda: module, module)
         return self._parts[key][1]
 
 

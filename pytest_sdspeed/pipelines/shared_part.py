@@ -64,13 +64,23 @@ class SharedPart:
         name: name of the component, ``unet``, with which all names of its parts begin.
         module: the module.
         reload: loads its tensors again: name -> tensor, as ``list_tensors`` does.
+        twin: a part whose module has memory in common with this one, as its copy in another memory
+            format has; what one of them puts back is no change of the other.
 
     Attributes:
         name, module: as given.
     """
 
-    def __init__(self, name: str, module: Any, reload: Callable[[], Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        module: Any,
+        reload: Callable[[], Mapping[str, Any]],
+        twin: SharedPart | None = None,
+    ) -> None:
         self.name, self.module, self._reload = name, module, reload
+        self._family: list[SharedPart] = twin._family if twin else []  # noqa: SLF001 - its own class's
+        self._family.append(self)
         self._exposed = False
         self._lost = ""
         self._objects: list[tuple[str, Any]] = []
@@ -239,7 +249,16 @@ class SharedPart:
             changed = self._find_changed(suspects, touched)
             if changed:
                 self._write_again(changed)
+        for part in self._family:
+            part._settle({one.alias.data_ptr() for one in suspects})  # noqa: SLF001 - its own class's
         return [*(self._label(one.path) for one in changed), *texts]
+
+    def _settle(self, addresses: AbstractSet[int]) -> None:
+        """Take memory for what it was, whose bytes another part has looked at or put back."""
+        self._counts = [
+            now if now[1] in addresses else count
+            for now, count in zip(self._count(), self._counts, strict=True)
+        ]
 
     def _find_changed(
         self, suspects: list[_Tensor], touched: AbstractSet[int] = frozenset()

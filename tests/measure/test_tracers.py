@@ -218,8 +218,8 @@ def test_a_thread_that_was_traced_before_is_named():
     threading.settrace(tracer)
     thread = threading.Thread(target=wait, name="pool-1")
     thread.start()
+    begun.wait()  # it reads the tracer after start() has returned
     threading.settrace(None)
-    begun.wait()
     try:
         assert any("traced, which nothing can suspend: pool-1" in one for one in list_unstoppable())
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import pytest
@@ -223,6 +223,20 @@ def test_another_memory_format_is_put_back_too(make, drawn):
         make("channels_last", extra=[merging(add, changes=UNET)]).build()
     assert np.array_equal(make("channels_last").generate(0), clean)
     assert np.array_equal(make().generate(0), drawn)
+
+
+def write_the_same(weight):
+    with torch.no_grad():
+        weight.mul_(1)
+
+
+@pytest.mark.parametrize("write", [*WRITES, write_the_same])
+def test_what_is_put_back_is_no_change_of_another_memory_format(write, make, source):
+    pool = Pool(source)
+    clean = make("channels_last", pool=pool).generate(0)
+    with nullcontext() if write is write_the_same else pytest.raises(ChangedPartError, match=r"what setups share: unet\.down_blocks"):
+        make(pool=pool, extra=[merging(write)]).build()
+    assert np.array_equal(make("channels_last", pool=pool).generate(0), clean)
 
 
 class Forgetful:
