@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from xml.etree import ElementTree as ET
 
 import pytest
+from failures import failures
 from fakes import FakeClock, baseline_result, result
 
 from pytest_sdspeed.plugin.confirm import combine
@@ -35,7 +36,7 @@ from pytest_sdspeed.measure import clock
 
 {inspect.getsource(FakeClock)}
 noted = Path(__file__).with_name("processes")
-FIRST = not noted.exists()
+FIRST = not noted.exists() or noted.read_text().split()[0] == str(os.getpid())
 with noted.open("a") as processes:
     print(os.getpid(), file=processes)
 if not hasattr(builtins, "sd_fake_time"):
@@ -51,12 +52,19 @@ EFFECT = "engine(1.08 if FIRST else 1.0)"
 REGRESSION = "engine(1.17)"
 
 
-@pytest.fixture
-def run(gated, pytester):
-    """Runs a test file whose processes know which of them is the first."""
+# No process loads plugins that have no part in the run.
+ALONE = ("-p", "benchmark", "-p", "sdspeed")
 
-    def go(source, *arguments, **more):
+
+@pytest.fixture
+def run(gated, pytester, monkeypatch):
+    """Runs a test file whose processes know which of them is the first, with few plugins unless ``plugins`` asks for all."""
+
+    def go(source, *arguments, plugins=False, **more):
         (pytester.path / "processes").unlink(missing_ok=True)
+        if not plugins:
+            monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+            arguments = (*ALONE, *arguments)
         return gated(PROCESSES + source, *arguments, **more)
 
     return go
@@ -82,7 +90,9 @@ def test_an_effect_of_the_first_process_fails_without_a_confirmation(run, pytest
 
 
 def test_an_effect_of_the_first_process_passes_with_the_figures_of_the_second(run, pytester):
-    outcome = run(TEST.format(candidate=EFFECT), "--sd-confirm", "--benchmark-json=out.json", "--sd-report=report.html")
+    # The new process needs no cache.
+    more = ("-p", "no:cacheprovider", "--strict-config", "--sd-report=report.html")
+    outcome = run(TEST.format(candidate=EFFECT), "--sd-confirm", "--benchmark-json=out.json", *more)
     outcome.assert_outcomes(passed=1)
     assert outcome.ret == 0
     outcome.stdout.fnmatch_lines(
@@ -143,26 +153,40 @@ def test_a_second_process_that_breaks_leaves_the_failure(run, pytester, crash, s
     assert stored(pytester)[0]["confirmation"] is None
 
 
-@pytest.mark.parametrize(
-    ("candidate", "count"),
-    [
-        ("engine(1.17, picture())", 2),
-        ("engine(1.17, picture() * 0)", 1),
-        ("engine(1.0, picture() * 0)", 1),
-        ("engine(1.0)", 1),
-        ("lambda: 1 / 0", 1),
-    ],
-    ids=["slow", "slow-and-black", "black", "good", "raises"],
-)
-def test_only_what_failed_on_its_speed_runs_again(run, pytester, candidate, count):
-    run(TEST.format(candidate=candidate), "--sd-confirm")
-    assert processes(pytester) == count
+MANY = """
+pytestmark = pytest.mark.sd_latency(speedup=1.5)
+
+def test_good(sd_latency):
+    sd_latency(engine(1.0), baseline=engine(1.5))
+
+def test_black(sd_latency):
+    sd_latency(engine(1.0, picture() * 0), baseline=engine(1.5))
+
+def test_slow_and_black(sd_latency):
+    sd_latency(engine(1.17, picture() * 0), baseline=engine(1.5))
+
+def test_raises(sd_latency):
+    sd_latency(lambda: 1 / 0, baseline=engine(1.5))
+
+def test_slow(sd_latency):
+    sd_latency(engine(1.17, picture()), baseline=engine(1.5))
+
+@pytest.mark.xfail(strict=True)
+def test_expected(sd_latency):
+    sd_latency(engine(1.17), baseline=engine(1.5))
+"""
 
 
-def test_xfail_takes_a_confirmed_failure(run, pytester):
+def test_only_what_failed_on_its_speed_runs_again_and_xfail_takes_a_confirmed_failure(run, pytester):
     pytester.makeini("[pytest]\nsdspeed_confirm = true\n")
-    run(f"@pytest.mark.xfail(strict=True){TEST.format(candidate=REGRESSION)}").assert_outcomes(xfailed=1)
-    assert processes(pytester) == 2
+    outcome = run(MANY)
+    outcome.assert_outcomes(passed=1, failed=4, xfailed=1)
+    assert processes(pytester) == 3
+    shown = failures(outcome)
+    assert {name for name, text in shown.items() if "in a fresh process" in text} == {"test_slow"}
+    (expected,) = (report for report in outcome.reprec.getreports() if report.when == "call" and report.nodeid.endswith("test_expected"))
+    for text in (shown["test_slow"], expected.longreprtext):
+        assert "confirmed in a fresh process: x1.28" in text
 
 
 # The new process
@@ -192,7 +216,7 @@ WRITING = (
 def test_the_new_process_writes_nothing_that_outlives_it(run, pytester, monkeypatch):
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(pytester.path / "summary.md"))
     pytester.makeini("[pytest]\nsdspeed_report = report.html\nsdspeed_record = mine.toml\nsdspeed_confirm = true\n")
-    outcome = run(LOOKS.replace("def ", "@pytest.mark.sd_latency(speedup=1.5)\ndef ", 1), *WRITING)
+    outcome = run(LOOKS.replace("def ", "@pytest.mark.sd_latency(speedup=1.5)\ndef ", 1), *WRITING, plugins=True)
     outcome.assert_outcomes(passed=1)
     outcome.stdout.fnmatch_lines(["sd report: report.html", "sd record: nothing to record*"])
     assert processes(pytester) == 2
@@ -238,17 +262,13 @@ def test_the_new_process_runs_the_same_test_with_the_same_arguments(run, pyteste
     pytester.makeini("[pytest]\nmarkers = chosen\naddopts = -m chosen 'my tests'\n")
     monkeypatch.setenv("PYTEST_ADDOPTS", "--engine=1.17")
     arguments = ("--sd-confirm", "-n0", "--lf", "-k", "TestIt and not other", "-vv", "--maxfail=1", "my tests")
-    outcome = run("", *arguments, conftest=textwrap.indent(CHOICES, " " * 8))
+    outcome = run("", *arguments, plugins=True, conftest=textwrap.indent(CHOICES, " " * 8))
     outcome.assert_outcomes(passed=2, deselected=2)
     chosen = "my tests/test_it.py::TestIt::test_engine"
     assert (pytester.path / "collected").read_text().splitlines() == [
         f"{chosen}[x::y [z]] | {chosen}[second]",
         f"{chosen}[x::y [z]]",
     ]
-
-
-def test_the_new_process_needs_no_cache(run):
-    run(TEST.format(candidate=EFFECT), "--sd-confirm", "-p", "no:cacheprovider", "--strict-config").assert_outcomes(passed=1)
 
 
 def test_the_cache_of_the_run_is_left_alone(run, pytester):
@@ -265,7 +285,7 @@ def test_an_interrupted_run_takes_the_new_process_along(run, pytester):
     source = f"{waits}{TEST.format(candidate='engine(1.17) if FIRST else patient')}"
     run(source, "--collect-only")
     (pytester.path / "processes").unlink()
-    command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-W", "default", "--sd-confirm"]
+    command = [sys.executable, "-m", "pytest", *ALONE, "-p", "no:randomly", "-W", "default", "--sd-confirm"]
     # A shell's background jobs ignore the signal, and their children would, too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(command, cwd=pytester.path, stdout=subprocess.DEVNULL) as parent:
