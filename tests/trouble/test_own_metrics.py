@@ -144,6 +144,7 @@ def test_a_worker_of_xdist_knows_the_metric(pytester, monkeypatch):
     pytester.makeconftest(METRIC)
     pytester.makepyfile(
         """
+        import sys
         import time
         import numpy as np
         import pytest
@@ -155,6 +156,7 @@ def test_a_worker_of_xdist_knows_the_metric(pytester, monkeypatch):
             return PICTURE
 
         def ours():
+            assert "torch" not in sys.modules  # that it is a worker makes nobody pay for it
             time.sleep(0.01)
             return PICTURE * 0.9
         """
