@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+from importlib import import_module
 
 import pytest
 
@@ -119,6 +120,7 @@ def test_row(sd_latency, sd_channels_last):
 @pytest.mark.slow
 def test_a_table_may_bound_it_and_its_negative_control_shows_its_power(pytester, monkeypatch):
     monkeypatch.setattr("pytest_sdspeed.device.canary.make_canary", lambda *_machine: {})
+    import_module("small")  # a run inside forgets what it imported, and diffusers cannot be imported twice
     (pytester.path / "mine.toml").write_text(TABLE.format(name="worst", bound=0.3))
     pytester.makeconftest(METRIC)
     pytester.makepyfile(f"import pytest\n{ROW}")
