@@ -124,7 +124,8 @@ def judge_images(
     role, against = ("baseline", baseline) if reference is None else ("reference", reference)
     common = sorted(candidate.keys() & against.keys())
     if not common:
-        return ImageJudgement("fail", {}, tuple(faults) or ("returned no picture",))
+        lacking = f"the {role} " if candidate and not against else ""
+        return ImageJudgement("fail", {}, tuple(faults) or (f"{lacking}returned no picture",))
     reasons: list[str] = list(faults)
     originals = select_sound(baseline, "baseline", reasons)
     theirs = originals if reference is None else select_sound(reference, "reference", reasons)
