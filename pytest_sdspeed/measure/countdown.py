@@ -30,7 +30,7 @@ class Countdown:
 
     def __init__(self, limit: TimeLimit | None, clock: Clock) -> None:
         self.limit, self._clock = limit, clock
-        self._begun = clock.now()
+        self._begun = clock.now() if limit else 0.0
         self._generated_s: float | None = None
         self._fastest_s, self._warmed = math.inf, 0
 
