@@ -216,6 +216,7 @@ def test_a_planted_fault_fails_alone_and_a_setup_that_this_machine_cannot_run_is
     result.assert_outcomes(passed=len(HEALTHY_AFTER), failed=len(FAULTS), skipped=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     match_failures(result, {f"test_{setup}": said for setup, said in FAULTS.items()})
+    assert torch.backends.cudnn.benchmark is False
     result.stdout.fnmatch_lines(["SKIPPED*elsewhere needs a unicorn: buy one*"])
 
 

@@ -82,7 +82,9 @@ def test_a_slot_that_is_broken_fails_the_row_with_the_word_and_the_share(gated):
     del said["test_a_picture_of_something_else_no_gate"]
     match_failures(found, said)
     found.assert_outcomes(passed=1, failed=17)
-    notes = [line for line in found.outlines if line.startswith("note: ") and "does not draw the same each time: 1 of 8 slots differ" in line]
+    notes = [
+        line for line in found.outlines if line.startswith("note: ") and "does not draw the same each time: 1 of 8 slots differ" in line
+    ]
     assert len(notes) == 2
 
 
