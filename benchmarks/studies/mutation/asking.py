@@ -121,7 +121,11 @@ class _Asking:
             f"{len(asked)} tests; not asked, since they are long:", *(one.item.name for one in long)
         )
         asked = [one for one in asked if one.seconds <= LONG_S]
-        waiting = [m for m in mutants if not m.prose and os.environ.get(ONLY, "") in m.name]
+        # In no order of theirs: what an interrupted run found is a sample of them all.
+        waiting = sorted(
+            (m for m in mutants if not m.prose and os.environ.get(ONLY, "") in m.name),
+            key=lambda mutant: mutant.digest,
+        )
         gc.collect()
         gc.freeze()  # children copy no page of the parent's for its counts
         shown = time.monotonic()
