@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -175,9 +176,9 @@ def pin(placement: Placement) -> str:
         with suppress(ProcessLookupError):
             os.sched_setaffinity(int(task.name), {processor for core in mine for processor in core})
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(len(mine))
-    import torch
-
-    torch.set_num_threads(len(mine))
+    # If it is imported later it reads these variables; callables without torch do not pay for it.
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(len(mine))
     return (
         f"measured by one of {_format_count(placement.workers, 'worker')}, on"
         f" {_format_count(len(mine), 'core')} of its own"
