@@ -26,25 +26,34 @@ class Visit:
 
 @contextmanager
 def chromium():
-    """A browser; without its sandbox, which a container's root cannot have."""
+    """The one tab of a browser, which has read axe-core once; without its sandbox, which a container's root cannot have."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
+        yield browser.new_page()
         browser.close()
 
 
 @contextmanager
-def visit(browser, path, size="desktop", scheme="light"):
-    """A page opened from disk, in a context of its own."""
+def visit(tab, path, size="desktop", scheme="light"):
+    """A page opened from disk, until the next one is."""
     width, height = SIZES[size]
-    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
-    visited = Visit(context.new_page())
-    visited.page.on("console", lambda said: visited.errors.append(said.text) if said.type in ("error", "warning") else None)
-    visited.page.on("pageerror", lambda error: visited.errors.append(str(error)))
-    visited.page.on("request", lambda request: visited.requests.append(request.url))
-    visited.page.goto(path.as_uri())
-    yield visited
-    context.close()
+    visited = Visit(tab)
+    watched = {
+        "console": lambda said: visited.errors.append(said.text) if said.type in ("error", "warning") else None,
+        "pageerror": lambda error: visited.errors.append(str(error)),
+        "request": lambda request: visited.requests.append(request.url),
+    }
+    tab.set_viewport_size({"width": width, "height": height})
+    tab.emulate_media(color_scheme=scheme, media="screen")
+    for event, note in watched.items():
+        tab.on(event, note)
+    tab.goto(path.as_uri())
+    try:
+        yield visited
+    finally:
+        for event, note in watched.items():
+            tab.remove_listener(event, note)
+        tab.goto("about:blank")
 
 
 def without_policy(source):

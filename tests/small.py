@@ -41,6 +41,20 @@ TEXT = {
     "eos_token_id": 513,
 }
 SCHEDULER = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "skip_prk_steps": True, "steps_offset": 1}
+ONE_BLOCK = Architecture(
+    unet={
+        **UNET,
+        "block_out_channels": (16,),
+        "layers_per_block": 1,
+        "mid_block_type": None,
+        "down_block_types": ("CrossAttnDownBlock2D",),
+        "up_block_types": ("CrossAttnUpBlock2D",),
+    },
+    vae={**VAE, "block_out_channels": (16,), "down_block_types": ("DownEncoderBlock2D",), "up_block_types": ("UpDecoderBlock2D",)},
+    text_encoder=TEXT,
+    scheduler=SCHEDULER,
+)
+"""A block on either side, for what takes long for each: to compile it, to trace it, to draw often. It does not halve the sides of pictures."""
 ARCHITECTURES = {
     "small": Architecture(unet=UNET, vae=VAE, text_encoder=TEXT, scheduler=SCHEDULER),
     "small-student": Architecture(unet=STUDENT),
@@ -48,8 +62,12 @@ ARCHITECTURES = {
 }
 
 
-def save_small_models(folder):
+def save_small_models(folder, base=ARCHITECTURES["small"]):
     """Save pipeline, student and tiny autoencoder.
+
+    Args:
+        folder: where to.
+        base: architecture of the pipeline.
 
     Returns:
         The recipe's ``model``, ``student`` and ``tiny_vae``.
@@ -59,10 +77,10 @@ def save_small_models(folder):
     with quiet(), torch.random.fork_rng():
         torch.manual_seed(0)
         pipeline = StableDiffusionPipeline(
-            vae=AutoencoderKL(**VAE),
+            vae=AutoencoderKL(**base.vae),
             text_encoder=CLIPTextModel(CLIPTextConfig(**TEXT)),
             tokenizer=make_clip_tokenizer(TEXT["vocab_size"]),
-            unet=UNet2DConditionModel(**UNET),
+            unet=UNet2DConditionModel(**base.unet),
             scheduler=PNDMScheduler(**SCHEDULER),
             safety_checker=None,
             feature_extractor=None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 
 import pytest
@@ -66,6 +67,15 @@ def maker(default, default_pool, cpu):
         return Setup("tested", recipe, stack, machine=machine, pool=pool, resolved=None)
 
     return setup
+
+
+@pytest.fixture(scope="session")
+def make_one_block(make, recipe, tmp_path_factory):
+    """As ``make``, for what takes long for each block and each pixel: a pipeline with one block on either side, whose pictures mean nothing."""
+    from small import ONE_BLOCK, save_small_models
+
+    names = save_small_models(tmp_path_factory.mktemp("models"), ONE_BLOCK)
+    return functools.partial(make, recipe=replace(recipe, height=16, width=16, **names), pool=Pool(PretrainedSource("cpu")))
 
 
 @pytest.fixture(scope="session")

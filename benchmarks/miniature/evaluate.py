@@ -20,6 +20,9 @@ from typing import TYPE_CHECKING, Any
 CAPTIONS, STEPS = 256, 25
 """Pictures that each pipeline draws, and their steps; with ``--quick`` 48 and 20."""
 
+SPEEDUP_S = 5.0
+"""Seconds for each speed-up."""
+
 CLASSIFIER = Path(__file__).with_name("classifier.safetensors")
 
 if TYPE_CHECKING:
@@ -83,7 +86,9 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     return parsed
 
 
-def figures(models: Any, reader: Any, captions: int, steps: int) -> dict[str, Any]:
+def figures(
+    models: Any, reader: Any, captions: int, steps: int, speedup_s: float = SPEEDUP_S
+) -> dict[str, Any]:
     """Measure everything."""
     from miniature import evaluation
 
@@ -116,7 +121,7 @@ def figures(models: Any, reader: Any, captions: int, steps: int) -> dict[str, An
         "tiny_autoencoder": evaluation.autoencoders(models, drawn),
         "sizes": evaluation.sizes(models),
         "unet_speedup": {
-            name: evaluation.unet_speedup(models, images)
+            name: evaluation.unet_speedup(models, images, speedup_s)
             for name, images in (("one_picture", 1), ("four_pictures", 4))
         },
     }

@@ -38,9 +38,6 @@ BATCH = 16
 STUDENT_SPEEDUP = 1.3
 """Least speed-up of the student's UNet."""
 
-SPEEDUP_S = 5.0
-"""Seconds for each speed-up; a slot is one pass of a UNet."""
-
 
 @dataclass(frozen=True)
 class Models:
@@ -257,12 +254,13 @@ def sizes(models: Models) -> dict[str, int]:
     }
 
 
-def unet_speedup(models: Models, images: int) -> dict[str, float]:
+def unet_speedup(models: Models, images: int, budget_s: float) -> dict[str, float]:
     """Measure, as the plugin does, how much faster the student's UNet is than the teacher's.
 
     Args:
         models: models with both.
         images: pictures drawn at once; with guidance a batch has twice as many latents.
+        budget_s: seconds that it may take; a slot is one pass of a UNet.
 
     Returns:
         ``speedup``, ``low`` and ``high``.
@@ -278,7 +276,7 @@ def unet_speedup(models: Models, images: int) -> dict[str, float]:
 
         return Arm(name=name, generate=one_pass, floor=floor)
 
-    limits = Limits(budget_s=SPEEDUP_S)
+    limits = Limits(budget_s=budget_s)
     record = run_campaign(
         arm("teacher", None), [arm("student", STUDENT_SPEEDUP)], limits, WallClock()
     )

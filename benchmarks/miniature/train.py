@@ -135,14 +135,22 @@ def evaluate(
     """Write the model card with the figures, print them, and tell whether every gate holds."""
     from miniature import evaluation
     from miniature.card import card
-    from miniature.evaluate import CAPTIONS, CLASSIFIER, STEPS, figures, gates, report
+    from miniature.evaluate import (
+        CAPTIONS,
+        CLASSIFIER,
+        SPEEDUP_S,
+        STEPS,
+        figures,
+        gates,
+        report,
+    )
     from pytest_sdspeed.device.machine import describe_cpu, describe_cuda
 
     machine = describe_cuda() if options.device == "cuda" else describe_cpu()
     captions = max(4, round(CAPTIONS * options.scale))
-    found = figures(
-        evaluation.Models(out), evaluation.classifier(out / CLASSIFIER.name), captions, STEPS
-    )
+    speedup_s = max(1.0, SPEEDUP_S * options.scale)
+    reader = evaluation.classifier(out / CLASSIFIER.name)
+    found = figures(evaluation.Models(out), reader, captions, STEPS, speedup_s)
     text = report(found, gates(found))
     print(text)
     written = card(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import subprocess
 import sys
 
 import pytest
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
-from miniature import evaluation, models, train
+from miniature import evaluation, loop, models, train
 from miniature.data import Captions, Drawn, tokens
 from miniature.diffusion import Latents
 from miniature.loop import Run, Stage
@@ -36,12 +35,6 @@ def parts():
 def test_every_word_of_a_caption_is_one_token(tokenizer):
     assert isinstance(tokenizer, CLIPTokenizer)
     assert [word for word in vocabulary() if len(tokenizer(word, add_special_tokens=False).input_ids) != 1] == []
-
-
-def test_the_tokenizer_is_the_same_in_every_process(tokenizer):
-    code = f"import sys; sys.path.insert(0, {str(train.ROOT / 'benchmarks')!r}); from miniature.models import word_tokenizer; "
-    other = subprocess.run([sys.executable, "-c", code + "print(word_tokenizer().get_vocab())"], check=True, capture_output=True, text=True)
-    assert ast.literal_eval(other.stdout) == tokenizer.get_vocab()
 
 
 @pytest.mark.parametrize("text", ["zebra", "ünïcode", "日本 😀", "Astronaut!", "hors", "o"])
@@ -191,17 +184,28 @@ def test_wrong_arguments_are_named(wrong, capsys):
     assert f"{wrong[0]} must be" in capsys.readouterr().err
 
 
+SHORT = ["--scale", "0.0025", "--batch", "4"]
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """The work folder of the command for a hundredth of the steps, in small batches, that was killed once on its way."""
+    """The work folder of the command for a small part of the steps, killed once on its way, and finished by a process of its own."""
     work = tmp_path_factory.mktemp("miniature") / "work"
-    command = [sys.executable, train.__file__, "--work", str(work), "--scale", "0.01", "--batch", "2"]
-    code = f"import sys; sys.path.insert(0, {str(train.ROOT / 'benchmarks')!r}); from miniature import loop, train; loop.CHECKPOINT_S = 0; {{}}"
-    stop = "loop.Training._save = lambda self, save=loop.Training._save: (save(self), self._stage.name == 'teacher' and sys.exit(3))"
-    stopped = subprocess.run([sys.executable, "-c", code.format(f"{stop}; train.main(sys.argv[1:])"), *command[2:]], check=False)
-    assert stopped.returncode == 3
-    assert (work / "teacher.pt").is_file()
+    save = loop.Training._save
+
+    def save_and_stop(training):
+        save(training)
+        if training._stage.name == "teacher":
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patched, torch.random.fork_rng():
+        patched.setattr(loop, "CHECKPOINT_S", 0)
+        patched.setattr(loop.Training, "_save", save_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            train.main(["--work", str(work), *SHORT])
+    assert torch.load(work / "teacher.pt", weights_only=True)["step"] == 1
     assert not (work / "student.pt").exists()
+    command = [sys.executable, train.__file__, "--work", str(work), *SHORT]
     finished = subprocess.run(command, check=False, capture_output=True, text=True)
     assert finished.returncode == 1, finished.stderr
     assert "under 0.9" in finished.stdout
@@ -209,7 +213,7 @@ def trained(tmp_path_factory):
     return work
 
 
-def test_a_hundredth_of_the_training_lowers_the_losses_of_every_stage(trained):
+def test_a_small_part_of_the_training_lowers_the_losses_of_every_stage(trained):
     for stage in STAGES:
         curves = torch.load(trained / f"{stage}.pt", weights_only=True)["curves"]
         # Of the latents, which start at zero, the divergence from a standard normal rises.
@@ -224,7 +228,7 @@ def test_a_hundredth_of_the_training_lowers_the_losses_of_every_stage(trained):
 def test_a_folder_that_was_begun_otherwise_is_refused(trained):
     before = (trained / "teacher.pt").stat().st_mtime_ns
     for other in (["--seed", "1"], ["--batch", "5"], ["--scale", "0.02"]):
-        given = ["--work", str(trained), "--scale", "0.01", "--batch", "2", *other]
+        given = ["--work", str(trained), *SHORT, *other]
         with pytest.raises(SystemExit, match=r"was begun with another seed, --scale, --batch or plan, see plan\.json"):
             train.main(given)
     assert (trained / "teacher.pt").stat().st_mtime_ns == before
@@ -244,8 +248,15 @@ def test_what_was_trained_is_a_pipeline_that_draws(trained):
     assert all(weights.dtype == torch.float16 for weights in load_file(trained / "out" / "classifier.safetensors").values())
 
 
+def test_the_tokenizer_is_the_same_in_every_process(trained, tokenizer):
+    # The command's process has saved its own.
+    other = CLIPTokenizer.from_pretrained(trained / "out" / "miniature" / "tokenizer")
+    assert other.get_vocab() == tokenizer.get_vocab()
+    assert other("horse astronaut zebra").input_ids == tokenizer("horse astronaut zebra").input_ids
+
+
 def test_the_card_says_how_it_was_made(trained):
     card = (trained / "out" / "miniature" / "README.md").read_text()
-    assert "train.py --scale 0.01`, seed 0" in card
+    assert "train.py --scale 0.0025`, seed 0" in card
     assert [line.split("|")[1].strip() for line in card.splitlines() if line.startswith("| ") and "losses" not in line] == list(STAGES)
     assert "4 captions held out from training" in card

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
+from small import ONE_BLOCK, UNET, save_small_models
 from torch.utils.flop_counter import FlopCounterMode
 
 from pytest_sdspeed.device.quiet import quiet
@@ -17,6 +18,8 @@ from pytest_sdspeed.judge.pictures.metrics import compare_batches
 from pytest_sdspeed.pipelines.architectures import find_architecture
 from pytest_sdspeed.pipelines.feature_cache import FeatureCachedUNet, cache_features
 from pytest_sdspeed.pipelines.optimization import Optimization
+from pytest_sdspeed.pipelines.pool import Pool
+from pytest_sdspeed.pipelines.sources import PretrainedSource
 from pytest_sdspeed.tables import load_tables
 
 pytestmark = pytest.mark.slow
@@ -127,11 +130,11 @@ def test_setups_that_share_the_unet_keep_theirs(make, recipe):
     assert cached.weight_bytes() == plain.weight_bytes()
 
 
-def test_what_stands_in_the_unets_place_cannot_be_taken_apart(make):
+def test_what_stands_in_the_unets_place_cannot_be_taken_apart(make_one_block):
     with pytest.raises(
         RegistrationError, match="feature_cache_2 takes the UNet apart: list it before compile, cuda_graphs and traced_unet"
     ):
-        make("traced_unet", "feature_cache_2").build()
+        make_one_block("traced_unet", "feature_cache_2").build()
 
 
 def test_a_unet_of_another_kind_is_refused(make):
@@ -141,8 +144,11 @@ def test_a_unet_of_another_kind_is_refused(make):
         cache_features(pipeline, 2)
 
 
-def test_both_passes_compile_in_one_graph_each(make, recipe):
-    cached = make("feature_cache_2", recipe=replace(recipe, steps=4, height=16, width=16))
+def test_both_passes_compile_in_one_graph_each(make, recipe, tmp_path):
+    # Two blocks of a layer on either side, and a middle.
+    names = save_small_models(tmp_path, replace(ONE_BLOCK, unet={**UNET, "layers_per_block": 1}))
+    small = replace(recipe, steps=4, height=16, width=16, **names)
+    cached = make("feature_cache_2", recipe=small, pool=Pool(PretrainedSource("cpu")))
     drawn = cached.generate(0)
     unet = cached.pipeline.unet
     unet.passes = tuple(torch.compile(call, backend="eager", fullgraph=True, dynamic=False) for call in unet.passes)

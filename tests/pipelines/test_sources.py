@@ -20,6 +20,7 @@ import torch
 from diffusers import DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from small import ARCHITECTURES as SMALL
+from small import ONE_BLOCK, save_small_models
 from transformers.utils import logging as transformers_logging
 
 from pytest_sdspeed.errors import ModelUnavailableError, UnknownNameError
@@ -98,6 +99,7 @@ def test_loading_in_another_dtype(saved, source):
 
 
 FIRST_USE = """
+import json
 import sys
 from pytest_sdspeed.model import Machine, Recipe
 from pytest_sdspeed.pipelines.pool import Pool
@@ -105,18 +107,17 @@ from pytest_sdspeed.setups.registry import Registry
 from pytest_sdspeed.setups.setup import Setup
 from pytest_sdspeed.pipelines.sources import PretrainedSource
 
-folder = sys.argv[1]
-names = {"model": folder + "/base", "student": folder + "/student", "tiny_vae": folder + "/tiny"}
-recipe = Recipe(**names, prompt="a horse", height=16, width=16, steps=1, scheduler="ddim")
+recipe = Recipe(**json.loads(sys.argv[1]), prompt="a horse", height=16, width=16, steps=1, scheduler="ddim")
 stack = Registry().stack(["distilled_unet", "tiny_vae", "traced_unet"], "test", recipe)
 machine = Machine(kind="cpu", device="CPU", versions={})
 Setup("tested", recipe, stack, machine=machine, pool=Pool(PretrainedSource("cpu")), resolved=None).generate()
 """
 
 
-def test_the_first_use_of_the_libraries_prints_nothing(saved):
+def test_the_first_use_of_the_libraries_prints_nothing(tmp_path):
     # In a process of its own: the first import, load and generation print most.
-    command = [sys.executable, "-W", "error::UserWarning", "-c", FIRST_USE, str(saved)]
+    names = json.dumps(save_small_models(tmp_path, ONE_BLOCK))
+    command = [sys.executable, "-W", "error::UserWarning", "-c", FIRST_USE, names]
     run = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
 

@@ -41,8 +41,8 @@ def test_a_stage_lasts_from_its_first_call_to_the_end_of_its_last(make):
 
 
 @pytest.mark.parametrize("stack", [(), ("distilled_unet", "tiny_vae"), ("traced_unet",), ("bf16",)])
-def test_stages_take_no_longer_than_the_whole(stack, make):
-    setup, marks = make(*stack), HostTimestamps()
+def test_stages_take_no_longer_than_the_whole(stack, make_one_block):
+    setup, marks = make_one_block(*stack), HostTimestamps()
     timer = StageTimer(marks)
     with timer.watch(setup.pipeline, inside=False):
         start = marks.now()
@@ -55,8 +55,8 @@ def test_stages_take_no_longer_than_the_whole(stack, make):
 
 
 @pytest.mark.slow
-def test_a_compiled_pipeline_is_watched_at_its_wrappers(make):
-    setup = make(extra=[COMPILED])
+def test_a_compiled_pipeline_is_watched_at_its_wrappers(make_one_block):
+    setup = make_one_block(extra=[COMPILED])
     expected = setup.generate(0)
     decode = vars(setup.pipeline.vae)["decode"]
     timer = StageTimer(Ticks())
