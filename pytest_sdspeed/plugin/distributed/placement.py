@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -156,7 +157,8 @@ def share(found: Sequence[tuple[int, ...]], placement: Placement) -> Sequence[tu
 def pin(placement: Placement) -> str:
     """Pin every thread of this process, now and later, to its cores: a thread of torch for each.
 
-    Processes that it starts get the same cores and as many threads.
+    Processes that it starts get the same cores and as many threads. Torch is not imported for it:
+    if a test does so later, it takes their number from the environment.
 
     Returns:
         A note that says so.
@@ -175,9 +177,8 @@ def pin(placement: Placement) -> str:
         with suppress(ProcessLookupError):
             os.sched_setaffinity(int(task.name), {processor for core in mine for processor in core})
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(len(mine))
-    import torch
-
-    torch.set_num_threads(len(mine))
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_num_threads(len(mine))
     return (
         f"measured by one of {_format_count(placement.workers, 'worker')}, on"
         f" {_format_count(len(mine), 'core')} of its own"
