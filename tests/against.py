@@ -5,9 +5,7 @@ import os
 import subprocess
 
 from checkouts import FAKE_CLOCK
-
-QUICKLY = ("-p", "no:randomly", "-p", "no:hypothesispytest")
-"""Workers have the arguments of the run: plugins that they do not need take time to import."""
+from children import PLUGINS
 
 
 def compare(pytester, *arguments, test, conftest=""):
@@ -15,7 +13,7 @@ def compare(pytester, *arguments, test, conftest=""):
     pytester.makepyfile(fake_clock=FAKE_CLOCK)
     pytester.makepyfile(test_work=test)
     pytester.makeconftest(conftest)
-    return pytester.runpytest(*QUICKLY, "--sd-against=old", "--benchmark-json=out.json", *arguments)
+    return pytester.runpytest(*PLUGINS, "--sd-against=old", "--benchmark-json=out.json", *arguments)
 
 
 def stored(pytester):

@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 
 import pytest
-from against import QUICKLY, compare, stored, workers
+from against import compare, stored, workers
 from checkouts import FAKE_CLOCK
+from children import PLUGINS, WORKERS
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Not saving anything")]
 
@@ -152,7 +153,7 @@ def test_an_interrupt_leaves_no_process_and_no_worktree(pytester):
         subprocess.run([*git, *command], check=True)
     run = subprocess.Popen(
         # Whoever starts these tests in the background has them ignore interrupts, and their children too.
-        ["env", "--default-signal=INT", sys.executable, "-m", "pytest", *QUICKLY, "--sd-against=HEAD"],
+        ["env", "--default-signal=INT", sys.executable, "-m", "pytest", *PLUGINS, "--sd-against=HEAD"],
         cwd=pytester.path,
         stdout=subprocess.PIPE,
         text=True,
@@ -232,7 +233,7 @@ def test_a_version_that_lacks_a_setup_is_a_usage_error(versions, pytester):
     ],
 )
 def test_what_cannot_go_with_it_is_a_usage_error(versions, pytester, argument, words):
-    unmeasured(versions({}, {}, argument), pytester, f"ERROR: {words}")
+    unmeasured(versions({}, {}, argument, *WORKERS), pytester, f"ERROR: {words}")
 
 
 def test_nothing_starts_where_nothing_is_measured(versions):
@@ -247,7 +248,7 @@ def test_the_same_code_under_another_name_is_said(versions, pytester):
     (pytester.path / "empty" / "unused.py").write_text("")
     engine(pytester.path)
     pytester.makepyfile(fake_clock=FAKE_CLOCK, test_work=TEST)
-    result = pytester.runpytest(*QUICKLY, "--sd-against=empty")
+    result = pytester.runpytest(*PLUGINS, "--sd-against=empty")
     result.assert_outcomes(passed=1)
     assert result.ret == 0
     result.stdout.fnmatch_lines(["note: work: nothing that was imported comes from empty*"])
