@@ -11,6 +11,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+from children import PLUGINS
 from pytest_benchmark.storage.file import FileStorage
 
 from pytest_sdspeed.history.loading import load_histories
@@ -110,7 +111,7 @@ def process(pytester):
     def start(conftest, *arguments):
         pytester.makeconftest(PROCESS.format(tests=str(Path(__file__).parents[1])) + conftest)
         pytester.makepyfile(f"import pytest\nfrom conftest import engine\n{GOOD}")
-        command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:cacheprovider", *arguments]
+        command = [sys.executable, "-m", "pytest", *PLUGINS, "-p", "no:cacheprovider", *arguments]
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     return start
