@@ -153,7 +153,7 @@ def test_a_json_file_that_cannot_be_written_costs_no_stored_run(gated, pytester)
 
 def test_what_json_cannot_hold_is_said(gated, pytester):
     other = "def test_other(benchmark):\n    benchmark.extra_info[1, 2] = 3\n    benchmark(lambda: None)\n"
-    found = gated(GOOD + other, "--benchmark-save=x")
+    found = gated(GOOD + other, "--benchmark-save=x", "--benchmark-max-time=0.01", "--benchmark-min-rounds=1")
     found.assert_outcomes(passed=2)
     assert found.ret == pytest.ExitCode.TESTS_FAILED
     found.stdout.fnmatch_lines(["sd run: not stored in *: TypeError: keys must be *"])
