@@ -158,6 +158,7 @@ def test_another_version_must_know_of_it_before(gated):
 @pytest.mark.slow
 def test_workers_run_marked_gates_by_request_and_refuse_others(pytester):
     pytester.makepyfile("""
+        import sys
         import time
         import pytest
 
@@ -167,6 +168,7 @@ def test_workers_run_marked_gates_by_request_and_refuse_others(pytester):
         @pytest.mark.sd_latency(speedup=1.0, tolerance=0.9)
         def test_marked(request):
             gate(request)
+            assert "torch" not in sys.modules
 
         def test_late(request):
             request.applymarker(pytest.mark.sd_latency(speedup=1.0, tolerance=0.9))
