@@ -186,17 +186,14 @@ def _is_same(value: Any, was: Any) -> bool:
 
 def _show(value: Any) -> str:
     if isinstance(value, tuple):
-        return ", ".join(filter(None, map(_name_entry, value))) or "none"
+        return ", ".join(map(_name_entry, value)) or "none"
     return str(value)
 
 
 def _name_entry(entry: Any) -> str:
-    """Name a mode by its class and a hook by its function.
-
-    An entry that only says how a hook is called has no name.
-    """
+    """Name a mode by its class, and a hook by its function."""
     if isinstance(entry, ModuleHook):
-        return getattr(entry.value, "__qualname__", "")
+        return getattr(entry.hook, "__qualname__", type(entry.hook).__name__)
     return type(entry).__name__
 
 

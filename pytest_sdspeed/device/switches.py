@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -99,6 +100,11 @@ def _list_torch_flags() -> dict[str, Flag]:
         "torch function modes": Flag(_read_function_modes, _leave_function_modes),
         "torch dispatch modes": Flag(_read_dispatch_modes, _leave_dispatch_modes),
         "torch hooks of every module": Flag(_read_module_hooks, _write_module_hooks),
+        "torch profiler": Flag(
+            torch._C._autograd._profiler_enabled,  # noqa: SLF001 - it has no public name
+            _leave_profiler,
+        ),
+        "torch current CUDA device": Flag(_read_cuda_device, _write_cuda_device),
         "torch flush denormal": Flag(_flushes_denormal, torch.set_flush_denormal),
         "torch.backends.mha fast path": Flag(
             torch.backends.mha.get_fastpath_enabled, torch.backends.mha.set_fastpath_enabled
@@ -111,6 +117,16 @@ def _list_torch_flags() -> dict[str, Flag]:
             torch.get_float32_matmul_precision, torch.set_float32_matmul_precision
         ),
     }
+    if torch.version.cuda or torch.version.hip:  # others refuse to set them
+        flags |= {
+            f"torch.backends.cuda.{name}": Flag(getattr(cuda, name), getattr(cuda, name))
+            for name in ("preferred_blas_library", "preferred_linalg_library")
+            if hasattr(cuda, name)
+        }
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        flags["processors that may be used"] = Flag(
+            partial(os.sched_getaffinity, 0), partial(os.sched_setaffinity, 0)
+        )
     return flags | dict(_find_attributes(torch.backends, _TWINS))
 
 
@@ -236,42 +252,76 @@ def _leave_dispatch_modes(wanted: tuple[Any, ...]) -> None:
             mode.__exit__(None, None, None)
 
 
+def _leave_profiler(wanted: bool) -> None:  # noqa: FBT001 - a flag's setter
+    """Stop the profiler if none ran before; one that was stopped cannot go on."""
+    import torch
+
+    if not wanted:
+        torch._C._autograd._disable_profiler()  # noqa: SLF001 - it has no public name
+
+
+def _read_cuda_device() -> int:
+    """Return the index of the device that ``cuda`` means: the first one until CUDA is used."""
+    import torch
+
+    return torch.cuda.current_device() if torch.cuda.is_initialized() else 0
+
+
+def _write_cuda_device(index: int) -> None:
+    import torch
+
+    if torch.cuda.is_initialized():
+        torch.cuda.set_device(index)
+
+
 class ModuleHook(NamedTuple):
-    """An entry of one of torch's tables of hooks that every module calls.
+    """A hook that every module calls.
 
     Attributes:
-        table: name of the table in ``torch.nn.modules.module``.
-        key: what torch removes the hook by.
-        value: the hook, or True in a table that says how a hook is called.
+        table: name of the table that holds it, in ``torch.nn.modules.module``.
+        key: what torch removes it by.
+        hook: the function.
+        manners: names of the tables that say how it is called. Torch leaves entries of hooks that
+            are gone in them.
     """
 
     table: str
     key: int
-    value: Any
+    hook: Callable[..., Any]
+    manners: tuple[str, ...]
 
 
-def _find_hook_tables() -> dict[str, dict[int, Any]]:
+_MANNERS = ("_always_called", "_with_kwargs")
+"""Ends of the names of tables that say how a hook is called."""
+
+
+def _find_hook_tables(*, manners: bool) -> dict[str, dict[int, Any]]:
     from torch.nn.modules import module
 
     return {
         name: table
         for name, table in vars(module).items()
-        if name.startswith("_global_") and isinstance(table, dict)
+        if name.startswith("_global_")
+        and isinstance(table, dict)
+        and name.endswith(_MANNERS) == manners
     }
 
 
 def _read_module_hooks() -> tuple[ModuleHook, ...]:
+    manners = _find_hook_tables(manners=True)
     return tuple(
-        ModuleHook(name, key, value)
-        for name, table in _find_hook_tables().items()
-        for key, value in table.items()
+        ModuleHook(name, key, hook, tuple(one for one, said in manners.items() if key in said))
+        for name, table in _find_hook_tables(manners=False).items()
+        for key, hook in table.items()
     )
 
 
 def _write_module_hooks(wanted: tuple[ModuleHook, ...]) -> None:
-    for name, table in _find_hook_tables().items():
+    for name, table in _find_hook_tables(manners=False).items():
         table.clear()
-        table.update((hook.key, hook.value) for hook in wanted if hook.table == name)
+        table.update((one.key, one.hook) for one in wanted if one.table == name)
+    for name, said in _find_hook_tables(manners=True).items():
+        said.update((one.key, True) for one in wanted if name in one.manners)
 
 
 _INFERENCE: list[Any] = []

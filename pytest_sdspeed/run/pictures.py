@@ -105,10 +105,23 @@ def judge_pictures(case: RowCase) -> PictureFindings:
             *notes,
             *describe_self_difference(own, scale),
             *(() if alone else describe_self_difference(baseline_own, scale, "baseline")),
+            *(() if alone else _note_shared(case, baseline_own)),
         ),
         own,
         baseline_own,
     )
+
+
+def _note_shared(case: RowCase, baseline_own: SelfDifference | None) -> tuple[str, ...]:
+    """Note what nobody can guard: what two callables share, and one of them changes."""
+    between_callables = case.candidate.setup is None and case.base.setup is None
+    if not (between_callables and baseline_own and baseline_own.differing):
+        return ()
+    note = (
+        f"if {case.base.name} draws with a pipeline or modules that {case.candidate.name} uses as"
+        " well, that may have changed them: build each its own"
+    )
+    return (note,)
 
 
 def _find_faults(

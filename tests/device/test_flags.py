@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -37,6 +38,9 @@ def other_value(name, value):
         "torch float32 matmul precision": "high",
         "torch.backends.quantized.engine": next(one for one in torch.backends.quantized.supported_engines if one not in (value, "none")),
         "torch.nn.functional.scaled_dot_product_attention": torch.nn.functional.gelu,
+        "torch.backends.cuda.preferred_blas_library": torch._C._BlasBackend.Cublaslt,
+        "torch.backends.cuda.preferred_linalg_library": torch._C._LinalgBackend.Cusolver,
+        "processors that may be used": {min(os.sched_getaffinity(0))} if hasattr(os, "sched_getaffinity") else None,
     }
     if name.endswith("fp32_precision"):
         return "ieee" if value == "tf32" else "tf32"
@@ -62,7 +66,7 @@ def test_nothing_left_behind_passes():
     assert snapshot() == before
 
 
-SETTABLE = [name for name in NAMES if not name.endswith(("modes", "hooks of every module"))]
+SETTABLE = [name for name in NAMES if not name.endswith(("modes", "hooks of every module", "profiler", "CUDA device"))]
 
 
 @pytest.mark.parametrize("name", SETTABLE)
@@ -85,8 +89,31 @@ def test_what_is_put_back_inside_is_no_leak(name):
     assert snapshot() == before
 
 
+def test_a_cuda_device_that_was_chosen_is_put_back(monkeypatch):
+    current = [1]
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: current[0])
+    monkeypatch.setattr(torch.cuda, "set_device", lambda index: current.__setitem__(0, index))
+    with pytest.raises(LeakedFlagError, match="torch current CUDA device is 3, was 1"), guard("setup 'planted'"):
+        torch.cuda.set_device(3)
+    assert current == [1]
+
+
+def test_the_first_use_of_cuda_chooses_no_other_device(monkeypatch):
+    used = []
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: bool(used))
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    with guard("setup 'good'"):
+        used.append(True)
+
+
 def double(_module, _args, _kwargs, result):
     return result * 2
+
+
+def test_a_hook_of_every_module_that_is_taken_away_inside_is_no_leak():
+    with guard("setup 'good'"):
+        torch.nn.modules.module.register_module_forward_hook(double, with_kwargs=True, always_call=True).remove()
 
 
 def test_a_hook_of_every_module_that_is_taken_away_comes_back_as_it_was():

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pytest_sdspeed.judge.changes.causes import judge_histories, judge_history_among, unresolved_regression
+from pytest_sdspeed.judge.changes.causes import _overlap, judge_histories, judge_history_among, unresolved_regression
+from pytest_sdspeed.judge.changes.change_points import ChangePoint
 from pytest_sdspeed.judge.changes.evidence import gather_evidence
 from pytest_sdspeed.model import History, HistoryRun
 
@@ -139,7 +140,14 @@ def test_one_operation_of_the_canary_is_enough_for_the_machine(seed):
 def test_a_step_of_everything_but_the_canary_is_the_stack(seed):
     histories = campaign(seed, common=after(0.08), facts=upgraded)
     assert called(histories) == {"baseline": ["stack"], "tf32": ["stack"], "fp16": ["stack"]}
+    assert [reason.partition(" (")[0] for reason in change_of(histories, "baseline").reasons[1:]] == [
+        "the canary stayed",
+        "with torch 2.13.0 -> 2.14.0",
+    ]
     change = change_of(histories, "tf32")
+    latency, stayed, *_ = change.reasons
+    assert latency.startswith(("latency +7.", "latency +8.", "latency +9."))
+    assert stayed.startswith(("the ratio stayed (-0.", "the ratio stayed (+0."))
     assert (change.ratio, change.versions) == (False, {"torch": ("2.13.0", "2.14.0")})
     assert change.change == pytest.approx(0.08, abs=0.015)
 
@@ -152,6 +160,10 @@ def test_the_stack_without_a_version_that_changed_says_so():
 def test_a_step_of_every_row_but_the_baseline_with_a_new_version_is_the_stack(seed):
     slower = {"tf32": after(0.06), "fp16": after(0.08)}
     assert called(campaign(seed, plant=slower, facts=upgraded)) == {"baseline": [], "tf32": ["stack"], "fp16": ["stack"]}
+    assert change_of(campaign(seed, plant=slower, facts=upgraded), "fp16").reasons[2:] == (
+        "so did every other row",
+        "with torch 2.13.0 -> 2.14.0",
+    )
     assert called(campaign(seed, plant=slower)) == {"baseline": [], "tf32": ["code"], "fp16": ["code"]}
 
 
@@ -165,6 +177,8 @@ def test_a_faster_row_is_an_improvement(seed):
     change = change_of(campaign(seed, plant={"fp16": after(-0.06)}), "fp16")
     assert change.kind == "improvement"
     assert change.change == pytest.approx(-0.06, abs=0.01)
+    assert change.reasons[0].startswith("the ratio moved +6.")
+    assert change.reasons[1].startswith("the canary stayed (")
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -208,6 +222,8 @@ def test_without_a_canary_the_versions_decide(seed):
     unknown = {"canary_s": {}}
     assert called(campaign(seed, common=after(0.08), facts=lambda _run: unknown))["fp16"] == ["machine"]
     assert called(campaign(seed, common=after(0.08), facts=lambda run: unknown | upgraded(run)))["fp16"] == ["stack"]
+    slower_baseline = campaign(seed, plant={"baseline": after(0.06)}, facts=lambda _run: unknown)
+    assert called(slower_baseline)["fp16"] == called(slower_baseline)["tf32"] == []
     assert "no canary was recorded" in change_of(campaign(seed, plant={"fp16": after(0.06)}, facts=lambda _run: unknown), "fp16").reasons
 
 
@@ -219,7 +235,11 @@ def test_a_canary_that_moves_alone_changes_nothing(seed):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_machine_that_changed_more_than_the_ratio_is_to_blame(seed):
     histories = campaign(seed, plant={"fp16": after(0.05)}, common=after(0.2), canary=after(0.2))
-    assert change_of(histories, "fp16").kind == "machine"
+    change = change_of(histories, "fp16")
+    assert (change.kind, change.reasons[-1]) == (
+        "machine",
+        "the machine changed by more than the ratio: compare on the machine of before",
+    )
     slower = campaign(seed, plant={"fp16": after(0.15)}, common=after(0.06), canary=after(0.06))
     assert change_of(slower, "fp16").kind == "code"
 
@@ -250,6 +270,10 @@ def test_a_change_that_the_latest_run_does_not_show_does_not_hold():
     fixed = {"fp16": lambda run: 0.06 if STEP <= run < N - 1 else 0.0}
     change = change_of(campaign(plant=fixed), "fp16")
     assert (change.kind, change.holds) == ("code", False)
+    mostly_fixed = {"fp16": lambda run: 0.1 if STEP <= run < N - 1 else 0.042 if run == N - 1 else 0.0}
+    assert not change_of(campaign(plant=mostly_fixed, noise=0.001), "fp16").holds
+    hardly = {"fp16": lambda run: 0.1 if STEP <= run < N - 1 else 0.065 if run == N - 1 else 0.0}
+    assert change_of(campaign(plant=hardly, noise=0.001), "fp16").holds
 
 
 def test_missing_results_are_neither_fast_nor_slow():
@@ -259,6 +283,22 @@ def test_missing_results_are_neither_fast_nor_slow():
     assert called(campaign(runs=90, facts=gaps)) == {"baseline": [], "tf32": [], "fp16": []}
     found = change_of(campaign(runs=90, plant={"fp16": after(0.06, 60)}, facts=gaps), "fp16")
     assert (found.kind, found.since, found.found) == ("code", 60, 63)
+
+
+def test_every_one_of_several_changes_is_told():
+    stairs = {"fp16": lambda run: 0.08 * (run // 15)}
+    found = judge_histories(campaign(runs=60, plant=stairs))[2].changes
+    assert [(change.kind, change.since) for change in found] == [("code", 15), ("code", 30), ("code", 45)]
+    assert all(change.change == pytest.approx(0.08, abs=0.015) for change in found)
+
+
+@pytest.mark.parametrize(("since", "one"), [(17, True), (18, False)])
+def test_shifts_of_two_figures_within_two_runs_of_each_other_are_one(since, one):
+    def shift(since, detected_at):
+        return ChangePoint(since=since, detected_at=detected_at, change=0.1, before=0.0)
+
+    assert _overlap(shift(10, 15), shift(since, 20)) is one
+    assert _overlap(shift(since, 20), shift(10, 15)) is one
 
 
 def test_setups_of_other_campaigns_say_nothing_about_each_other():
@@ -272,6 +312,8 @@ def test_setups_of_other_campaigns_say_nothing_about_each_other():
     both = judge_histories([*ours, *moved])
     assert [change.kind for change in both[0].changes] == ["code"]
     assert [change.kind for change in both[3].changes] == ["stack"]
+    renamed = [replace(history, baseline="eager", setup="eager" if history.setup == "baseline" else history.setup) for history in theirs]
+    assert [change.kind for change in judge_histories([*ours, *renamed])[0].changes] == ["code"]
 
 
 def test_nothing_is_said_of_few_runs():
@@ -344,6 +386,10 @@ def test_what_comes_later_does_not_hide_a_change():
 def test_a_canary_that_moved_by_itself_hides_nothing(seed):
     faster = campaign(seed, common=after(0.08), canary=after(-0.1), facts=upgraded)
     assert called(faster) == {"baseline": ["stack"], "tf32": ["stack"], "fp16": ["stack"]}
+    # The change is that of the latency, not of the latency over the canary.
+    assert change_of(faster, "fp16").change == pytest.approx(math.expm1(0.08), abs=0.015)
+    improved = campaign(seed, plant={"fp16": after(-0.09)}, canary=after(-0.065))
+    assert called(improved)["fp16"] == ["improvement"]
     slower = campaign(seed, plant={"fp16": after(0.09)}, canary=after(0.065))
     assert called(slower)["fp16"] == ["code"]
 

@@ -70,6 +70,12 @@ def test_no_common_case_fails(candidate):
     assert judge(candidate) == ImageJudgement("fail", {}, ("returned no picture",))
 
 
+def test_a_side_without_any_picture_is_named():
+    assert judge(BASELINE, {}).reasons == ("the baseline returned no picture",)
+    assert judge(BASELINE, BASELINE, reference={}).reasons == ("the reference returned no picture",)
+    assert judge({}, {}).reasons == ("returned no picture",)
+
+
 def test_cases_of_one_side_alone_are_not_compared():
     found = judge({ZERO: CLOSE[ZERO], VASE: scene(5)})
     assert (found.verdict, set(found.by_case)) == ("pass", {ZERO})

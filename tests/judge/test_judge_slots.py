@@ -186,6 +186,14 @@ def test_a_wrong_first_output_is_not_outvoted_by_right_ones():
     assert (found.verdict, found.worst_output) == ("fail", {CASE: 0})
 
 
+def test_an_output_that_cannot_be_compared_leaves_the_places_of_others_alone():
+    good = keep(GOOD)
+    worse, wrong_size = keep(np.clip(GOOD + 0.1, 0, 1)), keep(np.concatenate([GOOD, GOOD]))
+    found = judge_images({CASE: good}, {CASE: good}, ImageGate(psnr=5), "same_weights", repeated={CASE: [wrong_size, worse]})
+    assert found.worst_output == {CASE: 2}
+    assert "another number of them" in found.reasons[-1]
+
+
 def test_faults_of_slots_fail_what_would_pass():
     found = judge_images({CASE: keep(GOOD)}, {CASE: keep(GOOD)}, None, "same_weights", faults=["2 of 12 slots black"])
     assert (found.verdict, found.reasons, found.metrics["psnr"]) == ("fail", ("2 of 12 slots black",), 100)

@@ -1,10 +1,15 @@
 """What a time limit leaves a campaign."""
 
+import math
+
 import campaigns
 import pytest
 from campaigns import undecidable
 
 from pytest_sdspeed.errors import TimeLimitError
+from pytest_sdspeed.measure.campaign import _spent
+from pytest_sdspeed.measure.campaign_data import Progress, show_nothing
+from pytest_sdspeed.measure.countdown import Countdown
 from pytest_sdspeed.measure.time_limit import TimeLimit
 
 bench = campaigns.bench
@@ -76,3 +81,71 @@ def test_no_profile_is_taken_without_time_for_it(bench):
     assert taken == []
     bench.run(baseline, undecidable(bench), time_limit=limit(1e4), max_blocks=3)
     assert taken == [1]
+
+
+class Hand:
+    """A clock that is moved by hand."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def now(self):
+        return self.seconds
+
+
+def test_time_is_counted_from_the_beginning_of_the_campaign():
+    hand = Hand(1000.0)
+    counting = Countdown(limit(60.0), hand)
+    hand.seconds += 25.0
+    assert (counting.spent_s, counting.left_s) == (25.0, 35.0)
+
+
+def test_without_a_limit_nothing_ends_and_nothing_is_asked_for():
+    hand = Hand(1000.0)
+    counting = Countdown(None, hand)
+    hand.seconds += 25.0
+    counting.note_generation(2, 1)
+    counting.check_building()
+    assert (counting.left_s, counting.describe_need(1e9)) == (math.inf, "")
+
+
+def test_the_fastest_generation_tells_what_the_others_need():
+    hand = Hand(0.0)
+    counting = Countdown(limit(100.0), hand)
+    for seconds in (0.0, 40.0, 69.0):
+        hand.seconds = seconds
+        counting.note_generation(2, 2)
+    hand.seconds = 98.0
+    # 1 more of 2 x 2 in the warm-up and 3 blocks of 6 slots, of 29 s each; 98 s are spent; a fifth is spared.
+    with pytest.raises(TimeLimitError, match=r"too short for warm-up: .* set --timeout to 779 or more"):
+        counting.note_generation(2, 2)
+
+
+def test_a_first_generation_that_never_began_is_expected_to_take_what_building_did():
+    hand = Hand(0.0)
+    counting = Countdown(limit(100.0), hand)
+    hand.seconds = 100.0
+    with pytest.raises(TimeLimitError, match=r"too short for warm-up: .* set --timeout to 2760 or more"):
+        counting.note_generation(2, 2)
+
+
+def test_the_canary_after_the_blocks_has_time_as_well(bench):
+    slow = lambda: lambda: bench.clock.spend(4.0)  # noqa: E731
+    bench.run(
+        bench.arm("baseline", 1.0, cv=0.2),
+        bench.arm("row", 1.0, floor=1.0, cv=0.2),
+        time_limit=limit(100.0),
+        max_blocks=200,
+        canary=lambda: {"matmul": slow},
+    )
+    assert [progress.phase for progress in bench.progress].count("canary") == 2
+    assert 60 < bench.clock.seconds <= 100
+
+
+def test_a_countdown_that_has_no_end_has_lost_nothing():
+    assert (_spent(50.0, 20.0), _spent(math.inf, math.inf)) == (30.0, 0.0)
+
+
+def test_nothing_is_shown_of_a_campaign_that_nobody_watches():
+    with show_nothing("miniature") as watch:
+        assert watch(Progress(phase="warm-up")) is None

@@ -127,6 +127,22 @@ def test_a_bound_inside_the_baselines_own_difference_is_a_coin_toss(gated):
     found.stdout.fnmatch_lines(["note: *the bound 36 is a coin toss: the baseline differs from itself by PSNR 3?.* dB"])
 
 
+def test_a_baseline_that_draws_otherwise_once_the_candidate_ran_may_share_something_with_it(gated):
+    found = gated(
+        source(
+            "PIPELINE.append('fused') or GOOD",
+            baseline="slot_by_slot(1.5, lambda call: GOOD * 0.9 if PIPELINE else GOOD)",
+            more="global PIPELINE; PIPELINE = []",
+        )
+    )
+    found.stdout.fnmatch_lines(
+        [
+            "note: *the baseline does not draw the same each time: *",
+            "note: *if baseline draws with a pipeline or modules that candidate uses as well, that may have changed them: build each its own",
+        ]
+    )
+
+
 def test_a_bound_outside_of_it_is_not(gated):
     noisy = "np.clip(GOOD + 0.02 * np.random.default_rng(call).standard_normal(GOOD.shape), 0, 1)"
     found = gated(source("GOOD", baseline=f"slot_by_slot(1.5, lambda call: {noisy} if call else GOOD)", image={"psnr": 30}))

@@ -107,6 +107,7 @@ def test_it(sd_latency):
         ("'out.png'", "pil(made)", {"psnr": 30}, "*return the picture itself, not its path*"),
         ("made * 2 - 1", "made", {"psnr": 30}, "*returned an array of shape (6, 32, 32, 3) (values in [[]-*the baseline 6 pictures*"),
         ("None", "pil(made)", None, "*returned no picture*"),
+        ("pil(made)", "None", {"psnr": 30}, "*the baseline returned no picture*"),
     ],
     ids=lambda value: None if isinstance(value, dict) else str(value)[:40],
 )

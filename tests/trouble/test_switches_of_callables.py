@@ -99,8 +99,13 @@ LEFT = {
     ),
     "hook of every module": (
         "torch.nn.modules.module.register_module_forward_hook(lambda module, args, kwargs, result: result * 0, with_kwargs=True)",
-        "torch.nn.Linear(1, 1)(torch.ones(1)) != 0 and not torch.nn.modules.module._global_forward_hooks_with_kwargs",
+        "torch.nn.Linear(1, 1)(torch.ones(1)) != 0",
         "torch hooks of every module is tuned.<locals>.<lambda>, was none",
+    ),
+    "profiler": (
+        "torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]).__enter__()",
+        "not torch._C._autograd._profiler_enabled()",
+        "torch profiler is True, was False",
     ),
     "inductor": (
         "import torch._inductor.config as config; config.conv_1x1_as_mm = True",

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import os
 import pkgutil
 import resource
@@ -27,7 +28,7 @@ from hypothesis import settings
 from mutation.planting import Mutant, digest, read_mutants
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import pytest
 
@@ -44,8 +45,8 @@ LONG_S = 1.0
 score is what the others find, a lower bound."""
 
 LEAST_CPU_S, SLOWER = 5, 20
-"""A mutant may take so many seconds of CPU time, and so many times as long as its tests took
-without it. Wall time tells nothing on a machine that others use too; at ``LONGEST_S`` it ends."""
+"""With a mutant a test may take so many seconds of CPU time, and so many times as long as without.
+Wall time tells nothing on a machine that others use too; at ``LONGEST_S`` it ends."""
 LONGEST_S = 900
 
 settings.register_profile(
@@ -120,7 +121,11 @@ class _Asking:
             f"{len(asked)} tests; not asked, since they are long:", *(one.item.name for one in long)
         )
         asked = [one for one in asked if one.seconds <= LONG_S]
-        waiting = [m for m in mutants if not m.prose and os.environ.get(ONLY, "") in m.name]
+        # In no order of theirs: what an interrupted run found is a sample of them all.
+        waiting = sorted(
+            (m for m in mutants if not m.prose and os.environ.get(ONLY, "") in m.name),
+            key=lambda mutant: mutant.digest,
+        )
         gc.collect()
         gc.freeze()  # children copy no page of the parent's for its counts
         shown = time.monotonic()
@@ -173,14 +178,10 @@ class _Asking:
     def _show(self, mutant: Mutant, every: Sequence[Asked], tests: Sequence[Asked]) -> str:
         """Return the id of the test that killed a mutant, or what stands in its place."""
         if mutant.function in self.imported:
-            seconds = sum(one.seconds for one in every)
-            return _ask_in_child(
-                mutant, seconds, lambda: _ask_all({one.item.path for one in every})
-            )
+            return _ask_in_child(mutant, lambda: _ask_all(every))
         last = self.killers.get(mutant.function)
         ordered = sorted(tests, key=lambda one: (one.item.nodeid != last, one.seconds))
-        seconds, items = sum(one.seconds for one in tests), [one.item for one in ordered]
-        killer = _ask_in_child(mutant, seconds, lambda: _ask(items)) if items else SURVIVED
+        killer = _ask_in_child(mutant, lambda: _ask(ordered)) if ordered else SURVIVED
         if killer not in (SURVIVED, OUT_OF_TIME):
             self.killers[mutant.function] = killer
         return killer
@@ -200,14 +201,31 @@ def _passes(item: pytest.Item, following: pytest.Item | None) -> bool:
     return not any(report.failed for report in runtestprotocol(item, log=False, nextitem=following))
 
 
-def _ask(items: Sequence[pytest.Item]) -> str:
+def _ask(tests: Sequence[Asked]) -> str:
     """Run tests, and return the id of the first that fails; "" if none does."""
-    return next((i.nodeid for i, following in _with_next(items) if not _passes(i, following)), "")
+    for one, (item, following) in zip(tests, _with_next([one.item for one in tests]), strict=True):
+        _limit(one.seconds)
+        if not _passes(item, following):
+            return item.nodeid
+    return ""
 
 
-def _ask_all(files: Iterable[Path]) -> str:
+def _limit(seconds: float) -> None:
+    """End this process if it takes too much CPU time from now on.
+
+    Args:
+        seconds: CPU time that what follows takes without a mutant.
+    """
+    limit = time.process_time() + LEAST_CPU_S + SLOWER * seconds
+    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(limit), resource.RLIM_INFINITY))
+
+
+def _ask_all(tests: Sequence[Asked]) -> str:
     """Run whole files, the modules imported anew, and return what failed first; "" if nothing."""
     import pytest
+
+    _limit(sum(one.seconds for one in tests))
+    files = {one.item.path for one in tests}
 
     here = str(Path.cwd())
     for name, module in list(sys.modules.items()):
@@ -228,18 +246,17 @@ class _FirstFailure:
             self.nodeid = self.nodeid or report.nodeid
 
 
-def _ask_in_child(mutant: Mutant, seconds: float, ask: Callable[[], str]) -> str:
+def _ask_in_child(mutant: Mutant, ask: Callable[[], str]) -> str:
     """Return what ``ask`` returns in a child of this process in which the mutant is called.
 
     Args:
         mutant: it.
-        seconds: CPU time that ``ask`` takes without it.
         ask: tells which test fails.
     """
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
-        _be_child(mutant, seconds, ask, writer)
+        _be_child(mutant, ask, writer)
     os.close(writer)
     with os.fdopen(reader, "rb") as told:
         killer = told.read().decode()
@@ -249,7 +266,7 @@ def _ask_in_child(mutant: Mutant, seconds: float, ask: Callable[[], str]) -> str
     return killer if os.waitstatus_to_exitcode(status) == 0 else CRASHED
 
 
-def _be_child(mutant: Mutant, seconds: float, ask: Callable[[], str], writer: int) -> None:
+def _be_child(mutant: Mutant, ask: Callable[[], str], writer: int) -> None:
     """Ask, tell the parent, and end this process; never return."""
     status = 1
     try:
@@ -257,8 +274,6 @@ def _be_child(mutant: Mutant, seconds: float, ask: Callable[[], str], writer: in
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
-        limit = int(LEAST_CPU_S + SLOWER * seconds)
-        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
         signal.alarm(LONGEST_S)
         os.write(writer, ask().encode())
         status = 0

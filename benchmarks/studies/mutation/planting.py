@@ -83,8 +83,8 @@ def plant(room: str, folder: Path) -> list[Mutant]:
     folder.mkdir(parents=True, exist_ok=True)
     _copy("tests", folder)
     for name in ("benchmarks", "docs"):
-        if not (folder / name).is_symlink():
-            (folder / name).symlink_to(ROOT / name, target_is_directory=True)
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(ROOT / name, target_is_directory=True)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     paths = project["tool"]["pytest"]["ini_options"]["pythonpath"]
     (folder / "pyproject.toml").write_text(

@@ -124,7 +124,8 @@ def judge_images(
     role, against = ("baseline", baseline) if reference is None else ("reference", reference)
     common = sorted(candidate.keys() & against.keys())
     if not common:
-        return ImageJudgement("fail", {}, tuple(faults) or ("returned no picture",))
+        lacking = f"the {role} " if candidate and not against else ""
+        return ImageJudgement("fail", {}, tuple(faults) or (f"{lacking}returned no picture",))
     reasons: list[str] = list(faults)
     originals = select_sound(baseline, "baseline", reasons)
     theirs = originals if reference is None else select_sound(reference, "reference", reasons)
@@ -135,7 +136,9 @@ def judge_images(
     )
     every = {case: (output, *repeated.get(case, ())) for case, output in ours.items()}
     compared = _compare(every, theirs, bounds, scale, reasons)
-    metrics = {case: [one.worst(scale) for one in found] for case, found in compared.items()}
+    metrics = {
+        case: [one.worst(scale) for one in found.values()] for case, found in compared.items()
+    }
     by_case = {case: find_extremes(found, scale.is_likeness) for case, found in metrics.items()}
     measured = find_extremes(by_case.values(), scale.is_likeness) | scores.metrics()
     unsuitable = (find_unsuitable_bounds(bounds, output) for output in theirs.values())
@@ -152,7 +155,7 @@ def judge_images(
     worst = {
         case: _find_worst(found)
         for case, found in compared.items()
-        if any(one.pictures for one in found)
+        if any(one.pictures for one in found.values())
     }
     return ImageJudgement(
         verdict="fail" if reasons else "powerless" if powerless else "pass",
@@ -209,15 +212,17 @@ def _compare(
     gate: ImageGate,
     scale: Scale,
     reasons: list[str],
-) -> dict[Case, list[Comparison]]:
+) -> dict[Case, dict[int, Comparison]]:
     """Compare every output of the candidate with the baseline's of its case.
 
-    What cannot be compared is added to the reasons.
+    Returns:
+        Case -> place of the output among the case's -> what was found. What cannot be compared is
+        left out, and added to the reasons.
     """
-    found: dict[Case, list[Comparison]] = {}
+    found: dict[Case, dict[int, Comparison]] = {}
     said: dict[str, None] = {}
     for case in sorted(ours.keys() & theirs.keys()):
-        for output in ours[case]:
+        for place, output in enumerate(ours[case]):
             try:
                 compared = compare_outputs(
                     output, theirs[case], gate, scale, every_flip=gate.flip is not None
@@ -226,18 +231,17 @@ def _compare(
                 said[f"{case}: {error}"] = None
             else:
                 said |= dict.fromkeys(f"{case}: {fault}" for fault in compared.faults)
-                found.setdefault(case, []).append(compared)
+                found.setdefault(case, {})[place] = compared
     reasons += said
     return found
 
 
-def _find_worst(compared: Sequence[Comparison]) -> tuple[int, int]:
+def _find_worst(compared: Mapping[int, Comparison]) -> tuple[int, int]:
     """Return the place of the output with the worst picture, and that of the picture in it."""
-    places = [find_worst_picture(one.pictures) for one in compared]
-    output = find_worst_picture(
-        one.pictures[place] for one, place in zip(compared, places, strict=True)
-    )
-    return output, places[output]
+    worst = {place: find_worst_picture(one.pictures) for place, one in compared.items()}
+    pictures = [compared[place].pictures[index] for place, index in worst.items()]
+    output = [*worst][find_worst_picture(pictures)]
+    return output, worst[output]
 
 
 def _note_arrays(theirs: Outputs, gate: ImageGate | None) -> tuple[str, ...]:
