@@ -59,21 +59,22 @@ TESTS = itertools.count()
 
 
 @pytest.fixture(autouse=True)
-def short_collections():
+def short_collections(request, monkeypatch):
     """A campaign collects garbage around every generation: what the tests before have imported is not walked through each time."""
     if next(TESTS) % 250 == 249:
         # What the runs inside left behind is let go of now and then.
         gc.unfreeze()
         gc.collect()
     gc.freeze()
+    if {"pytester", "make"} & set(request.fixturenames):
+        # Such a test has several campaigns: what one leaves, and all that was there before it, is not walked through by the next.
+        monkeypatch.setattr(gc, "unfreeze", lambda: None)
 
 
 @pytest.fixture
 def fake_time(monkeypatch):
     clock = FakeClock()
     monkeypatch.setattr("pytest_sdspeed.measure.clock.WallClock", lambda _synchronize: clock)
-    # A test has several runs inside: what the first one has imported is not walked through by the next.
-    monkeypatch.setattr(gc, "unfreeze", lambda: None)
     # Its work is real and takes no time on this clock.
     monkeypatch.setattr("pytest_sdspeed.device.canary.make_canary", lambda *_machine: {})
     monkeypatch.setattr("builtins.sd_fake_time", clock, raising=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pytest_sdspeed.model import Machine, Recipe
@@ -43,9 +45,20 @@ def shared_pool(source):
 @pytest.fixture(scope="session")
 def make(shared_pool, recipe, cpu):
     """Return ``make("sdpa", ...)``, which makes a setup of that stack, with the shared recipe and pool unless others are given."""
-    default = recipe
+    return maker(recipe, shared_pool, cpu)
 
-    def setup(*names, recipe=default, pool=shared_pool, machine=cpu, extra=()):
+
+@pytest.fixture(scope="session")
+def make_small(tmp_path_factory, source, recipe, cpu):
+    """Return what ``make`` is with the smallest models and pictures, for what says nothing of pictures but whether they are the same."""
+    from small import save_small_models
+
+    models = save_small_models(tmp_path_factory.mktemp("small"))
+    return maker(replace(recipe, height=16, width=16, **models), Pool(source), cpu)
+
+
+def maker(default, default_pool, cpu):
+    def setup(*names, recipe=default, pool=default_pool, machine=cpu, extra=()):
         registry = Registry()
         for optimization in extra:
             registry.add_optimization(optimization)

@@ -151,6 +151,8 @@ class SharedPart:
                 " measured until it is loaded again"
             )
             raise ChangedPartError(self._lost) from error
+        if unchanged and not texts:
+            return []
         for held in self._held:
             held.kept = _copy(held.live)
         self._prepare_look()

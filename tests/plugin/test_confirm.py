@@ -10,20 +10,11 @@ import subprocess
 import sys
 import textwrap
 import time
-from dataclasses import replace
-from types import SimpleNamespace
 from xml.etree import ElementTree as ET
 
 import pytest
-from fakes import FakeClock, baseline_result, result
-
-from pytest_sdspeed.plugin.confirm import combine
-from pytest_sdspeed.report import text
-from pytest_sdspeed.report.page.html import render_page
-from pytest_sdspeed.run.plan import Plan
-from pytest_sdspeed.run.processes import describe_end
-from pytest_sdspeed.run.run import Run
-from pytest_sdspeed.store import records
+from failures import failures
+from fakes import FakeClock
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +26,7 @@ from pytest_sdspeed.measure import clock
 
 {inspect.getsource(FakeClock)}
 noted = Path(__file__).with_name("processes")
-FIRST = not noted.exists()
+FIRST = not noted.exists() or noted.read_text().split()[0] == str(os.getpid())
 with noted.open("a") as processes:
     print(os.getpid(), file=processes)
 if not hasattr(builtins, "sd_fake_time"):
@@ -51,12 +42,19 @@ EFFECT = "engine(1.08 if FIRST else 1.0)"
 REGRESSION = "engine(1.17)"
 
 
-@pytest.fixture
-def run(gated, pytester):
-    """Runs a test file whose processes know which of them is the first."""
+# No process loads plugins that have no part in the run.
+ALONE = ("-p", "benchmark", "-p", "sdspeed")
 
-    def go(source, *arguments, **more):
+
+@pytest.fixture
+def run(gated, pytester, monkeypatch):
+    """Runs a test file whose processes know which of them is the first, with few plugins unless ``plugins`` asks for all."""
+
+    def go(source, *arguments, plugins=False, **more):
         (pytester.path / "processes").unlink(missing_ok=True)
+        if not plugins:
+            monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+            arguments = (*ALONE, *arguments)
         return gated(PROCESSES + source, *arguments, **more)
 
     return go
@@ -82,7 +80,9 @@ def test_an_effect_of_the_first_process_fails_without_a_confirmation(run, pytest
 
 
 def test_an_effect_of_the_first_process_passes_with_the_figures_of_the_second(run, pytester):
-    outcome = run(TEST.format(candidate=EFFECT), "--sd-confirm", "--benchmark-json=out.json", "--sd-report=report.html")
+    # The new process needs no cache.
+    more = ("-p", "no:cacheprovider", "--strict-config", "--sd-report=report.html")
+    outcome = run(TEST.format(candidate=EFFECT), "--sd-confirm", "--benchmark-json=out.json", *more)
     outcome.assert_outcomes(passed=1)
     assert outcome.ret == 0
     outcome.stdout.fnmatch_lines(
@@ -143,26 +143,40 @@ def test_a_second_process_that_breaks_leaves_the_failure(run, pytester, crash, s
     assert stored(pytester)[0]["confirmation"] is None
 
 
-@pytest.mark.parametrize(
-    ("candidate", "count"),
-    [
-        ("engine(1.17, picture())", 2),
-        ("engine(1.17, picture() * 0)", 1),
-        ("engine(1.0, picture() * 0)", 1),
-        ("engine(1.0)", 1),
-        ("lambda: 1 / 0", 1),
-    ],
-    ids=["slow", "slow-and-black", "black", "good", "raises"],
-)
-def test_only_what_failed_on_its_speed_runs_again(run, pytester, candidate, count):
-    run(TEST.format(candidate=candidate), "--sd-confirm")
-    assert processes(pytester) == count
+MANY = """
+pytestmark = pytest.mark.sd_latency(speedup=1.5)
+
+def test_good(sd_latency):
+    sd_latency(engine(1.0), baseline=engine(1.5))
+
+def test_black(sd_latency):
+    sd_latency(engine(1.0, picture() * 0), baseline=engine(1.5))
+
+def test_slow_and_black(sd_latency):
+    sd_latency(engine(1.17, picture() * 0), baseline=engine(1.5))
+
+def test_raises(sd_latency):
+    sd_latency(lambda: 1 / 0, baseline=engine(1.5))
+
+def test_slow(sd_latency):
+    sd_latency(engine(1.17, picture()), baseline=engine(1.5))
+
+@pytest.mark.xfail(strict=True)
+def test_expected(sd_latency):
+    sd_latency(engine(1.17), baseline=engine(1.5))
+"""
 
 
-def test_xfail_takes_a_confirmed_failure(run, pytester):
+def test_only_what_failed_on_its_speed_runs_again_and_xfail_takes_a_confirmed_failure(run, pytester):
     pytester.makeini("[pytest]\nsdspeed_confirm = true\n")
-    run(f"@pytest.mark.xfail(strict=True){TEST.format(candidate=REGRESSION)}").assert_outcomes(xfailed=1)
-    assert processes(pytester) == 2
+    outcome = run(MANY)
+    outcome.assert_outcomes(passed=1, failed=4, xfailed=1)
+    assert processes(pytester) == 3
+    shown = failures(outcome)
+    assert {name for name, said in shown.items() if "in a fresh process" in said} == {"test_slow"}
+    (expected,) = (report for report in outcome.reprec.getreports() if report.when == "call" and report.nodeid.endswith("test_expected"))
+    for said in (shown["test_slow"], expected.longreprtext):
+        assert "confirmed in a fresh process: x1.28" in said
 
 
 # The new process
@@ -192,7 +206,7 @@ WRITING = (
 def test_the_new_process_writes_nothing_that_outlives_it(run, pytester, monkeypatch):
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(pytester.path / "summary.md"))
     pytester.makeini("[pytest]\nsdspeed_report = report.html\nsdspeed_record = mine.toml\nsdspeed_confirm = true\n")
-    outcome = run(LOOKS.replace("def ", "@pytest.mark.sd_latency(speedup=1.5)\ndef ", 1), *WRITING)
+    outcome = run(LOOKS.replace("def ", "@pytest.mark.sd_latency(speedup=1.5)\ndef ", 1), *WRITING, plugins=True)
     outcome.assert_outcomes(passed=1)
     outcome.stdout.fnmatch_lines(["sd report: report.html", "sd record: nothing to record*"])
     assert processes(pytester) == 2
@@ -238,17 +252,13 @@ def test_the_new_process_runs_the_same_test_with_the_same_arguments(run, pyteste
     pytester.makeini("[pytest]\nmarkers = chosen\naddopts = -m chosen 'my tests'\n")
     monkeypatch.setenv("PYTEST_ADDOPTS", "--engine=1.17")
     arguments = ("--sd-confirm", "-n0", "--lf", "-k", "TestIt and not other", "-vv", "--maxfail=1", "my tests")
-    outcome = run("", *arguments, conftest=textwrap.indent(CHOICES, " " * 8))
+    outcome = run("", *arguments, plugins=True, conftest=textwrap.indent(CHOICES, " " * 8))
     outcome.assert_outcomes(passed=2, deselected=2)
     chosen = "my tests/test_it.py::TestIt::test_engine"
     assert (pytester.path / "collected").read_text().splitlines() == [
         f"{chosen}[x::y [z]] | {chosen}[second]",
         f"{chosen}[x::y [z]]",
     ]
-
-
-def test_the_new_process_needs_no_cache(run):
-    run(TEST.format(candidate=EFFECT), "--sd-confirm", "-p", "no:cacheprovider", "--strict-config").assert_outcomes(passed=1)
 
 
 def test_the_cache_of_the_run_is_left_alone(run, pytester):
@@ -265,7 +275,7 @@ def test_an_interrupted_run_takes_the_new_process_along(run, pytester):
     source = f"{waits}{TEST.format(candidate='engine(1.17) if FIRST else patient')}"
     run(source, "--collect-only")
     (pytester.path / "processes").unlink()
-    command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-W", "default", "--sd-confirm"]
+    command = [sys.executable, "-m", "pytest", *ALONE, "-p", "no:randomly", "-W", "default", "--sd-confirm"]
     # A shell's background jobs ignore the signal, and their children would, too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(command, cwd=pytester.path, stdout=subprocess.DEVNULL) as parent:
@@ -278,119 +288,3 @@ def test_an_interrupted_run_takes_the_new_process_along(run, pytester):
         assert parent.wait(30) == pytest.ExitCode.INTERRUPTED
     with pytest.raises(ProcessLookupError):
         os.kill(child, 0)
-
-
-# The rule, without processes
-
-SLOW = result(verdict="fail", reasons=("slower than its floor",))
-
-
-def second(**facts):
-    return records.to_json(result(**facts))
-
-
-FAST = {"speedup": 1.5, "low": 1.48, "high": 1.52, "blocks": 4, "samples_s": {"baseline": [(3, 3)], "control": [(3, 3)], "fp16": [(2, 2)]}}
-
-
-def test_a_pass_takes_the_figures_of_the_second_and_stores_the_first():
-    found = combine(SLOW, second(**FAST, image={"psnr": 50.0}))
-    assert (found.verdict, found.speedup, found.low, found.high, found.blocks) == ("pass", 1.5, 1.48, 1.52, 4)
-    assert (found.latency_s, found.baseline_latency_s, found.image) == (2, 3, {"psnr": 50.0})
-    assert found.control == SLOW.control
-    assert found.confirmation == records.to_json(SLOW)
-    assert found.reasons == (
-        "failed in the first process (x1.31 [1.29, 1.33]), passed in a fresh one: an effect of the process, not of the code",
-    )
-
-
-@pytest.mark.parametrize(
-    ("facts", "verdict", "image_verdict", "reason"),
-    [
-        ({"verdict": "fail", "high": 1.4}, "fail", "pass", "confirmed in a fresh process: x1.31 [1.29, 1.40]"),
-        ({"verdict": "fail", "image_verdict": "fail", "reasons": ("seed 0: black",)}, "fail", "fail", "failed in*(x1.31*): seed 0: black"),
-        (
-            {"verdict": "fail", "high": 1.5, "reasons": ("fp16 raised E",)},
-            "fail",
-            "pass",
-            "failed in a fresh process too (*): fp16 raised E",
-        ),
-        (
-            {"verdict": "inconclusive", "high": float("inf"), "reasons": ("noise",)},
-            "inconclusive",
-            "pass",
-            "inconclusive in*, ?]): noise",
-        ),
-        ({"verdict": "invalid", "reasons": ("control",)}, "inconclusive", "pass", "invalid in a fresh process (x1.31*): control"),
-    ],
-)
-def test_anything_else_keeps_the_figures_of_the_first(facts, verdict, image_verdict, reason):
-    other = second(**facts)
-    found = combine(SLOW, other)
-    assert (found.verdict, found.image_verdict, found.confirmation) == (verdict, image_verdict, other)
-    assert (found.speedup, found.samples_s, found.reasons[0]) == (SLOW.speedup, SLOW.samples_s, "slower than its floor")
-    pytest.LineMatcher([found.reasons[1]]).fnmatch_lines([reason.replace("[", "[[]")])
-
-
-def test_a_pass_takes_what_the_second_process_knows_of_its_own_slots():
-    first = replace(SLOW, biased=True, slow_pairs={"fp16": (3, 6)})
-    found = combine(first, second(**FAST, biased=False, slow_pairs={"fp16": (0, 1)}))
-    assert found.biased is False
-    assert {arm: tuple(counts) for arm, counts in found.slow_pairs.items()} == {"fp16": (0, 1)}
-
-
-def test_a_second_that_does_not_know_them_leaves_them_unknown():
-    other = second(**FAST)
-    del other["biased"], other["slow_pairs"]
-    found = combine(replace(SLOW, biased=True, slow_pairs={"fp16": (3, 6)}), other)
-    assert (found.biased, dict(found.slow_pairs)) == (None, {})
-
-
-def test_a_confirmation_keeps_the_note_about_earlier_attempts(monkeypatch):
-    measured = replace(SLOW, expected=1.5, floor=1.425)
-    run = Run.__new__(Run)
-    run.against = run.lookup = None
-    run.campaigns, run.results = SimpleNamespace(measure=lambda *_: (measured, {})), []
-    found = run.measure(None, None, Plan(test="t.py::test_x", earlier=("fail, too slow",)), lambda first: combine(first, second(**FAST)))
-    assert found.verdict == "pass"
-    assert [note for note in found.notes if "1 attempt of this test came before this one" in note]
-
-
-def test_without_a_second_the_failure_stands():
-    found = combine(SLOW, "exit status 7")
-    assert (found.verdict, found.confirmation) == ("fail", None)
-    assert found.reasons == ("slower than its floor", "could not be confirmed: exit status 7")
-
-
-def test_what_is_stored_is_json():
-    for found in (combine(SLOW, second(**FAST)), combine(SLOW, second(verdict="fail"))):
-        assert json.loads(json.dumps(records.to_json(found), allow_nan=False))["confirmation"]["schema"] == 1
-
-
-@pytest.mark.parametrize(
-    ("output", "status", "said"),
-    [
-        ("", 7, "exit status 7"),
-        ("", -9, "signal 9 ended the process"),
-        ("collected\n\nE   ValueError: bad\nE       more\n=== 1 error in 1 s ===\n", 1, "exit status 1: more"),
-        ("Fatal Python error: Aborted\n\nThread 0x1:\n  <no frame>\n", -6, "signal 6 ended the process: Fatal Python error: Aborted"),
-        ("\x1b[31mERROR\x1b[0m: not found: a.py::b\n\n", 4, "exit status 4: ERROR: not found: a.py::b"),
-        ("one\ntwo\n\n", 1, "exit status 1: two"),
-    ],
-)
-def test_the_last_words_are_those_that_tell_most(output, status, said):
-    assert describe_end(output, status) == said
-
-
-def test_the_table_and_the_page_tell_of_the_confirmation_under_the_rows():
-    found = combine(SLOW, second(**FAST))
-    line = "fp16: failed in the first process (x1.31 [1.29, 1.33]), passed in a fresh one (x1.50 [1.48, 1.52])"
-    assert text.format_table([baseline_result(), found, found])[-2:] == [
-        "fp16       2.00 s    x1.50 [1.48, 1.52]   x1.50        x1.43   PSNR 58  SSIM .998   pass",
-        line,
-    ]
-    assert f'<p class="confirmation">{line}</p>' in render_page([found])
-    assert text.describe_confirmations([baseline_result(), SLOW]) == []
-
-
-def test_the_baseline_shown_is_that_of_the_process_of_the_other_rows():
-    assert text.format_rows([combine(SLOW, second(**FAST)), result("tf32")])[0][1] == "1.93 s"

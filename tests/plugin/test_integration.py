@@ -6,6 +6,7 @@ import textwrap
 import diffusers
 import pytest
 import torch
+from failures import match_failures
 from small import save_small_models
 
 from pytest_sdspeed.judge.speed import intervals
@@ -71,22 +72,24 @@ def run(pytester, saved, monkeypatch):
     """Runs a test file against the table above; ``models`` replaces its models.
 
     These runs take real time on a machine that may be busy, and ask nothing of it: one in a hundred A/A controls alarms by design, so
-    here it is made to alarm never.
+    here it is made to alarm never. What the machine itself can do is asked with ``canary`` only.
     """
     monkeypatch.setattr(intervals, "CONTROL_ERROR", 1e-12)
 
-    def go(source, *arguments, conftest="", models=None, more=""):
+    def go(source, *arguments, conftest="", models=None, more="", canary=False):
+        if not canary:
+            monkeypatch.setattr("pytest_sdspeed.device.canary.make_canary", lambda *_machine: {})
         (pytester.path / "small.toml").write_text(TABLE.format(more=more, **saved | (models or {})))
         pytester.makeconftest(textwrap.dedent(conftest))
         pytester.makepyfile("import pytest\n" + textwrap.dedent(source))
-        options = ("--sd-tables=small.toml", "--sd-max-blocks=4", "--sd-inconclusive=warn", "-p", "no:randomly", "-W", "default", "-rs")
+        options = ("--sd-tables=small.toml", "--sd-max-blocks=2", "--sd-inconclusive=warn", "-p", "no:randomly", "-W", "default", "-rs")
         return pytester.runpytest_inprocess(*options, *arguments)
 
     return go
 
 
 def test_every_row_is_measured_in_one_campaign_and_stored(run, pytester):
-    result = run(EVERY_ROW, "--benchmark-json=out.json", "--sd-report=out.html", "--sd-record=here.toml")
+    result = run(EVERY_ROW, "--benchmark-json=out.json", "--sd-report=out.html", "--sd-record=here.toml", "--sd-max-blocks=4", canary=True)
     result.assert_outcomes(passed=4)
     result.stdout.fnmatch_lines(["*sd speed-ups: small   documented on cpu, measured on * (pretrained weights)*", "small_sdpa*PSNR *pass"])
     records = {
@@ -118,21 +121,16 @@ def test_every_row_is_measured_in_one_campaign_and_stored(run, pytester):
     assert not recorded & left_out
 
 
-def test_every_arm_draws_the_other_prompts_once_each_but_not_its_own(run, pytester):
+def test_k_selects_the_campaign_whose_arms_draw_the_other_prompts_once_each_but_not_their_own(run, pytester):
     prompts = '["a boat", "a golden vase with different flowers"]'
     result = run(EVERY_ROW, "-k", "baseline or sdpa", "--benchmark-json=out.json", more=f"more_prompts = {prompts}")
     result.assert_outcomes(passed=2, deselected=2)
+    result.stdout.no_fnmatch_line("distilled*")
     records = [bench["extra_info"]["sdspeed"] for bench in json.loads((pytester.path / "out.json").read_text())["benchmarks"]]
     (row,) = (record for record in records if record["setup"] == "small_sdpa")
     shown = [(picture["seed"], picture["prompt"]) for picture in row["pictures"] if not picture["control"]]
     assert shown == [(0, VASE), (1, VASE), (0, "a boat")]
     assert row["image_verdict"] == "pass"
-
-
-def test_the_printed_table_survives_failing_rows_and_k_selects_the_campaign(run):
-    result = run(EVERY_ROW, "-k", "baseline or sdpa")
-    result.assert_outcomes(passed=2, deselected=2)
-    result.stdout.no_fnmatch_line("distilled*")
 
 
 PLANTS = """
@@ -180,66 +178,95 @@ PLANTS = """
         registry.add_setup("elsewhere", ["elsewhere"])
         registry.add_setup("healthy", ["sdpa"])
 """
-PLANTED_TEST = """
-    @pytest.mark.sd_latency(table="small", speedup=1.0, tolerance=0.9, image={{"psnr": 30}})
-    def test_planted(sd_latency, sd_{setup}):
-        sd_latency(sd_{setup})
+FAULTS = {
+    "spoiled_nan": "*not finite*",
+    "spoiled_black": "*black*",
+    "spoiled_small": "*pictures of another size*",
+    "spoiled_late": "*PSNR * is under 30*",
+    "lost_vae": "*bit-identical to the reference: the optimization had no effect*",
+    "leaky_slot": "*setup 'leaky_slot' left process-global flags behind: torch.backends.cudnn.benchmark is True, was False*",
+    "leaky_build": "*building setup 'leaky_build' left process-global flags behind: torch.backends.cudnn.benchmark is True*",
+}
+PLANTED = """
+    import torch
 
-    @pytest.mark.sd_latency(table="small", speedup=1.0, tolerance=0.9, image={{"psnr": 30}})
-    def test_healthy(sd_latency, sd_healthy):
-        sd_latency(sd_healthy)
+    pytestmark = pytest.mark.sd_latency(table="small", speedup=1.0, tolerance=0.9, image={"psnr": 30})
+
+    @pytest.fixture(autouse=True)
+    def clean():
+        yield
+        assert torch.backends.cudnn.benchmark is False
 """
+TEST_OF = """
+    def test_{name}(sd_latency, sd_{setup}):
+        sd_latency(sd_{setup})
+"""
+# What spoils pictures changes its own copies; what leaks a flag would have it everywhere.
+HEALTHY_AFTER = ("spoiled_late", "leaky_slot", "leaky_build")
 
 
-@pytest.mark.parametrize(
-    ("setup", "reason"),
-    [
-        ("spoiled_nan", "*not finite*"),
-        ("spoiled_black", "*black*"),
-        ("spoiled_small", "*pictures of another size*"),
-        ("spoiled_late", "*PSNR * is under 30*"),
-        ("lost_vae", "*bit-identical to the reference: the optimization had no effect*"),
-        ("leaky_slot", "*setup 'leaky_slot' left process-global flags behind: torch.backends.cudnn.benchmark is True, was False*"),
-        ("leaky_build", "*building setup 'leaky_build' left process-global flags behind: torch.backends.cudnn.benchmark is True*"),
-    ],
-)
-def test_a_planted_fault_fails_alone(run, setup, reason):
-    result = run(PLANTED_TEST.format(setup=setup), conftest=PLANTS)
-    result.assert_outcomes(passed=1, failed=1)
+def test_a_planted_fault_fails_alone_and_a_setup_that_this_machine_cannot_run_is_skipped_with_its_reason(run):
+    source = PLANTED
+    for setup in (*FAULTS, "elsewhere"):
+        source += TEST_OF.format(name=setup, setup=setup)
+        source += TEST_OF.format(name=f"healthy_after_{setup}", setup="healthy") if setup in HEALTHY_AFTER else ""
+    result = run(source, conftest=PLANTS)
+    result.assert_outcomes(passed=len(HEALTHY_AFTER), failed=len(FAULTS), skipped=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines([reason])
+    match_failures(result, {f"test_{setup}": said for setup, said in FAULTS.items()})
     assert torch.backends.cudnn.benchmark is False
+    result.stdout.fnmatch_lines(["SKIPPED*elsewhere needs a unicorn: buy one*"])
 
 
-def test_a_registered_setup_that_this_machine_cannot_run_is_skipped_with_its_reason(run):
-    result = run(PLANTED_TEST.format(setup="elsewhere"), conftest=PLANTS)
-    result.assert_outcomes(passed=1, skipped=1)
-    result.stdout.fnmatch_lines(["*elsewhere needs a unicorn: buy one*"])
+GATES = """
+    import numpy as np
 
+    gate = pytest.mark.sd_latency
 
-def test_pictures_of_another_seed_fail(run):
-    source = """
-    @pytest.mark.sd_latency(table="small", speedup=1.0, tolerance=0.9, image={"psnr": 30})
+    @gate(table="small", speedup=1.0, tolerance=0.9, image={"psnr": 30})
     @pytest.mark.parametrize("seed", [0, 1])
     def test_seed(sd_latency, sd_baseline, seed):
         sd_latency(lambda: sd_baseline.generate(seed=seed), baseline=lambda: sd_baseline.generate(seed=0))
-    """
-    result = run(source)
-    result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(["*PSNR * is under 30*", "*test_seed[[]1[]]*"])
+
+    @gate(table="small", speedup=1.0, tolerance=0.9, image={"psnr": 1})
+    def test_another_seed_would_pass(sd_latency, sd_small_sdpa):
+        result = sd_latency(sd_small_sdpa)
+        assert result.image_verdict == "powerless"
+        assert "no power" in " ".join(result.reasons)
+
+    @gate(table="small")
+    def test_another_baseline(sd_latency, sd_distilled_tiny_vae, sd_distilled):
+        sd_latency(sd_distilled_tiny_vae, baseline=sd_distilled)
+
+    @gate(table="small", speedup=1.0)
+    def test_another_baseline_with_a_ratio_of_its_own(sd_latency, sd_distilled_tiny_vae, sd_distilled):
+        sd_latency(sd_distilled_tiny_vae, baseline=sd_distilled)
+
+    @gate(table="small")
+    def test_contract(sd_latency, sd_distilled_tiny_vae, sd_baseline):
+        setup = sd_distilled_tiny_vae
+        assert setup.name == "distilled_tiny_vae"
+        assert setup.recipe.steps == 2
+        assert setup.optimizations == ("distilled_unet", "tiny_vae")
+        pictures = setup.generate()
+        assert (pictures.shape, pictures.dtype) == ((1, 16, 16, 3), np.float32)
+        assert type(setup.pipeline).__name__ == "StableDiffusionPipeline"
+        assert setup.pipeline.text_encoder is sd_baseline.pipeline.text_encoder
+        sd_latency(sd_baseline)
+"""
 
 
-def test_a_gate_that_another_seed_would_pass_says_that_it_has_no_power(run):
-    result = run(
-        """
-        @pytest.mark.sd_latency(table="small", speedup=1.0, tolerance=0.9, image={"psnr": 1})
-        def test_sdpa(sd_latency, sd_small_sdpa):
-            result = sd_latency(sd_small_sdpa)
-            assert result.image_verdict == "powerless"
-            assert "no power" in " ".join(result.reasons)
-        """
+def test_gates_of_ones_own_on_rows_hold_what_the_contract_says(run):
+    """Pictures of another seed fail, and a gate that they would pass has no power; a documented ratio is over its own baseline."""
+    result = run(GATES, "--sd-tolerance=0.9")
+    result.assert_outcomes(passed=4, failed=2)
+    match_failures(
+        result,
+        {
+            "test_seed[1]": "*PSNR * is under 30*",
+            "test_another_baseline": "*documents distilled_tiny_vae over baseline, not over distilled: give the marker a speedup*",
+        },
     )
-    result.assert_outcomes(passed=1)
 
 
 def test_a_missing_student_fails_its_rows_and_measures_the_others(run):
@@ -255,23 +282,6 @@ def test_a_model_that_is_not_there_fails_every_row_with_one_message(run):
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
-def test_a_row_is_not_held_to_its_documented_ratio_over_another_baseline(run):
-    result = run(
-        """
-        @pytest.mark.sd_latency(table="small")
-        def test_other(sd_latency, sd_distilled_tiny_vae, sd_distilled):
-            sd_latency(sd_distilled_tiny_vae, baseline=sd_distilled)
-
-        @pytest.mark.sd_latency(table="small", speedup=1.0)
-        def test_marked(sd_latency, sd_distilled_tiny_vae, sd_distilled):
-            sd_latency(sd_distilled_tiny_vae, baseline=sd_distilled)
-        """,
-        "--sd-tolerance=0.9",
-    )
-    result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(["*documents distilled_tiny_vae over baseline, not over distilled: give the marker a speedup*"])
-
-
 def test_an_unknown_optimization_in_a_table_is_a_usage_error(run, pytester):
     run(EVERY_ROW, "--collect-only")
     table = pytester.path / "small.toml"
@@ -279,24 +289,3 @@ def test_an_unknown_optimization_in_a_table_is_a_usage_error(run, pytester):
     result = pytester.runpytest_inprocess("--sd-tables=small.toml", "-p", "no:randomly", "--collect-only")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*setup 'small_sdpa' of table 'small': unknown optimization 'spda'; valid: autocast, bf16, *"])
-
-
-def test_the_fixture_of_a_row_is_what_the_contract_says(run):
-    result = run(
-        """
-        import numpy as np
-
-        @pytest.mark.sd_latency(table="small")
-        def test_values(sd_latency, sd_distilled_tiny_vae, sd_baseline):
-            setup = sd_distilled_tiny_vae
-            assert setup.name == "distilled_tiny_vae"
-            assert setup.recipe.steps == 2
-            assert setup.optimizations == ("distilled_unet", "tiny_vae")
-            pictures = setup.generate()
-            assert (pictures.shape, pictures.dtype) == ((1, 16, 16, 3), np.float32)
-            assert type(setup.pipeline).__name__ == "StableDiffusionPipeline"
-            assert setup.pipeline.text_encoder is sd_baseline.pipeline.text_encoder
-            sd_latency(sd_baseline)
-        """
-    )
-    result.assert_outcomes(passed=1)

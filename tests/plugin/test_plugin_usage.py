@@ -140,11 +140,12 @@ def test_without_pytest_benchmark_other_tests_run(gated):
 
 
 @pytest.mark.slow
-def test_under_xdist_a_bad_marker_is_a_usage_error_too(gated, pytester):
-    gated(MARKED.format(arguments="tabel=1", setup="sd_distilled"), "--collect-only")
-    result = pytester.runpytest_subprocess("-n2", "-p", "no:randomly", "-W", "default")
+def test_under_xdist_a_bad_marker_is_a_usage_error_too(gated, monkeypatch):
+    # The workers are processes of their own, and load no plugins that have no part in this.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    plugins = ("-p", "benchmark", "-p", "sdspeed", "-p", "xdist")
+    result = gated(MARKED.format(arguments="tabel=1", setup="sd_distilled"), "-n2", *plugins)
     usage_error(result, "*marker sd_latency has no argument 'tabel'*")
-    result.stdout.no_fnmatch_line("*INTERNALERROR*")
 
 
 def test_benchmark_disable_skips(gated):
@@ -223,10 +224,19 @@ def test_a_setup_without_a_row_in_the_miniature_says_what_it_lacks(gated):
     )
 
 
+PROGRESS = {(): True, ("-q",): False, ("--capture=no",): True}
+# One process on a terminal for all: it loads what a campaign needs once.
+ON_A_TERMINAL = """
+import pty, sys
+runs = "import pytest\\nfor options in {options!r}: print('RUN', options, flush=True), pytest.main(options)"
+pty.spawn([sys.executable, "-c", runs])
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
-@pytest.mark.parametrize(("options", "seen"), [((), True), (("-q",), False), (("--capture=no",), True)])
-def test_progress_is_shown_on_a_terminal_and_not_under_q(pytester, options, seen):
+def test_progress_is_shown_on_a_terminal_and_not_under_q(pytester, monkeypatch):
+    monkeypatch.setattr("pytest_sdspeed.device.canary.make_canary", lambda *_machine: {})
     pytester.makepyfile(
         """
         import time
@@ -237,7 +247,10 @@ def test_progress_is_shown_on_a_terminal_and_not_under_q(pytester, options, seen
             sd_latency(lambda: time.sleep(0.002), baseline=lambda: time.sleep(0.002))
         """
     )
-    command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:cacheprovider", *options]
-    on_a_terminal = pytester.run(sys.executable, "-c", f"import pty; pty.spawn({command!r})")
-    assert ("block 1 of at most 20, " in on_a_terminal.stdout.str()) is seen
-    assert "block 1 of at most" not in pytester.run(*command).stdout.str()
+    options = [["-p", "no:randomly", "-p", "no:cacheprovider", *more] for more in PROGRESS]
+    runs = pytester.run(sys.executable, "-c", ON_A_TERMINAL.format(options=options)).stdout.str().split("RUN [")[1:]
+    assert ["block 1 of at most 20, " in shown for shown in runs] == [*PROGRESS.values()]
+    for one in options:
+        elsewhere = pytester.runpytest_inprocess(*one)
+        assert "block 1 of at most" not in elsewhere.stdout.str()
+        elsewhere.stdout.fnmatch_lines(["*1 passed*"])

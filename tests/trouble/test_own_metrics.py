@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+from importlib import import_module
 
 import pytest
 
@@ -117,12 +118,14 @@ def test_row(sd_latency, sd_channels_last):
 
 
 @pytest.mark.slow
-def test_a_table_may_bound_it_and_its_negative_control_shows_its_power(pytester):
+def test_a_table_may_bound_it_and_its_negative_control_shows_its_power(pytester, monkeypatch):
+    monkeypatch.setattr("pytest_sdspeed.device.canary.make_canary", lambda *_machine: {})
+    import_module("small")  # a run inside forgets what it imported, and diffusers cannot be imported twice
     (pytester.path / "mine.toml").write_text(TABLE.format(name="worst", bound=0.3))
     pytester.makeconftest(METRIC)
     pytester.makepyfile(f"import pytest\n{ROW}")
-    limits = ("--sd-max-blocks=3", "--sd-budget=5", "--sd-inconclusive=warn")
-    pytester.runpytest_subprocess("-p", "no:randomly", "-W", "default", "--sd-tables=mine.toml", "--benchmark-json=out.json", *limits)
+    limits = ("--sd-max-blocks=2", "--sd-budget=5", "--sd-inconclusive=warn")
+    pytester.runpytest_inprocess("-p", "no:randomly", "-W", "default", "--sd-tables=mine.toml", "--benchmark-json=out.json", *limits)
     (record,) = stored(pytester)
     assert record["image_verdict"] == "pass", record["reasons"]
     assert record["image"]["worst"] < 0.3 < record["image"]["control_worst"]
@@ -136,11 +139,14 @@ def test_a_name_that_a_table_has_and_nobody_registered_ends_the_run(gated, pytes
 
 
 @pytest.mark.slow
-def test_a_worker_of_xdist_knows_the_metric(pytester):
+def test_a_worker_of_xdist_knows_the_metric(pytester, monkeypatch):
+    # The worker is a process of its own, and loads no plugins that have no part in this.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     source = TEST.format(bound=0.05).replace("engine(1.0, picture() * 0.9)", "ours").replace("engine(1.5, picture())", "theirs")
     pytester.makeconftest(METRIC)
     pytester.makepyfile(
         """
+        import sys
         import time
         import numpy as np
         import pytest
@@ -152,11 +158,13 @@ def test_a_worker_of_xdist_knows_the_metric(pytester):
             return PICTURE
 
         def ours():
+            assert "torch" not in sys.modules  # that it is a worker makes nobody pay for it
             time.sleep(0.01)
             return PICTURE * 0.9
         """
         + source.replace("\n", "\n        ")
     )
-    result = pytester.runpytest_subprocess("-n", "1", "-p", "no:randomly", "--sd-max-blocks=3", "--sd-budget=5", "--sd-inconclusive=warn")
+    plugins = ("-p", "benchmark", "-p", "sdspeed", "-p", "xdist")
+    result = pytester.runpytest_inprocess(*plugins, "-n1", "--sd-max-blocks=3", "--sd-budget=5", "--sd-inconclusive=warn")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*worst pixel 0.10 is over 0.05*"])

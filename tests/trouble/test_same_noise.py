@@ -21,6 +21,17 @@ from pytest_sdspeed.pipelines.pool import Pool
 from pytest_sdspeed.setups.setup import _draw_latents, _make_generator
 
 
+@pytest.fixture(scope="module")
+def make(make_small):
+    return make_small
+
+
+@pytest.fixture(scope="module")
+def drawn(make):
+    """Draw the baseline's pictures at seed 0."""
+    return make().generate(0)
+
+
 def scheduled(kind, **fields):
     def apply(pipeline, _recipe):
         pipeline.scheduler = kind.from_config(pipeline.scheduler.config)
@@ -57,7 +68,7 @@ def test_a_scheduler_that_ignores_its_generator_draws_the_same_too(make):
     assert np.array_equal(timed, first)
 
 
-def test_the_noise_of_the_steps_is_not_that_of_the_latents(make, recipe):
+def test_the_noise_of_the_steps_is_not_that_of_the_latents(make):
     row = make(extra=[scheduled(EulerAncestralDiscreteScheduler)])
     seen, draw = [], ancestral_module.randn_tensor
 
@@ -70,7 +81,7 @@ def test_the_noise_of_the_steps_is_not_that_of_the_latents(make, recipe):
         row.generate(0)
     finally:
         ancestral_module.randn_tensor = draw
-    latents = _draw_latents(row.pipeline, recipe, _make_generator(0))
+    latents = _draw_latents(row.pipeline, row.recipe, _make_generator(0))
     assert seen
     assert not any(torch.equal(noise, latents) for noise in seen)
 
@@ -90,8 +101,8 @@ def test_half_types_step_with_the_noise_of_float32(dtype):
     assert not torch.equal(plain, half)
 
 
-def test_a_scheduler_without_draws_gives_the_pictures_that_it_gave(make, recipe, drawn):
-    pipeline = make().pipeline
+def test_a_scheduler_without_draws_gives_the_pictures_that_it_gave(make, drawn):
+    pipeline, recipe = make().pipeline, make().recipe
     alone = pipeline(
         recipe.prompt,
         height=recipe.height,
@@ -187,8 +198,8 @@ def test_the_canary_works_on_its_own_device(default_meta):
         assert prepare()() is None, name
 
 
-def test_a_default_dtype_does_not_change_the_noise(make, recipe):
-    pipeline = make().pipeline
+def test_a_default_dtype_does_not_change_the_noise(make):
+    pipeline, recipe = make().pipeline, make().recipe
     expected = _draw_latents(pipeline, recipe, _make_generator(0))
     torch.set_default_dtype(torch.float64)
     try:

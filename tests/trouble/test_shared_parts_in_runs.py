@@ -12,10 +12,22 @@ import numpy as np
 import pytest
 from fakes import Bench
 from merging import TO_Q, UNET, add, add_to_data, merging, optimization, to_q
+from small import save_small_models
 
 from pytest_sdspeed.errors import ChangedPartError
 from pytest_sdspeed.run.campaigns import raise_what_broke
 from pytest_sdspeed.run.targets import Target
+
+
+@pytest.fixture(scope="module")
+def make(make_small):
+    return make_small
+
+
+@pytest.fixture(scope="module")
+def drawn(make):
+    """Draw the baseline's pictures at seed 0."""
+    return make().generate(0)
 
 
 def campaign(*setups, blocks=3):
@@ -36,14 +48,6 @@ def campaign(*setups, blocks=3):
     return bench.run(arm(base, "base", None), *named, max_blocks=blocks)
 
 
-def test_the_row_that_changed_weights_fails_and_the_campaigns_others_go_on(make, drawn):
-    base = make()
-    found = campaign(base, make(extra=[merging(add, changes=UNET)]), make("sdpa"), make(extra=[merging(add, rewrites=UNET)]))
-    assert type(found.errors["row0"]) is ChangedPartError
-    assert {name: found.decisions[name].verdict for name in ("row1", "row2")} == {"row1": "pass", "row2": "pass"}
-    assert np.array_equal(base.generate(0), drawn)
-
-
 def writing_at_call(number, write):
     """Write at one call of the UNet, by a hook on the row's own copy."""
     calls = []
@@ -59,21 +63,22 @@ def writing_at_call(number, write):
     return optimization(apply, changes=UNET)
 
 
-@pytest.mark.parametrize("write", [add, add_to_data])
-def test_a_write_in_the_warm_up_is_the_rows(write, make, drawn):
+def test_the_rows_that_changed_weights_fail_and_the_campaigns_others_go_on(make, drawn):
     base = make()
-    found = campaign(base, make(extra=[writing_at_call(1, write)]), make())
-    assert set(found.errors) == {"row0"}
-    assert "to_q.weight" in str(found.errors["row0"])
-    assert found.decisions["row1"].verdict == "pass"
-    assert np.array_equal(base.generate(0), drawn)
-
-
-def test_a_write_that_torch_counts_is_the_rows_in_the_block_too(make, drawn):
-    base = make()
-    found = campaign(base, make(extra=[writing_at_call(6, add)]), make())
-    assert set(found.errors) == {"row0"}
-    assert found.decisions["row1"].verdict == "pass"
+    changing = {
+        "building": merging(add, changes=UNET),
+        "in the warm-up": writing_at_call(1, add),
+        "in the warm-up, uncounted": writing_at_call(1, add_to_data),
+        "in the block, as torch counts": writing_at_call(6, add),
+    }
+    rows = [make(extra=[one]) for one in changing.values()]
+    found = campaign(base, *rows, make("sdpa"), make(extra=[merging(add, rewrites=UNET)]), make())
+    for index, when in enumerate(changing):
+        error = found.errors[f"row{index}"]
+        assert type(error) is ChangedPartError, when
+        assert "to_q.weight" in str(error), when
+    assert set(found.errors) == {"row0", "row1", "row2", "row3"}
+    assert {name: found.decisions[name].verdict for name in ("row4", "row5", "row6")} == {"row4": "pass", "row5": "pass", "row6": "pass"}
     assert np.array_equal(base.generate(0), drawn)
 
 
@@ -91,7 +96,7 @@ CONFTEST = """
 import torch
 from pytest_sdspeed import Optimization, Recipe
 
-RECIPE = Recipe(model="miniature", prompt="a red ball", height=32, width=32, steps=2, scheduler="ddim")
+RECIPE = Recipe(model=MODEL, prompt="a red ball", height=16, width=16, steps=2, scheduler="ddim")
 
 def freeu(pipeline, recipe):
     pipeline.enable_freeu(s1=0.9, s2=0.2, b1=1.2, b2=1.4)
@@ -132,13 +137,19 @@ def test_after_it(sd_latency, sd_again, sd_plain):
 """
 
 
+LIMITS = ("-p", "no:randomly", "-W", "default", "--sd-max-blocks=2", "--sd-budget=20", "--sd-inconclusive=warn")
+
+
+def with_small_model(conftest, folder):
+    return conftest.replace("MODEL", repr(save_small_models(folder)["model"]))
+
+
 @pytest.mark.slow
-def test_users_see_the_part_and_what_to_do_and_the_next_test_is_not_affected(pytester):
-    pytester.makeconftest(CONFTEST)
+def test_users_see_the_part_and_what_to_do_and_the_next_test_is_not_affected(pytester, monkeypatch, tmp_path):
+    monkeypatch.setattr("pytest_sdspeed.device.canary.make_canary", lambda *_machine: {})
+    pytester.makeconftest(with_small_model(CONFTEST, tmp_path))
     pytester.makepyfile(test_rows=TESTS)
-    run = pytester.runpytest_inprocess(
-        "-p", "no:randomly", "-W", "default", "--sd-max-blocks=3", "--sd-budget=20", "--sd-inconclusive=warn", "-rfp"
-    )
+    run = pytester.runpytest_inprocess(*LIMITS, "-rfp")
     outcomes = run.parseoutcomes()
     assert (outcomes["passed"], outcomes["failed"]) == (2, 2)
     run.stdout.re_match_lines(
@@ -169,7 +180,7 @@ def test_declared(sd_latency, sd_declared_row, sd_plain):
 PEFT_CONFTEST = """
 from pytest_sdspeed import Optimization, Recipe
 
-RECIPE = Recipe(model="miniature", prompt="a red ball", height=32, width=32, steps=2, scheduler="ddim")
+RECIPE = Recipe(model=MODEL, prompt="a red ball", height=16, width=16, steps=2, scheduler="ddim")
 
 def fuse(pipeline, recipe):
     from peft import LoraConfig
@@ -189,32 +200,21 @@ def pytest_sdspeed_register(registry):
 
 
 @pytest.mark.slow
-def test_a_lora_fused_by_peft_is_named_or_measured_if_it_is_declared(pytester):
+def test_a_lora_fused_by_peft_is_named_or_measured_if_it_is_declared(pytester, tmp_path):
     # A process of its own: diffusers asks at its import whether peft is there.
     peft = Path(os.environ.get("SDSPEED_COMPANIONS", "")) / "peft"
     if not (peft / "peft").is_dir():
         pytest.skip("needs peft in SDSPEED_COMPANIONS: python tests/companions/install.py FOLDER")
-    pytester.makeconftest(PEFT_CONFTEST)
+    pytester.makeconftest(with_small_model(PEFT_CONFTEST, tmp_path))
     pytester.makepyfile(test_rows=PEFT_TEST)
     path = os.pathsep.join([str(peft), str(peft.with_name("accelerate")), *filter(None, sys.path)])
     run = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-p",
-            "no:randomly",
-            "--sd-max-blocks=3",
-            "--sd-budget=20",
-            "--sd-inconclusive=warn",
-            "-W",
-            "default",
-        ],
+        [sys.executable, "-m", "pytest", "-p", "benchmark", "-p", "sdspeed", *LIMITS],
         capture_output=True,
         text=True,
         check=False,
         cwd=pytester.path,
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
     )
     assert "1 failed, 1 passed" in run.stdout, run.stdout + run.stderr
     assert "building setup 'fused_row' changed what setups share: unet.down_blocks" in run.stdout

@@ -7,6 +7,7 @@ import sys
 from importlib import import_module
 
 import pytest
+from failures import failures
 
 from pytest_sdspeed.device.quiet import quiet
 
@@ -125,15 +126,23 @@ LEFT = {
 }
 
 
-@pytest.mark.parametrize("name", LEFT)
-def test_what_a_callable_leaves_set_is_named_and_put_back(name, gated):
-    code, clean, message = LEFT[name]
-    run = gated(TESTS.format(code=code, clean=clean))
-    run.assert_outcomes(passed=1, failed=1)
-    output = run.stdout.str()
-    assert "callable 'tuned' left process-global flags behind: " in output
-    assert message in output
-    assert "set them at the start of each call and put them back at its end" in output
+def test_what_a_callable_leaves_set_is_named_and_put_back(gated, pytester):
+    names = {name: name.replace(" ", "_") for name in LEFT}
+    head = "import pytest\nfrom conftest import engine, picture\n"
+    files = {}
+    for name, (code, clean, _) in LEFT.items():
+        source = TESTS.format(code=code, clean=clean).replace("def test_", f"def test_{names[name]}_")
+        files[f"test_leaving_{names[name]}"] = head + source
+    pytester.makepyfile(**files)
+    run = gated("")
+    run.assert_outcomes(passed=len(LEFT), failed=len(LEFT))
+    shown = failures(run)
+    assert shown.keys() == {f"test_{name}_tuned" for name in names.values()}
+    for name, (_, _, message) in LEFT.items():
+        text = shown[f"test_{names[name]}_tuned"]
+        assert "callable 'tuned' left process-global flags behind: " in text
+        assert message in text, name
+        assert "set them at the start of each call and put them back at its end" in text
 
 
 def test_a_baseline_is_guarded_as_well(gated):

@@ -157,8 +157,7 @@ def share(found: Sequence[tuple[int, ...]], placement: Placement) -> Sequence[tu
 def pin(placement: Placement) -> str:
     """Pin every thread of this process, now and later, to its cores: a thread of torch for each.
 
-    Processes that it starts get the same cores and as many threads. Torch is not imported for it:
-    if a test does so later, it takes their number from the environment.
+    Processes that it starts get the same cores and as many threads.
 
     Returns:
         A note that says so.
@@ -177,8 +176,9 @@ def pin(placement: Placement) -> str:
         with suppress(ProcessLookupError):
             os.sched_setaffinity(int(task.name), {processor for core in mine for processor in core})
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(len(mine))
-    if (torch := sys.modules.get("torch")) is not None:
-        torch.set_num_threads(len(mine))
+    # If it is imported later it reads these variables; callables without torch do not pay for it.
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(len(mine))
     return (
         f"measured by one of {_format_count(placement.workers, 'worker')}, on"
         f" {_format_count(len(mine), 'core')} of its own"
