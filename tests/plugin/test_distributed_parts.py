@@ -87,7 +87,9 @@ def test_a_system_that_cannot_pin_is_refused(monkeypatch):
 @pytest.mark.parametrize("loaded", [True, False])
 def test_torch_has_as_many_threads_as_cores_now_or_when_it_is_imported(monkeypatch, loaded):
     threads = []
-    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(set_num_threads=threads.append) if loaded else None)
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(set_num_threads=threads.append))
+    if not loaded:
+        monkeypatch.delitem(sys.modules, "torch")
     monkeypatch.setattr(placement.os, "sched_getaffinity", lambda _process: {0})
     monkeypatch.setattr(placement.os, "sched_setaffinity", lambda *_task: None)
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
