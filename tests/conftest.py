@@ -113,6 +113,19 @@ def gated(pytester, fake_time):
     return run
 
 
+@pytest.fixture(scope="module")
+def once():
+    """Makes something for the first test of a file that asks for it, and keeps it for the others: ``once("run", make)``."""
+    made = {}
+
+    def find(name, make):
+        if name not in made:
+            made[name] = make()
+        return made[name]
+
+    return find
+
+
 @pytest.fixture
 def bucket(monkeypatch, tmp_path):
     """An empty bucket in memory, and an empty cache."""

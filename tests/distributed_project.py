@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from children import WORKERS
+
 CONFTEST = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
@@ -107,7 +109,7 @@ def test_engine(sd_latency, seconds):
 def test_other():
     pass
 """
-OPTIONS = ("-p", "no:randomly", "-p", "no:cacheprovider", "-W", "default", "--sd-tables=tables", "-v", "-rs")
+OPTIONS = (*WORKERS, "-p", "no:cacheprovider", "-W", "default", "--sd-tables=tables", "-v", "-rs")
 
 
 def write_project(pytester):

@@ -56,7 +56,9 @@ def process(pytester, folder_of, monkeypatch):
         for variable in ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"):
             monkeypatch.delenv(variable, raising=False)
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
-        fast = ("--sd-max-blocks=3", "--sd-inconclusive=warn", "-p", "no:randomly", "-p", "no:cacheprovider")
-        return pytester.run(sys.executable, "-m", "pytest", *fast, *arguments)
+        unused = [
+            argument for plugin in ("anyio", "cacheprovider", "html", "hypothesispytest", "randomly") for argument in ("-p", f"no:{plugin}")
+        ]
+        return pytester.run(sys.executable, "-m", "pytest", "--sd-max-blocks=3", "--sd-inconclusive=warn", *unused, *arguments)
 
     return run

@@ -22,27 +22,30 @@ def samples_of(bench):
     return [duration for pair in record["samples_s"][record["setup"]] for duration in pair]
 
 
-@pytest.mark.parametrize(
-    "keywords",
-    [
-        'group="unet"',
-        "timer=__import__('time').process_time",
-        "min_rounds=1000, max_time=30.0, min_time=1.0",
-        "warmup=True, warmup_iterations=7",
-        "disable_gc=True",
-        "calibration_precision=100",
-        "precision=0.01, confidence=0.9",
-        "cprofile=True",
-    ],
-)
-def test_its_marker_keeps_every_keyword_and_the_samples_stay_those_of_the_campaign(gated, pytester, keywords):
-    run = gated(f"@pytest.mark.benchmark({keywords}){PLAIN}", "--benchmark-json=out.json")
-    run.assert_outcomes(passed=1)
-    (bench,) = stored(pytester)
-    assert bench["stats"]["data"] == pytest.approx(samples_of(bench))
-    assert bench["stats"]["median"] == pytest.approx(1.0, rel=0.05)
-    own = "callables on "
-    assert bench["group"] == "unet" if "group" in keywords else bench["group"].startswith(own)
+KEYWORDS = [
+    'group="unet"',
+    "timer=__import__('time').process_time",
+    "min_rounds=1000, max_time=30.0, min_time=1.0",
+    "warmup=True, warmup_iterations=7",
+    "disable_gc=True",
+    "calibration_precision=100",
+    "precision=0.01, confidence=0.9",
+    "cprofile=True",
+]
+
+
+def test_its_marker_keeps_every_keyword_and_the_samples_stay_those_of_the_campaign(gated, pytester):
+    tests = [PLAIN.replace("test_row", f"test_row_{number}") for number in range(len(KEYWORDS))]
+    marked = [f"@pytest.mark.benchmark({keywords}){test}" for keywords, test in zip(KEYWORDS, tests, strict=True)]
+    run = gated("\n".join(marked), "--benchmark-json=out.json")
+    run.assert_outcomes(passed=len(KEYWORDS))
+    found = {bench["name"]: bench for bench in stored(pytester)}
+    for number, keywords in enumerate(KEYWORDS):
+        bench = found[f"test_row_{number}"]
+        assert bench["stats"]["data"] == pytest.approx(samples_of(bench)), keywords
+        assert bench["stats"]["median"] == pytest.approx(1.0, rel=0.05), keywords
+        own = "callables on "
+        assert bench["group"] == "unet" if "group" in keywords else bench["group"].startswith(own), keywords
 
 
 @pytest.mark.parametrize("place", ["module", "class", "conftest", "fixture"])
@@ -79,22 +82,32 @@ def test_an_unknown_keyword_of_its_marker_is_an_error_before_anything_is_measure
 @pytest.mark.parametrize(
     "options",
     [
-        ["--benchmark-warmup=on", "--benchmark-warmup-iterations=3"],
-        ["--benchmark-disable-gc"],
-        ["--benchmark-only"],
-        ["--benchmark-enable", "--benchmark-disable"],
-        ["--benchmark-timer=time.process_time"],
-        ["--benchmark-min-rounds=1000", "--benchmark-max-time=60", "--benchmark-min-time=1"],
-        ["--benchmark-calibration-precision=1000"],
-        ["--benchmark-precision=0.001", "--benchmark-confidence=0.9"],
-        ["--benchmark-sort=name", "--benchmark-group-by=fullname", "--benchmark-columns=min,rounds", "--benchmark-name=short"],
-        ["--benchmark-quiet"],
-        ["--benchmark-verbose"],
-        ["--benchmark-netrc"],
-        ["--benchmark-time-unit=s"],
-        ["--benchmark-save=mine", "--benchmark-save-data"],
-        ["--benchmark-autosave", "--benchmark-storage=stored"],
-        ["--benchmark-cprofile=tottime", "--benchmark-cprofile-loops=2", "--benchmark-cprofile-top=3"],
+        # What goes together is tried together.
+        [
+            "--benchmark-warmup=on",
+            "--benchmark-warmup-iterations=3",
+            "--benchmark-disable-gc",
+            "--benchmark-timer=time.process_time",
+            "--benchmark-calibration-precision=1000",
+            "--benchmark-precision=0.001",
+            "--benchmark-confidence=0.9",
+            "--benchmark-time-unit=s",
+            "--benchmark-cprofile=tottime",
+            "--benchmark-cprofile-loops=2",
+            "--benchmark-cprofile-top=3",
+        ],
+        ["--benchmark-min-rounds=1000", "--benchmark-max-time=60", "--benchmark-min-time=1", "--benchmark-only", "--benchmark-verbose"],
+        [
+            "--benchmark-sort=name",
+            "--benchmark-group-by=fullname",
+            "--benchmark-columns=min,rounds",
+            "--benchmark-name=short",
+            "--benchmark-enable",
+            "--benchmark-disable",
+            "--benchmark-save=mine",
+            "--benchmark-save-data",
+        ],
+        ["--benchmark-quiet", "--benchmark-netrc", "--benchmark-autosave", "--benchmark-storage=stored"],
         ["--benchmark-cprofile=cumtime", "--benchmark-cprofile-loops=auto", "--benchmark-cprofile-dump=profiled"],
     ],
     ids=lambda options: options[0],

@@ -7,6 +7,7 @@ import re
 import sys
 
 import pytest
+from children import WORKERS
 from distributed_project import OPTIONS, write_project
 
 from pytest_sdspeed.tables import load_table
@@ -144,10 +145,14 @@ def test_a_worker_confirms_in_a_process_that_is_none(project, pytester):
 
 
 def test_more_workers_than_cores_are_refused(project):
-    cores = len(os.sched_getaffinity(0))
-    result = project(f"-n{cores + 1}")
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        result = project("-n2")
+    finally:
+        os.sched_setaffinity(0, allowed)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"ERROR: {cores + 1} workers share * core*: use -n * or fewer*"])
+    result.stderr.fnmatch_lines(["ERROR: 2 workers share 1 core: use -n 1 or fewer*"])
 
 
 def test_a_run_that_measures_nothing_is_xdists_own(pytester):
@@ -167,7 +172,7 @@ def test_a_run_that_measures_nothing_is_xdists_own(pytester):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CORES", cores)
         patch.delenv("OMP_NUM_THREADS", raising=False)
-        result = pytester.runpytest_subprocess("-n2", "-v", "-p", "no:randomly", "-W", "default")
+        result = pytester.runpytest_subprocess(*WORKERS, "-n2", "-v", "-W", "default")
     result.assert_outcomes(passed=4)
     result.stdout.fnmatch_lines(["*scheduling tests via LoadScheduling*"])
     result.stdout.no_fnmatch_line("*sd speed-ups*")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import math
+import os
+import sys
 import tempfile
 from dataclasses import replace
 from types import SimpleNamespace
@@ -80,6 +82,20 @@ def test_a_system_that_cannot_pin_is_refused(monkeypatch):
     monkeypatch.delattr("os.sched_setaffinity", raising=False)
     with pytest.raises(DistributedError, match="cannot be pinned"):
         placement.pin(Placement(LOCAL, 0, 1))
+
+
+@pytest.mark.parametrize("loaded", [True, False])
+def test_torch_has_as_many_threads_as_cores_now_or_when_it_is_imported(monkeypatch, loaded):
+    threads = []
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(set_num_threads=threads.append))
+    if not loaded:
+        monkeypatch.delitem(sys.modules, "torch")
+    monkeypatch.setattr(placement.os, "sched_getaffinity", lambda _process: {0})
+    monkeypatch.setattr(placement.os, "sched_setaffinity", lambda *_task: None)
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.setenv(variable, "9")
+    assert placement.pin(Placement(LOCAL, 0, 1)).endswith("on 1 core of its own")
+    assert (threads, os.environ["OMP_NUM_THREADS"], os.environ["MKL_NUM_THREADS"]) == ([1] if loaded else [], "1", "1")
 
 
 @pytest.mark.parametrize(

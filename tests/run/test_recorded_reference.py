@@ -1,4 +1,4 @@
-"""A recorded reference from the outside: real pipelines whose time is planted on a fake clock are recorded, and gate the next run."""
+"""A recorded reference from the outside: what is recorded gates the next run, on a fake clock. One test has real pipelines, whose time is planted."""
 
 from __future__ import annotations
 
@@ -63,6 +63,22 @@ def pytest_sdspeed_register(registry):
     for name, seconds in SECONDS.items():
         registry.add_optimization(Optimization(name=f"take_{{name}}", summary="", changes=frozenset({{"vae"}}), apply=taking(seconds)))
 """
+NO_PIPELINES = """
+from contextlib import nullcontext
+from pytest_sdspeed.setups.setup import Setup
+
+def draw(self, case):
+    builtins.sd_fake_time.spend(SECONDS[self.name] * NOISE.gauss(1, 0.001))
+    return picture(case.seed)
+
+@pytest.fixture(autouse=True)
+def no_pipelines(monkeypatch):
+    for name, made in {"build": None, "slot": nullcontext(), "weight_bytes": 0}.items():
+        monkeypatch.setattr(Setup, name, lambda self, made=made: made)
+    monkeypatch.setattr(Setup, "profile", None)
+    monkeypatch.setattr(Setup, "draw", draw)
+"""
+"""What follows in the conftest where pipelines are not what a test is about."""
 EVERY_ROW = """
 @pytest.mark.sd_latency(table="planted")
 def test_row(sd_latency, sd_setup):
@@ -78,19 +94,21 @@ def model(tmp_path_factory):
 
 
 @pytest.fixture
-def run(gated, pytester, model):
-    """Runs every row of a table documented for any CPU, or ``elsewhere`` for another one."""
+def run(gated, pytester, request):
+    """Runs every row of a table documented for any CPU, or ``elsewhere`` for another one; with ``real`` pipelines, or none."""
 
-    def go(*arguments, fast=AS_RECORDED, documented=1.3, elsewhere=False, source=EVERY_ROW):
+    def go(*arguments, fast=AS_RECORDED, documented=1.3, elsewhere=False, source=EVERY_ROW, real=False):
+        model = request.getfixturevalue("model") if real else "miniature"
+        conftest = CONFTEST.format(fast=fast) + ("" if real else NO_PIPELINES)
         told = {"device": "Another CPU", "recorded": ELSEWHERE} if elsewhere else {"device": "cpu", "recorded": ""}
         (pytester.path / "planted.toml").write_text(TABLE.format(model=model, documented=documented, **told))
-        return gated(source, "--sd-tables=planted.toml", *arguments, conftest=textwrap.indent(CONFTEST.format(fast=fast), " " * 12))
+        return gated(source, "--sd-tables=planted.toml", *arguments, conftest=textwrap.indent(conftest, " " * 12))
 
     return go
 
 
 def test_a_recorded_reference_gates_the_next_run(run, pytester):
-    first = run("--sd-record=here.toml")
+    first = run("--sd-record=here.toml", real=True)
     first.assert_outcomes(passed=3)
     assert first.ret == 0
     first.stdout.fnmatch_lines(["sd record: here.toml: 3 rows of 'planted' on *"])
@@ -101,11 +119,11 @@ def test_a_recorded_reference_gates_the_next_run(run, pytester):
     assert table.recorded["command"].endswith("--sd-record=here.toml")
     assert table.recorded.keys() >= {"date", "host", "kind", "weights", "seed", "version_torch"}
 
-    same = run("--sd-tables=here.toml")
+    same = run("--sd-tables=here.toml", real=True)
     same.assert_outcomes(passed=3)
     same.stdout.fnmatch_lines([f"*sd speed-ups: planted   recorded on {HERE}, measured on *"])
 
-    slower = run("--sd-tables=here.toml", fast=SLOWER)
+    slower = run("--sd-tables=here.toml", fast=SLOWER, real=True)
     slower.assert_outcomes(passed=2, failed=1)
     slower.stdout.fnmatch_lines([f"*fast on *: x1.30 * over baseline; recorded x1.50 on {HERE} (here.toml), floor x1.35 (tolerance 10%)*"])
     slower.stdout.no_fnmatch_line("*Recording a reference*")

@@ -11,6 +11,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+from children import PLUGINS
 from pytest_benchmark.storage.file import FileStorage
 
 from pytest_sdspeed.history.loading import load_histories
@@ -110,7 +111,7 @@ def process(pytester):
     def start(conftest, *arguments):
         pytester.makeconftest(PROCESS.format(tests=str(Path(__file__).parents[1])) + conftest)
         pytester.makepyfile(f"import pytest\nfrom conftest import engine\n{GOOD}")
-        command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:cacheprovider", *arguments]
+        command = [sys.executable, "-m", "pytest", *PLUGINS, "-p", "no:cacheprovider", *arguments]
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     return start
@@ -152,7 +153,7 @@ def test_a_json_file_that_cannot_be_written_costs_no_stored_run(gated, pytester)
 
 def test_what_json_cannot_hold_is_said(gated, pytester):
     other = "def test_other(benchmark):\n    benchmark.extra_info[1, 2] = 3\n    benchmark(lambda: None)\n"
-    found = gated(GOOD + other, "--benchmark-save=x")
+    found = gated(GOOD + other, "--benchmark-save=x", "--benchmark-max-time=0.01", "--benchmark-min-rounds=1")
     found.assert_outcomes(passed=2)
     assert found.ret == pytest.ExitCode.TESTS_FAILED
     found.stdout.fnmatch_lines(["sd run: not stored in *: TypeError: keys must be *"])

@@ -4,6 +4,7 @@ import json
 import textwrap
 
 import pytest
+from children import WORKERS
 
 FAST, SLOW = "engine(1.0)", "engine(1.5)"
 BY_REQUEST = f'request.getfixturevalue("sd_latency")({FAST}, baseline={SLOW})'
@@ -157,6 +158,7 @@ def test_another_version_must_know_of_it_before(gated):
 @pytest.mark.slow
 def test_workers_run_marked_gates_by_request_and_refuse_others(pytester):
     pytester.makepyfile("""
+        import sys
         import time
         import pytest
 
@@ -166,12 +168,13 @@ def test_workers_run_marked_gates_by_request_and_refuse_others(pytester):
         @pytest.mark.sd_latency(speedup=1.0, tolerance=0.9)
         def test_marked(request):
             gate(request)
+            assert "torch" not in sys.modules
 
         def test_late(request):
             request.applymarker(pytest.mark.sd_latency(speedup=1.0, tolerance=0.9))
             gate(request)
     """)
-    result = pytester.runpytest_subprocess("-n1", "--sd-max-blocks=3", "--sd-inconclusive=warn", RECORD, "-p", "no:randomly")
+    result = pytester.runpytest_subprocess(*WORKERS, "-n1", "--sd-max-blocks=3", "--sd-inconclusive=warn", RECORD)
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["sd_latency: this test asks for its gate while it runs, *pytest-xdist*: mark it with*"])
     assert stored(pytester).keys() == {"test_marked"}

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
-from checkouts import FAKE_CLOCK
+from against import compare, stored
+from children import PLUGINS, WORKERS
 
-
-def stored(pytester):
-    (benchmark,) = json.loads((pytester.path / "out.json").read_text())["benchmarks"]
-    return benchmark["extra_info"]["sdspeed"]
-
-
-OFTEN_NAN = "_CALLS.append(1); return PICTURE * numpy.nan if len(_CALLS) % 2 else PICTURE"
-"""What an engine does at the end of a call: every other picture is not finite."""
 ENGINE = """
 import random
 
@@ -22,63 +13,78 @@ import numpy
 from fake_clock import CLOCK
 
 NOISE = random.Random(2)
-_CALLS = []
 PICTURE = numpy.random.default_rng(1).random((32, 32, 3), dtype=numpy.float32)
 
-def work():
+def spend():
     CLOCK.spend(0.05 * NOISE.gauss(1, 0.003))
-    {end}
-"""
-WORK = """
-from engine import work
 
-def test_work(sd_latency):
-    sd_latency(work)
+def noisy(number):
+    return numpy.clip(PICTURE + numpy.random.default_rng(number).normal(0, 0.02, PICTURE.shape), 0, 1)
+"""
+CALLABLE = """
+CALLS_OF_{name} = []
+
+def {name}():
+    spend()
+    CALLS_OF_{name}.append(1)
+    calls = len(CALLS_OF_{name})
+    return {drawn}
+"""
+OFTEN_NAN = "PICTURE * numpy.nan if calls % 2 else PICTURE"
+"""Every other picture is not finite."""
+DRAWN = {
+    # In hand, and in the other version.
+    "new": (OFTEN_NAN, "PICTURE"),
+    "old": ("PICTURE", OFTEN_NAN),
+    "nothing": ("PICTURE if calls % 4 else None", "PICTURE"),
+    "unreadable": ("PICTURE if calls != 3 else {}", "PICTURE"),
+    "changing": ("PICTURE", "noisy(calls) if calls > 1 else PICTURE"),
+}
+TESTS = """
+import engine
+import pytest
+
+@pytest.mark.parametrize("name", ["new", "old", "nothing", "unreadable", "changing"])
+def test_it(sd_latency, name):
+    sd_latency(getattr(engine, name))
 """
 
 
 @pytest.fixture
-def against(pytester):
-    """Runs a test against another version of its engine; each says how a call ends."""
+def against(pytester, once):
+    """The result and the records of one run against another version of all these callables."""
 
-    def run(new, old, *arguments):
-        pytester.makepyfile(fake_clock=FAKE_CLOCK, engine=ENGINE.format(end=new), test_work=WORK)
-        other = pytester.path / "old"
-        other.mkdir()
-        (other / "engine.py").write_text(ENGINE.format(end=old))
-        return pytester.runpytest("-p", "no:randomly", "--sd-against=old", "--benchmark-json=out.json", *arguments)
+    def run():
+        for side, folder in enumerate((pytester.path, pytester.mkdir("old"))):
+            callables = [CALLABLE.format(name=name, drawn=drawn[side]) for name, drawn in DRAWN.items()]
+            (folder / "engine.py").write_text(ENGINE + "".join(callables))
+        return compare(pytester, "-v", test=TESTS), stored(pytester)
 
-    return run
+    return once("against", run)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("new", "old", "said"),
+    ("name", "said"),
     [
-        (OFTEN_NAN, "return PICTURE", "* of * slots not finite, every other one*"),
-        ("return PICTURE", OFTEN_NAN, "*the baseline: * of * slots not finite, every other one*"),
-        (
-            "_CALLS.append(1); return PICTURE if len(_CALLS) % 4 else None",
-            "return PICTURE",
-            "* of * slots returned nothing, every 4th one*",
-        ),
-        ("_CALLS.append(1); return PICTURE if len(_CALLS) != 3 else {}", "return PICTURE", "*1 of * slots returned no picture*a dict*"),
+        ("new", "* of * slots not finite, every other one*"),
+        ("old", "*the baseline: * of * slots not finite, every other one*"),
+        ("nothing", "* of * slots returned nothing, every 4th one*"),
+        ("unreadable", "*1 of * slots returned no picture*a dict*"),
     ],
-    ids=["new", "old", "nothing", "unreadable"],
 )
-def test_slots_of_another_process_count_as_well(against, new, old, said):
-    found = against(new, old)
-    found.assert_outcomes(failed=1)
-    found.stdout.fnmatch_lines([said])
+def test_slots_of_another_process_count_as_well(against, name, said):
+    found, _ = against
+    found.stdout.fnmatch_lines([f"*test_it[[]{name}[]] FAILED*", f"{name} of *: {said}"])
 
 
 @pytest.mark.slow
-def test_a_version_that_draws_another_picture_each_time_is_not_identical_to_the_other(against, pytester):
-    noisy = "return numpy.clip(PICTURE + numpy.random.default_rng(len(_CALLS)).normal(0, 0.02, PICTURE.shape), 0, 1)"
-    found = against("return PICTURE", f"_CALLS.append(1); {noisy} if len(_CALLS) > 1 else PICTURE")
-    found.assert_outcomes(passed=1)
-    found.stdout.fnmatch_lines(["note: *the baseline does not draw the same each time: * PSNR 3?.? dB*"])
-    record = stored(pytester)
+def test_a_version_that_draws_another_picture_each_time_is_not_identical_to_the_other(against):
+    found, records = against
+    found.stdout.fnmatch_lines(
+        ["*test_it[[]changing[]] PASSED*", "note: *changing*the baseline does not draw the same each time: * PSNR 3?.? dB*"]
+    )
+    record = records["test_it[changing]"]
     assert record["against"]["identical"] is False
     assert record["baseline_self_difference"]["differing"] > 2
 
@@ -136,10 +142,11 @@ def test_broken(sd_latency):
 def test_under_xdist_the_share_is_said_as_well(pytester):
     pytester.makeconftest(FAKE)
     pytester.makepyfile(ENGINES.format(seconds=0.5, when=True))
-    found = pytester.runpytest_subprocess("-n1", "-p", "no:randomly", "--benchmark-json=out.json")
+    found = pytester.runpytest_subprocess(*WORKERS, "-n1", "--benchmark-json=out.json")
     found.assert_outcomes(failed=1)
     found.stdout.fnmatch_lines(["* slots not finite, every other one*"])
-    assert stored(pytester)["image_verdict"] == "fail"
+    (record,) = stored(pytester).values()
+    assert record["image_verdict"] == "fail"
 
 
 @pytest.mark.slow
@@ -147,7 +154,7 @@ def test_a_confirmation_counts_every_slot_too(pytester):
     # The first process is too slow and draws what is right; the second is fast and draws NaN in every other slot.
     pytester.makeconftest(FAKE)
     pytester.makepyfile(ENGINES.format(seconds="0.5 if SECOND else 1.0", when="SECOND"))
-    found = pytester.runpytest_subprocess("-p", "no:randomly", "--sd-confirm")
+    found = pytester.runpytest_subprocess(*PLUGINS, "--sd-confirm")
     found.assert_outcomes(failed=1)
     found.stdout.fnmatch_lines(["*failed in a fresh process too * slots not finite, every other one*"])
 
@@ -182,4 +189,4 @@ def test_six_tests_of_videos_take_the_memory_of_one(pytester):
             assert RESIDENT[-1] - RESIDENT[1] < 20, RESIDENT
         """
     )
-    pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=7)
+    pytester.runpytest_subprocess(*PLUGINS).assert_outcomes(passed=7)

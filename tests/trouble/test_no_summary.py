@@ -5,6 +5,7 @@ import sys
 import textwrap
 
 import pytest
+from children import WORKERS
 
 SOURCE = """
 @pytest.mark.sd_latency(speedup=1.5)
@@ -121,18 +122,7 @@ def test_workers_without_a_terminal_leave_one_report(pytester):
             sd_latency(lambda: time.sleep(0.002), baseline=lambda: time.sleep(0.002))
         """)
     )
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-p",
-        "no:terminal",
-        "-n1",
-        "--sd-max-blocks=3",
-        "--sd-report=report.html",
-        "-p",
-        "no:randomly",
-    ]
+    command = [sys.executable, "-m", "pytest", *WORKERS, "-p", "no:terminal", "-n1", "--sd-max-blocks=3", "--sd-report=report.html"]
     assert subprocess.run(command, cwd=pytester.path, check=False).returncode in (0, 1)
     text = (pytester.path / "report.html").read_text()
     assert "test_engine[512]" in text

@@ -241,7 +241,7 @@ def test_the_tests_are_those_in_hand(repository):
             "def test_ages():\n    sys.stdout.write(json.dumps([helper.AGE, conftest.AGE, tiny.PART, sys.path[0]]))\n",
         },
     )
-    code = "import pytest; pytest.main(['-q', '-s', '--tb=short', '--no-header', '-p', 'no:sdspeed', '-p', 'no:cacheprovider', 'tests'])"
+    code = "import pytest; pytest.main(['-q', '-s', '--tb=short', '--no-header', '--disable-plugin-autoload', '-p', 'no:cacheprovider', 'tests'])"
     tests = [repository / "conftest.py", repository / "tests" / "test_it.py"]
     with open_environment("first", root=repository, cache=None, tests=tests) as side:
         write(Path(side.roots[0]), {"conftest.py": "AGE = 'old'\n", "tests/helper.py": "AGE = 'old'\n"})

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from scipy import ndimage
 
 LEAST_EFFECT = 0.03
 """Smaller changes are not looked for, as a difference of logarithms: about 3%."""
@@ -270,6 +269,9 @@ def _trailing_medians(values: np.ndarray, most: int) -> np.ndarray:
 
 def _rolling_medians(values: np.ndarray, size: int) -> np.ndarray:
     """Return the medians of every ``size`` values in a row, shape (n - size + 1,)."""
+    # Only long series need it, and it takes a tenth of a second.
+    from scipy import ndimage
+
     ranks = {(size - 1) // 2, size // 2}
     medians = sum(ndimage.rank_filter(values, rank, size=size) for rank in ranks) / len(ranks)
     return np.asarray(medians[size // 2 : size // 2 + len(values) - size + 1])
