@@ -121,6 +121,20 @@ def test_a_step_in_one_row_names_the_versions_that_changed_with_it(seed):
     assert change.reasons[-1] == "with torch 2.13.0 -> 2.14.0"
 
 
+@pytest.mark.parametrize(("away", "named"), [(-3, False), (-2, True), (0, True), (2, True), (3, False)])
+def test_versions_that_changed_within_two_runs_of_it_are_named(away, named):
+    facts = lambda run: {"versions": {"torch": "2.14.0" if run >= STEP + away else "2.13.0"}}  # noqa: E731
+    change = change_of(campaign(plant={"fp16": after(0.06)}, facts=facts, noise=0.001), "fp16")
+    assert change.since == STEP
+    assert change.versions == ({"torch": ("2.13.0", "2.14.0")} if named else {})
+
+
+@pytest.mark.parametrize(("share", "kind"), [(0.4, "stack"), (0.6, "machine")])
+def test_an_operation_that_moved_half_as_much_as_the_latency_blames_the_machine(share, kind):
+    moved = campaign(common=after(0.1), canary=after(0.1 * share), noise=0.001)
+    assert called(moved)["fp16"] == [kind]
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_step_of_everything_with_the_canary_is_the_machine(seed):
     histories = campaign(seed, common=after(0.08), canary=after(0.08), facts=upgraded)

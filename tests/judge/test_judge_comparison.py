@@ -296,6 +296,23 @@ def test_a_long_video_is_compared_a_few_frames_at_a_time():
     assert peak < ours.nbytes + theirs.nbytes + 20 * 96 * 96 * 3 * 8
 
 
+def test_the_cosine_is_that_of_vectors_of_any_length():
+    ours, theirs = np.zeros((1, 4, 8, 8), np.float32), np.zeros((1, 4, 8, 8), np.float32)
+    ours[0, 0, 0, :2], theirs[0, 0, 0, 0] = (3, 4), 10
+    found = judge(ours, theirs, ImageGate(cosine=0.5))
+    assert found.metrics["cosine"] == pytest.approx(0.6)
+    assert judge(theirs, theirs * 3, ImageGate(cosine=0.5)).metrics["cosine"] <= 1
+
+
+def test_of_several_other_cases_the_closest_array_is_the_control():
+    far, near = np.zeros((1, 4, 8, 8), np.float32), np.zeros((1, 4, 8, 8), np.float32)
+    far[..., 0], near[..., 0] = 9, 2
+    main = near + 0.5
+    theirs = {Case(0): main, Case(1): far, Case(2): near}
+    found = judge(theirs, theirs, ImageGate(max_abs=0.1))
+    assert found.control == (Case(0), Case(2))
+
+
 # Metrics of one's own
 
 

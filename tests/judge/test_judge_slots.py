@@ -9,7 +9,7 @@ import pytest
 
 from pytest_sdspeed.judge.pictures.bounds import Scale
 from pytest_sdspeed.judge.pictures.forms import keep
-from pytest_sdspeed.judge.pictures.gate import judge_images
+from pytest_sdspeed.judge.pictures.gate import judge_alone, judge_images
 from pytest_sdspeed.judge.pictures.metrics import compare_batches, find_ranges
 from pytest_sdspeed.judge.pictures.self_difference import (
     describe_self_difference,
@@ -132,6 +132,10 @@ def test_arrays_that_differ_are_told_by_their_own_metrics():
     assert found.metrics["max_abs"] == pytest.approx(0.5, abs=1e-6)
     in_doubt, tosses = find_coin_tosses({"max_abs": 0.05}, ImageGate(max_abs=0.1), SCALE, found)
     assert (in_doubt, tosses) == ([], ["the bound 0.1 is a coin toss: the baseline differs from itself by greatest difference 0.5000"])
+    # As many digits as tell it from the bound.
+    close = SelfDifference(slots=9, differing=3, metrics={"max_abs": 0.10000001})
+    (said,) = find_coin_tosses({"max_abs": 0.05}, ImageGate(max_abs=0.1), SCALE, close)[1]
+    assert said.endswith("by greatest difference 0.10000001")
 
 
 @pytest.mark.parametrize(
@@ -164,6 +168,24 @@ def test_distance_is_that_of_the_worst_picture():
     assert measure_distance(keep(worse), keep(batch)) == pytest.approx(expected, rel=1e-5)
 
 
+def test_distance_of_arrays_is_that_of_all_values():
+    latents = np.random.default_rng(0).standard_normal((1, 4, 8, 8)).astype(np.float16)
+    farther = latents.copy()
+    farther[0, 0, 0, 0] += 4
+    assert measure_distance(keep(farther), keep(latents)) == pytest.approx(16 / 256, rel=1e-2)
+
+
+def test_distance_of_a_range_of_its_own_is_a_share_of_the_others_range():
+    depth = np.linspace(0, 50, 32 * 32, dtype=np.float32).reshape(1, 32, 32, 1)
+    farther = depth + 5
+    assert measure_distance(keep(farther), keep(depth)) == pytest.approx(0.1**2, rel=1e-3)
+
+
+def test_of_several_outputs_only_the_one_that_differs_most_is_compared():
+    found = measure_self_difference(drawn(GOOD, shifted(0.1), shifted(0.2)), None, SCALE)
+    assert found.metrics["psnr"] == pytest.approx(compare_batches(shifted(0.1), GOOD)["psnr"])
+
+
 # The gate
 
 
@@ -178,6 +200,30 @@ def test_the_worst_of_all_outputs_counts_and_is_the_one_that_is_shown():
     assert found.worst_metrics[CASE]["psnr"] == found.metrics["psnr"] == found.ranges["psnr"].low
     assert found.ranges["psnr"].count == 4
     assert found.ranges["psnr"].high == compare_batches(outputs[0].values, GOOD)["psnr"]
+
+
+def test_the_judgement_says_which_of_its_bounds_are_coin_tosses():
+    restless = SelfDifference(slots=9, differing=3, metrics={"psnr": 25.0})
+    gate, good = ImageGate(psnr=30), {CASE: keep(GOOD)}
+    near = judge_images({CASE: keep(shifted(0.01))}, good, gate, "same_weights", own=restless)
+    assert near.verdict == "pass"
+    assert near.notes[0] == "the bound 30 is a coin toss: the baseline differs from itself by PSNR 25.0 dB"
+    far = judge_images({CASE: keep(shifted(0.2))}, good, gate, "same_weights", own=restless)
+    assert far.verdict == "fail"
+    assert far.reasons[-1] == "the baseline differs from itself by PSNR 25.0 dB"
+
+
+@pytest.mark.parametrize(
+    ("value", "faults", "reasons"),
+    [
+        (GOOD, (), ()),
+        (GOOD, ("2 of 12 slots black",), ("2 of 12 slots black",)),
+        (GOOD * 0, (), ("seed 0: black: no value exceeds 0.0000 of 1 (picture 0)",)),
+    ],
+)
+def test_what_is_judged_alone_fails_by_its_defects_and_by_those_of_other_slots(value, faults, reasons):
+    found = judge_alone({CASE: value}, faults)
+    assert (found.verdict, found.reasons, found.metrics) == ("fail" if reasons else "pass", reasons, {})
 
 
 def test_a_wrong_first_output_is_not_outvoted_by_right_ones():
