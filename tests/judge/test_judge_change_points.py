@@ -125,6 +125,34 @@ def test_runs_without_a_result_are_as_if_they_were_not_there():
     assert found(gaps) == expected
 
 
+def test_a_withdrawal_counts_runs_without_a_result_too():
+    values = noise(40)
+    values[30:33] += 0.1
+    (whole,) = found(values)
+    assert (whole.since, whole.detected_at, whole.retracted_at) == (30, 31, 34)
+    with_gaps = np.full(80, np.nan)
+    with_gaps[1::2] = values
+    (shift,) = found(with_gaps)
+    assert (shift.since, shift.detected_at, shift.retracted_at) == (61, 63, 69)
+
+
+def test_a_change_ends_where_the_next_one_begins():
+    values = noise(60)
+    values[30:38] += 0.1
+    values[38:] += 0.4
+    first, second = select_lasting(found(values))
+    assert (first.since, second.since) == (30, 38)
+    assert first.change == pytest.approx(0.1, abs=0.01)
+    assert second.change == pytest.approx(0.3, abs=0.01)
+
+
+def test_a_change_is_that_of_its_first_twenty_runs():
+    values = noise(75)
+    values[30:50] += 0.1
+    values[50:] += 0.115
+    assert found(values)[0].change == pytest.approx(0.1, abs=0.005)
+
+
 def test_runs_that_are_no_reference_never_make_a_level():
     reference = np.ones(60, dtype=bool)
     reference[20:40] = False

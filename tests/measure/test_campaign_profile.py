@@ -54,6 +54,7 @@ def test_profiles_come_last_once_for_each_arm_and_are_neither_timed_nor_metered(
     first = bench.events.index("profile:base:7")
     assert [event for event in bench.events[first:] if event not in ("watch", "synchronize")] == ["profile:base:7", "profile:quick:7"]
     assert [progress.phase for progress in bench.progress[-3:]] == ["canary", "profile", "profile"]
+    assert [progress.arm for progress in bench.progress[-2:]] == ["base", "quick"]
     assert record.timed_s < 1000
     assert record.peak_bytes == {"base": 5, "quick": 5}
     assert record.decisions["quick"].verdict == "pass"

@@ -129,6 +129,28 @@ def test_a_first_generation_that_never_began_is_expected_to_take_what_building_d
         counting.note_generation(2, 2)
 
 
+def test_a_first_generation_may_begin_as_long_as_any_time_is_left():
+    hand = Hand(0.0)
+    counting = Countdown(limit(100.0), hand)
+    hand.seconds = 99.5
+    counting.check_building()
+    counting.note_generation(2, 2)
+
+
+def test_building_that_took_all_of_the_time_is_told():
+    hand = Hand(0.0)
+    counting = Countdown(limit(100.0), hand)
+    hand.seconds = 100.0
+    with pytest.raises(TimeLimitError, match=r"too short for building: .* set --timeout to 360 or more"):
+        counting.check_building()
+
+
+@pytest.mark.parametrize(("left_s", "allowed"), [(59.0, False), (61.0, True)])
+def test_profiles_are_taken_if_six_generations_of_every_arm_fit(left_s, allowed):
+    counting = Countdown(limit(left_s), Hand(0.0))
+    assert counting.allows_profiles({"baseline": 4.0, "row": 6.0}) is allowed
+
+
 def test_the_canary_after_the_blocks_has_time_as_well(bench):
     slow = lambda: lambda: bench.clock.spend(4.0)  # noqa: E731
     bench.run(

@@ -37,6 +37,29 @@ def log(*returned, case=CASE):
     return found.close()
 
 
+def test_what_returned_nothing_is_noted_with_its_case_and_takes_no_memory():
+    found = PictureLog()
+    for case in (CASE, OTHER, CASE):
+        found.look(case, None)
+    first, other, again = found.close().looks
+    assert (first.case, first.word, other.case, other.word) == (CASE, NOTHING, OTHER, NOTHING)
+    assert again is first
+
+
+def test_the_form_is_said_with_all_of_its_sides():
+    (look,) = log(GOOD).looks
+    assert look.form == "pictures of shape 1x16x16"
+
+
+def test_an_object_that_raises_when_it_is_read_is_named_by_what_it_raised():
+    def read():
+        raise RuntimeError("gone")
+
+    (look,) = log(Shown(read)).looks
+    assert look.word == UNREADABLE
+    assert look.details[0].startswith("returned what cannot be read: it raised RuntimeError: gone")
+
+
 class Shown:
     """What a pipeline returns, which is read as late as it is looked at."""
 

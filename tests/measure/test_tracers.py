@@ -12,7 +12,7 @@ import pytest
 from campaigns import undecidable
 
 from pytest_sdspeed.measure import tracers
-from pytest_sdspeed.measure.tracers import call_traced, call_untraced, list_unstoppable, restore_tools, silence_tools
+from pytest_sdspeed.measure.tracers import call_traced, call_untraced, list_unstoppable, name_tracer, restore_tools, silence_tools
 
 bench = campaigns.bench
 _quick_collector = campaigns.quick_collector
@@ -225,6 +225,47 @@ def test_a_thread_that_was_traced_before_is_named():
     finally:
         end.set()
         thread.join()
+
+
+def test_threads_that_were_traced_before_are_listed_in_order():
+    begun, end = [threading.Event(), threading.Event()], threading.Event()
+
+    def wait(place):
+        begun[place].set()
+        end.wait()
+
+    threading.settrace(tracer)
+    threads = [threading.Thread(target=wait, args=[place], name=f"pool-{place}") for place in (1, 0)]
+    for thread in threads:
+        thread.start()
+    for event in begun:
+        event.wait()
+    threading.settrace(None)
+    try:
+        assert any(one.endswith("nothing can suspend: pool-0, pool-1") for one in list_unstoppable())
+    finally:
+        end.set()
+        for thread in threads:
+            thread.join()
+
+
+@pytest.mark.parametrize(("set_it", "get_it"), [(threading.settrace, threading.gettrace), (threading.setprofile, threading.getprofile)])
+def test_threads_that_a_traced_call_starts_are_not_traced(set_it, get_it):
+    set_it(tracer)
+    try:
+        assert call_traced(get_it) is None
+        assert get_it() is tracer
+    finally:
+        set_it(None)
+
+
+def test_nobody_watches_if_no_tool_is_registered(monkeypatch):
+    monkeypatch.setattr(tracers.sys, "gettrace", lambda: None)
+    monkeypatch.setattr(tracers.sys, "getprofile", lambda: None)
+    assert name_tracer(SimpleNamespace(get_tool=lambda _tool: None)) == ""
+    assert name_tracer(SimpleNamespace(get_tool=lambda tool: "coverage" if tool == 1 else None)) == "coverage"
+    monkeypatch.setattr(tracers.sys, "monitoring", SimpleNamespace(get_tool=lambda _tool: "profiler"), raising=False)
+    assert name_tracer() == "profiler"
 
 
 def test_a_tracer_that_cannot_be_switched_off_is_named(monkeypatch):
