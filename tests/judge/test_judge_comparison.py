@@ -111,6 +111,7 @@ def test_arrays_without_a_bound_are_measured_and_noted():
     ("value", "gate", "says"),
     [
         (latents(0), ImageGate(psnr=1.0, max_abs=9.0), "bounds on psnr are for pictures, and the baseline returned an array"),
+        (latents(0), ImageGate(psnr=1.0, ssim=0.1), "bounds on psnr, ssim are for pictures"),
         (latents(0), ImageGate(clip_drop=0.5), "bounds on clip_drop are for pictures"),
         (latents(0), ImageGate(further=(("mine", 9.0),)), "bounds on mine are for pictures"),
         (scene(0), ImageGate(cosine=-1.0), "bounds on cosine are for arrays, and the baseline returned 1 picture of 32x32 pixels"),
@@ -302,6 +303,24 @@ def test_the_cosine_is_that_of_vectors_of_any_length():
     found = judge(ours, theirs, ImageGate(cosine=0.5))
     assert found.metrics["cosine"] == pytest.approx(0.6)
     assert judge(theirs, theirs * 3, ImageGate(cosine=0.5)).metrics["cosine"] <= 1
+
+
+def test_of_arrays_of_two_axes_all_values_count_together_and_of_batches_the_worst():
+    theirs = np.ones((4, 8), np.float32)
+    theirs[:, 0] = 3
+    ours = theirs.copy()
+    ours[1] += 2
+    assert judge(ours, theirs, ImageGate(mean_abs=1.0)).metrics["mean_abs"] == pytest.approx(0.5)
+    assert judge(ours[:, None], theirs[:, None], ImageGate(mean_abs=3.0)).metrics["mean_abs"] == pytest.approx(2)
+
+
+def test_what_alpha_hides_is_compared_over_black_and_over_white():
+    colors = np.random.default_rng(0).random((1, 32, 32, 3), dtype=np.float32) ** 2
+    theirs, ours = (np.concatenate([colors, np.full((1, 32, 32, 1), alpha, np.float32)], axis=-1) for alpha in (1.0, 0.5))
+    # Over white it differs by half of what is missing to white.
+    worst = 0.25 * float(np.square(1 - colors.astype(np.float64)).mean())
+    found = judge(ours, theirs, ImageGate(psnr=1.0))
+    assert found.metrics["psnr"] == pytest.approx(-10 * math.log10(worst), abs=1e-3)
 
 
 def test_of_several_other_cases_the_closest_array_is_the_control():

@@ -342,6 +342,42 @@ def test_of_many_frames_with_one_defect_the_first_are_named_and_the_rest_counted
         "black: no value exceeds 0.0000 of 1 (video 0, frame 4)",
         "black: 37 more of 42",
     )
+    assert len(keep(video[:, :5]).defects()) == 3
+
+
+@pytest.mark.parametrize(
+    ("image", "channels"),
+    [
+        (Image.new("1", (16, 16)), 1),
+        (Image.new("L", (16, 16)), 1),
+        (Image.new("LA", (16, 16)), 2),
+        (Image.new("LA", (16, 16)).convert("La"), 2),
+        (Image.new("P", (16, 16)), 3),
+        (Image.new("PA", (16, 16)), 4),
+        (Image.new("RGBA", (16, 16)), 4),
+        (Image.new("RGBA", (16, 16)).convert("RGBa"), 4),
+        (Image.new("CMYK", (16, 16)), 3),
+        (Image.new("YCbCr", (16, 16)), 3),
+    ],
+    ids=lambda value: getattr(value, "mode", None),
+)
+def test_a_pil_picture_is_kept_in_the_smallest_form_that_holds_it(image, channels):
+    assert keep(image).values.shape == (1, 16, 16, channels)
+
+
+def test_a_palette_with_transparency_keeps_it():
+    image = Image.new("P", (16, 16))
+    image.info["transparency"] = 0
+    assert keep(image).values.shape == (1, 16, 16, 4)
+    assert keep(image).values[..., 3].max() == 0
+
+
+def test_arrays_of_any_number_of_axes_are_looked_at_and_compared():
+    row = np.linspace(-3, 3, 6)
+    for array in (row, row.reshape(2, 3), row.reshape(1, 1, 1, 2, 3)):
+        assert keep(array).defects() == ()
+        assert keep(array).equals(keep(array.copy()))
+        assert not keep(array).equals(keep(array + 1))
 
 
 def test_the_names_of_before_are_found_in_the_package():
@@ -360,7 +396,7 @@ GREY = np.zeros((32, 32), np.float32)
     [
         # Half of a whole number is what rounding leaves.
         (np.where(np.eye(32, dtype=bool), 701, 700).astype(np.uint16), "constant"),
-        (700 + 2 * (np.indices((32, 32)).sum(0) % 2).astype(np.uint16) * 2, ""),
+        (700 + (np.indices((32, 32)).sum(0) % 2).astype(np.uint16) * 3, ""),
         # Of floats nothing is lost that large.
         (GREY + 5 + 0.5 * (np.indices((32, 32)).sum(0) % 2), ""),
         (GREY + 5 + 0.001 * (np.indices((32, 32)).sum(0) % 2), "constant"),

@@ -126,6 +126,8 @@ def test_runs_that_name_no_host_neither_stay_nor_change():
         (["a"] * 5, [], ""),
         (["a"] * 2, ["b"], "a -> b"),
         (list(islice(cycle("ab"), 20)), list("cdefg"), "a, b -> c, d, e and 2 more"),
+        (list(islice(cycle("ab"), 20)), list("cdef"), "a, b -> c, d, e and 1 more"),
+        (list(islice(cycle("ab"), 20)), list("cde"), "a, b -> c, d, e"),
         (list("abcde"), list("fg"), ""),
         (list("abcde"), list("ff"), "a, b, c and 2 more -> f"),
         (list("aabbccddee"), list("ff"), ""),

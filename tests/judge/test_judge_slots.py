@@ -103,6 +103,14 @@ def drawn(*values, differing=None):
     return ArmPictures(tuple(sound), {CASE: outputs})
 
 
+def test_what_was_drawn_for_one_case_alone():
+    other = SlotLook(OTHER, "black", ("black: so",), "one")
+    both = ArmPictures((SlotLook(CASE, form="one"), other), {CASE: (keep(GOOD),), OTHER: (keep(shifted(0.1)),)})
+    alone = both.only(OTHER)
+    assert alone.looks == (other,)
+    assert [*alone.outputs] == [OTHER]
+
+
 def test_an_arm_that_draws_the_same_does_not_differ():
     found = measure_self_difference(drawn(GOOD), None, SCALE)
     assert found == SelfDifference(slots=1, differing=0, metrics={})
