@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from axe_playwright_python.sync_playwright import Axe
@@ -54,6 +54,21 @@ def visit(tab, path, size="desktop", scheme="light"):
         for event, note in watched.items():
             tab.remove_listener(event, note)
         tab.goto("about:blank")
+
+
+@contextmanager
+def planting(tab, folder):
+    """Opens pages on a phone with a fault planted in each: ``old`` becomes ``new``, once."""
+    with ExitStack() as visits:
+
+        def plant(source, old, new):
+            assert old in source
+            spoiled = folder / "spoiled.html"
+            spoiled.write_text(source.replace(old, new, 1), encoding="utf-8")
+            visits.close()
+            return visits.enter_context(visit(tab, spoiled, "phone")), spoiled
+
+        yield plant
 
 
 def without_policy(source):

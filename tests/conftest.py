@@ -66,7 +66,7 @@ def short_collections(request, monkeypatch):
         gc.unfreeze()
         gc.collect()
     gc.freeze()
-    if {"pytester", "make"} & set(request.fixturenames):
+    if {"pytester", "make", "make_small", "make_one_block"} & set(request.fixturenames):
         # Such a test has several campaigns: what one leaves, and all that was there before it, is not walked through by the next.
         monkeypatch.setattr(gc, "unfreeze", lambda: None)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import replace
 
 import pytest
@@ -54,11 +53,17 @@ def make_small(tmp_path_factory, source, recipe, cpu):
     """Return what ``make`` is with the smallest models and pictures, for what says nothing of pictures but whether they are the same."""
     from small import save_small_models
 
-    models = save_small_models(tmp_path_factory.mktemp("small"))
-    return maker(replace(recipe, height=16, width=16, **models), Pool(source), cpu)
+    return maker(shrink(recipe, save_small_models(tmp_path_factory.mktemp("small"))), Pool(source), cpu)
+
+
+def shrink(recipe, models):
+    """Return the recipe with other models, and the smallest pictures that they draw."""
+    return replace(recipe, height=16, width=16, **models)
 
 
 def maker(default, default_pool, cpu):
+    """Return what makes setups of a stack, with this recipe and pool unless others are given."""
+
     def setup(*names, recipe=default, pool=default_pool, machine=cpu, extra=()):
         registry = Registry()
         for optimization in extra:
@@ -70,12 +75,11 @@ def maker(default, default_pool, cpu):
 
 
 @pytest.fixture(scope="session")
-def make_one_block(make, recipe, tmp_path_factory):
+def make_one_block(tmp_path_factory, source, recipe, cpu):
     """As ``make``, for what takes long for each block and each pixel: a pipeline with one block on either side, whose pictures mean nothing."""
     from small import ONE_BLOCK, save_small_models
 
-    names = save_small_models(tmp_path_factory.mktemp("models"), ONE_BLOCK)
-    return functools.partial(make, recipe=replace(recipe, height=16, width=16, **names), pool=Pool(PretrainedSource("cpu")))
+    return maker(shrink(recipe, save_small_models(tmp_path_factory.mktemp("one block"), ONE_BLOCK)), Pool(source), cpu)
 
 
 @pytest.fixture(scope="session")

@@ -295,7 +295,9 @@ _MANNERS = ("_always_called", "_with_kwargs")
 """Ends of the names of tables that say how a hook is called."""
 
 
-def _find_hook_tables(*, manners: bool) -> dict[str, dict[int, Any]]:
+@cache
+def _find_hook_tables(*, manners: bool) -> Mapping[str, dict[int, Any]]:
+    """Return torch's tables of hooks by name; it changes them in place and replaces none."""
     from torch.nn.modules import module
 
     return {

@@ -251,8 +251,9 @@ class SharedPart:
             changed = self._find_changed(suspects, touched)
             if changed:
                 self._write_again(changed)
+        settled = {one.alias.data_ptr() for one in suspects}
         for part in self._family:
-            part._settle({one.alias.data_ptr() for one in suspects})  # noqa: SLF001 - its own class's
+            part._settle(settled)  # noqa: SLF001 - its own class's
         return [*(self._label(one.path) for one in changed), *texts]
 
     def _settle(self, addresses: AbstractSet[int]) -> None:

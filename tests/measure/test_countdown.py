@@ -93,6 +93,14 @@ class Hand:
         return self.seconds
 
 
+def counting_at(seconds):
+    """A countdown of 100 seconds of which so many are spent."""
+    hand = Hand(0.0)
+    counting = Countdown(limit(100.0), hand)
+    hand.seconds = seconds
+    return counting
+
+
 def test_time_is_counted_from_the_beginning_of_the_campaign():
     hand = Hand(1000.0)
     counting = Countdown(limit(60.0), hand)
@@ -122,25 +130,19 @@ def test_the_fastest_generation_tells_what_the_others_need():
 
 
 def test_a_first_generation_that_never_began_is_expected_to_take_what_building_did():
-    hand = Hand(0.0)
-    counting = Countdown(limit(100.0), hand)
-    hand.seconds = 100.0
+    counting = counting_at(100.0)
     with pytest.raises(TimeLimitError, match=r"too short for warm-up: .* set --timeout to 2760 or more"):
         counting.note_generation(2, 2)
 
 
 def test_a_first_generation_may_begin_as_long_as_any_time_is_left():
-    hand = Hand(0.0)
-    counting = Countdown(limit(100.0), hand)
-    hand.seconds = 99.5
+    counting = counting_at(99.5)
     counting.check_building()
     counting.note_generation(2, 2)
 
 
 def test_building_that_took_all_of_the_time_is_told():
-    hand = Hand(0.0)
-    counting = Countdown(limit(100.0), hand)
-    hand.seconds = 100.0
+    counting = counting_at(100.0)
     with pytest.raises(TimeLimitError, match=r"too short for building: .* set --timeout to 360 or more"):
         counting.check_building()
 

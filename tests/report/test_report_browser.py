@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import math
-from contextlib import ExitStack
 
 import pytest
 from fakes import baseline_result, exhibit, png, result
@@ -59,16 +58,7 @@ def path(source, tmp_path_factory):
 
 @pytest.fixture
 def planted(tmp_path, chromium):
-    """Opens the page with a fault planted in it: ``old`` becomes ``new``, once."""
-    with ExitStack() as visits:
-
-        def plant(source, old, new):
-            assert old in source
-            spoiled = tmp_path / "spoiled.html"
-            spoiled.write_text(source.replace(old, new, 1), encoding="utf-8")
-            visits.close()
-            return visits.enter_context(browser.visit(chromium, spoiled, "phone")), spoiled
-
+    with browser.planting(chromium, tmp_path) as plant:
         yield plant
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-
 import pytest
 from fakes import baseline_result, result, tf32
 from histories import history, unknown
@@ -62,16 +60,7 @@ def path(source, tmp_path_factory):
 
 @pytest.fixture
 def planted(tmp_path, chromium):
-    """Opens the page on a phone with a fault planted in it: ``old`` becomes ``new``, once."""
-    with ExitStack() as visits:
-
-        def plant(source, old, new):
-            assert old in source
-            spoiled = tmp_path / "spoiled.html"
-            spoiled.write_text(source.replace(old, new, 1), encoding="utf-8")
-            visits.close()
-            return visits.enter_context(browser.visit(chromium, spoiled, "phone"))
-
+    with browser.planting(chromium, tmp_path) as plant:
         yield plant
 
 
@@ -151,19 +140,19 @@ def test_a_page_of_histories_alone_is_sound(chromium, tmp_path):
 
 def test_a_planted_kind_is_seen(planted, source):
     told = sorted((made.setup, format_cause(made)) for made in histories())
-    visited = planted(source, 'data-kind="code"', 'data-kind="steady"')
+    visited, _ = planted(source, 'data-kind="code"', 'data-kind="steady"')
     assert sorted(browser.told_kinds(visited)) != told
-    visited = planted(source, '<span class="kind kind-code">code</span></h4>', '<span class="kind kind-code">machine</span></h4>')
+    visited, _ = planted(source, '<span class="kind kind-code">code</span></h4>', '<span class="kind kind-code">machine</span></h4>')
     assert sorted(browser.shown_kinds(visited)) != told
 
 
 def test_a_table_that_does_not_scroll_is_seen(planted, source):
-    visited = planted(source, 'class="scroll" role="region" aria-label="Runs of', 'role="region" aria-label="Runs of')
+    visited, _ = planted(source, 'class="scroll" role="region" aria-label="Runs of', 'role="region" aria-label="Runs of')
     assert browser.overflow(visited) <= 0
     open_tables(visited)
     assert browser.overflow(visited) > 100
 
 
 def test_a_faint_kind_is_seen(planted, source):
-    visited = planted(source, "--kind: var(--inconclusive)", "--kind: var(--hairline)")
+    visited, _ = planted(source, "--kind: var(--inconclusive)", "--kind: var(--hairline)")
     assert "color-contrast" in [rule for rule, _ in browser.barriers(visited)]

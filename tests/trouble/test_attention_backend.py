@@ -13,17 +13,6 @@ from pytest_sdspeed.pipelines.optimization import Optimization
 UNET = frozenset({"unet"})
 
 
-@pytest.fixture(scope="module")
-def make(make_small):
-    return make_small
-
-
-@pytest.fixture(scope="module")
-def drawn(make):
-    """Draw the baseline's pictures at seed 0."""
-    return make().generate(0)
-
-
 def by_backend(name="_native_math", **fields):
     return Optimization(
         name="by_backend", summary="attention by name", apply=lambda pipeline, _recipe: pipeline.unet.set_attention_backend(name), **fields

@@ -21,17 +21,6 @@ from pytest_sdspeed.pipelines.pool import Pool
 from pytest_sdspeed.setups.setup import _draw_latents, _make_generator
 
 
-@pytest.fixture(scope="module")
-def make(make_small):
-    return make_small
-
-
-@pytest.fixture(scope="module")
-def drawn(make):
-    """Draw the baseline's pictures at seed 0."""
-    return make().generate(0)
-
-
 def scheduled(kind, **fields):
     def apply(pipeline, _recipe):
         pipeline.scheduler = kind.from_config(pipeline.scheduler.config)

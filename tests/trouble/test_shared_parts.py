@@ -16,17 +16,6 @@ from pytest_sdspeed.pipelines import shared_part
 from pytest_sdspeed.pipelines.pool import Pool
 
 
-@pytest.fixture(scope="module")
-def make(make_small):
-    return make_small
-
-
-@pytest.fixture(scope="module")
-def drawn(make):
-    """Draw the baseline's pictures at seed 0."""
-    return make().generate(0)
-
-
 @pytest.mark.parametrize("write", WRITES)
 @pytest.mark.parametrize("changes", [UNET, frozenset()], ids=["copy", "original"])
 def test_weights_written_while_building_are_named_and_put_back(write, changes, make, drawn):

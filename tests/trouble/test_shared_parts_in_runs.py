@@ -19,17 +19,6 @@ from pytest_sdspeed.run.campaigns import raise_what_broke
 from pytest_sdspeed.run.targets import Target
 
 
-@pytest.fixture(scope="module")
-def make(make_small):
-    return make_small
-
-
-@pytest.fixture(scope="module")
-def drawn(make):
-    """Draw the baseline's pictures at seed 0."""
-    return make().generate(0)
-
-
 def campaign(*setups, blocks=3):
     """Run setups on a fake clock, each generation a second of it, the first the baseline."""
     bench = Bench()

@@ -226,7 +226,6 @@ def _ask_all(tests: Sequence[Asked]) -> str:
 
     _limit(sum(one.seconds for one in tests))
     files = {one.item.path for one in tests}
-
     here = str(Path.cwd())
     for name, module in list(sys.modules.items()):
         if (getattr(module, "__file__", None) or "").startswith(here):
