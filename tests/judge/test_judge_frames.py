@@ -39,7 +39,9 @@ def test_many_pictures_behave_as_an_array_and_are_converted_when_asked_for(monke
 
 def test_pictures_that_are_as_large_as_is_allowed_are_an_array(monkeypatch):
     monkeypatch.setattr(frames, "LARGEST_BYTES", VIDEO.nbytes)
-    assert isinstance(frames.show_images(list(VIDEO)), np.ndarray)
+    shown = frames.show_images(list(VIDEO))
+    assert isinstance(shown, np.ndarray)
+    np.testing.assert_array_equal(shown, VIDEO)
 
 
 def test_what_is_asked_of_many_pictures_is_asked_of_the_array_with_its_options():
