@@ -159,7 +159,7 @@ def test_the_range_of_depth_maps_is_that_of_what_is_finite():
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        (np.array([np.nan, 1.0, 3.0]), "not finite: 1 of 3 values are NaN or infinite"),
+        (np.array([np.nan, 1.0, np.nan]), "not finite: 2 of 3 values are NaN or infinite"),
         (np.where(np.eye(32), np.inf, scene(0)[0, ..., 0]), "not finite: 32 of 1024 values are NaN or infinite (picture 0)"),
         (np.where(np.eye(32), np.nan, scene(0)[0, ..., 0] * 9), "not finite: 32 of 1024 values are NaN or infinite (picture 0)"),
     ],
@@ -180,3 +180,10 @@ def test_what_varies_by_more_than_a_level_in_few_pixels_alone_is_constant():
     assert picture.std() < CONSTANT < picture[::4, ::4].std() < 4 * CONSTANT
     (said,) = keep(picture).defects()
     assert said.startswith("constant: ")
+
+
+def test_an_alpha_that_varies_by_less_than_a_level_draws_nothing():
+    black = np.zeros((32, 32, 4), np.float32)
+    black[..., 3] = 1
+    black[::2, :, 3] -= 1.6 * CONSTANT
+    assert keep(black).defects()[0].startswith("black")

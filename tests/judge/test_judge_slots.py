@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scenes import disturbed, scene
 
 from pytest_sdspeed.judge.pictures.bounds import Scale
 from pytest_sdspeed.judge.pictures.forms import keep
@@ -210,6 +211,15 @@ def test_the_worst_of_all_cases_is_told_though_one_is_too_small_to_compare():
     found = measure_self_difference(arm, ImageGate(further=(("mine", 0.5),)), Scale({"mine": own}))
     assert found.metrics["psnr"] == pytest.approx(compare_batches(shifted(0.2), GOOD)["psnr"])
     assert found.metrics["mine"] == pytest.approx(1 - compare_batches(shifted(0.2), GOOD)["mae"])
+
+
+def test_flip_of_every_picture_is_measured_if_it_is_bounded():
+    theirs = scene(0, batch=2)
+    ours = np.concatenate([disturbed(theirs[:1], 0.1), (theirs[1:] * [1, 0.9, 0.9]).astype(np.float32)])
+    worst, every = (compare_batches(ours, theirs, every_flip=every)["flip"] for every in (False, True))
+    assert worst < every
+    assert measure_self_difference(drawn(theirs, ours), None, SCALE).metrics["flip"] == worst
+    assert measure_self_difference(drawn(theirs, ours), ImageGate(flip=0.5), SCALE).metrics["flip"] == every
 
 
 @pytest.mark.parametrize(
