@@ -91,6 +91,23 @@ def test_a_row_is_not_decided_while_the_bias_that_the_control_shows_could_turn_i
     assert decisions.decided.keys() == decided
 
 
+def test_later_blocks_of_the_control_decide_nothing_at_an_earlier_look():
+    samples = measured(blocks=20) | {"row": measured(blocks=6)["row"]}
+    samples["base"][6:] = [(1.5 * first, 1.5 * second) for first, second in samples["base"][6:]]
+    decisions = Decisions(roster(arm("row")), samples, rows=1)
+    decisions.look(6, 20)
+    assert decisions.decided.keys() == {"row"}
+
+
+def test_what_so_many_blocks_can_tell_depends_on_how_many_rows_share_the_error():
+    said = {}
+    for rows in (1, 50):
+        decisions = Decisions(roster(arm("row")), measured(), rows)
+        decisions.close(20, "")
+        said[rows] = decisions.decided["row"].minimum_detectable_effect
+    assert said[1] < said[50]
+
+
 @pytest.mark.parametrize("campaigns", [1, 50])
 def test_the_control_is_that_of_the_blocks_asked_for_and_shares_its_error_among_campaigns(campaigns):
     samples = measured(1.01, blocks=8)
