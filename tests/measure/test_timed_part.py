@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import campaigns
 import pytest
 from campaigns import undecidable
@@ -17,7 +19,7 @@ from pytest_sdspeed.measure.memory import UnknownMemory
 from pytest_sdspeed.measure.roster import Roster
 from pytest_sdspeed.measure.time_limit import TimeLimit
 from pytest_sdspeed.measure.timed_part import TimedPart
-from pytest_sdspeed.model import CONTROL, Reading, UnknownTelemetry
+from pytest_sdspeed.model import CONTROL, Case, Reading, UnknownTelemetry
 
 bench = campaigns.bench
 _quick_collector = campaigns.quick_collector
@@ -70,9 +72,7 @@ def test_what_is_left_is_told_at_the_pace_of_the_blocks_before(block, spent_s, l
 
 
 def test_blocks_of_several_palindromes_are_made_shorter_to_fit(bench):
-    data = bench.run(
-        bench.arm("baseline", 1.0), undecidable(bench), slot_s=4.0, budget_s=300.0, max_blocks=3, time_limit=limit(60.0)
-    )
+    data = bench.run(bench.arm("baseline", 1.0), undecidable(bench), slot_s=4.0, budget_s=300.0, max_blocks=3, time_limit=limit(60.0))
     # Four palindromes of 6 s each, were it not for the limit.
     assert (data.repeats, len(data.samples_s["row"])) == (3, 3)
     assert bench.clock.seconds <= 60
@@ -108,6 +108,14 @@ def test_the_pace_is_that_of_all_blocks_that_were_measured_those_that_were_disca
     data = bench.run(*arms, telemetry=Hot(), budget_s=60.0)
     assert len(data.discarded) == 1
     assert (data.block_s, data.planned_blocks) == (6.0, 10)
+
+
+def test_an_arm_that_another_process_times_is_told_what_to_draw(bench):
+    drawn = []
+    apart = replace(undecidable(bench), timed=lambda case: drawn.append(case) or (None, 2.0))
+    data = bench.run(bench.arm("baseline", 1.0), apart, seed=3, max_blocks=3)
+    assert drawn == [Case(4), *[Case(3)] * 7]
+    assert data.samples_s["row"] == [(2.0, 2.0)] * 3
 
 
 def test_the_campaigns_of_a_run_share_the_error_of_the_control():

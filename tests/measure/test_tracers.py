@@ -288,6 +288,11 @@ def test_nobody_watches_if_no_tool_is_registered(monkeypatch):
     assert name_tracer() == "profiler"
 
 
+def test_a_tracer_that_is_no_function_is_named_by_its_type():
+    assert tracers.name_watcher(SimpleNamespace()) == "types.SimpleNamespace"
+    assert tracers.name_watcher(tracer) == f"{__name__}.tracer"
+
+
 def test_a_tracer_that_cannot_be_switched_off_is_named(monkeypatch):
     monkeypatch.setattr(tracers.sys, "settrace", lambda _tracer: None)
     monkeypatch.setattr(tracers.sys, "gettrace", lambda: tracer)
