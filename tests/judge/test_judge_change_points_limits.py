@@ -53,7 +53,7 @@ def test_a_pair_must_clearly_exceed_the_third_farthest_of_the_runs_before(again,
 
 
 def test_five_runs_of_which_four_are_slower_are_a_step_although_no_pair_is_clearly_slower_than_before():
-    assert told(steady(_20=0.1, _22=0.1, _24=0.1, _40_=0.1)) == [(40, 43, None)]
+    assert told(steady(_20=0.1, _22=0.1, _24=0.1, _26=0.1, _40_=0.1)) == [(40, 43, None)]
 
 
 def test_runs_that_agree_after_some_that_did_not_are_found():
@@ -74,3 +74,8 @@ def test_five_runs_must_clearly_exceed_the_five_before_them(since, at):
 
 def test_what_creeps_is_found_once_the_level_has_left_its_place_by_three_percent():
     assert detected(0.0012 * np.arange(56))[:1] == [45]
+
+
+def test_what_creeps_is_asked_right_after_a_withdrawal():
+    creeping = 0.0012 * np.arange(60)
+    assert detected(creeping + steady(_44_46=-0.3))[:2] == [45, 48]

@@ -74,6 +74,11 @@ def test_an_operation_moved_if_it_did_by_three_errors_of_a_difference_of_medians
     assert evidence._follows(times, slice(0, 4), slice(4, 8), 0.05) is follows
 
 
+def test_the_canary_is_compared_with_the_runs_before():
+    found = runs_with(canary_s=[{"matmul": 0.01 * math.exp(0.1 * (run >= 4))} for run in range(12)])
+    assert found.measure_movement(point(4), 0, 12).canary == pytest.approx(0.1)
+
+
 # Versions and hosts
 
 
@@ -123,8 +128,8 @@ def test_hosts_are_those_of_all_runs_before():
         # Only the later half tells the habit.
         ([*map(str, range(12)), *["lab"] * 18], "xxxxx", "10, 11, lab -> x"),
         # Once in ten is seldom, twice is not.
-        ("a" * 18 + "b" * 10, "c", "a, b -> c"),
-        ("a" * 16 + "b" * 5 + "c" * 7, "d", ""),
+        ("a" * 18 + "b" * 10, "ccccc", "a, b -> c"),
+        ("a" * 16 + "b" * 5 + "c" * 7, "ddddd", ""),
         # Three runs of four had a host of their own.
         ("abcdefff", "gg", "a, b, c and 3 more -> g"),
         ("abcdeeff", "gg", "a, b, c and 3 more -> g"),
