@@ -79,3 +79,14 @@ def test_what_creeps_is_found_once_the_level_has_left_its_place_by_three_percent
 def test_what_creeps_is_asked_right_after_a_withdrawal():
     creeping = 0.0012 * np.arange(60)
     assert detected(creeping + steady(_44_46=-0.3))[:2] == [45, 48]
+
+
+def test_what_was_sixty_runs_ago_hides_no_step():
+    hiding = dict.fromkeys(("_100", "_102", "_104"), 0.1)
+    assert detected(steady(160, _40_50=0.028, _130_=0.035, **hiding))[:1] == [133]
+    assert detected(steady(160, _66_76=0.028, _130_=0.035, **hiding))[:1] != [133]
+
+
+def test_a_new_level_begins_at_most_forty_runs_before_it_is_found():
+    (since, found_at, _), *_ = told(0.0004 * np.arange(120))
+    assert since == found_at - 39

@@ -75,8 +75,10 @@ def test_an_operation_moved_if_it_did_by_three_errors_of_a_difference_of_medians
 
 
 def test_the_canary_is_compared_with_the_runs_before():
-    found = runs_with(canary_s=[{"matmul": 0.01 * math.exp(0.1 * (run >= 4))} for run in range(12)])
-    assert found.measure_movement(point(4), 0, 12).canary == pytest.approx(0.1)
+    slower = [math.exp(0.1 * (run >= 4)) for run in range(12)]
+    moved = runs_with(canary_s=[{"matmul": 0.01 * one} for one in slower], latency_s=slower).measure_movement(point(4), 0, 12)
+    assert (moved.canary, moved.latency) == pytest.approx((0.1, 0.1))
+    assert moved.canary_moved
 
 
 # Versions and hosts
@@ -108,6 +110,7 @@ def changing_at(*places, runs=12):
         ((1,), 1, ("0", "1")),
         ((11,), 11, ("0", "1")),
         ((), 0, None),
+        ((6,), 1, None),
     ],
     ids=str,
 )
