@@ -90,3 +90,7 @@ def test_what_was_sixty_runs_ago_hides_no_step():
 def test_a_new_level_begins_at_most_forty_runs_before_it_is_found():
     (since, found_at, _), *_ = told(0.0004 * np.arange(120))
     assert since == found_at - 39
+
+
+def test_the_very_first_run_is_remembered_too():
+    assert found(steady(_0=0.1, _20=0.1, _30=0.1, _35_37=0.1)) == []
