@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from test_judge_change_points import found
 
+from pytest_sdspeed.judge.changes import change_points
+
 
 def told(values):
     return [(point.since, point.detected_at, point.retracted_at) for point in found(values)]
@@ -94,3 +96,22 @@ def test_a_new_level_begins_at_most_forty_runs_before_it_is_found():
 
 def test_the_very_first_run_is_remembered_too():
     assert found(steady(_0=0.1, _20=0.1, _30=0.1, _35_37=0.1)) == []
+
+
+def test_drift_is_asked_from_the_fortieth_run_of_a_level():
+    def drift(runs):
+        values = np.concatenate([np.zeros(20), np.full(20, 0.5)])[:runs]
+        return change_points._find_drift(change_points._make_segment(values, np.ones(runs, bool), np.empty(0)), 0)
+
+    assert drift(39) is None
+    assert drift(40).detected_at == 39
+
+
+def test_the_noise_before_a_step_is_known_after_it():
+    random = np.random.default_rng(4)
+    quiet, noisy, new, then = (random.normal(0, *shape) for shape in ((0.002, 12), (0.04, 18), (0.002, 3), (0.04, 10)))
+    assert [point.since for point in found(np.concatenate([quiet, noisy, 0.5 + new, 0.5 + then]))] == [30]
+
+
+def test_a_step_is_first_told_by_the_runs_up_to_the_one_that_showed_it():
+    assert change_points._measure_level(np.array([0.0, 0.0, 1.0, 3.0, 9.0]), 2, 3) == 2.0

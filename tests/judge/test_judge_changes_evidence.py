@@ -107,6 +107,8 @@ def changing_at(*places, runs=12):
         ((9,), 6, None),
         ((4, 7), 6, ("1", "2")),
         ((5, 8), 6, ("0", "1")),
+        ((5, 7), 6, ("0", "1")),
+        ((4, 8), 6, ("0", "1")),
         ((1,), 1, ("0", "1")),
         ((11,), 11, ("0", "1")),
         ((), 0, None),
@@ -172,3 +174,9 @@ def test_differences_are_said_in_percent(difference, said):
 )
 def test_what_is_found_has_its_reasons(planted, setup, last):
     assert change_of(campaign(noise=0.001, **planted), setup).reasons[-1].startswith(last)
+
+
+def test_what_moved_is_told_by_the_first_twenty_runs():
+    latencies = [1.0] * 20 + [1.1] * 20 + [1.5] * 40
+    seen = runs_with(latency_s=latencies)
+    assert seen.measure_movement(point(20), 0, 80).latency == pytest.approx(math.log(1.1))

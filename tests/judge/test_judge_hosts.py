@@ -7,7 +7,7 @@ import pytest
 from test_judge_changes import STEP, after, called, campaign, change_of, upgraded
 
 from pytest_sdspeed.judge.changes.causes import judge_histories, unresolved_regression
-from pytest_sdspeed.judge.changes.hosts import describe_host_change
+from pytest_sdspeed.judge.changes.hosts import _began_to_stay, _usually_stay, describe_host_change
 
 SEEDS = range(2)
 
@@ -146,3 +146,15 @@ def test_a_pool_that_goes_on_is_seldom_taken_for_another_and_another_is_seen_if_
     another = sum(bool(describe_host_change(drawn[:30], ["b0", "b1"])) for drawn in tries)
     assert goes_on <= 0.1 * len(tries)
     assert another >= 0.95 * len(tries) if recurs else another <= 0.1 * len(tries)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "said"), [(["a"], False), (["a", "a"], True), (["a", "b", "b"], False), (["a", "a", "a"], True), ([*"aaaaab"], False)]
+)
+def test_a_habit_is_told_by_the_later_half_of_the_runs(hosts, said):
+    assert _usually_stay(hosts, 1) is said
+
+
+@pytest.mark.parametrize(("after", "said"), [("xxabc", False), ("xxxab", True), ("x", False), ("xx", True), ("xxab", False)])
+def test_runs_began_to_stay_if_most_of_them_have_one_host(after, said):
+    assert _began_to_stay([*"12345"], [*after]) is said

@@ -24,6 +24,7 @@ def test_a_gpu_is_busy_all_of_the_time_at_most():
     [
         (Profile(), 2.0, None, {}),
         (Profile(busy_s=1.0), 2.0, None, {"busy_share": 0.5}),
+        (Profile(flops=10**12), 0.5, None, {"flops": 10**12, "tflops": 2.0}),
         (Profile(flops=10**12), 2.0, None, {"flops": 10**12, "tflops": 0.5}),
         (Profile(), 2.0, 3e12, {"ceiling_tflops": 3.0}),
         (Profile(busy_s=1.0, flops=10**12), 0.0, 3e12, {"flops": 10**12, "ceiling_tflops": 3.0}),

@@ -66,6 +66,10 @@ def test_a_spent_budget_is_no_reason_to_leave_it_out(bench):
     assert set(record.profiles) == {"base", "row"}
 
 
+def test_an_arm_without_a_profile_costs_no_other_its_own(bench):
+    assert bench.run(bench.arm("base", 1.0), profiling(bench, bench.arm("row", 0.5, floor=1.5))).profiles == {"row": KNOWN}
+
+
 def test_callables_have_none(bench):
     assert bench.run(bench.arm("base", 1.0), bench.arm("row", 0.5, floor=1.5)).profiles == {}
 

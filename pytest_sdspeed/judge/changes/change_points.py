@@ -291,10 +291,7 @@ def _find_pair(segment: _Segment, ask_from: int) -> _Alarm | None:
         seen = np.sort(
             np.sign(deviations[index]) * segment.residuals[max(0, known - _REMEMBERED_RUNS) : known]
         )
-        if (
-            len(seen) < _REMEMBERED_RANK
-            or abs(deviations[index]) > seen[-_REMEMBERED_RANK] + _CLEARLY
-        ):
+        if abs(deviations[index]) > seen[-_REMEMBERED_RANK] + _CLEARLY:
             return _Alarm(int(index) + PAIR - 1, PAIR, float(segment.levels[before[index]]))
     return None
 

@@ -51,7 +51,7 @@ def _usually_stay(hosts: Sequence[str], runs: int) -> bool:
     """Tell whether hosts seldom changed, by the later half of the runs.
 
     Args:
-        hosts: hosts of runs, the oldest first.
+        hosts: hosts of runs, the oldest first; a single one tells of no habit.
         runs: how many runs there are since the change point; as many after each earlier run are
             looked at, five at most.
     """
@@ -61,7 +61,7 @@ def _usually_stay(hosts: Sequence[str], runs: int) -> bool:
         not set(hosts[max(0, place - LEVEL_RUNS) : place]) & set(hosts[place : place + few])
         for place in asked
     )
-    return len(hosts) > 1 and changed <= _SELDOM * len(asked)
+    return changed <= _SELDOM * len(asked)
 
 
 def _began_to_stay(before: Sequence[str], after: Sequence[str]) -> bool:
