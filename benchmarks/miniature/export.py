@@ -40,6 +40,7 @@ def export(out: Path, parts: Miniature) -> None:
     )
     pipeline.save_pretrained(out / "miniature")
     _load_in_float32(out / "miniature" / "text_encoder" / "config.json")
+    write_slow_tokenizer(out / "miniature" / "tokenizer")
     _half(parts.student).save_pretrained(out / "miniature-student" / "unet")
     _half(parts.tiny_vae).save_pretrained(out / "miniature-tiny-vae")
 
@@ -49,6 +50,18 @@ def export_classifier(file: Path, classifier: Classifier) -> None:
     save_file(
         {name: part.half().contiguous() for name, part in classifier.state_dict().items()}, file
     )
+
+
+def write_slow_tokenizer(folder: Path) -> None:
+    """Write ``vocab.json`` and ``merges.txt`` beside ``tokenizer.json``.
+
+    Before transformers 5 ``CLIPTokenizer`` reads no other files.
+    """
+    model = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]
+    vocabulary = json.dumps(model["vocab"], ensure_ascii=False, indent=1)
+    (folder / "vocab.json").write_text(f"{vocabulary}\n", encoding="utf-8")
+    merges = ["#version: 0.2", *(" ".join(pair) for pair in model["merges"])]
+    (folder / "merges.txt").write_text("\n".join(merges) + "\n", encoding="utf-8")
 
 
 def _load_in_float32(config: Path) -> None:

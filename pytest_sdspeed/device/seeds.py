@@ -35,8 +35,8 @@ def hold_seeds(seed: int) -> Iterator[None]:
 
 def _fork_torch(held: ExitStack, torch: Any) -> None:
     """Have the generators of the CPU and of every accelerator that is in use put back."""
-    accelerator = torch.accelerator.current_accelerator()
-    kind = None if accelerator is None else accelerator.type
+    available = torch.accelerator.is_available()
+    kind = torch.accelerator.current_accelerator().type if available else None
     module = getattr(torch, kind, None) if kind else None
     if module is not None and getattr(module, "is_initialized", lambda: False)():
         held.enter_context(

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pytest_sdspeed.compatibility import make_dtype_argument
 from pytest_sdspeed.device.quiet import hide_progress_bars, quiet
 from pytest_sdspeed.errors import ModelUnavailableError, SdSpeedError, read_first_line
 from pytest_sdspeed.pipelines.architectures import Architecture, find_architecture
@@ -96,7 +97,8 @@ class PretrainedSource:
     def _make_arguments(dtype: str) -> dict[str, Any]:
         import torch
 
-        return {"dtype": getattr(torch, dtype), "use_safetensors": True, "low_cpu_mem_usage": False}
+        chosen = make_dtype_argument(getattr(torch, dtype))
+        return {**chosen, "use_safetensors": True, "low_cpu_mem_usage": False}
 
 
 class RandomSource:

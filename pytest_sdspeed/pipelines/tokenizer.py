@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pytest_sdspeed.compatibility import make_tokenizer
+
 
 def list_byte_alphabet() -> list[str]:
     """Return the 256 printable characters that stand for bytes in byte-level BPE.
@@ -24,12 +26,8 @@ def make_clip_tokenizer(vocab_size: int) -> Any:
     The two special tokens come last, as in CLIP. The entries between the alphabet and them never
     occur in a text: they only give the text encoder its full-size embedding.
     """
-    from transformers import CLIPTokenizer
-
     letters = list_byte_alphabet()
     entries = [*letters, *(f"{letter}</w>" for letter in letters)]
     entries += [f"<|unused{index}|>" for index in range(vocab_size - len(entries) - 2)]
     entries += ["<|startoftext|>", "<|endoftext|>"]
-    return CLIPTokenizer(
-        vocab={entry: index for index, entry in enumerate(entries)}, merges=[], model_max_length=77
-    )
+    return make_tokenizer({entry: index for index, entry in enumerate(entries)}, 77)
