@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from diffusers import StableDiffusionPipeline
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from pytest_sdspeed.pipelines.embedded import EMBEDDED
 
@@ -40,6 +40,7 @@ def export(out: Path, parts: Miniature) -> None:
     )
     pipeline.save_pretrained(out / "miniature")
     _load_in_float32(out / "miniature" / "text_encoder" / "config.json")
+    prefix_weights(out / "miniature" / "text_encoder" / "model.safetensors", "text_model.")
     write_slow_tokenizer(out / "miniature" / "tokenizer")
     _half(parts.student).save_pretrained(out / "miniature-student" / "unet")
     _half(parts.tiny_vae).save_pretrained(out / "miniature-tiny-vae")
@@ -50,6 +51,16 @@ def export_classifier(file: Path, classifier: Classifier) -> None:
     save_file(
         {name: part.half().contiguous() for name, part in classifier.state_dict().items()}, file
     )
+
+
+def prefix_weights(file: Path, prefix: str) -> None:
+    """Name a text encoder's weights as every CLIP checkpoint does.
+
+    Transformers from 5 on writes them without the prefix and reads them with it; before, it finds
+    none without it.
+    """
+    weights = {f"{prefix}{name.removeprefix(prefix)}": one for name, one in load_file(file).items()}
+    save_file(weights, file, metadata={"format": "pt"})
 
 
 def write_slow_tokenizer(folder: Path) -> None:

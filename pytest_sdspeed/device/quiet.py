@@ -40,6 +40,43 @@ def quiet(level: int = logging.ERROR) -> Iterator[None]:
 
 
 @contextmanager
+def overhear() -> Iterator[list[str]]:
+    """Hide all warnings and log lines of diffusers and transformers, and hear the latter.
+
+    They are heard even if the process logs errors only, or nothing.
+
+    Yields:
+        What the libraries said, from warnings up; it fills while the block runs.
+    """
+    said: list[str] = []
+    loggers = [logging.getLogger(name) for name in _VERBOSITY]
+    before = [(logger.level, logger.handlers, logger.propagate) for logger in loggers]
+    disabled = logging.root.manager.disable
+    with quiet(logging.CRITICAL):
+        for logger in loggers:
+            logger.setLevel(logging.WARNING)
+            logger.handlers, logger.propagate = [_Listener(said)], False
+        logging.disable(logging.NOTSET)
+        try:
+            yield said
+        finally:
+            logging.disable(disabled)
+            for logger, (level, handlers, propagate) in zip(loggers, before, strict=True):
+                logger.setLevel(level)
+                logger.handlers, logger.propagate = handlers, propagate
+
+
+class _Listener(logging.Handler):
+    def __init__(self, said: list[str]) -> None:
+        super().__init__()
+        self._said = said
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep what is said."""
+        self._said.append(record.getMessage())
+
+
+@contextmanager
 def hide_progress_bars(*libraries: Any) -> Iterator[None]:
     """Hide the progress bars of libraries, and show again those that were shown before.
 

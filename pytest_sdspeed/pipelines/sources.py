@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import re
 import zlib
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_sdspeed.compatibility import make_dtype_argument
-from pytest_sdspeed.device.quiet import hide_progress_bars, quiet
+from pytest_sdspeed.device.quiet import hide_progress_bars, overhear, quiet
 from pytest_sdspeed.errors import ModelUnavailableError, SdSpeedError, read_first_line
 from pytest_sdspeed.pipelines.architectures import Architecture, find_architecture
 from pytest_sdspeed.pipelines.embedded import EMBEDDED, locate
@@ -217,19 +218,40 @@ def _load_quietly(model: str) -> Iterator[None]:
     """Turn whatever loading raises into one message, and load without progress bars and log lines.
 
     Running out of memory tells nothing about the model, so that exception passes unchanged.
+
+    Raises:
+        ModelUnavailableError: it cannot be loaded, or the libraries drew weights at random that
+            its files lack. They only log that.
     """
     with quiet(logging.CRITICAL):
         import torch
         from diffusers.utils import logging as diffusers_logging
         from transformers.utils import logging as transformers_logging
 
-    with quiet(logging.CRITICAL), hide_progress_bars(diffusers_logging, transformers_logging):
+    with overhear() as said, hide_progress_bars(diffusers_logging, transformers_logging):
         try:
             yield
         except (SdSpeedError, MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:
             raise ModelUnavailableError(_explain_failure(model, error)) from error
+    if drawn := next((one for one in said if "newly initialized" in one), None):
+        raise ModelUnavailableError(f"{model}: incomplete weights: {_explain_drawn(drawn)}")
+
+
+def _explain_drawn(said: str) -> str:
+    """Say which weights were drawn at random, from what diffusers or transformers logged."""
+    said = re.sub(r"\x1b\[[\d;]*m", "", said)  # colors
+    listed = re.findall(r"^(\S+) *\| *MISSING", said, re.MULTILINE)
+    names = sorted(listed or re.findall(r"'([^']+)'", said))
+    owner = re.search(r"(\w+)(?: LOAD REPORT|(?= were not initialized))", said)
+    which = names[0] if names else "some of its weights"
+    if further := len(names) - 1 if names else 0:
+        which += f" and {further} other{'s' if further > 1 else ''}"
+    return (
+        f"{owner[1] if owner else 'a part'} would get {which} at random, since its files lack it;"
+        " save the model again, or load it with the versions that saved it"
+    )
 
 
 def _explain_failure(model: str, error: Exception) -> str:

@@ -6,10 +6,11 @@ import logging
 import os
 import sys
 import warnings
+from contextlib import nullcontext
 
 import pytest
 
-from pytest_sdspeed.device.quiet import quiet
+from pytest_sdspeed.device.quiet import overhear, quiet
 
 LIBRARIES = ("diffusers", "transformers", "torch", "huggingface_hub")
 
@@ -71,3 +72,23 @@ def test_verbosity_variables_are_put_back(value, monkeypatch):
     with pytest.raises(ValueError, match="planted"), quiet():
         raise ValueError("planted")
     assert os.environ.get("TRANSFORMERS_VERBOSITY") == value
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_is_overheard_is_printed_nowhere_and_loggers_are_as_they_were(fails, levels, capfd):
+    library, disabled, before = logging.getLogger("transformers"), logging.root.manager.disable, levels()
+    handlers, propagate = list(library.handlers), library.propagate
+    logging.disable(logging.ERROR)
+    try:
+        with pytest.raises(ValueError, match="planted") if fails else nullcontext(), overhear() as said:
+            logging.getLogger("transformers.models").warning("drawn %s", "anew")
+            logging.getLogger("diffusers.models").error("and lost")
+            logging.getLogger("transformers.models").info("not heard")
+            if fails:
+                raise ValueError("planted")
+        assert said == ["drawn anew", "and lost"]
+        assert logging.root.manager.disable == logging.ERROR
+        assert (levels(), library.handlers, library.propagate) == (before, handlers, propagate)
+    finally:
+        logging.disable(disabled)
+    assert capfd.readouterr() == ("", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import pickle
 import shutil
@@ -19,6 +20,7 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
+from safetensors.torch import load_file, save_file
 from small import ARCHITECTURES as SMALL
 from small import ONE_BLOCK, save_small_models
 from transformers.utils import logging as transformers_logging
@@ -137,7 +139,26 @@ def test_progress_bars_are_silent_while_loading_and_then_as_they_were(enabled, s
     assert capfd.readouterr() == ("", "")
 
 
+def without(path, name):
+    weights = load_file(path)
+    del weights[name]
+    path.unlink()
+    save_file(weights, path, metadata={"format": "pt"})
+
+
 FAULTS = {
+    "a weight missing": (
+        lambda base: without(base / "unet" / WEIGHTS, "conv_norm_out.weight"),
+        "UNet2DConditionModel would get conv_norm_out.weight at random, since its files lack it",
+    ),
+    "weights of the decoder missing": (
+        lambda base: [without(base / "vae" / WEIGHTS, f"decoder.conv_norm_out.{name}") for name in ("bias", "weight")],
+        "decoder.conv_norm_out.bias and 1 other at random",
+    ),
+    "a text weight missing": (
+        lambda base: without(base / "text_encoder/model.safetensors", "encoder.layers.0.layer_norm2.weight"),
+        "CLIPTextModel would get encoder.layers.0.layer_norm2.weight at random",
+    ),
     "missing weights": (lambda base: (base / "unet" / WEIGHTS).unlink(), "unet has no *.safetensors weights"),
     "missing text weights": (lambda base: (base / "text_encoder/model.safetensors").unlink(), "text_encoder has no *.safetensors weights"),
     "garbage weights": (lambda base: replaced(base / "vae" / WEIGHTS, "garbage" * 99), f"vae/{WEIGHTS} is not a complete safetensors file"),
@@ -180,9 +201,27 @@ def test_a_broken_folder_is_named_with_its_fault(fault, spoiled):
     assert said in message
 
 
+@pytest.mark.parametrize("silence", [lambda: logging.disable(logging.CRITICAL), diffusers_logging.set_verbosity_error])
+def test_a_missing_weight_is_noticed_if_nothing_is_logged(silence, spoiled):
+    without(spoiled / "student" / "unet" / WEIGHTS, "conv_norm_out.weight")
+    level = diffusers_logging.get_verbosity()
+    silence()
+    try:
+        assert "would get conv_norm_out.weight at random" in refused(spoiled / "student", "unet")
+    finally:
+        logging.disable(logging.NOTSET)
+        diffusers_logging.set_verbosity(level)
+
+
 @pytest.mark.parametrize(
     ("give", "model", "plant", "said"),
     [
+        (
+            "vae",
+            "tiny",
+            lambda model: without(model / WEIGHTS, "decoder.layers.0.weight"),
+            "AutoencoderTiny would get decoder.layers.0.weight at random",
+        ),
         ("unet", "student", lambda model: shutil.rmtree(model / "unet"), "folder 'unet' is missing"),
         ("unet", "student", lambda model: (model / "unet" / WEIGHTS).unlink(), "unet has no *.safetensors weights"),
         ("unet", "student", lambda model: truncated(model / "unet" / WEIGHTS), f"unet/{WEIGHTS} is not a complete safetensors file"),
