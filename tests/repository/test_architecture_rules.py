@@ -24,7 +24,7 @@ OTHERS = sorted(file for folder in ("tests", "benchmarks") for file in (REPOSITO
 
 HEAVY = {"flip_evaluator", "numpy", "torch", "scipy", "matplotlib", "jinja2", "skimage", "diffusers", "transformers"}
 LONGEST = 400
-AT_THE_ROOT = {"__init__.py", "__main__.py", "errors.py", "py.typed"}
+AT_THE_ROOT = {"__init__.py", "compatibility.py", "__main__.py", "errors.py", "py.typed"}
 
 
 def lint_imports(folder):
