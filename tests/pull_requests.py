@@ -13,6 +13,7 @@ TOKEN = "ghs_0123456789abcdef"
 BOT = "github-actions[bot]"
 HERE = "/repos/octo/engine/issues"
 NUMBER = 7
+NOT_FOUND = 404, {"message": "Not Found"}, {}
 
 
 class GitHub:
@@ -53,24 +54,28 @@ class GitHub:
         if headers.get("Authorization") != f"Bearer {TOKEN}":
             return 401, {"message": "Bad credentials"}, {}
         address = urlsplit(target)
+        comments = re.fullmatch(rf"{HERE}(?:/{NUMBER})?/comments(?:/(\d+))?", address.path)
         if address.path == "/user":
             return (200, {"login": self.login}, {}) if self.login else (403, {"message": "Resource not accessible by integration"}, {})
-        if (method, address.path) == ("GET", f"{HERE}/{NUMBER}/comments"):
-            return self._list(parse_qs(address.query))
-        if (method, address.path) == ("POST", f"{HERE}/{NUMBER}/comments"):
-            self.add(json.loads(sent)["body"], self.login or self.author)
-            return 201, self.comments[-1], {}
-        found = re.fullmatch(rf"{HERE}/comments/(\d+)", address.path)
-        known = [comment for comment in self.comments if found and comment["id"] == int(found[1])]
-        if method == "PATCH" and known:
-            known[0]["body"] = json.loads(sent)["body"]
-            return 200, known[0], {}
-        return 404, {"message": "Not Found"}, {}
+        if comments and method in {"GET", "POST", "PATCH"}:
+            return getattr(self, f"_{method.lower()}")(comments[1], address.query, sent)
+        return NOT_FOUND
 
-    def _list(self, query):
-        size, page = int(query["per_page"][0]), int(query["page"][0])
+    def _get(self, _number, query, _sent):
+        asked = parse_qs(query)
+        size, page = int(asked["per_page"][0]), int(asked["page"][0])
         more = {"Link": f'<{self.address}/elsewhere>; rel="next"'} if self.links and page * size < len(self.comments) else {}
         return 200, self.comments[(page - 1) * size : page * size], more
+
+    def _post(self, _number, _query, sent):
+        self.add(json.loads(sent)["body"], self.login or self.author)
+        return 201, self.comments[-1], {}
+
+    def _patch(self, number, _query, sent):
+        known = [comment for comment in self.comments if comment["id"] == int(number or 0)]
+        for comment in known:
+            comment["body"] = json.loads(sent)["body"]
+        return (200, known[0], {}) if known else NOT_FOUND
 
 
 @contextmanager

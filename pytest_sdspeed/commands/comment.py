@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_sdspeed.errors import ReadOnlyTokenError, StoredRunError
+from pytest_sdspeed.errors import TokenError, StoredRunError
 from pytest_sdspeed.history.aliases import Renaming
 from pytest_sdspeed.history.remote import open_storage
 
@@ -136,7 +136,7 @@ def write_comment(options: argparse.Namespace) -> None:
     )
     try:
         done = publish(place, make_marker(options.key), body)
-    except ReadOnlyTokenError as error:
+    except TokenError as error:
         _print(f"warning: {error}; the comment's text is printed instead", sys.stderr)
         _print(body)
         summary = os.environ.get("GITHUB_STEP_SUMMARY")

@@ -16,7 +16,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from pytest_sdspeed.errors import CommentError, ReadOnlyTokenError
+from pytest_sdspeed.errors import CommentError, TokenError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -111,11 +111,11 @@ def publish(
         pause: waits a number of seconds.
 
     Raises:
-        ReadOnlyTokenError: the token may not write there.
+        TokenError: the token may not write there.
         CommentError: it could not be done for another reason, which the message says.
     """
     if not place.token:
-        raise ReadOnlyTokenError("the token is empty, as a secret is in a fork's pull request")
+        raise TokenError("the token is empty, as a secret is in a fork's pull request")
     if not re.fullmatch("[!-~]+", place.token):
         raise CommentError("the token has letters that no token has: spaces, or several lines")
     for pause_s in _PAUSES_S:
@@ -166,7 +166,7 @@ def _find_author(place: PullRequest) -> str:
     """Return who writes with the token."""
     try:
         answer, _ = _ask(place, "GET", "/user")
-    except ReadOnlyTokenError:
+    except TokenError:
         return ACTIONS_BOT
     if not isinstance(answer, dict) or not isinstance(answer.get("login"), str):
         raise _describe_garbage(place, "whose token it is")
@@ -210,7 +210,7 @@ def _ask(place: PullRequest, method: str, path: str, body: str | None = None) ->
     """Ask the server, and return its answer and the header ``Link``.
 
     Raises:
-        ReadOnlyTokenError: the token may not do that.
+        TokenError: the token may not do that.
         _UnavailableError: the server is busy or away.
         CommentError: it refuses, or its answer is no JSON.
     """
@@ -271,7 +271,7 @@ def _explain(place: PullRequest, method: str, error: HTTPError) -> CommentError:
     if code == _NOT_FOUND and method == "PATCH":
         return _UnavailableError(f"the comment on {where} was deleted meanwhile ({code})")
     words = _MOVED if code < _BAD else _REFUSALS.get(code, _REFUSED)
-    kind = ReadOnlyTokenError if code == _FORBIDDEN else CommentError
+    kind = TokenError if code == _FORBIDDEN else CommentError
     return kind(words.format(api=place.api, where=where, code=code, told=told))
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from pull_requests import BOT, HERE, NUMBER, TOKEN, serve
 
-from pytest_sdspeed.errors import CommentError, ReadOnlyTokenError
+from pytest_sdspeed.errors import CommentError, TokenError
 from pytest_sdspeed.store.github import PullRequest, find_address_fault, publish
 
 MARKER = "<!-- pytest-sdspeed: run -->"
@@ -105,13 +105,13 @@ def test_a_token_that_may_not_write_is_told_from_other_faults(github, method):
         github.add(f"{MARKER}\nold")
     github.fail(method, HERE, READ_ONLY)
     error = refused(github)
-    assert isinstance(error, ReadOnlyTokenError)
+    assert isinstance(error, TokenError)
     assert "fork" in str(error)
     assert "pull-requests: write" in str(error)
 
 
 def test_an_empty_token_is_that_of_a_fork(github):
-    assert isinstance(refused(github, token=""), ReadOnlyTokenError)
+    assert isinstance(refused(github, token=""), TokenError)
     assert github.asked == []
 
 
@@ -124,7 +124,7 @@ def test_a_token_of_two_lines_is_refused_before_it_is_sent_or_said(github):
 
 def test_a_token_that_the_server_does_not_know(github):
     error = refused(github, token="ghs_other")
-    assert not isinstance(error, ReadOnlyTokenError)
+    assert not isinstance(error, TokenError)
     assert "does not know the token (401): Bad credentials" in str(error)
 
 
@@ -171,7 +171,7 @@ def test_asked_too_often_is_no_read_only_token(github, status):
     github.fail("POST", HERE, *[status] * 3)
     error = refused(github)
     assert "was asked too often" in str(error)
-    assert not isinstance(error, ReadOnlyTokenError)
+    assert not isinstance(error, TokenError)
 
 
 def test_no_network_is_said(github):
