@@ -159,7 +159,8 @@ def _make_comment(options: argparse.Namespace) -> str:
     from pytest_sdspeed.history.stored_run import StoredRun, read_run, select_sound
     from pytest_sdspeed.report import comment
 
-    file, histories = Path(options.stored), list["History"]()
+    file = Path(options.stored)
+    histories: Sequence[History] = ()
     try:
         run = read_run(file)
     except StoredRunError as error:
