@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_sdspeed.errors import TokenError, StoredRunError
+from pytest_sdspeed.errors import StoredRunError, TokenError
 from pytest_sdspeed.history.aliases import Renaming
 from pytest_sdspeed.history.remote import open_storage
 
