@@ -265,9 +265,10 @@ def _render(run: StoredRun, histories: Sequence[History]) -> tuple[bytes, int]:
         return render_page(shown, {"stored run": run.where, **run.facts}, histories).encode()
 
     sound, problems = select_sound(run, render)
-    _say(f"passed over: {problem}" for problem in problems)
+    _say(f"passed over: {name}: {type(error).__name__}: {error}" for name, error in problems)
     if not sound:
-        raise StoredRunError(f"{run.where}: no page can be made of it: {problems[-1]}")
+        problem = problems[0][1]
+        raise StoredRunError(f"{run.where}: no page can be made of it: {problem}") from problem
     return render(sound), len(sound)
 
 

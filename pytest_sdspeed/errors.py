@@ -25,7 +25,7 @@ failed test ends with the message. Exit codes 1 and 2 are those of ``python -m p
         PlaceError             a note in a run; exit code 2 if no place can be read
         StoredRunError         a note in a run; exit code 1 for a report
         CommentError           exit code 1 of the command ``comment``
-            TokenError         a warning of the command ``comment``, which prints the text instead
+            TokenError         exit code 0 and a warning: ``comment`` prints the text instead
 """
 
 from __future__ import annotations

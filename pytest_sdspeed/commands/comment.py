@@ -187,8 +187,11 @@ def _make_comment(options: argparse.Namespace) -> str:
         )
         return comment.write_comment(results, histories, facts)
 
-    sound, problems_of_records = select_sound(run, write)
-    return write(sound, [*run.damaged, *problems_of_records])
+    sound, faults = select_sound(run, write)
+    return write(
+        sound,
+        [*run.damaged, *(f"{name}: {type(error).__name__}: {error}" for name, error in faults)],
+    )
 
 
 def _print(words: str, stream: TextIO | None = None) -> None:

@@ -154,8 +154,8 @@ def _read(storage: Storage, where: str, name: str) -> StoredRun:
 
 def select_sound(
     run: StoredRun, write: Callable[[Sequence[Result]], object]
-) -> tuple[Sequence[Result], list[str]]:
-    """Return the results that can be written, and what is wrong with the others.
+) -> tuple[Sequence[Result], list[tuple[str, Exception]]]:
+    """Return the results that can be written, and the names of the others with what they raised.
 
     The file is somebody else's: any type may stand in it, which costs the one record that holds it.
 
@@ -171,7 +171,7 @@ def select_sound(
             try:
                 write([result])
             except Exception as error:  # noqa: BLE001 - any type may stand in a record
-                problems.append(f"{result.setup!a}: {type(error).__name__}: {error}")
+                problems.append((ascii(result.setup), error))
             else:
                 sound.append(result)
         return sound, problems
