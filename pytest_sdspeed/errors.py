@@ -24,6 +24,8 @@ failed test ends with the message. Exit codes 1 and 2 are those of ``python -m p
             MetricError        a failed picture gate, whose test fails
         PlaceError             a note in a run; exit code 2 if no place can be read
         StoredRunError         a note in a run; exit code 1 for a report
+        CommentError           exit code 1 of the command ``comment``
+            TokenError         exit code 0 and a warning: ``comment`` prints the text instead
 """
 
 from __future__ import annotations
@@ -170,6 +172,17 @@ class StoredRunError(SdSpeedError):
 
     It is damaged, of another schema, or not of this plugin.
     """
+
+
+class CommentError(SdSpeedError):
+    """A comment could not be put on a pull request.
+
+    The message says what the server answered, and what to check. It holds no token.
+    """
+
+
+class TokenError(CommentError):
+    """The token may not write comments, as that of a fork's pull request."""
 
 
 def read_first_line(error: BaseException, otherwise: str) -> str:

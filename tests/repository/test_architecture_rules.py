@@ -79,6 +79,10 @@ PLANTED = [
     ("model.machine", "import numpy"),
     ("__main__", "from pytest_sdspeed.plugin import state"),
     ("__main__", "from pytest_sdspeed.run import session"),
+    ("commands.comment", "from pytest_sdspeed.run import session"),
+    ("commands.comment", "def f():\n    import pytest"),
+    ("store.github", "from pytest_sdspeed.report import comment"),
+    ("report.comment", "from pytest_sdspeed.store import github"),
     ("newcomer", ""),
 ]
 
