@@ -144,7 +144,7 @@ GPU = Machine(kind="cuda", device="NVIDIA H200", versions={})
 
 def test_on_a_gpu_a_second_generation_tells_how_long_it_worked(make, recorded, monkeypatch):
     recorded(Kineto(0, 540_000_000))
-    monkeypatch.setattr(profiling, "_make_cuda_timestamps", HostTimestamps)
+    monkeypatch.setattr(profiling, "_make_gpu_timestamps", lambda _kind: HostTimestamps())
     setup, calls = make(machine=GPU), []
     hook = setup.pipeline.unet.register_forward_hook(lambda *_: calls.append(1))
     profile = setup.profile(CASE)
@@ -157,7 +157,7 @@ def test_on_a_gpu_a_second_generation_tells_how_long_it_worked(make, recorded, m
 
 def test_a_profiler_that_may_not_look_costs_its_figure_alone(make, recorded, monkeypatch):
     recorded()
-    monkeypatch.setattr(profiling, "_make_cuda_timestamps", HostTimestamps)
+    monkeypatch.setattr(profiling, "_make_gpu_timestamps", lambda _kind: HostTimestamps())
     profile = make(machine=GPU).profile(CASE)
     assert profile.busy_s is None
     assert profile.flops > 0
