@@ -123,7 +123,7 @@ def install(monkeypatch, kind, module):
     if kind:
         monkeypatch.setattr(torch, kind, module, raising=False)
         monkeypatch.setattr(torch, "get_device_module", lambda device=None: getattr(torch, torch.device(device or kind).type))
-        monkeypatch.setattr(torch.accelerator, "device_count", lambda: module.device_count())
+        monkeypatch.setattr(torch.accelerator, "device_count", module.device_count)
     return module
 
 
@@ -162,4 +162,3 @@ CONTEXTUAL = (
     "device_count",
     "is_available",
 )
-

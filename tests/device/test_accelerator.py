@@ -241,7 +241,9 @@ def test_rocm_is_cuda_without_its_compute_capability(monkeypatch):
 def test_a_build_for_xpu_without_one_says_so(monkeypatch):
     install(monkeypatch, "xpu", StandIn(devices=0, begun=False))
     monkeypatch.setattr(torch.version, "cuda", None)
-    with pytest.raises(UnsupportedError, match=r"^--sd-gpu needs a CUDA GPU: torch \S+ is a build without CUDA, and sees no device of XPU, for"):
+    with pytest.raises(
+        UnsupportedError, match=r"^--sd-gpu needs a CUDA GPU: torch \S+ is a build without CUDA, and sees no device of XPU, for"
+    ):
         describe_accelerator()
 
 

@@ -215,13 +215,13 @@ def test_an_xpu_compiles_by_a_triton_of_its_own_and_metal_by_none(monkeypatch):
     assert BY_NAME["compile"].supported(METAL) is None
 
 
-def test_autocast_is_that_of_the_accelerator(monkeypatch):
-    for kind in ("xpu", "mps", None):
-        monkeypatch.setattr(optimizations, "find_kind", lambda kind=kind: kind)
-        held = []
-        monkeypatch.setattr(torch, "autocast", lambda *given, **_options: held.append(given))
-        BY_NAME["autocast"].slot()
-        assert held == [(kind or "cuda",)]
+@pytest.mark.parametrize("kind", ["xpu", "mps", None])
+def test_autocast_is_that_of_the_accelerator(monkeypatch, kind):
+    held = []
+    monkeypatch.setattr(optimizations, "find_kind", lambda: kind)
+    monkeypatch.setattr(torch, "autocast", lambda *given, **_options: held.append(given))
+    BY_NAME["autocast"].slot()
+    assert held == [(kind or "cuda",)]
 
 
 def test_autocast_is_skipped_where_torch_has_none(monkeypatch):

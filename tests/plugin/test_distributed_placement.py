@@ -146,7 +146,9 @@ def test_a_quota_counts_as_so_many_cores(quota, expected):
 
 def test_more_workers_than_the_quota_keeps_busy_are_refused():
     found = [(number,) for number in range(64)]
-    with pytest.raises(DistributedError, match=r"^4 workers share 2 cores \(64, of which this container's quota keeps 2\.5 busy\): use -n 2 or f"):
+    with pytest.raises(
+        DistributedError, match=r"^4 workers share 2 cores \(64, of which this container's quota keeps 2\.5 busy\): use -n 2 or f"
+    ):
         share(found, Placement(LOCAL, 0, 4), 2.5)
     assert share(found, Placement(LOCAL, 1, 2), 2.5) == [(1,)]
 

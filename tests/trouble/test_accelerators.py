@@ -39,6 +39,7 @@ def stand_in(gated, fake_time, monkeypatch):
     """Give this process an accelerator; what a run inside waits for is what the plugin has it wait for."""
 
     def give(kind, module):
+        module.clock = fake_time
         install(monkeypatch, kind, module)
         monkeypatch.setattr("builtins.sd_stand_in", module, raising=False)
         monkeypatch.setattr("pytest_sdspeed.measure.clock.WallClock", lambda synchronize: DeviceClock(fake_time, synchronize))
@@ -49,8 +50,8 @@ def stand_in(gated, fake_time, monkeypatch):
 
 
 @pytest.mark.parametrize("options", [(), ("--sd-gpu",)], ids=["without --sd-gpu", "with --sd-gpu"])
-def test_callables_on_an_xpu_are_waited_for(gated, fake_time, stand_in, monkeypatch, pytester, options):
-    module = stand_in("xpu", StandIn(clock=fake_time, begun=bool(options)))
+def test_callables_on_an_xpu_are_waited_for(gated, stand_in, monkeypatch, pytester, options):
+    module = stand_in("xpu", StandIn(begun=bool(options)))
     refuse(monkeypatch)
     outcome = gated(GATE, "--benchmark-json=out.json", *options)
     outcome.assert_outcomes(passed=1)
@@ -83,7 +84,7 @@ def test_callables_on_metal_are_waited_for_though_it_tells_of_no_use(gated, fake
 
 @pytest.mark.parametrize("fault", ["nobody waits", "waits before a slot alone", "another device is waited for"])
 def test_a_slot_that_ends_before_its_work_does_not_pass(gated, fake_time, stand_in, monkeypatch, fault):
-    module = stand_in("xpu", StandIn(clock=fake_time))
+    module = stand_in("xpu", StandIn())
     calls = []
 
     def waits(_device=None):

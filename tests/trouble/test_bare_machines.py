@@ -54,7 +54,20 @@ MACHINES = {
     "a home that cannot be written": {"HOME": "/proc/self/nowhere", "XDG_CACHE_HOME": "/proc/self/nowhere"},
     "the locale C": {"HOME": "/", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii:strict"},
 }
-BARE = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "USER", "LOGNAME", "TERM", "COLUMNS", "LANG", "LC_ALL", "LC_CTYPE", "PYTHONUTF8", "MPLCONFIGDIR")
+BARE = (
+    "HOME",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "USER",
+    "LOGNAME",
+    "TERM",
+    "COLUMNS",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "PYTHONUTF8",
+    "MPLCONFIGDIR",
+)
 
 
 @pytest.mark.slow
