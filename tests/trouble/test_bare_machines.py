@@ -87,5 +87,5 @@ def test_a_run_on_a_bare_machine_measures_stores_and_reports(tmp_path, machine):
     (bench,) = json.loads(stored.read_text(encoding="utf-8"))["benchmarks"]
     assert bench["extra_info"]["sdspeed"]["verdict"] == "pass"
     assert "caf" in (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "test_engine" in (tmp_path / "summary.md").read_text(encoding="utf-8")
+    assert "caf" in (tmp_path / "summary.md").read_text(encoding="utf-8")
     assert b"Traceback" not in done.stdout + done.stderr
