@@ -80,7 +80,10 @@ def test_the_built_in_tables_are_tests_of_an_installed_package(collected):
         (VALID.replace("latency_s = 3.51", "latency_s = -1"), "mine.toml: rows[[]2].latency_s: must be greater than 0, not -1"),
         ("schema = [", "mine.toml: *not*TOML*"),
         ("", "mine.toml: schema: *"),
-        (VALID.replace('name = "mine"', 'name = "inference"'), "mine.toml: name: 'inference' for device 'NVIDIA A100' is also in *inference.toml"),
+        (
+            VALID.replace('name = "mine"', 'name = "inference"'),
+            "mine.toml: name: 'inference' for device 'NVIDIA A100' is also in *inference.toml",
+        ),
     ],
 )
 def test_a_broken_file_that_is_named_ends_the_run_with_file_and_key(pytester, argument, text, said):
@@ -120,7 +123,9 @@ def test_a_row_that_is_not_there_and_a_file_that_is_not_there_are_usage_errors(p
 
 def test_folders_without_a_table_are_collected_without_loading_anything(pytester):
     write(pytester, "pyproject.toml", "[tool.other]\nkey = 1\n")
-    pytester.makepyfile("import sys\ndef test_it():\n    assert not {'pytest_sdspeed.plugin.table_files', 'pytest_sdspeed.run.session'} & set(sys.modules)")
+    pytester.makepyfile(
+        "import sys\ndef test_it():\n    assert not {'pytest_sdspeed.plugin.table_files', 'pytest_sdspeed.run.session'} & set(sys.modules)"
+    )
     pytester.runpytest_subprocess(*QUIET).assert_outcomes(passed=1)
 
 
@@ -136,7 +141,9 @@ def test_rows_of_files_are_measured_as_those_of_tests(pytester, workers):
     result.assert_outcomes(passed=6)
     stored = json.loads((pytester.path / "out.json").read_text())["benchmarks"]
     assert {(one["fullname"], one["group"].partition(" on ")[0]) for one in stored} == {
-        (f"{table}.sdspeed.toml::{row}", table) for table, rows in (("alpha", ("quick", "quickest")), ("beta", ("quick", "quicker"))) for row in ("baseline", *rows)
+        (f"{table}.sdspeed.toml::{row}", table)
+        for table, rows in (("alpha", ("quick", "quickest")), ("beta", ("quick", "quicker")))
+        for row in ("baseline", *rows)
     }
     assert all(one["extra_info"]["sdspeed"]["verdict"] in ("pass", None) for one in stored)
 
