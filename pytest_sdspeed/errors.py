@@ -229,8 +229,14 @@ _NO_MEMORY = (
     "CUDA error: out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
+    "HIP error: out of memory",
+    "HIPBLAS_STATUS_ALLOC_FAILED",
+    "UR_RESULT_ERROR_OUT_OF_DEVICE_MEMORY",
+    "MPS backend out of memory",
 )
-"""What CUDA and its libraries say if they run out of memory, and not torch's allocator."""
+"""What accelerators and their libraries say if they run out of memory without torch's own error.
+
+They are CUDA, ROCm, XPU's runtime, and torch's allocator for MPS."""
 
 
 def _show_origin(traceback: TracebackType | None) -> str:
