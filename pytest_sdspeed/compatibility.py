@@ -82,6 +82,7 @@ def find_json_path(given: Any) -> Path:
     Args:
         given: value of the option, which is given.
     """
-    if hasattr(given, "close"):
-        given.close()
-    return Path(getattr(given, "name", given))
+    if not hasattr(given, "close"):
+        return Path(given)
+    given.close()
+    return Path(given.name)
