@@ -210,6 +210,10 @@ class Result:
         confirmation: the stored form of the run in the other process: of the first one if the
             second passed, else of the second; None if there was but one. ``images``,
             ``exhibits`` and ``control`` are the first's in any case.
+        optimizations, baseline_optimizations: names of the stacks of the setup and of its baseline,
+            in order; None for callables, or if they are unknown.
+        revision: tells the weights of its models apart, as ``model@1a2b3c``; None if they are not
+            known.
         test: id of the test that asked, or None if that is unknown.
     """
 
@@ -258,6 +262,9 @@ class Result:
     baseline_self_difference: SelfDifference | None = None
     biased: bool | None = None
     slow_pairs: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    optimizations: tuple[str, ...] | None = None
+    baseline_optimizations: tuple[str, ...] | None = None
+    revision: str | None = None
     test: str | None = None
 
     @property

@@ -34,7 +34,9 @@ def history_lines(run: Run) -> Iterator[str]:
     from pytest_sdspeed.report.devices import describe_splits
 
     yield from (
-        f"history: {history.write_line(found)}" for found in histories(run) if len(found.runs) > 1
+        f"history: {history.write_line(found)}"
+        for found in histories(run)
+        if len(found.runs) > 1 or found.follows
     )
     yield from run.lookup.problems
     known = [one for found in histories(run) for one in (found, *run.lookup.list_elsewhere(found))]

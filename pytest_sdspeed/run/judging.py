@@ -105,7 +105,26 @@ def judge_row(case: RowCase) -> Result:
         raised=None if error is None else str(error),
         biased=not examined.withstands,
         slow_pairs=examined.slow_pairs,
+        optimizations=setup.optimizations if setup else None,
+        baseline_optimizations=case.base.setup.optimizations if case.base.setup else None,
+        revision=_find_revision(case),
     )
+
+
+def _find_revision(case: RowCase) -> str | None:
+    """Return what tells the weights of a row and of its baseline from those of other days.
+
+    Random weights are drawn anew by their names, and a callable does not tell its own.
+    """
+    from pytest_sdspeed.pipelines.revisions import describe_revisions
+
+    setup, base = case.candidate.setup, case.base.setup
+    if setup is None or base is None or case.weights == "random":
+        return None
+    recipe, stack = setup.recipe, {*setup.optimizations, *base.optimizations}
+    parts = {"distilled_unet": recipe.student, "tiny_vae": recipe.tiny_vae}
+    used = [model for name, model in parts.items() if model and name in stack]
+    return describe_revisions([recipe.model, *used])
 
 
 def make_lost_result(
@@ -148,6 +167,7 @@ def make_lost_result(
         versions=machine.versions,
         weights=weights_of(resolved.recipe, options),
         memory_bound=criteria.memory,
+        optimizations=resolved.optimizations,
     )
 
 

@@ -8,8 +8,8 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import TableError
-from pytest_sdspeed.model import DTYPES, SCHEDULERS
-from pytest_sdspeed.tables import toml_text, values
+from pytest_sdspeed.model import DTYPES, SCHEDULERS, toml_text
+from pytest_sdspeed.tables import values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -7,8 +7,7 @@ from dataclasses import MISSING, asdict, fields, replace
 from typing import Any
 
 from pytest_sdspeed.errors import TableError
-from pytest_sdspeed.model import DEFAULT_TOLERANCE, Recipe, Row, Table
-from pytest_sdspeed.tables import toml_text
+from pytest_sdspeed.model import DEFAULT_TOLERANCE, Recipe, Row, Table, toml_text
 from pytest_sdspeed.tables.parser import parse_table
 from pytest_sdspeed.tables.schema import SCHEMA
 

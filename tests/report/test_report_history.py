@@ -11,6 +11,7 @@ from histories import commit, day, history, run, unknown
 from pytest_sdspeed.errors import DOCUMENTATION
 from pytest_sdspeed.model import Change
 from pytest_sdspeed.report import history as past
+from pytest_sdspeed.report.history_json import to_json
 from pytest_sdspeed.report.markdown import write_summary
 
 AFTER, FIRST = commit(39)[:10], commit(40)[:10]
@@ -33,7 +34,7 @@ def loaded(histories):
     def refuse(constant):
         raise AssertionError(constant)
 
-    return json.loads(json.dumps(past.to_json(histories), allow_nan=False), parse_constant=refuse)
+    return json.loads(json.dumps(to_json(histories), allow_nan=False), parse_constant=refuse)
 
 
 # Words
