@@ -257,8 +257,8 @@ def describe_change(history: History, change: Change | None = None) -> str:
                 what,
                 _describe_outgrown(change),
                 why,
-                _advise(history, change),
                 _explain_accepting(history, change),
+                _advise(history, change),
             ),
         )
     )
@@ -266,8 +266,8 @@ def describe_change(history: History, change: Change | None = None) -> str:
 
 def _explain_accepting(history: History, change: Change) -> str:
     return (
-        "To accept it as the new level: python -m pytest_sdspeed history FOLDER --acknowledge"
-        f" {history.name_change(change)} --reason TEXT."
+        "If it is meant: python -m pytest_sdspeed history FOLDER --acknowledge"
+        f" {history.name_change(change)} --reason TEXT makes it the new level."
     )
 
 

@@ -182,9 +182,11 @@ def test_json_has_the_latest_change_and_the_latest_run():
         "commits": {"after": commit(39), "first": commit(40)},
         "versions": {"torch": ["2.13.0", "2.14.0"]},
         "reasons": ["every row moved, the canary did not"],
+        "id": history(kind="stack").name_change(history(kind="stack").latest),
+        "acknowledged": None,
     }
     rows = {"table": "inference", "setup": "fp16", "baseline": "baseline", "device": "NVIDIA H200", "recipe": "r1", "runs": 54}
-    assert made == {**rows, **change, "changes": [change]}
+    assert made == {**rows, **change, "changes": [change], "follows": None}
     assert (latest["date"], latest["run"]) == (history().runs[53].date, "0053_0035ab")
     assert latest["speedup"] == history(kind="stack").runs[53].speedup
     assert set(latest) == {"speedup", "low", "high", "latency_s", "date", "run"}
