@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _LONGEST = 60
 """Letters of a value that are shown."""
 
+_FIELDS = tuple(one.name for one in fields(Recipe))
 _DEFAULTS = {one.name: one.default for one in fields(Recipe) if one.default is not MISSING}
 _LABELS = {
     "optimizations": "optimizations",
@@ -93,7 +94,7 @@ def _describe_recipes(old: str, new: str) -> Iterator[str]:
     sizes = [f"{one.get('width')}x{one.get('height')}" for one in (before, after)]
     if sizes[0] != sizes[1]:
         yield f"size {' -> '.join(sizes)}"
-    for name in dict.fromkeys((*before, *after)):
+    for name in dict.fromkeys((*_FIELDS, *before, *after)):
         was, is_now = (_make_tuple(one.get(name)) for one in (before, after))
         if was == is_now or name in ("width", "height"):
             continue
