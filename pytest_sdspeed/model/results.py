@@ -165,7 +165,8 @@ class Result:
         recorded_in: the file of that table if it is a recorded one; None if it is documented.
         speedup, low, high: baseline latency over candidate latency, with its interval.
         expected: the documented (or marked) speed-up; tolerance: the fraction that may be missing;
-            floor: expected x (1 - tolerance).
+            tolerance_s: seconds by which it may take longer than that speed-up promises, or None;
+            floor: expected x (1 - tolerance), or less if the seconds allow more.
         verdict: verdict on speed and pictures together; image_verdict: verdict on the pictures
             alone, None if they were not judged.
         blocks: blocks measured for this row.
@@ -265,6 +266,7 @@ class Result:
     optimizations: tuple[str, ...] | None = None
     baseline_optimizations: tuple[str, ...] | None = None
     revision: str | None = None
+    tolerance_s: float | None = None
     test: str | None = None
 
     @property
@@ -279,6 +281,11 @@ class Result:
     def interval(self) -> Interval:
         """Return the speed-up with its interval."""
         return Interval(self.speedup, self.low, self.high)
+
+    @property
+    def margin(self) -> float:
+        """Return the fraction of the speed-up that may be missing, by both tolerances."""
+        return 1 - self.floor / self.expected
 
     @property
     def is_baseline(self) -> bool:

@@ -55,6 +55,7 @@ def judge_row(case: RowCase) -> Result:
     blocks = decision.blocks if decision else len(data.samples_s[base])
     samples = {arm: data.samples_s[arm][:blocks] for arm in dict.fromkeys((base, CONTROL, name))}
     latency_s, baseline_latency_s = latencies(samples, name, base)
+    held_to = decision.floor if decision else None
     setup, profile = case.candidate.setup, data.profiles.get(name)
     return Result(
         table=case.resolved.table.name if case.resolved else None,
@@ -68,7 +69,12 @@ def judge_row(case: RowCase) -> Result:
         high=interval.high,
         expected=1.0 if is_baseline else case.criteria.speedup,
         tolerance=case.criteria.tolerance,
-        floor=(1.0 if is_baseline else case.criteria.speedup) * (1 - case.criteria.tolerance),
+        tolerance_s=case.criteria.tolerance_s,
+        floor=(
+            (1.0 if is_baseline else case.criteria.speedup) * (1 - case.criteria.tolerance)
+            if held_to is None
+            else held_to
+        ),
         verdict=verdict,
         image_verdict=pictures.verdict if pictures else None,
         blocks=blocks,
@@ -152,6 +158,7 @@ def make_lost_result(
         high=math.nan,
         expected=1.0 if is_baseline else criteria.speedup,
         tolerance=criteria.tolerance,
+        tolerance_s=criteria.tolerance_s,
         floor=(1.0 if is_baseline else criteria.speedup) * (1 - criteria.tolerance),
         verdict="invalid",
         image_verdict=None,

@@ -150,7 +150,7 @@ def _find_refusal(result: Result) -> str | None:
         _describe_fault(result)
         or _describe_regression(result)
         or _describe_disagreement(result)
-        or too_rough(result.blocks, figure, result.tolerance)
+        or too_rough(result.blocks, figure, result.margin)
     )
 
 
@@ -183,7 +183,7 @@ def _spoils_reference(result: Result) -> bool:
 
     bias = find_bias(result.control)
     turned = result.verdict == "invalid" and bias > 1 and result.biased is not False
-    return turned or bias - 1 > result.tolerance / 2
+    return turned or bias - 1 > result.margin / 2
 
 
 def _describe_regression(result: Result) -> str | None:

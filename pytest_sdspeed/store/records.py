@@ -189,6 +189,7 @@ _FORMS: dict[str, _Form] = {
     "optimizations": _NAMES,
     "baseline_optimizations": _NAMES,
     "revision": _LATER,
+    "tolerance_s": _LATER,
 }
 """Every figure of a result that is stored under its own name. ``recipe`` and ``pictures`` are not
 among them; the latencies are medians of ``samples_s``."""

@@ -110,8 +110,8 @@ def _list_row_facts(row: Row, shared: Mapping[str, Any]) -> dict[str, Any]:
     for name, gate in (("image", row.image), ("image_random", row.image_random)):
         if gate is not None:
             facts[name] = gate.bounds
-    if row.memory is not None:
-        facts["memory"] = row.memory
+    bounds = {"tolerance_s": row.tolerance_s, "memory": row.memory}
+    facts |= {name: bound for name, bound in bounds.items() if bound is not None}
     if row.is_baseline:
         own = {
             name: value
