@@ -90,11 +90,12 @@ def count(row_s, tolerance_s, trials=60, seed=1):
     return found.count("pass"), found.count("fail")
 
 
+@pytest.mark.slow
 def test_a_row_on_the_combined_floor_is_decided_wrongly_as_seldom_as_on_any():
-    """Each side is to be wrong in 0.5% of campaigns: in 250, 7 or more of what is 1.25 on average come in 0.04%."""
-    passed, slower = count(0.021, 0.001, trials=250)
-    assert passed <= 6
-    assert slower <= 6
+    """Each side is to be wrong in 0.5% of campaigns: in 150, 6 or more of what is 0.75 on average come in 0.01%."""
+    passed, slower = count(0.021, 0.001, trials=150)
+    assert passed <= 5
+    assert slower <= 5
 
 
 def test_beside_the_combined_floor_rows_pass_and_fail():
