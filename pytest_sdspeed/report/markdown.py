@@ -174,6 +174,11 @@ def _write_histories(histories: Sequence[History]) -> Iterator[str]:
         yield ""
 
 
+def write_recorded(lines: Sequence[str]) -> str:
+    """Write what became of a request to record: what changes, and what is left out."""
+    return "\n".join(["### Recorded", "", *(f"- {escape(line)}" for line in lines), "", ""])
+
+
 def _format_row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
