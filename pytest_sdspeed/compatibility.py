@@ -44,6 +44,18 @@ def choose_pillow() -> dict[str, Any]:
     return {"use_fast": False} if _is_before("transformers", "5.4") else {"backend": "pil"}
 
 
+def set_default_device(device: Any) -> None:
+    """Set torch's default device; None unsets it.
+
+    Before torch 2.8, ``torch.get_default_device`` fails after it was unset.
+    """
+    import torch
+
+    torch.set_default_device(device)
+    if device is None and _is_before("torch", "2.8"):
+        vars(torch._GLOBAL_DEVICE_CONTEXT).pop("device_context", None)  # noqa: SLF001 - as before it was set
+
+
 def make_tokenizer(vocabulary: Mapping[str, int], length: int) -> Any:
     """Make a ``CLIPTokenizer`` without merges.
 
@@ -64,13 +76,15 @@ def make_tokenizer(vocabulary: Mapping[str, int], length: int) -> Any:
         return CLIPTokenizer(*map(str, files), model_max_length=length)
 
 
-def find_json_path(option: Any) -> str | None:
-    """Return the path of pytest-benchmark's ``--benchmark-json``, None if it is not asked for.
+def find_json_path(given: Any) -> Path:
+    """Return where ``--benchmark-json`` is written.
 
-    Before pytest-benchmark 5.3 the option is the open file.
+    Before pytest-benchmark 5.3 the option is a file, open since the run began. It is closed here:
+    the whole run takes its place.
 
     Args:
-        option: parsed command line.
+        given: value of the option, which is given.
     """
-    given = getattr(option, "benchmark_json", None)
-    return getattr(given, "name", given) or None
+    if hasattr(given, "close"):
+        given.close()
+    return Path(getattr(given, "name", given))

@@ -7,6 +7,8 @@ import sys
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pytest_sdspeed.compatibility import set_default_device
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -96,7 +98,7 @@ def _list_torch_flags() -> dict[str, Flag]:
         "torch deterministic debug mode": Flag(
             torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode
         ),
-        "torch default device": Flag(_read_default_device, torch.set_default_device),
+        "torch default device": Flag(_read_default_device, set_default_device),
         "torch function modes": Flag(_read_function_modes, _leave_function_modes),
         "torch dispatch modes": Flag(_read_dispatch_modes, _leave_dispatch_modes),
         "torch hooks of every module": Flag(_read_module_hooks, _write_module_hooks),

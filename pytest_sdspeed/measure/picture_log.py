@@ -27,6 +27,7 @@ MOST_BYTES = 64 * 2**20
 differs most is kept whatever it takes, so that no more than two large ones are."""
 
 _GRAVITY = ("not finite", "black", "zero", "constant")
+"""The words of ``Output.defects``, the gravest first."""
 
 
 class PictureLog:
@@ -114,11 +115,6 @@ class _KeptOutputs:
 
 def _describe(case: Case, output: Output) -> SlotLook:
     defects = output.defects()
-    word = min((defect.partition(":")[0] for defect in defects), key=_rank_defect, default="")
+    word = min((defect.partition(":")[0] for defect in defects), key=_GRAVITY.index, default="")
     size = "x".join(map(str, output.size))
     return SlotLook(case, word, defects, form=f"{output.kind} of shape {size}")
-
-
-def _rank_defect(word: str) -> int:
-    """Rank a defect: the gravest is the least."""
-    return _GRAVITY.index(word) if word in _GRAVITY else len(_GRAVITY)

@@ -99,7 +99,8 @@ class TimedPart:
             done = not roster.active if gated else block in self.plan.looks
             done = done or (block >= stopping.LEAST_BLOCKS and self.spent_s >= limits.budget_s)
         self.spent_s = self._clock.now() - self._started_s
-        if limits.budget_s < asked.budget_s and roster.active and gated:
+        broke = roster.ended or bool(self.throttled)
+        if limits.budget_s < asked.budget_s and roster.active and gated and not broke:
             whole = plan_at_pace(asked, self.plan.repeats, self.plan.block_s).blocks
             self.cut_short = self._describe_cut(block, asked, after_s) if block < whole else ""
 

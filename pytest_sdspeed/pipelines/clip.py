@@ -53,13 +53,15 @@ class ClipScorer:
             self._processor = AutoImageProcessor.from_pretrained(
                 folder, local_files_only=True, **choose_pillow()
             )
-            loaded, report = CLIPModel.from_pretrained(
-                folder,
-                local_files_only=True,
-                use_safetensors=True,
-                dtype=torch.float32,
-                output_loading_info=True,
-            )
+            # Before it reads weights, transformers 4 draws others.
+            with torch.random.fork_rng(devices=()):
+                loaded, report = CLIPModel.from_pretrained(
+                    folder,
+                    local_files_only=True,
+                    use_safetensors=True,
+                    dtype=torch.float32,
+                    output_loading_info=True,
+                )
             if report["missing_keys"]:
                 # transformers would draw them at random.
                 missing = sorted(report["missing_keys"])

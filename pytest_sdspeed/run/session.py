@@ -13,6 +13,8 @@ from pytest_sdspeed.setups.catalog import Catalog, ResolvedSetup
 from pytest_sdspeed.setups.names import BUILTIN_SETUPS, RESERVED
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_sdspeed.measure.memory import MemoryMeter
     from pytest_sdspeed.model import CampaignKey, Machine, Table, Telemetry
     from pytest_sdspeed.pipelines.clip import ClipScorer
@@ -42,6 +44,18 @@ class Session:
         from pytest_sdspeed.tables import load_tables
 
         return load_tables(self.options.tables, self.registry.metrics)
+
+    def add_table(self, path: Path) -> Table:
+        """Load one more table, unless that file is loaded already.
+
+        Raises:
+            TableError: it is malformed, or another table has its name.
+        """
+        from pytest_sdspeed.tables import add_table
+
+        self.tables, table = add_table(self.tables, path, self.registry.metrics)
+        self.__dict__.pop("catalog", None)
+        return table
 
     @property
     def machine(self) -> Machine:

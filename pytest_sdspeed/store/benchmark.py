@@ -305,8 +305,8 @@ def find_run_folders(option: Any, root: Path) -> tuple[Path, ...]:
         root: folder that relative paths start from.
     """
     found = []
-    if path := find_json_path(option):
-        found.append((root / path).parent)
+    if given := getattr(option, "benchmark_json", None):
+        found.append((root / find_json_path(given)).parent)
     if _saves(option):
         from pytest_benchmark.utils import get_machine_id
 

@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_sdspeed.compatibility import find_json_path
 from pytest_sdspeed.store.atomic import write_file, write_new
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class WholeStorage:
 
 
 def _save_json(session: Any, output_json: Any, lost: Callable[[object, Exception], None]) -> None:
-    target = Path(session.json)
+    target = find_json_path(session.json)
     try:
         write_file(target, _encode(output_json))
     except Exception as error:  # noqa: BLE001 - what was measured is still to be told

@@ -126,6 +126,52 @@ def test_a_stored_result_gets_its_error_maps_back():
     assert list(half.pictures) == ["baseline"]
 
 
+def test_what_lies_outside_of_the_range_is_black_or_white():
+    picture = np.full((4, 4, 3), [-0.5, 0.2, 1.5], dtype=np.float32)
+    assert np.array_equal(np.unique(pixels(encode_png(picture)).reshape(-1, 3), axis=0), [[0, 51, 255]])
+
+
+def test_a_pixel_of_which_one_color_is_not_finite_is_magenta_alone():
+    picture = scene(0)[0]
+    expected = np.round(picture * 255)
+    picture[3, 5, 1], expected[3, 5] = np.inf, (255, 0, 255)
+    assert np.array_equal(pixels(encode_png(picture)), expected)
+
+
+DEPTH, FARTHER = scene(0)[..., :1] * 30 + 10, scene(1)[..., :1] * 90
+
+
+def in_range(depth, of):
+    """Depth as it is shown in the range of another one."""
+    return np.repeat(((depth - of.min()) / (of.max() - of.min())).clip(0, 1), 3, axis=-1)[0]
+
+
+def test_all_sides_are_shown_in_the_range_of_the_comparison():
+    made = drawn(baseline={OTHER: FARTHER, MAIN: DEPTH}, candidate={MAIN: FARTHER})
+    _, main, control = made.exhibits(judged(control=(MAIN, OTHER)))
+    for shown in (main, control):
+        assert shows(shown.pictures["baseline"], in_range(DEPTH, of=DEPTH))
+        assert shows(shown.pictures["candidate"], in_range(FARTHER, of=DEPTH))
+    (main,) = drawn(baseline={MAIN: FARTHER}, candidate={MAIN: DEPTH}, reference={MAIN: DEPTH / 2}).exhibits(judged())
+    for role, depth in (("baseline", FARTHER), ("candidate", DEPTH), ("reference", DEPTH / 2)):
+        assert shows(main.pictures[role], in_range(depth, of=DEPTH / 2))
+
+
+def test_arrays_are_not_shown_and_leave_what_is_shown_its_own_range():
+    latents = np.random.default_rng(0).normal(size=(1, 4, 8, 8))
+    assert drawn(baseline={MAIN: latents}, candidate={MAIN: latents}).exhibits(judged()) == ()
+    (main,) = drawn(baseline={MAIN: latents}, candidate={MAIN: DEPTH}).exhibits(judged())
+    assert list(main.pictures) == ["candidate"]
+    assert shows(main.pictures["candidate"], in_range(DEPTH, of=DEPTH))
+
+
+def test_pictures_that_only_look_equally_large_when_reduced_have_no_error_map():
+    large, small = (np.random.default_rng(0).random((1, side, side * LARGEST // 4, 3)) for side in (8, 4))
+    (main,) = drawn(baseline={MAIN: large}, candidate={MAIN: small}).exhibits(judged())
+    assert {pixels(png).shape for png in main.pictures.values()} == {(4, LARGEST, 3)}
+    assert list(main.pictures) == ["baseline", "candidate"]
+
+
 def test_levels_are_rounded_and_what_is_not_finite_is_magenta():
     picture = np.full((4, 4, 3), [0.0, 0.5 / 255 + 0.001, 1.0], dtype=np.float32)
     assert np.array_equal(np.unique(pixels(encode_png(picture)).reshape(-1, 3), axis=0), [[0, 1, 255]])

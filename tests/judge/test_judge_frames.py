@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -33,6 +35,42 @@ def test_many_pictures_behave_as_an_array_and_are_converted_when_asked_for(monke
         shown[5]
     assert isinstance(frames.show_images(HWC), np.ndarray)
     assert frames.show_images(LATENTS) is frames.show_images(None) is frames.show_images("out.png") is None
+
+
+def test_pictures_that_are_as_large_as_is_allowed_are_an_array(monkeypatch):
+    monkeypatch.setattr(frames, "LARGEST_BYTES", VIDEO.nbytes)
+    shown = frames.show_images(list(VIDEO))
+    assert isinstance(shown, np.ndarray)
+    np.testing.assert_array_equal(shown, VIDEO)
+
+
+def test_what_is_asked_of_many_pictures_is_asked_of_the_array_with_its_options():
+    shown = frames.Frames(keep(VIDEO))
+    assert np.add(shown, 1, dtype=np.float64).dtype == np.float64
+    np.testing.assert_array_equal(np.maximum.reduce(shown, axis=0), VIDEO.max(axis=0))
+    with pytest.raises(ValueError, match="these pictures are converted, which makes a copy"):
+        shown.__array__(copy=False)
+    with pytest.raises(AttributeError, match="_hidden"):
+        _ = shown._hidden
+
+
+def test_many_pictures_are_converted_into_one_array():
+    shown = frames.Frames(keep(np.random.default_rng(0).integers(0, 255, (64, 32, 32, 3), np.uint8)))
+    tracemalloc.start()
+    try:
+        np.asarray(shown)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.5 * shown.nbytes
+
+
+def test_one_of_many_pictures_hides_no_infinity():
+    broken = VIDEO.copy()
+    broken[2, 3, 4, 0] = np.inf
+    shown = frames.Frames(keep(broken))
+    np.testing.assert_array_equal(shown[2], broken[2])
+    np.testing.assert_array_equal(shown, broken)
 
 
 @pytest.mark.parametrize(

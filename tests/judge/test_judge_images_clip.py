@@ -127,3 +127,32 @@ def test_pictures_with_a_defect_are_not_scored(fault):
     assert score_by_clip(brightness, cases | {ONE: fault}, cases, "red").candidate.keys() == {ZERO}
     assert score_by_clip(brightness, cases, cases | {ONE: fault}, "red").baseline.keys() == {ZERO}
     assert score_by_clip(brightness, {ONE: fault}, cases, "red").metrics() == {}
+
+
+@pytest.mark.parametrize(("bound", "verdict"), [(0.25, "powerless"), (0.249, "pass"), (0.2504, "powerless")])
+def test_a_control_that_reaches_the_bound_passes_it_and_does_not_read_like_it(bound, verdict):
+    found = judge(scored((0.5,) * 3, theirs=(0.5,) * 3, mismatched=(0.25,) * 3), ImageGate(clip_drop=bound))
+    assert found.verdict == verdict
+    assert verdict == "pass" or f"which {bound:g} allows" in found.reasons[0]
+
+
+def test_a_drop_of_the_control_is_given_with_as_many_digits_as_tell_it_from_the_bound():
+    found = judge(scored((0.5,) * 3, theirs=(0.5,) * 3, mismatched=(0.2501,) * 3), ImageGate(clip_drop=0.25))
+    assert "drops by 0.2499, which 0.25 allows" in found.reasons[0]
+
+
+def test_scores_of_one_case_are_their_own_means():
+    found = ClipScores(candidate={ZERO: 0.25}, baseline={ZERO: 0.5}).metrics()
+    assert found == {"clip": 0.25, "clip_baseline": 0.5, "clip_drop": 0.25}
+
+
+def test_arrays_are_not_scored_and_many_pictures_a_few_at_a_time():
+    seen = []
+
+    def score(pictures, _text):
+        seen.append((len(pictures), pictures.dtype))
+        return [0.5] * len(pictures)
+
+    cases = {ZERO: scene(0, batch=20), ONE: np.random.default_rng(0).normal(size=(1, 4, 8, 8))}
+    assert score_by_clip(score, cases, cases, "red").candidate == {ZERO: 0.5}
+    assert seen == [(8, np.float32), (8, np.float32), (4, np.float32)] * 2

@@ -10,6 +10,7 @@ from scenes import planted, scene
 
 from pytest_sdspeed.errors import PictureError
 from pytest_sdspeed.judge.pictures import conversion
+from pytest_sdspeed.model import Case
 
 
 class FakePil:
@@ -132,3 +133,12 @@ def test_a_planted_defect_is_named_with_its_place(kind, word):
 def test_dim_and_flat_but_real_pictures_are_no_defect():
     assert conversion.find_defects(scene(0) * 0.02) == ()
     assert conversion.find_defects(0.5 + 0.02 * scene(0)) == ()
+
+
+def test_what_cannot_be_read_and_what_is_broken_leaves_the_cases_that_follow():
+    reasons = []
+    values = {Case(0): "a.png", Case(1): planted("black"), Case(2): scene(0), Case(3): np.zeros((1, 4, 8, 8), int)}
+    assert [*conversion.select_sound(values, "baseline", reasons)] == [Case(2)]
+    assert reasons[0].startswith("seed 0: the baseline returned an object of type str")
+    assert reasons[1].startswith("seed 1: the baseline's picture is black: ")
+    assert reasons[2] == "seed 3: the baseline's array is zero: all values are 0"

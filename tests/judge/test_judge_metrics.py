@@ -100,6 +100,7 @@ def test_without_every_flip_only_the_worst_picture_by_psnr_has_one():
     assert ["flip" in values for values in each] == [False, False, True]
     assert each[2] == compare_pictures(ours, theirs)[2]
     assert compare_batches(ours, theirs, every_flip=False)["flip"] == each[2]["flip"]
+    assert all("flip" in values for values in compare_pictures(ours, theirs))
 
 
 @pytest.mark.parametrize("kind", ["nan", "inf"])
@@ -133,8 +134,9 @@ def test_other_shapes_are_named():
 
 
 def test_pictures_too_small_for_ssim_are_named():
-    with pytest.raises(PictureError, match="too small"):
-        compare_batches(np.zeros((1, 2, 9, 3)), np.zeros((1, 2, 9, 3)))
+    for sides in ((2, 9), (9, 2)):
+        with pytest.raises(PictureError, match="too small"):
+            compare_batches(np.zeros((1, *sides, 3)), np.zeros((1, *sides, 3)))
 
 
 @settings(deadline=None)

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scenes import disturbed, scene
 
 from pytest_sdspeed.judge.pictures.bounds import Scale
 from pytest_sdspeed.judge.pictures.forms import keep
@@ -18,7 +19,7 @@ from pytest_sdspeed.judge.pictures.self_difference import (
     measure_self_difference,
 )
 from pytest_sdspeed.judge.pictures.slots import NOTHING, UNREADABLE, ArmPictures, SlotLook, find_broken_slots, list_details
-from pytest_sdspeed.model import Case, ImageGate, SelfDifference
+from pytest_sdspeed.model import Case, ImageGate, PictureMetric, SelfDifference
 
 CASE, OTHER = Case(0), Case(1)
 GOOD = np.random.default_rng(0).random((1, 16, 16, 3), dtype=np.float32)
@@ -80,6 +81,14 @@ def test_broken_slots_are_told_with_their_share_and_their_pattern(pattern, said)
 def test_a_size_that_few_slots_have_is_another_one():
     found = ArmPictures(tuple(SlotLook(CASE, form=form) for form in ("1x8", "1x8", "2x8", "1x8")))
     assert find_broken_slots(found) == ["1 of 4 slots of another size: 2x8, not 1x8 (seed 0)"]
+
+
+def test_another_size_is_told_of_every_case():
+    forms = [(CASE, "1x8"), (CASE, "1x8"), (CASE, "2x8"), (OTHER, "3x8"), (OTHER, "3x8"), (OTHER, "4x8")]
+    assert find_broken_slots(ArmPictures(tuple(SlotLook(case, form=form) for case, form in forms))) == [
+        "1 of 3 slots of another size: 2x8, not 1x8 (seed 0)",
+        "1 of 3 slots of another size: 4x8, not 3x8 (seed 1)",
+    ]
 
 
 def test_cases_may_differ_in_size():
@@ -192,6 +201,36 @@ def test_distance_of_a_range_of_its_own_is_a_share_of_the_others_range():
 def test_of_several_outputs_only_the_one_that_differs_most_is_compared():
     found = measure_self_difference(drawn(GOOD, shifted(0.1), shifted(0.2)), None, SCALE)
     assert found.metrics["psnr"] == pytest.approx(compare_batches(shifted(0.1), GOOD)["psnr"])
+
+
+def test_the_worst_of_all_cases_is_told_though_one_is_too_small_to_compare():
+    tiny = GOOD[:, :2, :2]
+    pairs = {Case(0): (tiny, tiny / 2), Case(1): (GOOD, shifted(0.2)), Case(2): (GOOD, shifted(0.1))}
+    arm = ArmPictures(outputs={case: tuple(map(keep, pair)) for case, pair in pairs.items()})
+    own = PictureMetric(name="mine", function=lambda ours, theirs: 1 - abs(ours - theirs).mean(), format="{}", more_is_better=True)
+    found = measure_self_difference(arm, ImageGate(further=(("mine", 0.5),)), Scale({"mine": own}))
+    assert found.metrics["psnr"] == pytest.approx(compare_batches(shifted(0.2), GOOD)["psnr"])
+    assert found.metrics["mine"] == pytest.approx(1 - compare_batches(shifted(0.2), GOOD)["mae"])
+
+
+def test_flip_of_every_picture_is_measured_if_it_is_bounded():
+    theirs = scene(0, batch=2)
+    ours = np.concatenate([disturbed(theirs[:1], 0.1), (theirs[1:] * [1, 0.9, 0.9]).astype(np.float32)])
+    worst, every = (compare_batches(ours, theirs, every_flip=every)["flip"] for every in (False, True))
+    assert worst < every
+    assert measure_self_difference(drawn(theirs, ours), None, SCALE).metrics["flip"] == worst
+    assert measure_self_difference(drawn(theirs, ours), ImageGate(flip=0.5), SCALE).metrics["flip"] == every
+
+
+@pytest.mark.parametrize(
+    ("metrics", "worst"),
+    [({}, ""), ({"psnr": 20.0, "ssim": 0.5, "mae": 0.25}, ", at worst by PSNR 20.0 dB, mean difference 0.2500")],
+)
+def test_a_difference_is_told_by_its_metrics_if_it_has_any(metrics, worst):
+    said = f" does not draw the same each time: 1 of 3 slots differ from the first of their case{worst}"
+    found = SelfDifference(slots=3, differing=1, metrics=metrics)
+    assert describe_self_difference(found, SCALE) == (f"it{said}",)
+    assert describe_self_difference(found, SCALE, "baseline") == (f"the baseline{said}",)
 
 
 # The gate

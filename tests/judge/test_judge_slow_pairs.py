@@ -97,6 +97,30 @@ def test_slots_that_differ_by_what_no_clock_resolves_are_not_slow():
     assert blocks.count_slow_pairs(baseline, candidate).candidate == 0
 
 
+@pytest.mark.parametrize(
+    ("apart", "slow"),
+    [([0.0, 0.02, 0.1], 2), ([0.0, 0.02, 0.05, 0.05, 0.1], 0), ([0.0, 0.0, 0.05, 0.05, 0.1], 3), ([0.0, 0.0, 0.005, 0.005, 0.005], 0)],
+)
+def test_what_is_usual_for_the_candidate_is_the_lower_quartile_of_its_pairs(apart, slow):
+    """2% as usual allow 17.8%; nothing allows 1%."""
+    theirs = np.array([[[0.0, one]] for one in apart])
+    assert slow_pairs.count(np.zeros((len(apart), 2, 2)), theirs, np.zeros((1, 1))).candidate == slow
+
+
+def test_campaigns_that_are_judged_together_are_judged_as_each_by_itself():
+    baseline, candidate = campaign(20, trials=(3,))
+    candidate[1] = slow_in_one_call_of(3, candidate[1])
+    candidate[2] **= 30
+    baseline[0, :3, 0, 0] *= 2
+    together = blocks.judge_ratios(baseline, candidate)
+    assert together.dtype == float
+    assert together == pytest.approx(np.array([blocks.judge_ratios(*one) for one in zip(baseline, candidate, strict=True)]))
+    counts = blocks.count_slow_pairs(baseline, candidate)
+    alone = [blocks.count_slow_pairs(*one) for one in zip(baseline, candidate, strict=True)]
+    assert counts.candidate.tolist() == [one.candidate for one in alone]
+    assert counts.baseline.tolist() == [one.baseline for one in alone]
+
+
 def describe(*counts, decided=True):
     return list(slow_pairs.describe(slow_pairs.Counts(*counts), decided=decided))
 

@@ -51,12 +51,18 @@ def test_the_form_is_said_with_all_of_its_sides():
     assert look.form == "pictures of shape 1x16x16"
 
 
+@pytest.mark.parametrize("returned", [object(), PictureError("returned a rabbit")])
+def test_what_cannot_be_read_is_noted_with_its_case(returned):
+    (look,) = log(returned, case=OTHER).looks
+    assert (look.case, look.word) == (OTHER, UNREADABLE)
+
+
 def test_an_object_that_raises_when_it_is_read_is_named_by_what_it_raised():
     def read():
         raise RuntimeError("gone")
 
-    (look,) = log(Shown(read)).looks
-    assert look.word == UNREADABLE
+    (look,) = log(Shown(read), case=OTHER).looks
+    assert (look.case, look.word) == (OTHER, UNREADABLE)
     assert look.details[0].startswith("returned what cannot be read: it raised RuntimeError: gone")
 
 
@@ -69,6 +75,11 @@ class Shown:
     @property
     def images(self):
         return self.read()
+
+
+def test_what_equals_the_first_output_is_seen_as_the_first_was():
+    first, again = log(GOOD, GOOD.copy()).looks
+    assert (again, again.word) == (first, "")
 
 
 # When

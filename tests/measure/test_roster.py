@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 from fakes import FakeClock
 
-from pytest_sdspeed.errors import GenerationError, UnusableDeviceError
+from pytest_sdspeed.errors import GenerationError, OutOfMemoryError, UnusableDeviceError
 from pytest_sdspeed.judge.speed import intervals
 from pytest_sdspeed.measure.campaign_data import Arm
 from pytest_sdspeed.measure.decisions import Decisions
@@ -91,14 +92,47 @@ def test_a_row_is_not_decided_while_the_bias_that_the_control_shows_could_turn_i
     assert decisions.decided.keys() == decided
 
 
+def test_later_blocks_of_the_control_decide_nothing_at_an_earlier_look():
+    samples = measured(blocks=20) | {"row": measured(blocks=6)["row"]}
+    samples["base"][6:] = [(1.5 * first, 1.5 * second) for first, second in samples["base"][6:]]
+    decisions = Decisions(roster(arm("row")), samples, rows=1)
+    decisions.look(6, 20)
+    assert decisions.decided.keys() == {"row"}
+
+
+def test_what_so_many_blocks_can_tell_depends_on_how_many_rows_share_the_error():
+    said = {}
+    for rows in (1, 50):
+        decisions = Decisions(roster(arm("row")), measured(), rows)
+        decisions.close(20, "")
+        said[rows] = decisions.decided["row"].minimum_detectable_effect
+    assert said[1] < said[50]
+
+
 @pytest.mark.parametrize("campaigns", [1, 50])
 def test_the_control_is_that_of_the_blocks_asked_for_and_shares_its_error_among_campaigns(campaigns):
     samples = measured(1.01, blocks=8)
+    samples["base"] = [(first * (1 + 0.002 * (block % 3)), second) for block, (first, second) in enumerate(samples["base"])]
     samples["base"][7] = (3.0, 3.0)
     decisions = Decisions(roster(arm("row")), samples, 1, campaigns)
     outer, inner = samples["base"][:6], samples[CONTROL][:6]
     assert decisions._find_control(6) == intervals.control_interval(outer, inner, campaigns)
     assert Decisions(roster(arm("row")), samples, 1)._find_control(6) == intervals.control_interval(outer, inner, 1)
+
+
+def test_a_row_that_fails_at_several_looks_gives_its_share_of_the_error_once():
+    rows = [replace(arm(name, floor=2.0), may_stop=lambda _decision: False) for name in ("row", "other")]
+    decisions = Decisions(roster(*rows), measured() | {"other": measured()["row"]}, rows=10)
+    for blocks in (5, 6):
+        decisions.look(blocks, 20)
+        assert {decision.verdict for decision in decisions.decided.values()} == {"fail"}
+        assert decisions.family_size == 8
+
+
+def test_of_memory_that_a_platform_does_not_tell_nothing_is_said():
+    here = roster(arm("row"))
+    here.remove(here.arms["row"], OutOfMemoryError("row needs more memory"))
+    assert str(here.errors["row"]) == "row needs more memory"
 
 
 @pytest.mark.parametrize(("rows", "floors", "family"), [(0, 2, 2), (5, 2, 5), (0, 0, 1)])

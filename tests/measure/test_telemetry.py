@@ -191,6 +191,7 @@ def test_ranges_are_those_of_the_arms_own_slots():
             slot(sm_clock_mhz=1980, temperature_c=54, power_w=500.0, reasons=()),
             slot(sm_clock_mhz=1800, temperature_c=51, power_w=700.0, reasons=()),
             slot("base", sm_clock_mhz=1, temperature_c=1, power_w=1.0, reasons=("sync boost",)),
+            slot(CONTROL, sm_clock_mhz=2, temperature_c=2, power_w=2.0, reasons=("sync boost",)),
         ),
         "row",
         4,
@@ -228,6 +229,7 @@ def test_discarded_blocks_are_counted_and_say_why_and_no_more():
         # Too short for a counter that moves every 100 ms.
         ([slot(duration_s=0.5, energy_j=800.0, power_w=600.0)], 1, 300.0, "power"),
         ([slot(duration_s=0.5, energy_j=800.0, temperature_c=1)], 1, None, None),
+        ([slot(energy_j=0.25), slot(energy_j=0.5)], 1, 0.375, "counter"),
         # A counter that stands still, or is missing.
         ([slot(energy_j=0.0, power_w=600.0)], 1, 1200.0, "power"),
         ([slot(energy_j=800.0, power_w=600.0), slot(power_w=400.0)], 1, 1000.0, "power"),

@@ -155,8 +155,8 @@ class Monitoring:
     def get_tool(self, tool):
         return "debugger" if tool == 3 else None
 
-    def get_events(self, _tool):
-        return self.global_events
+    def get_events(self, tool):
+        return self.global_events if tool == 3 else 0
 
     def register_callback(self, tool, event, callback):
         assert event in (1, 4, 32, 64)
@@ -234,6 +234,41 @@ def test_threads_that_were_traced_before_are_named_in_order():
             thread.join()
 
 
+def test_what_slows_slots_is_asked_of_this_python(monkeypatch):
+    monkeypatch.setattr(tracers.sys, "monitoring", Monitoring(events=32), raising=False)
+    assert [one for one in list_unstoppable() if "debugger has sys.monitoring tell it" in one]
+
+
+def test_this_thread_is_none_that_was_traced_before_and_neither_is_one_that_did_not_begin():
+    sys._getframe().f_trace = tracer
+    assert not tracers._is_traced(threading.current_thread())
+    assert not tracers._is_traced(threading.Thread())
+
+
+@pytest.mark.parametrize("traced", [True, False])
+def test_a_thread_is_traced_if_its_tracer_follows_one_of_its_outer_frames(traced):
+    """As coverage does: it looks at the files of a project, and at no library."""
+    begun, end = threading.Event(), threading.Event()
+
+    def wait():
+        begun.set()
+        end.wait()
+
+    def own_frames(frame, event, argument):
+        return own_frames if frame.f_code is wait.__code__ else None
+
+    threading.settrace(own_frames if traced else None)
+    thread = threading.Thread(target=wait)
+    thread.start()
+    begun.wait()
+    threading.settrace(None)
+    try:
+        assert tracers._is_traced(thread) is traced
+    finally:
+        end.set()
+        thread.join()
+
+
 @pytest.mark.parametrize(("set_it", "get_it"), [(threading.settrace, threading.gettrace), (threading.setprofile, threading.getprofile)])
 def test_threads_that_a_traced_call_starts_are_not_traced(set_it, get_it):
     set_it(tracer)
@@ -253,12 +288,26 @@ def test_nobody_watches_if_no_tool_is_registered(monkeypatch):
     assert name_tracer() == "profiler"
 
 
+def test_a_tracer_that_is_no_function_is_named_by_its_type():
+    assert tracers.name_watcher(SimpleNamespace()) == "types.SimpleNamespace"
+    assert tracers.name_watcher(tracer) == f"{__name__}.tracer"
+
+
 def test_a_tracer_that_cannot_be_switched_off_is_named(monkeypatch):
     monkeypatch.setattr(tracers.sys, "settrace", lambda _tracer: None)
     monkeypatch.setattr(tracers.sys, "gettrace", lambda: tracer)
     left = set()
     call_untraced(str, left=left)
     assert left == {f"{__name__}.tracer"}
+
+
+def test_a_profiler_that_cannot_be_switched_off_is_named(monkeypatch):
+    monkeypatch.setattr(tracers.sys, "gettrace", lambda: None)
+    monkeypatch.setattr(tracers.sys, "setprofile", lambda _profiler: None)
+    monkeypatch.setattr(tracers.sys, "getprofile", lambda: active)
+    left = set()
+    call_untraced(str, left=left)
+    assert left == {f"{__name__}.active"}
 
 
 # In a campaign

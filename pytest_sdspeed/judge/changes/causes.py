@@ -301,10 +301,11 @@ def _has_same_step(other: _Member, member: _Member, step: _Step) -> bool:
 def _has_moved_too(other: _Member, member: _Member, moved: Movement, step: _Step) -> bool:
     """Tell whether another row's latency moved at least half as much at the same run."""
     place = _find_index(other.history, member.history, step.point.since)
-    if place is None or place == 0:
+    if place is None:
         return False
+    # Unknown, and not as large as anything, if it has no run before.
     theirs = other.seen.measure_movement(
-        replace(step.point, since=place, detected_at=place + 1), 0, len(other.history.runs)
+        replace(step.point, since=place), 0, len(other.history.runs)
     )
     return theirs.latency * math.copysign(1, moved.latency) >= abs(moved.latency) / 2
 

@@ -115,5 +115,5 @@ def _select_pictures(outputs: Mapping[Case, object]) -> dict[Case, Output]:
 def _batch(output: Output) -> Iterator[np.ndarray]:
     """Yield pictures in batches of a few, float32 (N, H, W, 3)."""
     views = output.views()
-    while batch := [np.clip(view, 0, 1) for view in islice(views, _BATCH)]:
+    while batch := list(islice(views, _BATCH)):
         yield np.stack(batch)

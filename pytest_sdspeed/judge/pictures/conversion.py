@@ -18,21 +18,20 @@ from pytest_sdspeed.judge.pictures.single import VALID
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_sdspeed.judge.pictures.output import Output, Span
+    from pytest_sdspeed.judge.pictures.output import Output
     from pytest_sdspeed.model import Case
 
 
-def as_pictures(value: object, span: Span | None = None) -> np.ndarray:
+def as_pictures(value: object) -> np.ndarray:
     """Convert whatever a pipeline or callable returns into pictures.
 
     Args:
         value: whatever ``forms.keep`` takes. NaN and infinity pass: they are judged by
             ``find_defects``.
-        span: values that become 0 and 1, of pictures with a range of their own; by default the
-            least and the greatest.
 
     Returns:
-        A new float32 array (N, H, W, 3) in [0, 1]: the frames of all videos, alpha over white.
+        A new float32 array (N, H, W, 3) in [0, 1]: the frames of all videos, alpha over white. Of
+        pictures with a range of their own, the least value is 0 and the greatest 1.
 
     Raises:
         PictureError: if it is no picture; the message says what it is and what would be valid.
@@ -40,11 +39,9 @@ def as_pictures(value: object, span: Span | None = None) -> np.ndarray:
     output = _keep_something(value)
     if output.kind == "array":
         raise PictureError(f"returned {output.describe()}, no picture; valid: {VALID}")
-    span = span or output.span
     found = np.empty((output.count, *output.size[-2:], 3), np.float32)
-    for index, shown in enumerate(output.views(span)):
-        # Clipping would turn infinity into white, and hide it.
-        found[index] = np.where(np.isfinite(shown), np.clip(shown, 0, 1), shown)
+    for index, shown in enumerate(output.views()):
+        found[index] = shown
     return found
 
 

@@ -116,9 +116,12 @@ def _from_tuple(values: tuple[object, ...], name: str) -> Output:
     found = [_convert(values[0], name)]
     for value in values[1:]:
         try:
-            more = _convert(value, name).like(found[0])
+            more = _convert(value, name)
         except PictureError:
             continue
+        # Metres of a depth map could be taken for a grey picture's, and would be out of its range.
+        if not (more.own_range and more.kind == found[0].kind):
+            more = more.like(found[0])
         if _counts_beside(more, found[0]):
             found.append(more)
     return _join(found) if len(found) > 1 else found[0]
@@ -132,7 +135,8 @@ def _counts_beside(one: Output, first: Output) -> bool:
     """
     if one.kind == "array" or first.kind == "array":
         return one.kind == first.kind and one.size == first.size
-    return one.own_range == first.own_range
+    # Beside metres, what could be a grey picture is a depth map as well.
+    return one.own_range == first.own_range or (one.own_range and first.like(one).own_range)
 
 
 def _from_list(values: list[object], name: str) -> Output:

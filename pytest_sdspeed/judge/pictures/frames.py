@@ -60,7 +60,7 @@ class Frames(np.lib.mixins.NDArrayOperatorsMixin):
         if not isinstance(key, (int, np.integer)):
             return np.asarray(self)[key]
         index = range(len(self))[key]
-        return np.clip(self._output.view(index), 0, 1)
+        return self._output.view(index)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         if copy is False:

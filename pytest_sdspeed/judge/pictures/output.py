@@ -190,10 +190,10 @@ class Output:
         flat = self.values.reshape(-1, *self.values.shape[-3:])
         return _composite(self._spread(flat[index], span or self.span), background)
 
-    def views(self, span: Span | None = None, *, background: float = 1.0) -> Iterator[np.ndarray]:
-        """Yield every picture or frame as ``view`` gives it, one at a time."""
+    def views(self, span: Span | None = None) -> Iterator[np.ndarray]:
+        """Yield every picture or frame over white as ``view`` gives it, one at a time."""
         span = self.span if span is None else span
-        return (self.view(index, span, background=background) for index in range(self.count))
+        return (self.view(index, span) for index in range(self.count))
 
     def as_array(self) -> Output:
         """Return the same values as an array, in the shape in which they were returned."""
