@@ -5,12 +5,11 @@ from __future__ import annotations
 import tomllib
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import AcknowledgementError
 from pytest_sdspeed.history.storages import ACKNOWLEDGED
 from pytest_sdspeed.model import Acknowledgement, HistoryKey, toml_text
-from pytest_sdspeed.model.history import Figure
 from pytest_sdspeed.store.atomic import write_file
 from pytest_sdspeed.store.git import run_git
 
@@ -87,12 +86,6 @@ def _check_date(value: object) -> str:
     return value if isinstance(value, str) else found.isoformat()
 
 
-def _check_figure(value: object) -> str:
-    if value not in get_args(Figure):
-        raise ValueError(f"is {value!r:.60}; valid: {', '.join(get_args(Figure))}")
-    return str(value)
-
-
 def _check_change(value: object) -> float:
     # True is an int; a latency cannot fall by all of it.
     if type(value) not in (int, float) or not -1 < value < float("inf") or value == 0:  # type: ignore[operator]
@@ -107,7 +100,6 @@ _CHECKS: Mapping[str, Callable[[object], Any]] = {
     "acknowledged": _check_date,
     "by": _check_text,
     "change": _check_change,
-    "figure": _check_figure,
     "since": _check_date,
     "commit": _check_text,
     "host": _check_text,
@@ -141,7 +133,6 @@ def make_acknowledgement(
         id=history.name_change(change),
         key=HistoryKey(**{fact: getattr(key, fact) for fact in _SERIES}),
         since=first.date,
-        figure=change.figure,
         change=round(change.change, 4),
         reason=reason,
         acknowledged=today.isoformat(),

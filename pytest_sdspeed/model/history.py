@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.model.numbers import finite_or_none, number_or_nan
 
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
 NEWS_RUNS = 20
 """For so many runs a change is news; from then on others are compared with the new level."""
-
-Figure = Literal["speed-up", "latency"]
-"""What moved with a change: the ratio to the baseline, or the latency while the ratio stayed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,11 +233,6 @@ class Change:
     acknowledged: Acknowledgement | None = None
     outgrown: Acknowledgement | None = None
 
-    @property
-    def figure(self) -> Figure:
-        """Return the name of the figure that moved."""
-        return "speed-up" if self.ratio else "latency"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acknowledgement:
@@ -250,7 +242,6 @@ class Acknowledgement:
         id: what people call the change.
         key: what it is in the history of.
         since: date of the first run at the new level, as that run has it.
-        figure: what moved.
         change: change of the latency, as ``Change.change``, when it was accepted.
         reason: why, in words.
         acknowledged: day on which it was accepted.
@@ -261,7 +252,6 @@ class Acknowledgement:
     id: str
     key: HistoryKey
     since: str
-    figure: Figure
     change: float
     reason: str
     acknowledged: str
@@ -330,7 +320,7 @@ class History(HistoryKey):
         """Return the id of a change, which further runs do not alter.
 
         It is made of what it is in the history of, apart from what older records do not tell, of
-        the first run at the new level, and of what moved and whereto.
+        the first run at the new level, and of the direction.
 
         Args:
             change: one of ``changes``.
@@ -339,7 +329,7 @@ class History(HistoryKey):
             return change.acknowledged.id
         first, slower = self.runs[change.since], change.change > 0
         key = (self.table, self.setup, self.baseline, self.device, self.recipe)
-        text = repr((*key, first.date, first.host, change.figure, slower))
+        text = repr((*key, first.date, first.host, slower))
         return f"{zlib.crc32(text.encode(errors='backslashreplace')):08x}"
 
 

@@ -256,8 +256,8 @@ def describe_change(history: History, change: Change | None = None) -> str:
             (
                 what,
                 _describe_outgrown(change),
-                why,
                 _explain_accepting(history, change),
+                why,
                 _advise(history, change),
             ),
         )

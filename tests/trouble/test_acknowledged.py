@@ -2,12 +2,17 @@
 
 import json
 import tomllib
+from dataclasses import replace
+from datetime import date
 
+import histories
 import pytest
 from planted import day, look, store
 
 from pytest_sdspeed.__main__ import main
+from pytest_sdspeed.history.acknowledged import make_acknowledgement
 from pytest_sdspeed.history.aliases import parse_aliases
+from pytest_sdspeed.judge.changes.acknowledged import covers, find_acknowledgement
 
 SIX, TEN = 0.06, 0.10
 REASON = "the new safety checker"
@@ -71,7 +76,7 @@ def test_the_file_names_the_change_its_run_its_reason_the_day_and_who(slower, mo
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
     assert accept(folder, change, reason='it "is" meant\nreally') == 0
     entry = tomllib.loads((folder / "acknowledged.toml").read_text())[change]
-    assert (entry["table"], entry["setup"], entry["since"], entry["figure"]) == ("inference", "fp16", day(20), "speed-up")
+    assert (entry["table"], entry["setup"], entry["since"]) == ("inference", "fp16", day(20))
     assert (entry["reason"], entry["by"], entry["commit"]) == ('it "is" meant\nreally', "Ada <ada@example.org>", "0014" * 10)
     assert entry["change"] == pytest.approx(0.062, abs=0.01)
     assert len(entry["acknowledged"]) == len("2026-01-01")
@@ -199,18 +204,28 @@ def test_a_hand_written_entry_of_the_other_direction_hides_nothing(slower, capsy
     assert "no change of these runs" in words(capsys, folder).err
 
 
-def test_the_latency_of_all_rows_is_not_accepted_with_the_ratio_of_one(tmp_path, capsys):
-    """A row's ratio and the latency of the stack are two figures, though they begin with one run."""
+def test_what_is_accepted_of_one_row_is_told_of_the_others_that_moved_with_it(tmp_path, capsys):
     store(tmp_path, 30, common=[(20, 0.08)], facts=lambda number: {"versions": {"torch": "2.14" if number >= 20 else "2.13"}})
     found = ask(capsys, tmp_path)
     assert {one["kind"] for one in found.values()} == {"stack"}
     accept(tmp_path, found["fp16"]["id"])
     after = ask(capsys, tmp_path)
     assert (after["fp16"]["kind"], after["tf32"]["kind"], after["baseline"]["kind"]) == ("none", "stack", "stack")
-    text = (tmp_path / "acknowledged.toml").read_text()
-    assert 'figure = "latency"' in text
-    (tmp_path / "acknowledged.toml").write_text(text.replace('figure = "latency"', 'figure = "speed-up"'))
-    assert ask(capsys, tmp_path)["fp16"]["kind"] == "stack"
+
+
+@pytest.mark.parametrize("ratio", [False, True])
+def test_a_change_that_further_runs_call_otherwise_is_still_the_one_that_was_accepted(ratio):
+    """Two runs may look like the latency of all rows, and more of them like the ratio of one, a run later."""
+    made = histories.history(kind="code", since=40)
+    change = replace(made.changes[0], ratio=ratio)
+    accepted = make_acknowledgement(made, change, REASON, date(2026, 11, 29), None)
+    for since in (39, 40, 41, 42):
+        found = find_acknowledgement(made, replace(change, since=since, ratio=not ratio), [accepted])
+        assert found == accepted
+        assert covers(found, change)
+    assert find_acknowledgement(made, replace(change, since=44), [accepted]) is None
+    assert find_acknowledgement(made, replace(change, change=-0.06), [accepted]) is None
+    assert not covers(accepted, replace(change, change=0.12))
 
 
 def test_a_slowdown_that_was_undone_is_not_told_again_because_another_one_is_accepted(tmp_path, capsys):
@@ -290,12 +305,11 @@ def test_an_address_takes_no_file(capsys):
         (lambda text: text.replace("reason =", "raison ="), "{id}.raison: unknown key; valid: reason, "),
         (lambda text: text.replace(f'reason = "{REASON}"', 'reason = ""'), "{id}.reason: is ''; valid: a text"),
         (lambda text: text.replace('setup = "fp16"\n', ""), "{id}.setup: missing"),
-        (lambda text: text.replace('figure = "speed-up"', 'figure = "speed"'), "{id}.figure: is 'speed'; valid: speed-up, latency"),
         (lambda text: text.replace("change = 0", "change = -7"), "{id}.change: is -7"),
         (lambda text: text.replace(day(20), "yesterday"), "{id}.since: is 'yesterday'; valid: a date"),
         (lambda _text: 'fp16 = "meant"', "fp16: must be a table"),
     ],
-    ids=["toml", "unknown key", "empty reason", "missing", "figure", "change", "date", "no table"],
+    ids=["toml", "unknown key", "empty reason", "missing", "change", "date", "no table"],
 )
 def test_a_bad_file_is_named_with_its_key_and_accepts_nothing(slower, capsys, change, said):
     folder, name = slower

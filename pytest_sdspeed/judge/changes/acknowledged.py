@@ -22,8 +22,9 @@ def find_acknowledgement(
 ) -> Acknowledgement | None:
     """Find how a change was accepted, however large it is by now; None if it was not.
 
-    It is the same change if it is in the same history, moved the same figure the same way, and
-    begins with the same run, or on its host at most two runs away.
+    It is the same change if it is in the same history, of the same direction, and begins with the
+    same run, or on its host at most two runs away. Further runs may tell that what seemed to be the
+    latency of all rows is the ratio of one, or the other way round.
 
     Args:
         history: history of the change.
@@ -44,7 +45,7 @@ def covers(acknowledged: Acknowledgement, change: Change) -> bool:
 
 
 def _is_same(history: History, change: Change, one: Acknowledgement) -> bool:
-    if change.figure != one.figure or (change.change > 0) != (one.change > 0):
+    if (change.change > 0) != (one.change > 0):
         return False
     if not one.key.fits(history.key):
         return False
