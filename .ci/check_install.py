@@ -63,15 +63,12 @@ ENVIRONMENTS: Mapping[str, Mapping[str, str]] = {
 """Environment -> package -> its version there."""
 
 
-def find_replaced(
-    wheel: Path, installed: Mapping[str, str], options: Sequence[str] = ()
-) -> dict[str, str]:
+def find_replaced(wheel: Path, installed: Mapping[str, str]) -> dict[str, str]:
     """Ask pip which installed packages a wheel would replace, and by which version.
 
     Args:
         wheel: is asked for.
         installed: package -> version.
-        options: of ``pip install``.
 
     Raises:
         RuntimeError: pip finds no way to install it.
@@ -86,8 +83,8 @@ def find_replaced(
             (facts / "METADATA").write_text(
                 f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8"
             )
-        command = [sys.executable, "-m", "pip", "--python", environment, "install", "--quiet"]
-        command += ["--dry-run", "--report", report, *options, wheel]
+        command = [sys.executable, "-m", "pip", "--python", str(environment), "install", "--quiet"]
+        command += ["--dry-run", "--report", str(report), str(wheel)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode:
             raise RuntimeError(done.stderr.strip())

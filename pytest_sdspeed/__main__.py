@@ -1,8 +1,8 @@
 """Stored runs from the command line.
 
-``python -m pytest_sdspeed history .benchmarks``, ``... report .benchmarks out.html``, ``... clean
-.benchmarks``. The first two take several folders and addresses of fsspec's, and make one history of
-them.
+``python -m pytest_sdspeed history .benchmarks``, ``... report .benchmarks out.html``, ``... comment
+out.json``, ``... clean .benchmarks``. The first two take several folders and addresses of fsspec's,
+and make one history of them.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import json
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
+from pytest_sdspeed.commands.comment import add_comment, check_arguments, write_comment
 from pytest_sdspeed.errors import (
     PlaceError,
     SdSpeedError,
@@ -26,7 +27,7 @@ from pytest_sdspeed.history.remote import is_address, local_path, open_storage
 from pytest_sdspeed.history.storages import ACKNOWLEDGED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from pytest_sdspeed.history.aliases import Alias
     from pytest_sdspeed.history.merging import RunFile
@@ -71,7 +72,8 @@ def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     )
     # The first positional takes them all; this one is for the usage text.
     report.add_argument("page", nargs="?", help=f"the HTML file to write (default: {_PAGE})")
-    for command in (history, report):
+    comment = add_comment(commands, _STORED)
+    for command in (history, report, comment):
         command.add_argument(
             "--sd-history-alias",
             action="append",
@@ -97,6 +99,11 @@ def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         help="how many of the latest runs keep their pictures (default: 20)",
     )
     parsed = parser.parse_args(given)
+    if parsed.command == "comment":
+        _parse_aliases(parsed, comment.error)
+        check_arguments(parsed, comment.error)
+        parsed.missing = []
+        return parsed
     if parsed.command == "report":
         parsed.stored, parsed.page = _split_page(parsed.stored)
     parsed.missing = [
@@ -108,10 +115,7 @@ def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     if not parsed.stored:
         parser.error("; ".join(parsed.missing))
     if parsed.command != "clean":
-        try:
-            parsed.aliases = parse_aliases(parsed.aliases)
-        except UsageMistakeError as error:
-            parser.error(str(error))
+        _parse_aliases(parsed, parser.error)
     if parsed.command == "history":
         _check_acknowledging(parser, parsed)
     if parsed.command == "clean" and parsed.keep < 0:
@@ -132,6 +136,13 @@ def _check_acknowledging(parser: argparse.ArgumentParser, parsed: argparse.Names
             f"--acknowledge writes {ACKNOWLEDGED} into a folder of this machine; valid: one beside"
             " the addresses, or a copy of the runs"
         )
+
+
+def _parse_aliases(parsed: argparse.Namespace, refuse: Callable[[str], NoReturn]) -> None:
+    try:
+        parsed.aliases = parse_aliases(parsed.aliases)
+    except UsageMistakeError as error:
+        refuse(str(error))
 
 
 def _split_page(given: list[str]) -> tuple[list[str], Path]:
@@ -180,6 +191,8 @@ def main(given: Sequence[str] | None = None) -> int:
             _acknowledge(options.stored, options.aliases, options.acknowledge, options.reason)
         elif options.command == "history":
             _history(options.stored, options.aliases, as_json=options.json)
+        elif options.command == "comment":
+            write_comment(options)
         elif options.command == "report":
             _report(options.stored, options.page, options.aliases)
         else:
@@ -300,11 +313,10 @@ def _report(stored: Sequence[str], target: Path, aliases: Sequence[Alias]) -> No
 def _render(run: StoredRun, histories: Sequence[History]) -> tuple[bytes, int]:
     """Return the page of a stored run, and how many results it shows.
 
-    A record with figures that no page can show is passed over, which is said on standard error.
-
     Raises:
-        StoredRunError: no record is left.
+        StoredRunError: no record is left that a page can be made of.
     """
+    from pytest_sdspeed.history.stored_run import select_sound
     from pytest_sdspeed.judge.pictures.exhibits import add_error_maps
     from pytest_sdspeed.report.page.html import render_page
 
@@ -312,19 +324,10 @@ def _render(run: StoredRun, histories: Sequence[History]) -> tuple[bytes, int]:
         shown = [add_error_maps(result) for result in results]
         return render_page(shown, {"stored run": run.where, **run.facts}, histories).encode()
 
-    try:
-        return render(run.results), len(run.results)
-    except Exception as error:  # noqa: BLE001 - the file is somebody else's: any type may stand in it
-        problem = error
-    sound = []
-    for result in run.results:
-        try:
-            render([result])
-        except Exception as error:  # noqa: BLE001 - it costs the one record that holds it
-            _say([f"passed over: {result.setup!a}: {type(error).__name__}: {error}"])
-        else:
-            sound.append(result)
+    sound, problems = select_sound(run, render)
+    _say(f"passed over: {name}: {type(error).__name__}: {error}" for name, error in problems)
     if not sound:
+        problem = problems[0][1]
         raise StoredRunError(f"{run.where}: no page can be made of it: {problem}") from problem
     return render(sound), len(sound)
 

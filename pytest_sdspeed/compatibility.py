@@ -1,7 +1,7 @@
 """What differs between the versions of other packages: the only module that asks for a version.
 
 Each entry says from which version on it is not needed; when a floor in pyproject.toml reaches that,
-the entry goes. Nothing is imported before it is used.
+the entry goes. Callers bring what they have imported: this module imports none of it.
 """
 
 from __future__ import annotations
@@ -44,36 +44,33 @@ def choose_pillow() -> dict[str, Any]:
     return {"use_fast": False} if _is_before("transformers", "5.4") else {"backend": "pil"}
 
 
-def set_default_device(device: Any) -> None:
+def set_default_device(torch: Any, device: Any) -> None:
     """Set torch's default device; None unsets it.
 
     Before torch 2.8, ``torch.get_default_device`` fails after it was unset.
     """
-    import torch
-
     torch.set_default_device(device)
     if device is None and _is_before("torch", "2.8"):
         vars(torch._GLOBAL_DEVICE_CONTEXT).pop("device_context", None)  # noqa: SLF001 - as before it was set
 
 
-def make_tokenizer(vocabulary: Mapping[str, int], length: int) -> Any:
+def make_tokenizer(kind: Any, vocabulary: Mapping[str, int], length: int) -> Any:
     """Make a ``CLIPTokenizer`` without merges.
 
     Before transformers 5 it reads files only.
 
     Args:
+        kind: that class.
         vocabulary: token -> its id.
         length: tokens that a text is truncated to.
     """
-    from transformers import CLIPTokenizer
-
     if not _is_before("transformers", "5"):
-        return CLIPTokenizer(vocab=dict(vocabulary), merges=[], model_max_length=length)
+        return kind(vocab=dict(vocabulary), merges=[], model_max_length=length)
     with TemporaryDirectory() as folder:
         files = Path(folder, "vocab.json"), Path(folder, "merges.txt")
         files[0].write_text(json.dumps(vocabulary), encoding="utf-8")
         files[1].write_text("#version: 0.2\n", encoding="utf-8")
-        return CLIPTokenizer(*map(str, files), model_max_length=length)
+        return kind(*map(str, files), model_max_length=length)
 
 
 def find_json_path(given: Any) -> Path:

@@ -26,8 +26,10 @@ def make_clip_tokenizer(vocab_size: int) -> Any:
     The two special tokens come last, as in CLIP. The entries between the alphabet and them never
     occur in a text: they only give the text encoder its full-size embedding.
     """
+    from transformers import CLIPTokenizer
+
     letters = list_byte_alphabet()
     entries = [*letters, *(f"{letter}</w>" for letter in letters)]
     entries += [f"<|unused{index}|>" for index in range(vocab_size - len(entries) - 2)]
     entries += ["<|startoftext|>", "<|endoftext|>"]
-    return make_tokenizer({entry: index for index, entry in enumerate(entries)}, 77)
+    return make_tokenizer(CLIPTokenizer, {entry: index for index, entry in enumerate(entries)}, 77)

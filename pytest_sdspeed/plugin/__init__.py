@@ -149,7 +149,7 @@ def _usage_errors() -> Iterator[None]:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Collect a test for each row of a table: of one that the command line names, of others by name."""
+    """Collect a test for each row of a table that is named, ``*.sdspeed.toml``, or built in."""
     if file_path.suffix != ".toml" or not (
         file_path.name.endswith(".sdspeed.toml")
         or file_path.parent == _TABLES

@@ -38,7 +38,7 @@ def add_options(parser: pytest.Parser) -> None:
         "--sd-gpu",
         action="store_true",
         default=None,
-        help="full-size pipelines on the CUDA GPU (default: the embedded miniature, on the CPU)",
+        help="full-size pipelines on torch's GPU (default: the embedded miniature, on the CPU)",
     )
     group.addoption(
         "--sd-weights",

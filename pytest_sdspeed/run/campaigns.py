@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from pytest_sdspeed.device.cuda import synchronize
+from pytest_sdspeed.device.accelerator import synchronize
 from pytest_sdspeed.errors import (
     ChangedPartError,
     OutOfMemoryError,

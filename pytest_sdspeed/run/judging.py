@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def judge_row(case: RowCase) -> Result:
     """Judge one row of a campaign."""
-    from pytest_sdspeed.judge.memory import judge_memory
+    from pytest_sdspeed.judge.memory import INEXACT, judge_memory
     from pytest_sdspeed.judge.speed.blocks import latencies
     from pytest_sdspeed.judge.verdict import combine_verdicts
     from pytest_sdspeed.run.pictures import judge_pictures
@@ -32,8 +32,9 @@ def judge_row(case: RowCase) -> Result:
     pictures, images = found.judgement, found.images
     speed: Verdict = decision.verdict if decision else "pass"
     peak, peak_of_base = (data.peak_bytes.get(arm) for arm in (name, base))
+    kind = case.machine.kind
     memory = judge_memory(
-        peak, peak_of_base, case.criteria.memory, exact=case.machine.kind == "cuda"
+        peak, peak_of_base, case.criteria.memory, exact=kind not in INEXACT, kind=kind
     )
     examined = examine_speed(case, decision)
     verdict, reasons = combine_verdicts(

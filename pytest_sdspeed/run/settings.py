@@ -18,7 +18,7 @@ class Options:
     """The ``--sd-*`` options.
 
     Attributes:
-        gpu: measure full-size pipelines on the CUDA GPU.
+        gpu: measure full-size pipelines on the accelerator that torch has.
         weights: ``pretrained`` or ``random``.
         tables: more table files or folders.
         tolerance: overrides the tables' tolerance, or None.

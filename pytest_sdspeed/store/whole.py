@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.compatibility import find_json_path
@@ -16,6 +15,7 @@ from pytest_sdspeed.store.atomic import write_file, write_new
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 SESSION = "pytest-benchmark"
