@@ -1,12 +1,15 @@
 """Stored runs of a campaign with planted changes: files as pytest-benchmark writes them, one a day."""
 
+import json
 import math
 import random
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from fakes import result
 from stored import write_run
 
+from pytest_sdspeed.__main__ import main
 from pytest_sdspeed.history.lookup import HistoryLookup
 from pytest_sdspeed.judge.changes.causes import unresolved_regression
 from pytest_sdspeed.model import CONTROL
@@ -82,3 +85,33 @@ def look(folder, number, *, setup="fp16", aliases=(), run=None, **planted):
     others = {name: (one.speedup, one.latency_s) for name, one in results.items() if name != setup}
     history = lookup.judge(results[setup], others, TEST)
     return history, unresolved_regression(history), lookup.problems
+
+
+SIX, TEN = 0.06, 0.10
+REASON = "the new safety checker"
+
+
+def ask(capsys, folder, *arguments):
+    """What the command prints as JSON, by setup."""
+    capsys.readouterr()
+    assert main(["history", str(folder), "--json", *arguments]) == 0
+    return {one["setup"]: one for one in json.loads(capsys.readouterr().out)}
+
+
+def words(capsys, folder, *arguments):
+    capsys.readouterr()
+    assert main(["history", str(folder), *arguments]) == 0
+    return capsys.readouterr()
+
+
+def accept(folder, change, *arguments, reason=REASON):
+    return main(["history", str(folder), "--acknowledge", change, "--reason", reason, *arguments])
+
+
+@pytest.fixture(name="slower")
+def make_slower(tmp_path, capsys):
+    """A folder of 30 runs whose ``fp16`` is 6% slower from the 21st on, and the id of that change."""
+    store(tmp_path / "runs", 30, slower=[(20, "fp16", SIX)])
+    found = ask(capsys, tmp_path / "runs")["fp16"]
+    assert found["kind"] == "code"
+    return tmp_path / "runs", found["id"]
