@@ -19,10 +19,12 @@ from pytest_sdspeed.errors import (
     PlaceError,
     SdSpeedError,
     StoredRunError,
+    UnknownNameError,
     UsageMistakeError,
 )
 from pytest_sdspeed.history.aliases import Renaming, parse_aliases
 from pytest_sdspeed.history.remote import is_address, local_path, open_storage
+from pytest_sdspeed.history.storages import ACKNOWLEDGED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -52,6 +54,15 @@ def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     history.add_argument(
         "--json", action="store_true", help="print a list with one object for each setup and device"
     )
+    history.add_argument(
+        "--acknowledge",
+        metavar="ID",
+        help=(
+            "accept a change, by the id that is printed with it, as the new level of its row; it is"
+            f" noted in {ACKNOWLEDGED} beside the runs"
+        ),
+    )
+    history.add_argument("--reason", metavar="TEXT", help="why --acknowledge accepts it")
     report = commands.add_parser("report", help="write the HTML report of a stored run")
     report.add_argument(
         "stored",
@@ -105,9 +116,26 @@ def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error("; ".join(parsed.missing))
     if parsed.command != "clean":
         _parse_aliases(parsed, parser.error)
+    if parsed.command == "history":
+        _check_acknowledging(parser, parsed)
     if parsed.command == "clean" and parsed.keep < 0:
         parser.error(f"--keep {parsed.keep}: valid: 0 or more")
     return parsed
+
+
+def _check_acknowledging(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:
+    """See that a change is accepted with a reason, in a folder of this machine."""
+    if (parsed.acknowledge is None) != (parsed.reason is None):
+        parser.error("--acknowledge ID and --reason TEXT belong together")
+    if parsed.acknowledge is None:
+        return
+    if not parsed.reason.strip():
+        parser.error("--reason is empty; valid: a text that says why the change is accepted")
+    if all(is_address(stored) for stored in parsed.stored):
+        parser.error(
+            f"--acknowledge writes {ACKNOWLEDGED} into a folder of this machine; valid: one beside"
+            " the addresses, or a copy of the runs"
+        )
 
 
 def _parse_aliases(parsed: argparse.Namespace, refuse: Callable[[str], NoReturn]) -> None:
@@ -153,12 +181,15 @@ def main(given: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        0; 1 if it could not be done; 2 if no storage could be read. Messages are on standard error.
+        0; 1 if it could not be done; 2 if no storage could be read, or no change has the id that
+        was given. Messages are on standard error.
     """
     options = parse_arguments(given)
     _say(options.missing)
     try:
-        if options.command == "history":
+        if options.command == "history" and options.acknowledge is not None:
+            _acknowledge(options.stored, options.aliases, options.acknowledge, options.reason)
+        elif options.command == "history":
             _history(options.stored, options.aliases, as_json=options.json)
         elif options.command == "comment":
             write_comment(options)
@@ -166,7 +197,7 @@ def main(given: Sequence[str] | None = None) -> int:
             _report(options.stored, options.page, options.aliases)
         else:
             _clean(options.stored[0], options.keep)
-    except PlaceError as error:
+    except (PlaceError, UnknownNameError) as error:
         _say([error])
         return 2
     except (SdSpeedError, OSError) as error:
@@ -185,18 +216,23 @@ def _history(stored: Sequence[str], aliases: Sequence[Alias], *, as_json: bool) 
     from pytest_sdspeed.history.commits import explain_unlisted, list_commits
     from pytest_sdspeed.report import history
     from pytest_sdspeed.report.devices import describe_splits
+    from pytest_sdspeed.report.history_json import to_json
 
     found, _ = _load_and_judge(stored, aliases)
     if as_json:
-        print(json.dumps(history.to_json(found), indent=2, allow_nan=False))  # noqa: T201 - a command's answer
+        print(json.dumps(to_json(found), indent=2, allow_nan=False))  # noqa: T201 - a command's answer
         return
     lines = history.format_table(found) or [
         f"{', '.join(_names(stored))}: no stored run of this plugin"
     ]
     lines += [f"split: {line}" for line in describe_splits(found)]
+    lines += [f"series: {line}" for line in history.describe_successions(found)]
+    lines += [f"acknowledged: {line}" for line in history.describe_acknowledged(found)]
     for changed in history.select_unsteady(found):
-        lines += ["", history.describe_change(changed)]
-        commits = history.find_commits(changed, changed.changes[-1])
+        change = changed.latest
+        assert change is not None  # noqa: S101 - it is unsteady by that
+        lines += ["", history.describe_change(changed, change)]
+        commits = history.find_commits(changed, change)
         listed = list_commits(*commits, Path.cwd()) if commits else []
         why = None if listed or not commits else explain_unlisted(*commits, Path.cwd())
         lines += [f"    {commit}" for commit in listed]
@@ -209,6 +245,24 @@ def _names(stored: Sequence[str]) -> list[str]:
     return [open_storage(one).describe("") for one in stored]
 
 
+def _acknowledge(stored: Sequence[str], aliases: Sequence[Alias], change: str, reason: str) -> None:
+    """Note in the first folder that a change is accepted.
+
+    Raises:
+        UnknownNameError: no history has such a change.
+    """
+    from pytest_sdspeed.history.acknowledged import acknowledge
+    from pytest_sdspeed.report.history import list_changes
+
+    folder = next(path for one in stored if (path := local_path(one)) is not None)
+    found, _ = _load_and_judge(stored, aliases)
+    known = list_changes(found)
+    if change not in known:
+        raise UnknownNameError("change", change, known.values(), "--acknowledge")
+    file, line = acknowledge(folder, found, change, reason), known[change]
+    print(f"{file}: acknowledged {line}: {reason}")  # noqa: T201 - a command's answer
+
+
 def _load_and_judge(
     stored: Sequence[str], aliases: Sequence[Alias]
 ) -> tuple[Sequence[History], Sequence[RunFile]]:
@@ -218,15 +272,21 @@ def _load_and_judge(
 
     Raises:
         PlaceError: none of them can be read.
+        AcknowledgementError: a file of changes that were accepted is not such a file.
     """
+    from pytest_sdspeed.history.acknowledged import list_unknown
     from pytest_sdspeed.history.loading import load_from
     from pytest_sdspeed.judge.changes.causes import judge_histories
+    from pytest_sdspeed.judge.changes.succession import add_predecessors
 
     found = load_from([open_storage(one) for one in stored], Renaming(aliases))
     if not found.read:
         raise PlaceError("\n".join(found.problems))
-    _say(found.problems)
-    return judge_histories(found.histories), found.files
+    for error in found.unread:
+        raise error
+    histories = add_predecessors(judge_histories(found.histories, found.acknowledged))
+    _say((*found.problems, *list_unknown(found.acknowledged, histories)))
+    return histories, found.files
 
 
 def _report(stored: Sequence[str], target: Path, aliases: Sequence[Alias]) -> None:

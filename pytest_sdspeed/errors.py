@@ -24,6 +24,7 @@ failed test ends with the message. Exit codes 1 and 2 are those of ``python -m p
             MetricError        a failed picture gate, whose test fails
         PlaceError             a note in a run; exit code 2 if no place can be read
         StoredRunError         a note in a run; exit code 1 for a report
+        AcknowledgementError   a note in a run; exit code 1 for a command
         CommentError           exit code 1 of the command ``comment``
             TokenError         exit code 0 and a warning: ``comment`` prints the text instead
 """
@@ -172,6 +173,20 @@ class StoredRunError(SdSpeedError):
 
     It is damaged, of another schema, or not of this plugin.
     """
+
+
+class AcknowledgementError(SdSpeedError):
+    """A file of acknowledged changes cannot be read, or holds something else.
+
+    Args:
+        path: path of the file.
+        key: the key at fault, as a dotted path (``3f9a21b4.reason``), or "" for the whole file.
+        problem: what is wrong and what would be valid.
+    """
+
+    def __init__(self, path: Path | str, key: str, problem: str) -> None:
+        self.path, self.key, self.problem = str(path), key, problem
+        super().__init__(f"{path}: {key + ': ' if key else ''}{problem}")
 
 
 class CommentError(SdSpeedError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-MARKER = "sd_latency(table=None, *, speedup=None, tolerance=None, image=None)"
+MARKER = "sd_latency(table=None, *, speedup=None, tolerance=None, tolerance_s=None, image=None)"
 WEIGHTS = ("pretrained", "random")
 CLIP = "openai/clip-vit-large-patch14"
 INCONCLUSIVE = ("fail", "warn", "skip")

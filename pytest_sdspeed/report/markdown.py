@@ -220,6 +220,11 @@ def write_histories(histories: Iterable[History], say: Callable[[str], str]) -> 
         yield ""
 
 
+def write_recorded(lines: Sequence[str]) -> str:
+    """Write what became of a request to record: what changes, and what is left out."""
+    return "\n".join(["### Recorded", "", *(f"- {escape(line)}" for line in lines), "", ""])
+
+
 def _format_row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
