@@ -1,8 +1,8 @@
 """Stored runs from the command line.
 
-``python -m pytest_sdspeed history .benchmarks``, ``... report .benchmarks out.html``, ``... clean
-.benchmarks``. The first two take several folders and addresses of fsspec's, and make one history of
-them.
+``python -m pytest_sdspeed history .benchmarks``, ``... report .benchmarks out.html``, ``... comment
+out.json``, ``... clean .benchmarks``. The first two take several folders and addresses of fsspec's,
+and make one history of them.
 """
 
 from __future__ import annotations
@@ -12,14 +12,22 @@ import json
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from pytest_sdspeed.errors import PlaceError, SdSpeedError, StoredRunError, UsageMistakeError
+from pytest_sdspeed.commands.comment import add_comment, check_arguments, write_comment
+from pytest_sdspeed.errors import (
+    PlaceError,
+    SdSpeedError,
+    StoredRunError,
+    UnknownNameError,
+    UsageMistakeError,
+)
 from pytest_sdspeed.history.aliases import Renaming, parse_aliases
 from pytest_sdspeed.history.remote import is_address, local_path, open_storage
+from pytest_sdspeed.history.storages import ACKNOWLEDGED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from pytest_sdspeed.history.aliases import Alias
     from pytest_sdspeed.history.merging import RunFile
@@ -46,6 +54,15 @@ def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     history.add_argument(
         "--json", action="store_true", help="print a list with one object for each setup and device"
     )
+    history.add_argument(
+        "--acknowledge",
+        metavar="ID",
+        help=(
+            "accept a change, by the id that is printed with it, as the new level of its row; it is"
+            f" noted in {ACKNOWLEDGED} beside the runs"
+        ),
+    )
+    history.add_argument("--reason", metavar="TEXT", help="why --acknowledge accepts it")
     report = commands.add_parser("report", help="write the HTML report of a stored run")
     report.add_argument(
         "stored",
@@ -55,7 +72,8 @@ def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     )
     # The first positional takes them all; this one is for the usage text.
     report.add_argument("page", nargs="?", help=f"the HTML file to write (default: {_PAGE})")
-    for command in (history, report):
+    comment = add_comment(commands, _STORED)
+    for command in (history, report, comment):
         command.add_argument(
             "--sd-history-alias",
             action="append",
@@ -81,6 +99,11 @@ def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         help="how many of the latest runs keep their pictures (default: 20)",
     )
     parsed = parser.parse_args(given)
+    if parsed.command == "comment":
+        _parse_aliases(parsed, comment.error)
+        check_arguments(parsed, comment.error)
+        parsed.missing = []
+        return parsed
     if parsed.command == "report":
         parsed.stored, parsed.page = _split_page(parsed.stored)
     parsed.missing = [
@@ -92,13 +115,34 @@ def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     if not parsed.stored:
         parser.error("; ".join(parsed.missing))
     if parsed.command != "clean":
-        try:
-            parsed.aliases = parse_aliases(parsed.aliases)
-        except UsageMistakeError as error:
-            parser.error(str(error))
+        _parse_aliases(parsed, parser.error)
+    if parsed.command == "history":
+        _check_acknowledging(parser, parsed)
     if parsed.command == "clean" and parsed.keep < 0:
         parser.error(f"--keep {parsed.keep}: valid: 0 or more")
     return parsed
+
+
+def _check_acknowledging(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:
+    """See that a change is accepted with a reason, in a folder of this machine."""
+    if (parsed.acknowledge is None) != (parsed.reason is None):
+        parser.error("--acknowledge ID and --reason TEXT belong together")
+    if parsed.acknowledge is None:
+        return
+    if not parsed.reason.strip():
+        parser.error("--reason is empty; valid: a text that says why the change is accepted")
+    if all(is_address(stored) for stored in parsed.stored):
+        parser.error(
+            f"--acknowledge writes {ACKNOWLEDGED} into a folder of this machine; valid: one beside"
+            " the addresses, or a copy of the runs"
+        )
+
+
+def _parse_aliases(parsed: argparse.Namespace, refuse: Callable[[str], NoReturn]) -> None:
+    try:
+        parsed.aliases = parse_aliases(parsed.aliases)
+    except UsageMistakeError as error:
+        refuse(str(error))
 
 
 def _split_page(given: list[str]) -> tuple[list[str], Path]:
@@ -137,18 +181,23 @@ def main(given: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        0; 1 if it could not be done; 2 if no storage could be read. Messages are on standard error.
+        0; 1 if it could not be done; 2 if no storage could be read, or no change has the id that
+        was given. Messages are on standard error.
     """
     options = parse_arguments(given)
     _say(options.missing)
     try:
-        if options.command == "history":
+        if options.command == "history" and options.acknowledge is not None:
+            _acknowledge(options.stored, options.aliases, options.acknowledge, options.reason)
+        elif options.command == "history":
             _history(options.stored, options.aliases, as_json=options.json)
+        elif options.command == "comment":
+            write_comment(options)
         elif options.command == "report":
             _report(options.stored, options.page, options.aliases)
         else:
             _clean(options.stored[0], options.keep)
-    except PlaceError as error:
+    except (PlaceError, UnknownNameError) as error:
         _say([error])
         return 2
     except (SdSpeedError, OSError) as error:
@@ -167,18 +216,23 @@ def _history(stored: Sequence[str], aliases: Sequence[Alias], *, as_json: bool) 
     from pytest_sdspeed.history.commits import explain_unlisted, list_commits
     from pytest_sdspeed.report import history
     from pytest_sdspeed.report.devices import describe_splits
+    from pytest_sdspeed.report.history_json import to_json
 
     found, _ = _load_and_judge(stored, aliases)
     if as_json:
-        print(json.dumps(history.to_json(found), indent=2, allow_nan=False))  # noqa: T201 - a command's answer
+        print(json.dumps(to_json(found), indent=2, allow_nan=False))  # noqa: T201 - a command's answer
         return
     lines = history.format_table(found) or [
         f"{', '.join(_names(stored))}: no stored run of this plugin"
     ]
     lines += [f"split: {line}" for line in describe_splits(found)]
+    lines += [f"series: {line}" for line in history.describe_successions(found)]
+    lines += [f"acknowledged: {line}" for line in history.describe_acknowledged(found)]
     for changed in history.select_unsteady(found):
-        lines += ["", history.describe_change(changed)]
-        commits = history.find_commits(changed, changed.changes[-1])
+        change = changed.latest
+        assert change is not None  # noqa: S101 - it is unsteady by that
+        lines += ["", history.describe_change(changed, change)]
+        commits = history.find_commits(changed, change)
         listed = list_commits(*commits, Path.cwd()) if commits else []
         why = None if listed or not commits else explain_unlisted(*commits, Path.cwd())
         lines += [f"    {commit}" for commit in listed]
@@ -191,6 +245,24 @@ def _names(stored: Sequence[str]) -> list[str]:
     return [open_storage(one).describe("") for one in stored]
 
 
+def _acknowledge(stored: Sequence[str], aliases: Sequence[Alias], change: str, reason: str) -> None:
+    """Note in the first folder that a change is accepted.
+
+    Raises:
+        UnknownNameError: no history has such a change.
+    """
+    from pytest_sdspeed.history.acknowledged import acknowledge
+    from pytest_sdspeed.report.history import list_changes
+
+    folder = next(path for one in stored if (path := local_path(one)) is not None)
+    found, _ = _load_and_judge(stored, aliases)
+    known = list_changes(found)
+    if change not in known:
+        raise UnknownNameError("change", change, known.values(), "--acknowledge")
+    file, line = acknowledge(folder, found, change, reason), known[change]
+    print(f"{file}: acknowledged {line}: {reason}")  # noqa: T201 - a command's answer
+
+
 def _load_and_judge(
     stored: Sequence[str], aliases: Sequence[Alias]
 ) -> tuple[Sequence[History], Sequence[RunFile]]:
@@ -200,15 +272,21 @@ def _load_and_judge(
 
     Raises:
         PlaceError: none of them can be read.
+        AcknowledgementError: a file of changes that were accepted is not such a file.
     """
+    from pytest_sdspeed.history.acknowledged import list_unknown
     from pytest_sdspeed.history.loading import load_from
     from pytest_sdspeed.judge.changes.causes import judge_histories
+    from pytest_sdspeed.judge.changes.succession import add_predecessors
 
     found = load_from([open_storage(one) for one in stored], Renaming(aliases))
     if not found.read:
         raise PlaceError("\n".join(found.problems))
-    _say(found.problems)
-    return judge_histories(found.histories), found.files
+    for error in found.unread:
+        raise error
+    histories = add_predecessors(judge_histories(found.histories, found.acknowledged))
+    _say((*found.problems, *list_unknown(found.acknowledged, histories)))
+    return histories, found.files
 
 
 def _report(stored: Sequence[str], target: Path, aliases: Sequence[Alias]) -> None:
@@ -235,11 +313,10 @@ def _report(stored: Sequence[str], target: Path, aliases: Sequence[Alias]) -> No
 def _render(run: StoredRun, histories: Sequence[History]) -> tuple[bytes, int]:
     """Return the page of a stored run, and how many results it shows.
 
-    A record with figures that no page can show is passed over, which is said on standard error.
-
     Raises:
-        StoredRunError: no record is left.
+        StoredRunError: no record is left that a page can be made of.
     """
+    from pytest_sdspeed.history.stored_run import select_sound
     from pytest_sdspeed.judge.pictures.exhibits import add_error_maps
     from pytest_sdspeed.report.page.html import render_page
 
@@ -247,19 +324,10 @@ def _render(run: StoredRun, histories: Sequence[History]) -> tuple[bytes, int]:
         shown = [add_error_maps(result) for result in results]
         return render_page(shown, {"stored run": run.where, **run.facts}, histories).encode()
 
-    try:
-        return render(run.results), len(run.results)
-    except Exception as error:  # noqa: BLE001 - the file is somebody else's: any type may stand in it
-        problem = error
-    sound = []
-    for result in run.results:
-        try:
-            render([result])
-        except Exception as error:  # noqa: BLE001 - it costs the one record that holds it
-            _say([f"passed over: {result.setup!a}: {type(error).__name__}: {error}"])
-        else:
-            sound.append(result)
+    sound, problems = select_sound(run, render)
+    _say(f"passed over: {name}: {type(error).__name__}: {error}" for name, error in problems)
     if not sound:
+        problem = problems[0][1]
         raise StoredRunError(f"{run.where}: no page can be made of it: {problem}") from problem
     return render(sound), len(sound)
 

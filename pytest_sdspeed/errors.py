@@ -24,6 +24,9 @@ failed test ends with the message. Exit codes 1 and 2 are those of ``python -m p
             MetricError        a failed picture gate, whose test fails
         PlaceError             a note in a run; exit code 2 if no place can be read
         StoredRunError         a note in a run; exit code 1 for a report
+        AcknowledgementError   a note in a run; exit code 1 for a command
+        CommentError           exit code 1 of the command ``comment``
+            TokenError         exit code 0 and a warning: ``comment`` prints the text instead
 """
 
 from __future__ import annotations
@@ -172,6 +175,31 @@ class StoredRunError(SdSpeedError):
     """
 
 
+class AcknowledgementError(SdSpeedError):
+    """A file of acknowledged changes cannot be read, or holds something else.
+
+    Args:
+        path: path of the file.
+        key: the key at fault, as a dotted path (``3f9a21b4.reason``), or "" for the whole file.
+        problem: what is wrong and what would be valid.
+    """
+
+    def __init__(self, path: Path | str, key: str, problem: str) -> None:
+        self.path, self.key, self.problem = str(path), key, problem
+        super().__init__(f"{path}: {key + ': ' if key else ''}{problem}")
+
+
+class CommentError(SdSpeedError):
+    """A comment could not be put on a pull request.
+
+    The message says what the server answered, and what to check. It holds no token.
+    """
+
+
+class TokenError(CommentError):
+    """The token may not write comments, as that of a fork's pull request."""
+
+
 def read_first_line(error: BaseException, otherwise: str) -> str:
     """Return the first line of an exception's message.
 
@@ -216,8 +244,14 @@ _NO_MEMORY = (
     "CUDA error: out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
+    "HIP error: out of memory",
+    "HIPBLAS_STATUS_ALLOC_FAILED",
+    "UR_RESULT_ERROR_OUT_OF_DEVICE_MEMORY",
+    "MPS backend out of memory",
 )
-"""What CUDA and its libraries say if they run out of memory, and not torch's allocator."""
+"""What accelerators and their libraries say if they run out of memory without torch's own error.
+
+They are CUDA, ROCm, XPU's runtime, and torch's allocator for MPS."""
 
 
 def _show_origin(traceback: TracebackType | None) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from diffusers import StableDiffusionPipeline
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from pytest_sdspeed.pipelines.embedded import EMBEDDED
 
@@ -40,6 +40,8 @@ def export(out: Path, parts: Miniature) -> None:
     )
     pipeline.save_pretrained(out / "miniature")
     _load_in_float32(out / "miniature" / "text_encoder" / "config.json")
+    prefix_weights(out / "miniature" / "text_encoder" / "model.safetensors", "text_model.")
+    write_slow_tokenizer(out / "miniature" / "tokenizer")
     _half(parts.student).save_pretrained(out / "miniature-student" / "unet")
     _half(parts.tiny_vae).save_pretrained(out / "miniature-tiny-vae")
 
@@ -49,6 +51,28 @@ def export_classifier(file: Path, classifier: Classifier) -> None:
     save_file(
         {name: part.half().contiguous() for name, part in classifier.state_dict().items()}, file
     )
+
+
+def prefix_weights(file: Path, prefix: str) -> None:
+    """Name a text encoder's weights as every CLIP checkpoint does.
+
+    Transformers from 5 on writes them without the prefix and reads them with it; before, it finds
+    none without it.
+    """
+    weights = {f"{prefix}{name.removeprefix(prefix)}": one for name, one in load_file(file).items()}
+    save_file(weights, file, metadata={"format": "pt"})
+
+
+def write_slow_tokenizer(folder: Path) -> None:
+    """Write ``vocab.json`` and ``merges.txt`` beside ``tokenizer.json``.
+
+    Before transformers 5 ``CLIPTokenizer`` reads no other files.
+    """
+    model = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]
+    vocabulary = json.dumps(model["vocab"], ensure_ascii=False, indent=1)
+    (folder / "vocab.json").write_text(f"{vocabulary}\n", encoding="utf-8")
+    merges = ["#version: 0.2", *(" ".join(pair) for pair in model["merges"])]
+    (folder / "merges.txt").write_text("\n".join(merges) + "\n", encoding="utf-8")
 
 
 def _load_in_float32(config: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_sdspeed.device.machine import AMPERE
 
@@ -34,7 +34,7 @@ does not run matrix products in it.
 
 
 def make_canary(
-    kind: Literal["cpu", "cuda"], capability: tuple[int, int] | None = None
+    kind: str, capability: tuple[int, int] | None = None
 ) -> Mapping[str, Callable[[], Callable[[], None]]]:
     """Return the canary's operations on a device.
 
@@ -44,13 +44,13 @@ def make_canary(
     A name identifies an operation: if its definition changes it gets another name, so that its
     times are never compared with older ones. Each call takes milliseconds and runs in the type that
     its name gives, without gradients or autocast. On a CPU the inputs take 100 MiB; those of the
-    copy are too large for malloc to keep once they are freed. On CUDA they take 750 MiB, which go
-    back to torch's allocator; nothing computes in float32 there, since flags of the process decide
-    whether that is TF32.
+    copy are too large for malloc to keep once they are freed. On an accelerator they take 750 MiB,
+    which go back to torch's allocator; nothing computes in float32 there, since flags of the
+    process decide whether that is TF32.
 
     Args:
         kind: kind of the device.
-        capability: compute capability of a CUDA device; without it, or below (8, 0), there are no
+        capability: compute capability of an NVIDIA GPU; without it, or below (8, 0), there are no
             operations in bfloat16 and TF32.
 
     Returns:

@@ -70,39 +70,49 @@ class LoadWatch:
         return _Reading(stolen, ticks, tuple(self._count_throttled()))
 
     def _count_throttled(self) -> Iterator[tuple[int, int]]:
-        for group in self._list_groups():
+        for group in _list_groups(self._root):
             with suppress(OSError, ValueError, KeyError):
                 stat = dict(
                     line.split(maxsplit=1) for line in (group / "cpu.stat").read_text().splitlines()
                 )
                 yield int(stat["nr_throttled"]), int(stat["nr_periods"])
 
-    def _list_groups(self) -> Iterator[Path]:
-        """List the folders of this process's control groups, those of their parents after them.
-
-        Inside a container the path may be that of the host, which is not there; the root of the
-        mounted tree then is the container's own group.
-        """
-        text = ""
-        with suppress(OSError):
-            text = (self._root / "proc/self/cgroup").read_text()
-        for line in text.splitlines():
-            _number, _, rest = line.partition(":")
-            controllers, _, path = rest.partition(":")
-            for tree in _find_trees(self._root / "sys/fs/cgroup", controllers):
-                own = tree / path.lstrip("/")
-                for folder in (own, *own.parents):
-                    if folder.is_dir():
-                        yield folder
-                    if folder == tree:
-                        break
-
     def _describe_quota(self) -> str:
-        quotas = [quota for group in self._list_groups() if (quota := _read_quota(group))]
-        processors = os.cpu_count()
-        if not quotas or processors is None or min(quotas) >= processors:
+        quota, processors = read_quota(self._root), os.cpu_count()
+        if quota is None or processors is None or quota >= processors:
             return ""
-        return f"its container may use {min(quotas):.3g} of {processors} processors"
+        return f"its container may use {quota:.3g} of {processors} processors"
+
+
+def read_quota(root: Path = Path("/")) -> float | None:
+    """Return how many processors this process's control groups may keep busy, if one has a quota.
+
+    Args:
+        root: where the file system of the machine begins.
+    """
+    quotas = (_read_quota(group) for group in _list_groups(root))
+    return min((quota for quota in quotas if quota), default=None)
+
+
+def _list_groups(root: Path) -> Iterator[Path]:
+    """List the folders of this process's control groups, those of their parents after them.
+
+    Inside a container the path may be that of the host, which is not there; the root of the mounted
+    tree then is the container's own group.
+    """
+    text = ""
+    with suppress(OSError):
+        text = (root / "proc/self/cgroup").read_text()
+    for line in text.splitlines():
+        _number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        for tree in _find_trees(root / "sys/fs/cgroup", controllers):
+            own = tree / path.lstrip("/")
+            for folder in (own, *own.parents):
+                if folder.is_dir():
+                    yield folder
+                if folder == tree:
+                    break
 
 
 def _find_trees(mount: Path, controllers: str) -> tuple[Path, ...]:

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import platform
 import re
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_sdspeed.device.accelerator import (
+    find_built_kind,
+    find_kind,
+    find_module,
+    is_rocm,
+    name_kind,
+)
 from pytest_sdspeed.device.quiet import quiet
 from pytest_sdspeed.errors import UnsupportedError, read_first_line
 from pytest_sdspeed.model import Machine
@@ -41,8 +49,19 @@ def describe_cpu() -> Machine:
     )
 
 
+def describe_accelerator() -> Machine:
+    """Describe the accelerator that torch has.
+
+    Raises:
+        UnsupportedError: torch has none that it can use.
+    """
+    with quiet():
+        kind = find_kind()
+    return describe_cuda() if kind in (None, "cuda") else _describe_other(kind)
+
+
 def describe_cuda() -> Machine:
-    """Describe the current CUDA device.
+    """Describe the current CUDA or ROCm device.
 
     A MIG slice has a name of its own, such as ``NVIDIA H200 MIG 1g.18gb``.
 
@@ -59,8 +78,10 @@ def describe_cuda() -> Machine:
                 f"--sd-gpu needs a CUDA GPU: {why}. Without --sd-gpu the embedded miniature is"
                 " measured on the CPU."
             )
+        if is_rocm("cuda"):
+            return _describe_other("cuda", rocm=str(torch.version.hip))
         device, capability = torch.cuda.get_device_name(), torch.cuda.get_device_capability()
-        compiled, visible = torch.cuda.get_arch_list(), torch.cuda.device_count()
+        compiled = torch.cuda.get_arch_list()
     if not has_kernels(capability, compiled):
         raise UnsupportedError(
             f"--sd-gpu: {device} has compute capability {capability[0]}.{capability[1]}, and torch"
@@ -71,21 +92,73 @@ def describe_cuda() -> Machine:
         "cuda": str(torch.version.cuda),
         "cudnn": str(torch.backends.cudnn.version()),
     }
-    versions |= _read_driver(Path("/proc/driver/nvidia/version"))
-    notes = (
-        (f"measured on cuda:{torch.cuda.current_device()}, {device}, of {visible} visible GPUs",)
-        if visible > 1
-        else ()
-    )
     return Machine(
-        kind="cuda", device=device, versions=versions, capability=capability, notes=notes
+        kind="cuda",
+        device=device,
+        versions=versions | _read_driver(Path("/proc/driver/nvidia/version")),
+        capability=capability,
+        notes=_name_of_several("cuda", device),
     )
+
+
+def _describe_other(kind: str, **versions: str) -> Machine:
+    """Describe an accelerator that nobody has tried this package on."""
+    with quiet():
+        device, name = _find_name(kind), name_kind(kind)
+        untried = f"{name} is untried on hardware: this plugin was tested with a stand-in for it"
+        return Machine(
+            kind=kind,
+            device=device,
+            versions=_read_versions() | versions,
+            features=frozenset({"bf16"} if _computes_in_bfloat16(kind) else ()),
+            notes=(*_name_of_several(kind, device), untried),
+        )
+
+
+def _find_name(kind: str) -> str:
+    """Return the name of the current device, or of its kind and this machine, if torch has none."""
+    import torch
+
+    for holder, name in (
+        (find_module(kind), "get_device_name"),
+        (getattr(torch.backends, kind, None), "get_name"),  # of MPS, in torch from 2.10 on
+    ):
+        if hasattr(holder, name):
+            with suppress(Exception):
+                return str(getattr(holder, name)())
+    return f"{name_kind(kind)} of {platform.processor() or platform.machine() or 'this machine'}"
+
+
+def _computes_in_bfloat16(kind: str) -> bool:
+    import torch
+
+    try:
+        ones = torch.ones(16, 16, dtype=torch.bfloat16, device=kind)
+        return bool((ones @ ones).sum().item() == ones.numel() * 16)
+    except Exception:  # noqa: BLE001 - whatever it raises, it does not
+        return False
+
+
+def _name_of_several(kind: str, device: str) -> tuple[str, ...]:
+    """Return a note that says which of several devices is measured on."""
+    module = find_module(kind)
+    visible = module.device_count()
+    if visible <= 1:
+        return ()
+    return (f"measured on {kind}:{module.current_device()}, {device}, of {visible} visible GPUs",)
 
 
 def _explain_no_cuda(torch: Any) -> str:
-    """Return why torch cannot use a CUDA device, or ""."""
-    if torch.version.cuda is None:
-        return f"torch {torch.__version__} is a build without CUDA"
+    """Return why torch cannot use a CUDA or ROCm device, or ""."""
+    built = torch.version.cuda or torch.version.hip
+    if built is None:
+        other = find_built_kind(torch)
+        if other is None:
+            return f"torch {torch.__version__} is a build without CUDA, ROCm, XPU and MPS"
+        return (
+            f"torch {torch.__version__} is a build without CUDA, and sees no device of"
+            f" {name_kind(other)}, for which it was built"
+        )
     try:
         # Unlike is_available this raises, and says whether the driver is missing, too old, or sees
         # no device.
@@ -93,7 +166,7 @@ def _explain_no_cuda(torch: Any) -> str:
     except Exception as error:  # noqa: BLE001 - whatever it raises, the device cannot be used
         said = read_first_line(error, type(error).__name__).rstrip(".")
         return (
-            f"torch {torch.__version__}, built for CUDA {torch.version.cuda}, cannot use one:"
+            f"torch {torch.__version__}, built for {name_kind('cuda')} {built}, cannot use one:"
             f" {said}"
         )
     return ""

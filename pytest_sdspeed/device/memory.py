@@ -1,4 +1,4 @@
-"""Peak memory of this process, or of its GPU."""
+"""Peak memory of this process, or of its accelerator."""
 
 from __future__ import annotations
 
@@ -51,32 +51,76 @@ class ResidentMemory:
         return int(found[1]) * 1024 if found else None
 
 
-class CudaMemory:
-    """Peak memory that torch allocated on the CUDA device.
+class AllocatorMemory:
+    """Peak memory that torch allocated on the current device of an accelerator.
 
     Args:
-        cuda: the ``torch.cuda`` module.
+        module: ``torch.cuda``, ``torch.xpu``, or another one that has its functions.
     """
 
-    def __init__(self, cuda: Any) -> None:
-        self._cuda, self._held = cuda, 0
+    def __init__(self, module: Any) -> None:
+        self._module, self._held = module, 0
 
     def start(self) -> None:
         """Reset the peak and note what is allocated."""
-        self._cuda.reset_peak_memory_stats()
-        self._held = int(self._cuda.memory_allocated())
+        self._module.reset_peak_memory_stats()
+        self._held = int(self._module.memory_allocated())
 
     def peak_bytes(self) -> int | None:
         """Return how far the peak is above what was allocated, bytes."""
-        return int(self._cuda.max_memory_allocated()) - self._held
+        return int(self._module.max_memory_allocated()) - self._held
 
     def shortage(self) -> str:
         """Say how much torch had allocated when it could get no more, and the device's memory."""
-        free, total = self._cuda.mem_get_info()
-        peak, free, total = (
-            f"{size / 2**30:.2f} GiB" for size in (self._cuda.max_memory_allocated(), free, total)
+        said = (
+            f"; {_format(self._module.max_memory_allocated())} were allocated and it asked for more"
         )
-        return (
-            f"; {peak} were allocated and it asked for more; of the device's {total}, {free} are"
-            " free"
-        )
+        if hasattr(self._module, "mem_get_info"):
+            free, total = map(_format, self._module.mem_get_info())
+            said += f"; of the device's {total}, {free} are free"
+        return said
+
+
+class DriverMemory:
+    """Memory that torch's pools took from the driver of an MPS device.
+
+    MPS counts no peaks. Its pools keep what they took, so they are emptied at the start; they take
+    more than tensors need, so a figure is no exact one.
+
+    Args:
+        mps: the ``torch.mps`` module.
+    """
+
+    def __init__(self, mps: Any) -> None:
+        self._mps, self._held = mps, 0
+
+    def start(self) -> None:
+        """Empty the pools and note what they hold all the same."""
+        self._mps.empty_cache()
+        self._held = int(self._mps.driver_allocated_memory())
+
+    def peak_bytes(self) -> int | None:
+        """Return how much the pools took since then, bytes."""
+        return max(0, int(self._mps.driver_allocated_memory()) - self._held)
+
+    def shortage(self) -> str:
+        """Say how much memory the pools hold."""
+        return f"; {_format(self._mps.driver_allocated_memory())} were taken and it asked for more"
+
+
+def find_meter(module: Any) -> AllocatorMemory | DriverMemory | None:
+    """Return a meter of an accelerator's memory, None if its module does not tell.
+
+    Args:
+        module: ``torch.cuda``, ``torch.xpu``, ``torch.mps`` or that of another kind.
+    """
+    if all(hasattr(module, name) for name in _STATISTICS):
+        return AllocatorMemory(module)
+    return DriverMemory(module) if hasattr(module, "driver_allocated_memory") else None
+
+
+_STATISTICS = ("reset_peak_memory_stats", "memory_allocated", "max_memory_allocated")
+
+
+def _format(size: int) -> str:
+    return f"{size / 2**30:.2f} GiB"

@@ -6,6 +6,8 @@ import random
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from pytest_sdspeed.device.accelerator import find_kind, find_module, list_used
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -21,8 +23,7 @@ def hold_seeds(seed: int) -> Iterator[None]:
     import torch
 
     python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002 - the legacy state is the global one
-    with ExitStack() as held:
-        _fork_torch(held, torch)
+    with hold_torch_generators():
         _seed_torch(seed, torch)
         random.seed(seed)
         np.random.seed(seed % 2**32)  # noqa: NPY002 - as above
@@ -33,17 +34,22 @@ def hold_seeds(seed: int) -> Iterator[None]:
             np.random.set_state(legacy)  # noqa: NPY002 - as above
 
 
-def _fork_torch(held: ExitStack, torch: Any) -> None:
-    """Have the generators of the CPU and of every accelerator that is in use put back."""
-    accelerator = torch.accelerator.current_accelerator()
-    kind = None if accelerator is None else accelerator.type
-    module = getattr(torch, kind, None) if kind else None
-    if module is not None and getattr(module, "is_initialized", lambda: False)():
-        held.enter_context(
-            torch.random.fork_rng(range(torch.accelerator.device_count()), device_type=kind)
-        )
-    else:
+@contextmanager
+def hold_torch_generators() -> Iterator[None]:
+    """Put the generators of the CPU and of every accelerator that is in use back after the block.
+
+    Those of torch alone; see ``hold_seeds`` for the others.
+    """
+    import torch
+
+    with ExitStack() as held:
         held.enter_context(torch.random.fork_rng(devices=()))
+        for kind in list_used():
+            module = find_module(kind)
+            if hasattr(module, "get_rng_state"):
+                devices = range(module.device_count())
+                held.enter_context(torch.random.fork_rng(devices, device_type=kind))
+        yield
 
 
 def _seed_torch(seed: int, torch: Any) -> None:
@@ -52,7 +58,7 @@ def _seed_torch(seed: int, torch: Any) -> None:
     Without one, ``torch.manual_seed`` would format the stack once for each kind of them, for an
     error that cannot come: that takes milliseconds for every generation.
     """
-    if torch.accelerator.is_available():
+    if find_kind():
         torch.manual_seed(seed)
     else:
         torch.default_generator.manual_seed(seed)

@@ -7,6 +7,9 @@ import sys
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pytest_sdspeed.compatibility import set_default_device
+from pytest_sdspeed.device.accelerator import find_built_kind, find_module, list_used
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -80,7 +83,8 @@ def _list_torch_flags() -> dict[str, Flag]:
         flags[f"torch.backends.cuda.{kind}_sdp"] = Flag(
             getattr(cuda, f"{kind}_sdp_enabled"), getattr(cuda, f"enable_{kind}_sdp")
         )
-    for device in ("cpu", "cuda"):
+    kinds = tuple(dict.fromkeys(("cuda", find_built_kind(torch) or "cuda")))
+    for device in ("cpu", *kinds):
         flags[f"torch.autocast({device!r})"] = Flag(
             partial(torch.is_autocast_enabled, device), partial(torch.set_autocast_enabled, device)
         )
@@ -96,7 +100,7 @@ def _list_torch_flags() -> dict[str, Flag]:
         "torch deterministic debug mode": Flag(
             torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode
         ),
-        "torch default device": Flag(_read_default_device, torch.set_default_device),
+        "torch default device": Flag(_read_default_device, partial(set_default_device, torch)),
         "torch function modes": Flag(_read_function_modes, _leave_function_modes),
         "torch dispatch modes": Flag(_read_dispatch_modes, _leave_dispatch_modes),
         "torch hooks of every module": Flag(_read_module_hooks, _write_module_hooks),
@@ -104,7 +108,6 @@ def _list_torch_flags() -> dict[str, Flag]:
             torch._C._autograd._profiler_enabled,  # noqa: SLF001 - it has no public name
             _leave_profiler,
         ),
-        "torch current CUDA device": Flag(_read_cuda_device, _write_cuda_device),
         "torch flush denormal": Flag(_flushes_denormal, torch.set_flush_denormal),
         "torch.backends.mha fast path": Flag(
             torch.backends.mha.get_fastpath_enabled, torch.backends.mha.set_fastpath_enabled
@@ -117,6 +120,11 @@ def _list_torch_flags() -> dict[str, Flag]:
             torch.get_float32_matmul_precision, torch.set_float32_matmul_precision
         ),
     }
+    for kind in kinds:
+        if hasattr(find_module(kind), "set_device"):
+            flags[f"torch current {kind.upper()} device"] = Flag(
+                partial(_read_device, kind), partial(_write_device, kind)
+            )
     if torch.version.cuda or torch.version.hip:  # others refuse to set them
         flags |= {
             f"torch.backends.cuda.{name}": Flag(getattr(cuda, name), getattr(cuda, name))
@@ -260,18 +268,14 @@ def _leave_profiler(wanted: bool) -> None:  # noqa: FBT001 - a flag's setter
         torch._C._autograd._disable_profiler()  # noqa: SLF001 - it has no public name
 
 
-def _read_cuda_device() -> int:
+def _read_device(kind: str) -> int:
     """Return the index of the device that ``cuda`` means: the first one until CUDA is used."""
-    import torch
-
-    return torch.cuda.current_device() if torch.cuda.is_initialized() else 0
+    return int(find_module(kind).current_device()) if kind in list_used() else 0
 
 
-def _write_cuda_device(index: int) -> None:
-    import torch
-
-    if torch.cuda.is_initialized():
-        torch.cuda.set_device(index)
+def _write_device(kind: str, index: int) -> None:
+    if kind in list_used():
+        find_module(kind).set_device(index)
 
 
 class ModuleHook(NamedTuple):

@@ -142,8 +142,14 @@ class Renaming:
                 self._both[key] = len(both)
 
     def rename(self, key: HistoryKey) -> HistoryKey:
-        """Return the key of today."""
-        return key if not self.aliases or key in self._both else self._find_today(key)
+        """Return the key of today.
+
+        Args:
+            key: key of a result, or one that does not tell all that a result's does.
+        """
+        if not self.aliases or key in self._both or any(key.fits(one) for one in self._both):
+            return key
+        return self._find_today(key)
 
     def describe_problems(self) -> list[str]:
         """Return a line for each alias that no stored run needs, and each key that is no old one.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_sdspeed.errors import PlaceError
+from pytest_sdspeed.errors import AcknowledgementError, PlaceError
+from pytest_sdspeed.history.acknowledged import parse_acknowledged
 from pytest_sdspeed.history.index import read_storage
 from pytest_sdspeed.history.merging import RunFile, merge_runs
 from pytest_sdspeed.history.storages import Folder
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.history.aliases import Renaming
     from pytest_sdspeed.history.contents import Fault, IndexedRuns, StoredRunFacts
     from pytest_sdspeed.history.storages import Storage
+    from pytest_sdspeed.model import Acknowledgement
 
 NAMED = 5
 """How many files are named for each fault for which files are passed over."""
@@ -40,12 +43,16 @@ class LoadedHistories(NamedTuple):
         problems: lines on what was passed over.
         files: those that count, the oldest first.
         read: whether any of the storages could be read.
+        acknowledged: changes that were accepted, in the histories of today's names.
+        unread: what is wrong with files of such changes, of which none counts.
     """
 
     histories: tuple[History, ...]
     problems: tuple[str, ...]
     files: Sequence[RunFile]
     read: bool
+    acknowledged: tuple[Acknowledgement, ...] = ()
+    unread: tuple[AcknowledgementError, ...] = ()
 
 
 def load_histories(*folders: Path) -> tuple[tuple[History, ...], tuple[str, ...]]:
@@ -85,11 +92,37 @@ def load_from(
             else:
                 problems += held[-1][1].listing.problems
         runs, files, wrong = merge_runs(held, renaming, current)
-    problems += renaming.describe_problems() if renaming else []
+    accepted, unread = _read_acknowledged(held)
+    if renaming is not None:
+        accepted = [replace(one, key=renaming.rename(one.key)) for one in accepted]
+        problems += renaming.describe_problems()
     found = (History.with_runs(key, members) for key, members in runs.items())
     return LoadedHistories(
-        tuple(found), (*problems, *_describe_skipped(held, wrong)), files, read=bool(held)
+        tuple(found),
+        (*problems, *_describe_skipped(held, wrong)),
+        files,
+        read=bool(held),
+        acknowledged=tuple(accepted),
+        unread=tuple(unread),
     )
+
+
+def _read_acknowledged(
+    held: Iterable[tuple[Storage, IndexedRuns]],
+) -> tuple[list[Acknowledgement], list[AcknowledgementError]]:
+    """Return the changes that were accepted, and what is wrong with the files of others."""
+    accepted: list[Acknowledgement] = []
+    unread: list[AcknowledgementError] = []
+    for storage, stored in held:
+        for path, where in stored.listing.acknowledged.items():
+            try:
+                (content,) = storage.fetch([where])
+                accepted += parse_acknowledged(content, storage.describe(path))
+            except AcknowledgementError as error:
+                unread.append(error)
+            except PlaceError as error:
+                unread.append(AcknowledgementError(storage.describe(path), "", str(error)))
+    return accepted, unread
 
 
 @contextmanager

@@ -8,11 +8,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.history.aliases import Renaming
+from pytest_sdspeed.history.keys import find_same
 from pytest_sdspeed.history.loading import load_from
 from pytest_sdspeed.history.parsing import read_run_facts
-from pytest_sdspeed.history.processors import find_same
 from pytest_sdspeed.history.storages import Folder
 from pytest_sdspeed.judge.changes.causes import judge_history_among
+from pytest_sdspeed.judge.changes.succession import find_predecessor
 from pytest_sdspeed.model import History, HistoryRun
 from pytest_sdspeed.store.records import make_history_key
 
@@ -22,9 +23,13 @@ if TYPE_CHECKING:
 
     from pytest_sdspeed.history.aliases import Alias
     from pytest_sdspeed.history.contents import StoredRunFacts
+    from pytest_sdspeed.history.loading import LoadedHistories
     from pytest_sdspeed.history.merging import RunFile
     from pytest_sdspeed.model import HistoryKey, Result
 
+
+_OWN = ("optimizations", "revision")
+"""What a row of a campaign need not have in common with the others."""
 
 _CLOCKS_DIFFER = timedelta(days=1)
 """How far clocks of several hosts may differ without a word."""
@@ -54,10 +59,18 @@ class HistoryLookup:
         self.problems: tuple[str, ...] = ()
 
     @cached_property
-    def _stored(self) -> dict[HistoryKey, History]:
+    def _loaded(self) -> LoadedHistories:
         found = load_from([Folder(self._folder)], self._renaming, self._run)
-        self.problems = (*found.problems, *self._describe_clock(found.files))
-        return {history.key: history for history in found.histories}
+        self.problems = (
+            *found.problems,
+            *(f"sd history: {error}: nothing in it counts" for error in found.unread),
+            *self._describe_clock(found.files),
+        )
+        return found
+
+    @cached_property
+    def _stored(self) -> dict[HistoryKey, History]:
+        return {history.key: history for history in self._loaded.histories}
 
     def _describe_clock(self, files: Sequence[RunFile]) -> Iterator[str]:
         """Yield a line if stored runs are dated later than this one: a clock was or is wrong."""
@@ -92,12 +105,13 @@ class HistoryLookup:
         run = HistoryRun.of(result, self._run)
         beside = [
             self._continue(
-                replace(key, setup=name),
+                find_same(replace(key, setup=name), self._stored, _OWN),
                 replace(run, speedup=speedup, low=speedup, high=speedup, latency_s=latency_s),
             )
             for name, (speedup, latency_s) in others.items()
         ]
-        return judge_history_among(self._continue(key, run), beside)
+        history = judge_history_among(self._continue(key, run), beside, self._loaded.acknowledged)
+        return replace(history, follows=find_predecessor(history, self._loaded.histories))
 
     def list_elsewhere(self, history: History) -> list[History]:
         """Return the stored histories of the same row on other devices and processors."""
@@ -105,7 +119,8 @@ class HistoryLookup:
             stored
             for key, stored in self._stored.items()
             if key != history.key
-            and replace(key, device=history.device, cpu=history.cpu) == history.key
+            and (key.device, key.cpu) != (history.device, history.cpu)
+            and key.fits(history.key, ("device", "cpu"))
         ]
 
     def _find_key(self, key: HistoryKey) -> HistoryKey:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.history.aliases import Renaming
 from pytest_sdspeed.history.ci_attempts import find_superseded
+from pytest_sdspeed.history.keys import settle_work
 from pytest_sdspeed.history.processors import settle_processors
 
 if TYPE_CHECKING:
@@ -107,23 +108,28 @@ def merge_runs(
 
 
 def _settle_keys(files: list[RunFile], renaming: Renaming) -> list[RunFile]:
-    """Give results the names of today, and the model of their processor if they do not tell it."""
+    """Give results the names of today, and what they do not tell of processor and work."""
     renaming.learn(
         (kept.file.run.id or id(kept.file), one.key) for kept in files for one in kept.file.results
     )
     if renaming.aliases:
         files = _with_keys(files, lambda one: renaming.rename(one.key))
-    models = settle_processors([one for kept in files for one in kept.file.results])
-    if not models:
-        return files
-    return _with_keys(
-        files,
-        lambda one: (
-            replace(one.key, cpu=models.get((one.key, one.run.host)))
-            if one.key.cpu is None
-            else one.key
-        ),
-    )
+    models = settle_processors(_list_results(files))
+    if models:
+        files = _with_keys(
+            files,
+            lambda one: (
+                replace(one.key, cpu=models.get((one.key, one.run.host)))
+                if one.key.cpu is None
+                else one.key
+            ),
+        )
+    settled = settle_work(_list_results(files))
+    return _with_keys(files, lambda one: settled.get(id(one), one.key)) if settled else files
+
+
+def _list_results(files: Iterable[RunFile]) -> list[StoredResult]:
+    return [one for kept in files for one in kept.file.results]
 
 
 def _with_keys(

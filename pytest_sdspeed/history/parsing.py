@@ -138,9 +138,8 @@ class _CheckedRecord:
         }
 
     def __getattr__(self, name: str) -> Any:
-        check = _CHECKS.get(name)
-        if check is not None:
-            return check(self._record[name], name)
+        if name in _CHECKS and name in self._record:
+            return _CHECKS[name](self._record[name], name)
         return read_figure(self._record, name)
 
 
@@ -181,6 +180,12 @@ def _text_if_any(value: Any, name: str) -> str | None:
     return None if value is None else _text(value, name)
 
 
+def _names_if_any(value: Any, name: str) -> tuple[str, ...] | None:
+    if value is not None and not isinstance(value, list):
+        raise TypeError(f"{name} is {shortened(value)}; valid: a list of texts")
+    return None if value is None else tuple(_text(one, name) for one in value)
+
+
 def _texts(value: Any, _name: str) -> dict[str, str]:
     return {_utf8(name): _utf8(text) for name, text in value.items()}
 
@@ -201,6 +206,9 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "low": _ratio,
     "high": _ratio,
     "floor": _number,
+    "optimizations": _names_if_any,
+    "baseline_optimizations": _names_if_any,
+    "revision": _text_if_any,
 }
 """Figure -> what returns its value, or raises if no history can be made of it."""
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pytest_sdspeed.history.keys import forget_work
+
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     from pytest_sdspeed.history.contents import StoredResult
     from pytest_sdspeed.model import HistoryKey
@@ -29,25 +31,11 @@ def settle_processors(results: Sequence[StoredResult]) -> dict[tuple[HistoryKey,
     by_host: dict[tuple[HistoryKey, str | None], str] = {}
     for one in results:
         if one.key.cpu is not None:
-            key = replace(one.key, cpu=None)
+            key = forget_work(replace(one.key, cpu=None))
             first.setdefault(key, one.key.cpu)
             by_host.setdefault((key, one.run.host), one.key.cpu)
     return {
-        (key, host): by_host.get((key, host), first[key]) if host else first[key]
+        (key, host): by_host.get((base, host), first[base]) if host else first[base]
         for key, host in unknown
-        if key in first
+        if (base := forget_work(key)) in first
     }
-
-
-def find_same(key: HistoryKey, stored: Collection[HistoryKey]) -> HistoryKey:
-    """Return the stored key that a key belongs to; the key itself if there is none.
-
-    One that tells no model belongs to the only one that is stored, and the other way round.
-    """
-    if key in stored:
-        return key
-    base = replace(key, cpu=None)
-    if key.cpu is not None:
-        return base if base in stored else key
-    found = [other for other in stored if replace(other, cpu=None) == base]
-    return found[0] if len(found) == 1 else key

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import PlaceError
 from pytest_sdspeed.history.storages import (
+    ACKNOWLEDGED,
     UNKNOWN,
     Fingerprint,
     Folder,
@@ -133,22 +134,12 @@ class Remote:
         """
         file_system, root = self._opened
         files: dict[str, tuple[str, Fingerprint]] = {}
-        unfinished, problems, pending = [], [], [(root, "")]
+        unfinished, problems, pending = [], list[str](), [(root, "")]
+        acknowledged: dict[str, str] = {}
         file_system.invalidate_cache()
         while pending:
             inside, prefix = pending.pop()
-            try:
-                entries = file_system.ls(inside, detail=True)
-            except Exception as error:  # noqa: BLE001 - file systems raise what they like
-                if not (prefix and isinstance(error, (FileNotFoundError, PermissionError))):
-                    raise self._describe_failure(error) from None
-                # A folder that is gone was deleted while it was listed.
-                problems += (
-                    [f"sd history: {self.describe(prefix)}: no permission"]
-                    if isinstance(error, PermissionError)
-                    else []
-                )
-                continue
+            entries = self._list(file_system, inside, prefix, problems)
             for info in entries:
                 location = info["name"].rstrip("/")
                 name = location.rpartition("/")[2]
@@ -162,9 +153,29 @@ class Remote:
                     pending += [(info["name"], f"{path}/")] if name != pictures.FOLDER else []
                 elif name.endswith(".json"):
                     files[path] = info["name"], _fingerprint_of(info)
+                elif name == ACKNOWLEDGED:
+                    acknowledged[path] = info["name"]
                 elif is_unfinished(name):
                     unfinished.append(path)
-        return Listing(files, sorted(unfinished), tuple(problems))
+        return Listing(files, sorted(unfinished), tuple(problems), acknowledged)
+
+    def _list(
+        self, file_system: Any, inside: str, prefix: str, problems: list[str]
+    ) -> list[dict[str, Any]]:
+        """Return what a folder holds: nothing if it is gone, or may not be read, which is noted.
+
+        Raises:
+            PlaceError: it is the address itself, or cannot be read for another reason.
+        """
+        try:
+            return list(file_system.ls(inside, detail=True))
+        except Exception as error:  # noqa: BLE001 - file systems raise what they like
+            if not (prefix and isinstance(error, (FileNotFoundError, PermissionError))):
+                raise self._describe_failure(error) from None
+            # A folder that is gone was deleted while it was listed.
+            if isinstance(error, PermissionError):
+                problems.append(f"sd history: {self.describe(prefix)}: no permission")
+            return []
 
     def fetch(self, files: Sequence[str]) -> Iterator[bytes | OSError]:
         """Yield what files hold, all asked for at once if the file system can do that.

@@ -19,6 +19,10 @@ NAME = "sdspeed-index.sqlite3"
 """File name of the index in a local folder; no pattern of pytest-benchmark's matches it."""
 
 
+ACKNOWLEDGED = "acknowledged.toml"
+"""File name of the changes that were accepted, beside the runs or below."""
+
+
 class Fingerprint(NamedTuple):
     """What changes with a file.
 
@@ -46,11 +50,14 @@ class Listing(NamedTuple):
         files: path from the storage, printable -> where it is, and its fingerprint.
         unfinished: printable paths of what a killed run left, or a running one writes.
         problems: lines on what cannot be read.
+        acknowledged: path from the storage, printable -> where it is, of files of changes that were
+            accepted.
     """
 
     files: Mapping[str, tuple[str, Fingerprint]] = {}
     unfinished: Sequence[str] = ()
     problems: tuple[str, ...] = ()
+    acknowledged: Mapping[str, str] = {}
 
 
 class Storage(Protocol):
@@ -140,7 +147,7 @@ class Folder:
                 scan.problems.append(f"sd history: {inside}: {error.strerror}")
             while scan.links and not pending:
                 pending += scan.follow(*scan.links.pop(0))
-        return Listing(scan.files, sorted(scan.unfinished), tuple(scan.problems))
+        return Listing(scan.files, sorted(scan.unfinished), tuple(scan.problems), scan.acknowledged)
 
     def fetch(self, files: Sequence[str]) -> Iterator[bytes | OSError]:
         """Yield what files hold, one after the other."""
@@ -167,6 +174,7 @@ class _Scan:
     def __init__(self) -> None:
         self.files: dict[str, tuple[str, Fingerprint]] = {}
         self.unfinished: list[str] = []
+        self.acknowledged: dict[str, str] = {}
         self.problems: list[str] = []
         self.links: list[tuple[str, str]] = []
         self._seen: set[tuple[int, int]] = set()
@@ -192,6 +200,8 @@ class _Scan:
                     yield entry.path, f"{name}/"
                 elif entry.name.endswith(".json") and entry.is_file():
                     self._add(entry.path, name, entry.stat())
+                elif entry.name == ACKNOWLEDGED and entry.is_file():
+                    self.acknowledged[name] = entry.path
                 elif is_unfinished(entry.name):
                     self.unfinished.append(name)
 
@@ -206,6 +216,8 @@ class _Scan:
             yield path, f"{name}/"
         elif name.endswith(".json") and stat.S_ISREG(status.st_mode):
             self._add(path, name, status)
+        elif name.rpartition("/")[2] == ACKNOWLEDGED and stat.S_ISREG(status.st_mode):
+            self.acknowledged[name] = path
 
     def _add(self, path: str, name: str, status: os.stat_result) -> None:
         if self._is_new(status):

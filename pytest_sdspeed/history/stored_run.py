@@ -16,7 +16,7 @@ from pytest_sdspeed.store.files import decode, read_commit, section
 from pytest_sdspeed.store.records import from_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from pytest_sdspeed.history.merging import RunFile
@@ -38,12 +38,14 @@ class StoredRun:
         facts: what is known of the run as a whole, label -> text.
         passed_over: benchmarks of the file that are not this plugin's, and why the others could not
             be read.
+        damaged: those of them that are this plugin's.
     """
 
     where: str
     results: tuple[Result, ...]
     facts: Mapping[str, str]
     passed_over: tuple[str, ...]
+    damaged: tuple[str, ...] = ()
 
 
 def list_run_files(folder: Path) -> list[Path]:
@@ -125,7 +127,7 @@ def _read(storage: Storage, where: str, name: str) -> StoredRun:
         stored, extras = decode(content)
     except StoredRunError as error:
         raise StoredRunError(f"{name}: {error}") from None
-    results, passed_over = [], []
+    results, passed_over, damaged = [], [], []
     with storage.fetch_pictures(where, pictures.find_picture_paths(stored)) as folder:
         for test, extra in extras:
             try:
@@ -135,7 +137,8 @@ def _read(storage: Storage, where: str, name: str) -> StoredRun:
                     result = from_json(extra, folder)
                     results.append(replace(result, test=test))
             except StoredRunError as error:
-                passed_over.append(f"{test}: {error}")
+                damaged.append(f"{test}: {error}")
+                passed_over.append(damaged[-1])
     if not results:
         raise StoredRunError(
             f"{name}: no result of this plugin: {'; '.join(passed_over) or 'it is empty'}"
@@ -145,7 +148,34 @@ def _read(storage: Storage, where: str, name: str) -> StoredRun:
         results=tuple(results),
         facts=describe_run(stored),
         passed_over=tuple(passed_over),
+        damaged=tuple(damaged),
     )
+
+
+def select_sound(
+    run: StoredRun, write: Callable[[Sequence[Result]], object]
+) -> tuple[Sequence[Result], list[tuple[str, Exception]]]:
+    """Return the results that can be written, and the names of the others with what they raised.
+
+    The file is somebody else's: any type may stand in it, which costs the one record that holds it.
+
+    Args:
+        run: a stored run.
+        write: writes results, and raises if it cannot.
+    """
+    try:
+        write(run.results)
+    except Exception:  # noqa: BLE001 - any type may stand in a record
+        sound, problems = [], []
+        for result in run.results:
+            try:
+                write([result])
+            except Exception as error:  # noqa: BLE001 - any type may stand in a record
+                problems.append((ascii(result.setup), error))
+            else:
+                sound.append(result)
+        return sound, problems
+    return run.results, []
 
 
 def clean(folder: Path, keep: int) -> tuple[int, int]:

@@ -5,6 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 _GIB = 2**30
+INEXACT = {
+    "cpu": "on a CPU peaks are lower bounds",
+    "mps": "on MPS torch tells what its pools hold, not what tensors need",
+}
+"""Kind of device -> why peaks on it are not exact; on others they are."""
 
 
 class MemoryJudgement(NamedTuple):
@@ -22,7 +27,12 @@ class MemoryJudgement(NamedTuple):
 
 
 def judge_memory(
-    peak: int | None, baseline_peak: int | None, bound: float | None, *, exact: bool = True
+    peak: int | None,
+    baseline_peak: int | None,
+    bound: float | None,
+    *,
+    exact: bool = True,
+    kind: str = "cpu",
 ) -> MemoryJudgement:
     """Hold a row's peak memory against its baseline's.
 
@@ -30,16 +40,13 @@ def judge_memory(
         peak: peak memory of the row, bytes, or None if the platform does not tell.
         baseline_peak: peak memory of its baseline.
         bound: greatest share of the baseline's peak, or None for no bound.
-        exact: whether peaks are exact; lower bounds are not compared.
+        exact: whether peaks are exact; others are not compared.
+        kind: kind of the device, which says why they are not.
     """
     if not exact:
         return MemoryJudgement(
             None,
-            note=(
-                ""
-                if bound is None
-                else "the bound on memory was not judged: on a CPU peaks are lower bounds"
-            ),
+            note=("" if bound is None else f"the bound on memory was not judged: {INEXACT[kind]}"),
         )
     if peak is None or not baseline_peak:
         return MemoryJudgement(

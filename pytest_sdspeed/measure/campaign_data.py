@@ -31,6 +31,8 @@ class Arm:
         generate: called with what to draw; returns pictures, or None.
         slot: context held around every generation, outside the timed region.
         floor: least speed-up that passes, or None for an arm no gate holds.
+        floor_at: returns the floor that the baseline's latency, seconds, makes of it; None if the
+            floor is the same at any.
         may_stop: asked whether a decided row may leave; while it may not it is measured on, and
             later looks may decide again. None lets it leave.
         prepare: builds what ``generate`` needs; called once, before any arm's warm-up.
@@ -51,6 +53,7 @@ class Arm:
     generate: Callable[[Case], Any]
     slot: Callable[[], AbstractContextManager[Any]] = nullcontext
     floor: float | None = None
+    floor_at: Callable[[float], float] | None = None
     may_stop: Callable[[Decision], bool] | None = None
     prepare: Callable[[], None] = _prepare_nothing
     check: Callable[[], None] = _prepare_nothing
@@ -137,6 +140,8 @@ class Decision:
         more_blocks: how many more would decide, None if decided or if no number would.
         minimum_detectable_effect: how far from its floor a speed-up must be for the planned blocks
             to decide it at this noise, as a fraction; None if they bring no look.
+        floor: least speed-up that passes, by the baseline's latency in these blocks; None for an
+            arm without floor.
     """
 
     verdict: Verdict
@@ -144,6 +149,7 @@ class Decision:
     blocks: int
     more_blocks: int | None
     minimum_detectable_effect: float | None
+    floor: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

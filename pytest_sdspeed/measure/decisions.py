@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_sdspeed.errors import ThrottledError
 from pytest_sdspeed.judge.speed import intervals, stopping
 from pytest_sdspeed.judge.speed.bias import withstands_bias
+from pytest_sdspeed.judge.speed.blocks import latencies
 from pytest_sdspeed.measure.campaign_data import Arm, Decision
 from pytest_sdspeed.model import CONTROL
 
@@ -53,13 +54,13 @@ class Decisions:
         """
         roster, asked_again = self._roster, True
         control = self._find_control(blocks)
-        stay = not all(self._withstands(name, one, control) for name, one in self.decided.items())
+        stay = not all(_withstands(one, control) for one in self.decided.values())
         while asked_again:
             found = {name: self._decide(name, blocks, planned_blocks) for name in roster.active}
             decided = {
                 name: decision
                 for name, decision in found.items()
-                if decision.verdict != "inconclusive" and self._withstands(name, decision, control)
+                if decision.verdict != "inconclusive" and _withstands(decision, control)
             }
             failed = {
                 name for name, decision in decided.items() if decision.verdict == "fail"
@@ -104,12 +105,18 @@ class Decisions:
         outer, inner = (self.samples[arm][:blocks] for arm in (self._roster.baseline.name, CONTROL))
         return intervals.control_interval(outer, inner, self._campaigns)
 
-    def _withstands(self, name: str, decision: Decision, control: Interval | None) -> bool:
-        return withstands_bias(decision.interval, self._roster.arms[name].floor, control)
+    def _find_floor(self, arm: Arm, blocks: int) -> float | None:
+        """Return the floor of an arm by the baseline's latency in its first blocks."""
+        if arm.floor is None or arm.floor_at is None:
+            return arm.floor
+        baseline = self._roster.baseline.name
+        theirs = {name: self.samples[name][:blocks] for name in (baseline, CONTROL)}
+        return arm.floor_at(latencies(theirs, baseline, baseline)[1])
 
     def _decide(self, name: str, look: int, planned_blocks: int) -> Decision:
         # Arms only ever leave: a row took part in the first blocks of the baseline, without a gap.
-        pairs, floor = self.samples[name], self._roster.arms[name].floor
+        pairs = self.samples[name]
+        floor = self._find_floor(self._roster.arms[name], len(pairs))
         baseline = self._roster.baseline.name
         outer, inner = (self.samples[arm][: len(pairs)] for arm in (baseline, CONTROL))
         ratios = intervals.log_ratios([outer, inner], [pairs])
@@ -129,7 +136,12 @@ class Decisions:
             minimum_detectable_effect=intervals.minimum_detectable_effect(
                 ratios, planned_blocks, self.family_size
             ),
+            floor=floor,
         )
+
+
+def _withstands(decision: Decision, control: Interval | None) -> bool:
+    return withstands_bias(decision.interval, decision.floor, control)
 
 
 def _may_leave(row: Arm, decision: Decision) -> bool:

@@ -6,7 +6,14 @@ bytes.
 
 from __future__ import annotations
 
-from pytest_sdspeed.model.history import Change, History, HistoryKey, HistoryRun
+from pytest_sdspeed.model.history import (
+    Acknowledgement,
+    Change,
+    History,
+    HistoryKey,
+    HistoryRun,
+    Predecessor,
+)
 from pytest_sdspeed.model.machine import (
     UNKNOWN_GPU,
     UNREAD,
@@ -63,6 +70,7 @@ __all__ = [
     "SCHEDULERS",
     "UNKNOWN_GPU",
     "UNREAD",
+    "Acknowledgement",
     "Against",
     "CampaignKey",
     "Case",
@@ -78,6 +86,7 @@ __all__ = [
     "Machine",
     "MetricRange",
     "PictureMetric",
+    "Predecessor",
     "Profile",
     "Reading",
     "Recipe",

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields
+import zlib
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.model.numbers import finite_or_none, number_or_nan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from pytest_sdspeed.model.vocabulary import Cause, Verdict
+
+NEWS_RUNS = 20
+"""For so many runs a change is news; from then on others are compared with the new level."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +29,9 @@ class HistoryKey:
         recipe: tells recipes, weights and, for callables, tests apart; equal ones are comparable.
         cpu: model of the processor beside the device; None if the device's name tells it, or it is
             unknown.
+        optimizations, baseline_optimizations: names of the stacks of the setup and its baseline,
+            as ``fp16, tf32``; None if they are unknown.
+        revision: tells the weights of its models apart, as ``model@1a2b3c``; None if unknown.
     """
 
     table: str | None
@@ -33,6 +40,9 @@ class HistoryKey:
     device: str
     recipe: str
     cpu: str | None = None
+    optimizations: str | None = None
+    baseline_optimizations: str | None = None
+    revision: str | None = None
 
     @classmethod
     def of(cls, result: Any, recipe: str, cpu: str | None = None) -> HistoryKey:
@@ -50,12 +60,47 @@ class HistoryKey:
             device=result.device,
             recipe=recipe,
             cpu=None if cpu == " ".join(result.device.split()) else cpu,
+            optimizations=_join(result.optimizations),
+            baseline_optimizations=_join(result.baseline_optimizations),
+            revision=result.revision,
         )
+
+    def fits(self, other: HistoryKey, ignoring: Collection[str] = ()) -> bool:
+        """Tell whether two keys may be one history: all that both of them know is equal.
+
+        Args:
+            other: the other key.
+            ignoring: names of fields that may differ.
+        """
+        pairs = (
+            (getattr(self, name), getattr(other, name)) for name in _OF_KEY if name not in ignoring
+        )
+        # Only the names of tables may be None without being unknown.
+        return (self.table is None) == (other.table is None) and all(
+            ours == theirs or ours is None or theirs is None for ours, theirs in pairs
+        )
+
+    def without(self, names: Iterable[str]) -> HistoryKey:
+        """Return a key that does not tell some of what may be unknown.
+
+        Args:
+            names: names of fields that may be None.
+        """
+        unknown: dict[str, Any] = dict.fromkeys(names)
+        return replace(self, **unknown)
 
     @property
     def name(self) -> str:
         """Return what a reader calls it, as ``Result.name``; the recipe of callables is a test."""
         return self.setup if self.table or not self.recipe else f"{self.setup} of {self.recipe}"
+
+
+def _join(names: Sequence[str] | None) -> str | None:
+    return None if names is None else ", ".join(names)
+
+
+WORK = ("optimizations", "baseline_optimizations", "revision")
+"""The fields of a key that were not always stored: what is unknown fits anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +218,8 @@ class Change:
         reasons: what speaks for the kind, in words.
         versions: package or driver -> before and after, of those that changed with it; None if it
             was not there.
+        acknowledged: how it was accepted as the new level, or None.
+        outgrown: how it was accepted when it was smaller: it is told again. None if it was not.
     """
 
     kind: Cause
@@ -183,6 +230,49 @@ class Change:
     holds: bool = True
     reasons: tuple[str, ...] = ()
     versions: Mapping[str, tuple[str | None, str | None]] = field(default_factory=dict)
+    acknowledged: Acknowledgement | None = None
+    outgrown: Acknowledgement | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acknowledgement:
+    """A change that somebody accepted: its level is the one that later runs are compared with.
+
+    Attributes:
+        id: what people call the change.
+        key: what it is in the history of.
+        since: date of the first run at the new level, as that run has it.
+        change: change of the latency, as ``Change.change``, when it was accepted.
+        reason: why, in words.
+        acknowledged: day on which it was accepted.
+        by: who did, or None if that is unknown.
+        commit, host: those of the first run at the new level, or None if they are unknown.
+    """
+
+    id: str
+    key: HistoryKey
+    since: str
+    change: float
+    reason: str
+    acknowledged: str
+    by: str | None = None
+    commit: str | None = None
+    host: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predecessor:
+    """The history that one goes on from, of the same setup when something else was measured.
+
+    Attributes:
+        changed: what is measured now, in words: ``recipe changed: 25 -> 30 steps``.
+        runs: how many runs it has.
+        until: date of the last of them.
+    """
+
+    changed: str
+    runs: int
+    until: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,10 +282,12 @@ class History(HistoryKey):
     Attributes:
         runs: the oldest first.
         changes: what changed, the oldest first.
+        follows: the history that this one began after, or None if it is the first of its setup.
     """
 
     runs: tuple[HistoryRun, ...]
     changes: tuple[Change, ...] = ()
+    follows: Predecessor | None = None
 
     @classmethod
     def with_runs(cls, key: HistoryKey, runs: Iterable[HistoryRun]) -> History:
@@ -214,8 +306,31 @@ class History(HistoryKey):
 
     @property
     def latest(self) -> Change | None:
-        """Return the change that today's level began with, or None if nothing changed."""
-        return self.changes[-1] if self.changes else None
+        """Return the change that is told of today's level; None if there is none to tell.
+
+        It is the one that today's level began with. If that was acknowledged, it is the latest that
+        was not, as long as it is news and still seen.
+        """
+        if not self.changes or self.changes[-1].acknowledged is None:
+            return self.changes[-1] if self.changes else None
+        news = (one for one in reversed(self.changes) if len(self.runs) - one.since <= NEWS_RUNS)
+        return next((one for one in news if one.holds and one.acknowledged is None), None)
+
+    def name_change(self, change: Change) -> str:
+        """Return the id of a change, which further runs do not alter.
+
+        It is made of what it is in the history of, apart from what older records do not tell, of
+        the first run at the new level, and of the direction.
+
+        Args:
+            change: one of ``changes``.
+        """
+        if change.acknowledged is not None:
+            return change.acknowledged.id
+        first, slower = self.runs[change.since], change.change > 0
+        key = (self.table, self.setup, self.baseline, self.device, self.recipe)
+        text = repr((*key, first.date, first.host, slower))
+        return f"{zlib.crc32(text.encode(errors='backslashreplace')):08x}"
 
 
 _OF_KEY = tuple(field.name for field in fields(HistoryKey))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,15 +14,16 @@ class Machine:
     """A machine on which something is measured.
 
     Attributes:
-        kind: ``cpu`` or ``cuda``.
+        kind: ``cpu``, or the type of a torch device: ``cuda`` (ROCm's too), ``xpu``, ``mps``, ...
         device: the device's own name (``NVIDIA H200``, ``AMD EPYC``).
         versions: package or driver -> version.
-        capability: CUDA compute capability (major, minor), or None on a CPU.
-        features: instruction-set flags of the CPU as its operating system names them.
+        capability: CUDA compute capability (major, minor); None if this is no NVIDIA GPU.
+        features: instruction-set flags of the CPU as its operating system names them; of an
+            accelerator without a compute capability ``bf16``, if it computes in bfloat16.
         notes: what readers of the results should know, in words.
     """
 
-    kind: Literal["cpu", "cuda"]
+    kind: str
     device: str
     versions: Mapping[str, str]
     capability: tuple[int, int] | None = None

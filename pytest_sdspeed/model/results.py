@@ -165,7 +165,8 @@ class Result:
         recorded_in: the file of that table if it is a recorded one; None if it is documented.
         speedup, low, high: baseline latency over candidate latency, with its interval.
         expected: the documented (or marked) speed-up; tolerance: the fraction that may be missing;
-            floor: expected x (1 - tolerance).
+            tolerance_s: seconds by which it may take longer than that speed-up promises, or None;
+            floor: expected x (1 - tolerance), or less if the seconds allow more.
         verdict: verdict on speed and pictures together; image_verdict: verdict on the pictures
             alone, None if they were not judged.
         blocks: blocks measured for this row.
@@ -210,6 +211,10 @@ class Result:
         confirmation: the stored form of the run in the other process: of the first one if the
             second passed, else of the second; None if there was but one. ``images``,
             ``exhibits`` and ``control`` are the first's in any case.
+        optimizations, baseline_optimizations: names of the stacks of the setup and of its baseline,
+            in order; None for callables, or if they are unknown.
+        revision: tells the weights of its models apart, as ``model@1a2b3c``; None if they are not
+            known.
         test: id of the test that asked, or None if that is unknown.
     """
 
@@ -258,6 +263,10 @@ class Result:
     baseline_self_difference: SelfDifference | None = None
     biased: bool | None = None
     slow_pairs: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    optimizations: tuple[str, ...] | None = None
+    baseline_optimizations: tuple[str, ...] | None = None
+    revision: str | None = None
+    tolerance_s: float | None = None
     test: str | None = None
 
     @property
@@ -272,6 +281,11 @@ class Result:
     def interval(self) -> Interval:
         """Return the speed-up with its interval."""
         return Interval(self.speedup, self.low, self.high)
+
+    @property
+    def margin(self) -> float:
+        """Return the fraction of the speed-up that may be missing, by both tolerances."""
+        return 1 - self.floor / self.expected
 
     @property
     def is_baseline(self) -> bool:

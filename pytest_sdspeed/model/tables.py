@@ -132,6 +132,7 @@ class Row:
         latency_s: documented latency, seconds, or None if only the ratio is documented.
         speedup: documented latency ratio, baseline over this row.
         tolerance: fraction of the speed-up that may be missing.
+        tolerance_s: seconds by which it may take longer than the speed-up promises, or None.
         image: picture gate with the documented weights, or None.
         image_random: picture gate with random weights, or None.
         memory: greatest share of the baseline's peak memory, or None for no bound.
@@ -146,6 +147,7 @@ class Row:
     speedup: float
     latency_s: float | None = None
     tolerance: float = DEFAULT_TOLERANCE
+    tolerance_s: float | None = None
     image: ImageGate | None = None
     image_random: ImageGate | None = None
     memory: float | None = None

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_sdspeed.compatibility import choose_pillow
 from pytest_sdspeed.device.quiet import hide_progress_bars, quiet
 from pytest_sdspeed.errors import ModelUnavailableError, read_first_line
 from pytest_sdspeed.pipelines.model_folders import TOKENIZER_FILES, check_part
@@ -50,15 +51,17 @@ class ClipScorer:
             # Pillow resizes the same way on every machine; torchvision, which may or may not be
             # installed, resizes a little differently.
             self._processor = AutoImageProcessor.from_pretrained(
-                folder, local_files_only=True, backend="pil"
+                folder, local_files_only=True, **choose_pillow()
             )
-            loaded, report = CLIPModel.from_pretrained(
-                folder,
-                local_files_only=True,
-                use_safetensors=True,
-                dtype=torch.float32,
-                output_loading_info=True,
-            )
+            # Before it reads weights, transformers 4 draws others.
+            with torch.random.fork_rng(devices=()):
+                loaded, report = CLIPModel.from_pretrained(
+                    folder,
+                    local_files_only=True,
+                    use_safetensors=True,
+                    dtype=torch.float32,
+                    output_loading_info=True,
+                )
             if report["missing_keys"]:
                 # transformers would draw them at random.
                 missing = sorted(report["missing_keys"])

@@ -9,6 +9,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from pytest_sdspeed.device.accelerator import find_kind
 from pytest_sdspeed.device.flags import hold
 from pytest_sdspeed.device.machine import AMPERE
 from pytest_sdspeed.errors import read_first_line
@@ -26,15 +27,25 @@ _FP16_CPU = frozenset({"avx512_fp16", "amx_fp16", "asimdhp"})
 _BOTH = frozenset({"unet", "vae"})
 _ORDINALS = {2: "second", 3: "third"}
 _GPU_HINT = "run with --sd-gpu"
+_TRITON = {
+    "cuda": "a CUDA GPU: pip install triton",
+    "xpu": "an XPU: install the pytorch-triton-xpu of this torch",
+}
+"""Kind of device that torch compiles for by Triton -> its name, and where Triton comes from."""
 
 
 def _require_cuda(name: str, machine: Machine) -> str | None:
-    return None if machine.kind == "cuda" else f"{name} needs a CUDA GPU: {_GPU_HINT}"
+    return None if machine.kind == "cuda" else f"{name} needs a CUDA GPU: {_advise(machine)}"
+
+
+def _advise(machine: Machine) -> str:
+    """Say how to get a CUDA GPU, or that ``--sd-gpu`` found another accelerator."""
+    return _GPU_HINT if machine.kind == "cpu" else f"{machine.device} is none"
 
 
 def _require_ampere(name: str, machine: Machine) -> str | None:
     if machine.capability is None:
-        return f"{name} needs an Ampere or later CUDA GPU: {_GPU_HINT}"
+        return f"{name} needs an Ampere or later CUDA GPU: {_advise(machine)}"
     if machine.capability < AMPERE:
         return (
             f"{name} needs an Ampere or later CUDA GPU: {machine.device} has compute capability"
@@ -62,7 +73,13 @@ def _check_bf16(machine: Machine) -> str | None:
                 f" {_GPU_HINT}"
             )
         )
-    return _require_ampere("bf16", machine)
+    if machine.capability is not None:
+        return _require_ampere("bf16", machine)
+    return (
+        None
+        if "bf16" in machine.features
+        else f"bf16 needs a device that computes in bfloat16: {machine.device} does not"
+    )
 
 
 def _check_xformers(machine: Machine) -> str | None:
@@ -80,8 +97,8 @@ def _check_xformers(machine: Machine) -> str | None:
 
 
 def _check_compile(machine: Machine) -> str | None:
-    if machine.kind == "cuda" and not find_spec("triton"):
-        return "compile needs Triton on a CUDA GPU: pip install triton"
+    if machine.kind in _TRITON and not find_spec("triton"):
+        return f"compile needs Triton on {_TRITON[machine.kind]}"
     names = (
         ("g++", "clang++", "c++")
         if machine.kind == "cpu"
@@ -103,10 +120,22 @@ def _hold_cudnn_benchmark() -> AbstractContextManager[None]:
     return hold({"torch.backends.cudnn.benchmark": True})
 
 
+def _check_autocast(machine: Machine) -> str | None:
+    if machine.kind in ("cpu", "cuda"):
+        return _require_cuda("autocast", machine)
+    import torch
+
+    return (
+        None
+        if torch.amp.is_autocast_available(machine.kind)
+        else f"autocast needs a device that torch has it for: {machine.device} is none"
+    )
+
+
 def _hold_autocast() -> AbstractContextManager[None]:
     import torch
 
-    slot: AbstractContextManager[None] = torch.autocast("cuda", dtype=torch.float16)
+    slot: AbstractContextManager[None] = torch.autocast(find_kind() or "cuda", dtype=torch.float16)
     return slot
 
 
@@ -230,7 +259,7 @@ OPTIMIZATIONS: tuple[Optimization, ...] = (
     Optimization(
         name="autocast",
         summary="automatic mixed precision in float16 around the whole call",
-        supported=lambda machine: _require_cuda("autocast", machine),
+        supported=_check_autocast,
         slot=_hold_autocast,
         precision="float16",
     ),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from pytest_sdspeed.device.accelerator import find_module, name_kind, synchronize
 from pytest_sdspeed.errors import read_first_line
 from pytest_sdspeed.model import Profile
 from pytest_sdspeed.pipelines.busy import measure_busy_ns
 from pytest_sdspeed.pipelines.flops import count_generation_flops
-from pytest_sdspeed.pipelines.stages import CudaTimestamps, HostTimestamps, StageTimer
+from pytest_sdspeed.pipelines.stages import EventTimestamps, HostTimestamps, StageTimer, Timestamps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,9 +18,9 @@ T = TypeVar("T")
 
 
 def profile_generation(
-    pipeline: Any, draw: Callable[[], object], *, kind: Literal["cpu", "cuda"], partial: bool
+    pipeline: Any, draw: Callable[[], object], *, kind: str, partial: bool
 ) -> Profile:
-    """Measure stage times, FLOPs and, on a GPU, how long it was busy.
+    """Measure stage times, FLOPs and, on an accelerator, how long it was busy.
 
     This takes one generation, on a GPU two. The second is for the profiler alone: it hardly changes
     how long kernels take, but slows the host between them.
@@ -45,9 +46,9 @@ def profile_generation(
         return Profile(notes=tuple(notes))
     return Profile(
         stages_s=stages,
-        busy_s=_try("how busy the GPU was", lambda: _measure_busy_s(draw), notes)
-        if kind == "cuda"
-        else None,
+        busy_s=None
+        if kind == "cpu"
+        else _try("how busy the GPU was", lambda: _measure_busy_s(draw, kind), notes),
         flops=_try(
             "how many FLOPs a generation has",
             lambda: count_generation_flops(pipeline, timer),
@@ -57,9 +58,7 @@ def profile_generation(
     )
 
 
-def time_stages(
-    pipeline: Any, draw: Callable[[], object], *, kind: Literal["cpu", "cuda"]
-) -> Mapping[str, float]:
+def time_stages(pipeline: Any, draw: Callable[[], object], *, kind: str) -> Mapping[str, float]:
     """Measure the stages of one generation.
 
     Args:
@@ -82,8 +81,8 @@ def _time_draw(
     return timer.measure_stages_s()
 
 
-def _make_timer(kind: Literal["cpu", "cuda"]) -> StageTimer:
-    return StageTimer(_make_cuda_timestamps() if kind == "cuda" else HostTimestamps())
+def _make_timer(kind: str) -> StageTimer:
+    return StageTimer(HostTimestamps() if kind == "cpu" else _make_gpu_timestamps(kind))
 
 
 def _try(what: str, work: Callable[[], T], notes: list[str]) -> T | None:
@@ -95,16 +94,16 @@ def _try(what: str, work: Callable[[], T], notes: list[str]) -> T | None:
         return None
 
 
-def _measure_busy_s(draw: Callable[[], object]) -> float:
+def _measure_busy_s(draw: Callable[[], object], kind: str) -> float:
     import torch
 
-    return (
-        measure_busy_ns(draw, torch.profiler.ProfilerActivity.CUDA, torch.autograd.DeviceType.CUDA)
-        / 1e9
-    )
+    activity = getattr(torch.profiler.ProfilerActivity, kind.upper(), None)
+    device = getattr(torch.autograd.DeviceType, kind.upper(), None)
+    if activity is None or device is None:
+        raise LookupError(f"torch's profiler does not see {name_kind(kind)}")
+    return measure_busy_ns(draw, activity, device) / 1e9
 
 
-def _make_cuda_timestamps() -> CudaTimestamps:
-    import torch
-
-    return CudaTimestamps(torch.cuda)
+def _make_gpu_timestamps(kind: str) -> Timestamps:
+    module = find_module(kind)
+    return EventTimestamps(module) if hasattr(module, "Event") else HostTimestamps(synchronize)

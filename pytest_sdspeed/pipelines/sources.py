@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pytest_sdspeed.compatibility import make_dtype_argument
 from pytest_sdspeed.device.quiet import hide_progress_bars, overhear, quiet
+from pytest_sdspeed.device.seeds import hold_torch_generators
 from pytest_sdspeed.errors import ModelUnavailableError, SdSpeedError, read_first_line
 from pytest_sdspeed.pipelines.architectures import Architecture, find_architecture
 from pytest_sdspeed.pipelines.embedded import EMBEDDED, locate
@@ -97,7 +99,8 @@ class PretrainedSource:
     def _make_arguments(dtype: str) -> dict[str, Any]:
         import torch
 
-        return {"dtype": getattr(torch, dtype), "use_safetensors": True, "low_cpu_mem_usage": False}
+        chosen = make_dtype_argument(getattr(torch, dtype))
+        return {**chosen, "use_safetensors": True, "low_cpu_mem_usage": False}
 
 
 class RandomSource:
@@ -170,7 +173,7 @@ class RandomSource:
     def _draw(self, name: str, dtype: str, build: Callable[[], Any]) -> Any:
         import torch
 
-        with quiet(), torch.random.fork_rng(), torch.device(self.device):
+        with quiet(), hold_torch_generators(), torch.device(self.device):
             torch.manual_seed(zlib.crc32(name.encode()))
             return build().to(getattr(torch, dtype)).eval()
 

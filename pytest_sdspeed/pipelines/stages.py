@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 STAGES = {"text_encoder": "text_encoder", "unet": "denoising", "vae": "decoding"}
 """Part of a pipeline -> the stage that lasts from the part's first call to the end of its last."""
@@ -32,10 +32,18 @@ class Timestamps(Protocol):
 
 
 class HostTimestamps:
-    """Points in the time of a CPU, which is synchronous."""
+    """Points in the time of a CPU, which is synchronous, or of what it waits for.
+
+    Args:
+        synchronize: waits for the device.
+    """
+
+    def __init__(self, synchronize: Callable[[], None] = lambda: None) -> None:
+        self._synchronize = synchronize
 
     def now(self) -> float:
-        """Return the monotonic performance counter, seconds."""
+        """Return the monotonic performance counter, seconds, once the device has done its work."""
+        self._synchronize()
         return time.perf_counter()
 
     def seconds(self, start: float, end: float) -> float:
@@ -43,19 +51,19 @@ class HostTimestamps:
         return end - start
 
 
-class CudaTimestamps:
-    """Points in the time of the current CUDA stream, without waiting for it.
+class EventTimestamps:
+    """Points in the time of an accelerator's current stream, without waiting for it.
 
     Args:
-        cuda: the ``torch.cuda`` module.
+        module: the accelerator's module, such as ``torch.cuda``.
     """
 
-    def __init__(self, cuda: Any) -> None:
-        self._cuda = cuda
+    def __init__(self, module: Any) -> None:
+        self._module = module
 
     def now(self) -> Any:
         """Return an event that the stream passes once it has done what it was asked before."""
-        event = self._cuda.Event(enable_timing=True)
+        event = self._module.Event(enable_timing=True)
         event.record()
         return event
 

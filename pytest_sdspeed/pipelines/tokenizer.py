@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pytest_sdspeed.compatibility import make_tokenizer
+
 
 def list_byte_alphabet() -> list[str]:
     """Return the 256 printable characters that stand for bytes in byte-level BPE.
@@ -30,6 +32,4 @@ def make_clip_tokenizer(vocab_size: int) -> Any:
     entries = [*letters, *(f"{letter}</w>" for letter in letters)]
     entries += [f"<|unused{index}|>" for index in range(vocab_size - len(entries) - 2)]
     entries += ["<|startoftext|>", "<|endoftext|>"]
-    return CLIPTokenizer(
-        vocab={entry: index for index, entry in enumerate(entries)}, merges=[], model_max_length=77
-    )
+    return make_tokenizer(CLIPTokenizer, {entry: index for index, entry in enumerate(entries)}, 77)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 
 __all__ = ["sd_latency", "sd_setup"]
+_TABLES = Path(__file__).parents[1] / "tables"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -93,6 +95,7 @@ def pytest_configure(config: pytest.Config) -> None:
                 )
             if run.options.gpu and not distributed:
                 _find_gpu(config)
+        _load_named_tables(config)
 
 
 def _join(config: pytest.Config) -> bool:
@@ -111,6 +114,14 @@ def _join(config: pytest.Config) -> bool:
 
         config.pluginmanager.register(Worker(config), "sdspeed-worker")
     return distributed
+
+
+def _load_named_tables(config: pytest.Config) -> None:
+    """Load the tables whose rows the command line names, before anything is collected."""
+    if any(".toml" in argument for argument in config.args):
+        from pytest_sdspeed.plugin.table_files import load_named
+
+        load_named(run_of(config).session, config.args, config.invocation_params.dir)
 
 
 def _find_gpu(config: pytest.Config) -> None:
@@ -135,6 +146,19 @@ def _usage_errors() -> Iterator[None]:
         if isinstance(error, SdSpeedError):
             raise pytest.UsageError(str(error)) from None
         raise
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Collect a test for each row of a table that is named, ``*.sdspeed.toml``, or built in."""
+    if file_path.suffix != ".toml" or not (
+        file_path.name.endswith(".sdspeed.toml")
+        or file_path.parent == _TABLES
+        or parent.session.isinitpath(file_path)
+    ):
+        return None
+    from pytest_sdspeed.plugin.table_files import TableFile
+
+    return TableFile.from_parent(parent, path=file_path)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -119,7 +119,7 @@ def combine(first: Result, second: Mapping[str, Any] | str) -> Result:
 
 
 _MEASURED = (
-    *("blocks", "samples_s", "starts_s", "canary_s", "image_verdict"),
+    *("blocks", "samples_s", "starts_s", "canary_s", "image_verdict", "floor"),
     *("peak_memory_bytes", "memory_share", "stages_s", "telemetry"),
 )
 """Keys of a record that go over into a result as they are."""

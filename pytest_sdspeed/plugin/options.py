@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-MARKER = "sd_latency(table=None, *, speedup=None, tolerance=None, image=None)"
+MARKER = "sd_latency(table=None, *, speedup=None, tolerance=None, tolerance_s=None, image=None)"
 WEIGHTS = ("pretrained", "random")
 CLIP = "openai/clip-vit-large-patch14"
 INCONCLUSIVE = ("fail", "warn", "skip")
@@ -38,7 +38,7 @@ def add_options(parser: pytest.Parser) -> None:
         "--sd-gpu",
         action="store_true",
         default=None,
-        help="full-size pipelines on the CUDA GPU (default: the embedded miniature, on the CPU)",
+        help="full-size pipelines on torch's GPU (default: the embedded miniature, on the CPU)",
     )
     group.addoption(
         "--sd-weights",

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from pytest_sdspeed.history.aliases import Alias
 
-_MARKER_KEYS = ("table", "speedup", "tolerance", "image")
+_MARKER_KEYS = ("table", "speedup", "tolerance", "tolerance_s", "image")
 _PAGE = f"{DOCUMENTATION}/reference/options/"
 _VALID = {
     "weights": ", ".join(WEIGHTS),
@@ -278,6 +278,9 @@ def read_marker(mark: Mark | None, where: str, metrics: Collection[str] = ()) ->
             given.get("tolerance"),
             "a fraction from 0 to below 1",
             lambda x: 0 <= x < 1,
+        ),
+        tolerance_s=_check_number(
+            where, "tolerance_s", given.get("tolerance_s"), "seconds, 0 or more", lambda x: x >= 0
         ),
         image=_read_image_gate(where, given.get("image"), metrics),
     )

@@ -34,7 +34,9 @@ def history_lines(run: Run) -> Iterator[str]:
     from pytest_sdspeed.report.devices import describe_splits
 
     yield from (
-        f"history: {history.write_line(found)}" for found in histories(run) if len(found.runs) > 1
+        f"history: {history.write_line(found)}"
+        for found in histories(run)
+        if len(found.runs) > 1 or found.follows
     )
     yield from run.lookup.problems
     known = [one for found in histories(run) for one in (found, *run.lookup.list_elsewhere(found))]
@@ -63,11 +65,12 @@ def write_files(run: Run, config: Any) -> bool:
     run.written += run.recorded
     target = os.environ.get(STEP_SUMMARY)
     if target and run.results:
-        from pytest_sdspeed.report.markdown import write_addition
+        from pytest_sdspeed.report.markdown import write_addition, write_recorded
 
         log = "the log of this step"
         elsewhere = f"{run.options.report} and {log}" if run.options.report else log
         added = write_addition(Path(target), run.results, histories(run), elsewhere)
+        added += write_recorded(run.recorded) if added and run.recorded else ""
         run.written.append(
             _write("sd summary", Path(target), lambda: added, mode="a")
             if added

@@ -1,10 +1,10 @@
-"""A history in words, as a terminal table, and as JSON."""
+"""A history in words, and as a terminal table."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pytest_sdspeed.model.numbers import finite_or_none
+from pytest_sdspeed.model.history import NEWS_RUNS
 from pytest_sdspeed.report import text
 from pytest_sdspeed.report.devices import name_devices
 from pytest_sdspeed.report.pages import HISTORY_SLOWER, add_page
@@ -31,10 +31,18 @@ def find_cause(history: History) -> Cause:
 
 
 def format_cause(history: History) -> str:
-    """Format the cause as a reader meets it: ``code``, ``steady``, ``too few runs``."""
+    """Format the cause as a reader meets it: ``code``, ``acknowledged``, ``too few runs``."""
     if find_cause(history) != "none":
         return find_cause(history)
+    if _find_accepted(history) is not None:
+        return "acknowledged"
     return "steady" if len(history.runs) >= LEAST_RUNS else "too few runs"
+
+
+def _find_accepted(history: History) -> Change | None:
+    """Return the change that today's level began with, if it was acknowledged."""
+    last = history.changes[-1] if history.changes else None
+    return last if last is not None and last.acknowledged is not None else None
 
 
 def select_unsteady(histories: Iterable[History]) -> list[History]:
@@ -129,9 +137,71 @@ def write_line(history: History) -> str:
 
 
 def _describe_steady(history: History) -> str:
+    accepted = _find_accepted(history)
+    if accepted is not None:
+        return f"steady at a level that was acknowledged: {_describe_accepted(history, accepted)}"
     total = len(history.runs)
     runs = f"{total} run{'' if total == 1 else 's'}"
-    return f"steady over {runs}" if total >= LEAST_RUNS else f"{runs}: too few to judge"
+    follows = history.follows
+    begun = f", {describe_succession(history)}" if follows and total <= NEWS_RUNS else ""
+    return (
+        f"steady over {runs}{begun}" if total >= LEAST_RUNS else f"{runs}: too few to judge{begun}"
+    )
+
+
+def describe_succession(history: History) -> str:
+    """Say why a history began: ``a new series since 2026-11-20: recipe changed: 25 -> 30 steps``.
+
+    "" if it is the first of its setup.
+    """
+    follows = history.follows
+    if follows is None:
+        return ""
+    runs = f"{follows.runs} run{'' if follows.runs == 1 else 's'}"
+    return (
+        f"a new series since {format_day(history.runs[0])}: {follows.changed} (the {runs} until"
+        f" {follows.until[:_DAY]} are another series)"
+    )
+
+
+def describe_successions(histories: Iterable[History]) -> list[str]:
+    """Return a line for each history that goes on from another one."""
+    return [f"{one.name}: {describe_succession(one)}" for one in histories if one.follows]
+
+
+def describe_acknowledged(histories: Iterable[History]) -> list[str]:
+    """Return a line for each change that was acknowledged, with its id."""
+    return [
+        f"{history.name}: {_describe_accepted(history, change)} [{history.name_change(change)}]"
+        for history in histories
+        for change in history.changes
+        if change.acknowledged is not None
+    ]
+
+
+def list_changes(histories: Iterable[History]) -> dict[str, str]:
+    """Return id -> the change in words, with its id, of all that may be acknowledged."""
+    return {
+        name: (
+            f"{name} ({history.name} on {history.device}: {format_amount(change)} since"
+            f" {format_day(history.runs[change.since])}, {change.kind})"
+        )
+        for history in histories
+        for change in history.changes
+        for name in (history.name_change(change),)
+    }
+
+
+def _describe_accepted(history: History, change: Change) -> str:
+    """Format ``6.2% slower since 2026-11-20 (code), acknowledged 2026-11-25 by Ada: a reason``."""
+    accepted = change.acknowledged
+    assert accepted is not None  # noqa: S101 - the caller asked
+    since = format_day(history.runs[change.since])
+    by = f" by {accepted.by}" if accepted.by else ""
+    return (
+        f"{format_amount(change)} since {since} ({_format_cause_with_versions(change)}),"
+        f" acknowledged {accepted.acknowledged}{by}: {accepted.reason}"
+    )
 
 
 def _format_since(history: History, change: Change) -> str:
@@ -180,7 +250,35 @@ def describe_change(history: History, change: Change | None = None) -> str:
     since = _format_since(history, change)
     what = f"{history.name} on {history.device}: {format_amount(change)}{against} {since}."
     why = f"{_SAID[change.kind]}{': ' if change.reasons else ''}{'; '.join(change.reasons)}."
-    return f"{what} {why} {_advise(history, change)}"
+    return " ".join(
+        filter(
+            None,
+            (
+                what,
+                _describe_outgrown(change),
+                _explain_accepting(history, change),
+                why,
+                _advise(history, change),
+            ),
+        )
+    )
+
+
+def _explain_accepting(history: History, change: Change) -> str:
+    return (
+        "If it is meant: python -m pytest_sdspeed history FOLDER --acknowledge"
+        f" {history.name_change(change)} --reason TEXT makes it the new level."
+    )
+
+
+def _describe_outgrown(change: Change) -> str:
+    """Say how small a change was when it was acknowledged, if it is larger now."""
+    one = change.outgrown
+    return (
+        f"It was {abs(one.change):.1%} when it was acknowledged ({one.acknowledged}: {one.reason})."
+        if one
+        else ""
+    )
 
 
 _SAID = {
@@ -254,7 +352,8 @@ def format_heading(histories: Sequence[History]) -> str:
 
 def format_row(history: History) -> tuple[str, ...]:
     """Format a history as the cells of ``COLUMNS``."""
-    change = history.latest if find_cause(history) != "none" else None
+    told = history.latest if find_cause(history) != "none" else None
+    change = told or _find_accepted(history)
     since, size = (
         (format_day(history.runs[change.since]), format_amount(change)) if change else ("", "")
     )
@@ -266,66 +365,3 @@ def format_row(history: History) -> tuple[str, ...]:
         str(len(history.runs)),
         history.device,
     )
-
-
-def to_json(histories: Iterable[History]) -> list[dict[str, Any]]:
-    """Convert histories to builtins: what is unknown, not finite, or did not change is None.
-
-    Returns:
-        One object for each: ``table``, ``setup``, ``baseline``, ``device``, ``cpu`` if the device's
-        name does not tell it, ``recipe``, ``runs`` (how many), ``latest`` (the latest run's
-        figures), ``changes`` (the oldest first), and of the latest change: ``kind``, ``since`` and
-        ``found`` (dates), ``since_run`` (a name, None for the run in hand), ``change`` (of the
-        latency, a fraction), ``commits`` (``after`` which and ``first`` with which), ``versions``
-        (name -> before and after) and ``reasons``.
-    """
-    return [_history_to_json(history) for history in histories]
-
-
-def _history_to_json(history: History) -> dict[str, Any]:
-    changes = [_change_to_json(history, change) for change in history.changes]
-    return {
-        "table": history.table,
-        "setup": history.setup,
-        "baseline": history.baseline,
-        "device": history.device,
-        **({} if history.cpu is None else {"cpu": history.cpu}),
-        "recipe": history.recipe,
-        "runs": len(history.runs),
-        **(changes[-1] if changes else _UNCHANGED),
-        "latest": _run_to_json(history.runs[-1]) if history.runs else None,
-        "changes": changes,
-    }
-
-
-_UNCHANGED: dict[str, Any] = {
-    "kind": "none",
-    "since": None,
-    "since_run": None,
-    "found": None,
-    "change": None,
-    "commits": None,
-    "versions": {},
-    "reasons": [],
-}
-
-
-def _change_to_json(history: History, change: Change) -> dict[str, Any]:
-    first, found = history.runs[change.since], find_commits(history, change)
-    return {
-        "kind": change.kind,
-        "since": first.date,
-        "since_run": first.name or None,
-        "found": history.runs[change.found].date,
-        "change": finite_or_none(change.change),
-        "commits": {"after": found[0], "first": found[1]} if found else None,
-        "versions": {name: list(pair) for name, pair in change.versions.items()},
-        "reasons": list(change.reasons),
-    }
-
-
-def _run_to_json(run: HistoryRun) -> dict[str, Any]:
-    figures = {
-        name: finite_or_none(getattr(run, name)) for name in ("speedup", "low", "high", "latency_s")
-    }
-    return {**figures, "date": run.date, "run": run.name or None}

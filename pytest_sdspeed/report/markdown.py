@@ -12,14 +12,14 @@ from pytest_sdspeed.report import text
 from pytest_sdspeed.report.messages import describe_result, select_attention
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from pytest_sdspeed.model import History, Result
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$#])")
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
-_MARKS = {
+MARKS = {
     "pass": "✅ pass",
     "fail": "❌ fail",
     "inconclusive": "❔ inconclusive",
@@ -27,7 +27,8 @@ _MARKS = {
 }
 
 
-_HEADING = "## Diffusion speed-ups and pictures"
+TITLE = "Diffusion speed-ups and pictures"
+_HEADING = f"## {TITLE}"
 
 LIMIT = 2**20
 """Most bytes of one step's summary: GitHub drops a larger one whole ("Workflow commands for GitHub
@@ -82,21 +83,50 @@ def write_summary(
         room: most bytes in UTF-8; None for any number.
         elsewhere: where all rows are, for the line on those that are left out.
     """
-    whole = _write_rows(results, histories)
-    if room is None or _count_bytes(whole) <= room:
+    whole, ranked = _write_rows(results, histories), sorted(results, key=_rank)
+    if room is None:
         return whole
-    ranked = sorted(results, key=_rank)
+    return fit_rows(
+        lambda shown: (
+            _write_first(ranked, shown, histories, elsewhere) if shown < len(ranked) else whole
+        ),
+        len(ranked),
+        room,
+    )
 
-    def overflow(shown: int) -> int:
-        return _count_bytes(_write_first(ranked, shown, histories, elsewhere)) - room
 
-    # The text grows with every row: how many rows are the first too many?
-    too_many = bisect_left(range(len(ranked)), 1, key=overflow)
-    return _write_first(ranked, too_many - 1, histories, elsewhere) if too_many else ""
+def fit_rows(write: Callable[[int], str], total: int, room: int) -> str:
+    """Return what is written of as many of the first rows as there is room for.
+
+    Args:
+        write: writes the first rows, as many as it is told, and that the others are left out; its
+            text grows with every row.
+        total: how many rows there are.
+        room: most bytes in UTF-8.
+
+    Returns:
+        "" if there is not even room for saying that all are left out.
+    """
+    whole = write(total)
+    if _count_bytes(whole) <= room:
+        return whole
+    too_many = bisect_left(range(total), 1, key=lambda shown: _count_bytes(write(shown)) - room)
+    return write(too_many - 1) if too_many else ""
 
 
 def _rank(result: Result) -> int:
-    slower = result.history is not None and bool(past.select_slower([result.history]))
+    return rank_result(
+        result, slower=result.history is not None and bool(past.select_slower([result.history]))
+    )
+
+
+def rank_result(result: Result, *, slower: bool) -> int:
+    """Return a row's place among others, the worst first.
+
+    Args:
+        result: result of the row.
+        slower: whether it is slower than it was.
+    """
     return _ORDER.index("slower" if slower and result.verdict == "pass" else result.verdict)
 
 
@@ -108,16 +138,21 @@ def _write_first(
     ranked: Sequence[Result], shown: int, histories: Sequence[History], elsewhere: str
 ) -> str:
     """Write the first rows, and a last line on the others."""
-    first, others = ranked[:shown], Counter(result.verdict for result in ranked[shown:])
+    first = ranked[:shown]
     keys = {result.history.key for result in first if result.history is not None}
     own = [history for history in histories if history.key in keys]
-    count = sum(others.values())
-    verdicts = ", ".join(f"{number:,} {verdict}" for verdict, number in others.items())
     line = (
-        f"{count:,} of {len(ranked):,} row{'s' * (len(ranked) > 1)} left out ({verdicts}): a step's"
-        f" summary holds 1 MiB. All are in {elsewhere}."
+        f"{describe_left_out(ranked, shown)}: a step's summary holds 1 MiB. All are in {elsewhere}."
     )
     return (_write_rows(first, own) if first else f"{_HEADING}\n\n") + f"{escape(line)}\n"
+
+
+def describe_left_out(ranked: Sequence[Result], shown: int) -> str:
+    """Describe the rows after the first ones: ``40 of 44 rows left out (39 pass, 1 fail)``."""
+    others = Counter(result.verdict for result in ranked[shown:])
+    verdicts = ", ".join(f"{number:,} {verdict}" for verdict, number in others.items())
+    several = "s" * (len(ranked) > 1)
+    return f"{sum(others.values()):,} of {len(ranked):,} row{several} left out ({verdicts})"
 
 
 def _write_rows(results: Sequence[Result], histories: Sequence[History]) -> str:
@@ -126,8 +161,9 @@ def _write_rows(results: Sequence[Result], histories: Sequence[History]) -> str:
             _HEADING,
             "",
             *_write_attention(results),
-            *_write_campaigns(results),
-            *_write_histories(histories),
+            *([] if results else ["No campaign was measured in this run.\n"]),
+            *write_campaigns(results, escape),
+            *write_histories(histories, escape),
         ]
     )
 
@@ -141,37 +177,52 @@ def _write_attention(results: Sequence[Result]) -> Iterator[str]:
         yield ""
 
 
-def _write_campaigns(results: Sequence[Result]) -> Iterator[str]:
-    if not results:
-        yield "No campaign was measured in this run.\n"
+def write_campaigns(results: Iterable[Result], say: Callable[[str], str]) -> Iterator[str]:
+    """Yield the lines of a table for each campaign.
+
+    Args:
+        results: results of the campaigns.
+        say: makes words of a run mean themselves.
+    """
     for group in text.group_by_campaign(results):
         yield from (
-            f"### {escape(text.name_campaign(group))}",
+            f"### {say(text.name_campaign(group))}",
             "",
-            escape(text.describe_circumstances(group)),
+            say(text.describe_circumstances(group)),
             "",
         )
         columns = text.choose_columns(group)
         yield _format_row(columns)
         yield _format_row(["---"] * len(columns))
         yield from (
-            _format_row([*map(escape, cells[:-1]), _MARKS.get(cells[-1], cells[-1])])
+            _format_row([*map(say, cells[:-1]), MARKS.get(cells[-1], cells[-1])])
             for cells in text.format_rows(group)
         )
         yield ""
-        yield from (f"- {escape(line)}" for line in text.describe_confirmations(group))
+        yield from (f"- {say(line)}" for line in text.describe_confirmations(group))
         yield ""
 
 
-def _write_histories(histories: Sequence[History]) -> Iterator[str]:
+def write_histories(histories: Iterable[History], say: Callable[[str], str]) -> Iterator[str]:
+    """Yield the lines on histories that are not steady.
+
+    Args:
+        histories: histories whose levels may have changed.
+        say: makes words of a run mean themselves.
+    """
     changed = past.select_unsteady(histories)
     if changed:
         yield from ("### History", "")
         yield from (
-            f"- {escape(f'{text.name_campaign([one])} on {one.device}: {past.write_line(one)}')}"
+            f"- {say(f'{text.name_campaign([one])} on {one.device}: {past.write_line(one)}')}"
             for one in changed
         )
         yield ""
+
+
+def write_recorded(lines: Sequence[str]) -> str:
+    """Write what became of a request to record: what changes, and what is left out."""
+    return "\n".join(["### Recorded", "", *(f"- {escape(line)}" for line in lines), "", ""])
 
 
 def _format_row(cells: Sequence[str]) -> str:

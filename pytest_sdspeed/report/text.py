@@ -56,8 +56,12 @@ def format_stored_interval(record: Mapping[str, Any]) -> str:
 
 
 def format_tolerance(result: Result) -> str:
-    """Format ``5%``."""
-    return f"{100 * result.tolerance:.3g}%"
+    """Format ``5%``, or ``5% or 1 ms``: a row fails if it is slower by more than both."""
+    share, seconds = f"{100 * result.tolerance:.3g}%", result.tolerance_s
+    if not seconds:
+        return share
+    unit, scale = choose_latency_unit(seconds)
+    return f"{share} or {seconds * scale:.3g} {unit}"
 
 
 def format_memory(size: int) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from pytest_sdspeed.device.cuda import synchronize
+from pytest_sdspeed.device.accelerator import synchronize
 from pytest_sdspeed.errors import (
     ChangedPartError,
     OutOfMemoryError,
@@ -183,6 +183,8 @@ class Campaigns:
     def _arm(self, row: Target, criteria: Criteria) -> Arm:
         """Make a row's arm; under ``--sd-record`` it stays until its figure can be a reference."""
         arm = row.arm(criteria.floor)
+        if criteria.tolerance_s:
+            arm = replace(arm, floor_at=criteria.floor_at)
         if self._session.options.record is None or row.setup is None:
             return arm
         from pytest_sdspeed.run.recording import too_rough
@@ -190,7 +192,12 @@ class Campaigns:
         return replace(
             arm,
             may_stop=lambda found: (
-                too_rough(found.blocks, found.interval, criteria.tolerance) is None
+                too_rough(
+                    found.blocks,
+                    found.interval,
+                    1 - (found.floor or criteria.floor) / criteria.speedup,
+                )
+                is None
             ),
         )
 

@@ -28,6 +28,7 @@ class Criteria(NamedTuple):
         documented_on: device that the ratio is documented on, or None if the marker gives it.
         recorded_in: recorded table that the ratio is from, or None.
         memory: bound on the peak memory, as a share of the baseline's, or None.
+        tolerance_s: seconds by which it may take longer than the ratio promises, or None.
     """
 
     speedup: float
@@ -36,11 +37,22 @@ class Criteria(NamedTuple):
     documented_on: str | None
     recorded_in: str | None
     memory: float | None = None
+    tolerance_s: float | None = None
 
     @property
     def floor(self) -> float:
-        """Return the least speed-up that passes."""
+        """Return the least speed-up that passes by its tolerance as a fraction alone."""
         return self.speedup * (1 - self.tolerance)
+
+    def floor_at(self, baseline_s: float) -> float:
+        """Return the least speed-up that passes.
+
+        Args:
+            baseline_s: latency of the baseline, seconds.
+        """
+        from pytest_sdspeed.judge.speed.floor import find_floor
+
+        return find_floor(self.speedup, self.tolerance, self.tolerance_s, baseline_s)
 
 
 def find_criteria(
@@ -76,6 +88,9 @@ def find_criteria(
         documented_on=table.device if table else None,
         recorded_in=table.path if table and table.recorded else None,
         memory=row.memory if row else None,
+        tolerance_s=(
+            marker.tolerance_s if marker.tolerance_s is not None or row is None else row.tolerance_s
+        ),
     )
 
 

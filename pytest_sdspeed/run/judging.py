@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def judge_row(case: RowCase) -> Result:
     """Judge one row of a campaign."""
-    from pytest_sdspeed.judge.memory import judge_memory
+    from pytest_sdspeed.judge.memory import INEXACT, judge_memory
     from pytest_sdspeed.judge.speed.blocks import latencies
     from pytest_sdspeed.judge.verdict import combine_verdicts
     from pytest_sdspeed.run.pictures import judge_pictures
@@ -32,8 +32,9 @@ def judge_row(case: RowCase) -> Result:
     pictures, images = found.judgement, found.images
     speed: Verdict = decision.verdict if decision else "pass"
     peak, peak_of_base = (data.peak_bytes.get(arm) for arm in (name, base))
+    kind = case.machine.kind
     memory = judge_memory(
-        peak, peak_of_base, case.criteria.memory, exact=case.machine.kind == "cuda"
+        peak, peak_of_base, case.criteria.memory, exact=kind not in INEXACT, kind=kind
     )
     examined = examine_speed(case, decision)
     verdict, reasons = combine_verdicts(
@@ -55,6 +56,7 @@ def judge_row(case: RowCase) -> Result:
     blocks = decision.blocks if decision else len(data.samples_s[base])
     samples = {arm: data.samples_s[arm][:blocks] for arm in dict.fromkeys((base, CONTROL, name))}
     latency_s, baseline_latency_s = latencies(samples, name, base)
+    held_to = decision.floor if decision else None
     setup, profile = case.candidate.setup, data.profiles.get(name)
     return Result(
         table=case.resolved.table.name if case.resolved else None,
@@ -68,7 +70,12 @@ def judge_row(case: RowCase) -> Result:
         high=interval.high,
         expected=1.0 if is_baseline else case.criteria.speedup,
         tolerance=case.criteria.tolerance,
-        floor=(1.0 if is_baseline else case.criteria.speedup) * (1 - case.criteria.tolerance),
+        tolerance_s=case.criteria.tolerance_s,
+        floor=(
+            (1.0 if is_baseline else case.criteria.speedup) * (1 - case.criteria.tolerance)
+            if held_to is None
+            else held_to
+        ),
         verdict=verdict,
         image_verdict=pictures.verdict if pictures else None,
         blocks=blocks,
@@ -105,7 +112,26 @@ def judge_row(case: RowCase) -> Result:
         raised=None if error is None else str(error),
         biased=not examined.withstands,
         slow_pairs=examined.slow_pairs,
+        optimizations=setup.optimizations if setup else None,
+        baseline_optimizations=case.base.setup.optimizations if case.base.setup else None,
+        revision=_find_revision(case),
     )
+
+
+def _find_revision(case: RowCase) -> str | None:
+    """Return what tells the weights of a row and of its baseline from those of other days.
+
+    Random weights are drawn anew by their names, and a callable does not tell its own.
+    """
+    from pytest_sdspeed.pipelines.revisions import describe_revisions
+
+    setup, base = case.candidate.setup, case.base.setup
+    if setup is None or base is None or case.weights == "random":
+        return None
+    recipe, stack = setup.recipe, {*setup.optimizations, *base.optimizations}
+    parts = {"distilled_unet": recipe.student, "tiny_vae": recipe.tiny_vae}
+    used = [model for name, model in parts.items() if model and name in stack]
+    return describe_revisions([recipe.model, *used])
 
 
 def make_lost_result(
@@ -133,6 +159,7 @@ def make_lost_result(
         high=math.nan,
         expected=1.0 if is_baseline else criteria.speedup,
         tolerance=criteria.tolerance,
+        tolerance_s=criteria.tolerance_s,
         floor=(1.0 if is_baseline else criteria.speedup) * (1 - criteria.tolerance),
         verdict="invalid",
         image_verdict=None,
@@ -148,6 +175,7 @@ def make_lost_result(
         versions=machine.versions,
         weights=weights_of(resolved.recipe, options),
         memory_bound=criteria.memory,
+        optimizations=resolved.optimizations,
     )
 
 

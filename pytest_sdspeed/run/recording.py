@@ -7,12 +7,13 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_sdspeed.errors import DOCUMENTATION, TableError
+from pytest_sdspeed.errors import DOCUMENTATION
 from pytest_sdspeed.judge.speed.intervals import control_ratios, log_ratios
 from pytest_sdspeed.model import CONTROL, Interval, Spread
 from pytest_sdspeed.report.text import format_ratio, format_stored_interval
+from pytest_sdspeed.run.replacing import describe_changes, find_obstacle, read_predecessor
 from pytest_sdspeed.store.atomic import write_file
-from pytest_sdspeed.tables import dumps_table, load_table
+from pytest_sdspeed.tables import dumps_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -54,8 +55,7 @@ def write_reference(
 ) -> Recording:
     """Write a file for each table that was measured, without the rows that are no reference.
 
-    A file is replaced as a whole or not at all, and never by one that lacks a row of the same table
-    and device: that row would be held to another device from then on.
+    A file is replaced as a whole or not at all; see ``replacing.find_obstacle`` for what is not.
 
     Args:
         path: the file; if several tables were measured, ``-<table>`` is added to its stem.
@@ -87,8 +87,11 @@ def write_reference(
     complete = bool(recorded)
     for table in recorded:
         target = path if len(recorded) == 1 else path.with_stem(f"{path.stem}-{table.name}")
-        problem = _find_lost_rows(target, table) or _replace_file(target, dumps_table(table))
+        there = read_predecessor(target)
+        problem = find_obstacle(there, table) or _replace_file(target, dumps_table(table))
         complete = complete and problem is None
+        if problem is None:
+            lines += [f"sd record: {line}" for line in describe_changes(there, table)]
         lines.append(
             f"sd record: {target}:"
             f" {problem or f'{len(table.rows)} rows of {table.name!r} on {table.device}'}"
@@ -150,7 +153,7 @@ def _find_refusal(result: Result) -> str | None:
         _describe_fault(result)
         or _describe_regression(result)
         or _describe_disagreement(result)
-        or too_rough(result.blocks, figure, result.tolerance)
+        or too_rough(result.blocks, figure, result.margin)
     )
 
 
@@ -183,7 +186,7 @@ def _spoils_reference(result: Result) -> bool:
 
     bias = find_bias(result.control)
     turned = result.verdict == "invalid" and bias > 1 and result.biased is not False
-    return turned or bias - 1 > result.tolerance / 2
+    return turned or bias - 1 > result.margin / 2
 
 
 def _describe_regression(result: Result) -> str | None:
@@ -310,23 +313,6 @@ def _join_distinct(values: Iterable[object]) -> str:
 
 
 # The file
-
-
-def _find_lost_rows(path: Path, table: Table) -> str | None:
-    """Say which rows of this table on this device a new file would lose, or None."""
-    try:
-        there = load_table(path, metrics=None) if path.is_file() else None
-    except TableError:
-        there = None
-    if there is None or (there.name, there.device) != (table.name, table.device):
-        return None
-    lost = [row.setup for row in there.rows if table.row(row.setup) is None]
-    if not lost:
-        return None
-    return (
-        f"not replaced: it holds {', '.join(lost)}, which this run did not record; record into"
-        " another file, or delete this one"
-    )
 
 
 def _replace_file(path: Path, text: str) -> str | None:

@@ -7,12 +7,19 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pytest_sdspeed.device.cuda import free_device_memory
+from pytest_sdspeed.device.accelerator import (
+    find_module,
+    free_device_memory,
+    is_rocm,
+    name_kind,
+)
 from pytest_sdspeed.errors import SdSpeedError
 from pytest_sdspeed.setups.catalog import Catalog, ResolvedSetup
 from pytest_sdspeed.setups.names import BUILTIN_SETUPS, RESERVED
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_sdspeed.measure.memory import MemoryMeter
     from pytest_sdspeed.model import CampaignKey, Machine, Table, Telemetry
     from pytest_sdspeed.pipelines.clip import ClipScorer
@@ -43,13 +50,25 @@ class Session:
 
         return load_tables(self.options.tables, self.registry.metrics)
 
+    def add_table(self, path: Path) -> Table:
+        """Load one more table, unless that file is loaded already.
+
+        Raises:
+            TableError: it is malformed, or another table has its name.
+        """
+        from pytest_sdspeed.tables import add_table
+
+        self.tables, table = add_table(self.tables, path, self.registry.metrics)
+        self.__dict__.pop("catalog", None)
+        return table
+
     @property
     def machine(self) -> Machine:
         """Describe this machine, its GPU under ``--sd-gpu``, or the one of ``use_machine``."""
         if self._machine is None:
-            from pytest_sdspeed.device.machine import describe_cpu, describe_cuda
+            from pytest_sdspeed.device.machine import describe_accelerator, describe_cpu
 
-            self._machine = describe_cuda() if self.options.gpu else describe_cpu()
+            self._machine = describe_accelerator() if self.options.gpu else describe_cpu()
         return self._machine
 
     def use_machine(self, machine: Machine) -> None:
@@ -144,8 +163,13 @@ class Session:
         from pytest_sdspeed.device.nvml import open_telemetry
         from pytest_sdspeed.model import UnknownTelemetry
 
-        if self.machine.kind == "cpu":
+        kind = self.machine.kind
+        if kind == "cpu":
             return UnknownTelemetry()
+        if kind != "cuda" or is_rocm(kind):
+            return UnknownTelemetry(
+                f"GPU telemetry is unknown: it is NVML's, which knows no {name_kind(kind)}"
+            )
         import torch
 
         return open_telemetry(
@@ -154,13 +178,12 @@ class Session:
 
     def memory(self) -> MemoryMeter:
         """Make a meter of this device's memory."""
-        from pytest_sdspeed.device.memory import CudaMemory, ResidentMemory
+        from pytest_sdspeed.device.memory import ResidentMemory, find_meter
+        from pytest_sdspeed.measure.memory import UnknownMemory
 
         if self.machine.kind == "cpu":
             return ResidentMemory()
-        import torch
-
-        return CudaMemory(torch.cuda)
+        return find_meter(find_module(self.machine.kind)) or UnknownMemory()
 
     def release(self, keep: CampaignKey | None = None, *, usable: bool = True) -> None:
         """Free the memory of pipelines; one that is used again is built again.

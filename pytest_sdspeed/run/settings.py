@@ -18,7 +18,7 @@ class Options:
     """The ``--sd-*`` options.
 
     Attributes:
-        gpu: measure full-size pipelines on the CUDA GPU.
+        gpu: measure full-size pipelines on the accelerator that torch has.
         weights: ``pretrained`` or ``random``.
         tables: more table files or folders.
         tolerance: overrides the tables' tolerance, or None.
@@ -68,18 +68,20 @@ class MarkerOptions:
         table: name of the table.
         speedup: least documented ratio, baseline latency over candidate latency.
         tolerance: fraction of it that may be missing.
+        tolerance_s: seconds by which the row may take longer than it promises.
         image: bounds on the pictures.
     """
 
     table: str | None = None
     speedup: float | None = None
     tolerance: float | None = None
+    tolerance_s: float | None = None
     image: ImageGate | None = None
 
     @property
     def is_documented(self) -> bool:
         """Tell whether the table alone says what to expect: then its campaign measures the row."""
-        return self.speedup is None and self.tolerance is None
+        return (self.speedup, self.tolerance, self.tolerance_s) == (None, None, None)
 
     def tolerance_or(self, option: float | None, documented: float = DEFAULT_TOLERANCE) -> float:
         """Return the tolerance: the marker's, else ``--sd-tolerance``, else the table's."""

@@ -46,7 +46,7 @@ def examine_speed(case: RowCase, decision: Decision | None) -> SpeedFindings:
     bias = find_bias(data.control)
     if decision is None:
         return SpeedFindings(withstands=True, notes=tuple(_note_bias(case, bias)))
-    floor, found = case.criteria.floor, decision.interval
+    floor, found = _floor_of(case, decision), decision.interval
     # Without a control nothing is known of a bias, and nothing that was decided stands.
     known = data.control is not None or decision.verdict == "inconclusive"
     withstands = known and withstands_bias(found, floor, data.control)
@@ -75,6 +75,10 @@ def examine_speed(case: RowCase, decision: Decision | None) -> SpeedFindings:
     )
 
 
+def _floor_of(case: RowCase, decision: Decision) -> float:
+    return case.criteria.floor if decision.floor is None else decision.floor
+
+
 def _note_bias(case: RowCase, bias: float) -> Iterator[str]:
     if bias > 1:
         yield (
@@ -96,7 +100,7 @@ def _note_whole_mean(case: RowCase, decision: Decision) -> Iterator[str]:
         for arm in (case.base.name, CONTROL, case.candidate.name)
     )
     whole = statistics.fmean([*outer, *inner]) / statistics.fmean(own)
-    if decision.verdict == "pass" and whole < case.criteria.floor:
+    if decision.verdict == "pass" and whole < _floor_of(case, decision):
         yield (
             f"the mean over all slots is x{whole:.2f}, under the floor: a few slow slots of"
             f" {case.candidate.name} were taken for a disturbance. If they are its own doing, more"
@@ -117,7 +121,7 @@ def _count_slow_pairs(case: RowCase, decision: Decision) -> Counts | None:
 
 
 def _list_reasons(decision: Decision, case: RowCase) -> Sequence[str]:
-    floor, found = case.criteria.floor, decision.interval
+    floor, found = _floor_of(case, decision), decision.interval
     if decision.verdict == "fail":
         return (f"slower than its floor: at most x{found.high:.3f}, the floor is x{floor:.3f}",)
     if decision.verdict != "inconclusive":

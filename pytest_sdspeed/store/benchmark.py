@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
+from pytest_sdspeed.compatibility import find_json_path
 from pytest_sdspeed.model import CONTROL
 from pytest_sdspeed.store import pictures
 from pytest_sdspeed.store.ci import read_ci_run
@@ -304,8 +305,8 @@ def find_run_folders(option: Any, root: Path) -> tuple[Path, ...]:
         root: folder that relative paths start from.
     """
     found = []
-    if getattr(option, "benchmark_json", None):
-        found.append((root / option.benchmark_json).parent)
+    if given := getattr(option, "benchmark_json", None):
+        found.append((root / find_json_path(given)).parent)
     if _saves(option):
         from pytest_benchmark.utils import get_machine_id
 

@@ -144,6 +144,7 @@ _RATIO = _Form(finite_or_none, number_or_nan)
 _NUMBER = _Form(read=float)
 _MAPPING = _Form(_if_known(dict), later=NoneType)
 _INTERVAL = _Form(_if_known(_store_interval), _if_known(_read_interval), NoneType)
+_NAMES = _Form(_if_known(list), _if_known(tuple), NoneType)
 _DIFFERENCE = _Form(_if_known(_store_difference), _if_known(_read_difference), NoneType)
 
 _FORMS: dict[str, _Form] = {
@@ -185,6 +186,10 @@ _FORMS: dict[str, _Form] = {
     "baseline_self_difference": _DIFFERENCE,
     "biased": _LATER,
     "slow_pairs": _Form(_store_counts, _read_counts, dict),
+    "optimizations": _NAMES,
+    "baseline_optimizations": _NAMES,
+    "revision": _LATER,
+    "tolerance_s": _LATER,
 }
 """Every figure of a result that is stored under its own name. ``recipe`` and ``pictures`` are not
 among them; the latencies are medians of ``samples_s``."""

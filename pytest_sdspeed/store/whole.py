@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_sdspeed.compatibility import find_json_path
 from pytest_sdspeed.store.atomic import write_file, write_new
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 SESSION = "pytest-benchmark"
@@ -78,7 +79,7 @@ class WholeStorage:
 
 
 def _save_json(session: Any, output_json: Any, lost: Callable[[object, Exception], None]) -> None:
-    target = Path(session.json)
+    target = find_json_path(session.json)
     try:
         write_file(target, _encode(output_json))
     except Exception as error:  # noqa: BLE001 - what was measured is still to be told

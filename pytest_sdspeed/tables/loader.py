@@ -69,6 +69,30 @@ def load_tables(
     return tuple(tables)
 
 
+def add_table(
+    tables: tuple[Table, ...], path: Path, metrics: Collection[str] | None = ()
+) -> tuple[tuple[Table, ...], Table]:
+    """Read one more table, unless it is among those that were read.
+
+    Args:
+        tables: those that were read.
+        path: its file.
+        metrics: names of the registered metrics of pictures; None if any name may be one.
+
+    Returns:
+        All tables, and the one of the file.
+
+    Raises:
+        TableError: it is malformed, or one of the others has its name.
+    """
+    for known in tables:
+        if Path(known.path).resolve() == path.resolve():
+            return tables, known
+    table = load_table(path, metrics)
+    _refuse_clash(table, tables)
+    return (*tables, table), table
+
+
 def _read(path: Path | str) -> str:
     try:
         data = Path(path).read_bytes()

@@ -91,6 +91,7 @@ def _read_rows(
     for index, row in enumerate(rows):
         baseline = rows[baselines[row["baseline"]]]
         row.setdefault("tolerance", tolerance)
+        row.setdefault("tolerance_s", head.get("tolerance_s"))
         speedup = resolve_speedup(place.item(index), row, baseline, measured=measured)
         check_spread(place.item(index), row, speedup, measured=measured)
         built.append(

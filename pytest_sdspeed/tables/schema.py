@@ -8,8 +8,8 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import TableError
-from pytest_sdspeed.model import DTYPES, SCHEDULERS
-from pytest_sdspeed.tables import toml_text, values
+from pytest_sdspeed.model import DTYPES, SCHEDULERS, toml_text
+from pytest_sdspeed.tables import values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -94,6 +94,7 @@ TABLE = {
     "source": Key(values.check_text, required=True),
     "device": Key(values.check_text, required=True),
     "tolerance": Key(_fraction),
+    "tolerance_s": Key(_not_negative),
     "notes": Key(values.expect_array(values.check_text)),
     "recipe": Key(values.check_table, required=True),
     "recorded": Key(values.check_table),
@@ -127,6 +128,7 @@ ROW = {
     "latency_s": Key(_positive),
     "speedup": Key(_positive),
     "tolerance": Key(_fraction),
+    "tolerance_s": Key(_not_negative),
     "image": Key(values.check_table),
     "image_random": Key(values.check_table),
     "memory": Key(_positive),

@@ -7,8 +7,7 @@ from dataclasses import MISSING, asdict, fields, replace
 from typing import Any
 
 from pytest_sdspeed.errors import TableError
-from pytest_sdspeed.model import DEFAULT_TOLERANCE, Recipe, Row, Table
-from pytest_sdspeed.tables import toml_text
+from pytest_sdspeed.model import DEFAULT_TOLERANCE, Recipe, Row, Table, toml_text
 from pytest_sdspeed.tables.parser import parse_table
 from pytest_sdspeed.tables.schema import SCHEMA
 
@@ -111,8 +110,8 @@ def _list_row_facts(row: Row, shared: Mapping[str, Any]) -> dict[str, Any]:
     for name, gate in (("image", row.image), ("image_random", row.image_random)):
         if gate is not None:
             facts[name] = gate.bounds
-    if row.memory is not None:
-        facts["memory"] = row.memory
+    bounds = {"tolerance_s": row.tolerance_s, "memory": row.memory}
+    facts |= {name: bound for name, bound in bounds.items() if bound is not None}
     if row.is_baseline:
         own = {
             name: value

@@ -9,7 +9,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pytest_sdspeed.device.cuda import synchronize
+from pytest_sdspeed.device.accelerator import synchronize
 from pytest_sdspeed.errors import PictureError, SdSpeedError, explain
 from pytest_sdspeed.measure.tracers import call_traced, call_untraced
 from pytest_sdspeed.model import Case

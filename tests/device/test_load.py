@@ -92,3 +92,21 @@ def test_a_parents_quota_holds_too(tmp_path, write):
     write("sys/fs/cgroup/pod/cpu.max", "100000 100000\n")
     write("sys/fs/cgroup/pod/box/cpu.max", "max 100000\n")
     assert load.LoadWatch(tmp_path).describe() == "its container may use 1 of 2 processors"
+
+
+@pytest.mark.parametrize(
+    ("groups", "files", "expected"),
+    [
+        ("0::/\n", {"cpu.max": "250000 100000\n"}, 2.5),
+        ("0::/\n", {"cpu.max": "max 100000\n"}, None),
+        ("1:cpu:/\n", {"cpu/cpu.cfs_quota_us": "50000", "cpu/cpu.cfs_period_us": "100000"}, 0.5),
+        ("1:cpu:/\n", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
+        ("0::/pod/box\n", {"pod/cpu.max": "100000 100000\n", "pod/box/cpu.max": "400000 100000\n"}, 1.0),
+        ("", {"cpu.max": "250000 100000\n"}, None),
+    ],
+)
+def test_the_least_quota_of_a_process_is_read(tmp_path, write, groups, files, expected):
+    write("proc/self/cgroup", groups)
+    for name, text in files.items():
+        write(f"sys/fs/cgroup/{name}", text)
+    assert load.read_quota(tmp_path) == expected

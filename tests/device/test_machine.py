@@ -79,7 +79,7 @@ OLD_DRIVER = (
 @pytest.mark.parametrize(
     ("built", "raised", "why"),
     [
-        (None, None, " is a build without CUDA"),
+        (None, None, " is a build without CUDA, ROCm, XPU and MPS"),
         ("13.0", "No CUDA GPUs are available", ", built for CUDA 13.0, cannot use one: No CUDA GPUs are available"),
         ("13.0", OLD_DRIVER, f", built for CUDA 13.0, cannot use one: {OLD_DRIVER}"),
         (

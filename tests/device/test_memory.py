@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sdspeed.device.memory import CudaMemory, ResidentMemory
+from pytest_sdspeed.device.memory import AllocatorMemory, ResidentMemory
 from pytest_sdspeed.measure.memory import UnknownMemory
 
 STATUS = "Name:\tpytest\nVmPeak:\t  999999 kB\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n"
@@ -133,7 +133,7 @@ def test_cuda_memory_forgets_earlier_peaks_and_what_was_allocated_before():
     cuda = FakeCuda()
     cuda.allocate(300)
     cuda.allocate(-200)
-    meter = CudaMemory(cuda)
+    meter = AllocatorMemory(cuda)
     meter.start()
     cuda.allocate(50)
     cuda.allocate(-50)
@@ -145,5 +145,5 @@ def test_a_shortage_says_what_was_allocated_and_what_there_is():
     cuda = FakeCuda()
     cuda.allocate(78 * 2**30)
     cuda.allocate(-70 * 2**30)
-    said = CudaMemory(cuda).shortage()
+    said = AllocatorMemory(cuda).shortage()
     assert said == "; 78.00 GiB were allocated and it asked for more; of the device's 80.00 GiB, 0.50 GiB are free"

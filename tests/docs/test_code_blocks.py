@@ -14,7 +14,8 @@ from documentation import CONTRIBUTING, README, ROOT, Block, blocks, sources
 import pytest_sdspeed
 
 LANGUAGES = {"sh", "python", "toml", "yaml", "text"}
-PROGRAMS = {".", "cp", "export", "git", "pip", "pre-commit", "pytest", "pytest-benchmark", "python"}
+PROGRAMS = {".", "cp", "export", "git", "pip", "pre-commit", "pytest", "pytest-benchmark", "python", "sbatch", "srun"}
+GITLAB = ".gitlab-ci.yml"
 PAGES = sorted({block.file for block in blocks()})
 SCRIPT = re.compile(r"(?<![\w./-])((?:benchmarks|tests|docs|pytest_sdspeed|\.github|\.ci)(?:/[\w.-]+)+)")
 
@@ -65,14 +66,34 @@ def test_toml_is_a_table_a_part_of_one_or_a_configuration(block, tmp_path):
         assert found["rows"]
 
 
-@pytest.mark.parametrize("block", of("yaml"))
+def steps(block):
+    """The steps of every job of a workflow."""
+    return [step for job in yaml.safe_load(block.text)["jobs"].values() for step in job["steps"]]
+
+
+@pytest.mark.parametrize("block", [one for one in of("yaml") if one.values[0].title != GITLAB])
 def test_yaml_is_a_workflow(block):
     # YAML 1.1 takes the key "on" for a truth value.
     found = yaml.safe_load(block.text.replace("\non:", "\n'on':"))
-    assert found.keys() <= {"on", True, "jobs"}
+    assert found.keys() <= {"on", True, "jobs", "permissions", "concurrency"}
     for job in found["jobs"].values():
-        assert job.keys() <= {"runs-on", "env", "concurrency", "steps", "timeout-minutes"}
+        assert job.keys() <= {"runs-on", "env", "concurrency", "permissions", "steps", "timeout-minutes"}
         assert all(step.keys() & {"uses", "run"} for step in job["steps"])
+    inputs = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))["inputs"]
+    given = [step.get("with", {}) for step in steps(block) if step.get("uses", "").startswith("pytest-sdspeed/")]
+    assert all(one.keys() <= inputs.keys() for one in given)
+    # Its inputs are texts: GitHub makes one of a truth value, and no step would know another spelling.
+    assert all(isinstance(value, str) for one in given for value in one.values())
+
+
+def test_the_file_for_gitlab_is_a_job():
+    (block,) = [one for one in blocks() if one.title == GITLAB]
+    (job,) = yaml.safe_load(block.text).values()
+    assert job.keys() == {"image", "variables", "rules", "cache", "script", "artifacts"}
+    assert job["cache"]["policy"] == "$POLICY"
+    assert job["artifacts"]["when"] == job["cache"]["when"] == "always"
+    written = " ".join(job["script"])
+    assert all(path in written for path in (*job["artifacts"]["paths"], job["artifacts"]["reports"]["junit"]))
 
 
 # Commands
@@ -80,9 +101,11 @@ def test_yaml_is_a_workflow(block):
 
 def commands(block):
     """The command lines of a block of shell or YAML, without comments."""
-    if block.language == "yaml":
-        jobs = yaml.safe_load(block.text)["jobs"].values()
-        lines = [step["run"] for job in jobs for step in job["steps"] if "run" in step]
+    if block.title == GITLAB:
+        lines = yaml.safe_load(block.text)["speed"]["script"]
+    elif block.language == "yaml":
+        lines = [step["run"] for step in steps(block) if "run" in step]
+        lines += [f"pytest {step['with']['arguments']}" for step in steps(block) if "arguments" in step.get("with", {})]
     else:
         lines = block.text.splitlines()
     for line in lines:

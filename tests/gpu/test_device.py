@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pytest_sdspeed.device.canary import make_canary
-from pytest_sdspeed.device.memory import CudaMemory
+from pytest_sdspeed.device.memory import AllocatorMemory
 from pytest_sdspeed.device.nvml import open_telemetry
 from pytest_sdspeed.judge.pictures.metrics import compare_batches
 from pytest_sdspeed.measure.canary import time_canary
@@ -24,7 +24,7 @@ RECIPE = Recipe(model="miniature", prompt="a red car", height=64, width=64, step
 
 def test_peak_memory_is_what_a_call_needs_beside_what_is_held():
     held = torch.empty(64 * MIB, dtype=torch.uint8, device="cuda")
-    meter = CudaMemory(torch.cuda)
+    meter = AllocatorMemory(torch.cuda)
     meter.start()
     torch.empty(256 * MIB, dtype=torch.uint8, device="cuda")
     assert 256 * MIB <= meter.peak_bytes() < 257 * MIB

@@ -12,7 +12,7 @@ from stored import write_run
 
 from pytest_sdspeed.__main__ import main
 from pytest_sdspeed.history.loading import load_from
-from pytest_sdspeed.history.remote import Remote, open_storage
+from pytest_sdspeed.history.remote import Remote, is_address, open_storage
 
 pytestmark = pytest.mark.usefixtures("bucket")
 
@@ -216,3 +216,8 @@ def test_a_file_and_a_folder_without_permission_are_passed_over_by_name(tmp_path
     assert problems[0] == f"sd history: {ADDRESS}/closed/: no permission"
     assert problems[1] == f"sd history: passed over {ADDRESS}/0003_run.json: cannot be read: Forbidden"
     assert problems[2].startswith(f"sd history: passed over {ADDRESS}/0009_x.json.77.part: left by a run")
+
+
+@pytest.mark.parametrize("text", ["C:\\runs\\nightly", "C:/runs/nightly", "file://C:/runs", "\\\\server\\share\\runs", "runs"])
+def test_a_path_of_windows_is_no_address(text):
+    assert not is_address(text)

@@ -29,3 +29,8 @@ def test_unknown_memory_passes_with_a_note_where_there_is_a_bound(peak, base):
 def test_lower_bounds_are_not_compared():
     assert judge_memory(200, 100, 0.9, exact=False) == (None, "", "the bound on memory was not judged: on a CPU peaks are lower bounds")
     assert judge_memory(200, 100, None, exact=False) == (None, "", "")
+
+
+def test_what_pools_hold_is_no_peak_of_tensors():
+    said = "the bound on memory was not judged: on MPS torch tells what its pools hold, not what tensors need"
+    assert judge_memory(200, 100, 0.9, exact=False, kind="mps") == (None, "", said)

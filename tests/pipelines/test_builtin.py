@@ -176,3 +176,55 @@ def test_a_compiled_pipeline_draws_the_same_picture(make, drawn):
     setup = make("compile")
     assert psnr(setup.generate(0), drawn) >= 45
     assert type(make().pipeline.unet).__name__ == "UNet2DConditionModel"
+
+
+# Accelerators other than NVIDIA's
+
+XPU = Machine(kind="xpu", device="Intel Arc B580", versions={}, features=frozenset({"bf16"}))
+METAL = Machine(kind="mps", device="Apple M1", versions={})
+MI300 = Machine(kind="cuda", device="AMD Instinct MI300X", versions={}, features=frozenset({"bf16"}))
+OTHERS = {
+    "tf32": "tf32 needs an Ampere or later CUDA GPU: {} is none",
+    "cudnn_benchmark": "cudnn_benchmark needs a CUDA GPU: {} is none",
+    "xformers": "xformers needs a CUDA GPU: {} is none",
+    "cuda_graphs": "cuda_graphs needs a CUDA GPU: {} is none",
+}
+
+
+@pytest.mark.parametrize(
+    ("machine", "skipped"),
+    [
+        (XPU, OTHERS),
+        (METAL, OTHERS | {"bf16": "bf16 needs a device that computes in bfloat16: {} does not"}),
+        (MI300, {"tf32": OTHERS["tf32"]}),
+    ],
+    ids=lambda value: getattr(value, "device", ""),
+)
+@pytest.mark.parametrize("name", sorted(BY_NAME))
+def test_what_is_for_nvidia_alone_is_skipped_with_its_reason(machine, skipped, name, monkeypatch):
+    monkeypatch.setattr(optimizations, "find_spec", lambda module: module)
+    monkeypatch.setattr(optimizations, "import_module", lambda module: module)
+    monkeypatch.setattr(shutil, "which", lambda program: program)
+    assert BY_NAME[name].supported(machine) == (skipped[name].format(machine.device) if name in skipped else None)
+
+
+def test_an_xpu_compiles_by_a_triton_of_its_own_and_metal_by_none(monkeypatch):
+    monkeypatch.setattr(optimizations, "find_spec", lambda _module: None)
+    monkeypatch.setattr(shutil, "which", lambda program: program)
+    assert BY_NAME["compile"].supported(XPU) == "compile needs Triton on an XPU: install the pytorch-triton-xpu of this torch"
+    assert BY_NAME["compile"].supported(METAL) is None
+
+
+@pytest.mark.parametrize("kind", ["xpu", "mps", None])
+def test_autocast_is_that_of_the_accelerator(monkeypatch, kind):
+    held = []
+    monkeypatch.setattr(optimizations, "find_kind", lambda: kind)
+    monkeypatch.setattr(torch, "autocast", lambda *given, **_options: held.append(given))
+    BY_NAME["autocast"].slot()
+    assert held == [(kind or "cuda",)]
+
+
+def test_autocast_is_skipped_where_torch_has_none(monkeypatch):
+    monkeypatch.setattr(torch.amp, "is_autocast_available", lambda kind: kind != "xpu")
+    assert BY_NAME["autocast"].supported(XPU) == "autocast needs a device that torch has it for: Intel Arc B580 is none"
+    assert BY_NAME["autocast"].supported(METAL) is None

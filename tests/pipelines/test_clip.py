@@ -12,14 +12,16 @@ import huggingface_hub.constants
 import numpy as np
 import pytest
 import torch
+import transformers
 from PIL import Image
-from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPProcessor, CLIPTextConfig, CLIPTextModel
+from transformers import CLIPConfig, CLIPModel, CLIPProcessor, CLIPTextConfig, CLIPTextModel
 from transformers.utils import logging as transformers_logging
 
 from pytest_sdspeed.device.quiet import quiet
 from pytest_sdspeed.errors import ModelUnavailableError
 from pytest_sdspeed.pipelines import clip
 from pytest_sdspeed.pipelines.clip import ClipScorer
+from pytest_sdspeed.pipelines.model_folders import TOKENIZER_FILES
 from pytest_sdspeed.pipelines.tokenizer import make_clip_tokenizer
 
 WEIGHTS = "model.safetensors"
@@ -39,7 +41,9 @@ def saved(tmp_path_factory):
         torch.manual_seed(0)
         CLIPModel(CLIPConfig(text_config=TEXT, vision_config=VISION, projection_dim=8)).save_pretrained(folder)
         make_clip_tokenizer(514).save_pretrained(folder)
-        CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(folder)
+        # Its name before transformers 5.4.
+        processor = getattr(transformers, "CLIPImageProcessorPil", None) or transformers.CLIPImageProcessor
+        processor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(folder)
     transformers_logging.enable_progress_bar()
     return folder
 
@@ -160,7 +164,8 @@ def test_a_model_in_the_hubs_cache_is_found(offline, saved, scorer):
     (offline / "refs/main").write_text("0123abc")
     shutil.copytree(saved, offline / "snapshots/0123abc")
     assert ClipScorer("nobody/clip").score(pictures(1), "a vase") == scorer.score(pictures(1), "a vase")
-    (offline / "snapshots/0123abc/tokenizer.json").unlink()
+    for name in TOKENIZER_FILES:
+        (offline / "snapshots/0123abc" / name).unlink(missing_ok=True)
     assert refused("nobody/clip").endswith(
         "download it while the network is available (hf download nobody/clip), or name a folder that has one"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,7 +16,7 @@ from pytest_sdspeed.model import Case, Machine
 from pytest_sdspeed.pipelines import profiling
 from pytest_sdspeed.pipelines.busy import measure_busy_ns, measure_union_ns
 from pytest_sdspeed.pipelines.optimization import Optimization
-from pytest_sdspeed.pipelines.stages import HostTimestamps
+from pytest_sdspeed.pipelines.stages import EventTimestamps, HostTimestamps
 
 CASE = Case(0)
 CPU, CUDA = torch.autograd.DeviceType.CPU, torch.autograd.DeviceType.CUDA
@@ -144,7 +145,7 @@ GPU = Machine(kind="cuda", device="NVIDIA H200", versions={})
 
 def test_on_a_gpu_a_second_generation_tells_how_long_it_worked(make, recorded, monkeypatch):
     recorded(Kineto(0, 540_000_000))
-    monkeypatch.setattr(profiling, "_make_cuda_timestamps", HostTimestamps)
+    monkeypatch.setattr(profiling, "_make_gpu_timestamps", lambda _kind: HostTimestamps())
     setup, calls = make(machine=GPU), []
     hook = setup.pipeline.unet.register_forward_hook(lambda *_: calls.append(1))
     profile = setup.profile(CASE)
@@ -157,8 +158,40 @@ def test_on_a_gpu_a_second_generation_tells_how_long_it_worked(make, recorded, m
 
 def test_a_profiler_that_may_not_look_costs_its_figure_alone(make, recorded, monkeypatch):
     recorded()
-    monkeypatch.setattr(profiling, "_make_cuda_timestamps", HostTimestamps)
+    monkeypatch.setattr(profiling, "_make_gpu_timestamps", lambda _kind: HostTimestamps())
     profile = make(machine=GPU).profile(CASE)
     assert profile.busy_s is None
     assert profile.flops > 0
     assert profile.notes == ("how busy the GPU was is unknown: LookupError: the profiler saw no work on the device",)
+
+
+# Other accelerators
+
+
+def test_an_accelerator_without_events_is_waited_for_at_every_point_and_its_profiler_is_asked_only_if_there_is_one(make, monkeypatch):
+    waited = []
+    monkeypatch.setattr(profiling, "synchronize", lambda: waited.append(1))
+    monkeypatch.setattr(profiling, "find_module", lambda _kind: SimpleNamespace())
+    profile = make(machine=replace(GPU, kind="mps")).profile(CASE)
+    # The first and the last call of text encoder, UNet and autoencoder, at least.
+    assert len(waited) >= 6
+    assert profile.stages_s.keys() == {"text_encoder", "denoising", "decoding"}
+    assert profile.busy_s is None
+    assert profile.notes == ("how busy the GPU was is unknown: LookupError: torch's profiler does not see MPS",)
+
+
+def test_an_xpu_has_events_and_a_profiler_of_its_own(make, monkeypatch):
+    asked = []
+
+    def measure(_draw, activity, device):
+        asked.append((activity, device))
+        return 540_000_000
+
+    monkeypatch.setattr(profiling, "measure_busy_ns", measure)
+    monkeypatch.setattr(profiling, "_make_gpu_timestamps", lambda _kind: HostTimestamps())
+    profile = make(machine=replace(GPU, kind="xpu")).profile(CASE)
+    assert asked == [(torch.profiler.ProfilerActivity.XPU, torch.autograd.DeviceType.XPU)]
+    assert (profile.busy_s, profile.notes) == (0.54, ())
+    monkeypatch.undo()
+    monkeypatch.setattr(profiling, "find_module", lambda kind: SimpleNamespace(Event=kind))
+    assert type(profiling._make_gpu_timestamps("xpu")) is EventTimestamps

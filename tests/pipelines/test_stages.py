@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from test_flops import COMPILED
 
-from pytest_sdspeed.pipelines.stages import STAGES, CudaTimestamps, HostTimestamps, StageTimer
+from pytest_sdspeed.pipelines.stages import STAGES, EventTimestamps, HostTimestamps, StageTimer
 
 
 class Ticks:
@@ -123,7 +123,7 @@ class Event:
 
 def test_cuda_events_tell_the_time_without_waiting_before_the_end(make):
     setup = make()
-    timer = StageTimer(CudaTimestamps(SimpleNamespace(Event=Event)))
+    timer = StageTimer(EventTimestamps(SimpleNamespace(Event=Event)))
     with timer.watch(setup.pipeline, inside=False):
         setup.generate(0)
     assert not any(event.waited for event in timer._last.values())

@@ -113,3 +113,54 @@ def test_workers_that_have_every_gpu_by_name_leave_none_to_others():
     named, open_ = execnet.XSpec("popen//env:CUDA_VISIBLE_DEVICES=0"), execnet.XSpec("popen")
     with pytest.raises(DistributedError, match=r"^1 worker without a GPU, and none is left: name fewer workers$"):
         assign_gpus([named, open_], lambda: ["0"])
+
+
+# Other accelerators, and containers
+
+
+@pytest.mark.parametrize(
+    ("kind", "devices", "environ", "expected"),
+    [
+        ("xpu", 2, {}, ("ZE_AFFINITY_MASK", ["0", "1"])),
+        ("xpu", 1, {"ZE_AFFINITY_MASK": "3", "CUDA_VISIBLE_DEVICES": "0,1"}, ("ZE_AFFINITY_MASK", ["3"])),
+        ("mps", 1, {}, ("CUDA_VISIBLE_DEVICES", ["0"])),
+    ],
+)
+def test_gpus_of_another_kind_have_the_names_of_their_own_variable(monkeypatch, kind, devices, environ, expected):
+    monkeypatch.setattr(placement, "find_kind", lambda: kind)
+    monkeypatch.setattr(placement, "find_module", lambda asked: SimpleNamespace(device_count=lambda: devices if asked == kind else 9))
+    assert (placement.find_variable(), visible_gpus(environ)) == expected
+
+
+def test_every_worker_sees_one_xpu():
+    workers = specs("popen", "popen")
+    assign_gpus(workers, lambda: ["0", "1"], "ZE_AFFINITY_MASK")
+    assert [spec.env for spec in workers] == [{"ZE_AFFINITY_MASK": "0"}, {"ZE_AFFINITY_MASK": "1"}]
+
+
+@pytest.mark.parametrize(("quota", "expected"), [(None, 4), (8.0, 4), (4.0, 4), (3.9, 3), (2.0, 2), (0.5, 1)])
+def test_a_quota_counts_as_so_many_cores(quota, expected):
+    found = [(number, number + 4) for number in range(4)]
+    assert len(share(found, Placement(LOCAL, 0, 1), quota)) == expected
+
+
+def test_more_workers_than_the_quota_keeps_busy_are_refused():
+    found = [(number,) for number in range(64)]
+    with pytest.raises(
+        DistributedError, match=r"^4 workers share 2 cores \(64, of which this container's quota keeps 2\.5 busy\): use -n 2 or f"
+    ):
+        share(found, Placement(LOCAL, 0, 4), 2.5)
+    assert share(found, Placement(LOCAL, 1, 2), 2.5) == [(1,)]
+
+
+def test_a_worker_is_pinned_within_the_quota(monkeypatch):
+    pinned = []
+    monkeypatch.setattr(placement, "read_quota", lambda: 2.0)
+    monkeypatch.setattr(placement.os, "sched_getaffinity", lambda _process: set(range(8)))
+    monkeypatch.setattr(placement.os, "sched_setaffinity", lambda _task, processors: pinned.append(processors))
+    monkeypatch.setattr(placement, "_siblings", lambda _processor: "")
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(set_num_threads=lambda _count: None))
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.setenv(variable, "9")
+    assert placement.pin(Placement(LOCAL, 1, 2)).endswith("on 1 core of its own")
+    assert {*map(frozenset, pinned)} == {frozenset({1})}

@@ -172,7 +172,7 @@ def test_fixtures_and_markers_document_themselves(gated):
         ["sd_latency*", "*Measure a setup or callable*", "sd_setup*", "sd_fp16*", "*Weights and arithmetic in float16.*"]
     )
     result = gated(ENGINE, "--markers")
-    result.stdout.fnmatch_lines(["@pytest.mark.sd_latency(table=None, [*], speedup=None, tolerance=None, image=None): *"])
+    result.stdout.fnmatch_lines(["@pytest.mark.sd_latency(table=None, [*], speedup=None, tolerance=None, tolerance_s=None, image=None): *"])
 
 
 def test_a_storage_that_cannot_be_written_is_a_usage_error_before_measuring(gated, pytester, fake_time):

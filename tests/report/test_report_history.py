@@ -11,6 +11,7 @@ from histories import commit, day, history, run, unknown
 from pytest_sdspeed.errors import DOCUMENTATION
 from pytest_sdspeed.model import Change
 from pytest_sdspeed.report import history as past
+from pytest_sdspeed.report.history_json import to_json
 from pytest_sdspeed.report.markdown import write_summary
 
 AFTER, FIRST = commit(39)[:10], commit(40)[:10]
@@ -33,7 +34,7 @@ def loaded(histories):
     def refuse(constant):
         raise AssertionError(constant)
 
-    return json.loads(json.dumps(past.to_json(histories), allow_nan=False), parse_constant=refuse)
+    return json.loads(json.dumps(to_json(histories), allow_nan=False), parse_constant=refuse)
 
 
 # Words
@@ -181,9 +182,11 @@ def test_json_has_the_latest_change_and_the_latest_run():
         "commits": {"after": commit(39), "first": commit(40)},
         "versions": {"torch": ["2.13.0", "2.14.0"]},
         "reasons": ["every row moved, the canary did not"],
+        "id": history(kind="stack").name_change(history(kind="stack").latest),
+        "acknowledged": None,
     }
     rows = {"table": "inference", "setup": "fp16", "baseline": "baseline", "device": "NVIDIA H200", "recipe": "r1", "runs": 54}
-    assert made == {**rows, **change, "changes": [change]}
+    assert made == {**rows, **change, "changes": [change], "follows": None}
     assert (latest["date"], latest["run"]) == (history().runs[53].date, "0053_0035ab")
     assert latest["speedup"] == history(kind="stack").runs[53].speedup
     assert set(latest) == {"speedup", "low", "high", "latency_s", "date", "run"}

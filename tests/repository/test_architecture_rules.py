@@ -24,7 +24,7 @@ OTHERS = sorted(file for folder in ("tests", "benchmarks") for file in (REPOSITO
 
 HEAVY = {"flip_evaluator", "numpy", "torch", "scipy", "matplotlib", "jinja2", "skimage", "diffusers", "transformers"}
 LONGEST = 400
-AT_THE_ROOT = {"__init__.py", "__main__.py", "errors.py", "py.typed"}
+AT_THE_ROOT = {"__init__.py", "compatibility.py", "__main__.py", "errors.py", "py.typed"}
 
 
 def lint_imports(folder):
@@ -79,6 +79,10 @@ PLANTED = [
     ("model.machine", "import numpy"),
     ("__main__", "from pytest_sdspeed.plugin import state"),
     ("__main__", "from pytest_sdspeed.run import session"),
+    ("commands.comment", "from pytest_sdspeed.run import session"),
+    ("commands.comment", "def f():\n    import pytest"),
+    ("store.github", "from pytest_sdspeed.report import comment"),
+    ("report.comment", "from pytest_sdspeed.store import github"),
     ("newcomer", ""),
 ]
 

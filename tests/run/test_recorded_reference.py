@@ -145,6 +145,29 @@ def test_a_regression_is_not_recorded_over_its_reference(run, pytester):
     assert (pytester.path / "here.toml").read_text() == before
 
 
+def test_a_file_that_is_recorded_again_shows_what_changes(run, pytester, monkeypatch):
+    run("--sd-record=here.toml")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(pytester.path / "summary.md"))
+    again = run("--sd-record=here.toml")
+    again.stdout.fnmatch_lines(
+        [
+            "sd record: planted: baseline: * -> *%",
+            "sd record: planted: fast: x* -> x* [[]*, *[]], *",
+            "sd record: here.toml: * rows of 'planted' on *",
+        ]
+    )
+    summary = (pytester.path / "summary.md").read_text()
+    assert "### Recorded" in summary
+    assert "planted: fast: x" in summary
+    # The table of another device is kept, and the run says that it leaves no record.
+    here = pytester.path / "here.toml"
+    here.write_text(here.read_text().replace(f'device = "{HERE}"', 'device = "Another CPU"'))
+    before = here.read_text()
+    refused = run("--sd-record=here.toml")
+    refused.stdout.fnmatch_lines(["sd record: here.toml: not replaced: it holds 'planted' as recorded on Another CPU, and this is *"])
+    assert (refused.ret, here.read_text()) == (1, before)
+
+
 def test_a_row_that_fails_the_figures_of_another_device_is_recorded_and_passes_from_then_on(run):
     failing = run("--sd-record=here.toml", documented=2.0, elsewhere=True)
     failing.assert_outcomes(passed=2, failed=1)

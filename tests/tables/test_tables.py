@@ -15,8 +15,8 @@ import tables_text
 from tables_text import VALID
 
 from pytest_sdspeed.errors import TableError
-from pytest_sdspeed.model import ImageGate, Recipe, Row, Table
-from pytest_sdspeed.tables import dumps_table, list_builtin_names, load_table, load_tables, schema, toml_text
+from pytest_sdspeed.model import ImageGate, Recipe, Row, Table, toml_text
+from pytest_sdspeed.tables import dumps_table, list_builtin_names, load_table, load_tables, schema
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTED = {

@@ -16,7 +16,8 @@ from tables_text import VALID
 from test_tables_faults import recorded
 
 from pytest_sdspeed.errors import TableError
-from pytest_sdspeed.tables import dumps_table, load_table, load_tables, schema, toml_text
+from pytest_sdspeed.model import toml_text
+from pytest_sdspeed.tables import dumps_table, load_table, load_tables, schema
 from pytest_sdspeed.tables.parser import parse_table
 
 write = tables_text.write

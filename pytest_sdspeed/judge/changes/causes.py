@@ -8,20 +8,21 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_sdspeed.judge.changes.acknowledged import covers, find_acknowledgement
 from pytest_sdspeed.judge.changes.change_points import (
     LEAST_EFFECT,
-    LEVEL_RUNS,
     find_change_points,
     select_lasting,
 )
 from pytest_sdspeed.judge.changes.evidence import Evidence, Movement, gather_evidence
 from pytest_sdspeed.model import Cause, Change, History
+from pytest_sdspeed.model.history import NEWS_RUNS, WORK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pytest_sdspeed.judge.changes.change_points import ChangePoint
-    from pytest_sdspeed.model import HistoryKey, HistoryRun
+    from pytest_sdspeed.model import Acknowledgement, HistoryKey, HistoryRun
 
 _BASELINES_SHARE = 2 / 3
 """Share of a ratio's shift that its baseline must explain to be the cause."""
@@ -48,39 +49,46 @@ class _Finding(NamedTuple):
     reasons: tuple[str, ...]
 
 
-def judge_histories(histories: Iterable[History]) -> tuple[History, ...]:
+def judge_histories(
+    histories: Iterable[History], acknowledged: Sequence[Acknowledgement] = ()
+) -> tuple[History, ...]:
     """Return histories with their changes, in the order given.
 
     Args:
         histories: histories of any campaigns; those of one campaign speak for each other.
+        acknowledged: changes that were accepted, of any histories.
     """
     members = [_Member(history) for history in histories]
     campaigns: dict[HistoryKey, list[_Member]] = {}
     for member in members:
         campaigns.setdefault(member.campaign, []).append(member)
-    return tuple(_judge(member, campaigns[member.campaign]) for member in members)
+    return tuple(_judge(member, campaigns[member.campaign], acknowledged) for member in members)
 
 
-def judge_history_among(history: History, others: Iterable[History]) -> History:
+def judge_history_among(
+    history: History, others: Iterable[History], acknowledged: Sequence[Acknowledgement] = ()
+) -> History:
     """Return one history with its changes.
 
     Args:
         history: history to judge.
         others: histories of the other setups of its campaign.
+        acknowledged: changes that were accepted, of any histories.
     """
-    return _judge(_Member(history), [_Member(other) for other in others])
+    return _judge(_Member(history), [_Member(other) for other in others], acknowledged)
 
 
 def unresolved_regression(history: History) -> Change | None:
     """Return the latest change by which a row is still slower than it was, and not by the machine.
 
     It counts for 20 runs: from then on others are compared with the new level. What came after it,
-    on the machine or a smaller improvement, does not hide it. None if there is no such change.
+    on the machine or a smaller improvement, does not hide it. None if there is no such change, or
+    it was acknowledged.
     """
     recent = (
         change
         for change in reversed(history.changes)
-        if len(history.runs) - change.since <= LEVEL_RUNS
+        if len(history.runs) - change.since <= NEWS_RUNS and change.acknowledged is None
     )
     return next(
         (change for change in recent if change.kind in ("code", "stack") and change.holds), None
@@ -93,7 +101,8 @@ class _Member:
     def __init__(self, history: History) -> None:
         self.history = history
         self.is_baseline = history.setup == history.baseline
-        self.campaign = replace(history.key, setup=history.baseline)
+        # What the rows stack is their own; their campaign is that of all of them.
+        self.campaign = replace(history.key, setup=history.baseline).without(WORK)
 
     @cached_property
     def seen(self) -> Evidence:
@@ -119,7 +128,9 @@ def _overlap(point: ChangePoint, other: ChangePoint) -> bool:
     )
 
 
-def _judge(member: _Member, campaign: Sequence[_Member]) -> History:
+def _judge(
+    member: _Member, campaign: Sequence[_Member], acknowledged: Sequence[Acknowledgement]
+) -> History:
     """Return a history with what each of its steps is.
 
     The ratio, whose both sides stand on the same machine, tells what one row did. The latency, and
@@ -129,7 +140,7 @@ def _judge(member: _Member, campaign: Sequence[_Member]) -> History:
     others = [other for other in campaign if other is not member]
     ends = [*(step.point.since for step in member.steps[1:]), len(member.history.runs)]
     starts = [0, *(step.point.since for step in member.steps[:-1])]
-    found: list[Change] = []
+    found: list[tuple[_Step, Change]] = []
     for step, start, end in zip(member.steps, starts, ends, strict=False):
         moved = member.seen.measure_movement(step.point, start, end)
         finding = (
@@ -138,8 +149,15 @@ def _judge(member: _Member, campaign: Sequence[_Member]) -> History:
             else _explain_latency(member, moved, others, step)
         )
         if finding is not None:
-            found.append(_make_change(step, moved, finding))
-    return replace(member.history, changes=tuple(found))
+            change = _make_change(step, moved, finding)
+            found.append((step, _accept(member.history, change, acknowledged)))
+    return replace(
+        member.history,
+        changes=tuple(
+            replace(change, holds=_is_still_seen(step, found[place:]))
+            for place, (step, change) in enumerate(found, start=1)
+        ),
+    )
 
 
 def _make_change(step: _Step, moved: Movement, finding: _Finding) -> Change:
@@ -149,10 +167,38 @@ def _make_change(step: _Step, moved: Movement, finding: _Finding) -> Change:
         found=step.point.detected_at,
         change=math.expm1(step.point.change if step.ratio else moved.latency),
         ratio=step.ratio,
-        holds=(step.latest - step.point.before) / step.point.change > 1 / 2,
         reasons=finding.reasons,
         versions=moved.versions,
     )
+
+
+def _accept(history: History, change: Change, acknowledged: Sequence[Acknowledgement]) -> Change:
+    """Return a change with how it was accepted; one that grew since then is told again."""
+    found = find_acknowledgement(history, change, acknowledged)
+    if found is None:
+        return change
+    return (
+        replace(change, acknowledged=found)
+        if covers(found, change)
+        else replace(change, outgrown=found)
+    )
+
+
+def _is_still_seen(step: _Step, later: Sequence[tuple[_Step, Change]]) -> bool:
+    """Tell whether the latest run is nearer to a step's new level than to its old one.
+
+    What was accepted since then, the same way, is no part of it: a step that was undone is not seen
+    again because another one was accepted.
+    """
+    point = step.point
+    accepted = sum(
+        other.point.change
+        for other, change in later
+        if change.acknowledged is not None
+        and other.ratio == step.ratio
+        and other.point.change * point.change > 0
+    )
+    return (step.latest - accepted - point.before) / point.change > 1 / 2
 
 
 def _explain_ratio(
@@ -188,7 +234,8 @@ def _explain_ratio(
         other
         for other in others
         if not other.is_baseline
-        and _find_index(other.history, member.history, step.point.since) is not None
+        # One that was not measured before, or is no longer, cannot show it.
+        and _find_index(other.history, member.history, step.point.since)
     ]
     if moved.versions and rows and all(_has_same_step(other, member, step) for other in rows):
         return _Finding("stack", (*reasons, "so did every other row", *_describe_company(moved)))

@@ -15,7 +15,12 @@ import pytest
 from pytest_sdspeed.errors import SdSpeedError, StoredRunError, UnknownNameError, UsageMistakeError
 from pytest_sdspeed.model import UNKNOWN_GPU, CampaignKey, Machine
 from pytest_sdspeed.plugin.distributed.groups import read_group, read_problem
-from pytest_sdspeed.plugin.distributed.placement import assign_gpus, place_workers, visible_gpus
+from pytest_sdspeed.plugin.distributed.placement import (
+    assign_gpus,
+    find_variable,
+    place_workers,
+    visible_gpus,
+)
 from pytest_sdspeed.plugin.distributed.worker import PLACEMENT, REPORT, machine_from_json
 from pytest_sdspeed.plugin.options import flag
 from pytest_sdspeed.plugin.state import run_of
@@ -64,7 +69,7 @@ class Controller:
         if not flag(self._config, "gpu"):
             return
         try:
-            assign_gpus(specs, lambda: self._local_gpus)
+            assign_gpus(specs, lambda: self._local_gpus, find_variable())
         except SdSpeedError as error:
             raise pytest.UsageError(str(error)) from None
 

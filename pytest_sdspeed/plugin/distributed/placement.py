@@ -8,12 +8,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pytest_sdspeed.device.accelerator import find_kind, find_module
+from pytest_sdspeed.device.load import read_quota
 from pytest_sdspeed.errors import DistributedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+_VISIBLE = {"xpu": "ZE_AFFINITY_MASK"}
+"""Kind of accelerator -> the variable that says which of them a process sees, if not ``VISIBLE``,
+which ROCm obeys too."""
 LOCAL = "this host"
 _TOPOLOGY = Path("/sys/devices/system/cpu")
 _TASKS = Path("/proc/self/task")
@@ -54,18 +59,22 @@ def _host(spec: Any) -> str:
 # GPUs
 
 
+def find_variable() -> str:
+    """Return the variable that says which GPUs a process sees: that of CUDA if torch has none."""
+    return _VISIBLE.get(find_kind() or "cuda", VISIBLE)
+
+
 def visible_gpus(environ: Mapping[str, str] = os.environ) -> list[str]:
-    """List the GPUs that this process may use, as ``CUDA_VISIBLE_DEVICES`` names them.
+    """List the GPUs that this process may use, as their variable names them.
 
     No CUDA context is created. CUDA shows a process one MIG slice at most, however many are named:
     each named slice counts.
     """
-    import torch
-
-    count = torch.cuda.device_count()
-    if VISIBLE not in environ:
+    variable = find_variable()
+    count = find_module(find_kind() or "cuda").device_count()
+    if variable not in environ:
         return [str(index) for index in range(count)]
-    named = [name.strip() for name in environ[VISIBLE].split(",")]
+    named = [name.strip() for name in environ[variable].split(",")]
     return [
         name
         for place, name in enumerate(named)
@@ -73,7 +82,9 @@ def visible_gpus(environ: Mapping[str, str] = os.environ) -> list[str]:
     ]
 
 
-def assign_gpus(specs: Sequence[Any], local_gpus: Callable[[], Sequence[str]]) -> None:
+def assign_gpus(
+    specs: Sequence[Any], local_gpus: Callable[[], Sequence[str]], variable: str = VISIBLE
+) -> None:
     """Let every worker see one GPU, by the environment that it starts with.
 
     A worker whose spec names a GPU keeps it.
@@ -82,15 +93,16 @@ def assign_gpus(specs: Sequence[Any], local_gpus: Callable[[], Sequence[str]]) -
         specs: execnet's ``XSpec`` of each worker.
         local_gpus: lists this host's GPUs; called only if a worker of this host needs one. Other
             hosts' GPUs are numbered from 0.
+        variable: names the GPUs that a worker sees.
 
     Raises:
         DistributedError: there are more local workers than GPUs.
     """
-    open_ = [spec for spec in specs if VISIBLE not in spec.env]
-    taken = {spec.env[VISIBLE] for spec in specs if VISIBLE in spec.env and _host(spec) == LOCAL}
+    open_ = [spec for spec in specs if variable not in spec.env]
+    taken = {spec.env[variable] for spec in specs if variable in spec.env and _host(spec) == LOCAL}
     for spec, placement in zip(open_, place_workers(open_), strict=True):
         if placement.host != LOCAL:
-            spec.env[VISIBLE] = str(placement.number)
+            spec.env[variable] = str(placement.number)
             continue
         free = [gpu for gpu in local_gpus() if gpu not in taken]
         if not free:
@@ -103,7 +115,7 @@ def assign_gpus(specs: Sequence[Any], local_gpus: Callable[[], Sequence[str]]) -
                 f"{placement.workers} workers share {_format_count(len(free), 'GPU')}: use"
                 f" -n {len(free)}"
             )
-        spec.env[VISIBLE] = free[placement.number]
+        spec.env[variable] = free[placement.number]
 
 
 def _format_count(count: int, what: str) -> str:
@@ -133,22 +145,33 @@ def _parse_list(text: str) -> Iterable[int]:
         yield from range(int(first), int(last or first) + 1)
 
 
-def share(found: Sequence[tuple[int, ...]], placement: Placement) -> Sequence[tuple[int, ...]]:
+def share(
+    found: Sequence[tuple[int, ...]], placement: Placement, quota: float | None = None
+) -> Sequence[tuple[int, ...]]:
     """Return a worker's cores: neighbors, and as many for every worker, so that figures compare.
+
+    Args:
+        found: the processors of each core.
+        placement: place of the worker.
+        quota: how many processors the container may keep busy, or None if it has no quota. A worker
+            has a thread for each core.
 
     Raises:
         DistributedError: there are fewer cores than workers.
     """
+    processors = sum(map(len, found))
+    why = (
+        ""
+        if processors == len(found)
+        else f" ({processors} processors: hyper-threads share a core)"
+    )
+    if quota is not None and quota < len(found):
+        why = f" ({len(found)}, of which this container's quota keeps {quota:.3g} busy)"
+        found = found[: max(1, int(quota))]
     each = len(found) // placement.workers
     if not each:
-        processors = sum(map(len, found))
-        threads = (
-            ""
-            if processors == len(found)
-            else f" ({processors} processors: hyper-threads share a core)"
-        )
         raise DistributedError(
-            f"{placement.workers} workers share {_format_count(len(found), 'core')}{threads}: use"
+            f"{placement.workers} workers share {_format_count(len(found), 'core')}{why}: use"
             f" -n {len(found)} or fewer"
         )
     return found[placement.number * each :][:each]
@@ -170,7 +193,7 @@ def pin(placement: Placement) -> str:
             "workers cannot be pinned to cores on this system, and would disturb each other: run"
             " without -n"
         )
-    mine = share(cores(os.sched_getaffinity(0), _siblings), placement)
+    mine = share(cores(os.sched_getaffinity(0), _siblings), placement, read_quota())
     for task in _TASKS.iterdir():
         # A thread may have ended since it was listed.
         with suppress(ProcessLookupError):

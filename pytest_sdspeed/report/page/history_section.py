@@ -200,6 +200,7 @@ def _make_rows(history: History, marks: Sequence[Mark]) -> Iterator[Sequence[str
     for change in history.changes:
         remarks.setdefault(change.since, []).append(
             f"{words.format_amount(change)} from here on: {change.kind}"
+            + (", acknowledged" if change.acknowledged else "")
         )
         remarks.setdefault(change.found, []).append(f"found by this run: {change.kind}")
     for mark in marks:

@@ -1,0 +1,127 @@
+"""Histories that began because something else was measured: what, in words."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import MISSING, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from pytest_sdspeed.model import Predecessor, Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from pytest_sdspeed.model import History, HistoryKey
+
+_LONGEST = 60
+"""Letters of a value that are shown."""
+
+_FIELDS = tuple(one.name for one in fields(Recipe))
+_DEFAULTS = {one.name: one.default for one in fields(Recipe) if one.default is not MISSING}
+_LABELS = {
+    "optimizations": "optimizations",
+    "baseline_optimizations": "optimizations of the baseline",
+    "revision": "model revision",
+}
+
+
+def add_predecessors(histories: Iterable[History]) -> tuple[History, ...]:
+    """Return histories, each with the one that it goes on from, in the order given."""
+    given = list(histories)
+    rows: dict[tuple[str | None, str, str], list[History]] = {}
+    for history in given:
+        rows.setdefault(_row_of(history), []).append(history)
+    return tuple(
+        replace(history, follows=find_predecessor(history, rows[_row_of(history)]))
+        for history in given
+    )
+
+
+def find_predecessor(history: History, others: Iterable[History]) -> Predecessor | None:
+    """Find the history that one goes on from: of the same setup, over before it began.
+
+    Two that are measured side by side, as the recipes of a matrix are, do not follow each other,
+    nor do those of two tests: tests of callables do not say what they measure.
+
+    Args:
+        history: history whose first runs may need explaining.
+        others: other histories; itself may be among them.
+    """
+    if history.table is None or not history.runs:
+        return None
+    begins = history.runs[0].date
+    before = [
+        other
+        for other in others
+        if other.runs
+        and _row_of(other) == _row_of(history)
+        and (other.cpu == history.cpu or None in (other.cpu, history.cpu))
+        and other.runs[-1].date < begins
+    ]
+    latest = max(before, key=lambda other: other.runs[-1].date, default=None)
+    changed = describe_difference(latest.key, history.key) if latest else ""
+    if latest is None or not changed:
+        return None
+    return Predecessor(changed=changed, runs=len(latest.runs), until=latest.runs[-1].date)
+
+
+def _row_of(history: History) -> tuple[str | None, str, str]:
+    return history.table, history.setup, history.device
+
+
+def describe_difference(old: HistoryKey, new: HistoryKey) -> str:
+    """Say what is measured otherwise: ``recipe changed: 25 -> 30 steps``; "" if nothing is.
+
+    What one of the keys does not tell is no difference.
+    """
+    said = [f"baseline changed: {old.baseline} -> {new.baseline}"]
+    parts = said if old.baseline != new.baseline else []
+    recipes = list(_describe_recipes(old.recipe, new.recipe))
+    parts += [f"recipe changed: {', '.join(recipes)}"] if recipes else []
+    for name, label in _LABELS.items():
+        ours, theirs = getattr(old, name), getattr(new, name)
+        if ours != theirs and None not in (ours, theirs):
+            parts.append(f"{label} changed: {_show(ours or 'none')} -> {_show(theirs or 'none')}")
+    return "; ".join(parts)
+
+
+def _describe_recipes(old: str, new: str) -> Iterator[str]:
+    """Yield what differs between two recipes, as ``HistoryKey.recipe`` has them."""
+    ours, theirs = _read_recipe(old), _read_recipe(new)
+    if old == new or ours is None or theirs is None:
+        return
+    before, after = {**_DEFAULTS, **ours}, {**_DEFAULTS, **theirs}
+    sizes = [f"{one.get('width')}x{one.get('height')}" for one in (before, after)]
+    if sizes[0] != sizes[1]:
+        yield f"size {' -> '.join(sizes)}"
+    for name in dict.fromkeys((*_FIELDS, *before, *after)):
+        was, is_now = (_make_tuple(one.get(name)) for one in (before, after))
+        if was == is_now or name in ("width", "height"):
+            continue
+        yield _describe_fact(name, was, is_now)
+
+
+def _describe_fact(name: str, was: Any, is_now: Any) -> str:
+    pair = f"{_show(was)} -> {_show(is_now)}"
+    if name in ("steps", "images"):
+        return f"{pair} {'steps' if name == 'steps' else 'images per call'}"
+    if name in ("prompt", "more_prompts"):
+        return "another prompt" if name == "prompt" else "other further prompts"
+    return f"{name.replace('_', ' ')} {pair}"
+
+
+def _read_recipe(text: str) -> Mapping[str, Any] | None:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _make_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _show(value: Any) -> str:
+    text = " ".join(("none" if value is None else str(value)).split())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

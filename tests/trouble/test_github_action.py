@@ -1,0 +1,258 @@
+"""The action for GitHub: its steps run here, and a job ends as pytest ended, whatever the steps around it do."""
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+from actions import Runner
+from fakes import failed, tf32
+from pull_requests import HERE, NUMBER, serve
+from stored import write_run
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("bash") is None or shutil.which("git") is None, reason="needs bash and git"),
+]
+
+
+@pytest.fixture
+def github():
+    with serve() as server:
+        yield server
+
+
+@pytest.fixture
+def runner(tmp_path, github):
+    """A runner with a pull request, whose pytest stores a run that passes."""
+    made = Runner(tmp_path, GITHUB_API_URL=github.address)
+    made.github["event"] = {"pull_request": {"number": NUMBER}}
+    measure(made, tmp_path, tf32())
+    return made
+
+
+def measure(runner, folder, *results, code=0):
+    """Let pytest store a run, or none, and end with a code."""
+    runner.environment |= {"FAKE_CODE": str(code), "FAKE_RUN": str(write_run(folder / "made", results)) if results else ""}
+
+
+def outcomes(runner):
+    return {name: step.outcome for name, step in runner.steps.items()}
+
+
+def test_a_run_that_passes_goes_through_every_step(runner, github):
+    assert runner.run(arguments="benchmarks --sd-budget=60") == 0
+    assert runner.given()[:2] == ["benchmarks", "--sd-budget=60"]
+    assert runner.given()[2:] == ["--benchmark-autosave", "--benchmark-json=sdspeed-report.json", "--sd-report=sdspeed-report.html"]
+    assert runner.steps["run"].outputs == {"exit-code": "0", "run": "sdspeed-report.json", "measured": "true"}
+    assert runner.artifacts == {"sdspeed-speed": ["sdspeed-report.html", "sdspeed-report.json"]}
+    (body,) = github.bodies()
+    assert body.startswith("<!-- pytest-sdspeed: sdspeed-speed -->\n## ✅ Diffusion speed-ups and pictures: 1 pass\n")
+    assert "[report](<https://github.test/artifacts/5>) · [log](<https://github.test/octo/engine/actions/runs/99>)" in body
+    assert outcomes(runner).pop("save") == "skipped"
+    assert "ghs_" not in runner.log()
+
+
+@pytest.mark.parametrize("code", [1, 2, 137])
+def test_a_job_ends_with_the_exit_code_of_pytest_after_all_other_steps(runner, github, tmp_path, code):
+    measure(runner, tmp_path, tf32(), failed(), code=code)
+    assert runner.run() == code
+    assert runner.steps["run"].outputs["exit-code"] == str(code)
+    assert [name for name, outcome in outcomes(runner).items() if outcome == "failure"] == ["verdict"]
+    assert runner.artifacts["sdspeed-speed"]
+    assert f"(exit code {code})" in github.bodies()[0] or f"exit code {code}:" in github.bodies()[0]
+
+
+def test_the_second_run_updates_the_comment_and_another_job_has_its_own(runner, github, tmp_path):
+    runner.run()
+    measure(runner, tmp_path, failed(), code=1)
+    runner.run()
+    assert len(github.bodies()) == 1
+    assert "❌" in github.bodies()[0]
+    runner.environment["GITHUB_JOB"] = "gpu"
+    runner.run()
+    assert len(github.bodies()) == 2
+
+
+def test_what_an_earlier_run_has_left_is_not_taken_for_this_one(runner, github, tmp_path):
+    assert runner.run() == 0
+    measure(runner, tmp_path, code=4)
+    assert runner.run() == 4
+    assert runner.steps["run"].outputs["measured"] == "false"
+    assert runner.artifacts["sdspeed-speed"] == []
+    (body,) = github.bodies()
+    assert "## ❌ Diffusion speed-ups and pictures: nothing was measured" in body
+    assert "[report]" not in body
+
+
+def test_a_run_that_is_killed_fails_the_job(runner, github):
+    runner.environment["FAKE_KILL"] = "1"
+    assert runner.run() == 1
+    assert runner.steps["run"].outputs == {}
+    assert "❌" in github.bodies()[0]
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_forks_token_and_a_server_that_is_away_change_no_exit_code(runner, github, tmp_path, code):
+    measure(runner, tmp_path, failed() if code else tf32(), code=code)
+    github.fail("POST", HERE, (403, {"message": "Resource not accessible by integration"}))
+    assert runner.run() == code
+    assert "| setup |" in runner.steps["comment"].summary
+    assert github.comments == []
+    github.fail("GET", "/", *[(404, b"")] * 9)
+    assert runner.run() == code
+    assert "::warning::no comment was written" in runner.steps["comment"].log
+
+
+def test_arguments_come_whole_and_nothing_in_them_is_run(runner, tmp_path):
+    hostile = """-k 'a and b' "x $(touch pwned) `touch pwned` ; touch pwned" a\\ b '' '*' --sd-budget=60"""
+    assert runner.run(arguments=hostile, comment="false", against="main; touch pwned $(touch pwned)") == 0
+    words = ["-k", "a and b", "x $(touch pwned) `touch pwned` ; touch pwned", "a b", "", "*", "--sd-budget=60"]
+    assert runner.given()[: len(words)] == words
+    assert runner.given()[-1] == "--sd-against=main; touch pwned $(touch pwned)"
+    assert list(tmp_path.rglob("pwned")) == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"history": "yes"},
+        {"comment": "True"},
+        {"report": "out.json"},
+        {"report": "-x.html"},
+        {"report": "a.html\nmeasured=true\nb.html"},
+        {"name": "a b"},
+        {"name": "x\nagainst=evil"},
+        {"against": ""},
+        {"against": "main\nname=other"},
+        {"arguments": "-k 'open"},
+    ],
+    ids=str,
+)
+def test_a_wrong_input_ends_with_4(runner, wrong):
+    assert runner.run(**{"comment": "false", **wrong}) == 4
+    assert runner.log().count("::error::") == 1
+    assert runner.steps["prepare"].outputs.keys() <= {"exit-code", "name", "against"}
+
+
+def test_a_wrong_input_replaces_the_comment_of_a_run_that_passed(runner, github):
+    assert runner.run() == 0
+    assert runner.run(history="yes") == 4
+    (body,) = github.bodies()
+    assert "## ❌ Diffusion speed-ups and pictures: nothing was measured" in body
+
+
+def test_a_python_that_is_not_there_fails_the_job(runner):
+    assert runner.run(python="/nowhere/python", comment="false") == 4
+    assert "there is no '/nowhere/python'" in runner.log()
+
+
+# Two versions
+
+
+def git(folder, *arguments):
+    identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+    return subprocess.run(["git", "-C", folder, *identity, *arguments], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_a_pull_request_is_compared_with_its_merge_base(runner, github):
+    runner.environment["GITHUB_BASE_REF"] = "main"
+    git(runner.workspace, "init", "--quiet", "--initial-branch=main")
+    git(runner.workspace, "commit", "--quiet", "--allow-empty", "--message=base")
+    base = git(runner.workspace, "rev-parse", "HEAD")
+    assert runner.run(against="merge-base") == 4
+    assert "give actions/checkout fetch-depth: 0" in runner.log()
+    assert "nothing was measured" in github.bodies()[0]
+    git(runner.workspace, "update-ref", "refs/remotes/origin/main", base)
+    git(runner.workspace, "commit", "--quiet", "--allow-empty", "--message=change")
+    assert runner.run(against="merge-base", comment="false") == 0
+    assert f"--sd-against={base}" in runner.given()
+
+
+def test_elsewhere_there_is_no_merge_base_and_the_gates_are_measured(runner):
+    assert runner.run(against="merge-base", comment="false") == 0
+    assert not [word for word in runner.given() if word.startswith("--sd-against")]
+    assert "::notice::this is no pull request" in runner.log()
+
+
+# The history
+
+
+def test_the_history_of_its_branch_is_saved_and_restored_and_pull_requests_leave_it_alone(runner, github, tmp_path):
+    runner.github |= {"ref": "refs/heads/main", "event": {}}
+    measure(runner, tmp_path, tf32(), failed(), code=1)
+    assert runner.run() == 1
+    assert outcomes(runner)["save"] == "success"
+    assert github.comments == []
+    assert list(runner.cache) == ["sdspeed-history/Linux/sdspeed-speed/99-1"]
+    shutil.rmtree(runner.workspace / ".benchmarks")
+    runner.github |= {"ref": "refs/pull/7/merge", "run_id": "100", "event": {"pull_request": {"number": NUMBER}}}
+    measure(runner, tmp_path, tf32())
+    runner.environment["FAKE_RUN"] = str(write_run(tmp_path / "made", [tf32()], 2))
+    assert runner.run() == 0
+    assert sorted(file.name for file in (runner.workspace / ".benchmarks").glob("*.json")) == ["0001_run.json", "0002_run.json"]
+    assert list(runner.cache) == ["sdspeed-history/Linux/sdspeed-speed/99-1"]
+    assert outcomes(runner)["save"] == "skipped"
+
+
+def test_a_job_takes_no_other_jobs_history(runner, tmp_path):
+    runner.github |= {"ref": "refs/heads/main", "event": {}}
+    runner.run(name="speed-gpu")
+    shutil.rmtree(runner.workspace / ".benchmarks")
+    measure(runner, tmp_path, code=4)
+    runner.run(name="speed")
+    assert not (runner.workspace / ".benchmarks").exists()
+    assert len(runner.cache) == 1
+
+
+def test_a_job_that_wants_neither_history_nor_comment_has_none(runner, github):
+    runner.github["ref"] = "refs/heads/main"
+    assert runner.run(history="false", comment="false") == 0
+    assert (runner.cache, github.asked) == ({}, [])
+
+
+# With the real plugin
+
+REAL = """
+import pytest
+import pytest_sdspeed.device.canary, pytest_sdspeed.measure.clock
+
+class Clock:
+    seconds = 0.0
+    def now(self):
+        return self.seconds
+    def synchronize(self):
+        pass
+
+CLOCK = Clock()
+pytest_sdspeed.measure.clock.WallClock = lambda _synchronize: CLOCK
+pytest_sdspeed.device.canary.make_canary = lambda *_machine: {}
+
+def engine(seconds):
+    def generate():
+        CLOCK.seconds += seconds
+    return generate
+"""
+TEST = """
+import pytest
+from conftest import engine
+
+@pytest.mark.sd_latency(speedup=1.5)
+@pytest.mark.parametrize("seconds", [1.0, 1.4])
+def test_engine(sd_latency, seconds):
+    sd_latency(engine(seconds), baseline=engine(1.5))
+"""
+
+
+def test_the_real_plugin_fails_the_job_and_tells_why(runner, github):
+    (runner.workspace / "conftest.py").write_text(REAL)
+    (runner.workspace / "test_engine.py").write_text(TEST)
+    runner.environment["PYTHONPATH"] += f":{runner.workspace}"
+    inputs = {"python": sys.executable, "arguments": "--disable-plugin-autoload -p benchmark -p pytest_sdspeed.plugin -q test_engine.py"}
+    assert runner.run(**inputs) == 1
+    (body,) = github.bodies()
+    assert "## ❌ Diffusion speed-ups and pictures: 1 fail, 1 pass" in body
+    assert "| setup | latency |" in runner.steps["run"].summary
+    assert runner.artifacts["sdspeed-speed"] == ["sdspeed-report.html", "sdspeed-report.json"]
+    assert runner.run(**inputs | {"arguments": f"{inputs['arguments']} --sd-budget=no"}) == 4
+    assert "nothing was measured" in github.bodies()[0]
