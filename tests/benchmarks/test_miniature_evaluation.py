@@ -193,7 +193,7 @@ def test_what_is_shipped_is_small_and_has_its_card():
     files = [file for file in WEIGHTS.rglob("*") if file.is_file()]
     assert {file.relative_to(WEIGHTS).parts[0] for file in files} == set(EMBEDDED)
     assert sum(file.stat().st_size for file in files) <= 12_000_000
-    assert {file.suffix for file in files} == {".safetensors", ".json", ".md"}
+    assert {file.suffix for file in files} == {".safetensors", ".json", ".md", ".txt"}
     card = (WEIGHTS / "miniature" / "README.md").read_text()
     assert "## Training" in card
     assert "every negative control misses its gate" in card

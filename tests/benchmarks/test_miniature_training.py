@@ -244,7 +244,7 @@ def test_what_was_trained_is_a_pipeline_that_draws(trained):
     models = evaluation.Models(trained / "out")
     shown = evaluation.pictures(models.tiny, ["a red ball on a beach"], 2)
     assert shown.shape == (1, 64, 64, 3)
-    assert {file.suffix for file in (trained / "out").rglob("*") if file.is_file()} == {".safetensors", ".json", ".md"}
+    assert {file.suffix for file in (trained / "out").rglob("*") if file.is_file()} == {".safetensors", ".json", ".md", ".txt"}
     assert all(weights.dtype == torch.float16 for weights in load_file(trained / "out" / "classifier.safetensors").values())
 
 

@@ -141,7 +141,8 @@ def test_progress_bars_are_silent_while_loading_and_then_as_they_were(enabled, s
 
 def without(path, name):
     weights = load_file(path)
-    del weights[name]
+    # Transformers 4 writes a text encoder's names with a prefix.
+    del weights[name if name in weights else f"text_model.{name}"]
     path.unlink()
     save_file(weights, path, metadata={"format": "pt"})
 
@@ -157,7 +158,7 @@ FAULTS = {
     ),
     "a text weight missing": (
         lambda base: without(base / "text_encoder/model.safetensors", "encoder.layers.0.layer_norm2.weight"),
-        "CLIPTextModel would get encoder.layers.0.layer_norm2.weight at random",
+        "encoder.layers.0.layer_norm2.weight at random",
     ),
     "missing weights": (lambda base: (base / "unet" / WEIGHTS).unlink(), "unet has no *.safetensors weights"),
     "missing text weights": (lambda base: (base / "text_encoder/model.safetensors").unlink(), "text_encoder has no *.safetensors weights"),

@@ -61,7 +61,8 @@ def test_the_record_of_two_workers_is_that_of_one_process(project, pytester, mon
             len(load_table(pytester.path / "mine-alpha.toml").rows),
             (pytester.path / "steps.md").read_text().count("### "),
         ]
-        (pytester.path / "steps.md").unlink()
+        for name in ("steps.md", "mine-alpha.toml", "mine-beta.toml"):
+            (pytester.path / name).unlink()
     assert differences(runs["-n2"], runs["-n0"]) == []
     assert len(runs["-n2"]["benchmarks"]) == 7
     assert PINNED in runs["-n2"]["benchmarks"][0]["extra_info"]["sdspeed"]["notes"]

@@ -314,6 +314,10 @@ KEYS = [
     "baseline_self_difference",
     "biased",
     "slow_pairs",
+    "optimizations",
+    "baseline_optimizations",
+    "revision",
+    "tolerance_s",
     "pictures",
 ]
 
