@@ -11,6 +11,7 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -86,3 +87,11 @@ def find_json_path(given: Any) -> Path:
         return Path(given)
     given.close()
     return Path(given.name)
+
+
+def make_node(name: str, nodeid: str) -> SimpleNamespace:
+    """Make what stands for a test when pytest-benchmark is given a benchmark of another process.
+
+    Before pytest-benchmark 5.3.1 it reads the private ``_nodeid``.
+    """
+    return SimpleNamespace(name=name, nodeid=nodeid, _nodeid=nodeid)

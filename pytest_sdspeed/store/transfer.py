@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pytest_sdspeed.compatibility import make_node
 from pytest_sdspeed.store import pictures
 from pytest_sdspeed.store.benchmark import EXTRA, ReplayClock, play
 from pytest_sdspeed.store.records import from_json
@@ -110,7 +111,7 @@ def store_received(session: Any, one: Received) -> None:
     from pytest_benchmark.utils import NameWrapper
 
     test, clock = one.test, ReplayClock()
-    node = SimpleNamespace(name=test["name"], nodeid=test["fullname"])
+    node = make_node(test["name"], test["fullname"])
     if test["id"] is not None:
         node.callspec = SimpleNamespace(id=test["id"], params=test["params"])
     benchmark = BenchmarkFixture(

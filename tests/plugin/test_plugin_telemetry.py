@@ -44,7 +44,7 @@ class Gpu:
 def run(gated, monkeypatch):
     def run(telemetry, source=GATED):
         monkeypatch.setattr(Session, "telemetry", telemetry)
-        return gated(source, "--benchmark-json=out.json")
+        return gated(source, "--benchmark-json=out.json", "-W", "default")
 
     return run
 
