@@ -221,12 +221,6 @@ def results(side: int) -> Iterator[Result]:
             )
 
 
-class _Distribution:
-    """What xdist registers: a log, and who has what."""
-
-    log, sched = None, SimpleNamespace(nodes=[])
-
-
 class Simulation:
     """A plugin that takes the place of workers.
 
@@ -249,7 +243,8 @@ class Simulation:
     def pytest_configure(self, config: pytest.Config) -> None:
         """Make this process a controller."""
         config.pluginmanager.register(Controller(config), "sdspeed-controller")
-        config.pluginmanager.register(_Distribution(), "dsession")
+        scheduling = {"log": None, "sched": SimpleNamespace(nodes=[])}
+        config.pluginmanager.register(type("Distribution", (), scheduling)(), "dsession")
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Feed the reports, as they arrive from workers."""
