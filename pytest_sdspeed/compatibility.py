@@ -45,6 +45,17 @@ def choose_pillow() -> dict[str, Any]:
     return {"use_fast": False} if _is_before("transformers", "5.4") else {"backend": "pil"}
 
 
+def find_current_accelerator(torch: Any) -> Any:
+    """Return the device that torch was built for, or None.
+
+    Before torch 2.7 it raises if there is no such device; None stands for that too.
+    """
+    try:
+        return torch.accelerator.current_accelerator()
+    except RuntimeError:
+        return None
+
+
 def set_default_device(torch: Any, device: Any) -> None:
     """Set torch's default device; None unsets it.
 

@@ -8,7 +8,26 @@ from fakes import FakeClock
 from pytest_sdspeed.device import accelerator, switches
 
 
-class StandIn:
+class Allocator:
+    """What torch's module of an accelerator tells of memory."""
+
+    now = peak = 0
+
+    def allocate(self, size):
+        self.now += size
+        self.peak = max(self.peak, self.now)
+
+    def reset_peak_memory_stats(self):
+        self.peak = self.now
+
+    def memory_allocated(self):
+        return self.now
+
+    def max_memory_allocated(self):
+        return self.peak
+
+
+class StandIn(Allocator):
     """What torch's module of an accelerator has, with a clock and an allocator of its own.
 
     Attributes:
@@ -20,7 +39,7 @@ class StandIn:
     def __init__(self, *, clock=None, devices=1, begun=True):
         self.clock, self.devices, self.begun = clock or FakeClock(), devices, begun
         self.waited, self.states, self.emptied = [], [0] * devices, 0
-        self.index = self.now = self.peak = 0
+        self.index = 0
 
     def submit(self, seconds, size=0):
         """Begin to use it; the work takes its time when it is waited for, and ``size`` bytes meanwhile."""
@@ -64,15 +83,6 @@ class StandIn:
 
     def set_rng_state(self, state, device):
         self.states[device] = state
-
-    def reset_peak_memory_stats(self):
-        self.peak = self.now
-
-    def memory_allocated(self):
-        return self.now
-
-    def max_memory_allocated(self):
-        return self.peak
 
 
 class Metal:

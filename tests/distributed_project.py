@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from children import OWN_CLOCK, WORKERS
 
-from children import WORKERS
-
-CONFTEST = f"""
-import sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-
+CONFTEST = f"""{OWN_CLOCK}
 import os
 import random
 import signal
 from contextlib import contextmanager
 
 import numpy as np
-from fakes import FakeClock
 
 from pytest_sdspeed import Optimization
-from pytest_sdspeed.measure import clock
 from pytest_sdspeed.model import Profile
-from pytest_sdspeed.device import canary, memory
+from pytest_sdspeed.device import memory
 from pytest_sdspeed.setups.setup import Setup
 
-CLOCK = FakeClock()
-clock.WallClock = lambda *_synchronize: CLOCK
 memory.ResidentMemory.peak_bytes = lambda self: 4096
-canary.make_canary = lambda *_machine: {{}}
 SECONDS = {{"baseline": 1.5, "quick": 1.0, "quicker": 0.75, "quickest": 0.5}}
 NOISE = {{}}
 

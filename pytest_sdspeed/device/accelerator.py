@@ -13,6 +13,8 @@ import sys
 from functools import cache
 from typing import Any
 
+from pytest_sdspeed.compatibility import find_current_accelerator
+
 _KNOWN = ("cuda", "xpu", "mps")
 _NAMES = {"cuda": "CUDA", "xpu": "XPU", "mps": "MPS"}
 
@@ -30,10 +32,7 @@ def find_built_kind(torch: Any) -> str | None:
 
     Before torch 2.7 it is None too if there is no such device.
     """
-    try:
-        found = torch.accelerator.current_accelerator()
-    except RuntimeError:  # instead of None, before torch 2.7
-        return None
+    found = find_current_accelerator(torch)
     return str(found.type) if found else None
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from accelerators import Allocator
 
 from pytest_sdspeed.device.memory import AllocatorMemory, ResidentMemory
 from pytest_sdspeed.measure.memory import UnknownMemory
@@ -106,24 +107,8 @@ def test_a_platform_that_does_not_tell_is_unknown():
     assert meter.shortage() == ResidentMemory().shortage() == ""
 
 
-class FakeCuda:
+class FakeCuda(Allocator):
     """``torch.cuda`` with an allocator of its own."""
-
-    def __init__(self):
-        self.now = self.peak = 0
-
-    def allocate(self, size):
-        self.now += size
-        self.peak = max(self.peak, self.now)
-
-    def reset_peak_memory_stats(self):
-        self.peak = self.now
-
-    def max_memory_allocated(self):
-        return self.peak
-
-    def memory_allocated(self):
-        return self.now
 
     def mem_get_info(self):
         return 2**29, 80 * 2**30

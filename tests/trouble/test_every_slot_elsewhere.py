@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from against import compare, stored
-from children import PLUGINS, WORKERS
+from children import OWN_CLOCK, PLUGINS, WORKERS
 
 ENGINE = """
 import random
@@ -89,28 +89,13 @@ def test_a_version_that_draws_another_picture_each_time_is_not_identical_to_the_
     assert record["baseline_self_difference"]["differing"] > 2
 
 
-FAKE = """
+FAKE = f"""{OWN_CLOCK}
 import random
 
-from pytest_sdspeed.device import canary
-from pytest_sdspeed.measure import clock
-
-NOISE = random.Random(3)
-
-class Clock:
-    seconds = 0.0
-    def now(self):
-        return self.seconds
-    def synchronize(self):
-        pass
-    def spend(self, seconds):
-        self.seconds += seconds * NOISE.gauss(1, 0.003)
-
-CLOCK = Clock()
-clock.WallClock = lambda *_synchronize: CLOCK
-canary.make_canary = lambda *_machine: {}
+NOISE, spend = random.Random(3), CLOCK.spend
+CLOCK.spend = lambda seconds: spend(seconds * NOISE.gauss(1, 0.003))
 """
-"""A conftest by which every process has a clock that only the engines move."""
+"""A conftest by which the engines take nearly as long each time."""
 ENGINES = """
 import pathlib
 import numpy as np

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from actions import Runner
+from children import OWN_CLOCK
 from fakes import failed, tf32
 from pull_requests import HERE, NUMBER, serve
 from stored import write_run
@@ -213,24 +214,10 @@ def test_a_job_that_wants_neither_history_nor_comment_has_none(runner, github):
 
 # With the real plugin
 
-REAL = """
-import pytest
-import pytest_sdspeed.device.canary, pytest_sdspeed.measure.clock
-
-class Clock:
-    seconds = 0.0
-    def now(self):
-        return self.seconds
-    def synchronize(self):
-        pass
-
-CLOCK = Clock()
-pytest_sdspeed.measure.clock.WallClock = lambda _synchronize: CLOCK
-pytest_sdspeed.device.canary.make_canary = lambda *_machine: {}
-
+REAL = f"""{OWN_CLOCK}
 def engine(seconds):
     def generate():
-        CLOCK.seconds += seconds
+        CLOCK.spend(seconds)
     return generate
 """
 TEST = """
