@@ -50,11 +50,12 @@ def load_histories_up_to(
         # A storage is a folder, and beside this file may lie anything.
         shutil.copyfile(file, Path(temporary) / file.name)
         found = load_from([*storages, Folder(Path(temporary))], renaming)
-    problems = tuple(line.replace(temporary, str(file.parent)) for line in found.problems)
+    said = (*found.problems, *found.describe_unread())
+    problems = tuple(line.replace(temporary, str(file.parent)) for line in said)
     current = (run.date, run.host, run.commit)
     histories = [
         history
-        for history in judge_histories(found.histories)
+        for history in judge_histories(found.histories, found.acknowledged)
         if (history.runs[-1].date, history.runs[-1].host, history.runs[-1].commit) == current
     ]
     return histories, problems

@@ -54,6 +54,10 @@ class LoadedHistories(NamedTuple):
     acknowledged: tuple[Acknowledgement, ...] = ()
     unread: tuple[AcknowledgementError, ...] = ()
 
+    def describe_unread(self) -> Iterator[str]:
+        """Yield a line for each file of accepted changes that does not count."""
+        return (f"sd history: {error}: nothing in it counts" for error in self.unread)
+
 
 def load_histories(*folders: Path) -> tuple[tuple[History, ...], tuple[str, ...]]:
     """Return all histories below folders, without their changes, and lines on what was passed over.

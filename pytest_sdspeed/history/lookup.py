@@ -63,7 +63,7 @@ class HistoryLookup:
         found = load_from([Folder(self._folder)], self._renaming, self._run)
         self.problems = (
             *found.problems,
-            *(f"sd history: {error}: nothing in it counts" for error in found.unread),
+            *found.describe_unread(),
             *self._describe_clock(found.files),
         )
         return found

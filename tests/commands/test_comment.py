@@ -123,6 +123,23 @@ def test_what_changed_since_the_runs_before_is_said_of_the_rows_of_this_run(tmp_
     assert RUNS == 30
 
 
+def test_a_change_that_was_acknowledged_is_not_told_and_a_broken_file_of_them_is_said(tmp_path, capsys):
+    runs = tmp_path / "runs"
+    store_history(runs, row=1.06)
+    file = max(runs.glob("*.json"))
+    assert main(["history", str(runs), "--json"]) == 0
+    (change,) = [one["id"] for one in json.loads(capsys.readouterr().out) if one["id"]]
+    assert main(["history", str(runs), "--acknowledge", change, "--reason", "meant"]) == 0
+    capsys.readouterr()
+    out, err = comment(capsys, file, "--history", runs)
+    assert ("3 pass" in out, "slower than before" in out, err) == (True, False, "")
+    (runs / "acknowledged.toml").write_text("[broken")
+    out, err = comment(capsys, file, "--history", runs)
+    assert "1 slower than before" in out
+    assert "acknowledged.toml" in err
+    assert "nothing in it counts" in err
+
+
 def test_a_history_that_ends_with_another_run_says_nothing_about_this_one(tmp_path, capsys):
     store_history(tmp_path / "runs", row=1.06)
     out, _ = comment(capsys, sorted((tmp_path / "runs").glob("*.json"))[-5], "--history", tmp_path / "runs")
