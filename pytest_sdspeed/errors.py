@@ -19,6 +19,7 @@ failed test ends with the message. Exit codes 1 and 2 are those of ``python -m p
         DistributedError       exit code 4
         LeakedFlagError        a failed test
         ChangedPartError       a failed test
+        DryRunError            a failed test
         TimeLimitError         a failed test, and so are the others of its table
         PictureError           a failed picture gate, whose test fails
             MetricError        a failed picture gate, whose test fails
@@ -138,6 +139,10 @@ class LeakedFlagError(SdSpeedError):
 
 class ChangedPartError(SdSpeedError):
     """An optimization changed weights or modules that other setups share."""
+
+
+class DryRunError(SdSpeedError):
+    """A dry run cannot count a generation: it needs what only a real device has."""
 
 
 class TimeLimitError(SdSpeedError):

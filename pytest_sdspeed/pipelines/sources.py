@@ -178,6 +178,21 @@ class RandomSource:
             return build().to(getattr(torch, dtype)).eval()
 
 
+class ShapesSource(RandomSource):
+    """The same architectures without weights: tensors that have shapes, and no numbers.
+
+    Args:
+        device: torch device that the tensors say they are on, in a dry run.
+    """
+
+    def _draw(self, name: str, dtype: str, build: Callable[[], Any]) -> Any:  # noqa: ARG002
+        import torch
+
+        with quiet(), hold_torch_generators(), torch.device("meta"):
+            module = build().to(getattr(torch, dtype)).eval()
+        return module.to(self.device)
+
+
 class EmbeddedFirst:
     """Embedded models from the package, every other model from another source.
 

@@ -202,13 +202,15 @@ class Setup:
             )
             return pictures
 
-    def draw(self, case: Case) -> Any:
+    def draw(self, case: Case, output: str = "np") -> Any:
         """Call the pipeline once and do nothing else: this is the timed work.
 
         The caller holds ``slot``.
 
         Args:
             case: seed of the initial latents, and the prompt if it is not the recipe's.
+            output: what the pipeline returns: ``np``, or ``pt`` for tensors that stay on the
+                device.
 
         Returns:
             Pictures, float32 (images, height, width, 3) in [0, 1].
@@ -224,7 +226,7 @@ class Setup:
             guidance_scale=recipe.guidance,
             num_images_per_prompt=recipe.images,
             latents=latents,
-            output_type="np",
+            output_type=output,
             **({"generator": generator} if built.takes_generator else {}),
         ).images
 

@@ -1,0 +1,143 @@
+"""The counting device: it computes results, and writes down what that asks for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from torch.utils.flop_counter import flop_registry
+
+from pytest_sdspeed.dry import operations
+from pytest_sdspeed.dry.ledger import Operation
+from pytest_sdspeed.dry.memo import Memo
+from pytest_sdspeed.dry.tensors import DEVICE, HOST, CountedTensor, Token
+from pytest_sdspeed.dry.values import META, Values, find_tensors, find_written, map_tensors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import torch
+
+    from pytest_sdspeed.dry.ledger import Ledger
+
+
+class CountingDevice:
+    """A GPU that only counts.
+
+    Args:
+        ledger: what it writes into.
+        values_up_to: tensors of more elements have no values; None for no bound. What is computed
+            from a tensor without values has none either.
+
+    Attributes:
+        ledger: as given.
+        values: which tensors have values.
+    """
+
+    def __init__(self, ledger: Ledger, *, values_up_to: int | None = None) -> None:
+        self.ledger, self.values = ledger, Values()
+        self._values_up_to = values_up_to
+        self._memo = Memo()
+
+    def take(self, inner: torch.Tensor) -> CountedTensor:
+        """Return a tensor of the device around one with values or of torch's meta device."""
+        token = Token()
+        self.ledger.hold(token, inner)
+        return CountedTensor(inner, DEVICE, token)
+
+    @staticmethod
+    def leave_on_host(inner: torch.Tensor) -> torch.Tensor:
+        """Return a tensor of the host: a counted one if it has no values."""
+        return CountedTensor(inner, HOST) if inner.is_meta else inner
+
+    def is_large(self, elements: int) -> bool:
+        """Tell whether a tensor of this size would have no values."""
+        return self._values_up_to is not None and elements > self._values_up_to
+
+    def compute(
+        self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], name: str = ""
+    ) -> Any:
+        """Compute results that are on the device, and write the operation down.
+
+        Args:
+            func: operation of torch.
+            args: its arguments.
+            kwargs: those that are named.
+            name: what to call it instead of its own name.
+        """
+        values, written = self.values, find_written(func, args, kwargs)
+        given = list(find_tensors(args, kwargs))
+        valueless = any(map(values.is_valueless, given))
+        if valueless:
+            for one in written:
+                assert type(one) is CountedTensor  # noqa: S101 - others were refused
+                values.lose(one)
+        inner_args = values.unwrap(args, valueless=valueless)
+        inner_kwargs = values.unwrap(dict(kwargs), valueless=valueless)
+        inner_kwargs.pop("pin_memory", None)
+        if "device" in kwargs:
+            large = valueless or self.is_large(operations.count_new_elements(args))
+            inner_kwargs["device"] = META if large else HOST
+        if valueless and not written and not operations.is_view(func):
+            found = self._memo.run(func, inner_args, inner_kwargs)
+        else:
+            found = func(*inner_args, **inner_kwargs)
+        if operations.starts_kernel(func):
+            self._count(func, name, inner_args, inner_kwargs, found)
+        return self._wrap(found, given, written)
+
+    def _count(
+        self,
+        func: Any,
+        name: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        found: Any,
+    ) -> None:
+        """Write an operation down, from the tensors inside."""
+        own = operations.name_of(func)
+        counter = flop_registry.get(func.overloadpacket)
+        flops = counter(*args, **kwargs, out_val=found) if counter else 0
+        cast = own == "_to_copy" or (own == "copy_" and args[0].dtype != args[1].dtype)
+        read = find_tensors(args[1:] if operations.overwrites(func) else args, kwargs)
+        self.add_operation(name or own, read, list(find_tensors(found)), int(flops), cast=cast)
+
+    def add_operation(
+        self,
+        name: str,
+        read: Any,
+        written: Sequence[torch.Tensor],
+        flops: int,
+        *,
+        cast: bool = False,
+    ) -> None:
+        """Write an operation down.
+
+        Args:
+            name: as torch calls it.
+            read: tensors inside those that it reads.
+            written: tensors inside those that it writes.
+            flops: its floating-point operations.
+            cast: whether it changes the type of a tensor.
+        """
+        moved = sum(map(operations.count_bytes, (*read, *written)))
+        dtype = str(written[0].dtype).removeprefix("torch.") if written else ""
+        self.ledger.add(Operation(name, dtype, flops, moved, cast))
+
+    def _wrap(
+        self, found: Any, given: Sequence[torch.Tensor], written: Sequence[torch.Tensor]
+    ) -> Any:
+        """Return results on the device; what was written into is returned itself."""
+        own = {id(one.inner): one for one in given if type(one) is CountedTensor}
+        for one in written:
+            _follow_shape(one)
+        return map_tensors(
+            found, lambda inner: own[id(inner)] if id(inner) in own else self.take(inner)
+        )
+
+
+def _follow_shape(tensor: torch.Tensor) -> None:
+    """Give a tensor the shape of the one inside, which an operation such as ``t_`` changed."""
+    assert type(tensor) is CountedTensor  # noqa: S101 - others were refused
+    inner = tensor.inner
+    if tensor.shape != inner.shape or tensor.stride() != inner.stride():
+        tensor.data = CountedTensor(inner, tensor.device)

@@ -1,0 +1,93 @@
+"""Accounts of setups and callables: what they ask of a GPU, counted on a machine without one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_sdspeed.model import Case, Machine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_sdspeed.model.accounts import Account
+    from pytest_sdspeed.pipelines.optimization import Optimization
+    from pytest_sdspeed.setups.catalog import ResolvedSetup
+
+VALUES_UP_TO = 2**20
+"""Elements up to which tensors of setups have values: timesteps, sigmas, tokens and masks do, and
+weights and latents at full size do not."""
+
+
+def describe_counting_device() -> Machine:
+    """Describe the GPU that the counting device says it is."""
+    from pytest_sdspeed.dry.facade import CAPABILITY, NAME
+
+    return Machine(kind="cuda", device=NAME, versions={}, capability=CAPABILITY)
+
+
+def count_setup(resolved: ResolvedSetup, stack: tuple[Optimization, ...]) -> Account:
+    """Count what one generation of a setup asks of a GPU.
+
+    It is built at full size without weights; the models that the package brings have theirs.
+
+    Args:
+        resolved: what the setup's name means.
+        stack: its optimizations in order.
+
+    Raises:
+        UnsupportedError: this build of torch, or the device, cannot do it.
+        DryRunError: it needs a value that the dry run does not know.
+    """
+    import torch
+
+    from pytest_sdspeed.dry.accounts import make_account
+    from pytest_sdspeed.dry.run import count
+    from pytest_sdspeed.dry.watch import watch_parts, watch_schedulers
+    from pytest_sdspeed.errors import UnsupportedError
+    from pytest_sdspeed.pipelines.pool import Pool
+    from pytest_sdspeed.pipelines.sources import EmbeddedFirst, PretrainedSource, ShapesSource
+    from pytest_sdspeed.setups.setup import Setup
+
+    with torch.no_grad(), count(values_up_to=VALUES_UP_TO) as ledger:
+        setup = Setup(
+            resolved.setup,
+            resolved.recipe,
+            stack,
+            machine=describe_counting_device(),
+            pool=Pool(EmbeddedFirst(PretrainedSource("cuda"), ShapesSource("cuda"))),
+            resolved=resolved,
+        )
+        if setup.unsupported:
+            raise UnsupportedError(setup.unsupported)
+        setup.build()
+        ledger.restart()
+        weight_bytes = ledger.held
+        watched = watch_parts(ledger, setup.pipeline.components)
+        with watch_schedulers(ledger), watched, setup.slot():
+            setup.draw(Case(resolved.recipe.seed), "pt")
+        return make_account(ledger, weight_bytes=weight_bytes)
+
+
+def count_callable(draw: Callable[[str], Any]) -> Account:
+    """Count what a callable asks of a GPU.
+
+    Args:
+        draw: takes the name of the device. If it returns a callable, what it did was to prepare,
+            and that callable, which takes nothing, is counted; else ``draw`` is counted itself.
+
+    Raises:
+        UnsupportedError: this build of torch cannot do it.
+        DryRunError: it needs a value that the dry run does not know.
+    """
+    import torch
+
+    from pytest_sdspeed.dry.accounts import make_account
+    from pytest_sdspeed.dry.run import count
+    from pytest_sdspeed.dry.watch import watch_schedulers
+
+    with torch.no_grad(), count() as ledger, watch_schedulers(ledger):
+        prepared = draw("cuda")
+        if callable(prepared):
+            ledger.restart()
+            prepared()
+        return make_account(ledger)
