@@ -6,6 +6,17 @@ bytes.
 
 from __future__ import annotations
 
+from pytest_sdspeed.model.accounts import (
+    ACCOUNT_BOUNDS,
+    COUNTS,
+    PER_STEP,
+    STEP_COUNTS,
+    Account,
+    AccountResult,
+    Place,
+    Work,
+    find_count,
+)
 from pytest_sdspeed.model.history import (
     Acknowledgement,
     Change,
@@ -59,17 +70,23 @@ from pytest_sdspeed.model.vocabulary import (
 )
 
 __all__ = [
+    "ACCOUNT_BOUNDS",
     "BASELINE",
     "BOUNDS",
     "CONTROL",
+    "COUNTS",
     "DEFAULT_TOLERANCE",
     "DTYPES",
     "HOST_BOUND_UNDER",
     "MIG",
     "MINIATURE",
+    "PER_STEP",
     "SCHEDULERS",
+    "STEP_COUNTS",
     "UNKNOWN_GPU",
     "UNREAD",
+    "Account",
+    "AccountResult",
     "Acknowledgement",
     "Against",
     "CampaignKey",
@@ -86,6 +103,7 @@ __all__ = [
     "Machine",
     "MetricRange",
     "PictureMetric",
+    "Place",
     "Predecessor",
     "Profile",
     "Reading",
@@ -100,4 +118,6 @@ __all__ = [
     "Telemetry",
     "UnknownTelemetry",
     "Verdict",
+    "Work",
+    "find_count",
 ]

@@ -11,6 +11,7 @@ import pytest
 
 from pytest_sdspeed.errors import SdSpeedError, UsageMistakeError
 from pytest_sdspeed.model import BASELINE
+from pytest_sdspeed.plugin.account_marker import read_account_marker
 from pytest_sdspeed.plugin.attempts import (
     notice_attempts,
     notice_late_attempt,
@@ -19,7 +20,7 @@ from pytest_sdspeed.plugin.attempts import (
 from pytest_sdspeed.plugin.companions import refuse_companions
 from pytest_sdspeed.plugin.requests import plan_of
 from pytest_sdspeed.plugin.settings import read_marker
-from pytest_sdspeed.plugin.state import COUNTED, GATE, must_ask, run_of
+from pytest_sdspeed.plugin.state import COUNTED, COUNTING, GATE, is_timed, must_ask, run_of
 from pytest_sdspeed.store.benchmark import (
     PLUGIN,
     Storing,
@@ -50,8 +51,11 @@ def rows_of(metafunc: pytest.Metafunc) -> tuple[Sequence[str], str | None]:
     test, session = metafunc.definition, run_of(metafunc.config).session
     try:
         mark, metrics = test.get_closest_marker(GATE), session.registry.metrics
-        marker = read_marker(mark, test.nodeid, metrics)
-        return session.catalog.list_setups(marker.table, test.nodeid), None
+        table = read_marker(mark, test.nodeid, metrics).table
+        counted = read_account_marker(test.get_closest_marker(COUNTING), test.nodeid)
+        timed = mark is not None or GATE in metafunc.fixturenames
+        catalog = session.catalog if timed else session.dry_catalog
+        return catalog.list_setups(table or counted.table, test.nodeid), None
     except SdSpeedError as error:
         return (BASELINE,), str(error)
 
@@ -80,7 +84,8 @@ def prepare(config: pytest.Config, gated: Sequence[pytest.Item]) -> None:
         raise pytest.UsageError("\n".join(refused))
     notice_attempts(config)
     for item in gated:
-        set_replay_clock(item)
+        if is_timed(item):
+            set_replay_clock(item)
         # A gate that fails before it has samples says so itself.
         item.add_marker(pytest.mark.filterwarnings(f"ignore:{_UNUSED}"))
     _show_in_html(config)
@@ -141,8 +146,8 @@ def set_up_storage(config: pytest.Config) -> None:
     """
     if not config.pluginmanager.hasplugin(PLUGIN):
         raise pytest.UsageError(
-            "sd_latency keeps its record through pytest-benchmark, which is off: run without -p"
-            " no:benchmark"
+            "sd_latency and sd_account keep their records through pytest-benchmark, which is off:"
+            " run without -p no:benchmark"
         )
     problem = explain_refusal(
         config.option,
@@ -170,7 +175,8 @@ def _find_others(config: pytest.Config) -> str:
 def _look_back(config: pytest.Config) -> None:
     """Open the stored runs, if results are to be compared with them."""
     run, folder = run_of(config), find_storage_folder(config.option, Path.cwd())
-    if run.options.history != "off" and run.options.against is None and folder is not None:
+    asked = run.options.history != "off" and not run.options.dry
+    if asked and run.options.against is None and folder is not None:
         from pytest_sdspeed.history.lookup import HistoryLookup
 
         run.lookup = HistoryLookup(folder, lambda: collect_run_info(config), run.options.aliases)
@@ -185,7 +191,7 @@ def select(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
         pytest.UsageError: a marker that was added after the others were checked is wrong.
     """
     plan = run_of(config).plan
-    for item in items:
+    for item in filter(is_timed, items):
         if must_ask(item) and not item.get_closest_marker("skip"):
             try:
                 plan.add(plan_of(item))

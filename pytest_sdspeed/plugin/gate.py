@@ -22,6 +22,7 @@ from pytest_sdspeed.plugin.state import (
     ASKING,
     CLOCK,
     COUNTED,
+    GATE,
     PROCESS,
     RESULT,
     own_id,
@@ -48,7 +49,7 @@ class Gate:
 
     def __init__(self, request: pytest.FixtureRequest, benchmark: Any) -> None:
         self._node, self._run, self._benchmark = request.node, run_of(request.config), benchmark
-        self._asking: Asking = self._node.stash[ASKING]
+        self._asking: Asking = self._node.stash[ASKING][GATE]
         self._asking.give_gate()
 
     def __call__(self, candidate: Any, baseline: Any = None) -> Result:
@@ -64,7 +65,10 @@ class Gate:
         Returns:
             The result of a passing row.
         """
-        return self._asking.ask(candidate, baseline, lambda: self._judge(candidate, baseline))
+        result: Result = self._asking.ask(
+            candidate, baseline, lambda: self._judge(candidate, baseline)
+        )
+        return result
 
     def __reduce__(self) -> NoReturn:
         """Refuse to be sent to another process, or copied."""
@@ -73,9 +77,9 @@ class Gate:
             " call it in the test's own process (what it measures may start processes)"
         )
 
-    def _judge(self, candidate: Any, baseline: Any) -> Result:
+    def _judge(self, candidate: Any, baseline: Any) -> tuple[Result, str]:
         from pytest_sdspeed.report import history
-        from pytest_sdspeed.report.messages import write_message
+        from pytest_sdspeed.report.messages import describe_result, write_message
         from pytest_sdspeed.report.pages import describe_error
         from pytest_sdspeed.store.benchmark import store
 
@@ -115,7 +119,7 @@ class Gate:
             pytest.fail(said, pytrace=False)
         elif past:
             warnings.warn(SlowerWarning(past), stacklevel=5)
-        return result
+        return result, describe_result(result)
 
     def _measure(self, candidate: Any, baseline: Any) -> Result:
         ours, theirs = targets_of(candidate, baseline)
@@ -183,7 +187,8 @@ def gate_of(request: pytest.FixtureRequest, benchmark: Any) -> Gate:
             from pytest_sdspeed.plugin.collecting import prepare_late
 
             prepare_late(item, benchmark)
-            item.stash.setdefault(ASKING, Asking(item, item.config.stash[PROCESS]))
+            askings = item.stash.setdefault(ASKING, {})
+            askings.setdefault(GATE, Asking(item, item.config.stash[PROCESS]))
     except SdSpeedError as error:
         pytest.fail(describe_error(error), pytrace=False)
     # pytest keeps those fixtures of a test that its collection knew of.

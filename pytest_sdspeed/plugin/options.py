@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 MARKER = "sd_latency(table=None, *, speedup=None, tolerance=None, tolerance_s=None, image=None)"
+ACCOUNT_MARKER = "sd_account(*, table=None, **bounds)"
 WEIGHTS = ("pretrained", "random")
 CLIP = "openai/clip-vit-large-patch14"
 INCONCLUSIVE = ("fail", "warn", "skip")
@@ -25,7 +26,7 @@ _VALUES = (
     "history",
     "against",
 )
-_FLAGS = ("gpu", "confirm", "against_control")
+_FLAGS = ("gpu", "dry", "confirm", "against_control")
 NO_OTHER_VERSION = "\0"
 """Value of ``--sd-against`` in a process that compares with none, whatever the ini file says; no
 command line can hold it."""
@@ -39,6 +40,15 @@ def add_options(parser: pytest.Parser) -> None:
         action="store_true",
         default=None,
         help="full-size pipelines on torch's GPU (default: the embedded miniature, on the CPU)",
+    )
+    group.addoption(
+        "--sd-dry",
+        action="store_true",
+        default=None,
+        help=(
+            "count what every row asks of a GPU instead of timing it: on the CPU, full-size models"
+            " without weights"
+        ),
     )
     group.addoption(
         "--sd-weights",

@@ -68,6 +68,9 @@ def read_options(config: pytest.Config) -> Options:
     against, record = value("against"), output("--sd-record", value("record"))
     if against == NO_OTHER_VERSION:
         against = None
+    dry = flag(config, "dry")
+    if dry:
+        _refuse_beside_dry(config, against)
     if against and record:
         raise pytest.UsageError(
             "--sd-against and --sd-record: a reference is recorded against a table's baseline: give"
@@ -118,7 +121,24 @@ def read_options(config: pytest.Config) -> Options:
         against=against,
         against_control=flag(config, "against_control"),
         aliases=_read_aliases(config),
+        dry=dry,
     )
+
+
+def _refuse_beside_dry(config: pytest.Config, against: str | None) -> None:
+    """Refuse what needs a time or a GPU beside ``--sd-dry``, which has neither."""
+    beside = {
+        "--sd-gpu": (flag(config, "gpu"), "counts on the CPU, as if there were a GPU"),
+        "--sd-confirm": (flag(config, "confirm"), "counts exactly, and there is nothing to repeat"),
+        "--sd-against": (against is not None, "does not compare versions"),
+    }
+    for option, (given, why) in beside.items():
+        if given:
+            ini = f"sdspeed_{option.removeprefix('--sd-')}"
+            raise pytest.UsageError(
+                f"--sd-dry and {option}: --sd-dry {why}: give one of them (-o {ini}= takes it out"
+                " of the configuration file)"
+            )
 
 
 def _read_aliases(config: pytest.Config) -> tuple[Alias, ...]:

@@ -15,7 +15,7 @@ from pytest_sdspeed.report import text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from pytest_sdspeed.model import History, Machine, Result
+    from pytest_sdspeed.model import AccountResult, History, Machine, Result
     from pytest_sdspeed.run.run import Run
 
 
@@ -24,6 +24,15 @@ def table_lines(results: Iterable[Result]) -> Iterator[str]:
     for group in text.group_by_campaign(results):
         yield from text.format_table(group)
         yield from (f"note: {remark}" for remark in text.collect_remarks(group))
+
+
+def account_lines(results: Iterable[AccountResult]) -> Iterator[str]:
+    """Yield the lines of every table of accounts, and what else a reader should know of it."""
+    from pytest_sdspeed.report import accounts
+
+    for group in accounts.group_accounts(results):
+        yield from accounts.format_accounts(group)
+        yield from (f"note: {note}" for note in accounts.collect_account_notes(group))
 
 
 def history_lines(run: Run) -> Iterator[str]:

@@ -19,6 +19,7 @@ _HOST_BOUND = f"{DOCUMENTATION}/explanations/gpu/#where-the-time-goes"
 _RECORDING = f"{DOCUMENTATION}/guides/record-a-reference/"
 _ERRORS = f"{DOCUMENTATION}/reference/errors/"
 _COMPARING = f"{DOCUMENTATION}/guides/compare-versions/"
+ACCOUNTS = f"{DOCUMENTATION}/guides/count-without-a-gpu/"
 WORKER_LOST = f"{DOCUMENTATION}/guides/several-gpus/#if-a-worker-ends"
 HISTORY_SLOWER = f"{DOCUMENTATION}/explanations/verdicts/#history-slower"
 

@@ -12,11 +12,11 @@ from pytest_sdspeed.run.plan import RunPlan
 from pytest_sdspeed.run.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pytest_sdspeed.history.lookup import HistoryLookup
     from pytest_sdspeed.measure.campaign_data import Watcher
-    from pytest_sdspeed.model import Machine, Result
+    from pytest_sdspeed.model import AccountResult, Machine, Result
     from pytest_sdspeed.run.campaigns import Measurer
     from pytest_sdspeed.run.plan import Plan
     from pytest_sdspeed.run.settings import Options
@@ -40,6 +40,7 @@ class Run:
         lookup: the stored runs, or None if they are not asked.
         watcher: opens the progress display of a campaign by its name.
         results: every result so far, in order, without the candidate's full pictures.
+        accounts: what was counted so far, in order.
         problems: what could not be stored, a line each.
         recorded: what became of ``--sd-record``, a line each.
         written: what became of each file that was asked for, a line each.
@@ -57,6 +58,7 @@ class Run:
         self.lookup: HistoryLookup | None = None
         self.watcher = watcher
         self.results: list[Result] = []
+        self.accounts: list[AccountResult] = []
         self.problems: list[str] = []
         self.recorded: list[str] = []
         self.written: list[str] = []
@@ -104,9 +106,26 @@ class Run:
         self.results.append(replace(result, images=None))
         return result
 
+    def count(self, target: Target, bounds: Mapping[str, int], test: str = "") -> AccountResult:
+        """Count what a target asks of a GPU, hold it to its bounds, and keep what came of it.
+
+        Args:
+            target: a setup, or a callable that takes the name of the device.
+            bounds: those of the test, which take precedence over those of the table.
+            test: id of the test that asks.
+
+        Raises:
+            SdSpeedError: it could not be counted; the message says why.
+        """
+        from pytest_sdspeed.run.accounting import count_target
+
+        self.accounts.append(count_target(target, self.session, bounds, test))
+        return self.accounts[-1]
+
     def forget(self, test: str) -> None:
-        """Take out what a test measured that runs again: its attempts are one measurement."""
+        """Take out what a test found that runs again: its attempts are one measurement."""
         self.results[:] = [result for result in self.results if result.test != test]
+        self.accounts[:] = [result for result in self.accounts if result.test != test]
 
     def release(self) -> None:
         """Give the memory of all that was built back."""

@@ -59,7 +59,8 @@ class Session:
         from pytest_sdspeed.tables import add_table
 
         self.tables, table = add_table(self.tables, path, self.registry.metrics)
-        self.__dict__.pop("catalog", None)
+        for catalog in ("catalog", "dry_catalog"):
+            self.__dict__.pop(catalog, None)
         return table
 
     @property
@@ -78,9 +79,18 @@ class Session:
     @cached_property
     def catalog(self) -> Catalog:
         """Look setups up by name."""
+        if self.options.dry:
+            return self.dry_catalog
         return Catalog(
             self.tables, self.registry, gpu=self.options.gpu, device=lambda: self.machine.device
         )
+
+    @cached_property
+    def dry_catalog(self) -> Catalog:
+        """Look setups that are counted up by name: as on a GPU."""
+        from pytest_sdspeed.store.benchmark import DRY
+
+        return Catalog(self.tables, self.registry, gpu=True, device=lambda: DRY)
 
     @cached_property
     def _pool(self) -> Pool:
@@ -129,6 +139,23 @@ class Session:
                 resolved=resolved,
             )
         return self._setups[key]
+
+    def dry_setup(self, resolved: ResolvedSetup) -> Setup:
+        """Make a setup that is to be counted, with full-size models that have no weights."""
+        from pytest_sdspeed.run.accounting import NotBuilt, describe_counting_device
+        from pytest_sdspeed.setups.setup import Setup
+
+        if self.options.seed is not None:
+            recipe = replace(resolved.recipe, seed=self.options.seed)
+            resolved = replace(resolved, recipe=recipe)
+        return Setup(
+            resolved.setup,
+            resolved.recipe,
+            self.stack_of(resolved),
+            machine=describe_counting_device(),
+            pool=NotBuilt(),  # type: ignore[arg-type]
+            resolved=resolved,
+        )
 
     def stack_of(self, resolved: ResolvedSetup) -> tuple[Optimization, ...]:
         """Look the optimizations of a setup up, in order.

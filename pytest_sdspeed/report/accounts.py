@@ -1,0 +1,284 @@
+"""Accounts in words, and in tables for the terminal, Markdown and the page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_sdspeed.model import find_count
+from pytest_sdspeed.report.pages import ACCOUNTS, add_page
+from pytest_sdspeed.report.text import align_cells
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from pytest_sdspeed.model import Account, AccountResult, Place
+
+COUNTED = ("operations", "host_syncs", "host_to_device", "casts", "flops", "peak_bytes")
+"""Counts that a table shows; all of them are in the stored record."""
+COLUMNS = (
+    "setup",
+    "operations",
+    "host syncs",
+    "host to device",
+    "casts",
+    "FLOPs",
+    "peak",
+    "verdict",
+)
+PLACE_COLUMNS = ("setup", "what", "a step", "a call", "line", "code")
+_WORDS = {
+    "host_sync": "host sync",
+    "host_to_device": "copy to the device",
+    "device_to_host": "copy to the host",
+}
+_PLURALS = {
+    "host_sync": "host syncs",
+    "host_to_device": "copies to the device",
+    "device_to_host": "copies to the host",
+}
+_MOST_PLACES = 3
+"""Lines of code below a table, for each of its rows; the others are counted."""
+_MOST_ROWS = 100
+"""Rows of accounts in a summary or comment; the others are counted."""
+_CODE = 80
+"""Characters of a line of code that are shown."""
+_UNITS = ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k"))
+_GRAVITY = ("fail", "invalid", "pass", "counted")
+
+
+def format_amount(amount: int | None, name: str) -> str:
+    """Format a count: ``841``, ``1.21 M`` of FLOPs, ``3.1 MB`` of bytes; ``?`` if unknown.
+
+    Args:
+        amount: the count.
+        name: name of the count.
+    """
+    if amount is None:
+        return "?"
+    if name == "flops":
+        return _scale(amount, 3)
+    if "bytes" in name:
+        return f"{_scale(amount, 2)}B" if amount >= 1e3 else f"{amount} B"  # noqa: PLR2004 - a kilobyte
+    return f"{amount:,}"
+
+
+def _scale(amount: int, digits: int) -> str:
+    for size, unit in _UNITS:
+        if amount >= size:
+            shown = amount / size
+            return f"{shown:.{digits}g}{unit}" if shown < 10**digits else f"{shown:.0f}{unit}"
+    return str(amount)
+
+
+def group_accounts(results: Iterable[AccountResult]) -> list[list[AccountResult]]:
+    """Group accounts by table, and by whether they tell of a step; callables by their test."""
+    groups: dict[tuple[object, ...], list[AccountResult]] = {}
+    for result in results:
+        test = None if result.table else result.test
+        key = (result.table, test, result.account.per_step is None, result.weights)
+        groups.setdefault(key, []).append(result)
+    return list(groups.values())
+
+
+def name_group(results: Sequence[AccountResult]) -> str:
+    """Name what a group of accounts is of: its table, or the test of its callables."""
+    first = results[0]
+    return first.table or (f"callables of {first.test}" if first.test else "callables")
+
+
+def describe_basis(results: Sequence[AccountResult]) -> str:
+    """Describe what the figures of a group are counted in, and of what."""
+    first = results[0]
+    part = "one call" if first.account.per_step is None else "one denoising step"
+    weights = {"none": "full size without weights", "embedded": "embedded weights"}
+    told = weights.get(first.weights or "", "")
+    as_one = f"counted, not measured, as on {first.counted_as}"
+    return ", ".join(filter(None, (part, told, as_one)))
+
+
+def find_shown(account: Account) -> Account:
+    """Return the part of an account that a table shows: a step, or if none is known, the call."""
+    return account.per_step or account
+
+
+def format_account(result: AccountResult) -> tuple[str, ...]:
+    """Format a result as the cells of ``COLUMNS``."""
+    shown = find_shown(result.account)
+    counts = (format_amount(find_count(shown, name), name) for name in COUNTED)
+    return (result.name, *counts, result.outcome)
+
+
+def list_account_rows(
+    results: Sequence[AccountResult],
+) -> list[tuple[tuple[str, ...], AccountResult]]:
+    """Return the results of a group with their cells; tests of one row share a line."""
+    rows: dict[tuple[str, ...], AccountResult] = {}
+    for result in results:
+        rows.setdefault(format_account(result), result)
+    return list(rows.items())
+
+
+def format_accounts(results: Sequence[AccountResult]) -> list[str]:
+    """Format a group's title, table and worst lines of code as lines."""
+    cells = [cells for cells, _ in list_account_rows(results)]
+    return [
+        f"sd accounts: {name_group(results)}   {describe_basis(results)}",
+        *align_cells([COLUMNS, *cells]),
+        *(f"  {line}" for line in describe_worst(results)),
+    ]
+
+
+def describe_worst(results: Sequence[AccountResult]) -> Iterator[str]:
+    """Yield the lines of code that ask for most, under the names of the rows that have them."""
+    found: dict[tuple[Place, ...], dict[str, None]] = {}
+    for result in results:
+        if places := find_shown(result.account).places:
+            found.setdefault(places, {})[result.name] = None
+    for places, names in found.items():
+        if len(results) > 1:
+            yield f"{', '.join(names)}:"
+        yield from align_cells([_format_place(place) for place in places[:_MOST_PLACES]])
+        left = len(places) - _MOST_PLACES
+        if left > 0:
+            yield f"and {left:,} more line{'' if left == 1 else 's'}"
+
+
+def _format_place(place: Place) -> tuple[str, ...]:
+    return (
+        f"{place.count:,} {name_kind(place.kind, place.count)}",
+        f"{place.file}:{place.line}",
+        shorten_code(place.code),
+    )
+
+
+def name_kind(kind: str, count: int = 1) -> str:
+    """Return what a line of code does, in words.
+
+    Args:
+        kind: kind of the place.
+        count: how often it does.
+    """
+    words = _WORDS if count == 1 else _PLURALS
+    default = kind.replace("_", " ") + ("" if count == 1 else "s")
+    return words.get(kind, default)
+
+
+def shorten_code(code: str) -> str:
+    """Return a line of code, cut if it is long."""
+    return code if len(code) <= _CODE else f"{code[:_CODE]} ..."
+
+
+def list_place_rows(results: Sequence[AccountResult]) -> list[tuple[str, ...]]:
+    """Return the lines of code of a group as the cells of ``PLACE_COLUMNS``, those of a step first.
+
+    Rows that have the same lines share them.
+    """
+    found: dict[tuple[object, ...], dict[str, None]] = {}
+    for result in results:
+        per_step = {
+            (place.kind, place.file, place.line): place.count
+            for place in (result.account.per_step.places if result.account.per_step else ())
+        }
+        for place in result.account.places:
+            step = per_step.get((place.kind, place.file, place.line), 0)
+            found.setdefault((-step, -place.count, place), {})[result.name] = None
+    rows = []
+    for (step, _, place), names in sorted(found.items(), key=lambda item: item[0]):  # type: ignore[misc]
+        where = f"{place.file}:{place.line}"  # type: ignore[attr-defined]
+        told = (name_kind(place.kind), f"{-step:,}" if step else "", f"{place.count:,}", where)  # type: ignore[attr-defined,operator]
+        rows.append((", ".join(names), *told, place.code))  # type: ignore[attr-defined]
+    return rows
+
+
+# In words
+
+
+def describe_account(result: AccountResult) -> str:
+    """Describe a result: what was counted, of what, and why it does not pass."""
+    shown = find_shown(result.account)
+    part = "a call" if result.account.per_step is None else "a denoising step"
+    counts = (
+        f"{format_amount(find_count(shown, name), name)} {column}"
+        for name, column in zip(COUNTED, COLUMNS[1:-1], strict=True)
+    )
+    lead = f"{result.outcome}: " if result.verdict == "invalid" else ""
+    test = f"{result.test}: " if not result.table and result.test else ""
+    why = f" Reason: {'; '.join(result.reasons)}." if result.reasons else ""
+    return f"{lead}{test}{result.setup} asks in {part} for {', '.join(counts)}.{why}"
+
+
+def write_account_message(result: AccountResult) -> str:
+    """Write what a test says whose account is not within its bounds.
+
+    Its last line is the page of the documentation.
+    """
+    table = f" of table {result.table!r}" if result.table else ""
+    lead = "" if result.verdict == "fail" else f"{result.verdict}: "
+    reasons = "\n".join(f"  {reason}" for reason in result.reasons)
+    advice = {
+        "fail": (
+            "What is over its bound is asked of every GPU: take it out of the lines that are named,"
+            " or raise the bound if it is meant."
+        ),
+        "invalid": "Nothing can be said of a count that is not known.",
+    }
+    return add_page(
+        f"{lead}{result.setup}{table}, counted as on {result.counted_as}:\n{reasons}\n"
+        f"{advice[str(result.verdict)]}",
+        ACCOUNTS,
+    )
+
+
+def list_faults(results: Iterable[AccountResult]) -> list[AccountResult]:
+    """Return what does not pass, the gravest first; results that say the same share an entry."""
+    found = {
+        (result.table, describe_account(result)): result
+        for result in results
+        if result.verdict in ("fail", "invalid")
+    }
+    return sorted(found.values(), key=lambda result: _GRAVITY.index(result.outcome))
+
+
+def collect_account_notes(results: Iterable[AccountResult]) -> list[str]:
+    """Collect what a real device may do otherwise, with the rows that it holds for."""
+    found: dict[str, dict[str, None]] = {}
+    for result in results:
+        for note in result.notes:
+            found.setdefault(note, {})[result.name] = None
+    return [f"{', '.join(names)}: {note}" for note, names in found.items()]
+
+
+# Markdown
+
+
+def write_accounts(
+    results: Sequence[AccountResult],
+    say: Callable[[str], str],
+    mark: Callable[[str], str],
+    most: int = _MOST_ROWS,
+) -> Iterator[str]:
+    """Yield the lines of a Markdown table for each group, the worst rows first.
+
+    Args:
+        results: what was counted.
+        say: makes words of a run mean themselves.
+        mark: makes a verdict conspicuous.
+        most: most rows; the others are counted.
+    """
+    if not results:
+        return
+    ranked = sorted(results, key=lambda result: _GRAVITY.index(result.outcome))
+    yield from ("### Accounts", "")
+    faults = [f"- {say(describe_account(result))}" for result in list_faults(ranked[:most])]
+    yield from (*faults, "") if faults else ()
+    for group in group_accounts(ranked[:most]):
+        yield from (f"{say(name_group(group))}: {say(describe_basis(group))}", "")
+        yield f"| {' | '.join(COLUMNS)} |"
+        yield f"|{' --- |' * len(COLUMNS)}"
+        for cells, _ in list_account_rows(group):
+            yield f"| {' | '.join([*map(say, cells[:-1]), mark(cells[-1])])} |"
+        worst = [f"- {say(line)}" for line in describe_worst(group)]
+        yield from ("", *worst, "")
+    left = len(ranked) - most
+    if left > 0:
+        yield from (f"{left:,} more accounts left out.", "")
