@@ -322,14 +322,15 @@ def _render(run: StoredRun, histories: Sequence[History]) -> tuple[bytes, int]:
 
     def render(results: Iterable[Result]) -> bytes:
         shown = [add_error_maps(result) for result in results]
-        return render_page(shown, {"stored run": run.where, **run.facts}, histories).encode()
+        facts = {"stored run": run.where, **run.facts}
+        return render_page(shown, facts, histories, run.accounts).encode()
 
     sound, problems = select_sound(run, render)
     _say(f"passed over: {name}: {type(error).__name__}: {error}" for name, error in problems)
-    if not sound:
+    if not sound and problems:
         problem = problems[0][1]
         raise StoredRunError(f"{run.where}: no page can be made of it: {problem}") from problem
-    return render(sound), len(sound)
+    return render(sound), len(sound) + len(run.accounts)
 
 
 def _clean(stored: str, keep: int) -> None:

@@ -14,6 +14,7 @@ from pytest_sdspeed.history.contents import Fault, FileContents, StoredResult, S
 from pytest_sdspeed.history.storages import make_printable
 from pytest_sdspeed.judge.speed.blocks import latencies
 from pytest_sdspeed.model import HistoryKey, HistoryRun, ImageVerdict, Verdict
+from pytest_sdspeed.store.accounts import is_account
 from pytest_sdspeed.store.benchmark import EXTRA, RUN
 from pytest_sdspeed.store.files import decode, read_commit, section
 from pytest_sdspeed.store.records import DAMAGE, SCHEMA, make_recipe_key, read_figure
@@ -46,8 +47,8 @@ def parse_file(content: bytes, written: float) -> FileContents:
         if schema != SCHEMA:
             wrong.setdefault("schema", f"schema {shortened(schema)} is not {SCHEMA}")
             continue
-        if extra.get("against") is not None:
-            # What two versions are to each other belongs to no level.
+        if is_account(extra) or extra.get("against") is not None:
+            # What was counted has no time, and what two versions are to each other no level.
             continue
         try:
             result = _read_result(extra, run, test)

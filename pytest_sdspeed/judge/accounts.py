@@ -158,11 +158,14 @@ def compare_accounts(old: Account, new: Account) -> AccountComparison:
     moves within its file is the same place.
 
     Args:
-        old, new: accounts of a call.
+        old: account of a call of the old version.
+        new: account of the same call of the new one.
     """
     if not (old.operations and new.operations):
         return AccountComparison("invalid", (_NO_WORK,), (), ())
-    rises, unknown, fewer = [], [], []
+    rises: list[tuple[str, str]] = []
+    fewer: list[tuple[str, str]] = []
+    unknown: list[str] = []
     for name, was, now in _list_counts(old, new):
         if (was is None) != (now is None):
             unknown.append(f"{name} is not known on one side: {_say(was)} -> {_say(now)}")

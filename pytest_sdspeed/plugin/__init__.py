@@ -11,11 +11,11 @@ import pytest
 
 from pytest_sdspeed.plugin import fixtures, hookspecs, options
 from pytest_sdspeed.plugin.fixtures import sd_account, sd_latency, sd_setup
+from pytest_sdspeed.plugin.options import GATE
 from pytest_sdspeed.plugin.state import (
     ASKING,
     BEGUN,
     CLOCK,
-    GATE,
     PROBLEMS,
     PROCESS,
     REGISTRY,

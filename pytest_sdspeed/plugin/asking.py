@@ -11,7 +11,7 @@ import pytest
 
 from pytest_sdspeed.errors import DOCUMENTATION, UsageMistakeError
 from pytest_sdspeed.plugin.bodies import Call, Itself, describe, describe_call, find_body
-from pytest_sdspeed.plugin.state import GATE
+from pytest_sdspeed.plugin.options import GATE
 from pytest_sdspeed.report.pages import add_page, describe_error
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class Asking:
 
     @property
     def advice(self) -> str | None:
-        """What is to be said beside the error of a test whose gate a fork of this process called."""
+        """What is to be said beside the error of a test whose gate a fork called."""
         return self._say(_ELSEWHERE) if self.forked else None
 
 

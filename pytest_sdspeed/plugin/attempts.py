@@ -136,11 +136,12 @@ def plan_of_attempt(item: Any) -> Plan:
 
 def _supersede(item: pytest.Item) -> None:
     """Take out what an earlier attempt of a test left in this run."""
-    left = [key for key in (RESULT, ACCOUNTS) if key in item.stash]
-    if not left:
+    if RESULT not in item.stash and ACCOUNTS not in item.stash:
         return
-    for key in left:
-        del item.stash[key]
+    if RESULT in item.stash:
+        del item.stash[RESULT]
+    if ACCOUNTS in item.stash:
+        del item.stash[ACCOUNTS]
     run_of(item.config).forget(own_id(item))
     forget(item.config.pluginmanager, item.nodeid)
     _drop_properties(item)

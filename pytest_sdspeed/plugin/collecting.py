@@ -18,9 +18,10 @@ from pytest_sdspeed.plugin.attempts import (
     set_replay_clock,
 )
 from pytest_sdspeed.plugin.companions import refuse_companions
+from pytest_sdspeed.plugin.options import COUNTING, GATE
 from pytest_sdspeed.plugin.requests import plan_of
 from pytest_sdspeed.plugin.settings import read_marker
-from pytest_sdspeed.plugin.state import COUNTED, COUNTING, GATE, is_timed, must_ask, run_of
+from pytest_sdspeed.plugin.state import COUNTED, is_timed, must_ask, run_of
 from pytest_sdspeed.store.benchmark import (
     PLUGIN,
     Storing,

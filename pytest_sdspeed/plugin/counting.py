@@ -8,15 +8,16 @@ import pytest
 
 from pytest_sdspeed.errors import SdSpeedError, UnsupportedError, UsageMistakeError
 from pytest_sdspeed.model import ACCOUNT_BOUNDS, find_count
-from pytest_sdspeed.plugin.asking import Asking
+from pytest_sdspeed.plugin.options import COUNTING, GATE
 from pytest_sdspeed.plugin.requests import plan_of
-from pytest_sdspeed.plugin.state import ACCOUNTS, ASKING, COUNTING, GATE, own_id, run_of
+from pytest_sdspeed.plugin.state import ACCOUNTS, ASKING, own_id, run_of
 from pytest_sdspeed.run.targets import Target, make_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_sdspeed.model import Account, AccountResult
+    from pytest_sdspeed.plugin.asking import Asking
 
 _LATE = (
     "sd_account: this test asks for its gate while it runs, as its collection could not tell: mark"

@@ -1,4 +1,4 @@
-"""The fixtures: ``sd_latency``, ``sd_account``, ``sd_setup``, and one for each setup; what they do loads on use."""
+"""The fixtures: the gates, ``sd_setup``, and one for each setup; what they do loads on use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_sdspeed.plugin.state import GATE, PREFIX, run_of
+from pytest_sdspeed.plugin.options import GATE
+from pytest_sdspeed.plugin.state import PREFIX, run_of
 from pytest_sdspeed.setups.names import BUILTIN_SETUPS
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ def sd_latency(request: pytest.FixtureRequest, benchmark: Any) -> Gate | Account
 def sd_account(request: pytest.FixtureRequest, benchmark: Any) -> AccountGate:
     """Count, on any machine, what a setup or callable asks of a GPU, and hold it to upper bounds.
 
-    ``account = sd_account(sd_fp16)`` or ``sd_account(lambda device: ...)``; the bounds come from the
-    ``sd_account`` marker, and for the row of a table from its ``account``.
+    ``account = sd_account(sd_fp16)`` or ``sd_account(lambda device: ...)``; the bounds come from
+    the ``sd_account`` marker, and for the row of a table from its ``account``.
     """
     from pytest_sdspeed.plugin.counting import counting_gate_of
 

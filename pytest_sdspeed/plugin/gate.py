@@ -16,13 +16,13 @@ from pytest_sdspeed.errors import (
 )
 from pytest_sdspeed.plugin.asking import Asking
 from pytest_sdspeed.plugin.attempts import find_time_limit, plan_of_attempt
+from pytest_sdspeed.plugin.options import GATE
 from pytest_sdspeed.plugin.requests import plan_of
 from pytest_sdspeed.plugin.state import (
     ANSWER,
     ASKING,
     CLOCK,
     COUNTED,
-    GATE,
     PROCESS,
     RESULT,
     own_id,

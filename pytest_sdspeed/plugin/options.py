@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+GATE, COUNTING = "sd_latency", "sd_account"
+"""Names of the gates: of their fixtures, and of their markers."""
 MARKER = "sd_latency(table=None, *, speedup=None, tolerance=None, tolerance_s=None, image=None)"
 ACCOUNT_MARKER = "sd_account(*, table=None, **bounds)"
 WEIGHTS = ("pretrained", "random")

@@ -22,7 +22,9 @@ from pytest_sdspeed.plugin.state import (
 from pytest_sdspeed.run.plan import Plan
 
 if TYPE_CHECKING:
+    from pytest_sdspeed.run.session import Session
     from pytest_sdspeed.run.settings import MarkerOptions
+    from pytest_sdspeed.setups.catalog import ResolvedSetup
     from pytest_sdspeed.setups.setup import Setup
 
 
@@ -91,12 +93,23 @@ def requested_setup(request: pytest.FixtureRequest, name: str) -> Setup:
         resolved = named.get(name) or catalog.choose(
             plan.marker.table, name, test.nodeid, undocumented=_is_undocumented(test, plan.marker)
         )
-        setup = run.session.dry_setup(resolved) if counts else None
-        reason = setup.unsupported if setup else run.plan.skip_reason(resolved, plan)
+        if counts:
+            return _make_counted(run.session, resolved)
+        reason = run.plan.skip_reason(resolved, plan)
         if reason:
             pytest.skip(reason)
-        return setup or run.session.setup(resolved)
+        return run.session.setup(resolved)
     except SdSpeedError as error:
         from pytest_sdspeed.report.pages import describe_error
 
         pytest.fail(describe_error(error), pytrace=False)
+
+
+def _make_counted(session: Session, resolved: ResolvedSetup) -> Setup:
+    """Make a setup that is to be counted, or end the test if no GPU that is counted can run it."""
+    from pytest_sdspeed.run.accounting import make_dry_setup
+
+    setup = make_dry_setup(session, resolved)
+    if setup.unsupported:
+        pytest.skip(setup.unsupported)
+    return setup

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_sdspeed.plugin.options import COUNTING, GATE
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -39,7 +41,7 @@ PROBLEMS: pytest.StashKey[list[str]] = pytest.StashKey()
 ANSWER: pytest.StashKey[Path] = pytest.StashKey()
 """The file for the finding of a run that is to confirm another one's failure."""
 PREFIX = "sd_"
-GATE, COUNTING, ROW = "sd_latency", "sd_account", "sd_setup"
+ROW = "sd_setup"
 GATES = (GATE, COUNTING)
 
 _CLOCK = (perf_counter,)

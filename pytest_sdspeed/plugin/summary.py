@@ -73,12 +73,12 @@ def write_files(run: Run, config: Any) -> bool:
         run.written.append(_write("sd report", run.options.report, lambda: _make_page(run, config)))
     run.written += run.recorded
     target = os.environ.get(STEP_SUMMARY)
-    if target and run.results:
+    if target and (run.results or run.accounts):
         from pytest_sdspeed.report.markdown import write_addition, write_recorded
 
         log = "the log of this step"
         elsewhere = f"{run.options.report} and {log}" if run.options.report else log
-        added = write_addition(Path(target), run.results, histories(run), elsewhere)
+        added = write_addition(Path(target), run.results, histories(run), elsewhere, run.accounts)
         added += write_recorded(run.recorded) if added and run.recorded else ""
         run.written.append(
             _write("sd summary", Path(target), lambda: added, mode="a")
@@ -109,7 +109,7 @@ def _write_reference_files(run: Run, config: Any) -> bool:
         return True
     from pytest_sdspeed.run.recording import write_reference
 
-    facts = _find_facts(config) if run.results else {}
+    facts = _find_facts(config) if run.results or run.accounts else {}
     made = [
         write_reference(
             path,
@@ -143,7 +143,7 @@ def _make_page(run: Run, config: Any) -> str:
 
     # Workers of pytest-xdist send results without their error maps.
     results = [add_error_maps(result) for result in run.results] if run.machines else run.results
-    return render_page(results, _find_facts(config), histories(run))
+    return render_page(results, _find_facts(config), histories(run), run.accounts)
 
 
 def _find_facts(config: Any) -> dict[str, str]:

@@ -38,7 +38,7 @@ _PLURALS = {
 }
 _MOST_PLACES = 3
 """Lines of code below a table, for each of its rows; the others are counted."""
-_MOST_ROWS = 100
+MOST_ROWS = 100
 """Rows of accounts in a summary or comment; the others are counted."""
 _CODE = 80
 """Characters of a line of code that are shown."""
@@ -173,7 +173,7 @@ def list_place_rows(results: Sequence[AccountResult]) -> list[tuple[str, ...]]:
 
     Rows that have the same lines share them.
     """
-    found: dict[tuple[object, ...], dict[str, None]] = {}
+    found: dict[tuple[int, int, Place], dict[str, None]] = {}
     for result in results:
         per_step = {
             (place.kind, place.file, place.line): place.count
@@ -182,12 +182,17 @@ def list_place_rows(results: Sequence[AccountResult]) -> list[tuple[str, ...]]:
         for place in result.account.places:
             step = per_step.get((place.kind, place.file, place.line), 0)
             found.setdefault((-step, -place.count, place), {})[result.name] = None
-    rows = []
-    for (step, _, place), names in sorted(found.items(), key=lambda item: item[0]):  # type: ignore[misc]
-        where = f"{place.file}:{place.line}"  # type: ignore[attr-defined]
-        told = (name_kind(place.kind), f"{-step:,}" if step else "", f"{place.count:,}", where)  # type: ignore[attr-defined,operator]
-        rows.append((", ".join(names), *told, place.code))  # type: ignore[attr-defined]
-    return rows
+    return [
+        (
+            ", ".join(names),
+            name_kind(place.kind),
+            f"{-step:,}" if step else "",
+            f"{place.count:,}",
+            f"{place.file}:{place.line}",
+            place.code,
+        )
+        for (step, _, place), names in sorted(found.items())
+    ]
 
 
 # In words
@@ -255,7 +260,7 @@ def write_accounts(
     results: Sequence[AccountResult],
     say: Callable[[str], str],
     mark: Callable[[str], str],
-    most: int = _MOST_ROWS,
+    most: int = MOST_ROWS,
 ) -> Iterator[str]:
     """Yield the lines of a Markdown table for each group, the worst rows first.
 

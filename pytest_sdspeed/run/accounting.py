@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.run.session import Session
     from pytest_sdspeed.run.targets import Target
     from pytest_sdspeed.setups.catalog import ResolvedSetup
+    from pytest_sdspeed.setups.setup import Setup
 
 VALUES_UP_TO = 2**20
 """Elements up to which tensors of setups have values: timesteps, sigmas, tokens and masks do, and
@@ -143,6 +144,27 @@ class NotBuilt:
         )
 
 
+def make_dry_setup(session: Session, resolved: ResolvedSetup) -> Setup:
+    """Make a setup that is to be counted, with full-size models that have no weights.
+
+    Args:
+        session: has the optimizations, and the seed of the run.
+        resolved: what the setup's name means.
+    """
+    from pytest_sdspeed.setups.setup import Setup
+
+    if session.options.seed is not None:
+        resolved = replace(resolved, recipe=replace(resolved.recipe, seed=session.options.seed))
+    return Setup(
+        resolved.setup,
+        resolved.recipe,
+        session.stack_of(resolved),
+        machine=describe_counting_device(),
+        pool=NotBuilt(),  # type: ignore[arg-type]
+        resolved=resolved,
+    )
+
+
 def takes_device(call: Callable[..., Any]) -> bool:
     """Tell whether a callable takes the name of a device: it needs one argument, or has ``device``.
 
@@ -214,7 +236,7 @@ def count_target(
             account = count_setup(resolved, session.stack_of(resolved))
         else:
             account = count_callable(target.name, _check_callable(target))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - a pipeline of anybody's may raise anything
         raise explain(target.name, error) from None
     held_to = {**(find_bounds(resolved, session.tables) if resolved else {}), **bounds}
     verdict, reasons = judge_account(account, held_to)
@@ -235,7 +257,7 @@ def count_target(
     )
 
 
-def _check_callable(target: Target) -> Callable[[str], Any]:
+def _check_callable(target: Target) -> Callable[..., Any]:
     assert target.call is not None  # noqa: S101 - a target is one or the other
     if not takes_device(target.call):
         raise UsageMistakeError(

@@ -140,23 +140,6 @@ class Session:
             )
         return self._setups[key]
 
-    def dry_setup(self, resolved: ResolvedSetup) -> Setup:
-        """Make a setup that is to be counted, with full-size models that have no weights."""
-        from pytest_sdspeed.run.accounting import NotBuilt, describe_counting_device
-        from pytest_sdspeed.setups.setup import Setup
-
-        if self.options.seed is not None:
-            recipe = replace(resolved.recipe, seed=self.options.seed)
-            resolved = replace(resolved, recipe=recipe)
-        return Setup(
-            resolved.setup,
-            resolved.recipe,
-            self.stack_of(resolved),
-            machine=describe_counting_device(),
-            pool=NotBuilt(),  # type: ignore[arg-type]
-            resolved=resolved,
-        )
-
     def stack_of(self, resolved: ResolvedSetup) -> tuple[Optimization, ...]:
         """Look the optimizations of a setup up, in order.
 

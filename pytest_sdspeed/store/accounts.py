@@ -34,8 +34,19 @@ _NUMBERS = (
     "iterations",
 )
 """What every reader of pytest-benchmark's files asks of a benchmark: zero, in zero rounds."""
-_RESULT = ("table", "setup", "bounds", "verdict", "reasons", "weights", "optimizations")
-_MORE = ("versions", "counted_as", "test", "notes")
+_RESULT = (
+    "table",
+    "setup",
+    "bounds",
+    "verdict",
+    "reasons",
+    "weights",
+    "optimizations",
+    "versions",
+    "counted_as",
+    "test",
+    "notes",
+)
 
 
 class StoredAccount:
@@ -114,7 +125,7 @@ def account_to_json(result: AccountResult, *, work: bool = False) -> dict[str, A
     return {
         "schema": SCHEMA,
         "kind": KIND,
-        **{name: _to_builtin(getattr(result, name)) for name in (*_RESULT, *_MORE)},
+        **{name: _to_builtin(getattr(result, name)) for name in _RESULT},
         "recipe": None if result.recipe is None else _to_builtin(asdict(result.recipe)),
         "account": _store(result.account, work=work),
     }
@@ -151,20 +162,14 @@ def account_from_json(stored: Mapping[str, Any]) -> AccountResult:
     if schema != SCHEMA:
         raise StoredRunError(f"schema {schema!r} is not {SCHEMA}")
     try:
-        recipe = stored["recipe"]
-        facts = {name: stored[name] for name in _RESULT} | {
-            name: stored[name] for name in _MORE if name in stored
+        if stored["verdict"] not in ("pass", "fail", "invalid", None):
+            raise ValueError(f"verdict {stored['verdict']!r}")
+        recipe, known = stored["recipe"], _select(stored, AccountResult)
+        made = {
+            "recipe": None if recipe is None else Recipe(**_select(recipe, Recipe)),
+            "account": _read(stored["account"]),
         }
-        if facts["verdict"] not in ("pass", "fail", "invalid", None):
-            raise ValueError(f"verdict {facts['verdict']!r}")
-        return AccountResult(
-            **{
-                name: tuple(value) if isinstance(value, list) else value
-                for name, value in facts.items()
-            },
-            recipe=None if recipe is None else Recipe(**_select(recipe, Recipe)),
-            account=_read(stored["account"]),
-        )
+        return AccountResult(**{**known, **made})
     except DAMAGE as error:
         raise StoredRunError(
             f"not an account of this plugin: {type(error).__name__}: {error}"
