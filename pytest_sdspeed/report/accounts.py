@@ -105,7 +105,7 @@ def format_account(result: AccountResult) -> tuple[str, ...]:
     """Format a result as the cells of ``COLUMNS``."""
     shown = find_shown(result.account)
     counts = (format_amount(find_count(shown, name), name) for name in COUNTED)
-    return (result.name, *counts, result.outcome)
+    return (result.setup, *counts, result.outcome)
 
 
 def list_account_rows(
@@ -133,7 +133,7 @@ def describe_worst(results: Sequence[AccountResult]) -> Iterator[str]:
     found: dict[tuple[Place, ...], dict[str, None]] = {}
     for result in results:
         if places := find_shown(result.account).places:
-            found.setdefault(places, {})[result.name] = None
+            found.setdefault(places, {})[result.setup] = None
     for places, names in found.items():
         if len(results) > 1:
             yield f"{', '.join(names)}:"
@@ -181,7 +181,7 @@ def list_place_rows(results: Sequence[AccountResult]) -> list[tuple[str, ...]]:
         }
         for place in result.account.places:
             step = per_step.get((place.kind, place.file, place.line), 0)
-            found.setdefault((-step, -place.count, place), {})[result.name] = None
+            found.setdefault((-step, -place.count, place), {})[result.setup] = None
     return [
         (
             ", ".join(names),
@@ -203,13 +203,13 @@ def describe_account(result: AccountResult) -> str:
     shown = find_shown(result.account)
     part = "a call" if result.account.per_step is None else "a denoising step"
     counts = (
-        f"{format_amount(find_count(shown, name), name)} {column}"
+        f"{column} {format_amount(find_count(shown, name), name)}"
         for name, column in zip(COUNTED, COLUMNS[1:-1], strict=True)
     )
     lead = f"{result.outcome}: " if result.verdict == "invalid" else ""
     test = f"{result.test}: " if not result.table and result.test else ""
     why = f" Reason: {'; '.join(result.reasons)}." if result.reasons else ""
-    return f"{lead}{test}{result.setup} asks in {part} for {', '.join(counts)}.{why}"
+    return f"{lead}{test}{result.setup} in {part}: {', '.join(counts)}.{why}"
 
 
 def write_account_message(result: AccountResult) -> str:
