@@ -76,13 +76,13 @@ def count_setup(resolved: ResolvedSetup, stack: tuple[Optimization, ...]) -> Acc
         return make_account(ledger, weight_bytes=weight_bytes)
 
 
-def count_callable(name: str, draw: Callable[[str], Any]) -> Account:
+def count_callable(draw: Callable[[str], Any], name: str = "callable") -> Account:
     """Count what a callable asks of a GPU.
 
     Args:
-        name: what messages call it.
         draw: takes the name of the device. If it returns a callable, what it did was to prepare,
             and that callable, which takes nothing, is counted; else ``draw`` is counted itself.
+        name: what messages call it.
 
     Raises:
         UnsupportedError: this build of torch cannot do it.
@@ -252,7 +252,7 @@ def count_target(
         if resolved is not None:
             account = count_setup(resolved, session.stack_of(resolved))
         else:
-            account = count_callable(target.name, _check_callable(target))
+            account = count_callable(_check_callable(target), target.name)
     except Exception as error:  # noqa: BLE001 - a pipeline of anybody's may raise anything
         raise explain(target.name, error) from None
     documented = find_bounds(resolved, session.tables) if resolved else RowBounds({})
