@@ -80,7 +80,6 @@ def test_rows_are_counted_and_never_claimed_as_measured(dry, counts):
         "setup * operations * host syncs * host to device * casts * FLOPs * peak * verdict",
         "baseline * 40 * 2 * 0 * 1 * 1 G * 1 MB * counted",
         "half * 40 * 2 * 0 * 1 * 1 G * 1 MB * pass",
-        "*baseline, half:",
         "*2 host syncs   diffusers/ddim.py:7   t.item()",
     ], consecutive=False)  # fmt: skip
     run.stdout.no_fnmatch_line("*sd speed-ups*")
