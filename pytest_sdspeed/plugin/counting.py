@@ -66,7 +66,8 @@ class AccountGate:
 
         plan, item = plan_of(self._node), self._node
         try:
-            made = make_target(target, "target", self._gate)
+            role = "target" if self._gate == COUNTING else "candidate"
+            made = make_target(target, role, self._gate)
             if self._gate == GATE:
                 _skip_timed(made)
             bounds = plan.bounds if self._gate == COUNTING else {}
