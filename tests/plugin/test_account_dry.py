@@ -313,9 +313,7 @@ def test_a_real_row_is_counted_with_the_syncs_of_its_scheduler(pytester):
     pytester.makefile(".toml", mine=TABLE.replace("host_syncs_per_step = 2, operations = 100", "host_syncs_per_step = 1"))
     run = pytester.runpytest_inprocess("-p", "no:randomly", "--sd-dry", "mine.toml::half", "--benchmark-json=out.json")
     run.assert_outcomes(failed=1)
-    run.stdout.re_match_lines(
-        [r".*host_syncs_per_step is \d, at most 1: \d at diffusers/schedulers/scheduling_ddim.py:\d+  \S"]
-    )
+    run.stdout.re_match_lines([r".*host_syncs_per_step is \d, at most 1: \d at diffusers/schedulers/scheduling_ddim.py:\d+  \S"])
     (stored,) = json.loads((pytester.path / "out.json").read_text())["benchmarks"]
     record = stored["extra_info"]["sdspeed"]
     assert record["weights"] == "embedded"
