@@ -6,17 +6,14 @@ bytes.
 
 from __future__ import annotations
 
-from pytest_sdspeed.model.accounts import (
+from pytest_sdspeed.model.account_results import (
     ACCOUNT_BOUNDS,
-    COUNTS,
     PER_STEP,
     STEP_COUNTS,
-    Account,
     AccountResult,
-    Place,
-    Work,
     find_count,
 )
+from pytest_sdspeed.model.accounts import COUNTS, Account, Place, Work
 from pytest_sdspeed.model.history import (
     Acknowledgement,
     Change,

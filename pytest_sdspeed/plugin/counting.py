@@ -122,7 +122,7 @@ class _NotMeasured:
 
 def _skip_timed(target: Target) -> None:
     """Skip a test whose callable can only be timed."""
-    from pytest_sdspeed.run.accounting import takes_device
+    from pytest_sdspeed.run.account_results import takes_device
 
     if target.call is not None and not takes_device(target.call):
         pytest.skip(

@@ -117,7 +117,7 @@ class Run:
         Raises:
             SdSpeedError: it could not be counted; the message says why.
         """
-        from pytest_sdspeed.run.accounting import count_target
+        from pytest_sdspeed.run.account_results import count_target
 
         self.accounts.append(count_target(target, self.session, bounds, test))
         return self.accounts[-1]
