@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import torch
-import torch._dynamo
+from torch._dynamo import config, eval_frame, reset
 from torch._dynamo.convert_frame import register_bytecode_hook
 from torch._dynamo.utils import counters
 from torch._guards import CompileContext
+from torch._logging import trace_structured
 
 from pytest_sdspeed.device.quiet import quiet
 from pytest_sdspeed.dry.callers import shorten
@@ -42,6 +43,8 @@ _COMPILER = "torch._dynamo.convert_frame"
 """The logger that tells that a frame was given up."""
 _LISTENED = ("torch._dynamo.symbolic_convert.__graph_breaks", f"{_COMPILER}.__graph_breaks")
 """Loggers without which torch does not tell of some graph breaks elsewhere either."""
+_LEFT_OUT = ("backend", "mode", "options", "fullgraph")
+"""Arguments of ``torch.compile``."""
 _NOT_BEFORE = "it was not compiled before"
 _FORGOTTEN = "torch no longer has what it compiled before"
 _FULL_GRAPH = "fullgraph=True was left out: with it torch raises an error at the first graph break"
@@ -159,19 +162,18 @@ def record_compilation() -> Iterator[Recorder]:
     forgets it, so that what is counted does not depend on it. All else is as before.
     """
     recorder = Recorder()
-    config = torch._dynamo.config
     with ExitStack() as held:
-        held.callback(torch._dynamo.reset)
-        torch._dynamo.reset()
         held.enter_context(quiet())
+        held.callback(reset)
+        reset()
         held.enter_context(_keep_counters())
-        held.enter_context(_keep_settings(config))
+        held.enter_context(_keep_settings())
         held.enter_context(config.patch(**_UNSETTLED))
         held.enter_context(_listen(recorder))
         held.callback(register_bytecode_hook(recorder.see_frame).remove)
-        trace = _overhear(torch._logging.trace_structured, recorder)  # noqa: SLF001
-        held.enter_context(patch.object(torch._logging, "trace_structured", trace))
-        compiler = _leave_out(torch.compile, recorder)
+        trace = _overhear(trace_structured, recorder)
+        held.enter_context(patch("torch._logging.trace_structured", trace))
+        compiler = _leave_out(torch.compile, recorder.compile_nothing, recorder)
         held.enter_context(patch.object(torch, "compile", compiler))
         # What was compiled before the block, as by a decorator, has a backend of its own.
         held.enter_context(
@@ -180,26 +182,22 @@ def record_compilation() -> Iterator[Recorder]:
         yield recorder
 
 
-def _leave_out(compile_it: Callable[..., Any], recorder: Recorder) -> Callable[..., Any]:
+def _leave_out(
+    compile_it: Callable[..., Any], backend: Callable[..., Any], recorder: Recorder | None = None
+) -> Callable[..., Any]:
     """Wrap ``torch.compile``: what says how a graph is compiled is left out, and ``fullgraph``.
 
     Without it all graph breaks are found, and not only the first.
     """
 
     @functools.wraps(compile_it)
-    def compile_nothing(
-        model: Any = None,
-        *,
-        fullgraph: bool = False,
-        backend: Any = None,  # noqa: ARG001
-        mode: Any = None,  # noqa: ARG001
-        options: Any = None,
-        **others: Any,
-    ) -> Any:
-        recorder.asked_full_graph |= fullgraph
-        if options and "guard_filter_fn" in options:
-            recorder.note(_FILTER)
-        return compile_it(model, backend=recorder.compile_nothing, **others)
+    def compile_nothing(model: Any = None, **given: Any) -> Any:
+        if recorder is not None:
+            recorder.asked_full_graph |= bool(given.get("fullgraph"))
+            if "guard_filter_fn" in (given.get("options") or {}):
+                recorder.note(_FILTER)
+        others = {name: value for name, value in given.items() if name not in _LEFT_OUT}
+        return compile_it(model, backend=backend, **others)
 
     return compile_nothing
 
@@ -263,7 +261,7 @@ def _keep_counters() -> Iterator[None]:
 
 
 @contextmanager
-def _keep_settings(config: Any) -> Iterator[None]:
+def _keep_settings() -> Iterator[None]:
     before = config.get_config_copy()
     try:
         yield
@@ -288,16 +286,17 @@ class Watched:
 def watch_for_compiled() -> Iterator[Watched]:
     """Find out whether the block calls anything that ``torch.compile`` compiles.
 
-    It need not be compiled, as in a dry run, which forces it not to be.
+    It need not be compiled, as in a dry run, which forces it not to be. ``torch.compile`` loads no
+    compiler inside the block.
     """
-    from torch._dynamo import eval_frame
-
     watched = Watched()
+    compiler = _leave_out(torch.compile, lambda graph, _inputs: graph.forward)
     choose = getattr(eval_frame, "_callback_from_stance", None)
     if choose is None:
         # This torch does not say. It costs a second run to find out that there is nothing.
         watched.found = True
-        yield watched
+        with patch.object(torch, "compile", compiler):
+            yield watched
         return
 
     @functools.wraps(choose)
@@ -305,5 +304,8 @@ def watch_for_compiled() -> Iterator[Watched]:
         watched.found |= callback not in (False, None)
         return choose(callback)
 
-    with patch.object(eval_frame, "_callback_from_stance", note):
+    with (
+        patch.object(torch, "compile", compiler),
+        patch.object(eval_frame, "_callback_from_stance", note),
+    ):
         yield watched

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PlaceKind = Literal[
-    "host_sync", "host_to_device", "device_to_host", "graph_break", "recompilation"
-]
+PlaceKind = Literal["host_sync", "host_to_device", "device_to_host", "graph_break", "recompilation"]
 """What is counted by the line of code that asked for it."""
 
 Cause = Literal["steps", "second_call", "prompt", "batch", "resolution"]

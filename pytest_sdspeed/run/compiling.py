@@ -56,7 +56,7 @@ def _add(account: Account, find: Callable[[], Compilation | None]) -> Account:
 
 
 def count_setup_compilation(
-    resolved: ResolvedSetup, stack: tuple[Optimization, ...]
+    resolved: ResolvedSetup, stack: tuple[Optimization, ...], *, others: bool = True
 ) -> Compilation | None:
     """Count what a setup compiles, or return None if that is nothing.
 
@@ -68,6 +68,7 @@ def count_setup_compilation(
     Args:
         resolved: what the setup's name means.
         stack: its optimizations in order.
+        others: whether to draw another prompt, batch and resolution at all.
 
     Raises:
         SdSpeedError: it cannot be built.
@@ -94,6 +95,8 @@ def count_setup_compilation(
         _draw(setup, recipe)
         recorder.cause = "second_call"
         _draw(setup, recipe)
+        if not others:
+            return recorder.sum_up(("steps", "second_call"))
         recorder.cause = "prompt"
         _draw(setup, few, _OTHER_PROMPT)
         recorder.cause = "batch"
