@@ -303,12 +303,13 @@ def test_after_an_exception_all_is_as_before(usual):
 def test_settings_of_torch_that_the_callable_changes_are_put_back():
     config = torch._dynamo.config
     before = config.get_config_copy()
+    name = "recompile_limit" if "recompile_limit" in before else "cache_size_limit"
 
     def draw(_device):
-        config.recompile_limit = 2
+        setattr(config, name, 2)
         return lambda: decorated(torch.ones(3))
 
-    with config.patch(recompile_limit=before["recompile_limit"]):
+    with config.patch({name: before[name]}):
         count_callable_compilation(draw)
         assert config.get_config_copy() == before
 
