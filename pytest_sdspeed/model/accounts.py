@@ -70,6 +70,7 @@ class Account:
         peak_bytes: most bytes that are held on the device at once.
         weight_bytes: bytes of the weights on the device before the call, or None if no weights are
             known.
+        parameters: numbers in the weights, or None if no weights are known.
         graph_breaks, recompilations: of what is compiled; None if nothing is, or if that was not
             counted.
         steps: denoising steps.
@@ -91,6 +92,7 @@ class Account:
     bytes_moved: int = 0
     peak_bytes: int = 0
     weight_bytes: int | None = None
+    parameters: int | None = None
     graph_breaks: int | None = None
     recompilations: int | None = None
     steps: int = 0
