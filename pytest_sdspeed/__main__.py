@@ -1,8 +1,8 @@
 """Stored runs and dry runs from the command line.
 
 ``python -m pytest_sdspeed history .benchmarks``, ``... report .benchmarks out.html``, ``... comment
-out.json``, ``... clean .benchmarks``, ``... dry inference/fp16``. The first two take several folders
-and addresses of fsspec's, and make one history of them.
+out.json``, ``... clean .benchmarks``, ``... dry inference/fp16``. The first two take several
+folders and addresses of fsspec's, and make one history of them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ _PAGE = "report.html"
 def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the parsed command line; an error in it ends the process with status 2."""
     parser = argparse.ArgumentParser(
-        prog="python -m pytest_sdspeed", description="What stored runs say, and what dry runs count: nothing is measured."
+        prog="python -m pytest_sdspeed",
+        description="What stored runs say, and what dry runs count: nothing is measured.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     history = commands.add_parser(

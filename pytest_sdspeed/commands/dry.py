@@ -189,7 +189,7 @@ def count_target(options: argparse.Namespace) -> int:
     status = 0
     for one in found:
         if isinstance(one, str):
-            print(one, file=sys.stderr)
+            print(one, file=sys.stderr)  # noqa: T201 - a command's message
             status = 1
             continue
         if one.judgement and one.judgement.errors:
@@ -197,9 +197,9 @@ def count_target(options: argparse.Namespace) -> int:
         if options.json:
             listed.append(_to_json(one))
         else:
-            print("\n".join(_describe(one)), flush=True)
+            print("\n".join(_describe(one)), flush=True)  # noqa: T201 - a command's answer
     if options.json:
-        print(json.dumps(listed, indent=2, allow_nan=False))
+        print(json.dumps(listed, indent=2, allow_nan=False))  # noqa: T201 - a command's answer
     return status
 
 

@@ -52,9 +52,7 @@ def judge_documented(
     """
     latency = None if row.latency_s is None else row.latency_s / row.recipe.repeats
     errors, notes = _judge_latency(row, latency, limit)
-    memory = judge_memory(
-        account.peak_bytes, baseline.peak_bytes if baseline else None, row.memory
-    )
+    memory = judge_memory(account.peak_bytes, baseline.peak_bytes if baseline else None, row.memory)
     share = None if latency is None or limit.limit_s is None else limit.limit_s / latency
     return DocumentedJudgement(
         latency_s=latency,

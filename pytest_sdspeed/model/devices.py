@@ -54,7 +54,7 @@ class DeviceSpec:
     def matches(self, name: str) -> bool:
         """Tell whether a device of this name may be this one; an unknown word is another."""
         words = set(re.findall(r"[a-z0-9]+", name.lower()))
-        return self.model <= words and words <= self.model | self.variants | _BRANDS
+        return self.model <= words <= self.model | self.variants | _BRANDS
 
 
 def find_specs(name: str) -> tuple[DeviceSpec, ...]:
@@ -67,7 +67,7 @@ def find_specs(name: str) -> tuple[DeviceSpec, ...]:
     return tuple(spec for spec in DEVICES if spec.matches(name))
 
 
-def _spec(  # noqa: PLR0913 - the columns of the table below
+def _spec(
     name: str,
     variants: str,
     tflops: Mapping[str, float],

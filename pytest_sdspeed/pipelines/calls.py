@@ -19,8 +19,7 @@ _SIDE = 512
 
 
 def make_arguments(pipeline: Any, given: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """Make the arguments of a pipeline's call: a prompt, a generator, and pictures if it draws
-    from some.
+    """Make the arguments of a pipeline's call: a prompt, a generator, pictures to draw from.
 
     Args:
         pipeline: pipeline of diffusers.

@@ -40,8 +40,8 @@ def build_without_weights(folder: Path, dtype: str, device: str) -> Any:
     kind = getattr(diffusers, index["_class_name"], None)
     if kind is None:
         raise ModelUnavailableError(
-            f"{folder}: model_index.json names the pipeline {index['_class_name']!r}, which diffusers"
-            f" {diffusers.__version__} does not have"
+            f"{folder}: model_index.json names the pipeline {index['_class_name']!r}, which"
+            f" diffusers {diffusers.__version__} does not have"
         )
     taken = inspect.signature(kind.__init__).parameters
     with quiet(), hide_progress_bars(diffusers_logging, transformers_logging):
@@ -114,9 +114,9 @@ def _find_class(folder: Path, name: str, kind: list[Any]) -> Any:
     """Return the class of a component; code that a folder brings is never run."""
     import diffusers.pipelines
 
-    library, kind_name = kind if len(kind) == 2 else (None, None)  # noqa: PLR2004 - library, class
+    library, kind_name = map(str, kind if len(kind) == 2 else ("", ""))  # noqa: PLR2004 - a pair
     try:
-        if hasattr(diffusers.pipelines, str(library)):
+        if library and hasattr(diffusers.pipelines, library):
             return getattr(getattr(diffusers.pipelines, library), kind_name)
         if library in {"diffusers", "transformers"}:
             return getattr(importlib.import_module(library), kind_name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_sdspeed.report.text import align_cells, format_latency
+from pytest_sdspeed.report.text import align_cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -29,6 +29,7 @@ _KINDS = {
     "host_to_device": "copy to the device",
     "device_to_host": "copy to the host",
 }
+_MILLISECONDS_UNDER_S = 0.1
 _PREFIXES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -38,6 +39,11 @@ def format_amount(value: float, unit: str = "") -> str:
         if abs(value) >= size:
             return f"{value / size:.4g} {prefix}{unit}"
     return f"{value:.0f} {unit}".rstrip()
+
+
+def format_seconds(seconds: float) -> str:
+    """Format seconds with three digits, or milliseconds under a tenth of a second."""
+    return f"{seconds:.3g} s" if seconds >= _MILLISECONDS_UNDER_S else f"{seconds * 1e3:.3g} ms"
 
 
 def format_account(account: Account) -> list[str]:
@@ -100,14 +106,20 @@ def format_limits(
                 *(_format_limit(limit, documented) for limit in known),
             ]
         )
-    yield from (limit.reason for limit in limits if limit.limit_s is None)
+    yield from dict.fromkeys(limit.reason for limit in limits if limit.limit_s is None)
+    if limits and limits[0].host_s:
+        yield (
+            f"A host that starts the operations one by one takes about"
+            f" {format_seconds(limits[0].host_s)} beside; compiled or replayed from CUDA graphs it"
+            " does not, so that it is part of no limit."
+        )
 
 
 def _format_limit(limit: Limit, documented: Mapping[str, float]) -> list[str]:
     cells = [
         limit.device,
         *(
-            "?" if seconds is None else format_latency(seconds)
+            "?" if seconds is None else format_seconds(seconds)
             for seconds in (limit.limit_s, limit.arithmetic_s, limit.traffic_s, limit.certain_s)
         ),
     ]
@@ -116,6 +128,6 @@ def _format_limit(limit: Limit, documented: Mapping[str, float]) -> list[str]:
         cells += (
             ["", ""]
             if latency is None or limit.limit_s is None
-            else [format_latency(latency), f"{limit.limit_s / latency:.0%}"]
+            else [format_seconds(latency), f"{limit.limit_s / latency:.0%}"]
         )
     return cells

@@ -80,6 +80,4 @@ def count_folder(
             make_account(ledger, weight_bytes=weight_bytes),
             parameters=count_parameters(pipeline.components),
         )
-    return FolderAccount(
-        account=account, pipeline=type(pipeline).__name__, arguments=tuple(called)
-    )
+    return FolderAccount(account=account, pipeline=type(pipeline).__name__, arguments=tuple(called))

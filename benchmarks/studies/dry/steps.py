@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    from pytest_sdspeed.model.accounts import Account, Place, Work
+from pytest_sdspeed.model.accounts import Account, Place, Work
 
 _ADDED = (
     "operations",
@@ -24,63 +23,56 @@ def add_steps(shorter: Account, longer: Account, steps: int) -> Account | None:
     """Return the account of more steps, or None if the steps are not all alike.
 
     They are taken to be if one step more added, in every count, every operation and every place,
-    what a step in steady state has. What the last step leaves out (DDIM's syncs) is in both.
+    what a step in steady state has. What the last step leaves out (DDIM's syncs) is in both. Peaks
+    grow with the number of steps by what they grew (the timesteps are on the device).
 
     Args:
         shorter: account of a few steps.
         longer: account of one step more.
         steps: steps of the account that is wanted.
     """
-    step = longer.per_step
-    if step is None or longer.steps != shorter.steps + 1 or steps < longer.steps:
+    step, before = longer.per_step, shorter.per_step
+    if step is None or before is None or longer.steps != shorter.steps + 1:
         return None
-    if _take(longer, shorter) != _read(step) or shorter.peak_bytes != longer.peak_bytes:
+    added = _read(longer)
+    added.subtract(_read(shorter))
+    if {key: count for key, count in added.items() if count} != dict(+_read(step)):
+        return None
+    if longer.stages.keys() != shorter.stages.keys() or steps < longer.steps:
         return None
     more = steps - longer.steps
     stages = {
-        name: _extend(part, step, more) if name == "denoising" else part
+        name: _extend(part, shorter.stages[name], step if name == "denoising" else Account(), more)
         for name, part in longer.stages.items()
     }
-    return replace(_extend(longer, step, more), steps=steps, stages=stages)
-
-
-def _read(account: Account) -> tuple[Counter[str], Counter[Work], Counter[Place]]:
-    """Return what adds up of an account: its counts, its operations by size, and its places."""
-    return (
-        Counter({name: getattr(account, name) for name in _ADDED}),
-        Counter({replace(one, count=0): one.count for one in account.work}),
-        Counter({replace(one, count=0): one.count for one in account.places}),
+    return replace(
+        _extend(longer, shorter, step, more),
+        steps=steps,
+        stages=stages,
+        per_step=_extend(step, before, Account(), more),
     )
 
 
-def _take(
-    longer: Account, shorter: Account
-) -> tuple[Counter[str], Counter[Work], Counter[Place]]:
-    """Return what one account has more than another; less shows as a negative count."""
-    counts, work, places = _read(longer)
-    for mine, other in zip((counts, work, places), _read(shorter), strict=True):
-        mine.subtract(other)  # type: ignore[attr-defined]
-        for key in [key for key, count in mine.items() if not count]:
-            del mine[key]  # type: ignore[attr-defined]
-    return counts, work, places
+def _read(account: Account) -> Counter[Any]:
+    """Return what adds up of an account: its counts, its operations by size, and its places."""
+    found: Counter[Any] = Counter({name: getattr(account, name) for name in _ADDED})
+    for one in (*account.work, *account.places):
+        found[replace(one, count=0)] = one.count
+    return found
 
 
-def _extend(account: Account, step: Account, more: int) -> Account:
-    counts = {name: getattr(account, name) + more * getattr(step, name) for name in _ADDED}
-    _, work, places = _read(account)
-    _, step_work, step_places = _read(step)
-    for key, count in step_work.items():
-        work[key] += more * count
-    for place, count in step_places.items():
-        places[place] += more * count
+def _extend(account: Account, shorter: Account, step: Account, more: int) -> Account:
+    """Return an account with some steps more, whose peak grows as it did from a shorter one."""
+    found = _read(account)
+    for key, count in _read(step).items():
+        found[key] += more * count
+    work = [replace(key, count=count) for key, count in found.items() if isinstance(key, Work)]
+    places = [replace(key, count=count) for key, count in found.items() if isinstance(key, Place)]
+    counts: dict[str, Any] = {name: found[name] for name in _ADDED}
     return replace(
         account,
         **counts,
-        work=tuple(sorted(replace(one, count=count) for one, count in work.items())),
-        places=tuple(
-            sorted(
-                (replace(one, count=count) for one, count in places.items()),
-                key=lambda one: (-one.count, one),
-            )
-        ),
+        peak_bytes=account.peak_bytes + more * (account.peak_bytes - shorter.peak_bytes),
+        work=tuple(sorted(work)),
+        places=tuple(sorted(places, key=lambda one: (-one.count, one))),
     )

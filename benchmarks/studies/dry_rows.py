@@ -1,6 +1,6 @@
 """Count every row of the documented tables at full size, without weights, and set it beside limits.
 
-``python benchmarks/studies/dry/rows.py --docs docs/figures`` writes ``accounts.md``, the tables of
+``python benchmarks/studies/dry_rows.py --docs docs/figures`` writes ``accounts.md``, the tables of
 the documentation. ``--table NAME`` counts some tables only, whose rows replace those of before in
 the file that ``--accounts`` names; ``--prove TABLE/ROW`` counts a row with all its steps, and fails
 if that is not what a few steps gave.
@@ -23,12 +23,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from dry.steps import add_steps
 from markdown_tables import MarkdownTable, add_docs_option, join_titled, write_snippets
 
-from pytest_sdspeed.dry.limits import HOST_S_PER_OPERATION, compute_limit
+from pytest_sdspeed.dry.limits import compute_limit
 from pytest_sdspeed.errors import SdSpeedError, read_first_line
 from pytest_sdspeed.judge.documented import judge_documented
 from pytest_sdspeed.model import MINIATURE
@@ -157,7 +155,7 @@ def tabulate(table: Table, counted: dict[str, Counted]) -> tuple[MarkdownTable, 
 
 def _format(table: Table, row: Row, found: Counted, counted: dict[str, Counted]) -> Iterator[str]:
     account = found.account
-    assert account is not None  # noqa: S101 - others are listed below the table
+    assert account is not None
     limit = compute_limit(account, table.device, found.precision)
     latency = None if row.latency_s is None else row.latency_s / row.recipe.repeats
     step = account.per_step
@@ -176,7 +174,9 @@ def _format(table: Table, row: Row, found: Counted, counted: dict[str, Counted])
     yield "-" if limit.limit_s is None else format_latency(limit.limit_s)
     yield "-" if latency is None else format_latency(latency)
     yield "-" if latency is None or limit.limit_s is None else f"{limit.limit_s / latency:.0%}"
-    yield "-" if limit.limit_s is None or base_limit is None else f"x{base_limit / limit.limit_s:.2f}"
+    yield (
+        "-" if limit.limit_s is None or base_limit is None else f"x{base_limit / limit.limit_s:.2f}"
+    )
     yield f"x{row.speedup:.2f}"
 
 
@@ -194,17 +194,16 @@ def write_page(tables: Sequence[Table], counted: Sequence[Counted]) -> str:
         f"{len(done)} of {len(counted)} rows counted in {sum(one.seconds for one in done):.0f} s on"
         f" {platform.machine()} ({whole} of them step by step, the others by {SHORT} and"
         f" {SHORT + 1} steps), with torch {version('torch')}, diffusers {version('diffusers')},"
-        f" transformers {version('transformers')}, Python {platform.python_version()}; a host that"
-        f" starts the operations one by one would take {HOST_S_PER_OPERATION * 1e6:.0f} us for each."
+        f" transformers {version('transformers')}, Python {platform.python_version()}."
     )
     return "\n\n".join(part for part in parts if part)
 
 
 def prove(tables: Sequence[Table], name: str) -> bool:
     """Count a row with all its steps, and tell whether a few steps gave the same account."""
-    table = next(one for one in tables if one.name == name.split("/")[0])
+    table = next(one for one in tables if one.name == name.split("/", maxsplit=1)[0])
     row = table.row(name.split("/")[1])
-    assert row is not None  # noqa: S101 - named by whoever asks
+    assert row is not None
     few, all_ = count_row(table, row), count_row(table, row, whole=True)
     same = few.account == all_.account
     print(
