@@ -289,7 +289,8 @@ def _describe(counted: Counted) -> Iterator[str]:
     from pytest_sdspeed.report import account_text
 
     account, judgement = counted.account, counted.judgement
-    yield f"{counted.name}   {account.steps} denoising steps, {account_text.format_weights(account)}"
+    weights = account_text.format_weights(account)
+    yield f"{counted.name}   {account.steps} denoising steps, {weights}"
     yield from account_text.format_account(account)
     places = account_text.format_places(account)
     if places:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.judge.memory import judge_memory
 
@@ -51,54 +51,55 @@ def judge_documented(
         baseline: account of the row's baseline, or None.
     """
     latency = None if row.latency_s is None else row.latency_s / row.recipe.repeats
-    errors, notes = _judge_latency(row, latency, limit)
+    found = _judge_latency(row, latency, limit)
     memory = judge_memory(account.peak_bytes, baseline.peak_bytes if baseline else None, row.memory)
     share = None if latency is None or limit.limit_s is None else limit.limit_s / latency
     return DocumentedJudgement(
         latency_s=latency,
         share=share,
         memory_share=memory.share,
-        errors=(*errors, *filter(None, (memory.reason,))),
-        notes=(*notes, *filter(None, (memory.note,))),
+        errors=tuple(filter(None, (found.error, memory.reason))),
+        notes=tuple(filter(None, (found.note, memory.note))),
     )
 
 
-def _judge_latency(
-    row: Row, latency: float | None, limit: Limit
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return what contradicts a latency, and what it needs to be possible."""
+class _Finding(NamedTuple):
+    """What contradicts a latency, and what it needs to be possible; "" if nothing."""
+
+    error: str = ""
+    note: str = ""
+
+
+def _judge_latency(row: Row, latency: float | None, limit: Limit) -> _Finding:
     if latency is None:
-        return (), ()
+        return _Finding()
     if limit.limit_s is None or limit.certain_s is None or limit.arithmetic_s is None:
-        return (), (f"its latency was not held against a limit: {limit.reason}",)
-    said = f"documented {latency:.3g} s" + (
-        f" (one of {row.recipe.repeats} calls)" if row.recipe.repeats > 1 else ""
-    )
+        return _Finding(note=f"its latency was not held against a limit: {limit.reason}")
+    calls = row.recipe.repeats
+    said = f"documented {latency:.3g} s" + (f" (one of {calls} calls)" if calls > 1 else "")
     if latency < limit.certain_s:
-        return (
-            (
-                f"{said} on {limit.device} is impossible: its arithmetic takes at least"
-                f" {limit.certain_s:.3g} s there, whatever computes it; either the latency or what"
-                " the row says was drawn is wrong",
-            ),
-            (),
+        return _Finding(
+            error=f"{said} on {limit.device} is impossible: its arithmetic takes at least"
+            f" {limit.certain_s:.3g} s there, whatever computes it; either the latency or what the"
+            " row says was drawn is wrong"
         )
     if latency < limit.arithmetic_s:
-        return (), (
-            f"{said} is less than its arithmetic takes on {limit.device} at the published rate,"
-            f" {limit.arithmetic_s:.3g} s: possible only with a faster type than the row names"
-            " (TF32 for float32), a faster algorithm for convolutions, or a clock above the"
-            " published one",
+        return _Finding(
+            note=f"{said} is less than its arithmetic takes on {limit.device} at the published"
+            f" rate, {limit.arithmetic_s:.3g} s: possible only with a faster type than the row"
+            " names (TF32 for float32), a faster algorithm for convolutions, or a clock above the"
+            " published one"
         )
     if latency < limit.limit_s:
+        compiles = bool(_FUSING & set(row.optimizations))
         by = (
             "its compiler fuses operations"
-            if _FUSING & set(row.optimizations)
-            else "data stay in the GPU's cache or operations are fused, and the row does not"
-            " compile"
+            if compiles
+            else "data stay in the GPU's cache between operations, or operations are fused, though"
+            " the row does not compile"
         )
-        return (), (
-            f"{said} is less than its operations take one by one on {limit.device},"
-            f" {limit.limit_s:.3g} s: possible only if {by}",
+        return _Finding(
+            note=f"{said} is less than its operations take one by one on {limit.device},"
+            f" {limit.limit_s:.3g} s: possible only if {by}"
         )
-    return (), ()
+    return _Finding()

@@ -71,22 +71,22 @@ def _spec(
     name: str,
     variants: str,
     tflops: Mapping[str, float],
-    bandwidth_gbs: float,
-    memory_gb: int,
+    memory: tuple[float, int],
     sources: tuple[str, ...],
     *,
     at_most: Mapping[str, float] | None = None,
     headroom: float = _DATA_CENTER,
     model: str = "",
 ) -> DeviceSpec:
+    """Make a row of the table below; ``memory`` is its bandwidth in GB/s and its size in GB."""
     return DeviceSpec(
         name=name,
         model=frozenset((model or name.split()[1]).lower().split()),
         variants=frozenset(variants.split()),
         tflops=tflops,
         tflops_at_most=at_most or {},
-        bandwidth_gbs=bandwidth_gbs,
-        memory_gb=memory_gb,
+        bandwidth_gbs=memory[0],
+        memory_gb=memory[1],
         headroom=headroom,
         sources=sources,
     )
@@ -107,16 +107,15 @@ _RTX_4090 = {"float32": 82.6, "tf32": 82.6, "float16": 165.2, "bfloat16": 165.2,
 _RTX_A5000 = {"float32": 27.8, "tf32": 55.6, "float16": 111.1, "bfloat16": 111.1}
 
 DEVICES: tuple[DeviceSpec, ...] = (
-    _spec("NVIDIA A100 40GB", "40gb sxm sxm4 pcie", _A100, 1555, 40, _A100_SOURCES),
-    _spec("NVIDIA A100 80GB", "80gb sxm sxm4", _A100, 2039, 80, _A100_SOURCES),
-    _spec("NVIDIA A100 80GB PCIe", "80gb pcie", _A100, 1935, 80, _A100_SOURCES),
-    _spec("NVIDIA H100", "80gb sxm sxm5 hbm3", _HOPPER, 3350, 80, _HOPPER_SOURCES),
+    _spec("NVIDIA A100 40GB", "40gb sxm sxm4 pcie", _A100, (1555, 40), _A100_SOURCES),
+    _spec("NVIDIA A100 80GB", "80gb sxm sxm4", _A100, (2039, 80), _A100_SOURCES),
+    _spec("NVIDIA A100 80GB PCIe", "80gb pcie", _A100, (1935, 80), _A100_SOURCES),
+    _spec("NVIDIA H100", "80gb sxm sxm5 hbm3", _HOPPER, (3350, 80), _HOPPER_SOURCES),
     _spec(
         "NVIDIA H200",
         "141gb sxm sxm5 hbm3e",
         _HOPPER,
-        4800,
-        141,
+        (4800, 141),
         (
             "https://www.nvidia.com/en-us/data-center/h200/",
             "https://glennklockwood.com/garden/processors/h100",
@@ -126,16 +125,17 @@ DEVICES: tuple[DeviceSpec, ...] = (
         "NVIDIA L40S",
         "48gb pcie",
         {"float32": 91.6, "tf32": 183, "float16": 362, "bfloat16": 362, "float8": 733},
-        864,
-        48,
-        ("https://www.nvidia.com/en-us/data-center/l40s/",),
+        (864, 48),
+        (
+            "https://www.nvidia.com/en-us/data-center/l40s/",
+            "https://www.mullet.se/product.html?product_id=355414",
+        ),
     ),
     _spec(
         "NVIDIA L20",
         "48gb pcie",
         _L20,
-        864,
-        48,
+        (864, 48),
         (
             "https://www.tomshardware.com/pc-components/gpus/new-nvidia-ai-gpus-designed-to-get-around-us-export-bans-come-to-china-h20-l20-and-l2-to-fill-void-left-by-restricted-models",
             "https://www.topcpu.net/en/gpu-c/a40-pcie-vs-l20",
@@ -145,8 +145,7 @@ DEVICES: tuple[DeviceSpec, ...] = (
         "NVIDIA RTX 4090",
         "24gb",
         _RTX_4090,
-        1008,
-        24,
+        (1008, 24),
         (
             "https://images.nvidia.com/aem-dam/Solutions/geforce/ada/nvidia-ada-gpu-architecture.pdf",
             "https://waredb.com/processor/nvidia-geforce-rtx-4090",
@@ -159,8 +158,7 @@ DEVICES: tuple[DeviceSpec, ...] = (
         "NVIDIA RTX 3090",
         "24gb",
         {"float32": 35.6, "tf32": 35.6, "float16": 71, "bfloat16": 71},
-        936,
-        24,
+        (936, 24),
         (
             "https://www.nvidia.com/content/PDF/nvidia-ampere-ga-102-gpu-architecture-whitepaper-v2.pdf",
             "https://holynerdvana.blogspot.com/2022/10/nvidia-geforce-rtx-3090-specifications.html",
@@ -173,11 +171,11 @@ DEVICES: tuple[DeviceSpec, ...] = (
         "NVIDIA RTX A5000",
         "24gb",
         _RTX_A5000,
-        768,
-        24,
+        (768, 24),
         (
             "https://www.nvidia.com/content/dam/en-zz/Solutions/gtcs21/rtx-a5000/nvidia-rtx-a5000-datasheet.pdf",
             "https://huggingface.co/datasets/ohdoking/gpu_spec/blob/main/data/nvidia_gpu.csv",
+            "https://www.ecer.com/corp/details-uuuedqa-p1bsay9-multi-display-setups-supported-by-48gb-gddr6-ecc-memory-nvidia-a40-gpu-and-vga-outputs.html",
         ),
         model="a5000",
         headroom=_BOARDS,
@@ -186,8 +184,7 @@ DEVICES: tuple[DeviceSpec, ...] = (
         "NVIDIA V100",
         "16gb 32gb sxm2",
         {"float32": 15.7, "float16": 125},
-        900,
-        16,
+        (900, 16),
         (
             "https://images.nvidia.com/content/technologies/volta/pdf/volta-v100-datasheet-update-us-1165301-r5.pdf",
             "https://github.com/winston-zhang-orz/gpu-specs/blob/main/specs.md",
@@ -197,8 +194,7 @@ DEVICES: tuple[DeviceSpec, ...] = (
         "NVIDIA T4",
         "16gb",
         {"float32": 8.1, "float16": 65},
-        320,
-        16,
+        (320, 16),
         (
             "https://www.nvidia.com/content/dam/en-zz/Solutions/Data-Center/tesla-t4/t4-tensor-core-datasheet-951643.pdf",
             "https://sysrqmts.com/en/gpus/nvidia/tesla/t4",
@@ -208,8 +204,7 @@ DEVICES: tuple[DeviceSpec, ...] = (
         "NVIDIA TITAN RTX",
         "24gb",
         {"float32": 16.3, "float16": 130},
-        672,
-        24,
+        (672, 24),
         (
             "https://www.nvidia.com/en-us/deep-learning-ai/products/titan-rtx/",
             "https://www.tomshardware.com/news/nvidia-titan-rtx-specs-pricing,38184.html",
@@ -221,8 +216,7 @@ DEVICES: tuple[DeviceSpec, ...] = (
         "NVIDIA GTX 1080 Ti",
         "11gb",
         {"float32": 11.3},
-        484,
-        11,
+        (484, 11),
         (
             "https://www.nvidia.com/en-us/geforce/products/10series/geforce-gtx-1080-ti/",
             "https://www.vortez.net/articles_pages/nvidia_gtx_1080_ti_review,2.html",
@@ -231,5 +225,9 @@ DEVICES: tuple[DeviceSpec, ...] = (
         headroom=_BOARDS,
     ),
 )
-"""The GPUs of published tables. Of two sources the first is the vendor's, the second is where the
-figures were read again in November 2026."""
+"""The GPUs of published tables.
+
+Of the sources the first is the vendor's; on the others the figures were checked in November 2026.
+Three were not found a second time: RTX 3090 with float32 accumulation, RTX 4090 with float16
+accumulation, and the tensor cores of RTX A5000, which have the ratios of A40, the same chip.
+"""

@@ -56,8 +56,10 @@ def add_steps(shorter: Account, longer: Account, steps: int) -> Account | None:
 def _read(account: Account) -> Counter[Any]:
     """Return what adds up of an account: its counts, its operations by size, and its places."""
     found: Counter[Any] = Counter({name: getattr(account, name) for name in _ADDED})
-    for one in (*account.work, *account.places):
-        found[replace(one, count=0)] = one.count
+    for work in account.work:
+        found[replace(work, count=0)] = work.count
+    for place in account.places:
+        found[replace(place, count=0)] = place.count
     return found
 
 
