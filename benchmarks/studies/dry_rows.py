@@ -40,8 +40,9 @@ if TYPE_CHECKING:
 
     from pytest_sdspeed.model import Row, Table
 
-SHORT = 4
+SHORT = 3
 """Steps of the shorter of two generations."""
+WHOLE = "all steps"
 HEADER = (
     "row",
     "operations a step",
@@ -112,7 +113,7 @@ def count_row(table: Table, row: Row, *, whole: bool = False) -> Counted:
             extra = shorter.steps - SHORT
             account = add_steps(shorter, longer, row.recipe.steps + extra)
         if account is None:
-            account, how = count(row.recipe.steps), "all steps"
+            account, how = count(row.recipe.steps), WHOLE
     except SdSpeedError as error:
         reason = read_first_line(error, type(error).__name__)
         return Counted(table=table.name, setup=row.setup, precision=precision, reason=reason)
@@ -189,11 +190,11 @@ def write_page(tables: Sequence[Table], counted: Sequence[Counted]) -> str:
         parts.append(join_titled([found], 3) if found.rows else f"### {found.title}")
         parts.append("\n".join(f"- {remark}" for remark in remarks))
     done = [one for one in counted if one.account]
-    whole = sum(one.how == "all steps" for one in done)
+    whole = sum(one.how == WHOLE for one in done)
     parts.append(
         f"{len(done)} of {len(counted)} rows counted in {sum(one.seconds for one in done):.0f} s on"
-        f" {platform.machine()} ({whole} of them step by step, the others by {SHORT} and"
-        f" {SHORT + 1} steps), with torch {version('torch')}, diffusers {version('diffusers')},"
+        f" {platform.machine()} ({whole} of them step by step, the others by two short"
+        f" generations), with torch {version('torch')}, diffusers {version('diffusers')},"
         f" transformers {version('transformers')}, Python {platform.python_version()}."
     )
     return "\n\n".join(part for part in parts if part)
@@ -251,6 +252,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     add_docs_option(parser)
     parser.add_argument("--table", action="append", metavar="NAME", help="(repeatable)")
+    parser.add_argument("--row", action="append", metavar="NAME", help="of those, (repeatable)")
     parser.add_argument("--prove", metavar="TABLE/ROW", help="count a row both ways, and compare")
     parser.add_argument(
         "--accounts", type=Path, metavar="FILE", help="keep the accounts in this JSON file"
@@ -263,8 +265,10 @@ def main() -> int:
     known = load(options.accounts) if options.accounts and options.accounts.is_file() else []
     chosen = [table for table in tables if not options.table or table.name in options.table]
     for table in chosen:
-        known = [one for one in known if one.table != table.name]
-        for row in table.rows:
+        rows = [row for row in table.rows if not options.row or row.setup in options.row]
+        counting = {row.setup for row in rows}
+        known = [one for one in known if one.table != table.name or one.setup not in counting]
+        for row in rows:
             known.append(count_row(table, row))
             last = known[-1]
             print(f"{table.name}/{row.setup}: {last.how or last.reason} {last.seconds:.0f} s")

@@ -13,9 +13,7 @@ ONE_SECOND = Limit(device="NVIDIA A100 80GB", certain_s=0.25, arithmetic_s=0.5, 
 
 def row(latency_s, *optimizations, repeats=1, memory=None):
     recipe = Recipe(model="m", prompt="p", height=8, width=8, steps=1, scheduler="ddim", repeats=repeats)
-    return Row(
-        setup="s", optimizations=optimizations, baseline="b", recipe=recipe, speedup=1, latency_s=latency_s, memory=memory
-    )
+    return Row(setup="s", optimizations=optimizations, baseline="b", recipe=recipe, speedup=1, latency_s=latency_s, memory=memory)
 
 
 def judge(latency_s, *optimizations, limit=ONE_SECOND, **more):
