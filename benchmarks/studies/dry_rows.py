@@ -27,7 +27,7 @@ from dry.steps import add_steps
 from markdown_tables import MarkdownTable, add_docs_option, join_titled, write_snippets
 
 from pytest_sdspeed.dry.limits import compute_limit
-from pytest_sdspeed.errors import SdSpeedError, read_first_line
+from pytest_sdspeed.errors import explain, read_first_line
 from pytest_sdspeed.judge.documented import judge_documented
 from pytest_sdspeed.model import MINIATURE
 from pytest_sdspeed.model.accounts import Account, Place, Work
@@ -114,8 +114,8 @@ def count_row(table: Table, row: Row, *, whole: bool = False) -> Counted:
             account = add_steps(shorter, longer, row.recipe.steps + extra)
         if account is None:
             account, how = count(row.recipe.steps), WHOLE
-    except SdSpeedError as error:
-        reason = read_first_line(error, type(error).__name__)
+    except Exception as error:  # noqa: BLE001 - the other rows are counted, and this one is named
+        reason = read_first_line(explain(row.setup, error), "no message").rstrip(".")
         return Counted(table=table.name, setup=row.setup, precision=precision, reason=reason)
     return Counted(
         table=table.name,

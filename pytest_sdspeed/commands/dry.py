@@ -14,6 +14,7 @@ from pytest_sdspeed.errors import (
     SdSpeedError,
     UnknownNameError,
     UsageMistakeError,
+    explain,
 )
 from pytest_sdspeed.model.devices import DEVICES, find_specs
 
@@ -89,7 +90,10 @@ class _Rows:
                 row=row,
                 baseline=row.baseline,
             )
-            self.known[row.setup] = count_setup(resolved, self._stack(row))
+            try:
+                self.known[row.setup] = count_setup(resolved, self._stack(row))
+            except Exception as error:
+                raise explain(row.setup, error) from error
         return self.known[row.setup]
 
     def _stack(self, row: Row) -> Any:

@@ -36,13 +36,13 @@ setup = "own_student"
 optimizations = ["distilled_unet"]
 latency_s = {student}
 speedup = {speedup}
-memory = {memory}
+{memory}
 """
 
 
 @pytest.fixture
 def table(tmp_path):
-    def write(baseline=4.0, student=2.0, memory=0.99):
+    def write(baseline=4.0, student=2.0, memory=""):
         file = tmp_path / "own.toml"
         file.write_text(TABLE.format(baseline=baseline, student=student, speedup=baseline / student, memory=memory))
         return file
@@ -116,7 +116,6 @@ def test_a_table_is_counted_row_by_row(capsys, table):
     assert student["account"]["parameters"] < base["account"]["parameters"]
     assert base["documented"]["errors"] == student["documented"]["errors"] == []
     assert student["documented"]["share"] == pytest.approx(student["limits"][0]["limit_s"] / 2)
-    assert 0 < student["documented"]["memory_share"] < 1
 
 
 def test_a_documented_latency_that_no_device_reaches_fails(capsys, table):
@@ -125,7 +124,7 @@ def test_a_documented_latency_that_no_device_reaches_fails(capsys, table):
 
 
 def test_a_documented_memory_that_the_counts_contradict_fails(capsys, table):
-    said, _ = dry(capsys, "own/own_student", "--sd-tables", table(memory=0.1), status=1)
+    said, _ = dry(capsys, "own/own_student", "--sd-tables", table(memory="memory = 0.1"), status=1)
     assert "of its baseline's peak memory" in said
 
 
@@ -170,6 +169,15 @@ def test_an_unknown_table_or_row_is_refused_with_the_known_ones(capsys, target, 
 def test_an_unknown_device_is_refused_with_the_known_ones(capsys):
     _, beside = dry(capsys, "inference/fp16", "--device", "NVIDIA GeForce RTX 3090 Ti", status=2)
     assert "NVIDIA RTX 3090" in beside
+
+
+def test_what_a_row_raises_while_it_is_counted_is_one_message(capsys, table, monkeypatch):
+    def fail(resolved, stack):
+        raise TypeError("cond must be a bool")
+
+    monkeypatch.setattr("pytest_sdspeed.run.accounting.count_setup", fail)
+    _, beside = dry(capsys, "own", "--sd-tables", table(), status=1)
+    assert beside.count("raised TypeError: cond must be a bool") == 2
 
 
 def test_a_torch_that_cannot_count_is_told(capsys, table, monkeypatch, counted_once):
