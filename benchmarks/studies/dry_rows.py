@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import re
 import sys
 import time
 import warnings
@@ -115,7 +116,9 @@ def count_row(table: Table, row: Row, *, whole: bool = False) -> Counted:
         if account is None:
             account, how = count(row.recipe.steps), WHOLE
     except Exception as error:  # noqa: BLE001 - the other rows are counted, and this one is named
-        reason = read_first_line(explain(row.setup, error), "no message").rstrip(".")
+        said = read_first_line(explain(row.setup, error), "no message")
+        # Where it was raised is a path of this machine.
+        reason = re.sub(r" \(\S+:\d+\)$", "", said).rstrip(".")
         return Counted(table=table.name, setup=row.setup, precision=precision, reason=reason)
     return Counted(
         table=table.name,
@@ -274,7 +277,7 @@ def main() -> int:
             print(f"{table.name}/{row.setup}: {last.how or last.reason} {last.seconds:.0f} s")
             if options.accounts:
                 save(options.accounts, known)
-    page = write_page(tables, known)
+    page = write_page(tables if options.docs else chosen, known)
     print(page)
     if options.docs:
         write_snippets(options.docs, {"accounts.md": page})

@@ -20,7 +20,7 @@ from pytest_sdspeed.model.devices import DEVICES, find_specs
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from pytest_sdspeed.judge.documented import DocumentedJudgement
     from pytest_sdspeed.model import Row, Table
@@ -41,12 +41,14 @@ class Counted:
         account: what a call asks for.
         limits: least times on devices.
         judgement: what became of the documented figures, or None.
+        latency_s: documented latency of one call on the device of the first limit, or None.
     """
 
     name: str
     account: Account
     limits: tuple[Limit, ...] = ()
     judgement: DocumentedJudgement | None = None
+    latency_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -60,21 +62,19 @@ class _Rows:
     def count(self, row: Row) -> Counted:
         from pytest_sdspeed.judge.documented import judge_documented
 
-        account = self._account(row)
-        limits = _compute_limits(
-            account, self.device or self.table.device, self._precision(row), every=not self.device
-        )
+        account, precision = self._account(row), self._precision(row)
         base = self.table.row(row.baseline) if row.memory is not None else None
+        (own,) = _compute_limits(account, self.table.device, precision, every=False)
+        judgement = judge_documented(row, account, own, self._account(base) if base else None)
+        documented = self.device is None and judgement.share is not None
         return Counted(
             name=f"{self.table.name}/{row.setup}",
             account=account,
-            limits=limits,
-            judgement=judge_documented(
-                row,
-                account,
-                _compute_limits(account, self.table.device, self._precision(row), every=False)[0],
-                self._account(base) if base else None,
+            limits=_compute_limits(
+                account, self.device or self.table.device, precision, every=self.device is None
             ),
+            judgement=judgement,
+            latency_s=judgement.latency_s if documented else None,
         )
 
     def _account(self, row: Row) -> Account:
@@ -299,10 +299,8 @@ def _describe(counted: Counted) -> Iterator[str]:
     places = account_text.format_places(account)
     if places:
         yield from ("", "host syncs and copies", *places)
-    latency = judgement.latency_s if judgement else None
-    documented: Mapping[str, float] = (
-        {} if latency is None else {limit.device: latency for limit in counted.limits[:1]}
-    )
+    latency = counted.latency_s
+    documented = {} if latency is None else {counted.limits[0].device: latency}
     limits = list(account_text.format_limits(counted.limits, documented))
     if limits:
         yield from ("", "least time of a call", *limits)

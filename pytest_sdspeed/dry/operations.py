@@ -104,4 +104,4 @@ def count_bytes(tensor: torch.Tensor) -> int:
         return 0
     repeated = zip(tensor.shape, tensor.stride(), strict=True)
     size = math.prod(length for length, stride in repeated if stride) * tensor.element_size()
-    return min(size, tensor.untyped_storage().nbytes())
+    return min(size, int(tensor.untyped_storage().nbytes()))

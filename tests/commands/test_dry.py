@@ -230,8 +230,8 @@ def test_a_diffusion_transformer_is_counted_with_further_arguments(capsys, tmp_p
 
 def test_a_pipeline_that_draws_from_a_picture_is_given_one(capsys, tmp_path):
     (found,) = counted(capsys, save_from_picture(tmp_path), "--steps", "4", "--call", "strength=0.5")
-    assert "image" in found["name"]
-    assert found["account"]["steps"] == 2
+    assert "called with image, prompt" in found["name"]
+    assert found["account"]["steps"] == 3  # half of four, and PNDM's one more
 
 
 def test_what_cannot_be_made_up_is_named_and_can_be_given(capsys, tmp_path):
