@@ -103,5 +103,6 @@ def count_bytes(tensor: torch.Tensor) -> int:
     if not tensor.numel():
         return 0
     repeated = zip(tensor.shape, tensor.stride(), strict=True)
-    size = math.prod(length for length, stride in repeated if stride) * tensor.element_size()
-    return min(size, int(tensor.untyped_storage().nbytes()))
+    elements = math.prod(int(length) for length, stride in repeated if stride)
+    size: int = min(elements * tensor.element_size(), tensor.untyped_storage().nbytes())
+    return size
