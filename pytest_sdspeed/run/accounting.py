@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.model import Case, Machine
@@ -53,6 +54,7 @@ def count_setup(resolved: ResolvedSetup, stack: tuple[Optimization, ...]) -> Acc
     from pytest_sdspeed.dry.run import count
     from pytest_sdspeed.dry.watch import watch_parts, watch_schedulers
     from pytest_sdspeed.errors import UnsupportedError
+    from pytest_sdspeed.pipelines.parameters import count_parameters
     from pytest_sdspeed.pipelines.pool import Pool
     from pytest_sdspeed.pipelines.sources import EmbeddedFirst, PretrainedSource, ShapesSource
     from pytest_sdspeed.run.compiling import add_setup_compilation
@@ -80,6 +82,7 @@ def count_setup(resolved: ResolvedSetup, stack: tuple[Optimization, ...]) -> Acc
         with watch_schedulers(ledger), watched, setup.slot():
             setup.draw(Case(resolved.recipe.seed), "pt")
         account = make_account(ledger, weight_bytes=weight_bytes)
+        account = replace(account, parameters=count_parameters(setup.pipeline.components))
     return add_setup_compilation(account, resolved, stack) if compiled.found else account
 
 
