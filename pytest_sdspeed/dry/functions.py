@@ -100,11 +100,31 @@ def _make(
     _device: CountingDevice, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> Any:
     """Make a tensor of Python's numbers or numpy's: on the host, which then copies it."""
-    device = complete_device(kwargs.get("device", _default_device()))
+    data, *rest = args or (kwargs["data"],)
+    named = {name: value for name, value in kwargs.items() if name != "data"}
+    device = complete_device(named.get("device", _default_device()))
+    if isinstance(data, torch.Tensor):
+        # It stays on its device unless another is named, and is copied in any case.
+        target = data.device if named.get("device") is None else device
+        return torch.Tensor.to(
+            data.detach(), device=target, dtype=named.get("dtype") or data.dtype, copy=True
+        )
+    data = _fetch_numbers(data)
     if _is_device(device):
-        made = func(*args, **{**kwargs, "device": HOST, "pin_memory": False})
+        made = func(data, *rest, **{**named, "device": HOST, "pin_memory": False})
         return torch.Tensor.to(made, device)
-    return func(*args, **{**kwargs, "device": device})
+    return func(data, *rest, **{**named, "device": device})
+
+
+def _fetch_numbers(data: Any) -> Any:
+    """Return numbers in lists; torch asks each tensor of the device among them for its own."""
+    if isinstance(data, (list, tuple)):
+        return type(data)(map(_fetch_numbers, data))
+    if type(data) is not CountedTensor:
+        return data
+    if data.dim():
+        return [_fetch_numbers(one) for one in data]
+    return torch.tensor(data.item(), dtype=data.dtype, device=HOST)
 
 
 def _convert(
@@ -118,7 +138,7 @@ def _convert(
         return torch.Tensor.to(
             source, device=source.device if device is None else device, dtype=dtype
         )
-    made = func(source, dtype=dtype, device=HOST)
+    made = func(_fetch_numbers(source), dtype=dtype, device=HOST)
     return torch.Tensor.to(made, device) if _is_device(device or _default_device()) else made
 
 
@@ -128,7 +148,10 @@ def _make_like(
     """Make a tensor of Python's numbers, of the type and on the device of another one."""
     like, data = args[0], args[1] if len(args) > 1 else kwargs["data"]
     dtype, device = kwargs.get("dtype") or like.dtype, kwargs.get("device") or like.device
-    return torch.Tensor.to(torch.tensor(data, dtype=dtype, device=HOST), complete_device(device))
+    if isinstance(data, torch.Tensor):
+        return torch.Tensor.to(data, complete_device(device), dtype, copy=True)
+    made = torch.tensor(_fetch_numbers(data), dtype=dtype, device=HOST)
+    return torch.Tensor.to(made, complete_device(device))
 
 
 def _default_device() -> Any:
