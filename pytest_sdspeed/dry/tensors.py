@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 DEVICE = torch.device("cuda", 0)
 """What a tensor of the counting device says it is on: code that asks takes its path for a GPU."""
@@ -16,9 +16,21 @@ HOST = torch.device("cpu")
 
 
 class Token:
-    """Lives as long as a tensor of the device, whatever torch does to the tensor itself."""
+    """Lives as long as a tensor of the device, whatever torch does to the tensor itself.
 
-    __slots__ = ("__weakref__",)
+    Args:
+        release: is called with ``key`` and ``size`` when the last tensor that has it is gone.
+        key: identity of the tensor's memory.
+        size: bytes of it.
+    """
+
+    __slots__ = ("_key", "_release", "_size")
+
+    def __init__(self, release: Callable[[int, int], None], key: int, size: int) -> None:
+        self._release, self._key, self._size = release, key, size
+
+    def __del__(self) -> None:
+        self._release(self._key, self._size)
 
 
 class CountedTensor(torch.Tensor):  # type: ignore[misc]
