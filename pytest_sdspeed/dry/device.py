@@ -85,7 +85,7 @@ class CountingDevice:
         inner_kwargs.pop("pin_memory", None)
         if "device" in kwargs:
             inner_kwargs["device"] = META if large else HOST
-        found = func(*inner_args, **inner_kwargs)
+        found = operations.run(func, inner_args, inner_kwargs)
         operation = None
         if facts.starts_kernel:
             operation = self._describe(func, name, inner_args, inner_kwargs, found)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
@@ -43,6 +44,8 @@ class FunctionMode(TorchFunctionMode):  # type: ignore[misc]
             return special(self._device, func, args, kwargs or {})
         if kwargs and "device" in kwargs:
             kwargs = {**kwargs, "device": complete_device(kwargs["device"])}
+        if kwargs and kwargs.get("pin_memory"):
+            kwargs = {**kwargs, "pin_memory": False}
         if kwargs and kwargs.get("generator") is not None:
             _check_generator(kwargs["generator"], kwargs.get("device"), args)
         return func(*args, **(kwargs or {}))
@@ -152,6 +155,34 @@ def _make_like(
         return torch.Tensor.to(data, complete_device(device), dtype, copy=True)
     made = torch.tensor(_fetch_numbers(data), dtype=dtype, device=HOST)
     return torch.Tensor.to(made, complete_device(device))
+
+
+def _index(
+    _device: CountingDevice, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Any:
+    """Choose elements, or write to them, by lists among others, which the host makes tensors of."""
+    tensor, key, *new = args
+    if type(tensor) is CountedTensor and tensor.on_device:
+        key = tuple(map(_make_index, key)) if isinstance(key, tuple) else _make_index(key)
+    return func(tensor, key, *new, **kwargs)
+
+
+def _make_index(key: Any) -> Any:
+    if isinstance(key, np.ndarray):
+        return torch.from_numpy(key)
+    if not isinstance(key, list) or any(isinstance(one, (slice, torch.Tensor)) for one in key):
+        return key
+    return torch.tensor(key, dtype=None if key else torch.long, device=HOST)
+
+
+def _pin(_device: CountingDevice, _func: Any, args: Sequence[Any], _kwargs: Any) -> torch.Tensor:
+    """Return a tensor of the host as it is: there is no memory that only a GPU could reach."""
+    pinned: torch.Tensor = args[0]
+    return pinned
+
+
+def _is_pinned(_device: CountingDevice, _func: Any, _args: Sequence[Any], _kwargs: Any) -> bool:
+    return False
 
 
 def _default_device() -> Any:
@@ -264,6 +295,10 @@ _FUNCTIONS: Mapping[Any, Callable[[CountingDevice, Any, Sequence[Any], Mapping[s
     torch.asarray: _convert,
     torch.Tensor.new_tensor: _make_like,
     torch.Tensor.tolist: _list_values,
+    torch.Tensor.__getitem__: _index,
+    torch.Tensor.__setitem__: _index,
+    torch.Tensor.pin_memory: _pin,
+    torch.Tensor.is_pinned: _is_pinned,
     torch.Tensor.data.__set__: _replace_data,
     torch.nn.functional.scaled_dot_product_attention: _attend,
     torch.rms_norm: _normalize,

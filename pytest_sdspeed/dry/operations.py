@@ -30,6 +30,8 @@ _SIZED_BY_VALUES = frozenset(
     }
 )
 """The host waits for the size of what they find."""
+_WIDENING = frozenset({"_softmax", "_log_softmax"})
+"""They may return float32 of float16."""
 _METADATA = frozenset(
     {"is_same_size", "is_pinned", "is_set_to", "sparse_dim", "dense_dim", "_has_same_storage_numel"}
     | {"sym_size", "sym_stride", "sym_numel", "sym_storage_offset", "is_contiguous", "numel", "dim"}
@@ -112,6 +114,13 @@ def _has_composite_kernel(func: Any) -> bool:
 def name_of(func: Any) -> str:
     """Return the name of an operation without its overload."""
     return describe(func).name
+
+
+def run(func: Any, args: Any, kwargs: Any) -> Any:
+    """Run an operation on the CPU, or on torch's meta device; some the CPU cannot do as it is."""
+    if name_of(func) in _WIDENING and args[2] and not args[0].is_meta:
+        return func(args[0].float(), args[1], False)  # noqa: FBT003 - torch's signature
+    return func(*args, **kwargs)
 
 
 def is_factory(name: str) -> bool:
