@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from torch.utils.flop_counter import flop_registry
@@ -31,16 +32,24 @@ class CountingDevice:
     Attributes:
         ledger: as given.
         values: which tensors have values.
+        written: while a CUDA graph is captured, the tensors that are written; else None.
     """
 
     def __init__(self, ledger: Ledger, *, values_up_to: int | None = None) -> None:
         self.ledger, self.values = ledger, Values()
+        self.written: list[weakref.ref[CountedTensor]] | None = None
         self._values_up_to = values_up_to
         self._memo = Memo()
 
     def take(self, inner: torch.Tensor) -> CountedTensor:
         """Return a tensor of the device around one with values or of torch's meta device."""
-        return CountedTensor(inner, DEVICE, self.ledger.hold(inner))
+        return self.see_written(CountedTensor(inner, DEVICE, self.ledger.hold(inner)))
+
+    def see_written(self, tensor: CountedTensor) -> CountedTensor:
+        """Note that a tensor was written to, and return it."""
+        if self.written is not None:
+            self.written.append(weakref.ref(tensor))
+        return tensor
 
     @staticmethod
     def leave_on_host(inner: torch.Tensor) -> torch.Tensor:
@@ -134,6 +143,7 @@ class CountingDevice:
         own = {id(one.inner): one for one in given if type(one) is CountedTensor}
         for one in written:
             _follow_shape(one)
+            self.see_written(one)
         return map_tensors(
             found, lambda inner: own[id(inner)] if id(inner) in own else self.take(inner)
         )
@@ -147,9 +157,8 @@ def _make_operation(
     return Operation(name, dtype, flops, moved, cast)
 
 
-def _follow_shape(tensor: torch.Tensor) -> None:
+def _follow_shape(tensor: CountedTensor) -> None:
     """Give a tensor the shape of the one inside, which an operation such as ``t_`` changed."""
-    assert type(tensor) is CountedTensor  # noqa: S101 - others were refused
     inner = tensor.inner
     if tensor.shape != inner.shape or tensor.stride() != inner.stride():
         tensor.data = CountedTensor(inner, tensor.device)

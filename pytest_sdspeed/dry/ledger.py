@@ -52,6 +52,7 @@ class Ledger:
             its identity, was given a schedule, or finished a step.
         spans: (part of the pipeline, index of its first event, index after its last) of each call.
         notes: what a real device may do otherwise.
+        captured: whether a CUDA graph was captured, which belongs to a warm-up.
         held: bytes that are held on the device now; most_held: most since ``restart``.
     """
 
@@ -61,6 +62,7 @@ class Ledger:
         self.marks: list[tuple[int, Mark, int]] = []
         self.spans: list[tuple[str, int, int]] = []
         self.notes: dict[str, None] = {}
+        self.captured = False
         self.held = self.most_held = self._window = 0
         self._users: dict[int, int] = {}
         self._known: dict[Operation, Operation] = {}
@@ -70,6 +72,7 @@ class Ledger:
         for events in (self.events, self.peaks, self.marks, self.spans):
             events.clear()
         self.notes.clear()
+        self.captured = False
         self.most_held = self._window = self.held
 
     def add(self, operation: Operation) -> None:

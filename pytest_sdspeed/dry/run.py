@@ -66,7 +66,7 @@ def count(*, values_up_to: int | None = None) -> Iterator[Ledger]:
         # A compiler would see the tensors inside, and not what is asked of the device.
         held.enter_context(torch.compiler.set_stance("force_eager"))
         held.enter_context(allow_cuda())
-        held.enter_context(pretend_cuda(ledger))
+        held.enter_context(pretend_cuda(device))
         held.enter_context(hand_to(dispatcher))
         held.enter_context(_DispatchMode(dispatcher))
         held.enter_context(FunctionMode(device))
