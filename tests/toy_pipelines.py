@@ -69,7 +69,7 @@ def stable_diffusion(scheduler=None):
 def stable_diffusion_euler():
     from diffusers import EulerDiscreteScheduler
 
-    return stable_diffusion(EulerDiscreteScheduler())
+    return stable_diffusion(EulerDiscreteScheduler(steps_offset=1))
 
 
 def flux():
@@ -451,6 +451,32 @@ def wan():
     return pipeline, make_words(5, 12, BOTH) | {"height": 16, "width": 16, "num_frames": 5, "output_type": "pt"}
 
 
+def ltx():
+    from diffusers import AutoencoderKLLTXVideo, LTXPipeline, LTXVideoTransformer3DModel
+
+    transformer = LTXVideoTransformer3DModel(
+        in_channels=4,
+        out_channels=4,
+        num_attention_heads=2,
+        attention_head_dim=8,
+        cross_attention_dim=16,
+        num_layers=1,
+        caption_channels=12,
+    )
+    vae = AutoencoderKLLTXVideo(
+        latent_channels=4,
+        block_out_channels=(8, 8, 8, 8),
+        decoder_block_out_channels=(8, 8, 8, 8),
+        layers_per_block=(1, 1, 1, 1, 1),
+        decoder_layers_per_block=(1, 1, 1, 1, 1),
+        spatio_temporal_scaling=(True, True, False, False),
+        decoder_spatio_temporal_scaling=(True, True, False, False),
+    )
+    pipeline = LTXPipeline(transformer=transformer, vae=vae, scheduler=make_flow_scheduler(), text_encoder=None, tokenizer=None)
+    masks = {name: torch.ones(1, 5) for name in ("prompt_attention_mask", "negative_prompt_attention_mask")}
+    return pipeline, make_words(5, 12, BOTH) | masks | {"height": 32, "width": 32, "num_frames": 9, "output_type": "latent"}
+
+
 PIPELINES = {
     make.__name__: make
     for make in (
@@ -468,5 +494,6 @@ PIPELINES = {
         ltx2,
         cogvideox,
         wan,
+        ltx,
     )
 }

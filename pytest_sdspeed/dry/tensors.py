@@ -90,6 +90,10 @@ class CountedTensor(torch.Tensor):  # type: ignore[misc]
         return format(self.item(), spec) if self.dim() == 0 else format(repr(self), spec)
 
 
+    def record_stream(self, _stream: Any) -> None:
+        """Do nothing: all streams work in order, so that no memory is reused too early."""
+
+
 class Device(Protocol):
     """What does the work of counted tensors."""
 
@@ -113,6 +117,11 @@ def hand_to(device: Device) -> Iterator[None]:
         yield
     finally:
         _DEVICES.pop()
+
+
+def is_running() -> bool:
+    """Tell whether operations on counted tensors are handed to a device now."""
+    return bool(_DEVICES)
 
 
 def _find_device() -> Device:
