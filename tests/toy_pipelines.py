@@ -11,20 +11,18 @@ STEPS = 4
 def make_vae(**options):
     from diffusers import AutoencoderKL
 
-    return AutoencoderKL(
-        **dict(
-            block_out_channels=(8, 8),
-            down_block_types=("DownEncoderBlock2D",) * 2,
-            up_block_types=("UpDecoderBlock2D",) * 2,
-            latent_channels=4,
-            norm_num_groups=2,
-            use_quant_conv=False,
-            use_post_quant_conv=False,
-            scaling_factor=0.36,
-            shift_factor=0.11,
-        )
-        | options
-    )
+    default = {
+        "block_out_channels": (8, 8),
+        "down_block_types": ("DownEncoderBlock2D",) * 2,
+        "up_block_types": ("UpDecoderBlock2D",) * 2,
+        "latent_channels": 4,
+        "norm_num_groups": 2,
+        "use_quant_conv": False,
+        "use_post_quant_conv": False,
+        "scaling_factor": 0.36,
+        "shift_factor": 0.11,
+    }
+    return AutoencoderKL(**default | options)
 
 
 def make_flow_scheduler(**options):
@@ -114,9 +112,7 @@ def chroma():
         approximator_hidden_dim=8,
         approximator_layers=1,
     )
-    pipeline = ChromaPipeline(
-        transformer=transformer, vae=make_vae(), scheduler=make_flow_scheduler(), text_encoder=None, tokenizer=None
-    )
+    pipeline = ChromaPipeline(transformer=transformer, vae=make_vae(), scheduler=make_flow_scheduler(), text_encoder=None, tokenizer=None)
     masks = {name: torch.ones(1, 5) for name in ("prompt_attention_mask", "negative_prompt_attention_mask")}
     return pipeline, make_words(5, 12, BOTH) | masks | {"height": 16, "width": 16, "output_type": "pt"}
 

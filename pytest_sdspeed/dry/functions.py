@@ -273,7 +273,9 @@ def _normalize(
 ) -> Any:
     """Divide by the root mean square as one operation, if this torch has a kernel for it."""
     tensor = args[0] if args else kwargs["input"]
-    if not (type(tensor) is CountedTensor and tensor.on_device and _FUSES_RMS_NORM):
+    weight = args[2] if len(args) > 2 else kwargs.get("weight")  # noqa: PLR2004
+    fuses = _FUSES_RMS_NORM and (weight is None or weight.dtype == tensor.dtype)
+    if not (type(tensor) is CountedTensor and tensor.on_device and fuses):
         return func(*args, **kwargs)
     inner = device.values.unwrap([*args, *kwargs.values()], valueless=False)
     given = [one for one in inner if isinstance(one, torch.Tensor)]
@@ -302,5 +304,6 @@ _FUNCTIONS: Mapping[Any, Callable[[CountingDevice, Any, Sequence[Any], Mapping[s
     torch.Tensor.data.__set__: _replace_data,
     torch.nn.functional.scaled_dot_product_attention: _attend,
     torch.rms_norm: _normalize,
+    torch.nn.functional.rms_norm: _normalize,
 }
 """Function or method of torch -> what is done instead."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import weakref
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from pytest_sdspeed.dry.ledger import Operation, Visible
 from pytest_sdspeed.errors import UnsupportedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    import weakref
 
     from pytest_sdspeed.dry.device import CountingDevice
     from pytest_sdspeed.dry.tensors import CountedTensor
@@ -79,7 +78,7 @@ class _Capture:
         self._graph.capture_begin()
         return self
 
-    def __exit__(self, kind: Any, *_args: object) -> None:
+    def __exit__(self, kind: object, *_args: object) -> None:
         try:
             self._graph.capture_end()
         except RuntimeError:
@@ -87,7 +86,7 @@ class _Capture:
                 raise
 
 
-def make_graph_answers(device: CountingDevice) -> Mapping[str, Any]:
+def make_graph_answers(device: CountingDevice) -> dict[str, Any]:
     """Return what stands for the graphs of ``torch.cuda``: name -> class or function."""
     return {
         "CUDAGraph": type("CUDAGraph", (_Graph,), {"device": device}),

@@ -83,7 +83,8 @@ def _find_facts(func: Any) -> Facts:
         name=name,
         is_view=is_view,
         starts_kernel=not is_view and name not in ALLOCATIONS,
-        makes_host_wait=name in _SIZED_BY_VALUES or (_returns_number(schema) and name not in _METADATA),
+        makes_host_wait=name in _SIZED_BY_VALUES
+        or (_returns_number(schema) and name not in _METADATA),
         overwrites=name in _WRITE_ONLY,
         is_composite=_has_composite_kernel(func),
         written=tuple(

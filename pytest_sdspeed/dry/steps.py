@@ -70,9 +70,7 @@ def find_steps(marks: Sequence[tuple[int, Mark, int]]) -> Steps:
             running.rounds[-1] = (running.rounds[-1][0], index)
     return Steps(
         sum(len(loop.rounds) for loop in loops),
-        tuple(
-            (before[1], after[1]) for loop in loops for before, after in pairwise(loop.rounds)
-        ),
+        tuple((before[1], after[1]) for loop in loops for before, after in pairwise(loop.rounds)),
     )
 
 

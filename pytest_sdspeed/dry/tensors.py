@@ -51,9 +51,20 @@ class CountedTensor(torch.Tensor):  # type: ignore[misc]
 
     @staticmethod
     def __new__(
-        cls: type[Self], inner: torch.Tensor, device: torch.device, token: Token | None = None
-    ) -> Self:
-        """Make a tensor; see the class."""
+        cls: type[Self],
+        inner: torch.Tensor,
+        device: torch.device | None = None,
+        token: Token | None = None,
+        *,
+        requires_grad: bool = False,
+    ) -> Any:
+        """Make a tensor; see the class.
+
+        Without a device it is called as a parameter's class, by code that replaces a parameter by
+        one of the same type.
+        """
+        if device is None:
+            return torch.nn.Parameter(inner, requires_grad=requires_grad)
         made: Self = torch.Tensor._make_wrapper_subclass(  # noqa: SLF001 - torch's only way
             cls,
             inner.size(),
@@ -88,7 +99,6 @@ class CountedTensor(torch.Tensor):  # type: ignore[misc]
     def __format__(self, spec: str) -> str:
         # As torch does it: a single number is formatted as such.
         return format(self.item(), spec) if self.dim() == 0 else format(repr(self), spec)
-
 
     def record_stream(self, _stream: Any) -> None:
         """Do nothing: all streams work in order, so that no memory is reused too early."""

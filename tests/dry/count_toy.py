@@ -43,7 +43,7 @@ if __name__ == "__main__":
     start = time.process_time()
     account = count_toy(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 4)
     step = account.per_step
-    print(
+    sys.stdout.write(
         json.dumps(
             {
                 "seconds": time.process_time() - start,

@@ -51,7 +51,7 @@ def test_a_view_starts_no_kernel_and_holds_no_memory(asked, counted, x, name):
     "make",
     [
         lambda x: torch.empty(3, device="cuda"),
-        lambda x: torch.empty_like(x),
+        torch.empty_like,
         lambda x: x.new_empty(3),
         lambda x: torch.empty_strided((2, 2), (2, 1), device="cuda"),
     ],
@@ -146,7 +146,10 @@ def test_a_cast_is_one_operation_that_is_a_cast(counted, x, name):
     assert [event.cast for event in counted.events[start:]] == [True]
 
 
-@pytest.mark.parametrize("work", [lambda x: x.clone(), lambda x: x.float(), lambda x: x.t().contiguous(), lambda x: x + 1, lambda x: torch.empty_like(x).copy_(x)])
+@pytest.mark.parametrize(
+    "work",
+    [lambda x: x.clone(), lambda x: x.float(), lambda x: x.t().contiguous(), lambda x: x + 1, lambda x: torch.empty_like(x).copy_(x)],
+)
 def test_a_copy_without_another_type_is_no_cast(counted, x, work):
     start = len(counted.events)
     work(x)
@@ -178,12 +181,18 @@ def test_inference_mode_is_counted_alike(counted):
 SIZES = {
     "mm": (lambda: torch.ones(3, 4, device="cuda") @ torch.ones(4, 5, device="cuda"), 2 * 3 * 4 * 5),
     "bmm": (lambda: torch.ones(2, 3, 4, device="cuda") @ torch.ones(2, 4, 5, device="cuda"), 2 * 2 * 3 * 4 * 5),
-    "conv2d": (lambda: torch.nn.functional.conv2d(torch.ones(1, 2, 8, 8, device="cuda"), torch.ones(3, 2, 3, 3, device="cuda")), 2 * 36 * 3 * 2 * 9),
+    "conv2d": (
+        lambda: torch.nn.functional.conv2d(torch.ones(1, 2, 8, 8, device="cuda"), torch.ones(3, 2, 3, 3, device="cuda")),
+        2 * 36 * 3 * 2 * 9,
+    ),
     "conv3d": (
         lambda: torch.nn.functional.conv3d(torch.ones(1, 2, 4, 4, 4, device="cuda"), torch.ones(3, 2, 1, 3, 3, device="cuda")),
         2 * 16 * 3 * 2 * 9,
     ),
-    "attention": (lambda: torch.nn.functional.scaled_dot_product_attention(*(torch.ones(1, 2, 5, 4, device="cuda"),) * 3), 4 * 2 * 5 * 5 * 4),
+    "attention": (
+        lambda: torch.nn.functional.scaled_dot_product_attention(*(torch.ones(1, 2, 5, 4, device="cuda"),) * 3),
+        4 * 2 * 5 * 5 * 4,
+    ),
     "attention of others": (
         lambda: torch.nn.functional.scaled_dot_product_attention(
             torch.ones(1, 2, 5, 4, device="cuda"), torch.ones(1, 2, 7, 4, device="cuda"), torch.ones(1, 2, 7, 4, device="cuda")
@@ -261,7 +270,7 @@ def test_small_tensors_have_values_and_large_ones_do_not(large):
         lambda x: x.nonzero(),
         lambda x: x[x > 0],
         lambda x: x.tolist(),
-        lambda x: torch.unique(x),
+        torch.unique,
         lambda x: [1, 2][x[0].long()],
         lambda x: torch.arange(x[0]),
     ],
@@ -306,7 +315,9 @@ def test_the_unknown_is_copied_to_the_host_and_is_unknown_there(large):
 
 def test_the_same_work_is_written_down_alike_with_values_and_without():
     def work():
-        layer = torch.nn.Sequential(torch.nn.Conv2d(2, 4, 3), torch.nn.GroupNorm(2, 4), torch.nn.SiLU(), torch.nn.Conv2d(4, 2, 1)).to("cuda")
+        layer = torch.nn.Sequential(torch.nn.Conv2d(2, 4, 3), torch.nn.GroupNorm(2, 4), torch.nn.SiLU(), torch.nn.Conv2d(4, 2, 1)).to(
+            "cuda"
+        )
         x = torch.ones(1, 2, 8, 8, device="cuda")
         for _ in range(3):
             y = layer(x)

@@ -96,7 +96,9 @@ def count(folder, name, *, steps=4, packages=("packages",)):
     used = os.times()
     seconds = used.children_user + used.children_system - before.children_user - before.children_system
     account = json.loads(run.stdout.splitlines()[-1])
-    print(f"{name}: {account['host_syncs']} syncs, {account['operations']} operations, {seconds:.1f} s of CPU, {time.perf_counter() - start:.1f} s")
+    sys.stdout.write(
+        f"{name}: {account['host_syncs']} syncs, {account['operations']} operations, {seconds:.1f} s of CPU, {time.perf_counter() - start:.1f} s\n"
+    )
     assert seconds < LIMIT_S
     return account
 

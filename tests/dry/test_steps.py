@@ -34,7 +34,16 @@ def test_a_new_schedule_begins_a_loop_so_that_no_interval_spans_two_calls():
 
 def test_a_second_scheduler_of_the_same_loop_belongs_to_the_round():
     # Sound and picture, each with its own scheduler; what the second does the first time is in no steady step.
-    found = steps((0, "schedule", 1), (1, "schedule", 2), (10, "step", 1), (14, "step", 2), (20, "step", 1), (22, "step", 2), (30, "step", 1), (32, "step", 2))
+    found = steps(
+        (0, "schedule", 1),
+        (1, "schedule", 2),
+        (10, "step", 1),
+        (14, "step", 2),
+        (20, "step", 1),
+        (22, "step", 2),
+        (30, "step", 1),
+        (32, "step", 2),
+    )
     assert found.count == 3
     assert found.intervals == ((14, 22), (22, 32))
 

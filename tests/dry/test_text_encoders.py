@@ -10,7 +10,9 @@ def clip():
     from transformers import CLIPTextConfig, CLIPTextModel
 
     return CLIPTextModel(
-        CLIPTextConfig(vocab_size=64, hidden_size=8, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, max_position_embeddings=16)
+        CLIPTextConfig(
+            vocab_size=64, hidden_size=8, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, max_position_embeddings=16
+        )
     )
 
 
