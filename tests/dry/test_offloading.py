@@ -1,6 +1,6 @@
 """Offloading is counted as the copies that it makes.
 
-That of models and of their layers is accelerate's, which is in no environment of this project: tests of it are skipped without.
+All of diffusers' needs accelerate, which is in no environment of this project: the tests are skipped without.
 """
 
 import sys
@@ -13,7 +13,7 @@ sys.path.insert(0, __file__.rpartition("/")[0])
 from count_toy import count_toy
 
 STEPS = 2
-needs_accelerate = pytest.mark.skipif(not find_spec("accelerate"), reason="accelerate is not installed")
+pytestmark = pytest.mark.skipif(not find_spec("accelerate"), reason="accelerate is not installed")
 
 
 class _Offloaded:
@@ -66,7 +66,6 @@ def test_a_group_with_a_stream_is_copied_too():
     assert offloaded.operations == kept.operations
 
 
-@needs_accelerate
 def test_whole_models_are_copied_up_once_and_down_again():
     def change(pipeline):
         pipeline.enable_model_cpu_offload(device="cuda")
@@ -81,7 +80,6 @@ def test_whole_models_are_copied_up_once_and_down_again():
     assert offloaded.operations == kept.operations
 
 
-@needs_accelerate
 def test_layers_are_copied_up_at_every_call():
     def change(pipeline):
         pipeline.enable_sequential_cpu_offload(device="cuda")
