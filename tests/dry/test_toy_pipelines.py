@@ -11,7 +11,6 @@ from toy_pipelines import STEPS
 sys.path.insert(0, __file__.rpartition("/")[0])
 from count_toy import count_toy
 
-
 # Schedulers hand tensors to numpy.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")
 
