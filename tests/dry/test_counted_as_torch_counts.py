@@ -1,16 +1,13 @@
 """FLOPs are those of torch's counter, operations those of its profiler on the CPU, memory that of its allocator."""
 
-import sys
 from collections import Counter
 from contextlib import contextmanager
 
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
+from toy_accounts import count_toy
 from toy_pipelines import PIPELINES
-
-sys.path.insert(0, __file__.rpartition("/")[0])
-from count_toy import count_toy
 
 from pytest_sdspeed.dry import operations
 from pytest_sdspeed.dry.ledger import Operation

@@ -90,7 +90,7 @@ def count(folder, name, *, steps=4, packages=("packages",)):
     path = [folder / "src", *(Path(HOME) / one for one in packages), TESTS, TESTS.parent]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, path)), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     before, start = os.times(), time.perf_counter()
-    command = [sys.executable, str(TESTS / "dry" / "count_toy.py"), name, str(steps)]
+    command = [sys.executable, str(TESTS / "toy_accounts.py"), name, str(steps)]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr[-3000:]
     used = os.times()

@@ -3,14 +3,11 @@
 All of diffusers' needs accelerate, which is in no environment of this project: the tests are skipped without.
 """
 
-import sys
 from importlib.util import find_spec
 
 import pytest
 import torch
-
-sys.path.insert(0, __file__.rpartition("/")[0])
-from count_toy import count_toy
+from toy_accounts import count_toy
 
 STEPS = 2
 pytestmark = pytest.mark.skipif(not find_spec("accelerate"), reason="accelerate is not installed")

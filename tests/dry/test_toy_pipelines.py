@@ -1,15 +1,12 @@
 """Whole pipelines at toy size: what is planted into their steps is found with its line, and nothing else."""
 
-import sys
 from dataclasses import replace
 from functools import cache, partial
 
 import pytest
 import torch
+from toy_accounts import count_toy
 from toy_pipelines import STEPS
-
-sys.path.insert(0, __file__.rpartition("/")[0])
-from count_toy import count_toy
 
 # Schedulers hand tensors to numpy.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")

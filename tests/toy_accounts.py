@@ -1,4 +1,4 @@
-"""Count one toy pipeline with the version of diffusers that is imported here: ``count_toy.py NAME [STEPS]`` prints its account as JSON."""
+"""Count one toy pipeline with the version of diffusers that is imported here: ``toy_accounts.py NAME [STEPS]`` prints its account as JSON."""
 
 import json
 import sys
