@@ -12,6 +12,7 @@ from pytest_sdspeed.model.accounts import (
     PER_STEP,
     STEP_COUNTS,
     Account,
+    PlaceChange,
     find_count,
 )
 
@@ -29,6 +30,8 @@ _NO_WORK = (
 )
 _LARGEST = frozenset({"peak_bytes", "weight_bytes"})
 """Counts of a call that are no sums over its parts."""
+_BEYOND = " beyond its steps"
+"""Follows the name of a count of a call without its denoising steps in steady state."""
 
 
 class AccountJudgement(NamedTuple):
@@ -119,35 +122,43 @@ def _name_places(places: Sequence[Place]) -> str:
 # Two accounts of the same work
 
 
-class PlaceChange(NamedTuple):
-    """A line of code that asks for more than before.
+class CountChange(NamedTuple):
+    """A count that is another one than before.
 
     Attributes:
-        place: where it is now, with how often it asks.
-        more: how much more often that is.
-        per_step: whether that is in a denoising step.
+        name: one of ``ACCOUNT_BOUNDS``, or one of a call, "beyond its steps".
+        was: the count of before.
+        now: the count of today.
     """
 
-    place: Place
-    more: int
-    per_step: bool
+    name: str
+    was: int
+    now: int
+
+    def __str__(self) -> str:
+        """Return ``host_syncs_per_step 0 -> 1 (+1)``."""
+        return f"{self.name} {self.was:,} -> {self.now:,} ({self.now - self.was:+,})"
 
 
 class AccountComparison(NamedTuple):
     """What a new account is to an old one.
 
     Attributes:
-        verdict: ``fail`` if any count rises, ``invalid`` if one is known on one side alone; else
-            ``pass``.
+        verdict: ``fail`` if any count rises; ``invalid`` if one is known on one side alone, or the
+            two are not of the same work; else ``pass``.
         reasons: why it does not pass, a text for each count.
-        fewer: what is less than before, a text for each count.
+        more: counts that rise, a text for each.
+        fewer: counts that are less than before, a text for each.
         places: lines that ask for more than before, those of a step first.
+        gone: lines of before that ask for less by now, those of a step first.
     """
 
     verdict: Verdict
     reasons: tuple[str, ...]
-    fewer: tuple[str, ...]
-    places: tuple[PlaceChange, ...]
+    more: tuple[str, ...] = ()
+    fewer: tuple[str, ...] = ()
+    places: tuple[PlaceChange, ...] = ()
+    gone: tuple[PlaceChange, ...] = ()
 
 
 def compare_accounts(old: Account, new: Account) -> AccountComparison:
@@ -155,32 +166,68 @@ def compare_accounts(old: Account, new: Account) -> AccountComparison:
 
     A count rises if it does so in a step, or in the call. What a step asks for more does so in
     every step: only what the call asks for beyond that is told of the call. A line of code that
-    moves within its file is the same place.
+    moves within its file is the same place. What takes another number of steps is other work.
 
     Args:
         old: account of a call of the old version.
         new: account of the same call of the new one.
     """
     if not (old.operations and new.operations):
-        return AccountComparison("invalid", (_NO_WORK,), (), ())
-    rises: list[tuple[str, str]] = []
-    fewer: list[tuple[str, str]] = []
-    unknown: list[str] = []
-    for name, was, now in _list_counts(old, new):
-        if (was is None) != (now is None):
-            unknown.append(f"{name} is not known on one side: {_say(was)} -> {_say(now)}")
-        elif was is not None and now is not None and now != was:
-            said = f"{name} {was:,} -> {now:,} ({now - was:+,})"
-            (rises if now > was else fewer).append((name, said))
-    places = (*_find_more(old.per_step, new.per_step, per_step=True), *_find_more(old, new))
-    reasons = tuple(f"{said}{_name_changes(places, name)}" for name, said in rises)
+        return AccountComparison("invalid", (_NO_WORK,))
+    changes = list_changes(old, new)
+    more = [one for one in changes if one.now > one.was]
+    fewer = [one for one in changes if one.now < one.was]
+    places, gone = find_more(old, new), find_more(new, old)
+    unknown = tuple(_find_incomparable(old, new))
+    reasons = tuple(f"{one}{_name_changes(places, one.name)}" for one in more)
     if reasons:
         verdict: Verdict = "fail"
     else:
         verdict = "invalid" if unknown else "pass"
     return AccountComparison(
-        verdict, (*reasons, *unknown), tuple(said for _, said in fewer), _drop_repeats(places)
+        verdict,
+        (*reasons, *unknown),
+        tuple(map(str, more)),
+        tuple(map(str, fewer)),
+        _drop_repeats(places),
+        _drop_repeats(gone),
     )
+
+
+def list_changes(old: Account, new: Account) -> list[CountChange]:
+    """List the counts that are known in two accounts, and differ.
+
+    Args:
+        old: account of a call.
+        new: account of the same call, of another version or another day.
+    """
+    return [
+        CountChange(name, was, now)
+        for name, was, now in _list_counts(old, new)
+        if was is not None and now is not None and was != now
+    ]
+
+
+def find_more(old: Account, new: Account) -> tuple[PlaceChange, ...]:
+    """Find the lines of code that ask for more than before, those of a step first.
+
+    Args:
+        old: account of a call.
+        new: account of the same call.
+    """
+    return (*_find_more(old.per_step, new.per_step, per_step=True), *_find_more(old, new))
+
+
+def _find_incomparable(old: Account, new: Account) -> Iterator[str]:
+    """Yield why two accounts do not tell of the same."""
+    if old.steps != new.steps:
+        yield (
+            f"the call takes {old.steps:,} -> {new.steps:,} denoising steps: that is not the same"
+            " work"
+        )
+    for name, was, now in _list_counts(old, new):
+        if (was is None) != (now is None):
+            yield f"{name} is not known on one side: {_say(was)} -> {_say(now)}"
 
 
 def _list_counts(old: Account, new: Account) -> Iterator[tuple[str, int | None, int | None]]:
@@ -195,8 +242,29 @@ def _list_counts(old: Account, new: Account) -> Iterator[tuple[str, int | None, 
             yield bound, find_count(old, bound), find_count(new, bound)
     for name in COUNTS:
         was, now = find_count(old, name), find_count(new, name)
-        if not _is_explained(old, new, name, was, now):
+        beyond = _find_beyond(old, new, name)
+        if beyond is not None:
+            yield name + _BEYOND, *beyond
+        elif not _is_explained(old, new, name, was, now):
             yield name, was, now
+
+
+def _find_beyond(old: Account, new: Account, name: str) -> tuple[int, int] | None:
+    """Find what the call asks for beyond its steps, if that rises while the steps ask for less.
+
+    The steps would hide it: the count of the whole call falls. None if there is nothing to hide,
+    or if steps that differ from each other leave open what is beyond them.
+    """
+    if old.per_step is None or new.per_step is None or old.steps != new.steps:
+        return None
+    if name not in STEP_COUNTS or name in (*_LARGEST, *old.uneven_steps, *new.uneven_steps):
+        return None
+    if getattr(new.per_step, name) >= getattr(old.per_step, name):
+        return None
+    was, now = (
+        getattr(one, name) - getattr(one.per_step, name) * (one.steps - 1) for one in (old, new)
+    )
+    return (was, now) if now > was else None
 
 
 def _is_explained(old: Account, new: Account, name: str, was: int | None, now: int | None) -> bool:
@@ -251,7 +319,8 @@ def _drop_repeats(places: Sequence[PlaceChange]) -> tuple[PlaceChange, ...]:
 
 def _name_changes(places: Sequence[PlaceChange], bound: str) -> str:
     """Name the lines that a rise comes from."""
-    per_step, count = bound.endswith(PER_STEP), bound.removesuffix(PER_STEP)
+    per_step = bound.endswith(PER_STEP)
+    count = bound.removesuffix(PER_STEP).removesuffix(_BEYOND)
     own = [
         change
         for change in places

@@ -131,6 +131,46 @@ ACCOUNT_BOUNDS = (*COUNTS, *(name + PER_STEP for name in STEP_COUNTS))
 of one denoising step in steady state."""
 
 
+@dataclass(frozen=True, slots=True)
+class PlaceChange:
+    """A line of code that asks for more, or for less, than the other version did.
+
+    Attributes:
+        place: where it is, with how often it asks.
+        more: how much more, or less, often that is; above 0.
+        per_step: whether that is in a denoising step.
+    """
+
+    place: Place
+    more: int
+    per_step: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountAgainst:
+    """What another version asks for, and what differs.
+
+    Attributes:
+        spec: what the other version is, as it was given.
+        label: what a reader calls it: ``main (3f2a1bc)``.
+        account: what it asks for.
+        versions: package -> version, of that version.
+        more: counts that are higher than there, a text for each.
+        fewer: counts that are lower than there, a text for each.
+        places: lines of code that ask for more than there.
+        gone: lines of code of that version that ask for less by now.
+    """
+
+    spec: str
+    label: str
+    account: Account
+    versions: Mapping[str, str] = field(default_factory=dict)
+    more: tuple[str, ...] = ()
+    fewer: tuple[str, ...] = ()
+    places: tuple[PlaceChange, ...] = ()
+    gone: tuple[PlaceChange, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountResult:
     """What one gate counted.
@@ -148,6 +188,7 @@ class AccountResult:
         counted_as: the GPU that the counting device says it is.
         test: id of the test that asked, or None if that is unknown.
         notes: what else the reader should know, in words.
+        against: the other version that it was compared with, or None.
     """
 
     table: str | None
@@ -163,6 +204,7 @@ class AccountResult:
     counted_as: str = ""
     test: str | None = None
     notes: tuple[str, ...] = ()
+    against: AccountAgainst | None = None
 
     @property
     def name(self) -> str:

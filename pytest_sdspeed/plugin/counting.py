@@ -66,7 +66,7 @@ class AccountGate:
         try:
             made = make_target(target, "target", self._gate)
             bounds = plan.bounds if self._gate == COUNTING else {}
-            result = self._run.count(made, bounds, own_id(item))
+            result = self._run.count(made, bounds, own_id(item), self._gate)
         except UnsupportedError as error:
             pytest.skip(str(error))
         except SdSpeedError as error:

@@ -6,12 +6,20 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import StoredRunError
-from pytest_sdspeed.model import Account, AccountResult, Place, Recipe, Work
+from pytest_sdspeed.model import (
+    Account,
+    AccountAgainst,
+    AccountResult,
+    Place,
+    PlaceChange,
+    Recipe,
+    Work,
+)
 from pytest_sdspeed.store.benchmark import ACCOUNT_SUFFIX, EXTRA
 from pytest_sdspeed.store.records import DAMAGE, SCHEMA
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 KIND = "account"
 """Value of the key ``kind`` of a record: latencies have no such key."""
@@ -128,6 +136,17 @@ def account_to_json(result: AccountResult, *, work: bool = False) -> dict[str, A
         **{name: _to_builtin(getattr(result, name)) for name in _RESULT},
         "recipe": None if result.recipe is None else _to_builtin(asdict(result.recipe)),
         "account": _store(result.account, work=work),
+        "against": None if result.against is None else _store_against(result.against),
+    }
+
+
+def _store_against(against: AccountAgainst) -> dict[str, Any]:
+    facts = {field.name: getattr(against, field.name) for field in fields(against)}
+    return {
+        **{name: _to_builtin(value) for name, value in facts.items()},
+        "account": _store(against.account, work=False),
+        "places": [asdict(change) for change in against.places],
+        "gone": [asdict(change) for change in against.gone],
     }
 
 
@@ -168,6 +187,7 @@ def account_from_json(stored: Mapping[str, Any]) -> AccountResult:
         made = {
             "recipe": None if recipe is None else Recipe(**_select(recipe, Recipe)),
             "account": _read(stored["account"]),
+            "against": _read_against(stored.get("against")),
         }
         return AccountResult(**{**known, **made})
     except DAMAGE as error:
@@ -185,6 +205,21 @@ def _select(stored: Mapping[str, Any], kind: Any) -> dict[str, Any]:
         for field in fields(kind)
         if field.name in stored
     }
+
+
+def _read_against(stored: Mapping[str, Any] | None) -> AccountAgainst | None:
+    if stored is None:
+        return None
+    changes = {name: _read_changes(stored.get(name) or ()) for name in ("places", "gone")}
+    known = _select(stored, AccountAgainst) | changes
+    return AccountAgainst(**{**known, "account": _read(stored["account"])})
+
+
+def _read_changes(stored: Iterable[Mapping[str, Any]]) -> tuple[PlaceChange, ...]:
+    return tuple(
+        PlaceChange(Place(**_select(one["place"], Place)), one["more"], one["per_step"])
+        for one in stored
+    )
 
 
 def _read(stored: Mapping[str, Any]) -> Account:
