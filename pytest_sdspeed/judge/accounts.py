@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.errors import UnknownNameError
+from pytest_sdspeed.model import CountChange
 from pytest_sdspeed.model.accounts import (
     ACCOUNT_BOUNDS,
     COUNTS,
@@ -122,24 +123,6 @@ def _name_places(places: Sequence[Place]) -> str:
 # Two accounts of the same work
 
 
-class CountChange(NamedTuple):
-    """A count that is another one than before.
-
-    Attributes:
-        name: one of ``ACCOUNT_BOUNDS``, or one of a call, "beyond its steps".
-        was: the count of before.
-        now: the count of today.
-    """
-
-    name: str
-    was: int
-    now: int
-
-    def __str__(self) -> str:
-        """Return ``host_syncs_per_step 0 -> 1 (+1)``."""
-        return f"{self.name} {self.was:,} -> {self.now:,} ({self.now - self.was:+,})"
-
-
 class AccountComparison(NamedTuple):
     """What a new account is to an old one.
 
@@ -234,13 +217,13 @@ def _list_counts(old: Account, new: Account) -> Iterator[tuple[str, int | None, 
     """Yield what is compared: the name of a bound, its count then and now.
 
     The counts of a call are left out if their steps explain them: what remains of the difference
-    is zero.
+    is zero. So are those of calls that take another number of steps.
     """
     for name in STEP_COUNTS:
         if old.per_step is not None or new.per_step is not None:
             bound = name + PER_STEP
             yield bound, find_count(old, bound), find_count(new, bound)
-    for name in COUNTS:
+    for name in COUNTS if old.steps == new.steps else ():
         was, now = find_count(old, name), find_count(new, name)
         beyond = _find_beyond(old, new, name)
         if beyond is not None:
@@ -261,10 +244,27 @@ def _find_beyond(old: Account, new: Account, name: str) -> tuple[int, int] | Non
         return None
     if getattr(new.per_step, name) >= getattr(old.per_step, name):
         return None
-    was, now = (
-        getattr(one, name) - getattr(one.per_step, name) * (one.steps - 1) for one in (old, new)
-    )
-    return (was, now) if now > was else None
+    was, now = _count_beyond(old, name), _count_beyond(new, name)
+    return (was, now) if was is not None and now is not None and now > was else None
+
+
+def _count_beyond(account: Account, name: str) -> int | None:
+    if account.per_step is None:
+        return None
+    step: int = getattr(account.per_step, name)
+    return int(getattr(account, name)) - step * (account.steps - 1)
+
+
+def read_count(account: Account, name: str) -> int | None:
+    """Read the count that a change is told by, or None if it is not known.
+
+    Args:
+        account: account of a call.
+        name: ``CountChange.name``.
+    """
+    if name.endswith(_BEYOND):
+        return _count_beyond(account, name.removesuffix(_BEYOND))
+    return find_count(account, name)
 
 
 def _is_explained(old: Account, new: Account, name: str, was: int | None, now: int | None) -> bool:

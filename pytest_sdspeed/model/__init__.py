@@ -6,6 +6,12 @@ bytes.
 
 from __future__ import annotations
 
+from pytest_sdspeed.model.account_history import (
+    AccountChange,
+    AccountHistory,
+    AccountRun,
+    CountChange,
+)
 from pytest_sdspeed.model.accounts import (
     ACCOUNT_BOUNDS,
     COUNTS,
@@ -89,13 +95,17 @@ __all__ = [
     "UNREAD",
     "Account",
     "AccountAgainst",
+    "AccountChange",
+    "AccountHistory",
     "AccountResult",
+    "AccountRun",
     "Acknowledgement",
     "Against",
     "CampaignKey",
     "Case",
     "Cause",
     "Change",
+    "CountChange",
     "Exhibit",
     "History",
     "HistoryKey",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pytest_sdspeed.model.account_history import AccountHistory
     from pytest_sdspeed.model.tables import Recipe
     from pytest_sdspeed.model.vocabulary import Verdict
 
@@ -189,6 +190,8 @@ class AccountResult:
         test: id of the test that asked, or None if that is unknown.
         notes: what else the reader should know, in words.
         against: the other version that it was compared with, or None.
+        history: what stored runs counted of the same, this run the latest; None if they were not
+            asked.
     """
 
     table: str | None
@@ -205,6 +208,7 @@ class AccountResult:
     test: str | None = None
     notes: tuple[str, ...] = ()
     against: AccountAgainst | None = None
+    history: AccountHistory | None = None
 
     @property
     def name(self) -> str:

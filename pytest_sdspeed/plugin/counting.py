@@ -140,6 +140,12 @@ def account_properties(result: AccountResult) -> Iterator[tuple[str, str | int]]
         count = find_count(result.account, name)
         if count is not None:
             yield name, count
+    if result.against is not None:
+        yield "against", result.against.label
+        for name in ACCOUNT_BOUNDS:
+            count = find_count(result.against.account, name)
+            if count is not None:
+                yield f"old_{name}", count
 
 
 def counting_gate_of(

@@ -131,6 +131,8 @@ class Run:
             result = self.counting(target, bounds, test, gate)
         else:
             result = count_target(target, self.session, bounds, test)
+        if self.lookup is not None:
+            result = replace(result, history=self.lookup.judge_account(result, test))
         self.accounts.append(result)
         return self.accounts[-1]
 

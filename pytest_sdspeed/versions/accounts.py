@@ -17,7 +17,7 @@ from pytest_sdspeed.errors import (
 )
 from pytest_sdspeed.judge.accounts import compare_accounts
 from pytest_sdspeed.model import AccountAgainst
-from pytest_sdspeed.versions.workers import Worker, start_missing
+from pytest_sdspeed.versions.workers import Worker, note_same_code, start_missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,0 +1,127 @@
+"""What stored runs say about the account of one setup or callable."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING
+
+from pytest_sdspeed.model.history import HistoryKey, RunFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pytest_sdspeed.model.accounts import Account, PlaceChange
+    from pytest_sdspeed.model.history import Acknowledgement, Predecessor
+
+
+@dataclass(frozen=True, slots=True)
+class CountChange:
+    """A count that is another one than before.
+
+    Attributes:
+        name: one of ``ACCOUNT_BOUNDS``, or one of a call, "beyond its steps".
+        was: the count of before.
+        now: the count of today.
+    """
+
+    name: str
+    was: int
+    now: int
+
+    @property
+    def pair(self) -> str:
+        """Return ``host_syncs_per_step 0 -> 1``."""
+        return f"{self.name} {self.was:,} -> {self.now:,}"
+
+    def __str__(self) -> str:
+        """Return ``host_syncs_per_step 0 -> 1 (+1)``."""
+        return f"{self.pair} ({self.now - self.was:+,})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountRun(RunFacts):
+    """What one run counted of one target.
+
+    Attributes:
+        name: name of the stored file, without folder and suffix; "" for the run in hand.
+        versions: package -> version.
+        account: what was counted, without stages and sizes of operations.
+    """
+
+    name: str
+    versions: Mapping[str, str]
+    account: Account
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountChange:
+    """The counts that differ between one run and the one before: exact, and of no chance.
+
+    Attributes:
+        since: index of the first run with the new counts.
+        counts: the counts that differ.
+        holds: whether the latest run still has more, or if nothing rose, still less.
+        places: lines of code that ask for more.
+        gone: lines of code that ask for less.
+        versions: package -> before and after, of those that changed with it; None if it was not
+            there.
+        acknowledged: how it was accepted, or None.
+    """
+
+    since: int
+    counts: tuple[CountChange, ...]
+    holds: bool = True
+    places: tuple[PlaceChange, ...] = ()
+    gone: tuple[PlaceChange, ...] = ()
+    versions: Mapping[str, tuple[str | None, str | None]] = field(default_factory=dict)
+    acknowledged: Acknowledgement | None = None
+
+    @property
+    def rises(self) -> bool:
+        """Tell whether any count is higher than before."""
+        return any(one.now > one.was for one in self.counts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountHistory(HistoryKey):
+    """The accounts of one target, as the runs counted them, and what changed in them.
+
+    Attributes:
+        runs: the oldest first.
+        changes: what changed, the oldest first.
+        follows: the history that this one began after, or None if it is the first of its target.
+    """
+
+    runs: tuple[AccountRun, ...]
+    changes: tuple[AccountChange, ...] = ()
+    follows: Predecessor | None = None
+
+    @classmethod
+    def with_runs(cls, key: HistoryKey, runs: Iterable[AccountRun]) -> AccountHistory:
+        """Return the history of a key, without its changes.
+
+        Args:
+            key: what it is the history of.
+            runs: the oldest first.
+        """
+        return AccountHistory(**{name: getattr(key, name) for name in _OF_KEY}, runs=tuple(runs))
+
+    @property
+    def key(self) -> HistoryKey:
+        """Return what this is the history of."""
+        return HistoryKey(**{name: getattr(self, name) for name in _OF_KEY})
+
+    def name_change(self, change: AccountChange) -> str:
+        """Return the id of a change, which further runs do not alter.
+
+        Args:
+            change: one of ``changes``.
+        """
+        first = self.runs[change.since]
+        counts = tuple((one.name, one.was, one.now) for one in change.counts)
+        text = repr((self.table, self.setup, self.device, self.recipe, first.date, counts))
+        return f"{zlib.crc32(text.encode(errors='backslashreplace')):08x}"
+
+
+_OF_KEY = tuple(one.name for one in fields(HistoryKey))
