@@ -192,8 +192,10 @@ def select(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
         pytest.UsageError: a marker that was added after the others were checked is wrong.
     """
     plan = run_of(config).plan
-    for item in filter(is_timed, items):
-        if must_ask(item) and not item.get_closest_marker("skip"):
+    for item in items:
+        if not is_timed(item):
+            plan.add_counted()
+        elif must_ask(item) and not item.get_closest_marker("skip"):
             try:
                 plan.add(plan_of(item))
             except SdSpeedError as error:

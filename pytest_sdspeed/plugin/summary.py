@@ -110,6 +110,12 @@ def _write_reference_files(run: Run, config: Any) -> bool:
     from pytest_sdspeed.run.recording import write_reference
 
     facts = _find_facts(config) if run.results or run.accounts else {}
+    if run.options.dry:
+        from pytest_sdspeed.run.recording_accounts import write_accounts
+
+        counted = write_accounts(run.options.record, run.accounts, run.session.tables, facts)
+        run.recorded += counted.lines
+        return counted.complete or not run.plan.tests
     made = [
         write_reference(
             path,

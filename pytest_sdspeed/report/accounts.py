@@ -126,7 +126,7 @@ def _find_part(result: AccountResult, account: Account) -> Account:
 
 def format_account(result: AccountResult) -> tuple[str, ...]:
     """Format a result as the cells of ``COLUMNS``."""
-    name = "new" if result.against else result.name
+    name = "new" if result.against else result.setup
     return (name, *_format_counts(find_shown(result)), result.outcome)
 
 
@@ -170,7 +170,7 @@ def describe_worst(results: Sequence[AccountResult]) -> Iterator[str]:
         if result.against:
             yield from _describe_differences(result.against)
         elif places := find_shown(result).places:
-            found.setdefault(places, {})[result.name] = None
+            found.setdefault(places, {})[result.setup] = None
     for places, names in found.items():
         if len(results) > 1:
             yield f"{', '.join(names)}:"
@@ -240,7 +240,7 @@ def list_place_rows(results: Sequence[AccountResult]) -> list[tuple[str, ...]]:
         }
         for place in result.account.places:
             step = per_step.get((place.kind, place.file, place.line), 0)
-            found.setdefault((-step, -place.count, place), {})[result.name] = None
+            found.setdefault((-step, -place.count, place), {})[result.setup] = None
     return [
         (
             ", ".join(names),
@@ -262,14 +262,14 @@ def describe_account(result: AccountResult) -> str:
     shown = find_shown(result)
     part = "a call" if tells_of_call(result) else "a denoising step"
     counts = (
-        f"{format_amount(find_count(shown, name), name)} {column}"
+        f"{column} {format_amount(find_count(shown, name), name)}"
         for name, column in zip(COUNTED, COLUMNS[1:-1], strict=True)
     )
     lead = f"{result.outcome}: " if result.verdict == "invalid" else ""
     test = f"{result.test}: " if not result.table and result.test else ""
     why = f" Reason: {'; '.join(result.reasons)}." if result.reasons else ""
     than = f" {_describe_against(result.against)}" if result.against else ""
-    return f"{lead}{test}{result.setup} asks in {part} for {', '.join(counts)}.{than}{why}"
+    return f"{lead}{test}{result.setup} in {part}: {', '.join(counts)}.{than}{why}"
 
 
 def _describe_against(against: AccountAgainst) -> str:

@@ -52,7 +52,7 @@ class RunPlan:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._selected: set[tuple[str | None, str]] = set()
-        self._own_campaigns = 0
+        self._own_campaigns = self._counted = 0
         self._failed: set[tuple[str, str]] = set()
 
     def add(self, plan: Plan) -> None:
@@ -79,10 +79,14 @@ class RunPlan:
         """Count a campaign that belongs to one test: of callables, or of a ratio in the marker."""
         self._own_campaigns += 1
 
+    def add_counted(self) -> None:
+        """Count a test that counts and measures no time: it shares nothing with the others."""
+        self._counted += 1
+
     @property
     def tests(self) -> int:
-        """Count what is asked for: rows of tables, and campaigns of tests' own."""
-        return len(self._selected) + self._own_campaigns
+        """Count what is asked for: rows of tables, campaigns of tests' own, and accounts."""
+        return len(self._selected) + self._own_campaigns + self._counted
 
     @cached_property
     def measurable(self) -> tuple[ResolvedSetup, ...]:

@@ -139,8 +139,8 @@ class Controller:
         run = self._run
         for group in groups:
             if group.counts:
-                continue
-            if group.campaign:
+                run.plan.add_counted()
+            elif group.campaign:
                 run.plan.select(group.table, group.setup)
             else:
                 run.plan.add_own_campaign()
