@@ -234,9 +234,7 @@ def list_unknown(
         for one in (change.acknowledged, change.outgrown)
         if one is not None
     }
-    shown |= {
-        step.acknowledged.id for one in accounts for step in one.changes if step.acknowledged
-    }
+    shown |= {step.acknowledged.id for one in accounts for step in one.changes if step.acknowledged}
     for one in given:
         if one.id not in shown:
             yield (

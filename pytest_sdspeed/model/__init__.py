@@ -12,14 +12,13 @@ from pytest_sdspeed.model.account_history import (
     AccountRun,
     CountChange,
 )
+from pytest_sdspeed.model.account_results import AccountAgainst, AccountResult
 from pytest_sdspeed.model.accounts import (
     ACCOUNT_BOUNDS,
     COUNTS,
     PER_STEP,
     STEP_COUNTS,
     Account,
-    AccountAgainst,
-    AccountResult,
     Place,
     PlaceChange,
     Work,

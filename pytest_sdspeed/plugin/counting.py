@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
@@ -76,8 +77,15 @@ class AccountGate:
         item.user_properties.extend(
             (f"sdspeed_account_{name}", value) for name, value in account_properties(result)
         )
+        risen = _write_rise(result)
         if result.verdict in ("fail", "invalid"):
             pytest.fail(write_account_message(result), pytrace=False)
+        if risen and self._run.options.history == "fail":
+            pytest.fail(risen, pytrace=False)
+        if risen:
+            from pytest_sdspeed.plugin.gate import SlowerWarning
+
+            warnings.warn(SlowerWarning(risen), stacklevel=5)
         return result.account, describe_account(result)
 
 
@@ -120,6 +128,15 @@ class _NotMeasured:
         if name.startswith("_") or hasattr(self._account, name):
             return getattr(self._account, name)
         pytest.skip(f"--sd-dry counts and measures nothing: there is no {name} to ask for")
+
+
+def _write_rise(result: AccountResult) -> str:
+    """Write what the stored runs say against an account; "" if they say nothing."""
+    from pytest_sdspeed.judge.changes.counts import unresolved_rise
+    from pytest_sdspeed.report.account_history import write_rise
+
+    rise = unresolved_rise(result.history) if result.history else None
+    return write_rise(result.history, rise) if result.history and rise else ""
 
 
 def _skip_timed(target: Target) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from pytest_sdspeed.errors import GenerationError, SdSpeedError, UnsupportedError
 from pytest_sdspeed.plugin.child import write_nothing
 from pytest_sdspeed.plugin.options import NO_OTHER_VERSION
@@ -15,6 +13,8 @@ from pytest_sdspeed.versions.server import WorkerServer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import pytest
 
     from pytest_sdspeed.model import AccountResult
     from pytest_sdspeed.run.targets import Target

@@ -39,9 +39,14 @@ def history_lines(run: Run) -> Iterator[str]:
     """Yield a line for each row that was measured before, and for each run that cannot be read."""
     if run.lookup is None:
         return
-    from pytest_sdspeed.report import history
+    from pytest_sdspeed.report import account_history, history
     from pytest_sdspeed.report.devices import describe_splits
 
+    for counted in {one.history.key: one.history for one in run.accounts if one.history}.values():
+        if len(counted.runs) > 1 or counted.follows:
+            yield from (
+                f"history: {line.strip()}" for line in account_history.describe_history(counted)
+            )
     yield from (
         f"history: {history.write_line(found)}"
         for found in histories(run)

@@ -187,13 +187,19 @@ def _describe_differences(against: AccountAgainst) -> Iterator[str]:
     if against.fewer:
         yield f"fewer: {', '.join(against.fewer)}"
     for sign, changes in (("+", against.places), ("-", against.gone)):
-        yield from align_cells([_format_change(sign, one) for one in changes[:_MOST_CHANGES]])
+        yield from align_cells([format_change(sign, one) for one in changes[:_MOST_CHANGES]])
         left = len(changes) - _MOST_CHANGES
         if left > 0:
             yield f"and {left:,} more line{'' if left == 1 else 's'} with {sign}"
 
 
-def _format_change(sign: str, change: PlaceChange) -> tuple[str, ...]:
+def format_change(sign: str, change: PlaceChange) -> tuple[str, ...]:
+    """Format ``+1 host sync a step``, the file and line, and the code, as cells.
+
+    Args:
+        sign: ``+`` if the line asks for more than before, ``-`` if for less.
+        change: the line.
+    """
     place, where = change.place, "a step" if change.per_step else "a call"
     return (
         f"{sign}{change.more:,} {name_kind(place.kind, change.more)} {where}",

@@ -21,6 +21,7 @@ _ERRORS = f"{DOCUMENTATION}/reference/errors/"
 COMPARING = f"{DOCUMENTATION}/guides/compare-versions/"
 ACCOUNTS = f"{DOCUMENTATION}/guides/count-without-a-gpu/"
 WORKER_LOST = f"{DOCUMENTATION}/guides/several-gpus/#if-a-worker-ends"
+HISTORY_COUNTS = f"{DOCUMENTATION}/guides/history/#counts"
 HISTORY_SLOWER = f"{DOCUMENTATION}/explanations/verdicts/#history-slower"
 
 

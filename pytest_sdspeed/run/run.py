@@ -131,10 +131,15 @@ class Run:
             result = self.counting(target, bounds, test, gate)
         else:
             result = count_target(target, self.session, bounds, test)
-        if self.lookup is not None:
-            result = replace(result, history=self.lookup.judge_account(result, test))
+        result = self.add_account_history(result)
         self.accounts.append(result)
         return self.accounts[-1]
+
+    def add_account_history(self, result: AccountResult) -> AccountResult:
+        """Add what the stored runs counted of the same, if they are asked."""
+        if self.lookup is None:
+            return result
+        return replace(result, history=self.lookup.judge_account(result, result.test or ""))
 
     def forget(self, test: str) -> None:
         """Take out what a test found that runs again: its attempts are one measurement."""

@@ -223,7 +223,9 @@ class Comparison:
         # A worker may be lost here too; what was measured before stays.
         with suppress(SdSpeedError):
             ours, versions = self._new.ask("versions"), self._old.ask("versions")
-            result = replace(result, versions=ours, notes=(*result.notes, *note_same_code(self._old)))
+            result = replace(
+                result, versions=ours, notes=(*result.notes, *note_same_code(self._old))
+            )
             if not limited:
                 stages = self._compare_stages(named, data.case.seed, _count_rounds(result))
         versions_of = Against(

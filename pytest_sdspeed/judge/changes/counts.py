@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.judge.accounts import compare_accounts, list_changes, read_count
+from pytest_sdspeed.judge.changes.succession import find_predecessor
 from pytest_sdspeed.model import AccountChange
 from pytest_sdspeed.model.history import NEWS_RUNS
 
@@ -14,6 +15,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pytest_sdspeed.model import AccountHistory, AccountRun, Acknowledgement, CountChange
+
+
+def judge_account_histories(
+    histories: Sequence[AccountHistory], acknowledged: Sequence[Acknowledgement] = ()
+) -> tuple[AccountHistory, ...]:
+    """Return histories with their changes, each with the one that it goes on from.
+
+    Args:
+        histories: histories of any targets.
+        acknowledged: changes that were accepted, of any histories.
+    """
+    return tuple(
+        replace(judge_accounts(history, acknowledged), follows=find_predecessor(history, histories))
+        for history in histories
+    )
 
 
 def judge_accounts(
