@@ -130,18 +130,14 @@ class AccountComparison(NamedTuple):
         verdict: ``fail`` if any count rises; ``invalid`` if one is known on one side alone, or the
             two are not of the same work; else ``pass``.
         reasons: why it does not pass, a text for each count.
-        more: counts that rise, a text for each.
         fewer: counts that are less than before, a text for each.
         places: lines that ask for more than before, those of a step first.
-        gone: lines of before that ask for less by now, those of a step first.
     """
 
     verdict: Verdict
     reasons: tuple[str, ...]
-    more: tuple[str, ...] = ()
-    fewer: tuple[str, ...] = ()
-    places: tuple[PlaceChange, ...] = ()
-    gone: tuple[PlaceChange, ...] = ()
+    fewer: tuple[str, ...]
+    places: tuple[PlaceChange, ...]
 
 
 def compare_accounts(old: Account, new: Account) -> AccountComparison:
@@ -156,13 +152,10 @@ def compare_accounts(old: Account, new: Account) -> AccountComparison:
         new: account of the same call of the new one.
     """
     if not (old.operations and new.operations):
-        return AccountComparison("invalid", (_NO_WORK,))
-    changes = list_changes(old, new)
-    more = [one for one in changes if one.now > one.was]
-    fewer = [one for one in changes if one.now < one.was]
-    places, gone = find_more(old, new), find_more(new, old)
+        return AccountComparison("invalid", (_NO_WORK,), (), ())
+    changes, places = list_changes(old, new), find_more(old, new)
     unknown = tuple(_find_incomparable(old, new))
-    reasons = tuple(f"{one}{_name_changes(places, one.name)}" for one in more)
+    reasons = tuple(f"{one}{_name_changes(places, one.name)}" for one in changes if one.rises)
     if reasons:
         verdict: Verdict = "fail"
     else:
@@ -170,10 +163,8 @@ def compare_accounts(old: Account, new: Account) -> AccountComparison:
     return AccountComparison(
         verdict,
         (*reasons, *unknown),
-        tuple(map(str, more)),
-        tuple(map(str, fewer)),
-        _drop_repeats(places),
-        _drop_repeats(gone),
+        tuple(str(one) for one in changes if not one.rises),
+        drop_repeats(places),
     )
 
 
@@ -193,6 +184,8 @@ def list_changes(old: Account, new: Account) -> list[CountChange]:
 
 def find_more(old: Account, new: Account) -> tuple[PlaceChange, ...]:
     """Find the lines of code that ask for more than before, those of a step first.
+
+    Given the other way round, it finds those that ask for less by now.
 
     Args:
         old: account of a call.
@@ -309,8 +302,12 @@ def _find_more(
     return tuple(found)
 
 
-def _drop_repeats(places: Sequence[PlaceChange]) -> tuple[PlaceChange, ...]:
-    """Leave out what the call says of lines that the step has told of already."""
+def drop_repeats(places: Sequence[PlaceChange]) -> tuple[PlaceChange, ...]:
+    """Leave out what the call says of lines that the step has told of already.
+
+    Args:
+        places: lines of code, those of a step first.
+    """
     told: dict[tuple[str, str, int], PlaceChange] = {}
     for change in places:
         told.setdefault((change.place.kind, change.place.file, change.place.line), change)

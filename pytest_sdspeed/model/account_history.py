@@ -30,6 +30,11 @@ class CountChange:
     now: int
 
     @property
+    def rises(self) -> bool:
+        """Tell whether it is higher than before."""
+        return self.now > self.was
+
+    @property
     def pair(self) -> str:
         """Return ``host_syncs_per_step 0 -> 1``."""
         return f"{self.name} {self.was:,} -> {self.now:,}"
@@ -80,7 +85,7 @@ class AccountChange:
     @property
     def rises(self) -> bool:
         """Tell whether any count is higher than before."""
-        return any(one.now > one.was for one in self.counts)
+        return any(one.rises for one in self.counts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,8 +44,8 @@ def describe_history(history: AccountHistory) -> Iterator[str]:
     if not told:
         runs = f"{total} run{'' if total == 1 else 's'}"
         said = "back to the counts of before" if history.changes else "the same counts"
-        accepted = any(change.acknowledged for change in history.changes)
-        said = "steady at counts that were acknowledged" if accepted else said
+        if any(change.acknowledged for change in history.changes):
+            said = "steady at counts that were acknowledged"
         yield f"  {history.name}: {said} over {runs}"
     for change in told:
         ago = f"{total - change.since} of {total} runs"

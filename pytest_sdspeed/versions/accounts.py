@@ -15,7 +15,7 @@ from pytest_sdspeed.errors import (
     UsageMistakeError,
     WorkerLostError,
 )
-from pytest_sdspeed.judge.accounts import compare_accounts
+from pytest_sdspeed.judge.accounts import compare_accounts, drop_repeats, find_more, list_changes
 from pytest_sdspeed.model import AccountAgainst
 from pytest_sdspeed.versions.workers import Worker, note_same_code, start_missing
 
@@ -139,7 +139,8 @@ class AccountComparison:
 
     def _compare(self, new: Counted, old: Counted) -> AccountResult:
         theirs = rename_files(old.result.account, find_names(new.modules, old.modules))
-        found = compare_accounts(theirs, new.result.account)
+        ours = new.result.account
+        found = compare_accounts(theirs, ours)
         versions: Mapping[str, str] = new.result.versions
         versions_of: Mapping[str, str] = old.result.versions
         notes = new.result.notes
@@ -158,10 +159,10 @@ class AccountComparison:
                 label=self._old.environment.label,
                 account=theirs,
                 versions=versions_of,
-                more=found.more,
+                more=tuple(str(one) for one in list_changes(theirs, ours) if one.rises),
                 fewer=found.fewer,
                 places=found.places,
-                gone=found.gone,
+                gone=drop_repeats(find_more(ours, theirs)),
             ),
         )
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from pytest_sdspeed.judge.accounts import compare_accounts, list_changes, read_count
+from pytest_sdspeed.judge.accounts import drop_repeats, find_more, list_changes, read_count
 from pytest_sdspeed.judge.changes.succession import find_predecessor
 from pytest_sdspeed.model import AccountChange
 from pytest_sdspeed.model.history import NEWS_RUNS
@@ -77,20 +77,19 @@ def _make_change(
     runs: Sequence[AccountRun], since: int, counts: tuple[CountChange, ...]
 ) -> AccountChange:
     before, after = runs[since - 1], runs[since]
-    found = compare_accounts(before.account, after.account)
     return AccountChange(
         since=since,
         counts=counts,
         holds=_still_holds(runs[-1], counts),
-        places=found.places,
-        gone=found.gone,
+        places=drop_repeats(find_more(before.account, after.account)),
+        gone=drop_repeats(find_more(after.account, before.account)),
         versions=_find_other_versions(before.versions, after.versions),
     )
 
 
 def _still_holds(latest: AccountRun, counts: Sequence[CountChange]) -> bool:
     """Tell whether the latest run still has more than before; or less, if nothing rose."""
-    rises = [one for one in counts if one.now > one.was]
+    rises = [one for one in counts if one.rises]
     for one in rises or counts:
         count = read_count(latest.account, one.name)
         if count is not None and (count > one.was if rises else count < one.was):
