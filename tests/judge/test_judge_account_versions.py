@@ -13,7 +13,8 @@ BETTER = replace(CALL, host_syncs=10, per_step=replace(STEP, host_syncs=1))
 
 def test_a_rise_outside_of_the_steps_is_not_hidden_by_steps_that_became_better():
     found = compare_accounts(CALL, replace(BETTER, host_syncs=13))
-    assert found.verdict == "fail" and found.fewer == ("host_syncs_per_step 2 -> 1 (-1)",)
+    assert found.verdict == "fail"
+    assert found.fewer == ("host_syncs_per_step 2 -> 1 (-1)",)
     assert found.reasons == ("host_syncs beyond its steps 2 -> 4 (+2)",)
 
 
@@ -37,13 +38,15 @@ def test_steps_that_differ_from_each_other_leave_it_to_the_count_of_the_call():
 def test_another_number_of_steps_is_other_work_and_no_pass():
     for steps in (9, 11):
         found = compare_accounts(CALL, replace(CALL, steps=steps, operations=10 * steps, host_syncs=2 * steps))
-        assert found.verdict == "invalid" and not found.fewer
+        assert found.verdict == "invalid"
+        assert not found.fewer
         assert found.reasons == (f"the call takes 10 -> {steps} denoising steps: that is not the same work",)
 
 
 def test_a_rise_in_the_step_of_other_work_fails_all_the_same():
     found = compare_accounts(CALL, replace(CALL, steps=9, per_step=replace(STEP, host_syncs=3)))
-    assert found.verdict == "fail" and "not the same work" in found.reasons[-1]
+    assert found.verdict == "fail"
+    assert "not the same work" in found.reasons[-1]
 
 
 def test_the_other_way_round_the_lines_that_are_gone_are_found():

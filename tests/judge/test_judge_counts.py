@@ -43,31 +43,40 @@ def history(*syncs, key=KEY, versions=None, accepted=()):
 
 def test_the_first_run_with_another_count_is_the_one_with_its_line():
     (change,) = history(0, 0, 0, 1, 1).changes
-    assert change.since == 3 and change.rises and change.holds
+    assert change.since == 3
+    assert change.rises
+    assert change.holds
     assert [one.pair for one in change.counts] == ["host_syncs_per_step 0 -> 1"]
     assert [(one.place.line, one.more, one.per_step) for one in change.places] == [(3, 1, True)]
-    assert not change.versions and not change.gone
+    assert not change.versions
+    assert not change.gone
 
 
 def test_one_run_is_enough_and_equal_ones_say_nothing():
     assert len(history(0, 1).changes) == 1
-    assert not history(1, 1, 1).changes and not history(1).changes
+    assert not history(1, 1, 1).changes
+    assert not history(1).changes
 
 
 def test_what_is_undone_holds_no_longer_and_speaks_against_nobody():
     first, second = history(0, 1, 0).changes
-    assert not first.holds and second.holds and not second.rises
+    assert not first.holds
+    assert second.holds
+    assert not second.rises
     assert unresolved_rise(history(0, 1, 0)) is None
 
 
 def test_a_rise_that_is_partly_undone_still_holds():
     found = unresolved_rise(history(0, 3, 1))
-    assert found is not None and found.since == 1
+    assert found is not None
+    assert found.since == 1
 
 
 def test_fewer_is_told_and_is_no_rise():
     (change,) = history(2, 0).changes
-    assert not change.rises and change.holds and change.gone[0].more == 2
+    assert not change.rises
+    assert change.holds
+    assert change.gone[0].more == 2
     assert unresolved_rise(history(2, 0)) is None
 
 
@@ -93,7 +102,14 @@ def test_an_id_stays_as_runs_are_added_and_another_change_has_another():
 
 
 def accept(found, which, **facts):
-    known = dict(id=found.name_change(which), key=KEY, since="2026-11-02", change=float("nan"), reason="meant", acknowledged="2026-11-29")
+    known = {
+        "id": found.name_change(which),
+        "key": KEY,
+        "since": "2026-11-02",
+        "change": float("nan"),
+        "reason": "meant",
+        "acknowledged": "2026-11-29",
+    }
     return Acknowledgement(**{**known, "counts": "host_syncs_per_step 0 -> 1", **facts})
 
 
@@ -116,4 +132,6 @@ def test_a_recipe_that_changes_begins_a_series_of_its_own():
     old, new = history(0, 0, key=table), history(0, 1, key=replace(table, recipe='{"steps":30}'))
     new = AccountHistory.with_runs(new.key, [replace(run, date=run.date.replace("11", "12", 1)) for run in new.runs[1:]])
     _, judged = judge_account_histories([old, new])
-    assert not judged.changes and judged.follows is not None and judged.follows.changed == "recipe changed: 25 -> 30 steps"
+    assert not judged.changes
+    assert judged.follows is not None
+    assert judged.follows.changed == "recipe changed: 25 -> 30 steps"
