@@ -24,7 +24,7 @@ def environment(label, roots=()):
 class Worker:
     """Stands for a worker: answers each request with what it was given, or raises it."""
 
-    given: dict = {}
+    given = None
 
     def __init__(self, role, environment, _told):
         self.role, self.environment, self.alive, self.sent = role, environment, False, []
@@ -93,7 +93,7 @@ def test_a_bound_that_does_not_hold_fails_though_the_versions_are_equal(compare)
 
 
 def test_what_neither_can_count_is_unsupported(compare):
-    with pytest.raises(UnsupportedError, match="needs torch 2.9"):
+    with pytest.raises(UnsupportedError, match=r"needs torch 2\.9"):
         compare(UnsupportedError("needs torch 2.9"), UnsupportedError("needs torch 2.9"))
 
 
@@ -116,14 +116,14 @@ def test_what_the_other_version_cannot_count_fails_if_a_bound_does_not_hold(comp
 
 @pytest.mark.parametrize("kind", [GenerationError, DryRunError, UsageMistakeError])
 def test_an_error_is_told_with_its_side_and_kind(compare, kind):
-    with pytest.raises(kind, match="^in hand: boom"):
+    with pytest.raises(kind, match=r"^in hand: boom"):
         compare(kind("boom"), counted())
     with pytest.raises(kind, match=r"^main \(3f2a1bc\) cannot count engine.*: boom"):
         compare(counted(), kind("boom"))
 
 
 def test_a_worker_that_is_lost_is_told_as_it_is(compare):
-    with pytest.raises(WorkerLostError, match="^ended$"):
+    with pytest.raises(WorkerLostError, match=r"^ended$"):
         compare(counted(), WorkerLostError("ended"))
 
 
