@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pytest_sdspeed.errors import SdSpeedError
-    from pytest_sdspeed.model import ImageGate, Recipe, Result, Row, Table
+    from pytest_sdspeed.model import (
+        COUNTS,
+        STEP_COUNTS,
+        Account,
+        ImageGate,
+        Place,
+        Recipe,
+        Result,
+        Row,
+        Table,
+    )
     from pytest_sdspeed.pipelines.optimization import Optimization
     from pytest_sdspeed.setups.registry import Registry
     from pytest_sdspeed.setups.setup import Setup
@@ -15,8 +25,12 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "COUNTS",
+    "STEP_COUNTS",
+    "Account",
     "ImageGate",
     "Optimization",
+    "Place",
     "Recipe",
     "Registry",
     "Result",
@@ -28,8 +42,12 @@ __all__ = [
 ]
 
 _HOMES = {
+    "COUNTS": "model",
+    "STEP_COUNTS": "model",
+    "Account": "model",
     "ImageGate": "model",
     "Optimization": "pipelines.optimization",
+    "Place": "model",
     "Recipe": "model",
     "Registry": "setups.registry",
     "Result": "model",

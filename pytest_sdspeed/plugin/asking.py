@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _PAGE = f"{DOCUMENTATION}/reference/fixtures/#calling-the-gate"
 _NEVER = (
     "{gate} was not called, so nothing was {found}: call it, or say by pytest.skip(...) why"
-    " this test cannot be {found} here"
+    " this test cannot {find} here"
 )
 _UNFINISHED = (
     "{gate} had not come to its end when the test ended, so nothing was judged: wait for the"
@@ -32,9 +32,19 @@ _ELSEWHERE = (
     " processes)"
 )
 _ONCE = (
-    "{gate} answers once per test: parametrize, or write one test for each candidate. Its"
+    "{gate} {find}s once per test: parametrize, or write one test for each candidate. Its"
     " first call here said: "
 )
+
+
+_STILL = "nothing yet, it still {find}s."
+
+
+def describe_measured(result: Any) -> str:
+    """Describe what ``sd_latency`` answered."""
+    from pytest_sdspeed.report.messages import describe_result
+
+    return describe_result(result)
 
 
 class Asking:
@@ -59,10 +69,16 @@ class Asking:
         self._same: tuple[Itself, ...] = ()
         self._after: list[Any] = []
         self._result: Any = None
-        self._said = ""
+        self._describe: Callable[[Any], str] = describe_measured
         self._error: BaseException | None = None
 
-    def ask(self, candidate: Any, baseline: Any, measure: Callable[[], tuple[Any, str]]) -> Any:
+    def ask(
+        self,
+        candidate: Any,
+        baseline: Any,
+        measure: Callable[[], Any],
+        describe_answer: Callable[[Any], str] = describe_measured,
+    ) -> Any:
         """Measure once, and say the same to whoever asks the same again.
 
         A decorator may run the body of a test a second time, after something it caught: the gate
@@ -72,18 +88,18 @@ class Asking:
         Args:
             candidate: what is measured.
             baseline: what it is compared with, or None.
-            measure: measures, judges, and raises if the test is to fail or to be skipped; returns
-                the answer, and the answer in words.
+            measure: measures, judges, and raises if the test is to fail or to be skipped.
+            describe_answer: says in words what it returned.
         """
         if os.getpid() != self._process:
             self._elsewhere[0] = 1
             raise pytest.fail.Exception(add_page(self._say(_ELSEWHERE), _PAGE), pytrace=False)
-        call = describe_call(self._item, self._gate, candidate, baseline)
+        call = describe_call(self._item, candidate, baseline, self._gate)
         if self._first is not None:
             return self._answer_again(call, candidate, baseline)
         self._first, self._same = call, (Itself(candidate), Itself(baseline))
         try:
-            self._result, self._said = measure()
+            self._result, self._describe = measure(), describe_answer
             self._after = describe(candidate, baseline)
         except BaseException as error:
             self._error = _detach(error)
@@ -91,8 +107,8 @@ class Asking:
         return self._result
 
     def _say(self, words: str) -> str:
-        found = "measured" if self._gate == GATE else "counted"
-        return words.format(gate=self._gate, found=found)
+        find, found = ("measure", "measured") if self._gate == GATE else ("count", "counted")
+        return words.format(gate=self._gate, find=find, found=found)
 
     def _answer_again(self, call: Call, candidate: Any, baseline: Any) -> Any:
         assert self._first is not None  # noqa: S101 - the caller asked
@@ -105,7 +121,8 @@ class Asking:
             and call.asks_as(self._first, self._after)
         ):
             return self._result
-        said = self._said or "nothing yet, it is under way."
+        known = self._result is not None
+        said = self._describe(self._result) if known else self._say(_STILL)
         self._error = pytest.fail.Exception(
             describe_error(UsageMistakeError(self._say(_ONCE) + said)), pytrace=False
         )

@@ -79,7 +79,7 @@ class Call:
         )
 
 
-def describe_call(item: pytest.Item, gate: str, candidate: Any, baseline: Any) -> Call:
+def describe_call(item: pytest.Item, candidate: Any, baseline: Any, gate: str = "") -> Call:
     """Describe a call of a test's gate, and mark the run of the body that it comes from."""
     asked = describe(candidate, baseline)
     body = find_body(item)

@@ -147,8 +147,8 @@ def set_up_storage(config: pytest.Config) -> None:
     """
     if not config.pluginmanager.hasplugin(PLUGIN):
         raise pytest.UsageError(
-            "sd_latency and sd_account keep their records through pytest-benchmark, which is off:"
-            " run without -p no:benchmark"
+            "sd_latency keeps its record through pytest-benchmark, which is off: run without -p"
+            " no:benchmark. So does sd_account"
         )
     problem = explain_refusal(
         config.option,

@@ -23,7 +23,7 @@ def refuse_companions(gated: Iterable[pytest.Item]) -> Iterator[str]:
             )
         if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
             yield (
-                f"{item.nodeid}: @given runs its body many times, and a gate answers once:"
+                f"{item.nodeid}: @given runs its body many times, and its gate answers once:"
                 " parametrize the test instead"
             )
 

@@ -31,7 +31,7 @@ class AccountGate:
 
     def __init__(self, request: pytest.FixtureRequest, benchmark: Any, gate: str) -> None:
         self._node, self._run = request.node, run_of(request.config)
-        self._benchmark, self._gate = benchmark, gate
+        self._benchmark, self._gate, self._said = benchmark, gate, ""
         self._asking: Asking = self._node.stash[ASKING][gate]
         self._asking.give_gate()
 
@@ -48,7 +48,9 @@ class AccountGate:
         Returns:
             The account, if it is within its bounds.
         """
-        account: Account = self._asking.ask(target, None, lambda: self._judge(target))
+        account: Account = self._asking.ask(
+            target, None, lambda: self._judge(target), lambda _: self._said
+        )
         return account
 
     def __reduce__(self) -> NoReturn:
@@ -58,7 +60,7 @@ class AccountGate:
             " call it in the test's own process"
         )
 
-    def _judge(self, target: Any) -> tuple[Account, str]:
+    def _judge(self, target: Any) -> Account:
         from pytest_sdspeed.report.accounts import describe_account, write_account_message
         from pytest_sdspeed.report.pages import describe_error
         from pytest_sdspeed.store.accounts import store_account
@@ -66,6 +68,8 @@ class AccountGate:
         plan, item = plan_of(self._node), self._node
         try:
             made = make_target(target, "target", self._gate)
+            if self._gate == GATE:
+                _skip_timed(made)
             bounds = plan.bounds if self._gate == COUNTING else {}
             result = self._run.count(made, bounds, own_id(item), self._gate)
         except UnsupportedError as error:
@@ -86,7 +90,8 @@ class AccountGate:
             from pytest_sdspeed.plugin.gate import SlowerWarning
 
             warnings.warn(SlowerWarning(risen), stacklevel=5)
-        return result.account, describe_account(result)
+        self._said = describe_account(result)
+        return result.account
 
 
 class DryLatency(AccountGate):
@@ -104,18 +109,10 @@ class DryLatency(AccountGate):
             The account. A test that asks it for something that was not measured is skipped.
         """
 
-        def judge() -> tuple[Any, str]:
-            made = make_target(candidate, "candidate", self._gate)
-            _skip_timed(made)
-            account, said = self._judge(candidate)
-            return _NotMeasured(account), said
+        def judge() -> _NotMeasured:
+            return _NotMeasured(self._judge(candidate))
 
-        try:
-            return self._asking.ask(candidate, baseline, judge)
-        except UsageMistakeError as error:
-            from pytest_sdspeed.report.pages import describe_error
-
-            raise pytest.fail.Exception(describe_error(error), pytrace=False) from None
+        return self._asking.ask(candidate, baseline, judge, lambda _: self._said)
 
 
 class _NotMeasured:

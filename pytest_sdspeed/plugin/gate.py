@@ -77,9 +77,9 @@ class Gate:
             " call it in the test's own process (what it measures may start processes)"
         )
 
-    def _judge(self, candidate: Any, baseline: Any) -> tuple[Result, str]:
+    def _judge(self, candidate: Any, baseline: Any) -> Result:
         from pytest_sdspeed.report import history
-        from pytest_sdspeed.report.messages import describe_result, write_message
+        from pytest_sdspeed.report.messages import write_message
         from pytest_sdspeed.report.pages import describe_error
         from pytest_sdspeed.store.benchmark import store
 
@@ -119,7 +119,7 @@ class Gate:
             pytest.fail(said, pytrace=False)
         elif past:
             warnings.warn(SlowerWarning(past), stacklevel=5)
-        return result, describe_result(result)
+        return result
 
     def _measure(self, candidate: Any, baseline: Any) -> Result:
         ours, theirs = targets_of(candidate, baseline)

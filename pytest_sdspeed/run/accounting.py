@@ -6,7 +6,7 @@ import gc
 import inspect
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_sdspeed.errors import UnsupportedError, UsageMistakeError, explain
 from pytest_sdspeed.judge.accounts import judge_account
@@ -15,7 +15,7 @@ from pytest_sdspeed.model import AccountResult, Case, Machine
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from pytest_sdspeed.model import Account, Table
+    from pytest_sdspeed.model import Account, Row, Table
     from pytest_sdspeed.pipelines.optimization import Optimization
     from pytest_sdspeed.run.session import Session
     from pytest_sdspeed.run.targets import Target
@@ -183,7 +183,19 @@ def _is_place(parameter: inspect.Parameter) -> bool:
     return parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
 
 
-def find_bounds(resolved: ResolvedSetup, tables: tuple[Table, ...]) -> Mapping[str, int]:
+class RowBounds(NamedTuple):
+    """What the tables hold the account of a row to.
+
+    Attributes:
+        bounds: name of a bound -> the most that passes.
+        notes: which tables have bounds that are not asked, and why, in words.
+    """
+
+    bounds: Mapping[str, int]
+    notes: tuple[str, ...] = ()
+
+
+def find_bounds(resolved: ResolvedSetup, tables: tuple[Table, ...]) -> RowBounds:
     """Find what the tables hold the account of a row to; recorded ones take precedence.
 
     Args:
@@ -191,24 +203,29 @@ def find_bounds(resolved: ResolvedSetup, tables: tuple[Table, ...]) -> Mapping[s
         tables: all tables; another one of the same name counts if its row is of the same stack and
             recipe, whatever its device is: an account is of no device.
     """
-    own = resolved.row
-    if own is None:
-        return {}
-    rows = [
-        row
+    if resolved.row is None:
+        return RowBounds({})
+    found = [
+        (row, table)
         for table in sorted(tables, key=lambda one: not one.recorded)
-        if table.name == resolved.table.name and (row := table.row(resolved.setup))
+        if table.name == resolved.table.name
+        and (row := table.row(resolved.setup)) is not None
+        and row.account
     ]
-    return next(
-        (
-            row.account
-            for row in rows
-            if row.account
-            and row.optimizations == own.optimizations
-            and replace(row.recipe, repeats=1) == replace(own.recipe, repeats=1)
-        ),
-        own.account,
-    )
+    same = [row.account for row, _ in found if _is_same_work(row, resolved)]
+    notes = [
+        f"{table.path} holds the account of another recipe or stack under this name, which is no"
+        " bound here: record it again, or take it out"
+        for row, table in found
+        if not _is_same_work(row, resolved)
+    ]
+    return RowBounds(same[0] if same else {}, tuple(notes))
+
+
+def _is_same_work(row: Row, resolved: ResolvedSetup) -> bool:
+    """Tell whether a row is of the stack and the recipe that are counted; seeds change no count."""
+    ours, theirs = (replace(recipe, repeats=1, seed=0) for recipe in (resolved.recipe, row.recipe))
+    return row.optimizations == resolved.optimizations and ours == theirs
 
 
 def count_target(
@@ -238,7 +255,8 @@ def count_target(
             account = count_callable(target.name, _check_callable(target))
     except Exception as error:  # noqa: BLE001 - a pipeline of anybody's may raise anything
         raise explain(target.name, error) from None
-    held_to = {**(find_bounds(resolved, session.tables) if resolved else {}), **bounds}
+    documented = find_bounds(resolved, session.tables) if resolved else RowBounds({})
+    held_to = {**documented.bounds, **bounds}
     verdict, reasons = judge_account(account, held_to)
     return AccountResult(
         table=resolved.table.name if resolved else None,
@@ -253,7 +271,7 @@ def count_target(
         versions=describe_cpu().versions,
         counted_as=describe_counting_device().device,
         test=test or None,
-        notes=account.notes,
+        notes=(*documented.notes, *account.notes),
     )
 
 

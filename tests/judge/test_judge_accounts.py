@@ -48,7 +48,8 @@ def test_a_bound_of_a_step_names_the_lines_of_a_step():
 def test_of_many_lines_the_worst_are_named_and_the_others_counted():
     places = tuple(Place("host_sync", "a.py", line, "x.item()", 10 - line) for line in range(8))
     _, (reason,) = judge_account(replace(CALL, host_syncs=52, places=places), {"host_syncs": 0})
-    assert "10 at a.py:0" in reason and reason.endswith("; and 3 more places")
+    assert "10 at a.py:0" in reason
+    assert reason.endswith("; and 3 more places")
 
 
 @pytest.mark.parametrize(("name", "said"), [
@@ -58,24 +59,29 @@ def test_of_many_lines_the_worst_are_named_and_the_others_counted():
 ])  # fmt: skip
 def test_a_count_that_is_not_known_is_never_a_pass(name, said):
     verdict, (reason,) = judge_account(CALL, {name: 10**15, "operations": 100})
-    assert verdict == "invalid" and f"{name} is not known" in reason and said in reason
+    assert verdict == "invalid"
+    assert f"{name} is not known" in reason
+    assert said in reason
 
 
 @pytest.mark.parametrize("steps", [0, 1])
 def test_a_bound_of_a_step_is_never_a_pass_without_two_steps(steps):
     verdict, (reason,) = judge_account(replace(CALL, steps=steps, per_step=None), {"host_syncs_per_step": 0})
-    assert verdict == "invalid" and f"{steps} denoising step" in reason
+    assert verdict == "invalid"
+    assert f"{steps} denoising step" in reason
 
 
 def test_what_is_over_fails_whatever_else_is_not_known():
     verdict, reasons = judge_account(CALL, {"recompilations": 0, "operations": 1})
-    assert verdict == "fail" and len(reasons) == 2
+    assert verdict == "fail"
+    assert len(reasons) == 2
 
 
 @pytest.mark.parametrize("bounds", [{}, {"host_syncs": 0}])
 def test_an_account_of_nothing_is_invalid(bounds):
     verdict, (reason,) = judge_account(Account(), bounds)
-    assert verdict == "invalid" and "no operation ran on the device" in reason
+    assert verdict == "invalid"
+    assert "no operation ran on the device" in reason
 
 
 def test_an_unknown_name_is_told_with_those_that_there_are():
@@ -92,7 +98,8 @@ def test_equal_accounts_pass():
 
 def test_a_sync_more_in_every_step_fails_once_with_its_line():
     verdict, reasons, fewer, places = compare_accounts(CALL, planted())
-    assert verdict == "fail" and not fewer
+    assert verdict == "fail"
+    assert not fewer
     assert reasons == ("host_syncs_per_step 0 -> 1 (+1): +1 at diffusers/loop.py:12  t.item()",)
     assert [(change.place.line, change.more, change.per_step) for change in places] == [(12, 1, True), (112, 5, False)]
 
@@ -106,7 +113,8 @@ def test_fewer_is_told_and_never_fails():
 def test_a_sync_more_outside_of_the_steps_fails():
     after = Place("host_sync", "diffusers/loop.py", 90, "x.sum().item()", 1)
     verdict, (reason,), _, _ = compare_accounts(CALL, replace(CALL, host_syncs=4, places=(*CALL.places, after)))
-    assert verdict == "fail" and reason == "host_syncs 3 -> 4 (+1): +1 at diffusers/loop.py:90  x.sum().item()"
+    assert verdict == "fail"
+    assert reason == "host_syncs 3 -> 4 (+1): +1 at diffusers/loop.py:90  x.sum().item()"
 
 
 def test_what_rises_in_the_steps_and_outside_of_them_is_told_of_both():
@@ -117,7 +125,9 @@ def test_what_rises_in_the_steps_and_outside_of_them_is_told_of_both():
 def test_a_rise_in_one_count_fails_whatever_falls():
     better = replace(CALL, operations=1, per_step=replace(STEP, operations=1, casts=3), casts=15)
     found = compare_accounts(CALL, better)
-    assert found.verdict == "fail" and found.reasons[0].startswith("casts_per_step 2 -> 3") and found.fewer
+    assert found.verdict == "fail"
+    assert found.reasons[0].startswith("casts_per_step 2 -> 3")
+    assert found.fewer
 
 
 def test_a_line_that_moves_in_its_file_is_the_same_place():
@@ -131,7 +141,8 @@ def test_a_line_that_moves_into_another_file_is_a_new_place():
     old = planted()
     moved = replace(old, per_step=replace(old.per_step, places=(replace(SYNC, file="diffusers/other.py"),)))
     found = compare_accounts(old, moved)
-    assert found.verdict == "pass" and found.places[0].place.file == "diffusers/other.py"
+    assert found.verdict == "pass"
+    assert found.places[0].place.file == "diffusers/other.py"
 
 
 def test_of_equal_lines_the_new_one_is_named():
@@ -144,7 +155,8 @@ def test_of_equal_lines_the_new_one_is_named():
 @pytest.mark.parametrize(("old", "new"), [(None, 0), (0, None)])
 def test_a_count_that_one_side_alone_knows_is_no_pass(old, new):
     found = compare_accounts(replace(CALL, recompilations=old), replace(CALL, recompilations=new))
-    assert found.verdict == "invalid" and "recompilations is not known on one side" in found.reasons[0]
+    assert found.verdict == "invalid"
+    assert "recompilations is not known on one side" in found.reasons[0]
 
 
 def test_steps_that_one_side_alone_has_are_no_pass():
@@ -153,7 +165,8 @@ def test_steps_that_one_side_alone_has_are_no_pass():
 
 def test_memory_that_grows_fails():
     found = compare_accounts(CALL, replace(CALL, peak_bytes=81))
-    assert found.verdict == "fail" and found.reasons == ("peak_bytes 80 -> 81 (+1)",)
+    assert found.verdict == "fail"
+    assert found.reasons == ("peak_bytes 80 -> 81 (+1)",)
 
 
 def test_an_account_of_nothing_is_compared_with_nothing():

@@ -25,7 +25,8 @@ def counted(pytester):
 
 
 def test_a_loop_that_asks_for_nothing_passes_twice_with_equal_accounts(counted):
-    run = counted("""
+    run = counted(
+        """
 ACCOUNTS = []
 
 @pytest.mark.parametrize("attempt", [1, 2])
@@ -36,7 +37,8 @@ def test_loop(sd_account, attempt):
 def test_equal():
     assert ACCOUNTS[0] == ACCOUNTS[1]
     assert ACCOUNTS[0].steps == 4 and ACCOUNTS[0].per_step.operations == 7
-""".replace("BOUNDS", BOUNDS))
+""".replace("BOUNDS", BOUNDS)
+    )
     run.assert_outcomes(passed=3)
 
 
@@ -106,7 +108,8 @@ def test_without_bounds_it_is_counted_and_never_called_a_pass(counted, pytester)
     run.stdout.no_fnmatch_line("*sd speed-ups*")
     told = {one.get("name"): one.get("value") for one in ET.parse(pytester.path / "out.xml").iter("property")}
     assert told["sdspeed_account_verdict"] == "counted"
-    assert told["sdspeed_account_host_syncs_per_step"] == "0" and told["sdspeed_account_operations_per_step"] == "7"
+    assert told["sdspeed_account_host_syncs_per_step"] == "0"
+    assert told["sdspeed_account_operations_per_step"] == "7"
     assert "sdspeed_account_recompilations" not in told
 
 
@@ -164,7 +167,9 @@ def test_twice(sd_account):
     sd_account(make("item"))
 """)
     run.assert_outcomes(failed=2)
-    run.stdout.fnmatch_lines(["*host_syncs is 6, at most 0*", "*sd_account answers once per test*first call here said: *engine in a denoising step:*"])
+    run.stdout.fnmatch_lines(
+        ["*host_syncs is 6, at most 0*", "*sd_account counts once per test*first call here said: *engine in a denoising step:*"]
+    )
 
 
 def test_a_known_failure_is_expected(counted):
@@ -218,7 +223,9 @@ def test_a_gate_that_the_collection_could_not_tell_of_says_to_mark_the_test(coun
     run = counted("def test_late(request):\n    request.getfixturevalue('sd_account')(make())\n")
     run.assert_outcomes(failed=1)
     run.stdout.fnmatch_lines(["*mark it with @pytest.mark.sd_account(...)*"])
-    counted("@pytest.mark.sd_account\ndef test_late(request):\n    request.getfixturevalue('sd_account')(make())\n").assert_outcomes(passed=1)
+    counted("@pytest.mark.sd_account\ndef test_late(request):\n    request.getfixturevalue('sd_account')(make())\n").assert_outcomes(
+        passed=1
+    )
 
 
 # Beside pytest-benchmark
@@ -229,11 +236,16 @@ def test_its_record_is_told_from_one_of_latencies_and_has_no_time(counted, pytes
     run.stdout.no_fnmatch_line("*Name (time in*")
     stored = json.loads((pytester.path / "out.json").read_text())
     (benchmark,) = stored["benchmarks"]
-    assert benchmark["fullname"].endswith("::test_loop (account)") and benchmark["stats"]["rounds"] == 0 and benchmark["stats"]["data"] == []
+    assert benchmark["fullname"].endswith("::test_loop (account)")
+    assert benchmark["stats"]["rounds"] == 0
+    assert benchmark["stats"]["data"] == []
     record = benchmark["extra_info"]["sdspeed"]
     assert (record["schema"], record["kind"], record["verdict"]) == (1, "account", "pass")
-    assert record["account"]["host_syncs"] == 2 and record["account"]["per_step"]["casts"] == 2
-    assert record["bounds"]["casts_per_step"] == 2 and record["versions"]["torch"] and record["test"].endswith("::test_loop")
+    assert record["account"]["host_syncs"] == 2
+    assert record["account"]["per_step"]["casts"] == 2
+    assert record["bounds"]["casts_per_step"] == 2
+    assert record["versions"]["torch"]
+    assert record["test"].endswith("::test_loop")
     assert {"kind", "file", "line", "code", "count"} == set(record["account"]["places"][0])
     assert stored["machine_info"]["sdspeed"]["device"] == "dry run"
 
@@ -258,7 +270,7 @@ def test_options_of_pytest_benchmark_take_no_failure_away(counted, pytester, opt
 def test_without_pytest_benchmark_the_run_says_what_it_needs(counted):
     run = counted(gate(), "-p", "no:benchmark")
     assert run.ret == pytest.ExitCode.USAGE_ERROR
-    run.stderr.fnmatch_lines(["*sd_latency and sd_account keep their records through pytest-benchmark*"])
+    run.stderr.fnmatch_lines(["*keeps its record through pytest-benchmark*So does sd_account*"])
 
 
 # What is read of it
@@ -268,17 +280,23 @@ def test_the_report_the_summary_and_the_comment_tell_of_counts_and_lines(counted
     from pytest_sdspeed.__main__ import main
 
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(pytester.path / "summary.md"))
-    counted(gate() + gate("item").replace("test_loop", "test_stall"), "--sd-report=page.html", "--benchmark-json=out.json").assert_outcomes(passed=1, failed=1)
+    counted(gate() + gate("item").replace("test_loop", "test_stall"), "--sd-report=page.html", "--benchmark-json=out.json").assert_outcomes(
+        passed=1, failed=1
+    )
     os.environ.pop("GITHUB_STEP_SUMMARY")
     assert main(["report", "out.json", "again.html"]) == 0
     assert main(["comment", "out.json", "--exit-code", "1"]) == 0
     printed = capsys.readouterr().out
     pages = [(pytester.path / name).read_text() for name in ("page.html", "again.html")]
     for page in pages:
-        assert "1 of 2 rows need attention" in page and "y = y * t.item()" in page and 'data-verdict="fail"' in page
+        assert "1 of 2 rows need attention" in page
+        assert "y = y * t.item()" in page
+        assert 'data-verdict="fail"' in page
     summary = (pytester.path / "summary.md").read_text()
     for told in (summary, printed):
-        assert "### Accounts" in told and "engine.py:20" in told and "❌ fail" in told
+        assert "### Accounts" in told
+        assert "engine.py:20" in told
+        assert "❌ fail" in told
         assert told.index("fail |") < told.index("pass |")
     assert "## ❌ Diffusion speed-ups and pictures: 1 fail, 1 pass" in printed
     assert not re.search(r"(?<![\\w])nan", summary)
@@ -290,4 +308,5 @@ def test_a_run_that_only_counted_has_a_comment_without_a_claim(counted, capsys):
     counted("def test_loop(sd_account):\n    sd_account(make())\n", "--benchmark-json=out.json").assert_outcomes(passed=1)
     assert main(["comment", "out.json", "--exit-code", "0"]) == 0
     told = capsys.readouterr().out
-    assert "Diffusion speed-ups and pictures: 1 counted" in told and "pass |" not in told
+    assert "Diffusion speed-ups and pictures: 1 counted" in told
+    assert "pass |" not in told
