@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from checkouts import FAKE_CLOCK
 from children import PLUGINS
 
 pytestmark = pytest.mark.slow
