@@ -64,7 +64,9 @@ def parse_file(content: bytes, written: float) -> FileContents:
             if is_account(extra):
                 counts = _read_counts(extra)
                 accounts.pop(counts.key, None)
-                accounts[counts.key] = counts
+                if counts.account["operations"]:
+                    # Of what asked for nothing, nothing was counted.
+                    accounts[counts.key] = counts
                 continue
             result = _read_result(extra, run, test)
         except (*DAMAGE, StoredRunError) as error:

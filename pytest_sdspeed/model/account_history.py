@@ -64,9 +64,10 @@ class AccountChange:
     """The counts that differ between one run and the one before: exact, and of no chance.
 
     Attributes:
+        before: index of the run that it is compared with.
         since: index of the first run with the new counts.
         counts: the counts that differ.
-        holds: whether the latest run still has more, or if nothing rose, still less.
+        holds: whether the latest run that goes on from it still has more; if nothing rose, less.
         places: lines of code that ask for more.
         gone: lines of code that ask for less.
         versions: package -> before and after, of those that changed with it; None if it was not
@@ -74,6 +75,7 @@ class AccountChange:
         acknowledged: how it was accepted, or None.
     """
 
+    before: int
     since: int
     counts: tuple[CountChange, ...]
     holds: bool = True

@@ -171,7 +171,8 @@ _UNCHANGED: dict[str, Any] = {
 
 
 def _change_to_json(history: AccountHistory, change: AccountChange) -> dict[str, Any]:
-    before, first, accepted = history.runs[change.since - 1], history.runs[change.since], None
+    before, first = history.runs[change.before], history.runs[change.since]
+    accepted = None
     if change.acknowledged is not None:
         one = change.acknowledged
         accepted = {"reason": one.reason, "date": one.acknowledged, "by": one.by}
@@ -182,7 +183,9 @@ def _change_to_json(history: AccountHistory, change: AccountChange) -> dict[str,
         "since_run": first.name or None,
         "counts": [asdict(one) for one in change.counts],
         "holds": change.holds,
-        "commits": {"after": before.commit, "first": first.commit} if first.commit else None,
+        "commits": {"after": before.commit, "first": first.commit}
+        if before.commit and first.commit
+        else None,
         "versions": {name: list(pair) for name, pair in change.versions.items()},
         "places": [asdict(one) for one in change.places],
         "gone": [asdict(one) for one in change.gone],

@@ -91,6 +91,26 @@ def test_versions_that_change_with_a_count_are_named_and_hide_nothing():
     assert unresolved_rise(changed) is changed.changes[0]
 
 
+def test_versions_that_take_turns_are_series_side_by_side():
+    turns = {number: f"0.{40 + number % 2}.0" for number in range(8)}
+    assert not history(0, 1, 0, 1, 0, 1, 0, 1, versions=turns).changes
+    risen = history(0, 1, 0, 1, 0, 2, 0, 2, versions=turns)
+    assert [(one.since, one.counts[0].was, one.counts[0].now) for one in risen.changes] == [(5, 1, 2)]
+    assert unresolved_rise(risen) is risen.changes[0]
+
+
+def test_a_rise_of_one_series_does_not_speak_against_a_run_of_another():
+    turns = {number: f"0.{40 + number % 2}.0" for number in range(7)}
+    risen = history(0, 1, 0, 1, 0, 2, 0, versions=turns)
+    assert risen.changes[0].holds
+    assert unresolved_rise(risen) is None
+
+
+def test_versions_that_came_back_are_compared_with_themselves():
+    there = {1: "0.43.0", 2: "0.43.0"}
+    assert not history(0, 1, 1, 0, versions=there).changes
+
+
 def test_other_work_in_between_is_no_change_of_a_step():
     assert not history(0, None, 0).changes
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.judge.accounts import drop_repeats, find_more, list_changes, read_count
@@ -41,18 +40,44 @@ def judge_accounts(
         history: history of one target.
         acknowledged: changes that were accepted, of any histories.
     """
+    runs, befores = history.runs, find_runs_before(history.runs)
+    latest = _find_latest(befores)
     accepted = {one.id: one for one in acknowledged if one.counts}
     changes = []
-    for since, (before, after) in enumerate(pairwise(history.runs), start=1):
+    for since, before in enumerate(befores):
         # Most runs have the account of the one before, which is then the same object.
-        if before.account is after.account or before.account == after.account:
+        if before is None or runs[before].account is runs[since].account:
             continue
-        counts = tuple(list_changes(before.account, after.account))
+        counts = tuple(list_changes(runs[before].account, runs[since].account))
         if counts:
-            change = _make_change(history.runs, since, counts)
+            change = _make_change(runs, before, since, counts, runs[latest[since]])
             found = accepted.get(history.name_change(change))
             changes.append(replace(change, acknowledged=found))
     return replace(history, changes=tuple(changes))
+
+
+def find_runs_before(runs: Sequence[AccountRun]) -> list[int | None]:
+    """Find the index of the run that each run is compared with; None for the first of a series.
+
+    That is the latest run with the same versions of packages. If there is none, it is the latest
+    run with versions that do not come back: they were replaced. Jobs of a matrix, whose versions
+    take turns, are series side by side.
+
+    Args:
+        runs: the oldest first.
+    """
+    versions = [tuple(sorted(run.versions.items())) for run in runs]
+    ends = {one: index for index, one in enumerate(versions)}
+    latest: dict[object, int] = {}
+    found: list[int | None] = []
+    for index, one in enumerate(versions):
+        before = latest.get(one)
+        if before is None:
+            over = (place for other, place in latest.items() if ends[other] < index)  # type: ignore[index]
+            before = max(over, default=None)
+        found.append(before)
+        latest[one] = index
+    return found
 
 
 def unresolved_rise(history: AccountHistory) -> AccountChange | None:
@@ -60,6 +85,12 @@ def unresolved_rise(history: AccountHistory) -> AccountChange | None:
 
     As for latencies, it is news for 20 runs. None if there is none, or it was acknowledged.
     """
+    befores = find_runs_before(history.runs)
+    own: set[int | None] = set()
+    index: int | None = len(history.runs) - 1
+    while index is not None:
+        own.add(index)
+        index = befores[index]
     return next(
         (
             change
@@ -67,23 +98,39 @@ def unresolved_rise(history: AccountHistory) -> AccountChange | None:
             if change.rises
             and change.holds
             and change.acknowledged is None
+            and change.since in own
             and len(history.runs) - change.since <= NEWS_RUNS
         ),
         None,
     )
 
 
+def _find_latest(befores: Sequence[int | None]) -> list[int]:
+    """Return the index of the latest run that goes on from each run."""
+    latest = list(range(len(befores)))
+    for index in reversed(range(len(befores))):
+        before = befores[index]
+        if before is not None:
+            latest[before] = max(latest[before], latest[index])
+    return latest
+
+
 def _make_change(
-    runs: Sequence[AccountRun], since: int, counts: tuple[CountChange, ...]
+    runs: Sequence[AccountRun],
+    before: int,
+    since: int,
+    counts: tuple[CountChange, ...],
+    latest: AccountRun,
 ) -> AccountChange:
-    before, after = runs[since - 1], runs[since]
+    old, new = runs[before], runs[since]
     return AccountChange(
+        before=before,
         since=since,
         counts=counts,
-        holds=_still_holds(runs[-1], counts),
-        places=drop_repeats(find_more(before.account, after.account)),
-        gone=drop_repeats(find_more(after.account, before.account)),
-        versions=_find_other_versions(before.versions, after.versions),
+        holds=_still_holds(latest, counts),
+        places=drop_repeats(find_more(old.account, new.account)),
+        gone=drop_repeats(find_more(new.account, old.account)),
+        versions=_find_other_versions(old.versions, new.versions),
     )
 
 
