@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import PurePath
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.errors import (
@@ -17,12 +16,13 @@ from pytest_sdspeed.errors import (
 )
 from pytest_sdspeed.judge.accounts import compare_accounts, drop_repeats, find_more, list_changes
 from pytest_sdspeed.model import AccountAgainst
+from pytest_sdspeed.versions.file_names import find_names, rename_files
 from pytest_sdspeed.versions.workers import Worker, note_same_code, start_missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_sdspeed.model import Account, AccountResult, Verdict
+    from pytest_sdspeed.model import AccountResult, Verdict
     from pytest_sdspeed.run.targets import Target
     from pytest_sdspeed.versions.environments import Environment
     from pytest_sdspeed.versions.workers import WorkerConfig
@@ -176,37 +176,3 @@ def _receive(worker: Worker) -> Counted | SdSpeedError:
     except SdSpeedError as error:
         return error
     return Counted(account_from_json(json.loads(told["account"])), told["modules"])
-
-
-def find_names(ours: Mapping[str, str], theirs: Mapping[str, str]) -> dict[str, str]:
-    """Find how the version in hand names the files that the other version's account names.
-
-    A worktree, a folder of installed packages and a checkout name one file in three ways; its path
-    from the folder of its package is the same.
-
-    Args:
-        ours: name of a file of the version in hand -> its path from the folder of its package.
-        theirs: the same of the other version.
-    """
-    known = {module: file for file, module in ours.items()}
-    return {
-        file: known.get(module, module if PurePath(file).is_absolute() else file)
-        for file, module in theirs.items()
-    }
-
-
-def rename_files(account: Account, names: Mapping[str, str]) -> Account:
-    """Return an account whose places have other names of files.
-
-    Args:
-        account: account of a call.
-        names: name of a file -> its name from now on; the others stay.
-    """
-    return replace(
-        account,
-        places=tuple(
-            replace(place, file=names.get(place.file, place.file)) for place in account.places
-        ),
-        per_step=account.per_step and rename_files(account.per_step, names),
-        stages={name: rename_files(part, names) for name, part in account.stages.items()},
-    )

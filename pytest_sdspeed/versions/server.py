@@ -7,6 +7,7 @@ import hashlib
 import json
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from pytest_sdspeed.model import Case
 from pytest_sdspeed.run.targets import Target, targets_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
 
     from pytest_sdspeed.measure.campaign_data import Arm
     from pytest_sdspeed.model import AccountResult
@@ -100,13 +101,13 @@ class WorkerServer:
             SdSpeedError: it could not be counted.
         """
         from pytest_sdspeed.store.accounts import account_to_json
+        from pytest_sdspeed.versions.file_names import name_from_packages
 
         assert self._count is not None  # noqa: S101 - the run that has the workers counts
         result = self._count(test, gate)
-        return {
-            "account": json.dumps(account_to_json(result, work=True)),
-            "modules": _find_modules({place.file for place in result.account.places}),
-        }
+        named = name_from_packages(result.account, self._finder.roots)
+        told = account_to_json(replace(result, account=named.account), work=True)
+        return {"account": json.dumps(told), "modules": dict(named.modules)}
 
     def on_build(self, named: tuple[str, ...]) -> None:
         """Build a target."""
@@ -225,20 +226,6 @@ class WorkerServer:
         resolved = self._session.catalog.choose(named[1], named[2], "", undocumented=True)
         setup = self._session.setup(resolved)
         return Target(setup.name, setup, None)
-
-
-def _find_modules(files: Collection[str]) -> dict[str, str]:
-    """Find the modules of files: name of a file in an account -> path from its package's folder."""
-    from pytest_sdspeed.dry.callers import shorten
-
-    found: dict[str, str] = {}
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        if not isinstance(file, str) or name == "__main__" or (short := shorten(file)) not in files:
-            continue
-        package = "/__init__" if file.endswith("__init__.py") else ""
-        found.setdefault(short, f"{name.replace('.', '/')}{package}.py")
-    return found
 
 
 def _time_draw(arm: Arm, case: Case) -> tuple[Any, float]:

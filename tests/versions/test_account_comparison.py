@@ -1,7 +1,9 @@
 """Comparing accounts of two workers: what is no pass, and how files of two environments are one."""
 
 import json
+import sys
 from dataclasses import replace
+from types import ModuleType
 
 import pytest
 
@@ -11,6 +13,7 @@ from pytest_sdspeed.run.targets import Target
 from pytest_sdspeed.store.accounts import account_to_json
 from pytest_sdspeed.versions import accounts
 from pytest_sdspeed.versions.environments import Environment
+from pytest_sdspeed.versions.file_names import find_names, name_from_packages, rename_files
 
 STEP = Account(operations=10)
 CALL = Account(operations=40, steps=4, per_step=STEP)
@@ -162,13 +165,27 @@ def test_two_files_of_one_name_in_two_packages_are_two(compare):
 def test_files_are_renamed_in_steps_and_stages_too():
     step = replace(STEP, places=(SYNC,))
     account = replace(CALL, places=(SYNC,), per_step=step, stages={"denoising": step})
-    found = accounts.rename_files(account, {"pkg/a.py": "b.py"})
+    found = rename_files(account, {"pkg/a.py": "b.py"})
     files = {place.file for part in (found, found.per_step, *found.stages.values()) for place in part.places}
     assert files == {"b.py"}
 
 
 def test_a_file_of_the_other_version_alone_is_named_from_its_package():
-    assert accounts.find_names({}, {"/tmp/x/pkg/a.py": "pkg/a.py", "tests/test_a.py": "test_a"}) == {
+    assert find_names({}, {"/tmp/x/pkg/a.py": "pkg/a.py", "tests/test_a.py": "test_a"}) == {
         "/tmp/x/pkg/a.py": "pkg/a.py",
         "tests/test_a.py": "tests/test_a.py",
     }
+
+
+def test_what_is_imported_from_the_roots_is_named_from_its_package_and_tests_are_not(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    roots = [str(tmp_path / "old" / "lib")]
+    for name, file in (("pkg", "old/lib/pkg/__init__.py"), ("pkg.a", "old/lib/pkg/a.py"), ("test_a", "tests/test_a.py")):
+        module = ModuleType(name)
+        module.__file__ = str(tmp_path / file)
+        monkeypatch.setitem(sys.modules, name, module)
+    files = ("old/lib/pkg/__init__.py", "old/lib/pkg/a.py", "tests/test_a.py", "<string>")
+    account = replace(CALL, places=tuple(replace(SYNC, file=file) for file in files))
+    found = name_from_packages(account, roots)
+    assert [place.file for place in found.account.places] == ["pkg/__init__.py", "pkg/a.py", "tests/test_a.py", "<string>"]
+    assert found.modules == {"pkg/__init__.py": "pkg/__init__.py", "pkg/a.py": "pkg/a.py", "tests/test_a.py": "test_a.py"}
