@@ -44,9 +44,8 @@ def history_lines(run: Run) -> Iterator[str]:
 
     for counted in {one.history.key: one.history for one in run.accounts if one.history}.values():
         if len(counted.runs) > 1 or counted.follows:
-            yield from (
-                f"history: {line.strip()}" for line in account_history.describe_history(counted)
-            )
+            lines = account_history.describe_history(counted, advise=False)
+            yield from (f"history: {line.removeprefix('  ')}" for line in lines)
     yield from (
         f"history: {history.write_line(found)}"
         for found in histories(run)

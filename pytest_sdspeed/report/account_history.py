@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import AccountChange, AccountHistory, AccountRun
 
 _DAY = len("2026-11-20")
+_WITH_LINES = ("host_syncs", "host_to_device", "device_to_host")
 _MOST_PLACES = 5
 """Lines of code below a change; the others are counted."""
 
@@ -37,8 +38,13 @@ def format_histories(histories: Iterable[AccountHistory]) -> list[str]:
     ]
 
 
-def describe_history(history: AccountHistory) -> Iterator[str]:
-    """Yield the lines of a history: what holds of its changes, or that nothing changed."""
+def describe_history(history: AccountHistory, *, advise: bool = True) -> Iterator[str]:
+    """Yield the lines of a history: what holds of its changes, or that nothing changed.
+
+    Args:
+        history: history of one target, with its changes.
+        advise: whether to say how a rise is acknowledged.
+    """
     total = len(history.runs)
     told = [change for change in history.changes if change.holds and not change.acknowledged]
     if not told:
@@ -51,7 +57,7 @@ def describe_history(history: AccountHistory) -> Iterator[str]:
         ago = f"{total - change.since} of {total} runs"
         yield f"  {history.name}: {write_change(history, change)}, {ago}"
         yield from (f"    {line}" for line in describe_places(change))
-        if change.rises:
+        if change.rises and advise:
             yield f"    {_explain_accepting(history, change)}"
     for change in history.changes:
         if accepted := change.acknowledged:
@@ -73,7 +79,9 @@ def write_change(history: AccountHistory, change: AccountChange) -> str:
 
     With what else changed: ``with diffusers 0.41.0 -> 0.42.0``.
     """
-    counts = ", ".join(one.pair for one in change.counts)
+    # What the host waits for or copies has a line of code, and comes first.
+    ordered = sorted(change.counts, key=lambda one: not one.name.startswith(_WITH_LINES))
+    counts = ", ".join(one.pair for one in ordered)
     versions = f", with {format_versions(change.versions)}" if change.versions else ""
     since = _describe_run(history.runs[change.since])
     return f"{counts} since {since}{versions} [{history.name_change(change)}]"

@@ -26,9 +26,9 @@ def test_a_sync_that_came_warns_then_fails_if_asked_until_it_is_acknowledged(run
     warned = run("item")
     warned.assert_outcomes(passed=1, warnings=1)
     warned.stdout.re_match_lines([
-        r".*SlowerWarning: engine of \S+ asks for more than in the stored runs: host_syncs_per_step 0 -> 1 since .* \(this run\)",
+        r".*SlowerWarning: engine of \S+ asks for more than in the stored runs: host_syncs_per_step 0 -> 1, .* since .* \(this run\)",
         r".*\+1 host sync a step   engine.py:20   y = y \* t.item\(\)",
-        r"history: engine of .*: host_syncs_per_step 0 -> 1 since",
+        r"history: engine of .*: host_syncs_per_step 0 -> 1, .* since",
     ])  # fmt: skip
     # It was stored, and is news all the same.
     failed = run("item", "--sd-history=fail")
@@ -48,7 +48,7 @@ def test_fewer_and_equal_counts_pass_under_fail(run):
     run("item", "--sd-history=fail").assert_outcomes(passed=1)
     better = run(None, "--sd-history=fail")
     better.assert_outcomes(passed=1)
-    better.stdout.re_match_lines([r"history: engine of .*: host_syncs_per_step 1 -> 0 since"])
+    better.stdout.re_match_lines([r"history: engine of .*: host_syncs_per_step 1 -> 0, .* since"])
 
 
 def test_a_dry_run_of_a_latency_is_held_to_the_stored_counts_too(pytester, monkeypatch):
