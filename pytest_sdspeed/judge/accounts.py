@@ -6,16 +6,14 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.errors import UnknownNameError
-from pytest_sdspeed.model import CountChange
-from pytest_sdspeed.model.accounts import (
+from pytest_sdspeed.model import CountChange, PlaceChange
+from pytest_sdspeed.model.account_results import (
     ACCOUNT_BOUNDS,
-    COUNTS,
     PER_STEP,
     STEP_COUNTS,
-    Account,
-    PlaceChange,
     find_count,
 )
+from pytest_sdspeed.model.accounts import COUNTS, Account
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

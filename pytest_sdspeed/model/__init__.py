@@ -11,19 +11,17 @@ from pytest_sdspeed.model.account_history import (
     AccountHistory,
     AccountRun,
     CountChange,
+    PlaceChange,
 )
-from pytest_sdspeed.model.account_results import AccountAgainst, AccountResult
-from pytest_sdspeed.model.accounts import (
+from pytest_sdspeed.model.account_results import (
     ACCOUNT_BOUNDS,
-    COUNTS,
     PER_STEP,
     STEP_COUNTS,
-    Account,
-    Place,
-    PlaceChange,
-    Work,
+    AccountAgainst,
+    AccountResult,
     find_count,
 )
+from pytest_sdspeed.model.accounts import COUNTS, Account, Place, Work
 from pytest_sdspeed.model.history import (
     Acknowledgement,
     Change,

@@ -11,7 +11,7 @@ from pytest_sdspeed.model.history import HistoryKey, RunFacts
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from pytest_sdspeed.model.accounts import Account, PlaceChange
+    from pytest_sdspeed.model.accounts import Account, Place
     from pytest_sdspeed.model.history import Acknowledgement, Predecessor
 
 
@@ -42,6 +42,21 @@ class CountChange:
     def __str__(self) -> str:
         """Return ``host_syncs_per_step 0 -> 1 (+1)``."""
         return f"{self.pair} ({self.now - self.was:+,})"
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceChange:
+    """A line of code that asks for more, or for less, than the other version did.
+
+    Attributes:
+        place: where it is, with how often it asks.
+        more: how much more, or less, often that is; above 0.
+        per_step: whether that is in a denoising step.
+    """
+
+    place: Place
+    more: int
+    per_step: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,17 +1,28 @@
-"""What a gate counted, and what came of it."""
+"""What an account is held to, and what came of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pytest_sdspeed.model.accounts import COUNTS, Account
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_sdspeed.model.account_history import AccountHistory
-    from pytest_sdspeed.model.accounts import Account, PlaceChange
+    from pytest_sdspeed.model.account_history import AccountHistory, PlaceChange
     from pytest_sdspeed.model.tables import Recipe
     from pytest_sdspeed.model.vocabulary import Verdict
+
+STEP_COUNTS = tuple(
+    name for name in COUNTS if name not in ("weight_bytes", "graph_breaks", "recompilations")
+)
+"""Counts that a denoising step has, too."""
+
+PER_STEP = "_per_step"
+ACCOUNT_BOUNDS = (*COUNTS, *(name + PER_STEP for name in STEP_COUNTS))
+"""Names of the upper bounds that an account can be held to: ``NAME`` of a call, ``NAME_per_step``
+of one denoising step in steady state."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,3 +97,17 @@ class AccountResult:
     def outcome(self) -> str:
         """Return the verdict, or ``counted`` if there was nothing to hold it to."""
         return self.verdict or "counted"
+
+
+def find_count(account: Account, bound: str) -> int | None:
+    """Return the count that a bound is on, or None if it is not known.
+
+    Args:
+        account: an account of a call.
+        bound: one of ``ACCOUNT_BOUNDS``.
+    """
+    part: Account | None = account
+    if bound.endswith(PER_STEP):
+        part, bound = account.per_step, bound.removesuffix(PER_STEP)
+    count: int | None = None if part is None else getattr(part, bound)
+    return count

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-
 PlaceKind = Literal["host_sync", "host_to_device", "device_to_host"]
 """What is counted by the line of code that asked for it."""
 
@@ -117,42 +116,3 @@ COUNTS = (
     "recompilations",
 )
 """Fields of an account that are numbers, in the order in which they are shown."""
-
-STEP_COUNTS = tuple(
-    name for name in COUNTS if name not in ("weight_bytes", "graph_breaks", "recompilations")
-)
-"""Those of them that a denoising step has, too."""
-
-PER_STEP = "_per_step"
-ACCOUNT_BOUNDS = (*COUNTS, *(name + PER_STEP for name in STEP_COUNTS))
-"""Names of the upper bounds that an account can be held to: ``NAME`` of a call, ``NAME_per_step``
-of one denoising step in steady state."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlaceChange:
-    """A line of code that asks for more, or for less, than the other version did.
-
-    Attributes:
-        place: where it is, with how often it asks.
-        more: how much more, or less, often that is; above 0.
-        per_step: whether that is in a denoising step.
-    """
-
-    place: Place
-    more: int
-    per_step: bool
-
-
-def find_count(account: Account, bound: str) -> int | None:
-    """Return the count that a bound is on, or None if it is not known.
-
-    Args:
-        account: an account of a call.
-        bound: one of ``ACCOUNT_BOUNDS``.
-    """
-    part: Account | None = account
-    if bound.endswith(PER_STEP):
-        part, bound = account.per_step, bound.removesuffix(PER_STEP)
-    count: int | None = None if part is None else getattr(part, bound)
-    return count

@@ -67,7 +67,8 @@ class AccountGate:
 
         plan, item = plan_of(self._node), self._node
         try:
-            made = make_target(target, "target", self._gate)
+            role = "target" if self._gate == COUNTING else "candidate"
+            made = make_target(target, role, self._gate)
             if self._gate == GATE:
                 _skip_timed(made)
             bounds = plan.bounds if self._gate == COUNTING else {}
@@ -138,7 +139,7 @@ def _write_rise(result: AccountResult) -> str:
 
 def _skip_timed(target: Target) -> None:
     """Skip a test whose callable can only be timed."""
-    from pytest_sdspeed.run.accounting import takes_device
+    from pytest_sdspeed.run.account_results import takes_device
 
     if target.call is not None and not takes_device(target.call):
         pytest.skip(

@@ -107,7 +107,7 @@ def requested_setup(request: pytest.FixtureRequest, name: str) -> Setup:
 
 def _make_counted(session: Session, resolved: ResolvedSetup) -> Setup:
     """Make a setup that is to be counted, or end the test if no GPU that is counted can run it."""
-    from pytest_sdspeed.run.accounting import make_dry_setup
+    from pytest_sdspeed.run.account_results import make_dry_setup
 
     setup = make_dry_setup(session, resolved)
     if setup.unsupported:

@@ -171,8 +171,9 @@ def describe_worst(results: Sequence[AccountResult]) -> Iterator[str]:
             yield from _describe_differences(result.against)
         elif places := find_shown(result).places:
             found.setdefault(places, {})[result.setup] = None
+    rows = {result.setup for result in results}
     for places, names in found.items():
-        if len(results) > 1:
+        if names.keys() != rows:
             yield f"{', '.join(names)}:"
         yield from align_cells([_format_place(place) for place in places[:_MOST_PLACES]])
         left = len(places) - _MOST_PLACES

@@ -125,7 +125,7 @@ class Run:
         Raises:
             SdSpeedError: it could not be counted; the message says why.
         """
-        from pytest_sdspeed.run.accounting import count_target
+        from pytest_sdspeed.run.account_results import count_target
 
         if self.counting is not None:
             result = self.counting(target, bounds, test, gate)

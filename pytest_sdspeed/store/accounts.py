@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import StoredRunError
 from pytest_sdspeed.model import (
+    COUNTS,
     Account,
     AccountAgainst,
     AccountResult,
@@ -55,6 +56,8 @@ _RESULT = (
     "test",
     "notes",
 )
+_ACCOUNT = (*COUNTS, "steps", "uneven_steps", "notes")
+"""Fields of an account that are stored under their own names as they are."""
 
 
 class StoredAccount:
@@ -168,9 +171,8 @@ def _to_builtin(value: Any) -> Any:
 
 
 def _store(account: Account, *, work: bool) -> dict[str, Any]:
-    facts = {field.name: getattr(account, field.name) for field in fields(account)}
     return {
-        **{name: _to_builtin(value) for name, value in facts.items()},
+        **{name: _to_builtin(getattr(account, name)) for name in _ACCOUNT},
         "per_step": None if account.per_step is None else _store(account.per_step, work=work),
         "stages": {name: _store(part, work=work) for name, part in account.stages.items()},
         "places": [asdict(place) for place in account.places],
@@ -238,7 +240,7 @@ def read_account(stored: Mapping[str, Any]) -> Account:
     per_step, stages = stored.get("per_step"), stored.get("stages") or {}
     return Account(
         **{
-            **_select(stored, Account),
+            **_select({name: stored[name] for name in _ACCOUNT if name in stored}, Account),
             "per_step": None if per_step is None else read_account(per_step),
             "stages": {name: read_account(part) for name, part in stages.items()},
             "places": tuple(Place(**_select(one, Place)) for one in stored.get("places") or ()),

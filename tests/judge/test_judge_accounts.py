@@ -45,6 +45,14 @@ def test_a_bound_of_a_step_names_the_lines_of_a_step():
     assert (verdict, reason) == ("fail", "host_syncs_per_step is 1, at most 0: 1 at diffusers/loop.py:12  t.item()")
 
 
+@pytest.mark.parametrize(("kind", "count"), [("cast", "casts"), ("host_to_device", "host_to_device"), ("graph_break", "graph_breaks"),
+                                             ("recompilation", "recompilations")])  # fmt: skip
+def test_a_count_has_the_lines_of_its_kind_alone(kind, count):
+    places = (SYNC, Place(kind, "diffusers/block.py", 3, "x.half()", 7))
+    _, (reason,) = judge_account(replace(CALL, places=places, **{count: 7}), {count: 0})
+    assert reason == f"{count} is 7, at most 0: 7 at diffusers/block.py:3  x.half()"
+
+
 def test_of_many_lines_the_worst_are_named_and_the_others_counted():
     places = tuple(Place("host_sync", "a.py", line, "x.item()", 10 - line) for line in range(8))
     _, (reason,) = judge_account(replace(CALL, host_syncs=52, places=places), {"host_syncs": 0})

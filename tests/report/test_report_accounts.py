@@ -36,10 +36,14 @@ def test_the_table_of_a_group_has_a_step_in_a_line_and_its_worst_lines_below():
     assert re.split(r" {2,}", lines[1]) == list(accounts.COLUMNS)
     assert re.split(r" {2,}", lines[2]) == ["baseline", "841", "10", "2", "12", "1.21 M", "3.1 MB", "counted"]
     assert lines[5:] == [
-        "  baseline, fp16, tf32:",
         *(f"  2 host syncs   diffusers/loop.py:{line}   t[{line}].item()" for line in range(3)),
         "  and 2 more lines",
     ]
+
+
+def test_lines_that_not_every_row_has_are_told_under_the_rows_that_have_them():
+    clean = replace(GOOD, setup="clean", account=replace(CALL, per_step=replace(STEP, places=()), places=()))
+    assert "  fp16, tf32:" in accounts.format_accounts([clean, GOOD, BAD])
 
 
 def test_accounts_of_a_call_and_of_a_step_are_never_in_one_table():
