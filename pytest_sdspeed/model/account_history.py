@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model.accounts import Account, Place
     from pytest_sdspeed.model.history import Acknowledgement, Predecessor
 
+NEGLIGIBLE = 0.001
+"""Share of an amount of a call by which it may rise: a tensor of a few bytes before the loop."""
+_AMOUNTS = ("flops", "bytes_moved", "peak_bytes", "weight_bytes")
+
 
 @dataclass(frozen=True, slots=True)
 class CountChange:
@@ -31,8 +35,17 @@ class CountChange:
 
     @property
     def rises(self) -> bool:
-        """Tell whether it is higher than before."""
-        return self.now > self.was
+        """Tell whether it is higher than before, and not negligibly."""
+        return self.now > self.was and not self.is_negligible
+
+    @property
+    def is_negligible(self) -> bool:
+        """Tell whether it is an amount of a whole call that rose by less than 0.1%.
+
+        Of what is counted one by one, and of what a denoising step asks for, nothing is negligible.
+        """
+        more = self.now - self.was
+        return self.name in _AMOUNTS and 0 < more < NEGLIGIBLE * self.was
 
     @property
     def pair(self) -> str:

@@ -16,13 +16,14 @@ from pytest_sdspeed.errors import (
 )
 from pytest_sdspeed.judge.accounts import compare_accounts, drop_repeats, find_more, list_changes
 from pytest_sdspeed.model import AccountAgainst
+from pytest_sdspeed.model.account_history import NEGLIGIBLE
 from pytest_sdspeed.versions.file_names import find_names, rename_files
 from pytest_sdspeed.versions.workers import Worker, note_same_code, start_missing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-    from pytest_sdspeed.model import AccountResult, Verdict
+    from pytest_sdspeed.model import AccountResult, CountChange, Verdict
     from pytest_sdspeed.run.targets import Target
     from pytest_sdspeed.versions.environments import Environment
     from pytest_sdspeed.versions.workers import WorkerConfig
@@ -143,7 +144,8 @@ class AccountComparison:
         found = compare_accounts(theirs, ours)
         versions: Mapping[str, str] = new.result.versions
         versions_of: Mapping[str, str] = old.result.versions
-        notes = new.result.notes
+        changes = list_changes(theirs, ours)
+        notes = (*new.result.notes, *_note_negligible(changes))
         # A worker may be lost here too; what was counted before stays.
         with suppress(SdSpeedError):
             versions, versions_of = self._new.ask("versions"), self._old.ask("versions")
@@ -159,12 +161,20 @@ class AccountComparison:
                 label=self._old.environment.label,
                 account=theirs,
                 versions=versions_of,
-                more=tuple(str(one) for one in list_changes(theirs, ours) if one.rises),
+                more=tuple(str(one) for one in changes if one.rises),
                 fewer=found.fewer,
                 places=found.places,
                 gone=drop_repeats(find_more(ours, theirs)),
             ),
         )
+
+
+def _note_negligible(changes: Iterable[CountChange]) -> list[str]:
+    return [
+        f"{one}: less than {NEGLIGIBLE:.1%} of the call, which fails no test"
+        for one in changes
+        if one.is_negligible
+    ]
 
 
 def _receive(worker: Worker) -> Counted | SdSpeedError:

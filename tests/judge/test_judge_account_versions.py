@@ -53,3 +53,16 @@ def test_the_other_way_round_the_lines_that_are_gone_are_found():
     clean = replace(CALL, host_syncs=0, places=(), per_step=replace(STEP, host_syncs=0, places=()))
     gone = find_more(clean, CALL)
     assert [(one.place.line, one.more, one.per_step) for one in gone] == [(12, 2, True), (12, 20, False)]
+
+
+def test_a_few_bytes_more_in_a_whole_call_are_negligible_and_one_operation_is_not():
+    large = replace(CALL, bytes_moved=19_013_324, peak_bytes=1_500_000)
+    assert compare_accounts(large, replace(large, bytes_moved=19_013_352)).verdict == "pass"
+    assert compare_accounts(large, replace(large, bytes_moved=19_033_352)).verdict == "fail"
+    assert compare_accounts(large, replace(large, peak_bytes=1_500_100)).verdict == "pass"
+    assert compare_accounts(replace(CALL, operations=10**6), replace(CALL, operations=10**6 + 1)).verdict == "fail"
+
+
+def test_a_few_bytes_more_in_a_step_fail():
+    large = replace(CALL, per_step=replace(STEP, bytes_moved=10**6))
+    assert compare_accounts(large, replace(large, per_step=replace(STEP, bytes_moved=10**6 + 4))).verdict == "fail"

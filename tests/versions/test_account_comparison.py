@@ -90,6 +90,14 @@ def test_a_count_that_rises_fails_though_its_bound_holds(compare):
     assert result.against.more == ("casts_per_step 0 -> 1 (+1)",)
 
 
+def test_a_few_bytes_more_are_noted_and_fail_nothing(compare):
+    old, new = (replace(CALL, bytes_moved=bytes_moved) for bytes_moved in (1_000_000, 1_000_028))
+    result, _ = compare(counted(new), counted(old))
+    assert result.verdict == "pass"
+    assert not result.against.more
+    assert result.notes == ("bytes_moved 1,000,000 -> 1,000,028 (+28): less than 0.1% of the call, which fails no test",)
+
+
 def test_a_bound_that_does_not_hold_fails_though_the_versions_are_equal(compare):
     result, _ = compare(counted(bounds={"operations": 1}, verdict="fail", reasons=("operations is 40, at most 1",)), counted())
     assert (result.verdict, result.reasons) == ("fail", ("operations is 40, at most 1",))
