@@ -98,7 +98,7 @@ class TestCounter:
     def _count_here(
         self, target: Target, bounds: Mapping[str, int], test: str, gate: str
     ) -> AccountResult:
-        from pytest_sdspeed.run.accounting import count_target
+        from pytest_sdspeed.run.account_results import count_target
 
         try:
             result = count_target(target, self._run.session, bounds, test)
