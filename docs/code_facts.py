@@ -41,6 +41,11 @@ def errors() -> Any:
     return import_module("pytest_sdspeed.errors")
 
 
+def model() -> Any:
+    """Return the module of facts."""
+    return import_module("pytest_sdspeed.model")
+
+
 def plugin() -> Any:
     """Return the module that pytest loads, by the entry point of this checkout."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -76,7 +76,7 @@ def _marker(name: str) -> Iterator[str]:
 
 def _account_bounds() -> Iterator[str]:
     """Yield a line for every count that an account can be held to."""
-    package = code_facts.package()
+    package = code_facts.model()
     _, _, told = inspect.getdoc(package.Account).partition("Attributes:\n")  # type: ignore[union-attr]
     texts: dict[str, str] = {}
     for names, text in re.findall(r"^ {4}([\w, ]+): ((?:.|\n {8})+)", told, re.MULTILINE):

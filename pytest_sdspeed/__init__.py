@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pytest_sdspeed.errors import SdSpeedError
     from pytest_sdspeed.model import (
-        COUNTS,
-        STEP_COUNTS,
         Account,
         ImageGate,
         Place,
@@ -25,8 +23,6 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "COUNTS",
-    "STEP_COUNTS",
     "Account",
     "ImageGate",
     "Optimization",
@@ -42,8 +38,6 @@ __all__ = [
 ]
 
 _HOMES = {
-    "COUNTS": "model",
-    "STEP_COUNTS": "model",
     "Account": "model",
     "ImageGate": "model",
     "Optimization": "pipelines.optimization",
