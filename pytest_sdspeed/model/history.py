@@ -247,6 +247,8 @@ class Acknowledgement:
         acknowledged: day on which it was accepted.
         by: who did, or None if that is unknown.
         commit, host: those of the first run at the new level, or None if they are unknown.
+        counts: what was counted otherwise, ``host_syncs_per_step 0 -> 1``; None for a latency,
+            and ``change`` is NaN for a count.
     """
 
     id: str
@@ -258,6 +260,7 @@ class Acknowledgement:
     by: str | None = None
     commit: str | None = None
     host: str | None = None
+    counts: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,7 +70,7 @@ def read_options(config: pytest.Config) -> Options:
         against = None
     dry = flag(config, "dry")
     if dry:
-        _refuse_beside_dry(config, against)
+        _refuse_beside_dry(config)
     if against and record:
         raise pytest.UsageError(
             "--sd-against and --sd-record: a reference is recorded against a table's baseline: give"
@@ -125,16 +125,19 @@ def read_options(config: pytest.Config) -> Options:
     )
 
 
-def _refuse_beside_dry(config: pytest.Config, against: str | None) -> None:
+def _refuse_beside_dry(config: pytest.Config) -> None:
     """Refuse what needs a time or a GPU beside ``--sd-dry``, which has neither."""
     beside = {
         "--sd-gpu": (flag(config, "gpu"), "counts on the CPU, as if there were a GPU"),
         "--sd-confirm": (flag(config, "confirm"), "counts exactly, and there is nothing to repeat"),
-        "--sd-against": (against is not None, "does not compare versions"),
+        "--sd-against-control": (
+            flag(config, "against_control"),
+            "counts exactly, and needs no control",
+        ),
     }
     for option, (given, why) in beside.items():
         if given:
-            ini = f"sdspeed_{option.removeprefix('--sd-')}"
+            ini = f"sdspeed_{option.removeprefix('--sd-').replace('-', '_')}"
             raise pytest.UsageError(
                 f"--sd-dry and {option}: --sd-dry {why}: give one of them (-o {ini}= takes it out"
                 " of the configuration file)"

@@ -203,7 +203,7 @@ class Controller:
             self._counted.sort(key=self._place)
             for _, account in self._counted:
                 store_received_account(stored, account)
-                self._run.accounts.append(account.result)
+                self._run.accounts.append(self._run.add_account_history(account.result))
             measured = [(test, replace(one.result, test=test)) for test, one in self._received]
             arrived = {test for test, _ in measured}
             lost = [(test, result) for test, result in self._lost if test not in arrived]
