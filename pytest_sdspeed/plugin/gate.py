@@ -27,13 +27,20 @@ from pytest_sdspeed.plugin.state import (
     own_id,
     run_of,
 )
-from pytest_sdspeed.plugin.warnings import InconclusiveWarning, SlowerWarning
 from pytest_sdspeed.run.targets import drawer_of, targets_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pytest_sdspeed.model import Change, Result
+
+
+class InconclusiveWarning(pytest.PytestWarning):
+    """A verdict stayed inconclusive, and ``--sd-inconclusive=warn`` lets the test pass."""
+
+
+class SlowerWarning(pytest.PytestWarning):
+    """A row has become slower than in the stored runs, and ``--sd-history=warn`` lets it pass."""
 
 
 class Gate:
