@@ -51,7 +51,7 @@ _EXIT_CODES = {
     2: "pytest was interrupted (exit code 2): rows are missing.",
     3: "pytest ended with an internal error (exit code 3): rows may be missing.",
     4: "pytest refused an option, a marker or a table (exit code 4).",
-    5: "pytest found no test (exit code 5).",
+    5: "No test was found, or no gate measured anything (exit code 5).",
 }
 _UNSAID = "A test that ended before it measured anything has no row here."
 
