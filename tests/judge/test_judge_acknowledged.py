@@ -1,0 +1,116 @@
+"""Which change an acknowledgement is of, and how far it covers it: the same history, direction and place, and hardly larger."""
+
+from dataclasses import replace
+from datetime import date
+from math import expm1, log1p
+
+import histories
+import pytest
+
+from pytest_sdspeed.history.acknowledged import make_acknowledgement
+from pytest_sdspeed.judge.changes.acknowledged import covers, find_acknowledgement
+from pytest_sdspeed.judge.changes.causes import judge_histories, judge_history_among, unresolved_regression
+from pytest_sdspeed.judge.changes.change_points import LEAST_EFFECT
+
+SINCE = 40
+
+
+@pytest.fixture
+def history():
+    return histories.history(kind="code", since=SINCE)
+
+
+@pytest.fixture
+def change(history):
+    return history.changes[0]
+
+
+@pytest.fixture
+def accepted(history, change):
+    return make_acknowledgement(history, change, "meant", date(2026, 11, 29), "Ada")
+
+
+def larger(accepted, share):
+    """The same change when it is larger by a share of the level that is accepted."""
+    return (1 + accepted.change) * (1 + share) - 1
+
+
+def test_it_is_found_among_others_of_other_rows(history, change, accepted):
+    others = [replace(accepted, key=replace(accepted.key, setup="tf32")), replace(accepted, key=replace(accepted.key, recipe="r2"))]
+    assert find_acknowledgement(history, change, []) is None
+    assert find_acknowledgement(history, change, others) is None
+    assert find_acknowledgement(history, change, [*others, accepted]) is accepted
+
+
+def test_of_two_the_one_that_accepts_more_counts(history, change, accepted):
+    more = replace(accepted, change=0.2)
+    assert find_acknowledgement(history, change, [accepted, more]) is more
+    assert find_acknowledgement(history, change, [more, accepted]) is more
+
+
+def test_of_two_improvements_the_one_that_accepts_more_counts(history, change, accepted):
+    better = replace(change, change=-0.1)
+    given = [replace(accepted, change=-0.05), replace(accepted, change=-0.1)]
+    assert find_acknowledgement(history, better, given) is given[1]
+
+
+@pytest.mark.parametrize("away", range(-5, 6))
+def test_it_may_begin_two_runs_away_on_the_same_host(history, change, accepted, away):
+    found = find_acknowledgement(history, replace(change, since=SINCE + away), [accepted])
+    assert (found is accepted) == (abs(away) <= 2)
+
+
+@pytest.mark.parametrize(("host", "found"), [("node7", True), (None, True), ("node8", False)])
+def test_another_host_is_another_change_unless_it_is_the_same_run(history, change, accepted, host, found):
+    elsewhere = replace(accepted, host=host)
+    assert (find_acknowledgement(history, replace(change, since=SINCE + 1), [elsewhere]) is elsewhere) == found
+    assert find_acknowledgement(history, change, [elsewhere]) is elsewhere
+
+
+def test_a_run_that_was_deleted_leaves_its_place(history, change, accepted):
+    """The first run at the new level is gone; the next one is that run's neighbor."""
+    shorter = replace(history, runs=(*history.runs[:SINCE], *history.runs[SINCE + 1 :]))
+    assert find_acknowledgement(shorter, change, [accepted]) is accepted
+
+
+def test_a_slowdown_accepts_no_improvement_and_the_other_way_round(history, change, accepted):
+    better = replace(accepted, change=-accepted.change)
+    assert find_acknowledgement(history, change, [better]) is None
+    assert find_acknowledgement(history, replace(change, change=-0.06), [accepted]) is None
+    assert find_acknowledgement(history, replace(change, change=-0.06), [better]) is better
+    assert find_acknowledgement(history, replace(change, change=0.5), [accepted]) is accepted
+
+
+@pytest.mark.parametrize(("share", "covered"), [(-0.02, True), (0.0, True), (0.029, True), (0.0303, True), (0.031, False), (0.5, False)])
+def test_a_change_that_is_three_percent_larger_is_covered_and_not_more(change, accepted, share, covered):
+    assert covers(accepted, replace(change, change=larger(accepted, share))) is covered
+
+
+def test_exactly_three_percent_is_no_other_level(change, accepted):
+    nothing, least = replace(accepted, change=0.0), expm1(LEAST_EFFECT)
+    assert log1p(least) == LEAST_EFFECT
+    assert covers(nothing, replace(change, change=least))
+
+
+def test_an_improvement_that_became_larger_is_told(change, accepted):
+    known = replace(accepted, change=-0.2)
+    assert covers(known, replace(change, change=-0.2))
+    assert covers(known, replace(change, change=-0.1))
+    assert not covers(known, replace(change, change=-0.3))
+
+
+def test_a_change_that_is_accepted_is_no_regression_and_one_that_outgrew_it_is(history, accepted):
+    """As the whole rule has it: the change that it finds is accepted, or told with what was accepted."""
+    bare = replace(history, changes=())
+    (told,) = judge_history_among(bare, []).changes
+    assert unresolved_regression(replace(bare, changes=(told,))) is told
+    one = replace(accepted, change=told.change)
+    (found,) = judge_histories([bare], [one])[0].changes
+    assert (found.acknowledged, found.outgrown) == (one, None)
+    assert unresolved_regression(replace(bare, changes=(found,))) is None
+    small = replace(accepted, change=0.01)
+    (found,) = judge_history_among(bare, [], [small]).changes
+    assert (found.acknowledged, found.outgrown) == (None, small)
+    assert unresolved_regression(replace(bare, changes=(found,))) is found
+    (found,) = judge_history_among(bare, []).changes
+    assert (found.acknowledged, found.outgrown) == (None, None)
