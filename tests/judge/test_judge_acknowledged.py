@@ -1,8 +1,9 @@
 """Which change an acknowledgement is of, and how far it covers it: the same history, direction and place, and hardly larger."""
 
+import random
 from dataclasses import replace
 from datetime import date
-from math import expm1, log1p
+from math import exp, expm1, log1p
 
 import histories
 import pytest
@@ -114,3 +115,53 @@ def test_a_change_that_is_accepted_is_no_regression_and_one_that_outgrew_it_is(h
     assert unresolved_regression(replace(bare, changes=(found,))) is found
     (found,) = judge_history_among(bare, []).changes
     assert (found.acknowledged, found.outgrown) == (None, None)
+
+
+# Several steps
+
+
+def stepped(steps, runs):
+    """A history whose latency, and ratio, changes with some runs, as logarithms: first run at the new level -> by how much."""
+    noise = random.Random(3)
+    made = []
+    for number in range(runs):
+        slowness = exp(sum(size for first, size in steps.items() if number >= first)) * noise.gauss(1, 0.002)
+        made.append(histories.run(number, speedup=1.31 / slowness, latency_s=1.93 / 1.31 * slowness))
+    return replace(histories.history(1), runs=tuple(made), changes=())
+
+
+def accept(history, *places):
+    """How the changes that begin with some runs are accepted, as they are found without a word."""
+    found = judge_history_among(history, []).changes
+    return [make_acknowledgement(history, one, "meant", date(2026, 11, 29), None) for one in found if one.since in places]
+
+
+def held(history, given=()):
+    """First run at the new level -> whether the change is still seen, and whether it is accepted."""
+    return {one.since: (one.holds, one.acknowledged is not None) for one in judge_history_among(history, [], given).changes}
+
+
+def test_one_that_was_undone_is_not_seen_again_because_another_one_is_accepted():
+    history = stepped({10: 0.06, 20: -0.06, 30: 0.06}, 36)
+    assert held(history) == {10: (True, False), 20: (False, False), 30: (True, False)}
+    assert held(history, accept(history, 30)) == {10: (False, False), 20: (False, False), 30: (True, True)}
+    assert unresolved_regression(replace(history, changes=judge_history_among(history, [], accept(history, 30)).changes)) is None
+
+
+def test_one_before_an_accepted_one_is_still_seen():
+    history = stepped({20: 0.06, 30: 0.10}, 36)
+    assert held(history, accept(history, 30)) == {20: (True, False), 30: (True, True)}
+    assert unresolved_regression(judge_history_among(history, [], accept(history, 30))).since == 20
+    assert held(history, accept(history, 20)) == {20: (True, True), 30: (True, False)}
+
+
+def test_an_accepted_improvement_takes_nothing_from_a_slowdown():
+    """It is the other way: a slowdown of 20% that a later improvement of 6% leaves is still seen, accepted or not."""
+    history = stepped({15: 0.20, 27: -0.06}, 34)
+    assert held(history, accept(history, 27)) == held(history) | {27: (True, True)} == {15: (True, False), 27: (True, True)}
+
+
+def test_two_that_were_accepted_take_both_away():
+    history = stepped({10: 0.06, 18: -0.06, 26: 0.06, 34: 0.06}, 40)
+    assert held(history, accept(history, 26, 34))[10] == (False, False)
+    assert held(history, accept(history, 26))[10] == (True, False)
