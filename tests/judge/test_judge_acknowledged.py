@@ -165,3 +165,42 @@ def test_two_that_were_accepted_take_both_away():
     history = stepped({10: 0.06, 18: -0.06, 26: 0.06, 34: 0.06}, 40)
     assert held(history, accept(history, 26, 34))[10] == (False, False)
     assert held(history, accept(history, 26))[10] == (True, False)
+
+
+# Of the ratio, and of the latency
+
+
+@pytest.mark.parametrize("kind", [False, None])
+def test_what_was_accepted_of_the_latency_covers_a_ratio_as_long_as_the_latency_did_not_move_more(change, accepted, kind):
+    of_latency = replace(accepted, ratio=kind, change=0.08)
+    assert change.ratio
+    assert covers(of_latency, change, log1p(0.08))
+    assert covers(of_latency, change, log1p(0.08) + 0.0299)
+    assert not covers(of_latency, change, log1p(0.08) + 0.0301)
+    assert not covers(of_latency, change, log1p(0.15))
+    assert covers(of_latency, change, None)
+    assert covers(of_latency, change, -0.5)
+    assert covers(of_latency, change, float("nan"))
+    assert not covers(of_latency, replace(change, change=0.15), log1p(0.08))
+
+
+def test_of_one_figure_the_latency_is_not_asked(change, accepted):
+    """A machine that became slower makes no other change of what was accepted of the ratio."""
+    assert covers(accepted, change, log1p(0.5))
+    of_latency = replace(change, ratio=False)
+    assert covers(replace(accepted, ratio=False), of_latency, log1p(0.5))
+    assert covers(accepted, of_latency, log1p(0.5))
+
+
+def test_an_improvement_of_the_ratio_is_held_to_the_latency_likewise(change, accepted):
+    known, better = replace(accepted, ratio=False, change=-0.08), replace(change, change=-0.05)
+    assert covers(known, better, log1p(-0.08))
+    assert not covers(known, better, log1p(-0.2))
+    assert covers(known, better, log1p(0.2))
+
+
+def test_of_two_the_one_of_the_same_figure_counts(history, change, accepted):
+    other = replace(accepted, change=0.3, ratio=False)
+    for given in ([other, accepted], [accepted, other]):
+        assert find_acknowledgement(history, change, given) is accepted
+        assert find_acknowledgement(history, replace(change, ratio=False), given) is other
