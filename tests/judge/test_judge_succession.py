@@ -103,6 +103,13 @@ def test_it_goes_on_from_the_latest_that_was_over():
     assert find_predecessor(new, []) is None
 
 
+def test_the_last_run_of_each_tells_which_is_the_latest():
+    long, short = history(0, 2, steps=10), history(5, 8, steps=20)
+    long = replace(long, runs=(*long.runs, histories.run(9)))
+    for others in ([long, short], [short, long]):
+        assert find_predecessor(history(15, 20), others).changed == "recipe changed: 10 -> 25 steps"
+
+
 def test_one_that_is_not_over_or_ends_with_the_first_run_is_no_predecessor():
     new = history(15, 20)
     assert find_predecessor(new, [history(0, 18, steps=20)]) is None
