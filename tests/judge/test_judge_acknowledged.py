@@ -204,3 +204,18 @@ def test_of_two_the_one_of_the_same_figure_counts(history, change, accepted):
     for given in ([other, accepted], [accepted, other]):
         assert find_acknowledgement(history, change, given) is accepted
         assert find_acknowledgement(history, replace(change, ratio=False), given) is other
+
+
+def test_the_rule_asks_how_far_the_latency_moved_with_a_ratio():
+    """All rows became slower by 8% with the 21st run, and the ratio of this one by 6% with the 23rd: the larger was accepted."""
+    noise, made = random.Random(5), []
+    for number in range(32):
+        common, own = exp(0.08 * (number >= 20)), exp(0.06 * (number >= 22)) * noise.gauss(1, 0.002)
+        figures = {"speedup": 1.31 / own, "latency_s": 1.93 / 1.31 * own * common, "baseline_latency_s": 1.93 * common}
+        made.append(histories.run(number, **figures))
+    history = replace(histories.history(1), runs=tuple(made), changes=())
+    (told,) = judge_history_among(history, []).changes
+    assert (told.since, told.ratio) == (22, True)
+    upgrade = make_acknowledgement(history, replace(told, since=20, change=0.08, ratio=False), "torch", date(2026, 11, 29), None)
+    (found,) = judge_history_among(history, [], [upgrade]).changes
+    assert (found.acknowledged, found.outgrown) == (None, upgrade)
