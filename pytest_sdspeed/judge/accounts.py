@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.errors import UnknownNameError
+from pytest_sdspeed.model import CountChange, PlaceChange
 from pytest_sdspeed.model.account_results import (
     ACCOUNT_BOUNDS,
     PER_STEP,
@@ -28,6 +29,8 @@ _NO_WORK = (
 )
 _LARGEST = frozenset({"peak_bytes", "weight_bytes"})
 """Counts of a call that are no sums over its parts."""
+_BEYOND = " beyond its steps"
+"""Follows the name of a count of a call without its denoising steps in steady state."""
 
 
 class AccountJudgement(NamedTuple):
@@ -118,28 +121,14 @@ def _name_places(places: Sequence[Place]) -> str:
 # Two accounts of the same work
 
 
-class PlaceChange(NamedTuple):
-    """A line of code that asks for more than before.
-
-    Attributes:
-        place: where it is now, with how often it asks.
-        more: how much more often that is.
-        per_step: whether that is in a denoising step.
-    """
-
-    place: Place
-    more: int
-    per_step: bool
-
-
 class AccountComparison(NamedTuple):
     """What a new account is to an old one.
 
     Attributes:
-        verdict: ``fail`` if any count rises, ``invalid`` if one is known on one side alone; else
-            ``pass``.
+        verdict: ``fail`` if any count rises; ``invalid`` if one is known on one side alone, or the
+            two are not of the same work; else ``pass``.
         reasons: why it does not pass, a text for each count.
-        fewer: what is less than before, a text for each count.
+        fewer: counts that are less than before, a text for each.
         places: lines that ask for more than before, those of a step first.
     """
 
@@ -154,7 +143,8 @@ def compare_accounts(old: Account, new: Account) -> AccountComparison:
 
     A count rises if it does so in a step, or in the call. What a step asks for more does so in
     every step: only what the call asks for beyond that is told of the call. A line of code that
-    moves within its file is the same place.
+    moves within its file is the same place. What takes another number of steps is other work. An
+    amount (FLOPs, bytes) of the call that rises by less than 0.1% fails nothing.
 
     Args:
         old: account of a call of the old version.
@@ -162,40 +152,111 @@ def compare_accounts(old: Account, new: Account) -> AccountComparison:
     """
     if not (old.operations and new.operations):
         return AccountComparison("invalid", (_NO_WORK,), (), ())
-    rises: list[tuple[str, str]] = []
-    fewer: list[tuple[str, str]] = []
-    unknown: list[str] = []
-    for name, was, now in _list_counts(old, new):
-        if (was is None) != (now is None):
-            unknown.append(f"{name} is not known on one side: {_say(was)} -> {_say(now)}")
-        elif was is not None and now is not None and now != was:
-            said = f"{name} {was:,} -> {now:,} ({now - was:+,})"
-            (rises if now > was else fewer).append((name, said))
-    places = (*_find_more(old.per_step, new.per_step, per_step=True), *_find_more(old, new))
-    reasons = tuple(f"{said}{_name_changes(places, name)}" for name, said in rises)
+    changes, places = list_changes(old, new), find_more(old, new)
+    unknown = tuple(_find_incomparable(old, new))
+    reasons = tuple(f"{one}{_name_changes(places, one.name)}" for one in changes if one.rises)
     if reasons:
         verdict: Verdict = "fail"
     else:
         verdict = "invalid" if unknown else "pass"
     return AccountComparison(
-        verdict, (*reasons, *unknown), tuple(said for _, said in fewer), _drop_repeats(places)
+        verdict,
+        (*reasons, *unknown),
+        tuple(str(one) for one in changes if one.now < one.was),
+        drop_repeats(places),
     )
+
+
+def list_changes(old: Account, new: Account) -> list[CountChange]:
+    """List the counts that are known in two accounts, and differ.
+
+    Args:
+        old: account of a call.
+        new: account of the same call, of another version or another day.
+    """
+    return [
+        CountChange(name, was, now)
+        for name, was, now in _list_counts(old, new)
+        if was is not None and now is not None and was != now
+    ]
+
+
+def find_more(old: Account, new: Account) -> tuple[PlaceChange, ...]:
+    """Find the lines of code that ask for more than before, those of a step first.
+
+    Given the other way round, it finds those that ask for less by now.
+
+    Args:
+        old: account of a call.
+        new: account of the same call.
+    """
+    return (*_find_more(old.per_step, new.per_step, per_step=True), *_find_more(old, new))
+
+
+def _find_incomparable(old: Account, new: Account) -> Iterator[str]:
+    """Yield why two accounts do not tell of the same."""
+    if old.steps != new.steps:
+        yield (
+            f"the call takes {old.steps:,} -> {new.steps:,} denoising steps: that is not the same"
+            " work"
+        )
+    for name, was, now in _list_counts(old, new):
+        if (was is None) != (now is None):
+            yield f"{name} is not known on one side: {_say(was)} -> {_say(now)}"
 
 
 def _list_counts(old: Account, new: Account) -> Iterator[tuple[str, int | None, int | None]]:
     """Yield what is compared: the name of a bound, its count then and now.
 
     The counts of a call are left out if their steps explain them: what remains of the difference
-    is zero.
+    is zero. So are those of calls that take another number of steps.
     """
     for name in STEP_COUNTS:
         if old.per_step is not None or new.per_step is not None:
             bound = name + PER_STEP
             yield bound, find_count(old, bound), find_count(new, bound)
-    for name in COUNTS:
+    for name in COUNTS if old.steps == new.steps else ():
         was, now = find_count(old, name), find_count(new, name)
-        if not _is_explained(old, new, name, was, now):
+        beyond = _find_beyond(old, new, name)
+        if beyond is not None:
+            yield name + _BEYOND, *beyond
+        elif not _is_explained(old, new, name, was, now):
             yield name, was, now
+
+
+def _find_beyond(old: Account, new: Account, name: str) -> tuple[int, int] | None:
+    """Find what the call asks for beyond its steps, if that rises while the steps ask for less.
+
+    The steps would hide it: the count of the whole call falls. None if there is nothing to hide,
+    or if steps that differ from each other leave open what is beyond them.
+    """
+    if old.per_step is None or new.per_step is None or old.steps != new.steps:
+        return None
+    if name not in STEP_COUNTS or name in (*_LARGEST, *old.uneven_steps, *new.uneven_steps):
+        return None
+    if getattr(new.per_step, name) >= getattr(old.per_step, name):
+        return None
+    was, now = _count_beyond(old, name), _count_beyond(new, name)
+    return (was, now) if was is not None and now is not None and now > was else None
+
+
+def _count_beyond(account: Account, name: str) -> int | None:
+    if account.per_step is None:
+        return None
+    step: int = getattr(account.per_step, name)
+    return int(getattr(account, name)) - step * (account.steps - 1)
+
+
+def read_count(account: Account, name: str) -> int | None:
+    """Read the count that a change is told by, or None if it is not known.
+
+    Args:
+        account: account of a call.
+        name: ``CountChange.name``.
+    """
+    if name.endswith(_BEYOND):
+        return _count_beyond(account, name.removesuffix(_BEYOND))
+    return find_count(account, name)
 
 
 def _is_explained(old: Account, new: Account, name: str, was: int | None, now: int | None) -> bool:
@@ -240,8 +301,12 @@ def _find_more(
     return tuple(found)
 
 
-def _drop_repeats(places: Sequence[PlaceChange]) -> tuple[PlaceChange, ...]:
-    """Leave out what the call says of lines that the step has told of already."""
+def drop_repeats(places: Sequence[PlaceChange]) -> tuple[PlaceChange, ...]:
+    """Leave out what the call says of lines that the step has told of already.
+
+    Args:
+        places: lines of code, those of a step first.
+    """
     told: dict[tuple[str, str, int], PlaceChange] = {}
     for change in places:
         told.setdefault((change.place.kind, change.place.file, change.place.line), change)
@@ -250,7 +315,8 @@ def _drop_repeats(places: Sequence[PlaceChange]) -> tuple[PlaceChange, ...]:
 
 def _name_changes(places: Sequence[PlaceChange], bound: str) -> str:
     """Name the lines that a rise comes from."""
-    per_step, count = bound.endswith(PER_STEP), bound.removesuffix(PER_STEP)
+    per_step = bound.endswith(PER_STEP)
+    count = bound.removesuffix(PER_STEP).removesuffix(_BEYOND)
     own = [
         change
         for change in places

@@ -6,10 +6,18 @@ bytes.
 
 from __future__ import annotations
 
+from pytest_sdspeed.model.account_history import (
+    AccountChange,
+    AccountHistory,
+    AccountRun,
+    CountChange,
+    PlaceChange,
+)
 from pytest_sdspeed.model.account_results import (
     ACCOUNT_BOUNDS,
     PER_STEP,
     STEP_COUNTS,
+    AccountAgainst,
     AccountResult,
     find_count,
 )
@@ -83,13 +91,18 @@ __all__ = [
     "UNKNOWN_GPU",
     "UNREAD",
     "Account",
+    "AccountAgainst",
+    "AccountChange",
+    "AccountHistory",
     "AccountResult",
+    "AccountRun",
     "Acknowledgement",
     "Against",
     "CampaignKey",
     "Case",
     "Cause",
     "Change",
+    "CountChange",
     "Exhibit",
     "History",
     "HistoryKey",
@@ -101,6 +114,7 @@ __all__ = [
     "MetricRange",
     "PictureMetric",
     "Place",
+    "PlaceChange",
     "Predecessor",
     "Profile",
     "Reading",

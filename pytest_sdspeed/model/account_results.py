@@ -10,6 +10,7 @@ from pytest_sdspeed.model.accounts import COUNTS, Account
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pytest_sdspeed.model.account_history import AccountHistory, PlaceChange
     from pytest_sdspeed.model.tables import Recipe
     from pytest_sdspeed.model.vocabulary import Verdict
 
@@ -22,6 +23,31 @@ PER_STEP = "_per_step"
 ACCOUNT_BOUNDS = (*COUNTS, *(name + PER_STEP for name in STEP_COUNTS))
 """Names of the upper bounds that an account can be held to: ``NAME`` of a call, ``NAME_per_step``
 of one denoising step in steady state."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountAgainst:
+    """What another version asks for, and what differs.
+
+    Attributes:
+        spec: what the other version is, as it was given.
+        label: what a reader calls it: ``main (3f2a1bc)``.
+        account: what it asks for.
+        versions: package -> version, of that version.
+        more: counts that are higher than there, a text for each.
+        fewer: counts that are lower than there, a text for each.
+        places: lines of code that ask for more than there.
+        gone: lines of code of that version that ask for less by now.
+    """
+
+    spec: str
+    label: str
+    account: Account
+    versions: Mapping[str, str] = field(default_factory=dict)
+    more: tuple[str, ...] = ()
+    fewer: tuple[str, ...] = ()
+    places: tuple[PlaceChange, ...] = ()
+    gone: tuple[PlaceChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +67,9 @@ class AccountResult:
         counted_as: the GPU that the counting device says it is.
         test: id of the test that asked, or None if that is unknown.
         notes: what else the reader should know, in words.
+        against: the other version that it was compared with, or None.
+        history: what stored runs counted of the same, this run the latest; None if they were not
+            asked.
     """
 
     table: str | None
@@ -56,6 +85,8 @@ class AccountResult:
     counted_as: str = ""
     test: str | None = None
     notes: tuple[str, ...] = ()
+    against: AccountAgainst | None = None
+    history: AccountHistory | None = None
 
     @property
     def name(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
@@ -71,7 +72,7 @@ class AccountGate:
             if self._gate == GATE:
                 _skip_timed(made)
             bounds = plan.bounds if self._gate == COUNTING else {}
-            result = self._run.count(made, bounds, own_id(item))
+            result = self._run.count(made, bounds, own_id(item), self._gate)
         except UnsupportedError as error:
             pytest.skip(str(error))
         except SdSpeedError as error:
@@ -81,8 +82,15 @@ class AccountGate:
         item.user_properties.extend(
             (f"sdspeed_account_{name}", value) for name, value in account_properties(result)
         )
+        risen = _write_rise(result)
         if result.verdict in ("fail", "invalid"):
             pytest.fail(write_account_message(result), pytrace=False)
+        if risen and self._run.options.history == "fail":
+            pytest.fail(risen, pytrace=False)
+        if risen:
+            from pytest_sdspeed.plugin.gate import SlowerWarning
+
+            warnings.warn(SlowerWarning(risen), stacklevel=5)
         self._said = describe_account(result)
         return result.account
 
@@ -120,6 +128,15 @@ class _NotMeasured:
         pytest.skip(f"--sd-dry counts and measures nothing: there is no {name} to ask for")
 
 
+def _write_rise(result: AccountResult) -> str:
+    """Write what the stored runs say against an account; "" if they say nothing."""
+    from pytest_sdspeed.judge.changes.counts import unresolved_rise
+    from pytest_sdspeed.report.account_history import write_rise
+
+    rise = unresolved_rise(result.history) if result.history else None
+    return write_rise(result.history, rise) if result.history and rise else ""
+
+
 def _skip_timed(target: Target) -> None:
     """Skip a test whose callable can only be timed."""
     from pytest_sdspeed.run.account_results import takes_device
@@ -138,6 +155,12 @@ def account_properties(result: AccountResult) -> Iterator[tuple[str, str | int]]
         count = find_count(result.account, name)
         if count is not None:
             yield name, count
+    if result.against is not None:
+        yield "against", result.against.label
+        for name in ACCOUNT_BOUNDS:
+            count = find_count(result.against.account, name)
+            if count is not None:
+                yield f"old_{name}", count
 
 
 def counting_gate_of(

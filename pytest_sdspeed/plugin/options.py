@@ -126,7 +126,8 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="SPEC",
         help=(
             "measure against another version, side by side: requirements (diffusers==0.41.0), a"
-            " checkout, a Python interpreter, or a git reference"
+            " checkout, a Python interpreter, or a git reference; with --sd-dry, count what both"
+            " ask for"
         ),
     )
     group.addoption(

@@ -39,9 +39,13 @@ def history_lines(run: Run) -> Iterator[str]:
     """Yield a line for each row that was measured before, and for each run that cannot be read."""
     if run.lookup is None:
         return
-    from pytest_sdspeed.report import history
+    from pytest_sdspeed.report import account_history, history
     from pytest_sdspeed.report.devices import describe_splits
 
+    for counted in {one.history.key: one.history for one in run.accounts if one.history}.values():
+        if len(counted.runs) > 1 or counted.follows:
+            lines = account_history.describe_history(counted, advise=False)
+            yield from (f"history: {line.removeprefix('  ')}" for line in lines)
     yield from (
         f"history: {history.write_line(found)}"
         for found in histories(run)

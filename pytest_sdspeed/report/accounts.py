@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.model import find_count
-from pytest_sdspeed.report.pages import ACCOUNTS, add_page
+from pytest_sdspeed.report.against import describe_versions
+from pytest_sdspeed.report.pages import ACCOUNTS, COMPARING, add_page
 from pytest_sdspeed.report.text import align_cells
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from pytest_sdspeed.model import Account, AccountResult, Place
+    from pytest_sdspeed.model import Account, AccountAgainst, AccountResult, Place, PlaceChange
 
 COUNTED = ("operations", "host_syncs", "host_to_device", "casts", "flops", "peak_bytes")
 """Counts that a table shows; all of them are in the stored record."""
@@ -38,6 +39,8 @@ _PLURALS = {
 }
 _MOST_PLACES = 3
 """Lines of code below a table, for each of its rows; the others are counted."""
+_MOST_CHANGES = 8
+"""Lines of code that ask for more, and for less, below a comparison; the others are counted."""
 MOST_ROWS = 100
 """Rows of accounts in a summary or comment; the others are counted."""
 _CODE = 80
@@ -71,11 +74,15 @@ def _scale(amount: int, digits: int) -> str:
 
 
 def group_accounts(results: Iterable[AccountResult]) -> list[list[AccountResult]]:
-    """Group accounts by table, and by whether they tell of a step; callables by their test."""
+    """Group accounts by table, and by whether they tell of a step; callables by their test.
+
+    What was compared with another version is a group of its own.
+    """
     groups: dict[tuple[object, ...], list[AccountResult]] = {}
     for result in results:
-        test = None if result.table else result.test
-        key = (result.table, test, result.account.per_step is None, result.weights)
+        test = None if result.table and not result.against else result.test
+        compared = result.against and (result.setup, result.against.label)
+        key = (result.table, test, tells_of_call(result), result.weights, compared)
         groups.setdefault(key, []).append(result)
     return list(groups.values())
 
@@ -83,37 +90,62 @@ def group_accounts(results: Iterable[AccountResult]) -> list[list[AccountResult]
 def name_group(results: Sequence[AccountResult]) -> str:
     """Name what a group of accounts is of: its table, or the test of its callables."""
     first = results[0]
+    if first.against:
+        return f"{first.name} against {first.against.label}"
     return first.table or (f"callables of {first.test}" if first.test else "callables")
 
 
 def describe_basis(results: Sequence[AccountResult]) -> str:
     """Describe what the figures of a group are counted in, and of what."""
     first = results[0]
-    part = "one call" if first.account.per_step is None else "one denoising step"
+    part = "one call" if tells_of_call(first) else "one denoising step"
     weights = {"none": "full size without weights", "embedded": "embedded weights"}
     told = weights.get(first.weights or "", "")
     as_one = f"counted, not measured, as on {first.counted_as}"
-    return ", ".join(filter(None, (part, told, as_one)))
+    return ", ".join(filter(None, (part, told, as_one, describe_versions(results))))
 
 
-def find_shown(account: Account) -> Account:
+def tells_of_call(result: AccountResult) -> bool:
+    """Tell whether a table shows the call, since a step is not known, of both versions if of two.
+
+    Args:
+        result: what was counted.
+    """
+    accounts = (result.account, *((result.against.account,) if result.against else ()))
+    return any(account.per_step is None for account in accounts)
+
+
+def find_shown(result: AccountResult) -> Account:
     """Return the part of an account that a table shows: a step, or if none is known, the call."""
-    return account.per_step or account
+    return _find_part(result, result.account)
+
+
+def _find_part(result: AccountResult, account: Account) -> Account:
+    return account if account.per_step is None or tells_of_call(result) else account.per_step
 
 
 def format_account(result: AccountResult) -> tuple[str, ...]:
     """Format a result as the cells of ``COLUMNS``."""
-    shown = find_shown(result.account)
-    counts = (format_amount(find_count(shown, name), name) for name in COUNTED)
-    return (result.setup, *counts, result.outcome)
+    name = "new" if result.against else result.setup
+    return (name, *_format_counts(find_shown(result)), result.outcome)
+
+
+def _format_counts(shown: Account) -> Iterator[str]:
+    return (format_amount(find_count(shown, name), name) for name in COUNTED)
 
 
 def list_account_rows(
     results: Sequence[AccountResult],
 ) -> list[tuple[tuple[str, ...], AccountResult]]:
-    """Return the results of a group with their cells; tests of one row share a line."""
+    """Return the results of a group with their cells; tests of one row share a line.
+
+    The line above that of a result that was compared is the other version's.
+    """
     rows: dict[tuple[str, ...], AccountResult] = {}
     for result in results:
+        if result.against:
+            shown = _find_part(result, result.against.account)
+            rows.setdefault(("old", *_format_counts(shown), "-"), result)
         rows.setdefault(format_account(result), result)
     return list(rows.items())
 
@@ -129,10 +161,15 @@ def format_accounts(results: Sequence[AccountResult]) -> list[str]:
 
 
 def describe_worst(results: Sequence[AccountResult]) -> Iterator[str]:
-    """Yield the lines of code that ask for most, under the names of the rows that have them."""
+    """Yield the lines of code that ask for most, under the names of the rows that have them.
+
+    Of what was compared with another version, what differs.
+    """
     found: dict[tuple[Place, ...], dict[str, None]] = {}
     for result in results:
-        if places := find_shown(result.account).places:
+        if result.against:
+            yield from _describe_differences(result.against)
+        elif places := find_shown(result).places:
             found.setdefault(places, {})[result.setup] = None
     rows = {result.setup for result in results}
     for places, names in found.items():
@@ -142,6 +179,34 @@ def describe_worst(results: Sequence[AccountResult]) -> Iterator[str]:
         left = len(places) - _MOST_PLACES
         if left > 0:
             yield f"and {left:,} more line{'' if left == 1 else 's'}"
+
+
+def _describe_differences(against: AccountAgainst) -> Iterator[str]:
+    """Yield what is more and less than in the other version, and the lines of code behind it."""
+    if against.more:
+        yield f"more: {', '.join(against.more)}"
+    if against.fewer:
+        yield f"fewer: {', '.join(against.fewer)}"
+    for sign, changes in (("+", against.places), ("-", against.gone)):
+        yield from align_cells([format_change(sign, one) for one in changes[:_MOST_CHANGES]])
+        left = len(changes) - _MOST_CHANGES
+        if left > 0:
+            yield f"and {left:,} more line{'' if left == 1 else 's'} with {sign}"
+
+
+def format_change(sign: str, change: PlaceChange) -> tuple[str, ...]:
+    """Format ``+1 host sync a step``, the file and line, and the code, as cells.
+
+    Args:
+        sign: ``+`` if the line asks for more than before, ``-`` if for less.
+        change: the line.
+    """
+    place, where = change.place, "a step" if change.per_step else "a call"
+    return (
+        f"{sign}{change.more:,} {name_kind(place.kind, change.more)} {where}",
+        f"{place.file}:{place.line}",
+        shorten_code(place.code),
+    )
 
 
 def _format_place(place: Place) -> tuple[str, ...]:
@@ -201,8 +266,8 @@ def list_place_rows(results: Sequence[AccountResult]) -> list[tuple[str, ...]]:
 
 def describe_account(result: AccountResult) -> str:
     """Describe a result: what was counted, of what, and why it does not pass."""
-    shown = find_shown(result.account)
-    part = "a call" if result.account.per_step is None else "a denoising step"
+    shown = find_shown(result)
+    part = "a call" if tells_of_call(result) else "a denoising step"
     counts = (
         f"{column} {format_amount(find_count(shown, name), name)}"
         for name, column in zip(COUNTED, COLUMNS[1:-1], strict=True)
@@ -210,7 +275,18 @@ def describe_account(result: AccountResult) -> str:
     lead = f"{result.outcome}: " if result.verdict == "invalid" else ""
     test = f"{result.test}: " if not result.table and result.test else ""
     why = f" Reason: {'; '.join(result.reasons)}." if result.reasons else ""
-    return f"{lead}{test}{result.setup} in {part}: {', '.join(counts)}.{why}"
+    than = f" {_describe_against(result.against)}" if result.against else ""
+    return f"{lead}{test}{result.setup} in {part}: {', '.join(counts)}.{than}{why}"
+
+
+def _describe_against(against: AccountAgainst) -> str:
+    """Describe what is more and fewer than in the other version."""
+    found = [
+        f"{len(counts)} count{'' if len(counts) == 1 else 's'} {word}: {', '.join(counts)}"
+        for word, counts in (("higher", against.more), ("lower", against.fewer))
+        if counts
+    ]
+    return f"Against {against.label}: {'; '.join(found) or 'the same counts'}."
 
 
 def write_account_message(result: AccountResult) -> str:
@@ -220,19 +296,34 @@ def write_account_message(result: AccountResult) -> str:
     """
     table = f" of table {result.table!r}" if result.table else ""
     lead = "" if result.verdict == "fail" else f"{result.verdict}: "
+    than = f", against {result.against.label}" if result.against else ""
     reasons = "\n".join(f"  {reason}" for reason in result.reasons)
-    advice = {
-        "fail": (
+    return add_page(
+        f"{lead}{result.setup}{table}, counted as on {result.counted_as}{than}:\n{reasons}\n"
+        f"{_advise(result)}",
+        COMPARING if result.against else ACCOUNTS,
+    )
+
+
+def _advise(result: AccountResult) -> str:
+    if result.against is None:
+        return (
             "What is over its bound is asked of every GPU: take it out of the lines that are named,"
             " or raise the bound if it is meant."
-        ),
-        "invalid": "Nothing can be said of a count that is not known.",
-    }
-    return add_page(
-        f"{lead}{result.setup}{table}, counted as on {result.counted_as}:\n{reasons}\n"
-        f"{advice[str(result.verdict)]}",
-        ACCOUNTS,
-    )
+            if result.verdict == "fail"
+            else "Nothing can be said of a count that is not known."
+        )
+    if result.against.more:
+        return (
+            f"Every GPU is asked for more than by {result.against.label}: take it out of the lines"
+            " that are named, or of what changed between the two, and run again."
+        )
+    if result.verdict == "fail":
+        return (
+            f"{result.against.label} asks for no less, and what is over its bound is asked of every"
+            " GPU: take it out of the lines that are named, or raise the bound if it is meant."
+        )
+    return "The two say nothing of each other: let both versions count the same work."
 
 
 def list_faults(results: Iterable[AccountResult]) -> list[AccountResult]:

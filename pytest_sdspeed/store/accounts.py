@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import StoredRunError
-from pytest_sdspeed.model import COUNTS, Account, AccountResult, Place, Recipe, Work
+from pytest_sdspeed.model import (
+    COUNTS,
+    Account,
+    AccountAgainst,
+    AccountResult,
+    Place,
+    PlaceChange,
+    Recipe,
+    Work,
+)
 from pytest_sdspeed.store.benchmark import ACCOUNT_SUFFIX, EXTRA
 from pytest_sdspeed.store.records import DAMAGE, SCHEMA
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 KIND = "account"
 """Value of the key ``kind`` of a record: latencies have no such key."""
@@ -128,8 +137,30 @@ def account_to_json(result: AccountResult, *, work: bool = False) -> dict[str, A
         "schema": SCHEMA,
         "kind": KIND,
         **{name: _to_builtin(getattr(result, name)) for name in _RESULT},
-        "recipe": None if result.recipe is None else _to_builtin(asdict(result.recipe)),
+        "recipe": None if result.recipe is None else write_recipe(result.recipe),
         "account": _store(result.account, work=work),
+        "against": None if result.against is None else _store_against(result.against),
+    }
+
+
+def write_recipe(recipe: Recipe) -> dict[str, Any]:
+    """Return the stored form of a recipe: builtins only."""
+    return {name: _to_builtin(value) for name, value in asdict(recipe).items()}
+
+
+def write_counts(account: Account) -> dict[str, Any]:
+    """Return the stored form of an account without its stages and sizes of operations."""
+    step = None if account.per_step is None else replace(account.per_step, stages={})
+    return _store(replace(account, stages={}, per_step=step), work=False)
+
+
+def _store_against(against: AccountAgainst) -> dict[str, Any]:
+    facts = {field.name: getattr(against, field.name) for field in fields(against)}
+    return {
+        **{name: _to_builtin(value) for name, value in facts.items()},
+        "account": _store(against.account, work=False),
+        "places": [asdict(change) for change in against.places],
+        "gone": [asdict(change) for change in against.gone],
     }
 
 
@@ -168,7 +199,8 @@ def account_from_json(stored: Mapping[str, Any]) -> AccountResult:
         recipe, known = stored["recipe"], _select(stored, AccountResult)
         made = {
             "recipe": None if recipe is None else Recipe(**_select(recipe, Recipe)),
-            "account": _read(stored["account"]),
+            "account": read_account(stored["account"]),
+            "against": _read_against(stored.get("against")),
         }
         return AccountResult(**{**known, **made})
     except DAMAGE as error:
@@ -188,13 +220,29 @@ def _select(stored: Mapping[str, Any], kind: Any) -> dict[str, Any]:
     }
 
 
-def _read(stored: Mapping[str, Any]) -> Account:
+def _read_against(stored: Mapping[str, Any] | None) -> AccountAgainst | None:
+    if stored is None:
+        return None
+    changes = {name: _read_changes(stored.get(name) or ()) for name in ("places", "gone")}
+    known = _select(stored, AccountAgainst) | changes
+    return AccountAgainst(**{**known, "account": read_account(stored["account"])})
+
+
+def _read_changes(stored: Iterable[Mapping[str, Any]]) -> tuple[PlaceChange, ...]:
+    return tuple(
+        PlaceChange(Place(**_select(one["place"], Place)), one["more"], one["per_step"])
+        for one in stored
+    )
+
+
+def read_account(stored: Mapping[str, Any]) -> Account:
+    """Return the account that a stored form stands for; what it lacks is empty."""
     per_step, stages = stored.get("per_step"), stored.get("stages") or {}
     return Account(
         **{
             **_select({name: stored[name] for name in _ACCOUNT if name in stored}, Account),
-            "per_step": None if per_step is None else _read(per_step),
-            "stages": {name: _read(part) for name, part in stages.items()},
+            "per_step": None if per_step is None else read_account(per_step),
+            "stages": {name: read_account(part) for name, part in stages.items()},
             "places": tuple(Place(**_select(one, Place)) for one in stored.get("places") or ()),
             "work": tuple(Work(**_select(one, Work)) for one in stored.get("work") or ()),
         }

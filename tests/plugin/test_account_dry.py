@@ -212,7 +212,8 @@ def test_a_setup_that_is_timed_too_is_the_one_that_is_timed(pytester, counts):
 @pytest.mark.parametrize(("options", "said"), [
     (("--sd-gpu",), "--sd-dry and --sd-gpu: *"),
     (("--sd-confirm",), "--sd-dry and --sd-confirm: *"),
-    (("--sd-against=HEAD",), "--sd-dry and --sd-against: *"),
+    (("--sd-against=HEAD", "--sd-against-control"), "--sd-dry and --sd-against-control: *"),
+    (("-o", "sdspeed_against_control=true"), "--sd-dry and --sd-against-control: *-o sdspeed_against_control= takes it out*"),
     (("-o", "sdspeed_gpu=true"), "--sd-dry and --sd-gpu: *-o sdspeed_gpu= takes it out*"),
 ])  # fmt: skip
 def test_what_needs_a_time_or_a_gpu_is_refused_beside_it(dry, options, said):

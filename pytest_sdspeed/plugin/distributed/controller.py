@@ -122,7 +122,9 @@ class Controller:
             )
         from pytest_sdspeed.plugin.collecting import set_up_storage
         from pytest_sdspeed.plugin.distributed.scheduler import CampaignScheduling
+        from pytest_sdspeed.plugin.table_files import load_collected
 
+        load_collected(self._run.session, groups, self._config.rootpath)
         set_up_storage(self._config)
         self._order = {test: place for place, (test, _) in enumerate(map(read_group, ids))}
         self._gated = set(groups)
@@ -203,7 +205,7 @@ class Controller:
             self._counted.sort(key=self._place)
             for _, account in self._counted:
                 store_received_account(stored, account)
-                self._run.accounts.append(account.result)
+                self._run.accounts.append(self._run.add_account_history(account.result))
             measured = [(test, replace(one.result, test=test)) for test, one in self._received]
             arrived = {test for test, _ in measured}
             lost = [(test, result) for test, result in self._lost if test not in arrived]
