@@ -1,17 +1,17 @@
 """Shared by all tests: pytester, and a clock that only the measured callables move."""
 
-import functools
 import gc
 import itertools
 import os
 import pkgutil
+import sys
 from importlib import import_module
 from importlib.util import find_spec
 
-import cpuinfo
 import pytest
 import torch
 from fakes import FakeClock
+from remembered import remember_what_stays
 
 import pytest_sdspeed
 from pytest_sdspeed.store.ci import VARIABLES
@@ -21,8 +21,7 @@ for module in pkgutil.walk_packages(pytest_sdspeed.__path__, "pytest_sdspeed."):
     if module.name != "pytest_sdspeed.pipelines.traced":
         import_module(module.name)
 
-# Every run inside asks what the processor is, which starts a process each time.
-cpuinfo.get_cpu_info = functools.cache(cpuinfo.get_cpu_info)
+remember_what_stays()
 
 # Two processes of tests on two cores would wait for each other's threads far longer than one thread works; and so would those they start.
 torch.set_num_threads(1)
@@ -39,6 +38,26 @@ if find_spec("hypothesis"):
     settings.load_profile("searching" if examples else "repeatable")
 
 pytest_plugins = ["pytester", "small_pipelines"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def untraced_processes():
+    """What tests start is not traced for coverage: that doubles the time of a process, which goes into importing torch."""
+    for variable in ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"):
+        os.environ.pop(variable, None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """Slow tests are not traced either: what is asked for must be covered by the others alone."""
+    tracer = sys.gettrace()
+    if item.get_closest_marker("slow") and type(tracer).__module__.startswith("coverage"):
+        sys.settrace(None)
+        try:
+            return (yield)
+        finally:
+            sys.settrace(tracer)
+    return (yield)
 
 
 @pytest.fixture(autouse=True)
@@ -82,10 +101,13 @@ def fake_time(monkeypatch):
 
 
 @pytest.fixture
-def gated(pytester, fake_time):
-    """Runs a test file on the fake clock: ``engine(seconds, pictures)`` makes a callable that takes that long."""
+def gated(pytester, fake_time, monkeypatch):
+    """Runs a test file on the fake clock: ``engine(seconds, pictures)`` makes a callable that takes that long.
 
-    def run(source, *arguments, conftest=""):
+    The run has no other plugins, unless they are named (``"-p", "xdist"``) or ``autoload`` asks for all.
+    """
+
+    def run(source, *arguments, conftest="", autoload=False):
         pytester.makeconftest(
             """
             import builtins, random
@@ -107,6 +129,10 @@ def gated(pytester, fake_time):
             + conftest
         )
         pytester.makepyfile(f"import numpy as np\nimport pytest\nfrom conftest import engine, picture\n\n{source}")
+        if not autoload:
+            # Finding and loading all plugins that are installed takes longer than most of these runs.
+            monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+            arguments = (*(part for plugin in ("benchmark", "sdspeed") if f"no:{plugin}" not in arguments for part in ("-p", plugin)), *arguments)
         # Warnings stay warnings: the runs inside are users' runs, not this project's own.
         return pytester.runpytest_inprocess("-p", "no:randomly", "-W", "default", "-rs", *arguments)
 
