@@ -47,14 +47,11 @@ ALONE = ("-p", "benchmark", "-p", "sdspeed")
 
 
 @pytest.fixture
-def run(gated, pytester, monkeypatch):
-    """Runs a test file whose processes know which of them is the first, with few plugins unless ``plugins`` asks for all."""
+def run(gated, pytester):
+    """Runs a test file whose processes know which of them is the first, with few plugins unless ``autoload`` asks for all."""
 
-    def go(source, *arguments, plugins=False, **more):
+    def go(source, *arguments, **more):
         (pytester.path / "processes").unlink(missing_ok=True)
-        if not plugins:
-            monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-            arguments = (*ALONE, *arguments)
         return gated(PROCESSES + source, *arguments, **more)
 
     return go
@@ -206,7 +203,7 @@ WRITING = (
 def test_the_new_process_writes_nothing_that_outlives_it(run, pytester, monkeypatch):
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(pytester.path / "summary.md"))
     pytester.makeini("[pytest]\nsdspeed_report = report.html\nsdspeed_record = mine.toml\nsdspeed_confirm = true\n")
-    outcome = run(LOOKS.replace("def ", "@pytest.mark.sd_latency(speedup=1.5)\ndef ", 1), *WRITING, plugins=True)
+    outcome = run(LOOKS.replace("def ", "@pytest.mark.sd_latency(speedup=1.5)\ndef ", 1), *WRITING, autoload=True)
     outcome.assert_outcomes(passed=1)
     outcome.stdout.fnmatch_lines(["sd report: report.html", "sd record: nothing to record*"])
     assert processes(pytester) == 2
@@ -252,7 +249,7 @@ def test_the_new_process_runs_the_same_test_with_the_same_arguments(run, pyteste
     pytester.makeini("[pytest]\nmarkers = chosen\naddopts = -m chosen 'my tests'\n")
     monkeypatch.setenv("PYTEST_ADDOPTS", "--engine=1.17")
     arguments = ("--sd-confirm", "-n0", "--lf", "-k", "TestIt and not other", "-vv", "--maxfail=1", "my tests")
-    outcome = run("", *arguments, plugins=True, conftest=textwrap.indent(CHOICES, " " * 8))
+    outcome = run("", *arguments, autoload=True, conftest=textwrap.indent(CHOICES, " " * 8))
     outcome.assert_outcomes(passed=2, deselected=2)
     chosen = "my tests/test_it.py::TestIt::test_engine"
     assert (pytester.path / "collected").read_text().splitlines() == [
