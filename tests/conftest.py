@@ -74,18 +74,19 @@ def quiet_machine(request, monkeypatch):
         monkeypatch.setattr("pytest_sdspeed.device.load.LoadWatch.describe", lambda _watch: "")
 
 
-TESTS = itertools.count()
+RUNS = itertools.count()
 
 
 @pytest.fixture(autouse=True)
 def short_collections(request, monkeypatch):
     """A campaign collects garbage around every generation: what the tests before have imported is not walked through each time."""
-    if next(TESTS) % 250 == 249:
-        # What the runs inside left behind is let go of now and then.
-        gc.unfreeze()
-        gc.collect()
     gc.freeze()
     if {"pytester", "make", "make_small", "make_one_block"} & set(request.fixturenames):
+        if next(RUNS) % 150 == 149:
+            # What the runs inside left behind is let go of now and then.
+            gc.unfreeze()
+            gc.collect()
+            gc.freeze()
         # Such a test has several campaigns: what one leaves, and all that was there before it, is not walked through by the next.
         monkeypatch.setattr(gc, "unfreeze", lambda: None)
 
