@@ -79,15 +79,13 @@ RUNS = itertools.count()
 
 @pytest.fixture(autouse=True)
 def short_collections(request, monkeypatch):
-    """A campaign collects garbage around every generation: what the tests before have imported is not walked through each time."""
+    """A campaign collects garbage around every generation: what was there before the test, and what its campaigns leave, is not walked through."""
+    if {"pytester", "make", "make_small", "make_one_block"} & set(request.fixturenames) and next(RUNS) % 150 == 149:
+        # What the runs inside left behind is let go of now and then.
+        gc.unfreeze()
+        gc.collect()
     gc.freeze()
-    if {"pytester", "make", "make_small", "make_one_block"} & set(request.fixturenames):
-        if next(RUNS) % 150 == 149:
-            # What the runs inside left behind is let go of now and then.
-            gc.unfreeze()
-            gc.collect()
-            gc.freeze()
-        # Such a test has several campaigns: what one leaves, and all that was there before it, is not walked through by the next.
+    if "real_collector" not in request.fixturenames:
         monkeypatch.setattr(gc, "unfreeze", lambda: None)
 
 
@@ -133,7 +131,10 @@ def gated(pytester, fake_time, monkeypatch):
         if not autoload:
             # Finding and loading all plugins that are installed takes longer than most of these runs.
             monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-            arguments = (*(part for plugin in ("benchmark", "sdspeed") if f"no:{plugin}" not in arguments for part in ("-p", plugin)), *arguments)
+            arguments = (
+                *(part for plugin in ("benchmark", "sdspeed") if f"no:{plugin}" not in arguments for part in ("-p", plugin)),
+                *arguments,
+            )
         # Warnings stay warnings: the runs inside are users' runs, not this project's own.
         return pytester.runpytest_inprocess("-p", "no:randomly", "-W", "default", "-rs", *arguments)
 
