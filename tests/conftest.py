@@ -128,15 +128,15 @@ def gated(pytester, fake_time, monkeypatch):
             + conftest
         )
         pytester.makepyfile(f"import numpy as np\nimport pytest\nfrom conftest import engine, picture\n\n{source}")
-        if not autoload:
-            # Finding and loading all plugins that are installed takes longer than most of these runs.
-            monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-            arguments = (
-                *(part for plugin in ("benchmark", "sdspeed") if f"no:{plugin}" not in arguments for part in ("-p", plugin)),
-                *arguments,
-            )
         # Warnings stay warnings: the runs inside are users' runs, not this project's own.
-        return pytester.runpytest_inprocess("-p", "no:randomly", "-W", "default", "-rs", *arguments)
+        arguments = ("-p", "no:randomly", "-W", "default", "-rs", *arguments)
+        if autoload:
+            return pytester.runpytest_inprocess(*arguments)
+        own = (part for plugin in ("benchmark", "sdspeed") if f"no:{plugin}" not in arguments for part in ("-p", plugin))
+        with monkeypatch.context() as patched:
+            # Finding and loading all plugins that are installed takes longer than most of these runs.
+            patched.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+            return pytester.runpytest_inprocess(*own, *arguments)
 
     return run
 

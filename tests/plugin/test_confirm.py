@@ -13,6 +13,7 @@ import time
 from xml.etree import ElementTree as ET
 
 import pytest
+from children import PLUGINS
 from failures import failures
 from fakes import FakeClock
 
@@ -40,10 +41,6 @@ def test_engine(sd_latency):
 """
 EFFECT = "engine(1.08 if FIRST else 1.0)"
 REGRESSION = "engine(1.17)"
-
-
-# No process loads plugins that have no part in the run.
-ALONE = ("-p", "benchmark", "-p", "sdspeed")
 
 
 @pytest.fixture
@@ -272,7 +269,7 @@ def test_an_interrupted_run_takes_the_new_process_along(run, pytester):
     source = f"{waits}{TEST.format(candidate='engine(1.17) if FIRST else patient')}"
     run(source, "--collect-only")
     (pytester.path / "processes").unlink()
-    command = [sys.executable, "-m", "pytest", *ALONE, "-p", "no:randomly", "-W", "default", "--sd-confirm"]
+    command = [sys.executable, "-m", "pytest", *PLUGINS, "-W", "default", "--sd-confirm"]
     # A shell's background jobs ignore the signal, and their children would, too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(command, cwd=pytester.path, stdout=subprocess.DEVNULL) as parent:
