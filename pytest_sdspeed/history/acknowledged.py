@@ -95,11 +95,18 @@ def _check_change(value: object) -> float:
     return float(value)  # type: ignore[arg-type]
 
 
+def _check_flag(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise ValueError(f"is {value!r:.60}; valid: true or false")
+
+
 _CHECKS: Mapping[str, Callable[[object], Any]] = {
     "reason": _check_text,
     "acknowledged": _check_date,
     "by": _check_text,
     "change": _check_change,
+    "ratio": _check_flag,
     "since": _check_date,
     "commit": _check_text,
     "host": _check_text,
@@ -111,7 +118,7 @@ _CHECKS: Mapping[str, Callable[[object], Any]] = {
     "recipe": _check_any_text,
 }
 """Every fact of a change, in the order in which they are written."""
-_OPTIONAL = ("by", "commit", "host", "table", "cpu")
+_OPTIONAL = ("by", "ratio", "commit", "host", "table", "cpu")
 _SERIES = ("table", "setup", "baseline", "device", "cpu", "recipe")
 _VALID = ", ".join(_CHECKS)
 
@@ -137,6 +144,7 @@ def make_acknowledgement(
         reason=reason,
         acknowledged=today.isoformat(),
         by=by,
+        ratio=change.ratio,
         commit=first.commit,
         host=first.host,
     )
@@ -152,8 +160,10 @@ def _write(one: Acknowledgement) -> Iterator[str]:
     yield from ("", f"[{toml_text.write_key(one.id)}]")
     for fact in _CHECKS:
         value = getattr(one.key if fact in _SERIES else one, fact)
-        if value is not None:
-            yield f"{fact} = {toml_text.quote(value) if isinstance(value, str) else repr(value)}"
+        if isinstance(value, str):
+            yield f"{fact} = {toml_text.quote(value)}"
+        elif value is not None:
+            yield f"{fact} = {repr(value).lower()}"
 
 
 def acknowledge(folder: Path, histories: Iterable[History], change: str, reason: str) -> Path:

@@ -42,6 +42,7 @@ def _make_plan(item: Any, mark: Any) -> Plan:
             catalog.choose(marker.table, name, item.nodeid, undocumented=marker.speedup is not None)
             for name in names
         ),
+        table_file=item.path if item.path.suffix == ".toml" else None,
     )
 
 

@@ -11,6 +11,8 @@ from pytest_sdspeed.run.settings import MarkerOptions
 from pytest_sdspeed.run.targets import Target
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_sdspeed.measure.campaign_data import CampaignData, Limits
     from pytest_sdspeed.measure.time_limit import TimeLimit
     from pytest_sdspeed.run.session import Session
@@ -28,6 +30,7 @@ class Plan:
         setups: setups that its fixtures name, in order of their names.
         earlier: how earlier attempts of it ended in this run, a clause each; the last one counts.
         time_limit: when another plugin ends it, or None.
+        table_file: file whose row it is, or None for a test in Python.
     """
 
     test: str = ""
@@ -36,6 +39,7 @@ class Plan:
     setups: tuple[ResolvedSetup, ...] = ()
     earlier: tuple[str, ...] = ()
     time_limit: TimeLimit | None = None
+    table_file: Path | None = None
 
 
 class RunPlan:
