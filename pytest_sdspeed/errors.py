@@ -66,7 +66,7 @@ class TableError(SdSpeedError):
 
 
 class UnknownNameError(SdSpeedError):
-    """A name of a table, setup, optimization or architecture is unknown.
+    """A name of a table, setup, optimization, architecture or count is unknown.
 
     Args:
         kind: what has the name ("table", "setup", "optimization", ...).
@@ -84,7 +84,7 @@ class UnknownNameError(SdSpeedError):
 
 
 class MarkerError(SdSpeedError):
-    """The ``sd_latency`` marker has an invalid argument."""
+    """The marker ``sd_latency`` or ``sd_account`` has an invalid argument."""
 
 
 class RegistrationError(SdSpeedError):
@@ -92,7 +92,7 @@ class RegistrationError(SdSpeedError):
 
 
 class UsageMistakeError(SdSpeedError):
-    """The ``sd_latency`` fixture, a flag or ``--sd-against`` was used in an invalid way."""
+    """A gate's fixture, a flag or ``--sd-against`` was used in an invalid way."""
 
 
 class UnsupportedError(SdSpeedError):

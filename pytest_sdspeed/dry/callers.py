@@ -38,7 +38,7 @@ def find_caller() -> Caller:
     A statement of several lines is told by the line that runs.
     """
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the documented way to the stack
-    while frame is not None and _is_inside(frame.f_code.co_filename):
+    while frame is not None and is_inside(frame.f_code.co_filename):
         frame = frame.f_back
     if frame is None:
         return Caller("?", 0, "")
@@ -46,7 +46,7 @@ def find_caller() -> Caller:
 
 
 @cache
-def _is_inside(filename: str) -> bool:
+def is_inside(filename: str) -> bool:
     """Tell whether a file belongs to torch, to this package, or to no file at all."""
     return filename.startswith(("<", _PACKAGE, _find_torch()))
 

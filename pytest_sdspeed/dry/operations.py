@@ -141,5 +141,9 @@ def count_bytes(tensor: torch.Tensor) -> int:
 
     An expanded tensor has more elements than memory; what it repeats is read once.
     """
-    size = tensor.numel() * tensor.element_size()
-    return min(size, tensor.untyped_storage().nbytes()) if size else 0
+    if not tensor.numel():
+        return 0
+    repeated = zip(tensor.shape, tensor.stride(), strict=True)
+    elements = math.prod(int(length) for length, stride in repeated if stride)
+    size: int = min(elements * tensor.element_size(), tensor.untyped_storage().nbytes())
+    return size

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_sdspeed.plugin import fixtures, hookspecs, options
-from pytest_sdspeed.plugin.fixtures import sd_latency, sd_setup
+from pytest_sdspeed.plugin.fixtures import sd_account, sd_latency, sd_setup
+from pytest_sdspeed.plugin.options import GATE
 from pytest_sdspeed.plugin.state import (
     ASKING,
     BEGUN,
@@ -20,10 +21,12 @@ from pytest_sdspeed.plugin.state import (
     REGISTRY,
     ROW,
     RUN,
+    gates_of,
     is_gated,
     is_of_body,
     must_ask,
     note_begin,
+    options_of,
     run_of,
 )
 from pytest_sdspeed.setups.registry import Registry
@@ -31,8 +34,10 @@ from pytest_sdspeed.setups.registry import Registry
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
+    from pytest_sdspeed.model import Machine
+    from pytest_sdspeed.run.run import Run
 
-__all__ = ["sd_latency", "sd_setup"]
+__all__ = ["sd_account", "sd_latency", "sd_setup"]
 _TABLES = Path(__file__).parents[1] / "tables"
 
 
@@ -71,6 +76,11 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         f"{options.MARKER}: gate a diffusion pipeline on its documented speed-up and pictures.",
     )
+    config.addinivalue_line(
+        "markers",
+        f"{options.ACCOUNT_MARKER}: gate what a pipeline asks of a GPU, counted on any machine:"
+        " host syncs, copies, casts, operations.",
+    )
     manager = config.pluginmanager
     manager.register(fixtures.builtin_fixtures(), "sdspeed-setups")
     registry = config.stash[REGISTRY] = Registry()
@@ -83,7 +93,7 @@ def pytest_configure(config: pytest.Config) -> None:
     with _usage_errors():
         config.hook.pytest_sdspeed_register.call_historic(kwargs={"registry": registry})
         if options.is_any_given(config):
-            run = run_of(config)
+            run = _open_run(config, measures=not distributed)
             if run.options.against and distributed:
                 raise pytest.UsageError(
                     "--sd-against measures in processes of its own, which others would disturb: run"
@@ -93,8 +103,6 @@ def pytest_configure(config: pytest.Config) -> None:
                 manager.register(
                     fixtures.setup_fixtures(run.session.own_setups()), "sdspeed-table-setups"
                 )
-            if run.options.gpu and not distributed:
-                _find_gpu(config)
         _load_named_tables(config)
 
 
@@ -124,16 +132,27 @@ def _load_named_tables(config: pytest.Config) -> None:
         load_named(run_of(config).session, config.args, config.invocation_params.dir)
 
 
-def _find_gpu(config: pytest.Config) -> None:
+def _open_run(config: pytest.Config, *, measures: bool) -> Run:
+    """Make the run of this process; if it measures on a GPU, find that before more is imported."""
+    machine = _find_gpu(config) if measures and options_of(config).gpu else None
+    run = run_of(config)
+    if machine is not None:
+        run.session.use_machine(machine)
+    return run
+
+
+def _find_gpu(config: pytest.Config) -> Machine | None:
+    from pytest_sdspeed.device.machine import describe_accelerator
     from pytest_sdspeed.errors import SdSpeedError
 
     try:
-        _ = run_of(config).machine
+        return describe_accelerator()
     except SdSpeedError as error:
         # If a worker raises this here, xdist replaces it with another one, without end.
         if not hasattr(config, "workerinput"):
             raise
         config.stash[PROBLEMS].append(str(error))
+        return None
 
 
 @contextmanager
@@ -221,10 +240,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     note_begin(item, "protocol")
     item.stash[BEGUN].pop("call", None)
     # A conftest file may add markers after the tests were prepared.
-    if CLOCK in item.stash or is_gated(item):
+    gates = dict.fromkeys([*([GATE] if CLOCK in item.stash else []), *gates_of(item)])
+    if gates:
         from pytest_sdspeed.plugin.asking import Asking
 
-        item.stash[ASKING] = Asking(item, item.config.stash[PROCESS])
+        process = item.config.stash[PROCESS]
+        item.stash[ASKING] = {gate: Asking(item, process, gate) for gate in gates}
 
 
 @pytest.hookimpl(wrapper=True)
@@ -234,8 +255,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     try:
         return (yield)
     finally:
-        if ASKING in item.stash:
-            item.stash[ASKING].ended = True
+        for asking in item.stash.get(ASKING, {}).values():
+            asking.ended = True
 
 
 @pytest.hookimpl(wrapper=True)
@@ -248,11 +269,15 @@ def pytest_runtest_makereport(
     from pytest_sdspeed.plugin.asking import correct, insist
     from pytest_sdspeed.store.benchmark import is_measuring_off
 
-    asking = item.stash[ASKING]
-    insist(asking, call)
+    askings = item.stash[ASKING]
+    for asking in askings.values():
+        insist(asking, call)
     report = yield
-    owes = (asking.owed or must_ask(item)) and not is_measuring_off(item.config.option)
-    correct(item, asking, call, report, must_ask=owes)
+    for gate, asking in askings.items():
+        timed = gate == GATE and not run_of(item.config).options.dry
+        off = timed and is_measuring_off(item.config.option)
+        owes = (asking.owed or must_ask(item, gate)) and not off
+        correct(item, asking, call, report, must_ask=owes)
     return report
 
 
@@ -286,10 +311,10 @@ def pytest_terminal_summary(
     """Print a table for each campaign, and a line for each file that was written."""
     if not _is_told(config, exitstatus):
         return
-    from pytest_sdspeed.plugin.summary import history_lines, table_lines
+    from pytest_sdspeed.plugin.summary import account_lines, history_lines, table_lines
 
     run = config.stash[RUN]
-    lines = [*table_lines(run.results), *history_lines(run)]
+    lines = [*table_lines(run.results), *account_lines(run.accounts), *history_lines(run)]
     if lines:
         terminalreporter.section("pytest-sdspeed", sep="-")
     for line in (*lines, *run.problems, *run.written):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.judge.speed.stopping import ERROR_PER_SIDE
@@ -12,16 +13,19 @@ from pytest_sdspeed.run.plan import RunPlan
 from pytest_sdspeed.run.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import TypeAlias
 
     from pytest_sdspeed.history.lookup import HistoryLookup
     from pytest_sdspeed.measure.campaign_data import Watcher
-    from pytest_sdspeed.model import Machine, Result
+    from pytest_sdspeed.model import AccountResult, Machine, Result
     from pytest_sdspeed.run.campaigns import Measurer
     from pytest_sdspeed.run.plan import Plan
     from pytest_sdspeed.run.settings import Options
     from pytest_sdspeed.run.targets import Target
     from pytest_sdspeed.setups.registry import Registry
+
+    Counting: TypeAlias = Callable[[Target, Mapping[str, int], str, str], AccountResult]
 
 
 class Run:
@@ -37,9 +41,11 @@ class Run:
         plan: what its tests ask for.
         campaigns: measures in this process.
         against: measures in the place of ``campaigns`` under ``--sd-against``, else None.
+        counting: counts in the place of this process under ``--sd-against``, else None.
         lookup: the stored runs, or None if they are not asked.
         watcher: opens the progress display of a campaign by its name.
         results: every result so far, in order, without the candidate's full pictures.
+        accounts: what was counted so far, in order.
         problems: what could not be stored, a line each.
         recorded: what became of ``--sd-record``, a line each.
         written: what became of each file that was asked for, a line each.
@@ -54,9 +60,11 @@ class Run:
         self.plan = RunPlan(self.session)
         self.campaigns = Campaigns(self.session, self.plan, watcher)
         self.against: Measurer | None = None
+        self.counting: Counting | None = None
         self.lookup: HistoryLookup | None = None
         self.watcher = watcher
         self.results: list[Result] = []
+        self.accounts: list[AccountResult] = []
         self.problems: list[str] = []
         self.recorded: list[str] = []
         self.written: list[str] = []
@@ -96,17 +104,50 @@ class Run:
         result = replace(result, test=plan.test or None)
         if confirm is not None and result.too_slow:
             result = confirm(result)
-        if plan.earlier:
-            result = replace(result, notes=(*result.notes, describe_attempts(plan.earlier)))
+        notes = [describe_attempts(plan.earlier)] if plan.earlier else []
+        if not result.is_baseline and self.against is None:
+            notes += _note_other_table(plan)
+        result = replace(result, notes=(*result.notes, *notes))
         if self.lookup is not None:
             result = replace(result, history=self.lookup.judge(result, others, plan.test))
         # The test alone holds the pictures: a run of many would keep them all.
         self.results.append(replace(result, images=None))
         return result
 
+    def count(
+        self, target: Target, bounds: Mapping[str, int], test: str = "", gate: str = ""
+    ) -> AccountResult:
+        """Count what a target asks of a GPU, hold it to its bounds, and keep what came of it.
+
+        Args:
+            target: a setup, or a callable that takes the name of the device.
+            bounds: those of the test, which take precedence over those of the table.
+            test: id of the test that asks.
+            gate: name of the gate that it asks.
+
+        Raises:
+            SdSpeedError: it could not be counted; the message says why.
+        """
+        from pytest_sdspeed.run.account_results import count_target
+
+        if self.counting is not None:
+            result = self.counting(target, bounds, test, gate)
+        else:
+            result = count_target(target, self.session, bounds, test)
+        result = self.add_account_history(result)
+        self.accounts.append(result)
+        return self.accounts[-1]
+
+    def add_account_history(self, result: AccountResult) -> AccountResult:
+        """Add what the stored runs counted of the same, if they are asked."""
+        if self.lookup is None:
+            return result
+        return replace(result, history=self.lookup.judge_account(result, result.test or ""))
+
     def forget(self, test: str) -> None:
-        """Take out what a test measured that runs again: its attempts are one measurement."""
+        """Take out what a test found that runs again: its attempts are one measurement."""
         self.results[:] = [result for result in self.results if result.test != test]
+        self.accounts[:] = [result for result in self.accounts if result.test != test]
 
     def release(self) -> None:
         """Give the memory of all that was built back."""
@@ -124,3 +165,16 @@ def describe_attempts(earlier: Sequence[str]) -> str:
         f" mistake in up to {ERROR_PER_SIDE:.1%} of cases, {len(earlier) + 1} of them in up to"
         f" {(len(earlier) + 1) * ERROR_PER_SIDE:.1%}"
     )
+
+
+def _note_other_table(plan: Plan) -> Iterator[str]:
+    """Note that the row of a table's file is held to another table of that name."""
+    for resolved in plan.setups:
+        table = resolved.table
+        if plan.table_file is not None and plan.table_file.resolve() != Path(table.path).resolve():
+            how = "recorded" if table.recorded else "documented"
+            yield (
+                f"{resolved.setup} is held to {table.path}, {how} on {table.device}, and not to"
+                f" {plan.table_file}: of tables of one name, one recorded on this device counts,"
+                " then a documented one"
+            )
