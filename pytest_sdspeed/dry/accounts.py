@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from pytest_sdspeed.dry.ledger import Operation, Visible
 from pytest_sdspeed.dry.steps import find_stages, find_steps
@@ -66,7 +66,7 @@ def _sum_up(ledger: Ledger, start: int, end: int) -> Account:
         places=tuple(
             sorted(
                 (Place(*place, count) for place, count in places.items()),
-                key=lambda place: (-place.count, place),
+                key=_order,
             )
         ),
         work=tuple(
@@ -76,6 +76,11 @@ def _sum_up(ledger: Ledger, start: int, end: int) -> Account:
             )
         ),
     )
+
+
+def _order(place: Place) -> tuple[int, int, Place]:
+    """Order places by what is told first: their kind, and then how often they ask."""
+    return (get_args(PlaceKind).index(place.kind), -place.count, place)
 
 
 def _take_largest(accounts: Sequence[Account]) -> Account:
@@ -90,7 +95,7 @@ def _take_largest(accounts: Sequence[Account]) -> Account:
     return replace(
         busiest,
         **largest,
-        places=tuple(sorted(places.values(), key=lambda place: (-place.count, place))),
+        places=tuple(sorted(places.values(), key=_order)),
     )
 
 

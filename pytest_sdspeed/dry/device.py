@@ -110,7 +110,9 @@ class CountingDevice:
         own = operations.name_of(func)
         counter = flop_registry.get(func.overloadpacket)
         flops = counter(*args, **kwargs, out_val=found) if counter else 0
-        cast = own == "_to_copy" or (own == "copy_" and args[0].dtype != args[1].dtype)
+        cast = (own == "_to_copy" and name != "clone") or (
+            own == "copy_" and args[0].dtype != args[1].dtype
+        )
         read = find_tensors(args[1:] if operations.describe(func).overwrites else args, kwargs)
         return _make_operation(name or own, read, list(find_tensors(found)), int(flops), cast=cast)
 

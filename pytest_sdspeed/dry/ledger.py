@@ -76,7 +76,9 @@ class Ledger:
         self.most_held = self._window = self.held
 
     def add(self, operation: Operation) -> None:
-        """Write an operation down."""
+        """Write an operation down, and the line that asks for it if it casts."""
+        if operation.cast:
+            self.see("cast")
         self._append(self._known.setdefault(operation, operation))
 
     def see(self, *kinds: PlaceKind) -> None:

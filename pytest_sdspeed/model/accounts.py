@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PlaceKind = Literal["host_sync", "host_to_device", "device_to_host", "graph_break", "recompilation"]
-"""What is counted by the line of code that asked for it."""
+PlaceKind = Literal[
+    "host_sync", "host_to_device", "device_to_host", "cast", "graph_break", "recompilation"
+]
+"""What is counted by the line of code that asked for it, in the order in which it is told."""
 
 Cause = Literal["steps", "second_call", "prompt", "batch", "resolution"]
 """In what torch compiled again: over the steps of the first call, in a second one that is equal, or
@@ -18,7 +20,7 @@ in one that differs from it by its prompt, its number of pictures or their size.
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """A line of code that made the host wait for the device, or that copied between the two.
+    """A line of code that made the host wait for the device, copied between the two, or cast.
 
     Or one at which ``torch.compile`` breaks a graph, or for which it compiles again.
 

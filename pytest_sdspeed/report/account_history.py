@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import AccountChange, AccountHistory, AccountRun
 
 _DAY = len("2026-11-20")
-_WITH_LINES = ("host_syncs", "host_to_device", "device_to_host")
+_WITH_LINES = ("host_syncs", "host_to_device", "device_to_host", "casts")
 _MOST_PLACES = 5
 """Lines of code below a change; the others are counted."""
 

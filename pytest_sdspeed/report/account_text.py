@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_sdspeed.report.accounts import PLACE_WORDS
 from pytest_sdspeed.report.text import align_cells
 
 if TYPE_CHECKING:
@@ -24,11 +25,6 @@ _ROWS = (
     ("graph breaks", "graph_breaks"),
     ("recompilations", "recompilations"),
 )
-_KINDS = {
-    "host_sync": "host sync",
-    "host_to_device": "copy to the device",
-    "device_to_host": "copy to the host",
-}
 _MILLISECONDS_UNDER_S = 0.1
 _PREFIXES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
@@ -83,7 +79,7 @@ def format_weights(account: Account) -> str:
 
 def format_places(account: Account) -> list[str]:
     """Format every line of code that made the host wait or copied, the most frequent first."""
-    rows = [[f"{one.count:,}", _KINDS[one.kind], str(one)] for one in account.places]
+    rows = [[f"{one.count:,}", PLACE_WORDS[one.kind], str(one)] for one in account.places]
     return align_cells(rows) if rows else []
 
 

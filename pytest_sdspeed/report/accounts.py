@@ -10,7 +10,7 @@ from pytest_sdspeed.report.pages import ACCOUNTS, COMPARING, add_page
 from pytest_sdspeed.report.text import align_cells
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pytest_sdspeed.model import Account, AccountAgainst, AccountResult, Place, PlaceChange
 
@@ -27,16 +27,23 @@ COLUMNS = (
     "verdict",
 )
 PLACE_COLUMNS = ("setup", "what", "a step", "a call", "line", "code")
-_WORDS = {
+PLACE_WORDS: Mapping[str, str] = {
     "host_sync": "host sync",
     "host_to_device": "copy to the device",
     "device_to_host": "copy to the host",
+    "cast": "cast",
+    "graph_break": "graph break",
+    "recompilation": "recompilation",
 }
-_PLURALS = {
+_PLURALS: Mapping[str, str] = {
     "host_sync": "host syncs",
     "host_to_device": "copies to the device",
     "device_to_host": "copies to the host",
+    "cast": "casts",
+    "graph_break": "graph breaks",
+    "recompilation": "recompilations",
 }
+"""Words for every kind of place: one of them, and several."""
 _MOST_PLACES = 3
 """Lines of code below a table, for each of its rows; the others are counted."""
 _MOST_CHANGES = 8
@@ -224,7 +231,7 @@ def name_kind(kind: str, count: int = 1) -> str:
         kind: kind of the place.
         count: how often it does.
     """
-    words = _WORDS if count == 1 else _PLURALS
+    words = PLACE_WORDS if count == 1 else _PLURALS
     default = kind.replace("_", " ") + ("" if count == 1 else "s")
     return words.get(kind, default)
 

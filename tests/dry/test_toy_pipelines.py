@@ -65,7 +65,7 @@ PLANTED = {
     choose: ("host_syncs", "sample[sample > 0]"),
     copy_up: ("host_to_device", "torch.zeros(2).to(sample.device)"),
     copy_down: ("device_to_host", "sample.cpu()"),
-    cast: ("casts", None),
+    cast: ("casts", "sample.half()"),
     allocate: ("peak_bytes", None),
     compute: ("flops", None),
 }

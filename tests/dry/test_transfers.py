@@ -203,7 +203,7 @@ def test_what_is_on_its_side_already_is_not_copied(asked, x):
 
 
 def test_a_cast_on_the_way_to_the_host_is_the_devices(asked, x):
-    assert asked(lambda: x.to("cpu", torch.float16)) == {"_to_copy": 1, DOWN: 1, SYNC: 1}
+    assert asked(lambda: x.to("cpu", torch.float16)) == {"_to_copy": 1, "cast": 1, DOWN: 1, SYNC: 1}
 
 
 REFUSED = {
