@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -89,8 +90,13 @@ def find_replaced(wheel: Path, installed: Mapping[str, str]) -> dict[str, str]:
         if done.returncode:
             raise RuntimeError(done.stderr.strip())
         wanted = json.loads(report.read_text(encoding="utf-8"))["install"]
-    found = {one["metadata"]["name"].lower(): one["metadata"]["version"] for one in wanted}
-    return {name: found[name] for name in installed if name in found}
+    found = {_normalize(one["metadata"]["name"]): one["metadata"]["version"] for one in wanted}
+    return {name: found[_normalize(name)] for name in installed if _normalize(name) in found}
+
+
+def _normalize(name: str) -> str:
+    """Return the one form of a package's name, which may be written with ``-``, ``_`` or ``.``."""
+    return re.sub("[-_.]+", "-", name).lower()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -214,6 +214,28 @@ def _optimizations() -> Iterator[str]:
     return _table(("name", "what it does", "its pictures come from"), rows)
 
 
+def _device_peaks() -> Iterator[str]:
+    from pytest_sdspeed.model.devices import DEVICES
+
+    kinds = ("float32", "tf32", "float16", "bfloat16", "float8")
+
+    def format_rate(spec: Any, kind: str) -> str:
+        rate, more = spec.tflops.get(kind), spec.tflops_at_most.get(kind)
+        return "-" if rate is None else f"{rate:g}" + (f" (float16 sums: {more:g})" if more else "")
+
+    rows = [
+        (
+            spec.name,
+            *(format_rate(spec, kind) for kind in kinds),
+            f"{spec.bandwidth_gbs:g}",
+            f"{spec.memory_gb} GB",
+            " ".join(f"[{at}]({link})" for at, link in enumerate(spec.sources, 1)),
+        )
+        for spec in DEVICES
+    ]
+    yield from _table(("device", *kinds, "GB/s", "memory", "sources"), rows)
+
+
 def _commands() -> Iterator[str]:
     for name, text in code_facts.commands().items():
         yield from (f"## {name}", "", "```text", text.rstrip(), "```", "")
@@ -290,6 +312,7 @@ GENERATORS: Mapping[str, Callable[[], Iterable[str]]] = {
     "builtin-tables": _builtin_tables,
     "optimizations": _optimizations,
     "commands": _commands,
+    "device-peaks": _device_peaks,
     **{
         f"class-{name.lower()}": partial(_class, name)
         for name in (

@@ -1,8 +1,8 @@
-"""Stored runs from the command line.
+"""Stored runs and dry runs from the command line.
 
 ``python -m pytest_sdspeed history .benchmarks``, ``... report .benchmarks out.html``, ``... comment
-out.json``, ``... clean .benchmarks``. The first two take several folders and addresses of fsspec's,
-and make one history of them.
+out.json``, ``... clean .benchmarks``, ``... dry inference/fp16``. The first two take several
+folders and addresses of fsspec's, and make one history of them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from pytest_sdspeed.commands.comment import add_comment, check_arguments, write_comment
+from pytest_sdspeed.commands.dry import add_dry, count_target
 from pytest_sdspeed.errors import (
     PlaceError,
     SdSpeedError,
@@ -41,7 +42,8 @@ _PAGE = "report.html"
 def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the parsed command line; an error in it ends the process with status 2."""
     parser = argparse.ArgumentParser(
-        prog="python -m pytest_sdspeed", description="What stored runs say, without measuring."
+        prog="python -m pytest_sdspeed",
+        description="What stored runs say, and what dry runs count: nothing is measured.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     history = commands.add_parser(
@@ -98,7 +100,11 @@ def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="N",
         help="how many of the latest runs keep their pictures (default: 20)",
     )
+    add_dry(commands)
     parsed = parser.parse_args(given)
+    if parsed.command == "dry":
+        parsed.missing = []
+        return parsed
     if parsed.command == "comment":
         _parse_aliases(parsed, comment.error)
         check_arguments(parsed, comment.error)
@@ -181,8 +187,8 @@ def main(given: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        0; 1 if it could not be done; 2 if no storage could be read, or no change has the id that
-        was given. Messages are on standard error.
+        0; 1 if it could not be done; 2 if no storage could be read, or nothing has the name or id
+        that was given. Messages are on standard error.
     """
     options = parse_arguments(given)
     _say(options.missing)
@@ -193,11 +199,13 @@ def main(given: Sequence[str] | None = None) -> int:
             _history(options.stored, options.aliases, as_json=options.json)
         elif options.command == "comment":
             write_comment(options)
+        elif options.command == "dry":
+            return count_target(options)
         elif options.command == "report":
             _report(options.stored, options.page, options.aliases)
         else:
             _clean(options.stored[0], options.keep)
-    except (PlaceError, UnknownNameError) as error:
+    except (PlaceError, UnknownNameError, UsageMistakeError) as error:
         _say([error])
         return 2
     except (SdSpeedError, OSError) as error:

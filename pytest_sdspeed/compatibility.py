@@ -66,6 +66,14 @@ def set_default_device(torch: Any, device: Any) -> None:
         vars(torch._GLOBAL_DEVICE_CONTEXT).pop("device_context", None)  # noqa: SLF001 - as before it was set
 
 
+def find_alias(entry: Any) -> str | None:
+    """Return the setting that an entry of torch's configurations is another name of, or None.
+
+    Before torch 2.7 there are no other names.
+    """
+    return getattr(entry, "alias", None)
+
+
 def make_tokenizer(kind: Any, vocabulary: Mapping[str, int], length: int) -> Any:
     """Make a ``CLIPTokenizer`` without merges.
 

@@ -80,7 +80,14 @@ class Runner:
         self.python.write_text(PYTHON.replace("REAL", sys.executable))
         self.python.chmod(0o755)
         (folder / "fake" / "pytest.py").write_text(PYTEST)
-        self.github = {"token": "ghs_0123456789abcdef", "ref": "refs/pull/7/merge", "run_id": "99", "run_attempt": "1", "event": {}}
+        self.github = {
+            "token": "ghs_0123456789abcdef",
+            "ref": "refs/pull/7/merge",
+            "event_name": "pull_request",
+            "run_id": "99",
+            "run_attempt": "1",
+            "event": {},
+        }
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         self.environment = {
             **kept,

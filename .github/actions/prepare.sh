@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Checks the inputs of the action, and says what its steps share: `name`, and `against`, which is empty if two versions
 # are not compared. A wrong input ends it with 4, as pytest ends for a wrong option, and with the output `exit-code`.
+# It keeps the checkout's files of acknowledged changes for run.sh.
 set -euo pipefail
 
 refuse() {
@@ -40,6 +41,9 @@ case $AGAINST in
         if [ -n "${GITHUB_BASE_REF:-}" ]; then
             other=$(git merge-base "origin/$GITHUB_BASE_REF" HEAD) ||
                 refuse "the merge base with $GITHUB_BASE_REF is not in this clone: give actions/checkout fetch-depth: 0"
+            # As on pull_request_target, whose checkout is the base branch: it would be compared with itself, and pass.
+            [ "$other" != "$(git rev-parse HEAD)" ] ||
+                refuse "what is checked out is the merge base with $GITHUB_BASE_REF itself: check out the pull request"
         else
             echo "::notice::this is no pull request, which has no merge base: the gates are measured without a comparison"
         fi
@@ -49,3 +53,10 @@ esac
     echo "name=$chosen"
     echo "against=$other"
 } >> "$GITHUB_OUTPUT"
+
+kept=$RUNNER_TEMP/sdspeed-acknowledged
+rm -rf -- "$kept"
+while IFS= read -r -d '' file; do
+    mkdir -p "$kept/$(dirname "$file")"
+    cp -- "$file" "$kept/$file"
+done < <(find .benchmarks -name acknowledged.toml -print0 2> /dev/null)

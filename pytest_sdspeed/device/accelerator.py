@@ -11,12 +11,34 @@ from __future__ import annotations
 import gc
 import sys
 from functools import cache
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 from pytest_sdspeed.compatibility import find_current_accelerator
 
 _KNOWN = ("cuda", "xpu", "mps")
 _NAMES = {"cuda": "CUDA", "xpu": "XPU", "mps": "MPS"}
+
+
+def find_build_without_accelerators() -> str | None:
+    """Return the version of a torch that was built for no accelerator, without importing it.
+
+    That would take seconds. None means that only torch itself can tell: it is imported already, it
+    was built for some accelerator, or a package extends it.
+    """
+    found = find_spec("torch")
+    if "torch" in sys.modules or found is None or found.origin is None:
+        return None
+    facts = Path(found.origin).with_name("version.py")
+    # Of MPS it says nothing.
+    if sys.platform == "darwin" or entry_points(group="torch.backends") or not facts.is_file():
+        return None
+    built = run_path(str(facts))
+    kinds = [built.get(name, "unknown") for name in ("cuda", "hip", "xpu")]
+    return None if any(kinds) else str(built["__version__"])
 
 
 def find_kind() -> str | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.device.accelerator import (
+    find_build_without_accelerators,
     find_built_kind,
     find_kind,
     find_module,
@@ -23,6 +24,7 @@ from pytest_sdspeed.model import Machine
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_NO_BUILD = "torch {} is a build without CUDA, ROCm, XPU and MPS"
 AMPERE = (8, 0)
 """Compute capability from which GPUs have bfloat16 and TF32."""
 _ARCHITECTURE = re.compile(r"(sm|compute)_(\d+)(\d)")
@@ -55,9 +57,19 @@ def describe_accelerator() -> Machine:
     Raises:
         UnsupportedError: torch has none that it can use.
     """
+    torch_version = find_build_without_accelerators()
+    if torch_version:
+        raise _refuse(_NO_BUILD.format(torch_version))
     with quiet():
         kind = find_kind()
     return describe_cuda() if kind in (None, "cuda") else _describe_other(kind)
+
+
+def _refuse(why: str) -> UnsupportedError:
+    return UnsupportedError(
+        f"--sd-gpu needs a CUDA GPU: {why}. Without --sd-gpu the embedded miniature is measured on"
+        " the CPU."
+    )
 
 
 def describe_cuda() -> Machine:
@@ -74,10 +86,7 @@ def describe_cuda() -> Machine:
 
         why = _explain_no_cuda(torch)
         if why:
-            raise UnsupportedError(
-                f"--sd-gpu needs a CUDA GPU: {why}. Without --sd-gpu the embedded miniature is"
-                " measured on the CPU."
-            )
+            raise _refuse(why)
         if is_rocm("cuda"):
             return _describe_other("cuda", rocm=str(torch.version.hip))
         device, capability = torch.cuda.get_device_name(), torch.cuda.get_device_capability()
@@ -154,7 +163,7 @@ def _explain_no_cuda(torch: Any) -> str:
     if built is None:
         other = find_built_kind(torch)
         if other is None:
-            return f"torch {torch.__version__} is a build without CUDA, ROCm, XPU and MPS"
+            return _NO_BUILD.format(torch.__version__)
         return (
             f"torch {torch.__version__} is a build without CUDA, and sees no device of"
             f" {name_kind(other)}, for which it was built"

@@ -7,7 +7,7 @@ import sys
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_sdspeed.compatibility import set_default_device
+from pytest_sdspeed.compatibility import find_alias, set_default_device
 from pytest_sdspeed.device.accelerator import find_built_kind, find_module, list_used
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def _read_override(entry: Any) -> Any:
     """
     override = entry.user_override
     value = override.get() if hasattr(override, "get") else override
-    if type(value) is object or value == entry.default or entry.alias is not None:
+    if type(value) is object or value == entry.default or find_alias(entry) is not None:
         return None
     return value
 

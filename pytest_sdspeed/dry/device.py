@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from torch.utils.flop_counter import flop_registry
 
 from pytest_sdspeed.dry import operations
 from pytest_sdspeed.dry.ledger import Operation
-from pytest_sdspeed.dry.memo import Memo
-from pytest_sdspeed.dry.tensors import DEVICE, HOST, CountedTensor, Token
+from pytest_sdspeed.dry.memo import Memo, make_key, make_tensors
+from pytest_sdspeed.dry.tensors import DEVICE, HOST, CountedTensor
 from pytest_sdspeed.dry.values import META, Values, find_tensors, find_written, map_tensors
 
 if TYPE_CHECKING:
@@ -31,18 +32,24 @@ class CountingDevice:
     Attributes:
         ledger: as given.
         values: which tensors have values.
+        written: while a CUDA graph is captured, the tensors that are written; else None.
     """
 
     def __init__(self, ledger: Ledger, *, values_up_to: int | None = None) -> None:
         self.ledger, self.values = ledger, Values()
+        self.written: list[weakref.ref[CountedTensor]] | None = None
         self._values_up_to = values_up_to
         self._memo = Memo()
 
     def take(self, inner: torch.Tensor) -> CountedTensor:
         """Return a tensor of the device around one with values or of torch's meta device."""
-        token = Token()
-        self.ledger.hold(token, inner)
-        return CountedTensor(inner, DEVICE, token)
+        return self.see_written(CountedTensor(inner, DEVICE, self.ledger.hold(inner)))
+
+    def see_written(self, tensor: CountedTensor) -> CountedTensor:
+        """Note that a tensor was written to, and return it."""
+        if self.written is not None:
+            self.written.append(weakref.ref(tensor))
+        return tensor
 
     @staticmethod
     def leave_on_host(inner: torch.Tensor) -> torch.Tensor:
@@ -64,42 +71,48 @@ class CountingDevice:
             kwargs: those that are named.
             name: what to call it instead of its own name.
         """
-        values, written = self.values, find_written(func, args, kwargs)
+        values, facts = self.values, operations.describe(func)
+        written = find_written(facts.written, args, kwargs) if facts.written else []
         given = list(find_tensors(args, kwargs))
         valueless = any(map(values.is_valueless, given))
         if valueless:
             for one in written:
                 assert type(one) is CountedTensor  # noqa: S101 - others were refused
                 values.lose(one)
+        large = "device" in kwargs and (
+            valueless or self.is_large(operations.count_new_elements(args))
+        )
+        key = None
+        if (valueless or large) and not written and not facts.is_view:
+            key = make_key(name, func, args, kwargs)
+            if (known := self._memo.find(key)) is not None:
+                if known[1] is not None:
+                    self.ledger.add(known[1])
+                return map_tensors(make_tensors(known[0]), self.take)
         inner_args = values.unwrap(args, valueless=valueless)
         inner_kwargs = values.unwrap(dict(kwargs), valueless=valueless)
         inner_kwargs.pop("pin_memory", None)
         if "device" in kwargs:
-            large = valueless or self.is_large(operations.count_new_elements(args))
             inner_kwargs["device"] = META if large else HOST
-        if valueless and not written and not operations.is_view(func):
-            found = self._memo.run(func, inner_args, inner_kwargs)
-        else:
-            found = func(*inner_args, **inner_kwargs)
-        if operations.starts_kernel(func):
-            self._count(func, name, inner_args, inner_kwargs, found)
+        found = operations.run(func, inner_args, inner_kwargs)
+        operation = None
+        if facts.starts_kernel:
+            operation = self._describe(func, name, inner_args, inner_kwargs, found)
+            self.ledger.add(operation)
+        self._memo.keep(key, found, operation)
         return self._wrap(found, given, written)
 
-    def _count(
-        self,
-        func: Any,
-        name: str,
-        args: Sequence[Any],
-        kwargs: Mapping[str, Any],
-        found: Any,
-    ) -> None:
-        """Write an operation down, from the tensors inside."""
+    @staticmethod
+    def _describe(
+        func: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], found: Any
+    ) -> Operation:
+        """Describe an operation by the tensors inside."""
         own = operations.name_of(func)
         counter = flop_registry.get(func.overloadpacket)
         flops = counter(*args, **kwargs, out_val=found) if counter else 0
         cast = own == "_to_copy" or (own == "copy_" and args[0].dtype != args[1].dtype)
-        read = find_tensors(args[1:] if operations.overwrites(func) else args, kwargs)
-        self.add_operation(name or own, read, list(find_tensors(found)), int(flops), cast=cast)
+        read = find_tensors(args[1:] if operations.describe(func).overwrites else args, kwargs)
+        return _make_operation(name or own, read, list(find_tensors(found)), int(flops), cast=cast)
 
     def add_operation(
         self,
@@ -119,25 +132,33 @@ class CountingDevice:
             flops: its floating-point operations.
             cast: whether it changes the type of a tensor.
         """
-        moved = sum(map(operations.count_bytes, (*read, *written)))
-        dtype = str(written[0].dtype).removeprefix("torch.") if written else ""
-        self.ledger.add(Operation(name, dtype, flops, moved, cast))
+        self.ledger.add(_make_operation(name, read, written, flops, cast=cast))
 
     def _wrap(
         self, found: Any, given: Sequence[torch.Tensor], written: Sequence[torch.Tensor]
     ) -> Any:
         """Return results on the device; what was written into is returned itself."""
+        if not written:
+            return map_tensors(found, self.take)
         own = {id(one.inner): one for one in given if type(one) is CountedTensor}
         for one in written:
             _follow_shape(one)
+            self.see_written(one)
         return map_tensors(
             found, lambda inner: own[id(inner)] if id(inner) in own else self.take(inner)
         )
 
 
-def _follow_shape(tensor: torch.Tensor) -> None:
+def _make_operation(
+    name: str, read: Any, written: Sequence[torch.Tensor], flops: int, *, cast: bool
+) -> Operation:
+    moved = sum(map(operations.count_bytes, (*read, *written)))
+    dtype = str(written[0].dtype).removeprefix("torch.") if written else ""
+    return Operation(name, dtype, flops, moved, cast)
+
+
+def _follow_shape(tensor: CountedTensor) -> None:
     """Give a tensor the shape of the one inside, which an operation such as ``t_`` changed."""
-    assert type(tensor) is CountedTensor  # noqa: S101 - others were refused
     inner = tensor.inner
     if tensor.shape != inner.shape or tensor.stride() != inner.stride():
         tensor.data = CountedTensor(inner, tensor.device)

@@ -44,12 +44,13 @@ class Dispatcher:
             DryRunError: it needs a value that is not known.
             RuntimeError: a real device would refuse it, too.
         """
-        if operations.is_composite(func):
+        facts = operations.describe(func)
+        if facts.is_composite:
             # As in inference mode, in which torch hands such operations on as they are.
             return func.decompose(*args, **kwargs)
         given = list(find_tensors(args, kwargs))
         on_device = any(type(one) is CountedTensor and one.on_device for one in given)
-        name, target = operations.name_of(func), kwargs.get("device")
+        name, target = facts.name, kwargs.get("device")
         wanted = on_device if target is None else torch.device(target).type == DEVICE.type
         if not (on_device or wanted):
             return self._run_on_host(func, args, kwargs, given)
@@ -57,7 +58,7 @@ class Dispatcher:
             return TRANSFERS[name](self._device, func, args, kwargs)
         if not wanted:
             return func(*self._device.values.unwrap(args, valueless=False), **kwargs)
-        if operations.makes_host_wait(func):
+        if facts.makes_host_wait:
             self._device.ledger.see("host_sync")
             for one in given:
                 self._device.values.known(one, "what it finds")
@@ -77,10 +78,10 @@ class Dispatcher:
             return func(*args, **kwargs)
         values = self._device.values
         valueless = any(map(values.is_valueless, given))
-        if operations.makes_host_wait(func):
+        if operations.describe(func).makes_host_wait:
             for one in given:
                 values.known(one, "the value")
-        written = find_written(func, args, kwargs)
+        written = find_written(operations.describe(func).written, args, kwargs)
         if valueless and not all(type(one) is CountedTensor for one in written):
             raise DryRunError(f"{func} writes values that this dry run does not know to the host")
         inner_kwargs = values.unwrap(dict(kwargs), valueless=valueless)

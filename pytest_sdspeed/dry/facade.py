@@ -12,11 +12,13 @@ from unittest.mock import patch
 import torch
 import torch._dynamo  # it reads torch.cuda when it is imported, which torch does at the first mode
 
+from pytest_sdspeed.dry.graphs import make_graph_answers, refuse_trace
 from pytest_sdspeed.dry.tensors import DEVICE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from pytest_sdspeed.dry.device import CountingDevice
     from pytest_sdspeed.dry.ledger import Ledger
 
 NAME = "NVIDIA A100-SXM4-80GB"
@@ -86,15 +88,19 @@ class _GeneratorStandIn(metaclass=_GeneratorType):
 
 
 @contextmanager
-def pretend_cuda(ledger: Ledger) -> Iterator[None]:
+def pretend_cuda(device: CountingDevice) -> Iterator[None]:
     """Let ``torch.cuda`` tell of the counting device, inside the block.
 
     Args:
-        ledger: what it counts into: ``synchronize`` is a wait, memory is what is held.
+        device: the device: ``synchronize`` is a wait that it counts, memory is what it holds.
     """
+    ledger = device.ledger
     with ExitStack() as held:
-        for name, value in _make_answers(ledger).items():
-            held.enter_context(patch.object(torch.cuda, name, value))
+        for name, value in (_make_answers(ledger) | make_graph_answers(device)).items():
+            if hasattr(torch.cuda, name):
+                held.enter_context(patch.object(torch.cuda, name, value))
+        for name in ("trace", "trace_module"):
+            held.enter_context(patch.object(torch.jit, name, refuse_trace))
         accelerator = getattr(torch, "accelerator", None)
         if accelerator is not None:
             for name, value in _make_accelerator_answers(ledger).items():
@@ -106,7 +112,7 @@ def pretend_cuda(ledger: Ledger) -> Iterator[None]:
         yield
 
 
-def _make_answers(ledger: Ledger) -> Mapping[str, Any]:
+def _make_answers(ledger: Ledger) -> dict[str, Any]:
     def wait(_device: Any = None) -> None:
         ledger.see("host_sync")
 
@@ -157,7 +163,8 @@ def _make_answers(ledger: Ledger) -> Mapping[str, Any]:
         "current_stream": lambda _device=None: stream(),
         "default_stream": lambda _device=None: stream(),
         "stream": nullcontext,
-        "is_current_stream_capturing": lambda: False,
+        "set_stream": nothing,
+        "memory_stats": lambda _device=None: {"allocated_bytes.all.current": ledger.held},
     }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
@@ -43,6 +44,8 @@ class FunctionMode(TorchFunctionMode):  # type: ignore[misc]
             return special(self._device, func, args, kwargs or {})
         if kwargs and "device" in kwargs:
             kwargs = {**kwargs, "device": complete_device(kwargs["device"])}
+        if kwargs and kwargs.get("pin_memory"):
+            kwargs = {**kwargs, "pin_memory": False}
         if kwargs and kwargs.get("generator") is not None:
             _check_generator(kwargs["generator"], kwargs.get("device"), args)
         return func(*args, **(kwargs or {}))
@@ -100,11 +103,31 @@ def _make(
     _device: CountingDevice, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> Any:
     """Make a tensor of Python's numbers or numpy's: on the host, which then copies it."""
-    device = complete_device(kwargs.get("device", _default_device()))
+    data, *rest = args or (kwargs["data"],)
+    named = {name: value for name, value in kwargs.items() if name != "data"}
+    device = complete_device(named.get("device", _default_device()))
+    if isinstance(data, torch.Tensor):
+        # It stays on its device unless another is named, and is copied in any case.
+        target = data.device if named.get("device") is None else device
+        return torch.Tensor.to(
+            data.detach(), device=target, dtype=named.get("dtype") or data.dtype, copy=True
+        )
+    data = _fetch_numbers(data)
     if _is_device(device):
-        made = func(*args, **{**kwargs, "device": HOST, "pin_memory": False})
+        made = func(data, *rest, **{**named, "device": HOST, "pin_memory": False})
         return torch.Tensor.to(made, device)
-    return func(*args, **{**kwargs, "device": device})
+    return func(data, *rest, **{**named, "device": device})
+
+
+def _fetch_numbers(data: Any) -> Any:
+    """Return numbers in lists; torch asks each tensor of the device among them for its own."""
+    if isinstance(data, (list, tuple)):
+        return type(data)(map(_fetch_numbers, data))
+    if type(data) is not CountedTensor:
+        return data
+    if data.dim():
+        return [_fetch_numbers(one) for one in data]
+    return torch.tensor(data.item(), dtype=data.dtype, device=HOST)
 
 
 def _convert(
@@ -118,7 +141,7 @@ def _convert(
         return torch.Tensor.to(
             source, device=source.device if device is None else device, dtype=dtype
         )
-    made = func(source, dtype=dtype, device=HOST)
+    made = func(_fetch_numbers(source), dtype=dtype, device=HOST)
     return torch.Tensor.to(made, device) if _is_device(device or _default_device()) else made
 
 
@@ -128,7 +151,38 @@ def _make_like(
     """Make a tensor of Python's numbers, of the type and on the device of another one."""
     like, data = args[0], args[1] if len(args) > 1 else kwargs["data"]
     dtype, device = kwargs.get("dtype") or like.dtype, kwargs.get("device") or like.device
-    return torch.Tensor.to(torch.tensor(data, dtype=dtype, device=HOST), complete_device(device))
+    if isinstance(data, torch.Tensor):
+        return torch.Tensor.to(data, complete_device(device), dtype, copy=True)
+    made = torch.tensor(_fetch_numbers(data), dtype=dtype, device=HOST)
+    return torch.Tensor.to(made, complete_device(device))
+
+
+def _index(
+    _device: CountingDevice, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Any:
+    """Choose elements, or write to them, by lists among others, which the host makes tensors of."""
+    tensor, key, *new = args
+    if type(tensor) is CountedTensor and tensor.on_device:
+        key = tuple(map(_make_index, key)) if isinstance(key, tuple) else _make_index(key)
+    return func(tensor, key, *new, **kwargs)
+
+
+def _make_index(key: Any) -> Any:
+    if isinstance(key, np.ndarray):
+        return torch.from_numpy(key)
+    if not isinstance(key, list) or any(isinstance(one, (slice, torch.Tensor)) for one in key):
+        return key
+    return torch.tensor(key, dtype=None if key else torch.long, device=HOST)
+
+
+def _pin(_device: CountingDevice, _func: Any, args: Sequence[Any], _kwargs: Any) -> torch.Tensor:
+    """Return a tensor of the host as it is: there is no memory that only a GPU could reach."""
+    pinned: torch.Tensor = args[0]
+    return pinned
+
+
+def _is_pinned(_device: CountingDevice, _func: Any, _args: Sequence[Any], _kwargs: Any) -> bool:
+    return False
 
 
 def _default_device() -> Any:
@@ -219,7 +273,9 @@ def _normalize(
 ) -> Any:
     """Divide by the root mean square as one operation, if this torch has a kernel for it."""
     tensor = args[0] if args else kwargs["input"]
-    if not (type(tensor) is CountedTensor and tensor.on_device and _FUSES_RMS_NORM):
+    weight = args[2] if len(args) > 2 else kwargs.get("weight")  # noqa: PLR2004
+    fuses = _FUSES_RMS_NORM and (weight is None or weight.dtype == tensor.dtype)
+    if not (type(tensor) is CountedTensor and tensor.on_device and fuses):
         return func(*args, **kwargs)
     inner = device.values.unwrap([*args, *kwargs.values()], valueless=False)
     given = [one for one in inner if isinstance(one, torch.Tensor)]
@@ -241,8 +297,13 @@ _FUNCTIONS: Mapping[Any, Callable[[CountingDevice, Any, Sequence[Any], Mapping[s
     torch.asarray: _convert,
     torch.Tensor.new_tensor: _make_like,
     torch.Tensor.tolist: _list_values,
+    torch.Tensor.__getitem__: _index,
+    torch.Tensor.__setitem__: _index,
+    torch.Tensor.pin_memory: _pin,
+    torch.Tensor.is_pinned: _is_pinned,
     torch.Tensor.data.__set__: _replace_data,
     torch.nn.functional.scaled_dot_product_attention: _attend,
     torch.rms_norm: _normalize,
+    torch.nn.functional.rms_norm: _normalize,
 }
 """Function or method of torch -> what is done instead."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_sdspeed.dry.callers import find_caller
+from pytest_sdspeed.dry.tensors import Token
 
 if TYPE_CHECKING:
     from pytest_sdspeed.dry.callers import Caller
@@ -52,6 +52,7 @@ class Ledger:
             its identity, was given a schedule, or finished a step.
         spans: (part of the pipeline, index of its first event, index after its last) of each call.
         notes: what a real device may do otherwise.
+        captured: whether a CUDA graph was captured, which belongs to a warm-up.
         held: bytes that are held on the device now; most_held: most since ``restart``.
     """
 
@@ -61,6 +62,7 @@ class Ledger:
         self.marks: list[tuple[int, Mark, int]] = []
         self.spans: list[tuple[str, int, int]] = []
         self.notes: dict[str, None] = {}
+        self.captured = False
         self.held = self.most_held = self._window = 0
         self._users: dict[int, int] = {}
         self._known: dict[Operation, Operation] = {}
@@ -70,6 +72,7 @@ class Ledger:
         for events in (self.events, self.peaks, self.marks, self.spans):
             events.clear()
         self.notes.clear()
+        self.captured = False
         self.most_held = self._window = self.held
 
     def add(self, operation: Operation) -> None:
@@ -99,11 +102,10 @@ class Ledger:
         self.peaks.append(self._window)
         self._window = self.held
 
-    def hold(self, token: object, inner: Any) -> None:
-        """Hold the memory behind a tensor for as long as a token lives.
+    def hold(self, inner: Any) -> Token:
+        """Hold the memory behind a tensor for as long as what is returned lives.
 
         Args:
-            token: lives as long as the tensor.
             inner: the tensor that has the values; tensors that share its storage count once.
         """
         storage = inner.untyped_storage()
@@ -112,10 +114,11 @@ class Ledger:
         users = self._users.get(key, 0)
         if not users:
             self.held += size
-            self._window = max(self._window, self.held)
-            self.most_held = max(self.most_held, self.held)
+            if self.held > self._window:
+                self._window = self.held
+                self.most_held = max(self.most_held, self.held)
         self._users[key] = users + 1
-        weakref.finalize(token, self._release, key, size).atexit = False
+        return Token(self._release, key, size)
 
     def _release(self, key: int, size: int) -> None:
         self._users[key] -= 1

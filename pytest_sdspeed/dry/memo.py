@@ -1,4 +1,4 @@
-"""Shapes of results, looked up if the same operation was given the same shapes before."""
+"""What operations on tensors without values come to, looked up if the shapes were seen before."""
 
 from __future__ import annotations
 
@@ -6,45 +6,63 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from pytest_sdspeed.dry.tensors import CountedTensor
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pytest_sdspeed.dry.ledger import Operation
+
     Shape = tuple[torch.Size, tuple[int, ...], torch.dtype]
+    Known = tuple[Any, Operation | None]
 
 
 class Memo:
-    """Runs operations on tensors without values, and remembers the shapes of what they return.
+    """Remembers the shapes of what operations return, and how they are written down.
 
     Most of the work of torch's meta device is finding them in Python.
     """
 
     def __init__(self) -> None:
-        self._known: dict[Any, Any] = {}
+        self._known: dict[Any, Known] = {}
 
-    def run(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """Run an operation whose results are new tensors, or make tensors like those of before."""
-        try:
-            key = (func, _describe(args), _describe(tuple(kwargs.items())))
-            shapes = self._known.get(key)
-        except TypeError:  # an argument that cannot be compared
-            return func(*args, **kwargs)
-        if shapes is not None:
-            return _make(shapes)
-        found = func(*args, **kwargs)
-        if (shapes := _read(found)) is not None:
-            self._known[key] = shapes
-        return found
+    def find(self, key: Any) -> Known | None:
+        """Return the shapes and the operation that were kept, if any."""
+        return None if key is None else self._known.get(key)
+
+    def keep(self, key: Any, found: Any, operation: Operation | None) -> None:
+        """Keep what an operation returned, if it is tensors of their own."""
+        if key is not None and (shapes := _read(found)) is not None:
+            self._known[key] = (shapes, operation)
+
+
+def make_key(name: str, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Return what the results of an operation depend on, or None if that cannot be compared."""
+    try:
+        key = (name, id(func), _describe(args), _describe(kwargs) if kwargs else ())
+        hash(key)
+    except TypeError:
+        return None
+    return key
 
 
 def _describe(value: Any) -> Any:
     """Describe an argument by what the shapes of results depend on; its type tells 1 from 1.0."""
+    kind = type(value)
+    if kind is CountedTensor:
+        value = value.inner
     if isinstance(value, torch.Tensor):
-        if not value.is_meta:  # a single number, which only its type matters of
-            return value.dtype
-        return (value.shape, value.stride(), value.storage_offset(), value.dtype)
+        # What a single number is does not matter, and its type does.
+        where = value.dim() > 0 or value.is_meta
+        storage = value.untyped_storage().nbytes() if where else 0
+        return (value.shape, value.stride(), value.dtype, value.storage_offset(), storage, where)
+    if kind is list or kind is tuple:
+        return tuple(map(_describe, value))
+    if kind is dict:
+        return tuple((name, _describe(one)) for name, one in value.items())
     if isinstance(value, (list, tuple)):
         return tuple(map(_describe, value))
-    return (type(value), value)
+    return (kind, value)
 
 
 def _read(found: Any) -> Any:
@@ -58,9 +76,10 @@ def _read(found: Any) -> Any:
     return None
 
 
-def _make(shapes: Any) -> Any:
+def make_tensors(shapes: Any) -> Any:
+    """Make tensors without values of shapes that were kept."""
     if isinstance(shapes, list):
         kind, inner = shapes
-        return kind(map(_make, inner))
+        return kind(map(make_tensors, inner))
     shape, stride, dtype = shapes
     return torch.empty_strided(shape, stride, dtype=dtype, device="meta")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import cache
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -30,6 +30,8 @@ _SIZED_BY_VALUES = frozenset(
     }
 )
 """The host waits for the size of what they find."""
+_WIDENING = frozenset({"_softmax", "_log_softmax"})
+"""They may return float32 of float16."""
 _METADATA = frozenset(
     {"is_same_size", "is_pinned", "is_set_to", "sparse_dim", "dense_dim", "_has_same_storage_numel"}
     | {"sym_size", "sym_stride", "sym_numel", "sym_storage_offset", "is_contiguous", "numel", "dim"}
@@ -37,40 +39,89 @@ _METADATA = frozenset(
 """They tell the host what it knows without the device."""
 
 
-@cache
-def name_of(func: Any) -> str:
-    """Return the name of an operation without its overload: ``add`` of ``aten::add.Tensor``."""
-    return str(func.name()).split("::")[1].split(".")[0]
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What an operation is.
+
+    Attributes:
+        func: the operation.
+        name: its name without its overload: ``add`` of ``aten::add.Tensor``.
+        is_view: whether its results are views of what it is given.
+        starts_kernel: whether it gives the device something to compute.
+        makes_host_wait: whether it needs a value on the host: it returns a number, or sizes by one.
+        overwrites: whether it writes to its first argument without reading it.
+        is_composite: whether it is made of others for every device.
+        written: position and name of each argument that it writes into.
+    """
+
+    func: Any
+    name: str
+    is_view: bool
+    starts_kernel: bool
+    makes_host_wait: bool
+    overwrites: bool
+    is_composite: bool
+    written: tuple[tuple[int, str], ...]
 
 
-@cache
-def is_view(func: Any) -> bool:
-    """Tell whether the results of an operation are views of what it is given."""
-    if name_of(func) in _VIEWS:
-        return True
-    returned = [one.alias_info for one in func._schema.returns]  # noqa: SLF001
+_KNOWN: dict[int, Facts] = {}
+
+
+def describe(func: Any) -> Facts:
+    """Return what an operation is."""
+    facts = _KNOWN.get(id(func))
+    # It is kept in the facts, so that no other takes its identity.
+    return facts if facts is not None else _KNOWN.setdefault(id(func), _find_facts(func))
+
+
+def _find_facts(func: Any) -> Facts:
+    name = str(func.name()).split("::")[1].split(".")[0]
+    schema = func._schema  # noqa: SLF001
+    is_view = name in _VIEWS or _returns_views(schema)
+    return Facts(
+        func=func,
+        name=name,
+        is_view=is_view,
+        starts_kernel=not is_view and name not in ALLOCATIONS,
+        makes_host_wait=name in _SIZED_BY_VALUES
+        or (_returns_number(schema) and name not in _METADATA),
+        overwrites=name in _WRITE_ONLY,
+        is_composite=_has_composite_kernel(func),
+        written=tuple(
+            (at, argument.name)
+            for at, argument in enumerate(schema.arguments)
+            if argument.alias_info is not None and argument.alias_info.is_write
+        ),
+    )
+
+
+def _returns_views(schema: Any) -> bool:
+    returned = [one.alias_info for one in schema.returns]
     return bool(returned) and all(one is not None and not one.is_write for one in returned)
 
 
-@cache
-def starts_kernel(func: Any) -> bool:
-    """Tell whether an operation gives the device something to compute."""
-    return not is_view(func) and name_of(func) not in ALLOCATIONS
+def _returns_number(schema: Any) -> bool:
+    return bool({str(one.type) for one in schema.returns} & {"bool", "number", "int", "float"})
 
 
-@cache
-def makes_host_wait(func: Any) -> bool:
-    """Tell whether an operation needs a value on the host: it returns a number, or sizes by one."""
-    if name_of(func) in _SIZED_BY_VALUES:
-        return True
-    kinds = {str(one.type) for one in func._schema.returns}  # noqa: SLF001
-    return bool(kinds & {"bool", "number", "int", "float"}) and name_of(func) not in _METADATA
+def _has_composite_kernel(func: Any) -> bool:
+    return bool(
+        torch._C._dispatch_has_kernel_for_dispatch_key(  # noqa: SLF001
+            func.name(), "CompositeImplicitAutograd"
+        )
+    )
 
 
-@cache
-def overwrites(func: Any) -> bool:
-    """Tell whether an operation writes to its first argument without reading it."""
-    return name_of(func) in _WRITE_ONLY
+def name_of(func: Any) -> str:
+    """Return the name of an operation without its overload."""
+    return describe(func).name
+
+
+def run(func: Any, args: Any, kwargs: Any) -> Any:
+    """Run an operation on the CPU, or on torch's meta device; some the CPU cannot do as it is."""
+    if name_of(func) in _WIDENING and args[2] and not args[0].is_meta:
+        return func(args[0].float(), args[1], False)  # noqa: FBT003 - torch's signature
+    return func(*args, **kwargs)
 
 
 def is_factory(name: str) -> bool:
@@ -85,20 +136,14 @@ def count_new_elements(args: Any) -> int:
     return math.prod(int(length) for length in args[0])
 
 
-@cache
-def is_composite(func: Any) -> bool:
-    """Tell whether an operation is made of others for every device."""
-    return bool(
-        torch._C._dispatch_has_kernel_for_dispatch_key(  # noqa: SLF001
-            func.name(), "CompositeImplicitAutograd"
-        )
-    )
-
-
 def count_bytes(tensor: torch.Tensor) -> int:
     """Count the bytes that an operation touches of a tensor.
 
     An expanded tensor has more elements than memory; what it repeats is read once.
     """
-    size = tensor.numel() * tensor.element_size()
-    return min(size, tensor.untyped_storage().nbytes()) if size else 0
+    if not tensor.numel():
+        return 0
+    repeated = zip(tensor.shape, tensor.stride(), strict=True)
+    elements = math.prod(int(length) for length, stride in repeated if stride)
+    size: int = min(elements * tensor.element_size(), tensor.untyped_storage().nbytes())
+    return size

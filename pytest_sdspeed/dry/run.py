@@ -14,7 +14,8 @@ from pytest_sdspeed.dry.facade import pretend_cuda
 from pytest_sdspeed.dry.functions import FunctionMode
 from pytest_sdspeed.dry.guard import allow_cuda
 from pytest_sdspeed.dry.ledger import Ledger
-from pytest_sdspeed.dry.tensors import hand_to
+from pytest_sdspeed.dry.tensors import hand_to, is_running
+from pytest_sdspeed.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -53,8 +54,10 @@ def count(*, values_up_to: int | None = None) -> Iterator[Ledger]:
         What is asked of it, written down while it happens.
 
     Raises:
-        UnsupportedError: this build of torch cannot be made to.
+        UnsupportedError: this build of torch cannot be made to, or there is one already.
     """
+    if is_running():
+        raise UnsupportedError("a dry run inside another one: count one after the other")
     ledger = Ledger()
     device = CountingDevice(ledger, values_up_to=values_up_to)
     dispatcher = Dispatcher(device)
@@ -66,7 +69,7 @@ def count(*, values_up_to: int | None = None) -> Iterator[Ledger]:
         # A compiler would see the tensors inside, and not what is asked of the device.
         held.enter_context(torch.compiler.set_stance("force_eager"))
         held.enter_context(allow_cuda())
-        held.enter_context(pretend_cuda(ledger))
+        held.enter_context(pretend_cuda(device))
         held.enter_context(hand_to(dispatcher))
         held.enter_context(_DispatchMode(dispatcher))
         held.enter_context(FunctionMode(device))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,6 +29,21 @@ class Steps:
     intervals: tuple[tuple[int, int], ...]
 
 
+@dataclass(slots=True)
+class _Loop:
+    """A denoising loop.
+
+    Attributes:
+        leader: identity of the scheduler that steps first in each round.
+        rounds: (index after the leader's step, index after the last step of any) of each round.
+        followers: other scheduler that stepped in this round -> index after its step.
+    """
+
+    leader: int
+    rounds: list[tuple[int, int]]
+    followers: dict[int, int] = field(default_factory=dict)
+
+
 def find_steps(marks: Sequence[tuple[int, Mark, int]]) -> Steps:
     """Find the denoising steps.
 
@@ -37,24 +53,37 @@ def find_steps(marks: Sequence[tuple[int, Mark, int]]) -> Steps:
     Args:
         marks: (index of the next event, what a scheduler did, which one), in order.
     """
-    count = 0
-    intervals: list[tuple[int, int]] = []
-    leader = 0
-    last: int | None = None
-    followers: set[int] = set()
+    loops: list[_Loop] = []
+    running: _Loop | None = None
     for index, mark, scheduler in marks:
         if mark == "schedule":
-            if scheduler == leader:
-                leader, last = 0, None
-            continue
-        if leader and scheduler != leader and scheduler not in followers:
-            followers.add(scheduler)
-            continue
-        if scheduler == leader and last is not None:
-            intervals.append((last, index))
-        leader, last, followers = scheduler, index, set()
-        count += 1
-    return Steps(count, tuple(intervals))
+            running = None
+        elif running is None:
+            running = _start(loops, scheduler, index)
+        elif scheduler == running.leader:
+            running.rounds.append((index, index))
+            running.followers.clear()
+        elif scheduler in running.followers:
+            running = _take_over(loops, running, scheduler, index)
+        else:
+            running.followers[scheduler] = index
+            running.rounds[-1] = (running.rounds[-1][0], index)
+    return Steps(
+        sum(len(loop.rounds) for loop in loops),
+        tuple((before[1], after[1]) for loop in loops for before, after in pairwise(loop.rounds)),
+    )
+
+
+def _start(loops: list[_Loop], scheduler: int, *ends: int) -> _Loop:
+    loops.append(_Loop(scheduler, [(end, end) for end in ends]))
+    return loops[-1]
+
+
+def _take_over(loops: list[_Loop], before: _Loop, scheduler: int, index: int) -> _Loop:
+    """Start the loop of a scheduler that was thought to follow in the last round of another."""
+    first = before.followers[scheduler]
+    before.rounds[-1] = (before.rounds[-1][0],) * 2
+    return _start(loops, scheduler, first, index)
 
 
 def find_stages(ledger: Ledger) -> Mapping[str, tuple[int, int]]:

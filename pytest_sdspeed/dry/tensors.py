@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 DEVICE = torch.device("cuda", 0)
 """What a tensor of the counting device says it is on: code that asks takes its path for a GPU."""
@@ -16,9 +16,21 @@ HOST = torch.device("cpu")
 
 
 class Token:
-    """Lives as long as a tensor of the device, whatever torch does to the tensor itself."""
+    """Lives as long as a tensor of the device, whatever torch does to the tensor itself.
 
-    __slots__ = ("__weakref__",)
+    Args:
+        release: is called with ``key`` and ``size`` when the last tensor that has it is gone.
+        key: identity of the tensor's memory.
+        size: bytes of it.
+    """
+
+    __slots__ = ("_key", "_release", "_size")
+
+    def __init__(self, release: Callable[[int, int], None], key: int, size: int) -> None:
+        self._release, self._key, self._size = release, key, size
+
+    def __del__(self) -> None:
+        self._release(self._key, self._size)
 
 
 class CountedTensor(torch.Tensor):  # type: ignore[misc]
@@ -39,9 +51,20 @@ class CountedTensor(torch.Tensor):  # type: ignore[misc]
 
     @staticmethod
     def __new__(
-        cls: type[Self], inner: torch.Tensor, device: torch.device, token: Token | None = None
-    ) -> Self:
-        """Make a tensor; see the class."""
+        cls: type[Self],
+        inner: torch.Tensor,
+        device: torch.device | None = None,
+        token: Token | None = None,
+        *,
+        requires_grad: bool = False,
+    ) -> Any:
+        """Make a tensor; see the class.
+
+        Without a device it is called as a parameter's class, by code that replaces a parameter by
+        one of the same type.
+        """
+        if device is None:
+            return torch.nn.Parameter(inner, requires_grad=requires_grad)
         made: Self = torch.Tensor._make_wrapper_subclass(  # noqa: SLF001 - torch's only way
             cls,
             inner.size(),
@@ -77,6 +100,9 @@ class CountedTensor(torch.Tensor):  # type: ignore[misc]
         # As torch does it: a single number is formatted as such.
         return format(self.item(), spec) if self.dim() == 0 else format(repr(self), spec)
 
+    def record_stream(self, _stream: Any) -> None:
+        """Do nothing: all streams work in order, so that no memory is reused too early."""
+
 
 class Device(Protocol):
     """What does the work of counted tensors."""
@@ -101,6 +127,11 @@ def hand_to(device: Device) -> Iterator[None]:
         yield
     finally:
         _DEVICES.pop()
+
+
+def is_running() -> bool:
+    """Tell whether operations on counted tensors are handed to a device now."""
+    return bool(_DEVICES)
 
 
 def _find_device() -> Device:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from pytest_sdspeed.dry.device import CountingDevice
 
 
+_MASKS = (torch.bool, torch.uint8)
+
+
 def _is_on_device(tensor: Any) -> bool:
     return type(tensor) is CountedTensor and tensor.on_device
 
@@ -111,12 +114,27 @@ def _write_chosen(
         known = [device.values.known(one, "the index") for one in indices]
         func(device.values.inner(into), known, device.values.known(new, "the value"), *args[3:])
         return into
-    if not _is_on_device(new):
-        device.ledger.see("host_to_device")
-    # A single number at a mask is filled in without a look at how many elements there are.
-    if new.numel() != 1 or len([one for one in indices if one is not None]) != 1:
+    if not _fills(new, indices):
+        if not _is_on_device(new):
+            device.ledger.see("host_to_device")
         _bring_indices(device, indices)
     return device.compute(func, args, kwargs)
+
+
+def _fills(new: torch.Tensor, indices: Sequence[Any]) -> bool:
+    """Tell whether a number of the host is filled in at a mask, wherever that is true.
+
+    Torch then needs neither a copy nor the number of elements: ``canDispatchToMaskedFill`` in
+    ``aten/src/ATen/native/TensorAdvancedIndexing.cpp``.
+    """
+    masks = [one for one in indices if one is not None]
+    return (
+        new.numel() == 1
+        and not _is_on_device(new)
+        and len(masks) == 1
+        and masks[0].dtype in _MASKS
+        and _is_on_device(masks[0])
+    )
 
 
 def _bring_indices(device: CountingDevice, indices: Sequence[Any]) -> None:
@@ -126,7 +144,7 @@ def _bring_indices(device: CountingDevice, indices: Sequence[Any]) -> None:
             continue
         if not _is_on_device(one):
             device.ledger.see("host_to_device")
-        if one.dtype in (torch.bool, torch.uint8):
+        if one.dtype in _MASKS:
             if _is_on_device(one):
                 device.ledger.see("host_sync")
             device.values.known(one, "the number of elements that a mask chooses")

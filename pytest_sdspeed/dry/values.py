@@ -11,7 +11,7 @@ from pytest_sdspeed.dry.tensors import CountedTensor
 from pytest_sdspeed.errors import DryRunError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 META = torch.device("meta")
 
@@ -117,12 +117,15 @@ def map_tensors(tree: Any, change: Callable[[torch.Tensor], Any]) -> Any:
     return tree
 
 
-def find_written(func: Any, args: Any, kwargs: Mapping[str, Any]) -> list[torch.Tensor]:
-    """Return the tensors that an operation writes into, by its schema."""
-    schema = func._schema.arguments  # noqa: SLF001
-    written: list[torch.Tensor] = []
-    for at, argument in enumerate(schema):
-        if argument.alias_info is not None and argument.alias_info.is_write:
-            value = args[at] if at < len(args) else kwargs.get(argument.name)
-            written.extend(find_tensors(value))
-    return written
+def find_written(
+    arguments: Sequence[tuple[int, str]], args: Any, kwargs: Mapping[str, Any]
+) -> list[torch.Tensor]:
+    """Return the tensors that an operation writes into.
+
+    Args:
+        arguments: position and name of each argument that it writes into.
+        args: what it was given.
+        kwargs: what it was given by name.
+    """
+    values = [args[at] if at < len(args) else kwargs.get(name) for at, name in arguments]
+    return list(find_tensors(*values))

@@ -99,12 +99,19 @@ def _check_change(value: object) -> float:
     return float(value)  # type: ignore[arg-type]
 
 
+def _check_flag(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise ValueError(f"is {value!r:.60}; valid: true or false")
+
+
 _CHECKS: Mapping[str, Callable[[object], Any]] = {
     "reason": _check_text,
     "acknowledged": _check_date,
     "by": _check_text,
     "change": _check_change,
     "counts": _check_text,
+    "ratio": _check_flag,
     "since": _check_date,
     "commit": _check_text,
     "host": _check_text,
@@ -116,7 +123,7 @@ _CHECKS: Mapping[str, Callable[[object], Any]] = {
     "recipe": _check_any_text,
 }
 """Every fact of a change, in the order in which they are written."""
-_OPTIONAL = ("by", "commit", "host", "table", "cpu")
+_OPTIONAL = ("by", "ratio", "commit", "host", "table", "cpu")
 _SERIES = ("table", "setup", "baseline", "device", "cpu", "recipe")
 _VALID = ", ".join(_CHECKS)
 
@@ -142,6 +149,7 @@ def make_acknowledgement(
         reason=reason,
         acknowledged=today.isoformat(),
         by=by,
+        ratio=change.ratio,
         commit=first.commit,
         host=first.host,
     )
@@ -157,8 +165,12 @@ def _write(one: Acknowledgement) -> Iterator[str]:
     yield from ("", f"[{toml_text.write_key(one.id)}]")
     for fact in _CHECKS:
         value = getattr(one.key if fact in _SERIES else one, fact)
-        if value is not None and not (one.counts and fact in ("change", "baseline")):
-            yield f"{fact} = {toml_text.quote(value) if isinstance(value, str) else repr(value)}"
+        if one.counts and fact in ("change", "baseline", "ratio"):
+            continue
+        if isinstance(value, str):
+            yield f"{fact} = {toml_text.quote(value)}"
+        elif value is not None:
+            yield f"{fact} = {repr(value).lower()}"
 
 
 def _make_acknowledgement_of_counts(

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 OWNER = 0x5D59EED
 """Marks a file of SQLite as an index of this plugin (``PRAGMA application_id``)."""
-_MEANING = 4
+_MEANING = 5
 """Raised when a column comes to mean something else under the same name."""
 _ENCODER = json.JSONEncoder(sort_keys=True)
 _BATCH = 500

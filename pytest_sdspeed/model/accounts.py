@@ -104,6 +104,7 @@ class Account:
         peak_bytes: most bytes that are held on the device at once.
         weight_bytes: bytes of the weights on the device before the call, or None if no weights are
             known.
+        parameters: numbers in the weights, or None if no weights are known.
         graph_breaks: graph breaks of the first call; None if nothing is compiled, or if that was
             not counted.
         recompilations: frames that are compiled again over the steps of the first call, and frames
@@ -130,6 +131,7 @@ class Account:
     bytes_moved: int = 0
     peak_bytes: int = 0
     weight_bytes: int | None = None
+    parameters: int | None = None
     graph_breaks: int | None = None
     recompilations: int | None = None
     compilation: Compilation | None = None

@@ -246,6 +246,8 @@ class Acknowledgement:
         reason: why, in words.
         acknowledged: day on which it was accepted.
         by: who did, or None if that is unknown.
+        ratio: whether it was one of the ratio to the baseline, as ``Change.ratio``; None if that is
+            unknown.
         commit, host: those of the first run at the new level, or None if they are unknown.
         counts: what was counted otherwise, ``host_syncs_per_step 0 -> 1``; None for a latency,
             and ``change`` is NaN for a count.
@@ -258,6 +260,7 @@ class Acknowledgement:
     reason: str
     acknowledged: str
     by: str | None = None
+    ratio: bool | None = None
     commit: str | None = None
     host: str | None = None
     counts: str | None = None

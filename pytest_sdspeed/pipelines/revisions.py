@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from pytest_sdspeed.pipelines.embedded import locate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 _SHOWN = 12
 """Letters of a commit or a digest that are kept."""
@@ -20,6 +21,11 @@ _SAMPLES, _SAMPLE = 32, 4096
 """Of larger ones, so many places are read, so many bytes each: weights that were trained again
 differ everywhere."""
 _SUFFIXES = (".json", ".txt", ".model", ".safetensors")
+_OF_MODEL = ("model_index.json", "config.json")
+_OF_PART = "*config.json"
+"""What the folder of each part has: ``config.json``, ``scheduler_config.json``, ..."""
+_WRITTEN_BY = ("_diffusers_version", "_name_or_path", "transformers_version")
+"""Keys of a configuration that say who saved it, and not what it is."""
 _FIRST = ("model_index.json", "unet/config.json", "config.json")
 """A file that a pipeline, a student or an autoencoder has."""
 
@@ -66,14 +72,41 @@ def _find_commit(model: str) -> str | None:
 
 def _digest_folder(folder: Path) -> str:
     digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.suffix in _SUFFIXES):
-        size = path.stat().st_size
-        digest.update(f"{path.relative_to(folder).as_posix()}:{size};".encode())
-        with path.open("rb") as file:
-            if size <= _WHOLE:
-                digest.update(file.read())
-                continue
-            for place in range(_SAMPLES):
-                file.seek(place * (size - _SAMPLE) // (_SAMPLES - 1))
-                digest.update(file.read(_SAMPLE))
+    for path in sorted(_list_files(folder)):
+        digest.update(f"{path.relative_to(folder).as_posix()}:".encode())
+        for piece in _read_pieces(path):
+            digest.update(piece)
     return digest.hexdigest()[:_SHOWN]
+
+
+def _list_files(folder: Path) -> Iterator[Path]:
+    """Yield the files that a model is loaded from.
+
+    What else lies in its folder, such as the results of a run, is no part of it: each run would
+    seem to have another model.
+    """
+    yield from (path for name in _OF_MODEL if (path := folder / name).is_file())
+    yield from folder.glob("*.safetensors")
+    for part in {path.parent for path in folder.glob(f"*/{_OF_PART}")}:
+        yield from (path for path in part.iterdir() if path.suffix in _SUFFIXES)
+
+
+def _read_pieces(path: Path) -> Iterator[bytes]:
+    """Yield the size of a file and what is in it: of a large one samples, of JSON what it means."""
+    size = path.stat().st_size
+    if size <= _WHOLE:
+        content = path.read_bytes()
+        yield _clean_json(content) if path.suffix == ".json" else b"%d;%b" % (size, content)
+        return
+    yield b"%d;" % size
+    with path.open("rb") as file:
+        for place in range(_SAMPLES):
+            file.seek(place * (size - _SAMPLE) // (_SAMPLES - 1))
+            yield file.read(_SAMPLE)
+
+
+def _clean_json(content: bytes) -> bytes:
+    found = json.loads(content)
+    if isinstance(found, dict):
+        found = {name: value for name, value in found.items() if name not in _WRITTEN_BY}
+    return json.dumps(found, sort_keys=True).encode()

@@ -26,6 +26,7 @@ from pytest_sdspeed.plugin.state import (
     is_of_body,
     must_ask,
     note_begin,
+    options_of,
     run_of,
 )
 from pytest_sdspeed.setups.registry import Registry
@@ -33,6 +34,8 @@ from pytest_sdspeed.setups.registry import Registry
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
+    from pytest_sdspeed.model import Machine
+    from pytest_sdspeed.run.run import Run
 
 __all__ = ["sd_account", "sd_latency", "sd_setup"]
 _TABLES = Path(__file__).parents[1] / "tables"
@@ -90,7 +93,7 @@ def pytest_configure(config: pytest.Config) -> None:
     with _usage_errors():
         config.hook.pytest_sdspeed_register.call_historic(kwargs={"registry": registry})
         if options.is_any_given(config):
-            run = run_of(config)
+            run = _open_run(config, measures=not distributed)
             if run.options.against and distributed:
                 raise pytest.UsageError(
                     "--sd-against measures in processes of its own, which others would disturb: run"
@@ -100,8 +103,6 @@ def pytest_configure(config: pytest.Config) -> None:
                 manager.register(
                     fixtures.setup_fixtures(run.session.own_setups()), "sdspeed-table-setups"
                 )
-            if run.options.gpu and not distributed:
-                _find_gpu(config)
         _load_named_tables(config)
 
 
@@ -131,16 +132,27 @@ def _load_named_tables(config: pytest.Config) -> None:
         load_named(run_of(config).session, config.args, config.invocation_params.dir)
 
 
-def _find_gpu(config: pytest.Config) -> None:
+def _open_run(config: pytest.Config, *, measures: bool) -> Run:
+    """Make the run of this process; if it measures on a GPU, find that before more is imported."""
+    machine = _find_gpu(config) if measures and options_of(config).gpu else None
+    run = run_of(config)
+    if machine is not None:
+        run.session.use_machine(machine)
+    return run
+
+
+def _find_gpu(config: pytest.Config) -> Machine | None:
+    from pytest_sdspeed.device.machine import describe_accelerator
     from pytest_sdspeed.errors import SdSpeedError
 
     try:
-        _ = run_of(config).machine
+        return describe_accelerator()
     except SdSpeedError as error:
         # If a worker raises this here, xdist replaces it with another one, without end.
         if not hasattr(config, "workerinput"):
             raise
         config.stash[PROBLEMS].append(str(error))
+        return None
 
 
 @contextmanager

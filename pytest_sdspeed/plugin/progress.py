@@ -47,10 +47,11 @@ def make_watcher(config: pytest.Config) -> Watcher:
         capture = config.pluginmanager.getplugin("capturemanager")
         uncaptured = _keep_streams(capture.global_and_fixture_disabled if capture else nullcontext)
         with uncaptured():
+            # Without the terminal's plugin older versions of pytest know no verbosity.
             watched = (
-                config.get_verbosity() >= 0
+                config.pluginmanager.hasplugin("terminalreporter")
+                and config.get_verbosity() >= 0
                 and sys.stdout.isatty()
-                and config.pluginmanager.hasplugin("terminalreporter")
             )
         if not watched:
             yield lambda _progress: None

@@ -62,6 +62,7 @@ def _make_plan(item: Any, mark: Any, account_mark: Any) -> Plan:
             for name in names
         ),
         bounds=account.bounds,
+        table_file=item.path if item.path.suffix == ".toml" else None,
     )
 
 

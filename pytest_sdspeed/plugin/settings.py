@@ -46,6 +46,15 @@ _VALID = {
     ),
 }
 """What the value of an option may be, in words; an empty one means something for none of them."""
+_CHOICES = {"weights": WEIGHTS, "inconclusive": INCONCLUSIVE, "history": HISTORY}
+"""Option -> the values that it may have."""
+_NUMBERS: Mapping[str, tuple[Callable[[str], Any], Callable[[Any], bool]]] = {
+    "tolerance": (float, lambda x: 0 <= x < 1),
+    "budget": (float, lambda x: x > 0 and math.isfinite(x)),
+    "max_blocks": (int, lambda x: x >= 2),  # noqa: PLR2004 - as ``_VALID`` says
+    "seed": (int, lambda x: 0 <= x <= 2**62),
+}
+"""Option -> what reads its value, and which numbers are valid."""
 _EMPTY_HINTS = {
     "against": " (a $(git merge-base ...) that finds no common commit comes out empty: fetch the"
     " history, as with fetch-depth: 0)"
@@ -58,14 +67,7 @@ def read_options(config: pytest.Config) -> Options:
     Raises:
         pytest.UsageError: a value is not valid; the message names the valid ones.
     """
-
-    def value(name: str, default: str | None = None) -> str | None:
-        given = _find_given(config, name)
-        return default if given is None else given
-
-    # The controller writes the files for a worker of pytest-xdist, perhaps on another host.
-    output = _take_unchecked if hasattr(config, "workerinput") else _check_output
-    against, record = value("against"), output("--sd-record", value("record"))
+    against, record = _find_given(config, "against"), _read_output(config, "record")
     if against == NO_OTHER_VERSION:
         against = None
     dry = flag(config, "dry")
@@ -80,43 +82,17 @@ def read_options(config: pytest.Config) -> Options:
     most = "200" if against else "20"
     return Options(
         gpu=flag(config, "gpu"),
-        weights=_read_choice("--sd-weights", value("weights", "pretrained"), WEIGHTS),
+        weights=_read_choice(config, "weights", "pretrained"),
         tables=_find_tables(config),
-        tolerance=_read_number(
-            "--sd-tolerance",
-            value("tolerance"),
-            float,
-            _VALID["tolerance"],
-            lambda x: 0 <= x < 1,
-        ),
-        budget_s=_read_number(
-            "--sd-budget",
-            value("budget", "300"),
-            float,
-            _VALID["budget"],
-            lambda x: x > 0 and math.isfinite(x),
-        )
-        or 0.0,
-        max_blocks=_read_number(
-            "--sd-max-blocks",
-            value("max_blocks", most),
-            int,
-            _VALID["max_blocks"],
-            lambda x: x >= 2,  # noqa: PLR2004
-        )
-        or 0,
-        inconclusive=_read_choice("--sd-inconclusive", value("inconclusive", "fail"), INCONCLUSIVE),
-        seed=_read_number(
-            "--sd-seed",
-            value("seed"),
-            int,
-            _VALID["seed"],
-            lambda x: 0 <= x <= 2**62,
-        ),
-        report=output("--sd-report", value("report")),
+        tolerance=_read_number(config, "tolerance"),
+        budget_s=_read_number(config, "budget", "300") or 0.0,
+        max_blocks=_read_number(config, "max_blocks", most) or 0,
+        inconclusive=_read_choice(config, "inconclusive", "fail"),
+        seed=_read_number(config, "seed"),
+        report=_read_output(config, "report"),
         record=record,
-        clip=str(value("clip", CLIP)),
-        history=_read_choice("--sd-history", value("history", "warn"), HISTORY),
+        clip=_find_given(config, "clip", CLIP) or "",
+        history=_read_choice(config, "history", "warn"),
         confirm=flag(config, "confirm"),
         against=against,
         against_control=flag(config, "against_control"),
@@ -152,18 +128,23 @@ def _read_aliases(config: pytest.Config) -> tuple[Alias, ...]:
         raise pytest.UsageError(f"{error}. See {DOCUMENTATION}/guides/history/") from None
 
 
-def _find_given(config: pytest.Config, name: str) -> str | None:
-    """Return what the command line, or else the ini file, gives an option; None if neither does.
+def _name_option(name: str) -> str:
+    return f"--sd-{name.replace('_', '-')}"
+
+
+def _find_given(config: pytest.Config, name: str, default: str | None = None) -> str | None:
+    """Return what the command line, or else the ini file, or else nobody gives an option.
 
     Raises:
         pytest.UsageError: it is empty, which means something only for files that are written: none.
     """
-    option = f"--sd-{name.replace('_', '-')}"
-    given: str | None = config.getoption(f"sd_{name}")
+    option, given = _name_option(name), config.getoption(f"sd_{name}")
     if given is None:
         option, given = f"sdspeed_{name}", config.getini(f"sdspeed_{name}")
-    if given is None or given.strip():
-        return given
+    if given is None:
+        return default
+    if given.strip():
+        return str(given)
     _refuse_empty(option, name)
     return ""
 
@@ -184,7 +165,7 @@ def _find_lists(config: pytest.Config, name: str) -> tuple[Sequence[str], Sequen
     if listed is not None and not all(map(str.strip, listed or [""])):
         _refuse_empty(f"sdspeed_{name}", name)
     if not all(map(str.strip, given)):
-        _refuse_empty(f"--sd-{name.replace('_', '-')}", name)
+        _refuse_empty(_name_option(name), name)
     return listed or (), given
 
 
@@ -196,38 +177,42 @@ def _refuse_empty(option: str, name: str) -> None:
         )
 
 
-def _read_choice(option: str, given: str | None, valid: tuple[str, ...]) -> str:
-    if given not in valid:
-        raise _invalid_value(option, given, ", ".join(valid))
+def _read_choice(config: pytest.Config, name: str, default: str) -> str:
+    given = _find_given(config, name, default)
+    if given not in _CHOICES[name]:
+        raise _invalid_value(name, given)
     return given
 
 
-def _read_number(
-    option: str,
-    given: str | None,
-    kind: Callable[[str], Any],
-    valid: str,
-    holds: Callable[[Any], bool],
-) -> Any:
+def _read_number(config: pytest.Config, name: str, default: str | None = None) -> Any:
+    given, (read, holds) = _find_given(config, name, default), _NUMBERS[name]
     if given is None:
         return None
     try:
-        number = kind(given)
+        number = read(given)
     except ValueError:
         number = math.nan
     if math.isnan(number) or not holds(number):
-        raise _invalid_value(option, given, valid)
+        raise _invalid_value(name, given)
     return number
 
 
-def _invalid_value(option: str, given: str | None, valid: str) -> pytest.UsageError:
-    return pytest.UsageError(f"{option}={given}: valid: {valid}. See {_PAGE}")
+def _invalid_value(name: str, given: str | None) -> pytest.UsageError:
+    return pytest.UsageError(f"{_name_option(name)}={given}: valid: {_VALID[name]}. See {_PAGE}")
 
 
-def _check_output(option: str, given: str | None) -> Path | None:
-    """Check, before anything is measured, that a file can be written; "" is no file."""
+def _read_output(config: pytest.Config, name: str) -> Path | None:
+    given = _find_given(config, name)
     if not given:
         return None
+    # The controller writes the files for a worker of pytest-xdist, perhaps on another host.
+    if hasattr(config, "workerinput"):
+        return Path(given)
+    return _check_output(_name_option(name), given)
+
+
+def _check_output(option: str, given: str) -> Path:
+    """Check, before anything is measured, that a file can be written."""
     path = Path(given)
     if path.is_dir():
         raise pytest.UsageError(f"{option}={given}: is a folder; name a file")
@@ -240,10 +225,6 @@ def _check_output(option: str, given: str | None) -> Path | None:
     except OSError as error:
         raise pytest.UsageError(f"{option}={given}: cannot be written: {error.strerror}") from None
     return path
-
-
-def _take_unchecked(_option: str, given: str | None) -> Path | None:
-    return Path(given) if given else None
 
 
 def _try_to_write(path: Path) -> None:

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from pytest_sdspeed.plugin.asking import Asking
     from pytest_sdspeed.run.plan import Plan
     from pytest_sdspeed.run.run import Run
+    from pytest_sdspeed.run.settings import Options
     from pytest_sdspeed.setups.registry import Registry
     from pytest_sdspeed.store.benchmark import ReplayClock
 
+OPTIONS: pytest.StashKey[Options] = pytest.StashKey()
 RUN: pytest.StashKey[Run] = pytest.StashKey()
 REGISTRY: pytest.StashKey[Registry] = pytest.StashKey()
 PLAN: pytest.StashKey[tuple[list[Any], Plan]] = pytest.StashKey()
@@ -53,6 +55,19 @@ def note_begin(item: pytest.Item, phase: str) -> None:
     item.stash.setdefault(BEGUN, {}).setdefault(phase, _CLOCK[0]())
 
 
+def options_of(config: pytest.Config) -> Options:
+    """Return the options of this run; read them when they are first needed.
+
+    Raises:
+        pytest.UsageError: the value of an option is not valid.
+    """
+    if OPTIONS not in config.stash:
+        from pytest_sdspeed.plugin.settings import read_options
+
+        config.stash[OPTIONS] = read_options(config)
+    return config.stash[OPTIONS]
+
+
 def run_of(config: pytest.Config) -> Run:
     """Find this run; make it when it is first needed.
 
@@ -60,11 +75,11 @@ def run_of(config: pytest.Config) -> Run:
         pytest.UsageError: the value of an option is not valid.
     """
     if RUN not in config.stash:
+        given = options_of(config)
         from pytest_sdspeed.plugin.progress import make_watcher
-        from pytest_sdspeed.plugin.settings import read_options
         from pytest_sdspeed.run.run import Run
 
-        config.stash[RUN] = Run(read_options(config), config.stash[REGISTRY], make_watcher(config))
+        config.stash[RUN] = Run(given, config.stash[REGISTRY], make_watcher(config))
     return config.stash[RUN]
 
 

@@ -7,6 +7,7 @@ So have the files ``*.sdspeed.toml`` of collected folders, and the built-in tabl
 from __future__ import annotations
 
 import inspect
+from contextlib import suppress
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from pytest_sdspeed.plugin.state import PREFIX, PROBLEMS, run_of
 from pytest_sdspeed.setups.names import RESERVED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from pytest_sdspeed.model import Table
@@ -41,6 +42,24 @@ def load_named(session: Session, arguments: Sequence[str], folder: Path) -> None
         path = folder / argument.partition("::")[0]
         if path.suffix == ".toml" and path.is_file():
             session.add_table(path)
+
+
+def load_collected(session: Session, tests: Iterable[str], root: Path) -> None:
+    """Load the tables whose rows workers of pytest-xdist found in folders.
+
+    The controller, which collects nothing, records what they measure, and tells of lost rows. What
+    is wrong with a table its worker says.
+
+    Args:
+        session: gets the tables.
+        tests: ids of tests.
+        root: what the files in these ids start from.
+    """
+    for file in dict.fromkeys(test.partition("::")[0] for test in tests):
+        path = root / file
+        if path.suffix == ".toml" and path.is_file():
+            with suppress(SdSpeedError):
+                session.add_table(path)
 
 
 class TableFile(pytest.Module):

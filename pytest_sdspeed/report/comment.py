@@ -7,9 +7,10 @@ from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import quote
 
+from pytest_sdspeed.model import Result
 from pytest_sdspeed.report import history as past
 from pytest_sdspeed.report import text
 from pytest_sdspeed.report.accounts import MOST_ROWS, write_accounts
@@ -29,7 +30,7 @@ from pytest_sdspeed.report.messages import describe_result, select_attention
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from pytest_sdspeed.model import AccountResult, History, Result
+    from pytest_sdspeed.model import AccountResult, History
 
 LIMIT = 65_536
 """Most characters of a comment: GitHub refuses a longer one ("body is too long (maximum is 65536
@@ -53,7 +54,7 @@ _EXIT_CODES = {
     2: "pytest was interrupted (exit code 2): rows are missing.",
     3: "pytest ended with an internal error (exit code 3): rows may be missing.",
     4: "pytest refused an option, a marker or a table (exit code 4).",
-    5: "pytest found no test (exit code 5).",
+    5: "No test was found, or no gate measured anything (exit code 5).",
 }
 _UNSAID = "A test that ended before it measured anything has no row here."
 
@@ -123,13 +124,18 @@ def write_comment(
     return fit_rows(write, len(ranked), room)
 
 
-def _identify(one: Result | History) -> tuple[str | None, str, str, str]:
-    return one.table, one.setup, one.baseline, one.device
+_Identity: TypeAlias = "tuple[str | None, ...]"
+
+
+def _identify(one: Result | History) -> _Identity:
+    """Return what a result and its history share: of callables, whose names recur, the test too."""
+    test = one.test if isinstance(one, Result) else one.recipe
+    return one.table, one.setup, one.baseline, one.device, None if one.table else test
 
 
 def _write_head(
     ranked: Sequence[Result],
-    slower: set[tuple[str | None, str, str, str]],
+    slower: set[_Identity],
     facts: CommentFacts,
     outcomes: Counter[str],
 ) -> Iterator[str]:

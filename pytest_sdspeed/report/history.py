@@ -272,13 +272,14 @@ def _explain_accepting(history: History, change: Change) -> str:
 
 
 def _describe_outgrown(change: Change) -> str:
-    """Say how small a change was when it was acknowledged, if it is larger now."""
+    """Say what was acknowledged, if that is not the whole of a change."""
     one = change.outgrown
-    return (
-        f"It was {abs(one.change):.1%} when it was acknowledged ({one.acknowledged}: {one.reason})."
-        if one
-        else ""
-    )
+    if one is None:
+        return ""
+    why = f"({one.acknowledged}: {one.reason})"
+    if change.ratio and not one.ratio:
+        return f"Of the latency {abs(one.change):.1%} was acknowledged {why}: it moved by more."
+    return f"It was {abs(one.change):.1%} when it was acknowledged {why}."
 
 
 _SAID = {

@@ -3,118 +3,198 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.errors import WorkerLostError
 from pytest_sdspeed.model import CONTROL, Interval, Result, Verdict
 from pytest_sdspeed.run.criteria import Criteria, RowCase, weights_of
 
 if TYPE_CHECKING:
-    from pytest_sdspeed.measure.campaign_data import CampaignData
+    from collections.abc import Mapping, Sequence
+
+    from pytest_sdspeed.judge.memory import MemoryJudgement
+    from pytest_sdspeed.measure.campaign_data import CampaignData, Decision
     from pytest_sdspeed.model import Machine
+    from pytest_sdspeed.run.pictures import PictureFindings
     from pytest_sdspeed.run.settings import Options
+    from pytest_sdspeed.run.speed import SpeedFindings
     from pytest_sdspeed.setups.catalog import ResolvedSetup
+
+
+class _Findings(NamedTuple):
+    """What was found of a row, each part by itself.
+
+    Attributes:
+        decision: what the looks decided; None for the baseline, which has no floor.
+        pictures: its pictures.
+        memory: its peak memory beside its baseline's.
+        speed: what stands behind the decision.
+    """
+
+    decision: Decision | None
+    pictures: PictureFindings
+    memory: MemoryJudgement
+    speed: SpeedFindings
+
+
+class _Figures(NamedTuple):
+    """What was measured of a row, in the blocks that count.
+
+    Attributes:
+        interval: speed-up.
+        floor: least speed-up that passes.
+        blocks: how many blocks count.
+        samples_s: arm -> its pairs of latencies, of the row, its baseline and the control.
+        starts_s: arm -> when they began.
+        latency_s, baseline_latency_s: medians.
+    """
+
+    interval: Interval
+    floor: float
+    blocks: int
+    samples_s: Mapping[str, Sequence[Sequence[float]]]
+    starts_s: Mapping[str, Sequence[Sequence[float]]]
+    latency_s: float
+    baseline_latency_s: float
 
 
 def judge_row(case: RowCase) -> Result:
     """Judge one row of a campaign."""
+    found = _examine(case)
+    verdict, reasons = _combine(case, found)
+    return _make_result(case, found, verdict, reasons)
+
+
+def _examine(case: RowCase) -> _Findings:
     from pytest_sdspeed.judge.memory import INEXACT, judge_memory
-    from pytest_sdspeed.judge.speed.blocks import latencies
-    from pytest_sdspeed.judge.verdict import combine_verdicts
     from pytest_sdspeed.run.pictures import judge_pictures
     from pytest_sdspeed.run.speed import examine_speed
-    from pytest_sdspeed.run.usage import describe_unknowns, describe_usage
 
     data, name, base = case.data, case.candidate.name, case.base.name
-    is_baseline = name == base
-    decision = None if is_baseline else data.decisions[name]
-    found = judge_pictures(case)
-    pictures, images = found.judgement, found.images
-    speed: Verdict = decision.verdict if decision else "pass"
+    decision = None if name == base else data.decisions[name]
     peak, peak_of_base = (data.peak_bytes.get(arm) for arm in (name, base))
-    kind = case.machine.kind
-    memory = judge_memory(
-        peak, peak_of_base, case.criteria.memory, exact=kind not in INEXACT, kind=kind
+    kind, bound = case.machine.kind, case.criteria.memory
+    return _Findings(
+        decision,
+        judge_pictures(case),
+        judge_memory(peak, peak_of_base, bound, exact=kind not in INEXACT, kind=kind),
+        examine_speed(case, decision),
     )
-    examined = examine_speed(case, decision)
+
+
+def _combine(case: RowCase, found: _Findings) -> tuple[Verdict, tuple[str, ...]]:
+    """Return the verdict on speed, pictures and memory together, with its reasons."""
+    from pytest_sdspeed.judge.verdict import combine_verdicts
+
     verdict, reasons = combine_verdicts(
-        speed,
-        pictures,
-        data.control,
-        memory=memory.reason,
-        throttled=data.throttled,
-        withstands=examined.withstands,
+        found.decision.verdict if found.decision else "pass",
+        found.pictures.judgement,
+        case.data.control,
+        memory=found.memory.reason,
+        throttled=case.data.throttled,
+        withstands=found.speed.withstands,
     )
-    error = data.errors.get(name)
+    error = case.data.errors.get(case.candidate.name)
     if error is not None:
         # It raised after some blocks, which are kept.
-        verdict, reasons = (
-            ("invalid" if isinstance(error, WorkerLostError) else "fail"),
-            (str(error), *reasons),
-        )
-    interval = decision.interval if decision else Interval(1.0, 1.0, 1.0)
+        verdict = "invalid" if isinstance(error, WorkerLostError) else "fail"
+        reasons = (str(error), *reasons)
+    return verdict, (*reasons, *found.speed.reasons)
+
+
+def _measure(case: RowCase, decision: Decision | None) -> _Figures:
+    from pytest_sdspeed.judge.speed.blocks import latencies
+
+    data, name, base = case.data, case.candidate.name, case.base.name
     blocks = decision.blocks if decision else len(data.samples_s[base])
     samples = {arm: data.samples_s[arm][:blocks] for arm in dict.fromkeys((base, CONTROL, name))}
-    latency_s, baseline_latency_s = latencies(samples, name, base)
     held_to = decision.floor if decision else None
-    setup, profile = case.candidate.setup, data.profiles.get(name)
+    return _Figures(
+        decision.interval if decision else Interval(1.0, 1.0, 1.0),
+        _find_floor(case.criteria, is_baseline=name == base) if held_to is None else held_to,
+        blocks,
+        samples,
+        {arm: pairs[:blocks] for arm, pairs in data.starts_s.items() if arm in samples},
+        *latencies(samples, name, base),
+    )
+
+
+def _find_expected(criteria: Criteria, *, is_baseline: bool) -> float:
+    return 1.0 if is_baseline else criteria.speedup
+
+
+def _find_floor(criteria: Criteria, *, is_baseline: bool) -> float:
+    return _find_expected(criteria, is_baseline=is_baseline) * (1 - criteria.tolerance)
+
+
+def _make_result(
+    case: RowCase, found: _Findings, verdict: Verdict, reasons: tuple[str, ...]
+) -> Result:
+    from pytest_sdspeed.run.usage import describe_unknowns, describe_usage
+
+    data, name, base, criteria = case.data, case.candidate.name, case.base.name, case.criteria
+    figures, pictures = _measure(case, found.decision), found.pictures.judgement
+    setup, profile, error = case.candidate.setup, data.profiles.get(name), data.errors.get(name)
+    images = found.pictures.images
     return Result(
+        # What was measured, on what
         table=case.resolved.table.name if case.resolved else None,
         setup=name,
         baseline=base,
-        device=case.machine.device,
-        documented_on=case.criteria.documented_on,
-        recorded_in=case.criteria.recorded_in,
-        speedup=interval.speedup,
-        low=interval.low,
-        high=interval.high,
-        expected=1.0 if is_baseline else case.criteria.speedup,
-        tolerance=case.criteria.tolerance,
-        tolerance_s=case.criteria.tolerance_s,
-        floor=(
-            (1.0 if is_baseline else case.criteria.speedup) * (1 - case.criteria.tolerance)
-            if held_to is None
-            else held_to
-        ),
-        verdict=verdict,
-        image_verdict=pictures.verdict if pictures else None,
-        blocks=blocks,
-        latency_s=latency_s,
-        baseline_latency_s=baseline_latency_s,
-        samples_s=samples,
-        image=pictures.metrics if pictures else {},
-        images=images,
-        image_ranges=pictures.ranges if pictures else {},
-        self_difference=found.own,
-        baseline_self_difference=found.baseline_own,
-        reasons=(*reasons, *examined.reasons),
-        control=data.control,
-        planned_blocks=data.planned_blocks,
-        resolves=decision.minimum_detectable_effect if decision else None,
         recipe=setup.recipe if setup else None,
-        versions=case.machine.versions,
         weights=case.weights,
-        peak_memory_bytes=peak,
-        memory_share=None if is_baseline else memory.share,
-        memory_bound=case.criteria.memory,
-        stages_s=profile.stages_s if profile else None,
-        telemetry=describe_usage(case, latency_s, None if images is None else len(images)),
-        exhibits=found.exhibits,
-        starts_s={arm: pairs[:blocks] for arm, pairs in data.starts_s.items() if arm in samples},
-        notes=(
-            *found.notes,
-            *examined.notes,
-            *filter(None, (memory.note,)),
-            *describe_unknowns(case),
-            *case.machine.notes,
-        ),
-        canary_s=data.canary_s,
-        raised=None if error is None else str(error),
-        biased=not examined.withstands,
-        slow_pairs=examined.slow_pairs,
         optimizations=setup.optimizations if setup else None,
         baseline_optimizations=case.base.setup.optimizations if case.base.setup else None,
         revision=_find_revision(case),
+        device=case.machine.device,
+        versions=case.machine.versions,
+        # What it is held to
+        documented_on=criteria.documented_on,
+        recorded_in=criteria.recorded_in,
+        expected=_find_expected(criteria, is_baseline=name == base),
+        tolerance=criteria.tolerance,
+        tolerance_s=criteria.tolerance_s,
+        floor=figures.floor,
+        memory_bound=criteria.memory,
+        # How fast it is
+        speedup=figures.interval.speedup,
+        low=figures.interval.low,
+        high=figures.interval.high,
+        blocks=figures.blocks,
+        latency_s=figures.latency_s,
+        baseline_latency_s=figures.baseline_latency_s,
+        samples_s=figures.samples_s,
+        starts_s=figures.starts_s,
+        slow_pairs=found.speed.slow_pairs,
+        biased=not found.speed.withstands,
+        control=data.control,
+        canary_s=data.canary_s,
+        planned_blocks=data.planned_blocks,
+        resolves=found.decision.minimum_detectable_effect if found.decision else None,
+        # What it draws
+        image_verdict=pictures.verdict if pictures else None,
+        image=pictures.metrics if pictures else {},
+        image_ranges=pictures.ranges if pictures else {},
+        images=images,
+        exhibits=found.pictures.exhibits,
+        self_difference=found.pictures.own,
+        baseline_self_difference=found.pictures.baseline_own,
+        # What it takes
+        peak_memory_bytes=data.peak_bytes.get(name),
+        memory_share=None if name == base else found.memory.share,
+        stages_s=profile.stages_s if profile else None,
+        telemetry=describe_usage(case, figures.latency_s, None if images is None else len(images)),
+        # What follows
+        verdict=verdict,
+        reasons=reasons,
+        raised=None if error is None else str(error),
+        notes=(
+            *found.pictures.notes,
+            *found.speed.notes,
+            *filter(None, (found.memory.note,)),
+            *describe_unknowns(case),
+            *case.machine.notes,
+        ),
     )
 
 
@@ -157,10 +237,10 @@ def make_lost_result(
         speedup=math.nan,
         low=math.nan,
         high=math.nan,
-        expected=1.0 if is_baseline else criteria.speedup,
+        expected=_find_expected(criteria, is_baseline=is_baseline),
         tolerance=criteria.tolerance,
         tolerance_s=criteria.tolerance_s,
-        floor=(1.0 if is_baseline else criteria.speedup) * (1 - criteria.tolerance),
+        floor=_find_floor(criteria, is_baseline=is_baseline),
         verdict="invalid",
         image_verdict=None,
         blocks=0,

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from pytest_sdspeed.judge.pictures.frames import Frames
+    from pytest_sdspeed.judge.pictures.output import Output
     from pytest_sdspeed.judge.pictures.slots import ArmPictures
-    from pytest_sdspeed.model import Exhibit, SelfDifference
+    from pytest_sdspeed.model import Case, Exhibit, SelfDifference
     from pytest_sdspeed.run.criteria import RowCase
 
 
@@ -46,70 +47,106 @@ class PictureFindings(NamedTuple):
     baseline_own: SelfDifference | None = None
 
 
+class _Sides(NamedTuple):
+    """What was drawn for a row.
+
+    Attributes:
+        alone: whether the row is the baseline itself.
+        ours, theirs: what candidate and baseline drew, of the cases that both could be asked for.
+        reference: what is compared with in the baseline's place, or None.
+        faults: what is broken in any slot, in words.
+    """
+
+    alone: bool
+    ours: ArmPictures
+    theirs: ArmPictures
+    reference: ArmPictures | None
+    faults: list[str]
+
+    def drawn(self, prompt: str) -> Drawn:
+        """Return what may be shown."""
+        return Drawn(
+            candidate={} if self.alone else self.ours.first,
+            baseline=self.theirs.first,
+            reference=self.reference.first if self.reference else None,
+            prompt=prompt,
+        )
+
+
 def judge_pictures(case: RowCase) -> PictureFindings:
-    """Judge a row's pictures, and choose some of them as exhibits.
+    """Judge a row's pictures, and choose some of them as exhibits."""
+    sides, gate, setup = _take_sides(case), case.criteria.image, case.candidate.setup
+    if not sides.ours.returned and not sides.theirs.returned and gate is None:
+        return PictureFindings(None)
+    scale = Scale(case.metrics)
+    own, baseline_own = (
+        measure_self_difference(drawn, gate, scale) for drawn in (sides.ours, sides.theirs)
+    )
+    drawn, notes = sides.drawn(setup.recipe.prompt if setup else ""), list[str]()
+    if sides.alone or (not sides.theirs.returned and gate is None):
+        # There is nothing to compare them with: it is judged whether they are pictures at all.
+        judgement = judge_alone(sides.ours.first, sides.faults)
+    else:
+        judgement, notes = _compare(case, sides, drawn, baseline_own)
+        drawn = replace(drawn, candidate=_select_worst(sides.ours, judgement))
+    notes += describe_self_difference(own, scale)
+    if not sides.alone:
+        notes += describe_self_difference(baseline_own, scale, "baseline")
+        notes += _note_shared(case, baseline_own)
+    return PictureFindings(
+        judgement,
+        drawn.exhibits(judgement),
+        show_images(sides.ours.first.get(case.data.case)),
+        (*judgement.notes, *notes),
+        own,
+        baseline_own,
+    )
+
+
+def _take_sides(case: RowCase) -> _Sides:
+    """Return what was drawn for a row.
 
     A callable cannot be asked for another seed or prompt: only the pictures of its timed slots are
     compared, without a negative control.
     """
     data, setup, gate = case.data, case.candidate.setup, case.criteria.image
     alone = case.candidate.name == case.base.name
-    seeded = setup is not None and case.base.setup is not None
     both = data.pictures[case.candidate.name], data.pictures[case.base.name]
-    ours, theirs = (drawn if seeded else drawn.only(data.case) for drawn in both)
     reference = None if alone else data.references.get(case.candidate.name)
     # Broken is broken, also in a case that only one side draws.
     faults = _find_faults(both[0], None if alone else both[1], reference)
     if gate is not None and gate.clip_drop is not None and setup is None:
         faults.append("the bound clip_drop cannot be judged: callables have no prompt")
-    if not ours.returned and not theirs.returned and gate is None:
-        return PictureFindings(None)
-    scale = Scale(case.metrics)
-    own, baseline_own = (measure_self_difference(drawn, gate, scale) for drawn in (ours, theirs))
-    drawn = Drawn(
-        candidate={} if alone else ours.first,
-        baseline=theirs.first,
-        reference=reference.first if reference else None,
-        prompt=setup.recipe.prompt if setup else "",
+    seeded = setup is not None and case.base.setup is not None
+    ours, theirs = (drawn if seeded else drawn.only(data.case) for drawn in both)
+    return _Sides(alone, ours, theirs, reference, faults)
+
+
+def _compare(
+    case: RowCase, sides: _Sides, drawn: Drawn, baseline_own: SelfDifference | None
+) -> tuple[ImageJudgement, list[str]]:
+    """Judge the candidate's pictures against the baseline's, and note what that leaves open."""
+    setup = case.candidate.setup
+    scores, notes = _score_pictures(case, drawn)
+    judgement = judge_images(
+        sides.ours.first,
+        sides.theirs.first,
+        case.criteria.image,
+        setup.relation if setup and not case.same_weights else "same_weights",
+        drawn.reference,
+        scores=scores,
+        further=case.metrics,
+        repeated={one: outputs[1:] for one, outputs in sides.ours.outputs.items()},
+        faults=sides.faults,
+        own=baseline_own,
     )
-    notes: tuple[str, ...] = ()
-    if alone or (not theirs.returned and gate is None):
-        # There is nothing to compare them with: it is judged whether they are pictures at all.
-        judgement = judge_alone(ours.first, faults)
-    else:
-        scores, notes = _score_pictures(case, drawn)
-        relation = setup.relation if setup and not case.same_weights else "same_weights"
-        judgement = judge_images(
-            ours.first,
-            theirs.first,
-            gate,
-            relation,
-            drawn.reference,
-            scores=scores,
-            further=case.metrics,
-            repeated={drawn: outputs[1:] for drawn, outputs in ours.outputs.items()},
-            faults=faults,
-            own=baseline_own,
-        )
-        worst = {
-            drawn: outputs[judgement.worst_output.get(drawn, 0)]
-            for drawn, outputs in ours.outputs.items()
-        }
-        drawn = replace(drawn, candidate=worst)
-    return PictureFindings(
-        judgement,
-        drawn.exhibits(judgement),
-        show_images(ours.first.get(data.case)),
-        (
-            *judgement.notes,
-            *notes,
-            *describe_self_difference(own, scale),
-            *(() if alone else describe_self_difference(baseline_own, scale, "baseline")),
-            *(() if alone else _note_shared(case, baseline_own)),
-        ),
-        own,
-        baseline_own,
-    )
+    return judgement, [*notes]
+
+
+def _select_worst(ours: ArmPictures, judgement: ImageJudgement) -> dict[Case, Output]:
+    """Select the output of each case that is the worst."""
+    worst = judgement.worst_output
+    return {one: outputs[worst.get(one, 0)] for one, outputs in ours.outputs.items()}
 
 
 def _note_shared(case: RowCase, baseline_own: SelfDifference | None) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from pytest_sdspeed.run.targets import Target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from pytest_sdspeed.measure.campaign_data import CampaignData, Limits
     from pytest_sdspeed.measure.time_limit import TimeLimit
@@ -31,6 +32,7 @@ class Plan:
         earlier: how earlier attempts of it ended in this run, a clause each; the last one counts.
         time_limit: when another plugin ends it, or None.
         bounds: arguments of its ``sd_account`` marker: the most that an account may have.
+        table_file: file whose row it is, or None for a test in Python.
     """
 
     test: str = ""
@@ -40,6 +42,7 @@ class Plan:
     earlier: tuple[str, ...] = ()
     time_limit: TimeLimit | None = None
     bounds: Mapping[str, int] = field(default_factory=dict)
+    table_file: Path | None = None
 
 
 class RunPlan:

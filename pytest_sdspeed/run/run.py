@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.judge.speed.stopping import ERROR_PER_SIDE
@@ -12,7 +13,7 @@ from pytest_sdspeed.run.plan import RunPlan
 from pytest_sdspeed.run.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import TypeAlias
 
     from pytest_sdspeed.history.lookup import HistoryLookup
@@ -103,8 +104,10 @@ class Run:
         result = replace(result, test=plan.test or None)
         if confirm is not None and result.too_slow:
             result = confirm(result)
-        if plan.earlier:
-            result = replace(result, notes=(*result.notes, describe_attempts(plan.earlier)))
+        notes = [describe_attempts(plan.earlier)] if plan.earlier else []
+        if not result.is_baseline and self.against is None:
+            notes += _note_other_table(plan)
+        result = replace(result, notes=(*result.notes, *notes))
         if self.lookup is not None:
             result = replace(result, history=self.lookup.judge(result, others, plan.test))
         # The test alone holds the pictures: a run of many would keep them all.
@@ -162,3 +165,16 @@ def describe_attempts(earlier: Sequence[str]) -> str:
         f" mistake in up to {ERROR_PER_SIDE:.1%} of cases, {len(earlier) + 1} of them in up to"
         f" {(len(earlier) + 1) * ERROR_PER_SIDE:.1%}"
     )
+
+
+def _note_other_table(plan: Plan) -> Iterator[str]:
+    """Note that the row of a table's file is held to another table of that name."""
+    for resolved in plan.setups:
+        table = resolved.table
+        if plan.table_file is not None and plan.table_file.resolve() != Path(table.path).resolve():
+            how = "recorded" if table.recorded else "documented"
+            yield (
+                f"{resolved.setup} is held to {table.path}, {how} on {table.device}, and not to"
+                f" {plan.table_file}: of tables of one name, one recorded on this device counts,"
+                " then a documented one"
+            )

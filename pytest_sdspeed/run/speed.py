@@ -65,7 +65,7 @@ def examine_speed(case: RowCase, decision: Decision | None) -> SpeedFindings:
     return SpeedFindings(
         withstands,
         reasons,
-        (*slow, *(_note_bias(case, bias) if withstands else ())),
+        (*slow, *_note_seconds(case, floor), *(_note_bias(case, bias) if withstands else ())),
         {
             name: (int(counts.candidate), counts.candidate_pairs),
             base: (int(counts.baseline), counts.baseline_pairs),
@@ -77,6 +77,16 @@ def examine_speed(case: RowCase, decision: Decision | None) -> SpeedFindings:
 
 def _floor_of(case: RowCase, decision: Decision) -> float:
     return case.criteria.floor if decision.floor is None else decision.floor
+
+
+def _note_seconds(case: RowCase, floor: float) -> Iterator[str]:
+    """Note that the seconds allow a row to take more than twice as long as it should."""
+    criteria = case.criteria
+    if floor < min(criteria.floor, criteria.speedup / 2):
+        yield (
+            f"tolerance_s = {criteria.tolerance_s:g} is in seconds, and more than the row should"
+            f" take at all: its floor is x{floor:.3g} instead of x{criteria.floor:.3g}"
+        )
 
 
 def _note_bias(case: RowCase, bias: float) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.device.flags import guard, hold, ignore_default_device
@@ -127,6 +128,11 @@ class Setup:
             for tensor in (*module.parameters(), *module.buffers())
         }
         return sum(storages.values())
+
+    def keep_alone(self) -> None:
+        """Drop what other setups share with it and it does not use, and check no more of it."""
+        self._built = replace(self._build(), parts=())
+        self._pool.clear()
 
     def release(self) -> None:
         """Drop the pipeline; the next use builds it again."""

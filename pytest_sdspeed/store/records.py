@@ -308,7 +308,8 @@ def make_recipe_key(recipe: Mapping[str, Any] | None, test: str) -> str:
     """Return what tells recipes, weights and, for callables, tests apart.
 
     What has its default is left out, so that the records from before a recipe had it belong to the
-    same history.
+    same history. So is what no slot depends on: a reference that is recorded from a table gives the
+    latency of one call, and that of several in the table is no other work.
 
     Args:
         recipe: its stored form, or None for callables.
@@ -319,9 +320,14 @@ def make_recipe_key(recipe: Mapping[str, Any] | None, test: str) -> str:
     told = {
         name: value
         for name, value in recipe.items()
-        if name not in _DEFAULTS or value != _store_default(_DEFAULTS[name])
+        if name != _OF_DOCUMENT
+        and (name not in _DEFAULTS or value != _store_default(_DEFAULTS[name]))
     }
     return json.dumps(told, sort_keys=True, separators=(",", ":"))
+
+
+_OF_DOCUMENT = "repeats"
+"""The field of a recipe that only says what a documented latency is the sum of."""
 
 
 def _store_default(default: Any) -> Any:

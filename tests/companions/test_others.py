@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from since import needs
 
 ROW = """
 @pytest.mark.sd_latency(speedup=1.5)
@@ -172,6 +173,7 @@ def test_the_order_and_the_seeds_of_randomly_change_no_campaign(gated, pytester)
     assert {bench["name"] for bench in stored(pytester)} == {"test_row", "test_other"}
 
 
+@needs("pytest", "9.0", "subtests")
 def test_subtests_are_told_and_the_gate_counts_once(beside, pytester):
     source = """
 @pytest.mark.sd_latency(speedup=1.5)

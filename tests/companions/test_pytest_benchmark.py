@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from since import has, needs
 
 from pytest_sdspeed.store import benchmark as store
 
@@ -29,9 +30,18 @@ KEYWORDS = [
     "warmup=True, warmup_iterations=7",
     "disable_gc=True",
     "calibration_precision=100",
-    "precision=0.01, confidence=0.9",
+    *(["precision=0.01, confidence=0.9"] if has("pytest-benchmark", "5.3") else []),
     "cprofile=True",
 ]
+SINCE = {
+    "--benchmark-precision": "5.3",
+    "--benchmark-confidence": "5.3",
+    "--benchmark-time-unit": "5.0",
+    "--benchmark-cprofile-loops": "5.0",
+    "--benchmark-cprofile-top": "5.0",
+    "--benchmark-cprofile-dump": "5.0",
+}
+"""Option of pytest-benchmark -> the version that brought it."""
 
 
 def test_its_marker_keeps_every_keyword_and_the_samples_stay_those_of_the_campaign(gated, pytester):
@@ -113,13 +123,15 @@ def test_an_unknown_keyword_of_its_marker_is_an_error_before_anything_is_measure
     ids=lambda options: options[0],
 )
 def test_its_options_change_neither_samples_nor_verdict(gated, pytester, options):
-    run = gated(PLAIN, "--benchmark-json=out.json", *options)
+    known = [option for option in options if has("pytest-benchmark", SINCE.get(option.partition("=")[0], "4.0"))]
+    run = gated(PLAIN, "--benchmark-json=out.json", *known)
     run.assert_outcomes(passed=1)
     (bench,) = stored(pytester)
     assert bench["stats"]["data"] == pytest.approx(samples_of(bench))
     assert "sd speed-ups: callables" in run.stdout.str()
 
 
+@needs("pytest-benchmark", "5.0", "--benchmark-cprofile-dump")
 def test_cprofile_profiles_one_call_of_the_candidate(gated, pytester):
     source = (
         PLAIN.replace("engine(1.0)", "candidate") + "\ncandidate_engine = engine(1.0)\ndef candidate():\n    return candidate_engine()\n"

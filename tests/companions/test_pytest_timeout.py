@@ -1,6 +1,7 @@
 """pytest-timeout: a campaign ends at its last whole block before the limit, or says what to set."""
 
 import pytest
+from since import needs
 from tables_text import UNBUILT
 
 from pytest_sdspeed.plugin import attempts
@@ -70,6 +71,7 @@ def test_no_limit_changes_nothing(beside):
     beside(source, "--timeout=1", **PACKAGE).assert_outcomes(passed=1)
 
 
+@needs("pytest", "9.0", "faulthandler_exit_on_timeout")
 def test_pytests_own_limit_counts_if_it_ends_the_process(gated):
     source = SOURCE.format(mark="", seconds=2.0)
     run = gated(source, "-o", "faulthandler_timeout=10", "-o", "faulthandler_exit_on_timeout=true")

@@ -34,6 +34,15 @@ def test_tox_installs_them_and_tells_the_tests():
     assert "python tests/companions/install.py {env_dir}/companions" in parser["testenv"]["commands"]
 
 
+@pytest.mark.parametrize("name", ["floor", "newest"])
+def test_an_environment_of_tox_that_installs_none_skips_their_tests(name):
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(ROOT / "tox.ini", encoding="utf-8")
+    environment = parser[f"testenv:{name}"]
+    assert "tests/companions/install.py" not in environment["commands"]
+    assert "SDSPEED_COMPANIONS =" in environment["set_env"].splitlines()
+
+
 def test_a_folder_that_lacks_a_package_fails_instead_of_skipping(pytester, monkeypatch):
     monkeypatch.setenv("SDSPEED_COMPANIONS", str(pytester.path))
     for name in ("conftest.py", "install.py", "requirements.txt"):

@@ -11,7 +11,13 @@ import torch
 from accelerators import Metal, StandIn, forget, install, refuse
 
 from pytest_sdspeed.device import accelerator, machine
-from pytest_sdspeed.device.accelerator import find_kind, free_device_memory, list_used, synchronize
+from pytest_sdspeed.device.accelerator import (
+    find_build_without_accelerators,
+    find_kind,
+    free_device_memory,
+    list_used,
+    synchronize,
+)
 from pytest_sdspeed.device.flags import guard
 from pytest_sdspeed.device.machine import describe_accelerator
 from pytest_sdspeed.device.memory import AllocatorMemory, DriverMemory, find_meter
@@ -41,6 +47,65 @@ def test_torch_that_raises_without_an_accelerator_has_none(monkeypatch):
     monkeypatch.setattr(torch.accelerator, "current_accelerator", raises)
     assert (find_kind(), list_used()) == (None, [])
     synchronize()
+
+
+NONE = "__version__ = '2.13.0+cpu'\ncuda: str | None = None\nhip: str | None = None\nxpu: str | None = None\n"
+
+
+@pytest.fixture
+def built(monkeypatch, tmp_path):
+    """Let a process that has not imported torch find one that says of itself what is given, on Linux, extended by nothing."""
+
+    def give(version):
+        (tmp_path / "torch").mkdir()
+        (tmp_path / "torch" / "__init__.py").write_text("raise AssertionError('it was imported')\n")
+        if version:
+            (tmp_path / "torch" / "version.py").write_text(version)
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.delitem(sys.modules, "torch")
+
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(accelerator, "entry_points", lambda **_group: ())
+    return give
+
+
+def test_a_build_for_no_accelerator_is_known_without_importing_it(built):
+    built(NONE)
+    assert find_build_without_accelerators() == "2.13.0+cpu"
+
+
+@pytest.mark.parametrize(
+    "version",
+    [
+        NONE.replace("cuda: str | None = None", "cuda = '13.0'"),
+        NONE.replace("hip: str | None = None", "hip = '7.0.1'"),
+        NONE.replace("xpu: str | None = None", "xpu = '20250301'"),
+        NONE.replace("xpu: str | None = None", ""),
+        "",
+    ],
+    ids=["CUDA", "ROCm", "XPU", "it does not say", "no file"],
+)
+def test_a_build_that_may_have_an_accelerator_is_asked_itself(built, version):
+    built(version)
+    assert find_build_without_accelerators() is None
+
+
+def test_torch_that_is_extended_is_asked_itself(built, monkeypatch):
+    built(NONE)
+    monkeypatch.setattr(accelerator, "entry_points", lambda group: {"torch.backends": ["torch_npu"]}[group])
+    assert find_build_without_accelerators() is None
+
+
+def test_torch_on_a_mac_is_asked_itself(built, monkeypatch):
+    built(NONE)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert find_build_without_accelerators() is None
+
+
+def test_torch_that_is_imported_is_asked_itself(built, monkeypatch):
+    built(NONE)
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    assert find_build_without_accelerators() is None
 
 
 @pytest.mark.parametrize(("kind", "module"), [("cuda", StandIn(devices=0)), ("xpu", StandIn(devices=0)), ("mps", Metal(devices=0))])

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from pytest_sdspeed.device import switches
 from pytest_sdspeed.device.flags import guard, hold, snapshot
 from pytest_sdspeed.device.quiet import quiet
 from pytest_sdspeed.device.switches import list_flags
@@ -248,3 +250,8 @@ def test_the_newer_switch_of_tf32_is_no_trap():
         f"{UsageMistakeError.__name__}: {TF32} cannot be held: its newer twin (fp32_precision) was set in this process. "
         "Set one of the two, not both."
     )
+
+
+@pytest.mark.parametrize(("names", "value"), [({}, True), ({"alias": None}, True), ({"alias": "torch._inductor.config.other"}, None)])
+def test_a_setting_is_read_whether_or_not_torch_has_other_names_for_settings(names, value):
+    assert switches._read_override(SimpleNamespace(user_override=True, default=False, **names)) is value

@@ -88,6 +88,38 @@ def test_nothing_compiled(sd_account):
                               "*recompilations is not known, at most 0: *"])  # fmt: skip
 
 
+def test_a_graph_break_and_a_recompilation_fail_with_their_line(counted):
+    run = counted("""
+import torch
+
+@pytest.mark.parametrize("plant", [None, "break", "again"])
+@pytest.mark.sd_account(graph_breaks=0, recompilations=0)
+def test_compiled(sd_account, plant):
+    def prepare(device):
+        layer = torch.nn.Linear(8, 8).to(device)
+        sizes = [1]
+
+        def work(x):
+            y = layer(x)
+            if plant == "break":
+                torch._dynamo.graph_break()
+            return layer(y)
+
+        compiled = torch.compile(work, dynamic=False)
+
+        def generate():
+            sizes[0] += plant == "again"
+            return compiled(torch.ones(sizes[0], 8, device=device))
+
+        return generate
+
+    sd_account(prepare)
+""")
+    run.assert_outcomes(passed=1, failed=2)
+    run.stdout.re_match_lines([r".*graph_breaks is \d, at most 0: .*\.py:\d+  torch._dynamo.graph_break\(\)"])
+    run.stdout.re_match_lines([r".*recompilations is \d, at most 0: \d at .*\.py:\d+  "])
+
+
 def test_a_callable_that_never_uses_the_device_is_invalid(counted):
     run = counted("""
 import torch

@@ -144,6 +144,17 @@ def test_a_row_that_passes_and_became_slower_comes_first_and_is_counted():
     assert "elsewhere" not in text
 
 
+def test_of_callables_of_one_name_the_one_that_became_slower_is_counted():
+    """Two tests call their engines alike: the history of one says nothing of the other."""
+    tests = ["test_a.py::test_engine[old]", "test_a.py::test_engine[new]"]
+    results = [result("engine", table=None, baseline="plain", test=test) for test in tests]
+    slower = history(kind="code", setup="engine", table=None, baseline="plain", recipe=tests[1])
+    steady = history(setup="engine", table=None, baseline="plain", recipe=tests[0])
+    text = written(results, [slower, steady])
+    assert title(text) == "✅ Diffusion speed-ups and pictures: 2 pass, 1 slower than before"
+    assert text.index("engine\\[new\\]") < text.index("engine\\[old\\]")
+
+
 def test_notes_are_shown_and_the_many_are_counted():
     text = written([tf32(notes=("a note",)), result(notes=tuple(f"note {number}" for number in range(12)))])
     assert "### Notes\n\n- tf32: a note\n" in text

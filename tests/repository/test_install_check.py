@@ -56,6 +56,13 @@ def test_what_a_requirement_requires_counts_too(wheel):
     assert check_install.find_replaced(asked, {"numpy": "1.26.4"}) == {"numpy": "2.4.6"}
 
 
+@pytest.mark.parametrize("name", ["huggingface_hub", "Huggingface.Hub"])
+def test_a_package_is_known_however_its_name_is_written(wheel, name):
+    wheel(name, "2.4.0")
+    asked = wheel("plugin", "1.0", "huggingface-hub>=2")
+    assert check_install.find_replaced(asked, {"huggingface-hub": "0.36.2"}) == {"huggingface-hub": "2.4.0"}
+
+
 def test_what_cannot_be_installed_is_an_error(wheel):
     with pytest.raises(RuntimeError, match="nowhere"):
         check_install.find_replaced(wheel("plugin", "1.0", "nowhere>=1"), {"numpy": "1.26.4"})

@@ -61,6 +61,13 @@ def test_a_workflow_has_events_and_jobs_with_a_time_limit(path):
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=name)
+def test_the_token_of_a_workflow_may_write_nothing_but_the_comment(path):
+    """Without a word the token has what the repository's settings give: perhaps everything."""
+    given = {key for key, value in read(path)["permissions"].items() if value != "read"}
+    assert given <= ({"pull-requests"} if path.name == "pull-request.yml" else set())
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=name)
 def test_a_step_that_calls_tox_names_an_environment_of_tox_ini(path):
     assert {one for command in runs(path) for one in asked_of_tox(command)} <= tox_environments()
 

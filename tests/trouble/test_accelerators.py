@@ -11,6 +11,8 @@ import textwrap
 import pytest
 from accelerators import Metal, StandIn, forget, install, refuse
 
+from pytest_sdspeed.device.accelerator import find_kind
+
 UNTRIED = "note: candidate: XPU is untried on hardware: this plugin was tested with a stand-in for it"
 
 GATE = """
@@ -175,3 +177,31 @@ def test_without_an_accelerator_it_is_said_what_was_looked_for(gated, monkeypatc
     assert outcome.ret == pytest.ExitCode.USAGE_ERROR
     outcome.stderr.fnmatch_lines(["*--sd-gpu needs a CUDA GPU: torch * is a build without CUDA, ROCm, XPU and MPS. Without --sd-gpu*"])
     forget()
+
+
+@pytest.mark.slow
+def test_a_refusal_comes_before_what_only_measuring_needs_is_imported(tmp_path):
+    import torch
+
+    if torch.version.hip or find_kind() not in (None, "cuda"):
+        pytest.skip("hides CUDA GPUs only")
+    (tmp_path / "test_engine.py").write_text("import pytest\n" + GATE)
+    code = (
+        "import sys, pytest\ncode = pytest.main(['-p', 'no:randomly', '-p', 'no:cacheprovider', *sys.argv[1:]])\n"
+        "print('LOADED', *sorted({'torch', 'diffusers', 'transformers', 'scipy'} & set(sys.modules)))\nsys.exit(code)"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")} | {"CUDA_VISIBLE_DEVICES": ""}
+
+    def loaded(*arguments):
+        command = [sys.executable, "-c", code, *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=environment)
+        return done, set(done.stdout.split("LOADED")[1].split())
+
+    refused, names = loaded("--sd-gpu")
+    assert refused.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "--sd-gpu needs a CUDA GPU: torch " in refused.stderr
+    # Only a build with CUDA must be asked itself.
+    assert names == ({"torch"} if torch.version.cuda else set())
+    planted, names = loaded("--sd-max-blocks=2", "--collect-only")
+    assert planted.returncode == 0, planted.stdout
+    assert "scipy" in names

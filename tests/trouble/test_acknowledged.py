@@ -1,6 +1,7 @@
 """A change that is meant becomes the new level: told no more, listed with its reason, and nothing else is hidden by it."""
 
 import json
+import re
 import tomllib
 from dataclasses import replace
 from datetime import date
@@ -182,6 +183,31 @@ def test_what_is_accepted_of_one_row_is_told_of_the_others_that_moved_with_it(tm
     accept(tmp_path, found["fp16"]["id"])
     after = ask(capsys, tmp_path)
     assert (after["fp16"]["kind"], after["tf32"]["kind"], after["baseline"]["kind"]) == ("none", "stack", "stack")
+
+
+@pytest.mark.parametrize("at", [22, 23])
+@pytest.mark.parametrize("size", [0.05, 0.08])
+def test_an_upgrade_that_was_accepted_does_not_hide_the_code_that_became_slower_with_the_next_run(tmp_path, capsys, at, size):
+    """The rule finds the step of the ratio, a run or two after that of all latencies, and no larger."""
+
+    def facts(number):
+        return {"versions": {"torch": "2.14" if number >= 20 else "2.13"}}
+
+    upgrade = {"common": [(20, 0.08)], "facts": facts}
+    store(tmp_path, 22, **upgrade)
+    found = ask(capsys, tmp_path)["fp16"]
+    assert found["kind"] == "stack"
+    accept(tmp_path, found["id"])
+    assert ask(capsys, tmp_path)["fp16"]["kind"] == "none"
+    store(tmp_path, range(22, 30), slower=[(at, "fp16", size)], **upgrade)
+    assert ask(capsys, tmp_path)["fp16"]["kind"] == "code"
+    assert look(tmp_path, 30, slower=[(at, "fp16", size)], **upgrade)[1] is not None
+    if at == 22:
+        said = words(capsys, tmp_path).out
+        assert re.search(rf"Of the latency [78]\.\d% was acknowledged \([-\d]+: {REASON}\): it moved by more\.", said)
+    # Accepted once more, as large as it is now.
+    accept(tmp_path, ask(capsys, tmp_path)["fp16"]["id"], reason="both are meant")
+    assert ask(capsys, tmp_path)["fp16"]["kind"] == "none"
 
 
 @pytest.mark.parametrize("ratio", [False, True])

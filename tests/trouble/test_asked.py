@@ -3,6 +3,7 @@
 import textwrap
 
 import pytest
+from since import needs
 
 NEVER = "*sd_latency was not called, so nothing was measured: call it, or say by pytest.skip(...) why this test cannot measure here"
 PAGE = "See *reference/fixtures/#calling-the-gate"
@@ -269,6 +270,7 @@ def test_a_gate_that_skips_skips_its_test_though_the_body_throws_that_away(gated
     result.stdout.fnmatch_lines(["SKIPPED*not on this machine"])
 
 
+@needs("pytest", "9.0", "subtests")
 def test_subtests_are_no_end_of_the_test(gated):
     source = f"""
     import unittest

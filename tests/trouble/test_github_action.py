@@ -17,6 +17,10 @@ pytestmark = [
 ]
 
 
+MAIN = {"ref": "refs/heads/main", "event_name": "push", "event": {}}
+"""What the context ``github`` says of a push to the branch that has the history."""
+
+
 @pytest.fixture
 def github():
     with serve() as server:
@@ -84,6 +88,25 @@ def test_what_an_earlier_run_has_left_is_not_taken_for_this_one(runner, github, 
     (body,) = github.bodies()
     assert "## ❌ Diffusion speed-ups and pictures: nothing was measured" in body
     assert "[report]" not in body
+
+
+def test_a_run_that_passes_without_a_gate_fails_the_job(runner, github, tmp_path):
+    measure(runner, tmp_path)
+    assert runner.run() == 5
+    assert runner.steps["run"].outputs["measured"] == "false"
+    assert "::error::pytest passed, but no gate measured anything" in runner.log()
+    (body,) = github.bodies()
+    assert "## ❌ Diffusion speed-ups and pictures: nothing was measured" in body
+    assert "No test was found, or no gate measured anything (exit code 5)." in body
+
+
+def test_benchmarks_of_others_are_no_gate(runner, github, tmp_path):
+    made = tmp_path / "other.json"
+    made.write_text('{"machine_info": {"sdspeed": {}}, "benchmarks": [{"fullname": "test_it.py::test_it", "extra_info": {"size": 3}}]}')
+    runner.environment["FAKE_RUN"] = str(made)
+    runner.github |= MAIN
+    assert runner.run(comment="false") == 5
+    assert runner.cache == {}
 
 
 def test_a_run_that_is_killed_fails_the_job(runner, github):
@@ -170,6 +193,17 @@ def test_a_pull_request_is_compared_with_its_merge_base(runner, github):
     assert f"--sd-against={base}" in runner.given()
 
 
+def test_a_checkout_that_is_the_merge_base_itself_is_not_compared_with_itself(runner, github):
+    """As on ``pull_request_target``: the base branch is checked out, and would pass against itself."""
+    runner.environment["GITHUB_BASE_REF"] = "main"
+    git(runner.workspace, "init", "--quiet", "--initial-branch=main")
+    git(runner.workspace, "commit", "--quiet", "--allow-empty", "--message=base")
+    git(runner.workspace, "update-ref", "refs/remotes/origin/main", "HEAD")
+    assert runner.run(against="merge-base") == 4
+    assert "::error::what is checked out is the merge base with main itself: check out the pull request" in runner.log()
+    assert "nothing was measured" in github.bodies()[0]
+
+
 def test_elsewhere_there_is_no_merge_base_and_the_gates_are_measured(runner):
     assert runner.run(against="merge-base", comment="false") == 0
     assert not [word for word in runner.given() if word.startswith("--sd-against")]
@@ -180,14 +214,19 @@ def test_elsewhere_there_is_no_merge_base_and_the_gates_are_measured(runner):
 
 
 def test_the_history_of_its_branch_is_saved_and_restored_and_pull_requests_leave_it_alone(runner, github, tmp_path):
-    runner.github |= {"ref": "refs/heads/main", "event": {}}
+    runner.github |= MAIN
     measure(runner, tmp_path, tf32(), failed(), code=1)
     assert runner.run() == 1
     assert outcomes(runner)["save"] == "success"
     assert github.comments == []
     assert list(runner.cache) == ["sdspeed-history/Linux/sdspeed-speed/99-1"]
     shutil.rmtree(runner.workspace / ".benchmarks")
-    runner.github |= {"ref": "refs/pull/7/merge", "run_id": "100", "event": {"pull_request": {"number": NUMBER}}}
+    runner.github |= {
+        "ref": "refs/pull/7/merge",
+        "event_name": "pull_request",
+        "run_id": "100",
+        "event": {"pull_request": {"number": NUMBER}},
+    }
     measure(runner, tmp_path, tf32())
     runner.environment["FAKE_RUN"] = str(write_run(tmp_path / "made", [tf32()], 2))
     assert runner.run() == 0
@@ -197,7 +236,7 @@ def test_the_history_of_its_branch_is_saved_and_restored_and_pull_requests_leave
 
 
 def test_a_job_takes_no_other_jobs_history(runner, tmp_path):
-    runner.github |= {"ref": "refs/heads/main", "event": {}}
+    runner.github |= MAIN
     runner.run(name="speed-gpu")
     shutil.rmtree(runner.workspace / ".benchmarks")
     measure(runner, tmp_path, code=4)
@@ -207,9 +246,40 @@ def test_a_job_takes_no_other_jobs_history(runner, tmp_path):
 
 
 def test_a_job_that_wants_neither_history_nor_comment_has_none(runner, github):
-    runner.github["ref"] = "refs/heads/main"
+    runner.github |= MAIN
     assert runner.run(history="false", comment="false") == 0
     assert (runner.cache, github.asked) == ({}, [])
+
+
+@pytest.mark.parametrize("event", ["pull_request_target", "workflow_run", "issue_comment"])
+def test_what_anybody_may_start_on_the_branch_of_the_history_is_not_saved(runner, event):
+    runner.github |= MAIN | {"event_name": event}
+    assert runner.run(comment="false") == 0
+    assert runner.cache == {}
+
+
+@pytest.mark.parametrize("event", ["push", "schedule", "workflow_dispatch"])
+def test_what_its_owners_start_on_the_branch_of_the_history_is_saved(runner, event):
+    runner.github |= MAIN | {"event_name": event}
+    assert runner.run(comment="false") == 0
+    assert len(runner.cache) == 1
+
+
+@pytest.mark.parametrize("now", ["[a]\nnew = 1\n", None])
+def test_a_history_that_is_restored_does_not_bring_acknowledged_changes_back(runner, now):
+    """The checkout says what is acknowledged: an entry that it removed hides nothing, and one that it added counts."""
+    files = [runner.workspace / ".benchmarks" / name for name in ("acknowledged.toml", "a b/acknowledged.toml")]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("[a]\nold = 1\n")
+    runner.github |= MAIN
+    runner.run(comment="false")
+    for file in files:
+        file.unlink() if now is None else file.write_text(now)
+    runner.github |= {"ref": "refs/pull/7/merge", "event_name": "pull_request"}
+    runner.run(comment="false")
+    assert list((runner.workspace / ".benchmarks").glob("*.json"))
+    assert [file.read_text() if file.exists() else None for file in files] == [now, now]
 
 
 # With the real plugin
@@ -243,3 +313,23 @@ def test_the_real_plugin_fails_the_job_and_tells_why(runner, github):
     assert runner.artifacts["sdspeed-speed"] == ["sdspeed-report.html", "sdspeed-report.json"]
     assert runner.run(**inputs | {"arguments": f"{inputs['arguments']} --sd-budget=no"}) == 4
     assert "nothing was measured" in github.bodies()[0]
+
+
+SKIPPED = """
+import pytest
+
+@pytest.mark.sd_latency(speedup=1.5)
+def test_engine(sd_latency):
+    pytest.skip("no such machine")
+
+def test_other(benchmark):
+    benchmark(lambda: None)
+"""
+
+
+def test_the_real_plugin_whose_gates_are_all_skipped_fails_the_job(runner, github):
+    (runner.workspace / "test_engine.py").write_text(SKIPPED)
+    arguments = "--disable-plugin-autoload -p benchmark -p pytest_sdspeed.plugin -q test_engine.py"
+    for more in ("", " --benchmark-disable", " --collect-only"):
+        assert runner.run(python=sys.executable, arguments=arguments + more) == 5
+        assert "## ❌ Diffusion speed-ups and pictures: nothing was measured" in github.bodies()[0]

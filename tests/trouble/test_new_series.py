@@ -114,6 +114,15 @@ def test_figures_of_the_table_alone_begin_no_series(tmp_path, capsys):
     assert (one["runs"], one["follows"], one["kind"]) == (25, None, "none")
 
 
+def test_a_reference_that_was_recorded_from_a_table_of_sums_goes_on_in_its_series(tmp_path, capsys):
+    """The table gives the latency of three calls, and what was recorded that of one: one call was measured before and after."""
+    planted = switch(tmp_path, {"recipe": replace(RECIPE, repeats=3)}, {"recipe": replace(RECIPE, repeats=1)})
+    (one,) = ask(capsys, tmp_path)
+    assert (one["runs"], one["kind"], one["since"], one["follows"]) == (25, "code", day(15), None)
+    history, told, _ = look(tmp_path, 25, **planted)
+    assert (len(history.runs), told.kind) == (26, "code")
+
+
 def test_recipes_that_are_measured_in_turns_do_not_follow_each_other(tmp_path, capsys):
     other = {"recipe": replace(RECIPE, steps=30)}
     store(tmp_path, 24, facts=lambda number: other if number >= 4 and number % 2 else {})

@@ -127,3 +127,10 @@ def test_workers_without_a_terminal_leave_one_report(pytester):
     text = (pytester.path / "report.html").read_text()
     assert "test_engine[512]" in text
     assert "test_engine[768]" in text
+
+
+def test_a_run_without_a_terminal_measures_though_pytest_knows_no_verbosity(run_quietly, pytester, monkeypatch):
+    # As pytest 8.2, without the plugin that has the option.
+    monkeypatch.setattr(pytest.Config, "get_verbosity", lambda self, _kind=None: self.option.verbose)
+    assert run_quietly(SOURCE, "--benchmark-json=out.json", "-p", "no:terminal").ret == pytest.ExitCode.OK
+    assert "test_engine" in (pytester.path / "out.json").read_text()

@@ -56,6 +56,17 @@ def test_a_row_of_20_ms_is_not_failed_for_less_than_its_millisecond(gated, pytes
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("seconds", "noted"), [(1, True), (0.021, True), (0.019, False), (0.001, False)])
+def test_milliseconds_that_were_taken_for_seconds_are_noted(gated, pytester, seconds, noted):
+    gated(GATE.format(f", tolerance_s={seconds}", 0.0201), "--benchmark-json=run.json", "--sd-max-blocks=20").assert_outcomes(passed=1)
+    (one,) = json.loads((pytester.path / "run.json").read_text())["benchmarks"]
+    notes = [note for note in one["extra_info"]["sdspeed"]["notes"] if "tolerance_s" in note]
+    assert [note.partition(":")[0] for note in notes] == [
+        f"tolerance_s = {seconds} is in seconds, and more than the row should take at all"
+    ] * noted
+
+
+@pytest.mark.slow
 def test_a_slow_row_is_held_by_its_percent_and_not_by_the_second(gated):
     source, enough = GATE.replace("0.020", "2.0"), ("--sd-max-blocks=20", "--sd-budget=100000")
     gated(source.format(", tolerance_s=0.001", 2.06), *enough).assert_outcomes(failed=1)

@@ -5,6 +5,7 @@ from importlib.metadata import version
 
 import pytest
 from checkouts import commit, git, write
+from packaging.requirements import Requirement
 
 from pytest_sdspeed.errors import UsageMistakeError
 from pytest_sdspeed.versions.environments import open_environment
@@ -184,7 +185,7 @@ def test_an_interpreter_that_lacks_what_is_needed(told, tmp_path_factory, monkey
     ],
 )
 def test_requirements_are_told_apart(spec, parts):
-    assert list(map(str, parse_requirements(spec))) == parts
+    assert parse_requirements(spec) == list(map(Requirement, parts))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.judge.changes.change_points import LEAST_EFFECT
@@ -24,7 +25,8 @@ def find_acknowledgement(
 
     It is the same change if it is in the same history, of the same direction, and begins with the
     same run, or on its host at most two runs away. Further runs may tell that what seemed to be the
-    latency of all rows is the ratio of one, or the other way round.
+    latency of all rows is the ratio of one, or the other way round. Of several, one of the same
+    figure comes first, then the largest.
 
     Args:
         history: history of the change.
@@ -32,14 +34,28 @@ def find_acknowledgement(
         given: what was accepted, in any histories.
     """
     found = [one for one in given if _is_same(history, change, one)]
-    return max(found, key=lambda one: abs(one.change), default=None)
+    return max(found, key=lambda one: (one.ratio == change.ratio, abs(one.change)), default=None)
 
 
-def covers(acknowledged: Acknowledgement, change: Change) -> bool:
+def covers(acknowledged: Acknowledgement, change: Change, latency: float | None = None) -> bool:
     """Tell whether a change is no larger than what was accepted, but for 3%: it is not told.
 
     What is within 3% is no change of a level either.
+
+    A change of the ratio may be what was accepted as one of the latency, or a second one that began
+    a run or two later: an upgrade made all rows slower, and then the code one of them. So the
+    latency must not have changed by more than what was accepted either.
+
+    Args:
+        acknowledged: what was accepted, of this change.
+        change: the change.
+        latency: how far the latency moved with it, as a difference of logarithms; None if that is
+            not known.
     """
+    if change.ratio and not acknowledged.ratio and latency is not None:
+        moved = replace(change, change=math.expm1(latency), ratio=False)
+        if (latency > 0) == (change.change > 0) and not covers(acknowledged, moved):
+            return False
     more = abs(math.log1p(change.change)) - abs(math.log1p(acknowledged.change))
     return more <= LEAST_EFFECT
 

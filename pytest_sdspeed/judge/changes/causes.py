@@ -150,7 +150,7 @@ def _judge(
         )
         if finding is not None:
             change = _make_change(step, moved, finding)
-            found.append((step, _accept(member.history, change, acknowledged)))
+            found.append((step, _accept(member.history, change, acknowledged, moved)))
     return replace(
         member.history,
         changes=tuple(
@@ -172,14 +172,16 @@ def _make_change(step: _Step, moved: Movement, finding: _Finding) -> Change:
     )
 
 
-def _accept(history: History, change: Change, acknowledged: Sequence[Acknowledgement]) -> Change:
+def _accept(
+    history: History, change: Change, acknowledged: Sequence[Acknowledgement], moved: Movement
+) -> Change:
     """Return a change with how it was accepted; one that grew since then is told again."""
     found = find_acknowledgement(history, change, acknowledged)
     if found is None:
         return change
     return (
         replace(change, acknowledged=found)
-        if covers(found, change)
+        if covers(found, change, moved.latency)
         else replace(change, outgrown=found)
     )
 

@@ -135,46 +135,29 @@ def judge_images(
         ours, others if relation == "same_weights" else others | {"baseline": originals}
     )
     every = {case: (output, *repeated.get(case, ())) for case, output in ours.items()}
-    compared = _compare(every, theirs, bounds, scale, reasons)
-    metrics = {
-        case: [one.worst(scale) for one in found.values()] for case, found in compared.items()
-    }
-    by_case = {case: find_extremes(found, scale.is_likeness) for case, found in metrics.items()}
-    measured = find_extremes(by_case.values(), scale.is_likeness) | scores.metrics()
+    found = _measure(_compare(every, theirs, bounds, scale, reasons), scale)
+    measured = find_extremes(found.by_case.values(), scale.is_likeness) | scores.metrics()
     unsuitable = (find_unsuitable_bounds(bounds, output) for output in theirs.values())
     reasons += dict.fromkeys(filter(None, unsuitable))
-    reasons += find_broken_bounds(measured, bounds, scale)
-    in_doubt, tosses = find_coin_tosses(measured, bounds, scale, own)
-    reasons += in_doubt
-    reasons += find_unjudged_bounds(measured, bounds) if not reasons else ()
-    controls = (
-        _judge_control(theirs, bounds, scale, role, reasons),
-        _judge_clip_control(measured, bounds),
-    )
-    powerless = tuple(control.powerless for control in controls if control.powerless)
-    worst = {
-        case: _find_worst(found)
-        for case, found in compared.items()
-        if any(one.pictures for one in found.values())
-    }
+    tosses = _hold_to_bounds(measured, bounds, scale, own, reasons)
+    control = _judge_control(theirs, bounds, scale, role, reasons)
+    controls = (control, _judge_clip_control(measured, bounds))
+    powerless = tuple(one.powerless for one in controls if one.powerless)
     return ImageJudgement(
         verdict="fail" if reasons else "powerless" if powerless else "pass",
-        metrics=measured
-        | {f"control_{name}": value for name, value in controls[0].metrics.items()},
+        metrics=measured | {f"control_{name}": value for name, value in control.metrics.items()},
         reasons=tuple(reasons) or powerless,
-        by_case={case: by_case.get(case, {}) | scores.of(case) for case in common},
-        worst={case: index for case, (_, index) in worst.items()},
-        worst_metrics={
-            case: compared[case][output].pictures[index] for case, (output, index) in worst.items()
-        },
-        control=controls[0].cases,
+        by_case={case: found.by_case.get(case, {}) | scores.of(case) for case in common},
+        worst={case: index for case, (_, index) in found.worst.items()},
+        worst_metrics=found.worst_metrics,
+        control=control.cases,
         notes=(
             *tosses,
-            *(control.note for control in controls if control.note),
+            *(one.note for one in controls if one.note),
             *_note_arrays(theirs, gate),
         ),
-        worst_output={case: output for case, (output, _) in worst.items()},
-        ranges=find_ranges(chain(*metrics.values())),
+        worst_output={case: output for case, (output, _) in found.worst.items()},
+        ranges=found.ranges,
     )
 
 
@@ -234,6 +217,54 @@ def _compare(
                 found.setdefault(case, {})[place] = compared
     reasons += said
     return found
+
+
+class _Measured(NamedTuple):
+    """What the metrics say of every output that could be compared.
+
+    Attributes:
+        by_case: the metrics of each case, the worst over its outputs.
+        ranges: the values of each metric over cases and outputs.
+        worst: case -> place of the output with the worst picture, and of the picture in it.
+        worst_metrics: case -> the metrics of that picture.
+    """
+
+    by_case: Mapping[Case, dict[str, float]]
+    ranges: Mapping[str, MetricRange]
+    worst: Mapping[Case, tuple[int, int]]
+    worst_metrics: Mapping[Case, Mapping[str, float]]
+
+
+def _measure(compared: Mapping[Case, Mapping[int, Comparison]], scale: Scale) -> _Measured:
+    metrics = {
+        case: [one.worst(scale) for one in found.values()] for case, found in compared.items()
+    }
+    worst = {
+        case: _find_worst(found)
+        for case, found in compared.items()
+        if any(one.pictures for one in found.values())
+    }
+    return _Measured(
+        {case: find_extremes(found, scale.is_likeness) for case, found in metrics.items()},
+        find_ranges(chain(*metrics.values())),
+        worst,
+        {case: compared[case][output].pictures[index] for case, (output, index) in worst.items()},
+    )
+
+
+def _hold_to_bounds(
+    measured: Mapping[str, float],
+    bounds: ImageGate,
+    scale: Scale,
+    own: SelfDifference | None,
+    reasons: list[str],
+) -> Sequence[str]:
+    """Add what the bounds find to the reasons, and return notes on those that are coin tosses."""
+    reasons += find_broken_bounds(measured, bounds, scale)
+    in_doubt, tosses = find_coin_tosses(measured, bounds, scale, own)
+    reasons += in_doubt
+    reasons += find_unjudged_bounds(measured, bounds) if not reasons else ()
+    return tosses
 
 
 def _find_worst(compared: Mapping[int, Comparison]) -> tuple[int, int]:
