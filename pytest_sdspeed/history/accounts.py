@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.model import AccountHistory, AccountRun, HistoryKey
-from pytest_sdspeed.store.accounts import read_account, write_recipe
-from pytest_sdspeed.store.records import make_recipe_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,6 +22,9 @@ def make_account_key(result: AccountResult, test: str) -> HistoryKey:
         result: what was counted.
         test: id of the test, which tells callables apart.
     """
+    from pytest_sdspeed.store.accounts import write_recipe
+    from pytest_sdspeed.store.records import make_recipe_key
+
     recipe, stack = result.recipe, result.optimizations
     return HistoryKey(
         table=result.table,
@@ -54,10 +55,17 @@ def merge_accounts(
             key = renaming.rename(counts.key) if renaming is not None else counts.key
             text = json.dumps(counts.account, sort_keys=True)
             if text not in known:
-                known[text] = read_account(counts.account)
+                known[text] = _read(counts.account)
             run = _make_run(file, counts.versions, known[text])
             found.setdefault(key, {})[identity] = run
     return tuple(AccountHistory.with_runs(key, runs.values()) for key, runs in found.items())
+
+
+def _read(stored: Mapping[str, Any]) -> Account:
+    """Read an account back; what reads records imports what judges them, which few runs need."""
+    from pytest_sdspeed.store.accounts import read_account
+
+    return read_account(stored)
 
 
 def _make_run(file: StoredFile, versions: Mapping[str, str], account: Account) -> AccountRun:

@@ -121,7 +121,7 @@ def test_junit_has_the_figures_as_properties(gated, pytester):
 
 def test_pytest_html_shows_the_row_and_the_pictures(gated, pytester):
     pytest.importorskip("pytest_html")
-    gated(WRONG, "--html=tests.html", "--self-contained-html").assert_outcomes(failed=1)
+    gated(WRONG, "--html=tests.html", "--self-contained-html", autoload=True).assert_outcomes(failed=1)
     page = (pytester.path / "tests.html").read_text(encoding="utf-8")
     assert "sd speed-ups: callables" in page
     for role in ("baseline", "candidate", "error map"):
