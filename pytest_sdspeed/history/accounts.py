@@ -25,7 +25,6 @@ def make_account_key(result: AccountResult, test: str) -> HistoryKey:
     from pytest_sdspeed.store.accounts import write_recipe
     from pytest_sdspeed.store.records import make_recipe_key
 
-
     recipe, stack = result.recipe, result.optimizations
     return HistoryKey(
         table=result.table,
@@ -56,8 +55,6 @@ def merge_accounts(
             key = renaming.rename(counts.key) if renaming is not None else counts.key
             text = json.dumps(counts.account, sort_keys=True)
             if text not in known:
-                # It needs numpy, which a storage without accounts does without.
-
                 known[text] = _read(counts.account)
             run = _make_run(file, counts.versions, known[text])
             found.setdefault(key, {})[identity] = run
