@@ -20,6 +20,8 @@ _CALLS = ("forward", "encode", "decode", "get_text_features", "get_image_feature
 def watch_schedulers(ledger: Ledger) -> Iterator[None]:
     """Write down each step of every scheduler of diffusers, inside the block.
 
+    Those that are imported inside the block are watched, too.
+
     Args:
         ledger: what is written into.
     """
@@ -28,11 +30,22 @@ def watch_schedulers(ledger: Ledger) -> Iterator[None]:
     calls: tuple[tuple[str, Mark], ...] = (("set_timesteps", "schedule"), ("step", "step"))
     running: set[int] = set()
     with ExitStack() as held:
-        for kind in _find_subclasses(SchedulerMixin):
+
+        def watch(kind: type[Any]) -> None:
             for name, mark in calls:
                 if name in vars(kind):
                     method = _mark_after(vars(kind)[name], ledger, mark, running)
                     held.enter_context(patch.object(kind, name, method))
+
+        def watch_new(kind: type[Any], **kwargs: Any) -> None:
+            super(SchedulerMixin, kind).__init_subclass__(**kwargs)
+            watch(kind)
+
+        for kind in _find_subclasses(SchedulerMixin):
+            watch(kind)
+        held.enter_context(
+            patch.object(SchedulerMixin, "__init_subclass__", classmethod(watch_new))
+        )
         yield
 
 
