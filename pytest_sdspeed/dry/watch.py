@@ -37,7 +37,7 @@ def watch_schedulers(ledger: Ledger) -> Iterator[None]:
                     method = _mark_after(vars(kind)[name], ledger, mark, running)
                     held.enter_context(patch.object(kind, name, method))
 
-        def watch_new(kind: type[Any], **kwargs: Any) -> None:
+        def watch_new(kind: type[Any], /, **kwargs: Any) -> None:
             super(SchedulerMixin, kind).__init_subclass__(**kwargs)
             watch(kind)
 

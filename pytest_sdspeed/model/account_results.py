@@ -67,6 +67,9 @@ class AccountResult:
         counted_as: the GPU that the counting device says it is.
         test: id of the test that asked, or None if that is unknown.
         notes: what else the reader should know, in words.
+        documented_on: device of the row's table, or None.
+        documented_share: share of the documented latency that this device needs for the account if
+            every kernel runs at its published peaks; None if one of them is not known.
         against: the other version that it was compared with, or None.
         history: what stored runs counted of the same, this run the latest; None if they were not
             asked.
@@ -85,6 +88,8 @@ class AccountResult:
     counted_as: str = ""
     test: str | None = None
     notes: tuple[str, ...] = ()
+    documented_on: str | None = None
+    documented_share: float | None = None
     against: AccountAgainst | None = None
     history: AccountHistory | None = None
 

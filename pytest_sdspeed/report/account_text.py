@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_sdspeed.report.accounts import PLACE_WORDS
+from pytest_sdspeed.report.kinds import name_kind
 from pytest_sdspeed.report.text import align_cells
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def format_weights(account: Account) -> str:
 
 def format_places(account: Account) -> list[str]:
     """Format every line of code that made the host wait or copied, the most frequent first."""
-    rows = [[f"{one.count:,}", PLACE_WORDS[one.kind], str(one)] for one in account.places]
+    rows = [[f"{one.count:,}", name_kind(one.kind), str(one)] for one in account.places]
     return align_cells(rows) if rows else []
 
 

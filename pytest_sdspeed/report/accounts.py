@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from pytest_sdspeed.model import find_count
 from pytest_sdspeed.report.against import describe_versions
+from pytest_sdspeed.report.kinds import name_kind
 from pytest_sdspeed.report.pages import ACCOUNTS, COMPARING, add_page
 from pytest_sdspeed.report.text import align_cells
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pytest_sdspeed.model import Account, AccountAgainst, AccountResult, Place, PlaceChange
 
@@ -27,23 +28,6 @@ COLUMNS = (
     "verdict",
 )
 PLACE_COLUMNS = ("setup", "what", "a step", "a call", "line", "code")
-PLACE_WORDS: Mapping[str, str] = {
-    "host_sync": "host sync",
-    "host_to_device": "copy to the device",
-    "device_to_host": "copy to the host",
-    "cast": "cast",
-    "graph_break": "graph break",
-    "recompilation": "recompilation",
-}
-_PLURALS: Mapping[str, str] = {
-    "host_sync": "host syncs",
-    "host_to_device": "copies to the device",
-    "device_to_host": "copies to the host",
-    "cast": "casts",
-    "graph_break": "graph breaks",
-    "recompilation": "recompilations",
-}
-"""Words for every kind of place: one of them, and several."""
 _MOST_PLACES = 3
 """Lines of code below a table, for each of its rows; the others are counted."""
 _MOST_CHANGES = 8
@@ -163,8 +147,20 @@ def format_accounts(results: Sequence[AccountResult]) -> list[str]:
     return [
         f"sd accounts: {name_group(results)}   {describe_basis(results)}",
         *align_cells([COLUMNS, *cells]),
+        *(f"  {line}" for line in describe_shares(results)),
         *(f"  {line}" for line in describe_worst(results)),
     ]
+
+
+def describe_shares(results: Sequence[AccountResult]) -> Iterator[str]:
+    """Yield how much of their documented latencies the peaks of the documented devices explain."""
+    shares: dict[str, dict[str, str]] = {}
+    for result in results:
+        if result.documented_on and result.documented_share is not None:
+            told = shares.setdefault(result.documented_on, {})
+            told[result.setup] = f"{result.setup} {result.documented_share:.0%}"
+    for device, told in shares.items():
+        yield f"of the documented time on {device}, its peaks explain: {', '.join(told.values())}"
 
 
 def describe_worst(results: Sequence[AccountResult]) -> Iterator[str]:
@@ -222,18 +218,6 @@ def _format_place(place: Place) -> tuple[str, ...]:
         f"{place.file}:{place.line}",
         shorten_code(place.code),
     )
-
-
-def name_kind(kind: str, count: int = 1) -> str:
-    """Return what a line of code does, in words.
-
-    Args:
-        kind: kind of the place.
-        count: how often it does.
-    """
-    words = PLACE_WORDS if count == 1 else _PLURALS
-    default = kind.replace("_", " ") + ("" if count == 1 else "s")
-    return words.get(kind, default)
 
 
 def shorten_code(code: str) -> str:

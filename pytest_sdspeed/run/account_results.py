@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_sdspeed.errors import UsageMistakeError, explain
 from pytest_sdspeed.judge.accounts import judge_account
+from pytest_sdspeed.judge.documented import DocumentedJudgement, judge_documented
 from pytest_sdspeed.model import AccountResult
 from pytest_sdspeed.run import accounting
 
@@ -147,9 +148,12 @@ def count_target(
             account = _count(target, session)
     except Exception as error:  # noqa: BLE001 - a pipeline of anybody's may raise anything
         raise explain(target.name, error) from None
-    documented = find_bounds(resolved, session.tables) if resolved else RowBounds({})
-    held_to = {**documented.bounds, **bounds}
+    recorded = find_bounds(resolved, session.tables) if resolved else RowBounds({})
+    documented = _hold_to_page(target.setup, account, session) if target.setup else _NO_PAGE
+    held_to = {**recorded.bounds, **bounds}
     verdict, reasons = judge_account(account, held_to)
+    if documented.errors:
+        verdict, reasons = "fail", (*reasons, *documented.errors)
     return AccountResult(
         table=resolved.table.name if resolved else None,
         setup=target.name,
@@ -163,8 +167,33 @@ def count_target(
         versions=describe_cpu().versions,
         counted_as=accounting.describe_counting_device().device,
         test=test or None,
-        notes=(*documented.notes, *account.notes),
+        notes=(*recorded.notes, *documented.notes, *account.notes),
+        documented_on=resolved.table.device if resolved else None,
+        documented_share=documented.share,
     )
+
+
+_NO_PAGE = DocumentedJudgement(latency_s=None, share=None)
+
+
+def _hold_to_page(setup: Setup, account: Account, session: Session) -> DocumentedJudgement:
+    """Hold what the page of a row says of its latency and memory to the row's account.
+
+    A table that was recorded, or is for the CPU, is no page about a GPU.
+    """
+    from pytest_sdspeed.dry.limits import compute_limit
+
+    resolved = setup.resolved
+    row, table = resolved.row, resolved.table
+    if row is None or table.recorded or table.on_cpu:
+        return _NO_PAGE
+    limit = compute_limit(account, table.device, setup.precision)
+    baseline = None
+    if row.memory is not None and not row.is_baseline:
+        base = session.catalog.find_baseline(resolved)
+        with _held_still():
+            baseline = accounting.count_setup(base, session.stack_of(base))
+    return judge_documented(row, account, limit, baseline)
 
 
 def _count(target: Target, session: Session) -> Account:

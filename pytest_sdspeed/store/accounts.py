@@ -55,8 +55,10 @@ _RESULT = (
     "counted_as",
     "test",
     "notes",
+    "documented_on",
+    "documented_share",
 )
-_ACCOUNT = (*COUNTS, "steps", "uneven_steps", "notes")
+_ACCOUNT = (*COUNTS, "parameters", "steps", "uneven_steps", "notes")
 """Fields of an account that are stored under their own names as they are."""
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pytest_sdspeed.model import Account, Place
+from pytest_sdspeed.model.accounts import Work
 from pytest_sdspeed.tables import load_table
 
 TABLE = """
@@ -178,6 +179,7 @@ def test_every_row_of_a_table_may_be_counted_by_the_marker(pytester, counts):
         def test_row(sd_account, sd_setup):
             sd_account(sd_setup)
         """)
+    counts["baseline"] = replace(CALL, peak_bytes=2 * CALL.peak_bytes)  # the page promises less memory of the others
     assert pytester.runpytest_inprocess("-p", "no:randomly").ret == 0
     assert {asked[0] for asked in counts["asked"]} == {"distillation"}
     assert len(counts["asked"]) > 2
@@ -321,3 +323,28 @@ def test_a_real_row_is_counted_with_the_syncs_of_its_scheduler(pytester):
     assert record["optimizations"] == ["fp16"]
     assert record["recipe"]["steps"] == 2
     assert record["account"]["weight_bytes"] > 10**6
+
+
+# What a page says, beside the peaks of its device
+
+WORK = Work("mm", "float32", flops=10**14, bytes_moved=10**6, count=1)
+
+
+@pytest.mark.parametrize(("latency", "outcome"), [(1.0, {"passed": 1}), (0.05, {"failed": 1})])
+def test_a_documented_latency_under_what_its_device_could_ever_do_fails(dry, counts, pytester, latency, outcome):
+    pytester.makefile(".toml", mine=TABLE.replace('setup = "half"', f'setup = "half"\nlatency_s = {latency}').replace(
+        'setup = "baseline"', f'setup = "baseline"\nlatency_s = {1.5 * latency}'))  # fmt: skip
+    counts["half"] = replace(CALL, flops=10**14, work=(WORK,))
+    run = dry("mine.toml::half")
+    run.assert_outcomes(**outcome)
+    if latency < 0.1:
+        run.stdout.fnmatch_lines(["*documented 0.05 s on NVIDIA A100* is impossible: its arithmetic takes at least 0.* s there*"])
+    else:
+        run.stdout.fnmatch_lines(["  of the documented time on NVIDIA A100, its peaks explain: half *%"])
+
+
+@pytest.mark.parametrize(("baseline", "outcome"), [(2**21, {"failed": 1}), (2**23, {"passed": 1})])
+def test_a_row_that_promises_memory_is_held_to_it_without_a_gpu(dry, counts, pytester, baseline, outcome):
+    pytester.makefile(".toml", mine=TABLE.replace('setup = "half"', 'setup = "half"\nmemory = 0.5'))
+    counts["baseline"] = replace(CALL, peak_bytes=baseline)
+    dry("mine.toml::half").assert_outcomes(**outcome)
