@@ -252,7 +252,12 @@ def list_state():
         "stance": torch._dynamo.eval_frame._stance.stance,
         "backend": torch._dynamo.eval_frame._stance.backend,
         "hooks": dict(torch._dynamo.convert_frame._bytecode_hooks),
-        "loggers": [(logger.name, logger.level, logger.propagate, list(logger.handlers)) for logger in loggers],
+        # Those of modules that were imported meanwhile are as they are made.
+        "loggers": [
+            (logger.name, logger.level, logger.propagate, list(logger.handlers))
+            for logger in loggers
+            if logger.level or logger.handlers or not logger.propagate
+        ],
         "warnings": list(warnings.filters),
         "environment": dict(os.environ),
     }
