@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 
 @cache
@@ -72,6 +72,15 @@ def find_alias(entry: Any) -> str | None:
     Before torch 2.7 there are no other names.
     """
     return getattr(entry, "alias", None)
+
+
+def find_guard_setter(torch: Any) -> Callable[[], None] | None:
+    """Return what makes a build of torch with CUDA leave GPUs alone if there are none, or None.
+
+    torch 2.6 does not have it, 2.11 does.
+    """
+    setter: Callable[[], None] | None = getattr(torch._C, "_ensureCUDADeviceGuardSet", None)  # noqa: SLF001
+    return setter
 
 
 def make_tokenizer(kind: Any, vocabulary: Mapping[str, int], length: int) -> Any:

@@ -1,8 +1,8 @@
 """What torch asks before it touches a GPU, answered without one.
 
-A build of torch without CUDA has nothing that switches between GPUs, and refuses a tensor that says
-that it is on one as soon as it would switch: at an index, at ``item()``. During a dry run it gets
-what it uses for the CPU, which switches nothing.
+A build of torch without CUDA, or an old one on a machine without a GPU, has nothing that switches
+between GPUs, and refuses a tensor that says that it is on one as soon as it would switch: at an
+index, at ``item()``. During a dry run it gets what it uses for the CPU, which switches nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from pytest_sdspeed.compatibility import find_guard_setter
 from pytest_sdspeed.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -33,15 +34,15 @@ def allow_cuda() -> Iterator[None]:
     Raises:
         UnsupportedError: this build of torch cannot be made to.
     """
-    if torch.backends.cuda.is_built():
-        # It then leaves GPUs alone, if there are none.
-        torch._C._ensureCUDADeviceGuardSet()  # noqa: SLF001 - made for tensors like these
+    leave_gpus_alone = find_guard_setter(torch)
+    if torch.cuda.is_available() or (torch.backends.cuda.is_built() and leave_gpus_alone):
+        if leave_gpus_alone is not None:
+            leave_gpus_alone()
         yield
         return
     registry = _find_registry()
     before = registry[_CUDA]
-    if before is None:
-        registry[_CUDA] = registry[_CPU]
+    registry[_CUDA] = registry[_CPU]
     try:
         yield
     finally:
