@@ -1,6 +1,7 @@
 """``--sd-against --sd-dry`` from the outside: two real processes count, and what one asks for more fails with its line."""
 
 import json
+import os
 
 import pytest
 from children import PLUGINS
@@ -110,7 +111,9 @@ def run(request, tmp_path_factory):
     (folder / "pytest.ini").write_text("[pytest]\n")
     options = ["--sd-dry", "--sd-against=old", "--benchmark-json=out.json", "--junit-xml=out.xml", "-rA", "--sd-report=out.html"]
     command = [sys.executable, "-m", "pytest", *PLUGINS, "-p", "no:cacheprovider", *options]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    # A worker of pytest-xdist that runs this test says so to what it starts.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTEST_XDIST_WORKER"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     lines = done.stdout.splitlines()
     outcomes = {}
     for line in lines:

@@ -145,7 +145,7 @@ def test_a_cast_is_one_operation_that_is_a_cast(counted, x, name):
     CASTS[name](x)
     seen, operation = counted.events[start:]
     assert (seen.kind, operation.cast) == ("cast", True)
-    assert seen.caller.file.endswith("test_device.py")
+    assert seen.caller.file.endswith("test_counting_device.py")
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def large():
 
 def test_small_tensors_have_values_and_large_ones_do_not(large):
     assert torch.ones(10, device="cuda").sum().item() == 10
-    line = "test_device.py"
+    line = "test_counting_device.py"
     with pytest.raises(DryRunError, match=line):
         torch.ones(11, device="cuda").sum().item()
 
@@ -283,7 +283,7 @@ def test_a_decision_on_a_value_that_is_not_known_names_its_line(large, ask):
     x = torch.ones(20, device="cuda")
     with pytest.raises(DryRunError) as raised:
         ask(x)
-    assert "test_device.py:" in str(raised.value)
+    assert "test_counting_device.py:" in str(raised.value)
     assert "x" in str(raised.value)
 
 
