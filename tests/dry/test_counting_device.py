@@ -311,7 +311,7 @@ def test_the_unknown_is_copied_to_the_host_and_is_unknown_there(large):
     found = torch.ones(20, device="cuda").cpu()
     assert found.device.type == "cpu"
     assert (found + 1).shape == (20,)
-    with pytest.raises(DryRunError, match="test_device"):
+    with pytest.raises(DryRunError, match="test_counting_device"):
         found.sum().item()
     with pytest.raises(DryRunError):
         torch.ones(20).copy_(torch.ones(20, device="cuda"))
