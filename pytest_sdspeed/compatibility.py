@@ -83,6 +83,16 @@ def find_guard_setter(torch: Any) -> Callable[[], None] | None:
     return setter
 
 
+def has_fused_rms_norm(torch: Any) -> bool:
+    """Tell whether torch computes ``rms_norm`` on CUDA by one kernel.
+
+    In torch 2.6 the operation of that name is Metal's alone, and returns one tensor; the one for
+    CUDA, which torch 2.13 has, returns two.
+    """
+    fused = getattr(torch.ops.aten, "_fused_rms_norm", None)
+    return fused is not None and len(fused.default._schema.returns) > 1  # noqa: SLF001
+
+
 def make_tokenizer(kind: Any, vocabulary: Mapping[str, int], length: int) -> Any:
     """Make a ``CLIPTokenizer`` without merges.
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
+from pytest_sdspeed.compatibility import has_fused_rms_norm
 from pytest_sdspeed.dry.tensors import DEVICE, HOST, CountedTensor
 
 if TYPE_CHECKING:
@@ -204,6 +205,18 @@ def _list_values(
     return inner.tolist()
 
 
+def _give_to_numpy(
+    device: CountingDevice, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Any:
+    """Give numpy the memory of a tensor of the host."""
+    if type(args[0]) is CountedTensor and args[0].on_device:
+        raise TypeError(
+            f"can't convert {DEVICE} device type tensor to numpy. Use Tensor.cpu() to copy the"
+            " tensor to host memory first."
+        )
+    return func(device.values.known(args[0], "the values"), *args[1:], **kwargs)
+
+
 def _replace_data(
     device: CountingDevice, func: Any, args: Sequence[Any], _kwargs: Mapping[str, Any]
 ) -> None:
@@ -287,7 +300,7 @@ def _normalize(
     return device.take(found)
 
 
-_FUSES_RMS_NORM = hasattr(torch.ops.aten, "_fused_rms_norm")
+_FUSES_RMS_NORM = has_fused_rms_norm(torch)
 
 _FUNCTIONS: Mapping[Any, Callable[[CountingDevice, Any, Sequence[Any], Mapping[str, Any]], Any]] = {
     torch.Tensor.to: _move,
@@ -297,6 +310,7 @@ _FUNCTIONS: Mapping[Any, Callable[[CountingDevice, Any, Sequence[Any], Mapping[s
     torch.asarray: _convert,
     torch.Tensor.new_tensor: _make_like,
     torch.Tensor.tolist: _list_values,
+    torch.Tensor.numpy: _give_to_numpy,
     torch.Tensor.__getitem__: _index,
     torch.Tensor.__setitem__: _index,
     torch.Tensor.pin_memory: _pin,

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 from saved_pipelines import save_flux, save_from_picture, save_of_classes, save_stable_diffusion
+from since import needs
 
 from pytest_sdspeed.__main__ import main
 from pytest_sdspeed.model.devices import DEVICES
@@ -234,6 +235,7 @@ def test_a_pipeline_that_draws_from_a_picture_is_given_one(capsys, tmp_path):
     assert found["account"]["steps"] == 3  # half of four, and PNDM's one more
 
 
+@needs("diffusers", "0.40", "a DiTPipeline that returns tensors")
 def test_what_cannot_be_made_up_is_named_and_can_be_given(capsys, tmp_path):
     folder = save_of_classes(tmp_path)
     _, beside = dry(capsys, folder, status=2)

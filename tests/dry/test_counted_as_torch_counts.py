@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 import torch
+from since import needs
 from torch.utils.flop_counter import FlopCounterMode
 from toy_accounts import count_toy
 from toy_pipelines import PIPELINES
@@ -122,6 +123,7 @@ def count_denoiser(name):
     return found
 
 
+@needs("torch", "2.11", "the CPU's profile that the differences are explained for")
 @pytest.mark.parametrize("name", ["flux", "stable_diffusion_3", "wan", "ltx", "stable_diffusion"])
 def test_operations_of_a_denoiser_equal_those_of_torchs_profiler(name):
     counted, profiled = count_denoiser(name), profile_denoiser(name)

@@ -313,6 +313,11 @@ def test_the_unknown_is_copied_to_the_host_and_is_unknown_there(large):
     assert (found + 1).shape == (20,)
     with pytest.raises(DryRunError, match="test_counting_device"):
         found.sum().item()
+    with pytest.raises(DryRunError, match=r"test_counting_device.*needs the values"):
+        found.numpy()
+    with pytest.raises(TypeError, match="can't convert cuda:0 device type tensor to numpy"):
+        torch.ones(2, device="cuda").numpy()
+    assert torch.ones(2, device="cuda").cpu().numpy().tolist() == [1, 1]
     with pytest.raises(DryRunError):
         torch.ones(20).copy_(torch.ones(20, device="cuda"))
 
