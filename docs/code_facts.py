@@ -41,6 +41,11 @@ def errors() -> Any:
     return import_module("pytest_sdspeed.errors")
 
 
+def model() -> Any:
+    """Return the module of facts."""
+    return import_module("pytest_sdspeed.model")
+
+
 def plugin() -> Any:
     """Return the module that pytest loads, by the entry point of this checkout."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -163,17 +168,17 @@ def fixtures() -> dict[str, str]:
     return found
 
 
-def marker() -> tuple[str, str]:
-    """Return the signature of the marker, and what it says of itself.
+def marker(name: str = "sd_latency") -> tuple[str, str]:
+    """Return the signature of a marker, and what it says of itself.
 
     Raises:
         UndocumentedError: pytest does not know it.
     """
     found = re.search(
-        r"^@pytest\.mark\.(sd_latency\(.*?\)): (.+)$", _pytest("--markers"), re.MULTILINE
+        rf"^@pytest\.mark\.({name}\(.*?\)): (.+)$", _pytest("--markers"), re.MULTILINE
     )
     if not found:
-        raise UndocumentedError("pytest --markers does not know sd_latency")
+        raise UndocumentedError(f"pytest --markers does not know {name}")
     return found[1], found[2]
 
 

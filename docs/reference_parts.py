@@ -51,8 +51,8 @@ def option_section(name: str) -> str:
 
 
 def _gate_fixtures() -> Iterator[str]:
-    # The two that are no setup are in the plugin's namespace.
-    for name in ("sd_latency", "sd_setup"):
+    # Those that are no setup are in the plugin's namespace.
+    for name in ("sd_latency", "sd_account", "sd_setup"):
         yield from (f"### `{name}`", "", _code(code_facts.fixtures()[name]), "")
 
 
@@ -69,9 +69,30 @@ def _setup_fixtures() -> Iterator[str]:
     return _table(("fixture", "the setup", "tables"), rows)
 
 
-def _marker() -> Iterator[str]:
-    signature, text = code_facts.marker()
+def _marker(name: str) -> Iterator[str]:
+    signature, text = code_facts.marker(name)
     yield from ("```text", signature, "```", "", _capital(text))
+
+
+def _account_bounds() -> Iterator[str]:
+    """Yield a line for every count that an account can be held to."""
+    package = code_facts.model()
+    _, _, told = inspect.getdoc(package.Account).partition("Attributes:\n")  # type: ignore[union-attr]
+    texts: dict[str, str] = {}
+    for names, text in re.findall(r"^ {4}([\w, ]+): ((?:.|\n {8})+)", told, re.MULTILINE):
+        texts |= dict.fromkeys(names.split(", "), " ".join(text.split()))
+    missing = [name for name in package.COUNTS if name not in texts]
+    if missing:
+        raise UndocumentedError(f"Account: its docstring does not name {', '.join(missing)}")
+    rows = [
+        (
+            f"`{name}`",
+            f"`{name}_per_step`" if name in package.STEP_COUNTS else "",
+            _code(texts[name]),
+        )
+        for name in package.COUNTS
+    ]
+    return _table(("a call", "a denoising step", "what is counted"), rows)
 
 
 def _hooks() -> Iterator[str]:
@@ -193,6 +214,28 @@ def _optimizations() -> Iterator[str]:
     return _table(("name", "what it does", "its pictures come from"), rows)
 
 
+def _device_peaks() -> Iterator[str]:
+    from pytest_sdspeed.model.devices import DEVICES
+
+    kinds = ("float32", "tf32", "float16", "bfloat16", "float8")
+
+    def format_rate(spec: Any, kind: str) -> str:
+        rate, more = spec.tflops.get(kind), spec.tflops_at_most.get(kind)
+        return "-" if rate is None else f"{rate:g}" + (f" (float16 sums: {more:g})" if more else "")
+
+    rows = [
+        (
+            spec.name,
+            *(format_rate(spec, kind) for kind in kinds),
+            f"{spec.bandwidth_gbs:g}",
+            f"{spec.memory_gb} GB",
+            " ".join(f"[{at}]({link})" for at, link in enumerate(spec.sources, 1)),
+        )
+        for spec in DEVICES
+    ]
+    yield from _table(("device", *kinds, "GB/s", "memory", "sources"), rows)
+
+
 def _commands() -> Iterator[str]:
     for name, text in code_facts.commands().items():
         yield from (f"## {name}", "", "```text", text.rstrip(), "```", "")
@@ -261,15 +304,26 @@ GENERATORS: Mapping[str, Callable[[], Iterable[str]]] = {
     "options": _options,
     "gate-fixtures": _gate_fixtures,
     "setup-fixtures": _setup_fixtures,
-    "marker": _marker,
+    "marker": partial(_marker, "sd_latency"),
+    "account-marker": partial(_marker, "sd_account"),
+    "account-bounds": _account_bounds,
     "hooks": _hooks,
     "errors": _errors,
     "builtin-tables": _builtin_tables,
     "optimizations": _optimizations,
     "commands": _commands,
+    "device-peaks": _device_peaks,
     **{
         f"class-{name.lower()}": partial(_class, name)
-        for name in ("Result", "Recipe", "Optimization", "Registry", "ImageGate")
+        for name in (
+            "Result",
+            "Account",
+            "Place",
+            "Recipe",
+            "Optimization",
+            "Registry",
+            "ImageGate",
+        )
     },
 }
 

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pytest_sdspeed.errors import SdSpeedError
-    from pytest_sdspeed.model import ImageGate, Recipe, Result, Row, Table
+    from pytest_sdspeed.model import (
+        Account,
+        ImageGate,
+        Place,
+        Recipe,
+        Result,
+        Row,
+        Table,
+    )
     from pytest_sdspeed.pipelines.optimization import Optimization
     from pytest_sdspeed.setups.registry import Registry
     from pytest_sdspeed.setups.setup import Setup
@@ -15,8 +23,10 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "Account",
     "ImageGate",
     "Optimization",
+    "Place",
     "Recipe",
     "Registry",
     "Result",
@@ -28,8 +38,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Account": "model",
     "ImageGate": "model",
     "Optimization": "pipelines.optimization",
+    "Place": "model",
     "Recipe": "model",
     "Registry": "setups.registry",
     "Result": "model",

@@ -1,8 +1,8 @@
-"""Stored runs from the command line.
+"""Stored runs and dry runs from the command line.
 
 ``python -m pytest_sdspeed history .benchmarks``, ``... report .benchmarks out.html``, ``... comment
-out.json``, ``... clean .benchmarks``. The first two take several folders and addresses of fsspec's,
-and make one history of them.
+out.json``, ``... clean .benchmarks``, ``... dry inference/fp16``. The first two take several
+folders and addresses of fsspec's, and make one history of them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from pytest_sdspeed.commands.comment import add_comment, check_arguments, write_comment
+from pytest_sdspeed.commands.dry import add_dry, count_target
 from pytest_sdspeed.errors import (
     PlaceError,
     SdSpeedError,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.history.aliases import Alias
     from pytest_sdspeed.history.merging import RunFile
     from pytest_sdspeed.history.stored_run import StoredRun
-    from pytest_sdspeed.model import History, Result
+    from pytest_sdspeed.model import AccountHistory, History, Result
 
 _STORED = "a folder of stored runs (.benchmarks), or an address of one (s3://bucket/runs)"
 _PAGE = "report.html"
@@ -41,7 +42,8 @@ _PAGE = "report.html"
 def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the parsed command line; an error in it ends the process with status 2."""
     parser = argparse.ArgumentParser(
-        prog="python -m pytest_sdspeed", description="What stored runs say, without measuring."
+        prog="python -m pytest_sdspeed",
+        description="What stored runs say, and what dry runs count: nothing is measured.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     history = commands.add_parser(
@@ -98,7 +100,11 @@ def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="N",
         help="how many of the latest runs keep their pictures (default: 20)",
     )
+    add_dry(commands)
     parsed = parser.parse_args(given)
+    if parsed.command == "dry":
+        parsed.missing = []
+        return parsed
     if parsed.command == "comment":
         _parse_aliases(parsed, comment.error)
         check_arguments(parsed, comment.error)
@@ -181,8 +187,8 @@ def main(given: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        0; 1 if it could not be done; 2 if no storage could be read, or no change has the id that
-        was given. Messages are on standard error.
+        0; 1 if it could not be done; 2 if no storage could be read, or nothing has the name or id
+        that was given. Messages are on standard error.
     """
     options = parse_arguments(given)
     _say(options.missing)
@@ -193,11 +199,13 @@ def main(given: Sequence[str] | None = None) -> int:
             _history(options.stored, options.aliases, as_json=options.json)
         elif options.command == "comment":
             write_comment(options)
+        elif options.command == "dry":
+            return count_target(options)
         elif options.command == "report":
             _report(options.stored, options.page, options.aliases)
         else:
             _clean(options.stored[0], options.keep)
-    except (PlaceError, UnknownNameError) as error:
+    except (PlaceError, UnknownNameError, UsageMistakeError) as error:
         _say([error])
         return 2
     except (SdSpeedError, OSError) as error:
@@ -214,17 +222,18 @@ def _say(lines: Iterable[object]) -> None:
 
 def _history(stored: Sequence[str], aliases: Sequence[Alias], *, as_json: bool) -> None:
     from pytest_sdspeed.history.commits import explain_unlisted, list_commits
-    from pytest_sdspeed.report import history
+    from pytest_sdspeed.report import account_history, history
     from pytest_sdspeed.report.devices import describe_splits
     from pytest_sdspeed.report.history_json import to_json
 
-    found, _ = _load_and_judge(stored, aliases)
+    found, _, counted = _load_and_judge(stored, aliases)
     if as_json:
-        print(json.dumps(to_json(found), indent=2, allow_nan=False))  # noqa: T201 - a command's answer
+        told = [*to_json(found), *account_history.accounts_to_json(counted)]
+        print(json.dumps(told, indent=2, allow_nan=False))  # noqa: T201 - a command's answer
         return
-    lines = history.format_table(found) or [
-        f"{', '.join(_names(stored))}: no stored run of this plugin"
-    ]
+    lines = history.format_table(found)
+    lines += account_history.format_histories(counted)
+    lines = lines or [f"{', '.join(_names(stored))}: no stored run of this plugin"]
     lines += [f"split: {line}" for line in describe_splits(found)]
     lines += [f"series: {line}" for line in history.describe_successions(found)]
     lines += [f"acknowledged: {line}" for line in history.describe_acknowledged(found)]
@@ -252,21 +261,22 @@ def _acknowledge(stored: Sequence[str], aliases: Sequence[Alias], change: str, r
         UnknownNameError: no history has such a change.
     """
     from pytest_sdspeed.history.acknowledged import acknowledge
+    from pytest_sdspeed.report.account_history import list_account_changes
     from pytest_sdspeed.report.history import list_changes
 
     folder = next(path for one in stored if (path := local_path(one)) is not None)
-    found, _ = _load_and_judge(stored, aliases)
-    known = list_changes(found)
+    found, _, counted = _load_and_judge(stored, aliases)
+    known = list_changes(found) | list_account_changes(counted)
     if change not in known:
         raise UnknownNameError("change", change, known.values(), "--acknowledge")
-    file, line = acknowledge(folder, found, change, reason), known[change]
+    file, line = acknowledge(folder, found, change, reason, counted), known[change]
     print(f"{file}: acknowledged {line}: {reason}")  # noqa: T201 - a command's answer
 
 
 def _load_and_judge(
     stored: Sequence[str], aliases: Sequence[Alias]
-) -> tuple[Sequence[History], Sequence[RunFile]]:
-    """Return the histories of storages, with their changes, and their files.
+) -> tuple[Sequence[History], Sequence[RunFile], Sequence[AccountHistory]]:
+    """Return the histories of storages, with their changes, their files, and those of accounts.
 
     What was passed over is printed on standard error.
 
@@ -277,6 +287,7 @@ def _load_and_judge(
     from pytest_sdspeed.history.acknowledged import list_unknown
     from pytest_sdspeed.history.loading import load_from
     from pytest_sdspeed.judge.changes.causes import judge_histories
+    from pytest_sdspeed.judge.changes.counts import judge_account_histories
     from pytest_sdspeed.judge.changes.succession import add_predecessors
 
     found = load_from([open_storage(one) for one in stored], Renaming(aliases))
@@ -285,8 +296,9 @@ def _load_and_judge(
     for error in found.unread:
         raise error
     histories = add_predecessors(judge_histories(found.histories, found.acknowledged))
-    _say((*found.problems, *list_unknown(found.acknowledged, histories)))
-    return histories, found.files
+    counted = judge_account_histories(found.accounts, found.acknowledged)
+    _say((*found.problems, *list_unknown(found.acknowledged, histories, counted)))
+    return histories, found.files, counted
 
 
 def _report(stored: Sequence[str], target: Path, aliases: Sequence[Alias]) -> None:
@@ -299,7 +311,7 @@ def _report(stored: Sequence[str], target: Path, aliases: Sequence[Alias]) -> No
     if file is not None and file.is_file():
         run = read_run(file)
     else:
-        histories, files = _load_and_judge(stored, aliases)
+        histories, files, _ = _load_and_judge(stored, aliases)
         try:
             run, problems = read_latest_run(files)
         except StoredRunError as error:
@@ -322,14 +334,15 @@ def _render(run: StoredRun, histories: Sequence[History]) -> tuple[bytes, int]:
 
     def render(results: Iterable[Result]) -> bytes:
         shown = [add_error_maps(result) for result in results]
-        return render_page(shown, {"stored run": run.where, **run.facts}, histories).encode()
+        facts = {"stored run": run.where, **run.facts}
+        return render_page(shown, facts, histories, run.accounts).encode()
 
     sound, problems = select_sound(run, render)
     _say(f"passed over: {name}: {type(error).__name__}: {error}" for name, error in problems)
-    if not sound:
+    if not sound and problems:
         problem = problems[0][1]
         raise StoredRunError(f"{run.where}: no page can be made of it: {problem}") from problem
-    return render(sound), len(sound)
+    return render(sound), len(sound) + len(run.accounts)
 
 
 def _clean(stored: str, keep: int) -> None:

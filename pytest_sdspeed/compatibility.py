@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 
 @cache
@@ -72,6 +72,25 @@ def find_alias(entry: Any) -> str | None:
     Before torch 2.7 there are no other names.
     """
     return getattr(entry, "alias", None)
+
+
+def find_guard_setter(torch: Any) -> Callable[[], None] | None:
+    """Return what makes a build of torch with CUDA leave GPUs alone if there are none, or None.
+
+    torch 2.6 does not have it, 2.11 does.
+    """
+    setter: Callable[[], None] | None = getattr(torch._C, "_ensureCUDADeviceGuardSet", None)  # noqa: SLF001
+    return setter
+
+
+def has_fused_rms_norm(torch: Any) -> bool:
+    """Tell whether torch computes ``rms_norm`` on CUDA by one kernel.
+
+    In torch 2.6 the operation of that name is Metal's alone, and returns one tensor; the one for
+    CUDA, which torch 2.13 has, returns two.
+    """
+    fused = getattr(torch.ops.aten, "_fused_rms_norm", None)
+    return fused is not None and len(fused.default._schema.returns) > 1  # noqa: SLF001
 
 
 def make_tokenizer(kind: Any, vocabulary: Mapping[str, int], length: int) -> Any:

@@ -19,6 +19,7 @@ failed test ends with the message. Exit codes 1 and 2 are those of ``python -m p
         DistributedError       exit code 4
         LeakedFlagError        a failed test
         ChangedPartError       a failed test
+        DryRunError            a failed test
         TimeLimitError         a failed test, and so are the others of its table
         PictureError           a failed picture gate, whose test fails
             MetricError        a failed picture gate, whose test fails
@@ -65,7 +66,7 @@ class TableError(SdSpeedError):
 
 
 class UnknownNameError(SdSpeedError):
-    """A name of a table, setup, optimization or architecture is unknown.
+    """A name of a table, setup, optimization, architecture or count is unknown.
 
     Args:
         kind: what has the name ("table", "setup", "optimization", ...).
@@ -83,7 +84,7 @@ class UnknownNameError(SdSpeedError):
 
 
 class MarkerError(SdSpeedError):
-    """The ``sd_latency`` marker has an invalid argument."""
+    """The marker ``sd_latency`` or ``sd_account`` has an invalid argument."""
 
 
 class RegistrationError(SdSpeedError):
@@ -91,7 +92,7 @@ class RegistrationError(SdSpeedError):
 
 
 class UsageMistakeError(SdSpeedError):
-    """The ``sd_latency`` fixture, a flag or ``--sd-against`` was used in an invalid way."""
+    """A gate's fixture, a flag or ``--sd-against`` was used in an invalid way."""
 
 
 class UnsupportedError(SdSpeedError):
@@ -138,6 +139,10 @@ class LeakedFlagError(SdSpeedError):
 
 class ChangedPartError(SdSpeedError):
     """An optimization changed weights or modules that other setups share."""
+
+
+class DryRunError(SdSpeedError):
+    """A dry run cannot count a generation: it needs what only a real device has."""
 
 
 class TimeLimitError(SdSpeedError):

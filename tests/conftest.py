@@ -1,17 +1,18 @@
 """Shared by all tests: pytester, and a clock that only the measured callables move."""
 
-import functools
 import gc
 import itertools
 import os
 import pkgutil
+import sys
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 
-import cpuinfo
 import pytest
 import torch
 from fakes import FakeClock
+from remembered import remember_what_stays
 
 import pytest_sdspeed
 from pytest_sdspeed.store.ci import VARIABLES
@@ -21,8 +22,7 @@ for module in pkgutil.walk_packages(pytest_sdspeed.__path__, "pytest_sdspeed."):
     if module.name != "pytest_sdspeed.pipelines.traced":
         import_module(module.name)
 
-# Every run inside asks what the processor is, which starts a process each time.
-cpuinfo.get_cpu_info = functools.cache(cpuinfo.get_cpu_info)
+remember_what_stays()
 
 # Two processes of tests on two cores would wait for each other's threads far longer than one thread works; and so would those they start.
 torch.set_num_threads(1)
@@ -41,6 +41,26 @@ if find_spec("hypothesis"):
 pytest_plugins = ["pytester", "small_pipelines"]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def untraced_processes():
+    """What tests start is not traced for coverage: that doubles the time of a process, which goes into importing torch."""
+    for variable in ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"):
+        os.environ.pop(variable, None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """Slow tests of no room (studies, pages, whole runs) are not traced for coverage either: a room is covered by its own tests."""
+    tracer, room = sys.gettrace(), Path(pytest_sdspeed.__file__).with_name(item.path.parent.name)
+    if not item.get_closest_marker("slow") or room.is_dir() or not type(tracer).__module__.startswith("coverage"):
+        return (yield)
+    sys.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(tracer)
+
+
 @pytest.fixture(autouse=True)
 def runs_of_their_own(monkeypatch):
     """The runs inside write no summary of the run around them, are no attempts of it, and no workers, which would measure nothing."""
@@ -55,19 +75,18 @@ def quiet_machine(request, monkeypatch):
         monkeypatch.setattr("pytest_sdspeed.device.load.LoadWatch.describe", lambda _watch: "")
 
 
-TESTS = itertools.count()
+RUNS = itertools.count()
 
 
 @pytest.fixture(autouse=True)
 def short_collections(request, monkeypatch):
-    """A campaign collects garbage around every generation: what the tests before have imported is not walked through each time."""
-    if next(TESTS) % 250 == 249:
+    """A campaign collects garbage around every generation: what was there before the test, and what its campaigns leave, is not walked through."""
+    if {"pytester", "make", "make_small", "make_one_block"} & set(request.fixturenames) and next(RUNS) % 150 == 149:
         # What the runs inside left behind is let go of now and then.
         gc.unfreeze()
         gc.collect()
     gc.freeze()
-    if {"pytester", "make", "make_small", "make_one_block"} & set(request.fixturenames):
-        # Such a test has several campaigns: what one leaves, and all that was there before it, is not walked through by the next.
+    if "real_collector" not in request.fixturenames:
         monkeypatch.setattr(gc, "unfreeze", lambda: None)
 
 
@@ -82,10 +101,13 @@ def fake_time(monkeypatch):
 
 
 @pytest.fixture
-def gated(pytester, fake_time):
-    """Runs a test file on the fake clock: ``engine(seconds, pictures)`` makes a callable that takes that long."""
+def gated(pytester, fake_time, monkeypatch):
+    """Runs a test file on the fake clock: ``engine(seconds, pictures)`` makes a callable that takes that long.
 
-    def run(source, *arguments, conftest=""):
+    The run has no other plugins, unless they are named (``"-p", "xdist"``) or ``autoload`` asks for all.
+    """
+
+    def run(source, *arguments, conftest="", autoload=False):
         pytester.makeconftest(
             """
             import builtins, random
@@ -108,7 +130,14 @@ def gated(pytester, fake_time):
         )
         pytester.makepyfile(f"import numpy as np\nimport pytest\nfrom conftest import engine, picture\n\n{source}")
         # Warnings stay warnings: the runs inside are users' runs, not this project's own.
-        return pytester.runpytest_inprocess("-p", "no:randomly", "-W", "default", "-rs", *arguments)
+        arguments = ("-p", "no:randomly", "-W", "default", "-rs", *arguments)
+        if autoload:
+            return pytester.runpytest_inprocess(*arguments)
+        own = (part for plugin in ("benchmark", "sdspeed") if f"no:{plugin}" not in arguments for part in ("-p", plugin))
+        with monkeypatch.context() as patched:
+            # Finding and loading all plugins that are installed takes longer than most of these runs.
+            patched.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+            return pytester.runpytest_inprocess(*own, *arguments)
 
     return run
 

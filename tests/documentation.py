@@ -49,6 +49,7 @@ def _snippet(found):
     return (ROOT / found[1]).read_text(encoding="utf-8")
 
 
+@cache
 def anchors(text):
     """What a link may name behind ``#`` on a page, made of its headings as Python-Markdown does."""
     found = set()

@@ -185,7 +185,7 @@ def _make_comment(options: argparse.Namespace) -> str:
             run=run.facts,
             unread=unread,
         )
-        return comment.write_comment(results, histories, facts)
+        return comment.write_comment(results, histories, facts, accounts=run.accounts)
 
     sound, faults = select_sound(run, write)
     return write(

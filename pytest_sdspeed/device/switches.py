@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextvars import ContextVar
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -196,7 +197,8 @@ def _read_override(entry: Any) -> Any:
     Reading a list or a dictionary of a configuration sets it to a copy of the default.
     """
     override = entry.user_override
-    value = override.get() if hasattr(override, "get") else override
+    # Up to torch 2.11 the value itself is there, which may be a dictionary.
+    value = override.get() if isinstance(override, ContextVar) else override
     if type(value) is object or value == entry.default or find_alias(entry) is not None:
         return None
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from pytest_sdspeed.store.git import run_git
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from pytest_sdspeed.model import Change, History
+    from pytest_sdspeed.model import AccountChange, AccountHistory, Change, History
 
 _HEAD = """\
 # Changes that are accepted as the new level of their rows, one table for each.
@@ -53,15 +54,18 @@ def _read_entry(path: str, name: str, entry: object) -> Acknowledgement:
             raise AcknowledgementError(
                 path, f"{key}.{toml_text.write_key(fact)}", f"unknown key; valid: {_VALID}"
             )
-    known = {}
+    known: dict[str, Any] = {}
+    needless = (*_OPTIONAL, *(("change", "baseline") if "counts" in entry else ("counts",)))
     for fact, check in _CHECKS.items():
         if fact in entry:
             try:
                 known[fact] = check(entry[fact])
             except ValueError as error:
                 raise AcknowledgementError(path, f"{key}.{fact}", str(error)) from None
-        elif fact not in _OPTIONAL:
+        elif fact not in needless:
             raise AcknowledgementError(path, f"{key}.{fact}", f"missing; valid keys: {_VALID}")
+    if "counts" in known:
+        known = {"baseline": "", "change": math.nan, **known}
     series = HistoryKey(**{fact: known.pop(fact, None) for fact in _SERIES})
     return Acknowledgement(id=name, key=series, **known)
 
@@ -106,6 +110,7 @@ _CHECKS: Mapping[str, Callable[[object], Any]] = {
     "acknowledged": _check_date,
     "by": _check_text,
     "change": _check_change,
+    "counts": _check_text,
     "ratio": _check_flag,
     "since": _check_date,
     "commit": _check_text,
@@ -160,13 +165,39 @@ def _write(one: Acknowledgement) -> Iterator[str]:
     yield from ("", f"[{toml_text.write_key(one.id)}]")
     for fact in _CHECKS:
         value = getattr(one.key if fact in _SERIES else one, fact)
+        if one.counts and fact in ("change", "baseline", "ratio"):
+            continue
         if isinstance(value, str):
             yield f"{fact} = {toml_text.quote(value)}"
         elif value is not None:
             yield f"{fact} = {repr(value).lower()}"
 
 
-def acknowledge(folder: Path, histories: Iterable[History], change: str, reason: str) -> Path:
+def _make_acknowledgement_of_counts(
+    history: AccountHistory, change: AccountChange, reason: str, today: date, by: str | None
+) -> Acknowledgement:
+    first, key = history.runs[change.since], history.key
+    return Acknowledgement(
+        id=history.name_change(change),
+        key=HistoryKey(**{fact: getattr(key, fact) for fact in _SERIES}),
+        since=first.date,
+        change=math.nan,
+        counts=", ".join(one.pair for one in change.counts),
+        reason=reason,
+        acknowledged=today.isoformat(),
+        by=by,
+        commit=first.commit,
+        host=first.host,
+    )
+
+
+def acknowledge(
+    folder: Path,
+    histories: Iterable[History],
+    change: str,
+    reason: str,
+    accounts: Iterable[AccountHistory] = (),
+) -> Path:
     """Note in a folder that a change is accepted, as large as it is now, and return the file.
 
     A change that was accepted before is noted anew. Nothing else in the file changes, but for
@@ -177,26 +208,36 @@ def acknowledge(folder: Path, histories: Iterable[History], change: str, reason:
         histories: histories, with their changes.
         change: id of one of these.
         reason: why it is accepted.
+        accounts: histories of accounts, with their changes.
 
     Raises:
         AcknowledgementError: the file that is there is not such a file.
     """
     path = folder / ACKNOWLEDGED
     there = parse_acknowledged(path.read_bytes(), str(path)) if path.is_file() else []
+    today, by = datetime.now(UTC).date(), find_author(Path.cwd())
     new = [
-        make_acknowledgement(
-            history, one, reason, datetime.now(UTC).date(), find_author(Path.cwd())
-        )
+        make_acknowledgement(history, one, reason, today, by)
         for history in histories
         for one in history.changes
         if history.name_change(one) == change
+    ]
+    new += [
+        _make_acknowledgement_of_counts(counted, step, reason, today, by)
+        for counted in accounts
+        for step in counted.changes
+        if counted.name_change(step) == change
     ]
     kept = [one for one in there if one.id != change]
     write_file(path, write_acknowledged([*kept, *new]).encode())
     return path
 
 
-def list_unknown(given: Iterable[Acknowledgement], histories: Iterable[History]) -> Iterator[str]:
+def list_unknown(
+    given: Iterable[Acknowledgement],
+    histories: Iterable[History],
+    accounts: Iterable[AccountHistory] = (),
+) -> Iterator[str]:
     """Yield a line for each accepted change that no history shows."""
     shown = {
         one.id
@@ -205,6 +246,7 @@ def list_unknown(given: Iterable[Acknowledgement], histories: Iterable[History])
         for one in (change.acknowledged, change.outgrown)
         if one is not None
     }
+    shown |= {step.acknowledged.id for one in accounts for step in one.changes if step.acknowledged}
     for one in given:
         if one.id not in shown:
             yield (

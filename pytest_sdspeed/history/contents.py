@@ -6,13 +6,13 @@ Nothing heavy is loaded with it: thousands of runs are read from an index.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pytest_sdspeed.history.storages import Listing
 from pytest_sdspeed.model.history import RunFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pytest_sdspeed.model import HistoryKey, HistoryRun
 
@@ -55,6 +55,20 @@ class StoredResult(NamedTuple):
     run: HistoryRun
 
 
+class StoredCounts(NamedTuple):
+    """One account of a stored run.
+
+    Attributes:
+        key: what it belongs to the history of.
+        versions: package -> version.
+        account: the stored form of the account, without stages and sizes of operations.
+    """
+
+    key: HistoryKey
+    versions: Mapping[str, str]
+    account: Mapping[str, Any]
+
+
 class FileContents(NamedTuple):
     """What a file holds.
 
@@ -63,12 +77,14 @@ class FileContents(NamedTuple):
         results: results of this plugin, in order; the run of each has no name.
         wrong: what is wrong with it, at most one text for each kind of fault.
         foreign: how many benchmarks are not this plugin's.
+        accounts: accounts of this plugin, in order.
     """
 
     run: StoredRunFacts | None
     results: tuple[StoredResult, ...] = ()
     wrong: tuple[tuple[Fault, str], ...] = ()
     foreign: int = 0
+    accounts: tuple[StoredCounts, ...] = ()
 
 
 class StoredFile(NamedTuple):
@@ -79,12 +95,14 @@ class StoredFile(NamedTuple):
         run: what holds for all its results.
         foreign: how many of its benchmarks are not this plugin's.
         results: results of this plugin, in order.
+        accounts: accounts of this plugin, in order.
     """
 
     path: str
     run: StoredRunFacts
     foreign: int
     results: list[StoredResult]
+    accounts: Sequence[StoredCounts] = ()
 
 
 class IndexedRuns(NamedTuple):

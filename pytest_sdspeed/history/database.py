@@ -12,7 +12,13 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from pytest_sdspeed.history.contents import IndexedRuns, StoredFile, StoredResult, StoredRunFacts
+from pytest_sdspeed.history.contents import (
+    IndexedRuns,
+    StoredCounts,
+    StoredFile,
+    StoredResult,
+    StoredRunFacts,
+)
 from pytest_sdspeed.history.storages import Fingerprint
 from pytest_sdspeed.model import HistoryKey, HistoryRun
 from pytest_sdspeed.model.history import RESULT_FIELDS, RunFacts
@@ -47,6 +53,8 @@ _RUN, _FIGURES = _name_fields(_RUN_FIELDS), _name_fields(RESULT_FIELDS)
 _KEY, _SHARED = _name_fields(fields(HistoryKey)), _name_fields(fields(RunFacts))
 _FILE = ("path", *Fingerprint._fields, *_RUN, "foreign")
 _RESULT = ("file", "position", "key", "samples", *_FIGURES)
+_COUNTS = StoredCounts._fields
+"""Columns of accounts that hold the number of a text: most runs count the same."""
 _TEXTS = (
     "key",
     *_name_fields(one for one in RESULT_FIELDS if str(one.type).startswith("Mapping[")),
@@ -57,6 +65,8 @@ CREATE TABLE files(number INTEGER PRIMARY KEY, {_list_columns(_FILE)}, UNIQUE (p
 CREATE TABLE wrong(file INTEGER, kind TEXT, words TEXT, PRIMARY KEY (file, kind)) WITHOUT ROWID;
 CREATE TABLE texts(number INTEGER PRIMARY KEY, text TEXT UNIQUE);
 CREATE TABLE results({_list_columns(_RESULT)}, PRIMARY KEY (file, position)) WITHOUT ROWID;
+CREATE TABLE accounts(file, position, {_list_columns(_COUNTS)}, PRIMARY KEY (file, position))
+WITHOUT ROWID;
 """
 VERSION = crc32(f"{_MEANING}{_TABLES}".encode()) & 0x7FFFFFFF
 """Version of the tables (``PRAGMA user_version``): tables with other columns have another one."""
@@ -70,6 +80,7 @@ COMMIT;
 _FOREIGN = """
 SELECT coalesce(sum(NOT own), 0), coalesce(sum(own * [foreign]), 0)
 FROM (SELECT [foreign], EXISTS (SELECT 1 FROM results WHERE file = number)
+                        OR EXISTS (SELECT 1 FROM accounts WHERE file = number)
                         OR EXISTS (SELECT 1 FROM wrong WHERE file = number) AS own
       FROM files WHERE [foreign] > 0)
 """
@@ -110,9 +121,9 @@ def fingerprints(connection: sqlite3.Connection) -> dict[str, Fingerprint]:
 def forget(connection: sqlite3.Connection, paths: Iterable[str]) -> None:
     """Take files out of an index; those that are not in it are ignored."""
     named = [(path,) for path in paths]
-    for table in ("results", "wrong"):
+    for table in ("results", "accounts", "wrong"):
         connection.executemany(
-            f"DELETE FROM {table} WHERE file = (SELECT number FROM files WHERE path = ?)",  # noqa: S608 - of the two above
+            f"DELETE FROM {table} WHERE file = (SELECT number FROM files WHERE path = ?)",  # noqa: S608 - of those above
             named,
         )
     connection.executemany("DELETE FROM files WHERE path = ?", named)
@@ -120,7 +131,8 @@ def forget(connection: sqlite3.Connection, paths: Iterable[str]) -> None:
 
 def tidy(connection: sqlite3.Connection) -> None:
     """Drop texts that no result has any more."""
-    used = " UNION ".join(f"SELECT [{column}] FROM results" for column in _TEXTS)  # noqa: S608 - names of fields
+    columns = [*(("results", one) for one in _TEXTS), *(("accounts", one) for one in _COUNTS)]
+    used = " UNION ".join(f"SELECT [{column}] FROM {table}" for table, column in columns)  # noqa: S608 - names of fields
     connection.execute(f"DELETE FROM texts WHERE number NOT IN ({used})")  # noqa: S608 - names of fields
 
 
@@ -147,6 +159,10 @@ def insert(
         for column in _TEXTS:
             row[column] = _number_text(connection, row[column])
         _insert(connection, "results", row)
+    for position, counts in enumerate(contents.accounts):
+        told = counts._asdict() | {"key": _pick(counts.key, _KEY)}
+        row = {name: _number_text(connection, value) for name, value in told.items()}
+        _insert(connection, "accounts", {"file": file, "position": position, **row})
 
 
 def _pick(facts: Any, names: Iterable[str]) -> dict[str, Any]:
@@ -204,6 +220,12 @@ def _read_files(connection: sqlite3.Connection) -> list[StoredFile]:
     for (file, key, samples), values in _restore_rows(rows, RESULT_FIELDS, texts):
         run = HistoryRun(**dict(zip(names, of_run[file] + values)))  # noqa: B905 - strict costs a tenth
         files[file].results.append(StoredResult(read_key(key), samples, run))
+    rows = connection.execute(
+        f"SELECT file, {_list_columns(_COUNTS)} FROM accounts ORDER BY file, position"  # noqa: S608 - names of fields
+    )
+    for file, key, versions, account in rows:
+        found = StoredCounts(read_key(key), texts[versions], texts[account])
+        files[file] = files[file]._replace(accounts=(*files[file].accounts, found))
     return list(files.values())
 
 

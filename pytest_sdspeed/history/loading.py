@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.errors import AcknowledgementError, PlaceError
+from pytest_sdspeed.history.accounts import merge_accounts
 from pytest_sdspeed.history.acknowledged import parse_acknowledged
 from pytest_sdspeed.history.index import read_storage
 from pytest_sdspeed.history.merging import RunFile, merge_runs
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.history.aliases import Renaming
     from pytest_sdspeed.history.contents import Fault, IndexedRuns, StoredRunFacts
     from pytest_sdspeed.history.storages import Storage
-    from pytest_sdspeed.model import Acknowledgement
+    from pytest_sdspeed.model import AccountHistory, Acknowledgement
 
 NAMED = 5
 """How many files are named for each fault for which files are passed over."""
@@ -45,6 +46,7 @@ class LoadedHistories(NamedTuple):
         read: whether any of the storages could be read.
         acknowledged: changes that were accepted, in the histories of today's names.
         unread: what is wrong with files of such changes, of which none counts.
+        accounts: one history for each target that was counted, without its changes.
     """
 
     histories: tuple[History, ...]
@@ -53,6 +55,7 @@ class LoadedHistories(NamedTuple):
     read: bool
     acknowledged: tuple[Acknowledgement, ...] = ()
     unread: tuple[AcknowledgementError, ...] = ()
+    accounts: tuple[AccountHistory, ...] = ()
 
     def describe_unread(self) -> Iterator[str]:
         """Yield a line for each file of accepted changes that does not count."""
@@ -108,6 +111,7 @@ def load_from(
         read=bool(held),
         acknowledged=tuple(accepted),
         unread=tuple(unread),
+        accounts=merge_accounts((kept.file for kept in files), renaming),
     )
 
 

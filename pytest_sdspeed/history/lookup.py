@@ -7,14 +7,16 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from pytest_sdspeed.history.accounts import make_account_key
 from pytest_sdspeed.history.aliases import Renaming
 from pytest_sdspeed.history.keys import find_same
 from pytest_sdspeed.history.loading import load_from
 from pytest_sdspeed.history.parsing import read_run_facts
 from pytest_sdspeed.history.storages import Folder
 from pytest_sdspeed.judge.changes.causes import judge_history_among
+from pytest_sdspeed.judge.changes.counts import judge_accounts
 from pytest_sdspeed.judge.changes.succession import find_predecessor
-from pytest_sdspeed.model import History, HistoryRun
+from pytest_sdspeed.model import AccountHistory, AccountRun, History, HistoryRun
 from pytest_sdspeed.store.records import make_history_key
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.history.contents import StoredRunFacts
     from pytest_sdspeed.history.loading import LoadedHistories
     from pytest_sdspeed.history.merging import RunFile
-    from pytest_sdspeed.model import HistoryKey, Result
+    from pytest_sdspeed.model import AccountResult, HistoryKey, Result
 
 
 _OWN = ("optimizations", "revision")
@@ -112,6 +114,30 @@ class HistoryLookup:
         ]
         history = judge_history_among(self._continue(key, run), beside, self._loaded.acknowledged)
         return replace(history, follows=find_predecessor(history, self._loaded.histories))
+
+    def judge_account(self, result: AccountResult, test: str) -> AccountHistory:
+        """Return the history of an account, this run its latest, with its changes.
+
+        Args:
+            result: what was counted.
+            test: id of the test, which tells callables apart.
+        """
+        loaded, run = self._loaded, self._run
+        key = self._renaming.rename(make_account_key(result, test))
+        stored = {one.key: one.runs for one in loaded.accounts}
+        own = AccountRun(
+            name="",
+            date=run.date,
+            commit=run.commit,
+            dirty=run.dirty,
+            host=run.host,
+            no_commit=run.no_commit,
+            versions=result.versions,
+            account=replace(result.account, stages={}, work=()),
+        )
+        history = AccountHistory.with_runs(key, (*stored.get(key, ()), own))
+        history = judge_accounts(history, loaded.acknowledged)
+        return replace(history, follows=find_predecessor(history, loaded.accounts))
 
     def list_elsewhere(self, history: History) -> list[History]:
         """Return the stored histories of the same row on other devices and processors."""

@@ -110,7 +110,12 @@ def merge_runs(
 def _settle_keys(files: list[RunFile], renaming: Renaming) -> list[RunFile]:
     """Give results the names of today, and what they do not tell of processor and work."""
     renaming.learn(
-        (kept.file.run.id or id(kept.file), one.key) for kept in files for one in kept.file.results
+        (kept.file.run.id or id(kept.file), key)
+        for kept in files
+        for key in (
+            *(one.key for one in kept.file.results),
+            *(one.key for one in kept.file.accounts),
+        )
     )
     if renaming.aliases:
         files = _with_keys(files, lambda one: renaming.rename(one.key))

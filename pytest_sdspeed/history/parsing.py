@@ -10,16 +10,26 @@ from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any, get_args
 
 from pytest_sdspeed.errors import StoredRunError
-from pytest_sdspeed.history.contents import Fault, FileContents, StoredResult, StoredRunFacts
+from pytest_sdspeed.history.accounts import make_account_key
+from pytest_sdspeed.history.contents import (
+    Fault,
+    FileContents,
+    StoredCounts,
+    StoredResult,
+    StoredRunFacts,
+)
 from pytest_sdspeed.history.storages import make_printable
 from pytest_sdspeed.judge.speed.blocks import latencies
-from pytest_sdspeed.model import HistoryKey, HistoryRun, ImageVerdict, Verdict
+from pytest_sdspeed.model import COUNTS, HistoryKey, HistoryRun, ImageVerdict, Verdict
+from pytest_sdspeed.store.accounts import account_from_json, is_account, write_counts
 from pytest_sdspeed.store.benchmark import EXTRA, RUN
 from pytest_sdspeed.store.files import decode, read_commit, section
 from pytest_sdspeed.store.records import DAMAGE, SCHEMA, make_recipe_key, read_figure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from pytest_sdspeed.model import Account
 
 _LARGEST = 2**63
 """Whole numbers below it can be written to the index."""
@@ -39,6 +49,7 @@ def parse_file(content: bytes, written: float) -> FileContents:
         return FileContents(run=None, wrong=(("damaged", str(error)),))
     run = read_run_facts(stored, written)
     results, wrong = dict[object, StoredResult](), dict[Fault, str]()
+    accounts = dict[HistoryKey, StoredCounts]()
     for test, extra in extras:
         if extra is None:
             continue
@@ -47,11 +58,18 @@ def parse_file(content: bytes, written: float) -> FileContents:
             wrong.setdefault("schema", f"schema {shortened(schema)} is not {SCHEMA}")
             continue
         if extra.get("against") is not None:
-            # What two versions are to each other belongs to no level.
+            # What two versions are to each other is no level.
             continue
         try:
+            if is_account(extra):
+                counts = _read_counts(extra)
+                accounts.pop(counts.key, None)
+                if counts.account["operations"]:
+                    # Of what asked for nothing, nothing was counted.
+                    accounts[counts.key] = counts
+                continue
             result = _read_result(extra, run, test)
-        except DAMAGE as error:
+        except (*DAMAGE, StoredRunError) as error:
             problem = f"not a record of this plugin: {type(error).__name__}: {error}"
             wrong.setdefault("record", make_printable(f"{test}: {problem}"))
         else:
@@ -59,7 +77,9 @@ def parse_file(content: bytes, written: float) -> FileContents:
             results.pop((test, result.key), None)
             results[test, result.key] = result
     foreign = sum(extra is None for _, extra in extras)
-    return FileContents(run, tuple(results.values()), tuple(wrong.items()), foreign)
+    return FileContents(
+        run, tuple(results.values()), tuple(wrong.items()), foreign, tuple(accounts.values())
+    )
 
 
 def read_run_facts(stored: Mapping[str, Any], written: float) -> StoredRunFacts:
@@ -107,6 +127,41 @@ def _read_result(record: Mapping[str, Any], run: StoredRunFacts, test: str) -> S
     text = json.dumps(result.samples_s, sort_keys=True)
     digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
     return StoredResult(key, int.from_bytes(digest, signed=True), HistoryRun.of(result, run))
+
+
+def _read_counts(record: Mapping[str, Any]) -> StoredCounts:
+    """Return one account of a run.
+
+    Args:
+        record: what ``store.accounts.account_to_json`` made.
+
+    Raises:
+        StoredRunError, KeyError, TypeError, ValueError, AttributeError, OverflowError: it is
+            damaged.
+    """
+    result = account_from_json(record)
+    for account in filter(None, (result.account, result.account.per_step)):
+        _check_counts(account)
+    key = make_account_key(result, make_printable(result.test or ""))
+    for name in (key.table or "", key.setup, key.device, key.optimizations or ""):
+        _text(name, "a name")
+    return StoredCounts(key, _texts(result.versions, "versions"), write_counts(result.account))
+
+
+def _check_counts(account: Account) -> None:
+    """Check what histories compare.
+
+    Raises:
+        TypeError, ValueError: a count is no whole number, or a place names no line.
+    """
+    counts = {name: getattr(account, name) for name in (*COUNTS, "steps")}
+    for name, count in counts.items():
+        if count is not None and type(count) is not int:
+            raise ValueError(f"{name} is {shortened(count)}; valid: a whole number")
+    for place in account.places:
+        if type(place.count) is not int or type(place.line) is not int:
+            raise ValueError(f"a place is {shortened(place)}; valid: whole numbers")
+        _text(place.file + place.code + place.kind, "a place")
 
 
 class _CheckedRecord:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_sdspeed.errors import StoredRunError
 from pytest_sdspeed.history.storages import Folder
 from pytest_sdspeed.store import pictures
+from pytest_sdspeed.store.accounts import account_from_json, is_account
 from pytest_sdspeed.store.benchmark import EXTRA
 from pytest_sdspeed.store.files import decode, read_commit, section
 from pytest_sdspeed.store.records import from_json
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from pytest_sdspeed.history.merging import RunFile
     from pytest_sdspeed.history.storages import Storage
-    from pytest_sdspeed.model import Result
+    from pytest_sdspeed.model import AccountResult, Result
 
 _DATE = re.compile(rb'"datetime": "([^"]+)"')
 _END = 4096
@@ -35,6 +36,7 @@ class StoredRun:
     Attributes:
         where: path or address of its file.
         results: results of this plugin, in order.
+        accounts: what was counted, in order.
         facts: what is known of the run as a whole, label -> text.
         passed_over: benchmarks of the file that are not this plugin's, and why the others could not
             be read.
@@ -46,6 +48,7 @@ class StoredRun:
     facts: Mapping[str, str]
     passed_over: tuple[str, ...]
     damaged: tuple[str, ...] = ()
+    accounts: tuple[AccountResult, ...] = ()
 
 
 def list_run_files(folder: Path) -> list[Path]:
@@ -127,19 +130,21 @@ def _read(storage: Storage, where: str, name: str) -> StoredRun:
         stored, extras = decode(content)
     except StoredRunError as error:
         raise StoredRunError(f"{name}: {error}") from None
-    results, passed_over, damaged = [], [], []
+    results, accounts, passed_over, damaged = [], [], [], []
     with storage.fetch_pictures(where, pictures.find_picture_paths(stored)) as folder:
         for test, extra in extras:
             try:
                 if extra is None:
                     passed_over.append(f"{test}: not a benchmark of this plugin")
+                elif is_account(extra):
+                    accounts.append(account_from_json(extra))
                 else:
                     result = from_json(extra, folder)
                     results.append(replace(result, test=test))
             except StoredRunError as error:
                 damaged.append(f"{test}: {error}")
                 passed_over.append(damaged[-1])
-    if not results:
+    if not results and not accounts:
         raise StoredRunError(
             f"{name}: no result of this plugin: {'; '.join(passed_over) or 'it is empty'}"
         )
@@ -149,6 +154,7 @@ def _read(storage: Storage, where: str, name: str) -> StoredRun:
         facts=describe_run(stored),
         passed_over=tuple(passed_over),
         damaged=tuple(damaged),
+        accounts=tuple(accounts),
     )
 
 

@@ -6,6 +6,22 @@ bytes.
 
 from __future__ import annotations
 
+from pytest_sdspeed.model.account_history import (
+    AccountChange,
+    AccountHistory,
+    AccountRun,
+    CountChange,
+    PlaceChange,
+)
+from pytest_sdspeed.model.account_results import (
+    ACCOUNT_BOUNDS,
+    PER_STEP,
+    STEP_COUNTS,
+    AccountAgainst,
+    AccountResult,
+    find_count,
+)
+from pytest_sdspeed.model.accounts import COUNTS, Account, Place, Work
 from pytest_sdspeed.model.history import (
     Acknowledgement,
     Change,
@@ -59,23 +75,34 @@ from pytest_sdspeed.model.vocabulary import (
 )
 
 __all__ = [
+    "ACCOUNT_BOUNDS",
     "BASELINE",
     "BOUNDS",
     "CONTROL",
+    "COUNTS",
     "DEFAULT_TOLERANCE",
     "DTYPES",
     "HOST_BOUND_UNDER",
     "MIG",
     "MINIATURE",
+    "PER_STEP",
     "SCHEDULERS",
+    "STEP_COUNTS",
     "UNKNOWN_GPU",
     "UNREAD",
+    "Account",
+    "AccountAgainst",
+    "AccountChange",
+    "AccountHistory",
+    "AccountResult",
+    "AccountRun",
     "Acknowledgement",
     "Against",
     "CampaignKey",
     "Case",
     "Cause",
     "Change",
+    "CountChange",
     "Exhibit",
     "History",
     "HistoryKey",
@@ -86,6 +113,8 @@ __all__ = [
     "Machine",
     "MetricRange",
     "PictureMetric",
+    "Place",
+    "PlaceChange",
     "Predecessor",
     "Profile",
     "Reading",
@@ -100,4 +129,6 @@ __all__ = [
     "Telemetry",
     "UnknownTelemetry",
     "Verdict",
+    "Work",
+    "find_count",
 ]

@@ -249,6 +249,8 @@ class Acknowledgement:
         ratio: whether it was one of the ratio to the baseline, as ``Change.ratio``; None if that is
             unknown.
         commit, host: those of the first run at the new level, or None if they are unknown.
+        counts: what was counted otherwise, ``host_syncs_per_step 0 -> 1``; None for a latency,
+            and ``change`` is NaN for a count.
     """
 
     id: str
@@ -261,6 +263,7 @@ class Acknowledgement:
     ratio: bool | None = None
     commit: str | None = None
     host: str | None = None
+    counts: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

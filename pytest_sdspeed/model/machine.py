@@ -19,7 +19,8 @@ class Machine:
         versions: package or driver -> version.
         capability: CUDA compute capability (major, minor); None if this is no NVIDIA GPU.
         features: instruction-set flags of the CPU as its operating system names them; of an
-            accelerator without a compute capability ``bf16``, if it computes in bfloat16.
+            accelerator without a compute capability ``bf16``, if it computes in bfloat16; of the
+            one that only counts ``COUNTS_ONLY``.
         notes: what readers of the results should know, in words.
     """
 
@@ -30,6 +31,9 @@ class Machine:
     features: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
 
+
+COUNTS_ONLY = "counts_only"
+"""Feature of the GPU of a dry run: nothing is compiled for it."""
 
 UNKNOWN_GPU = Machine(kind="cuda", device="an unknown GPU", versions={})
 """The GPU of a worker that has not told which one it has."""

@@ -136,6 +136,8 @@ class Row:
         image: picture gate with the documented weights, or None.
         image_random: picture gate with random weights, or None.
         memory: greatest share of the baseline's peak memory, or None for no bound.
+        account: upper bounds on what a generation asks of a device, by their names in
+            ``ACCOUNT_BOUNDS``; empty if there are none.
         notes: what the source leaves unclear.
         spread: how the figures were spread, or None if that is unknown.
     """
@@ -151,6 +153,7 @@ class Row:
     image: ImageGate | None = None
     image_random: ImageGate | None = None
     memory: float | None = None
+    account: Mapping[str, int] = field(default_factory=dict, hash=False)
     notes: str = ""
     spread: Spread | None = None
 

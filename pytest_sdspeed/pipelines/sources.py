@@ -16,6 +16,7 @@ from pytest_sdspeed.errors import ModelUnavailableError, SdSpeedError, read_firs
 from pytest_sdspeed.pipelines.architectures import Architecture, find_architecture
 from pytest_sdspeed.pipelines.embedded import EMBEDDED, locate
 from pytest_sdspeed.pipelines.model_folders import check_part, check_pipeline
+from pytest_sdspeed.pipelines.shrinking import shrink_architecture
 from pytest_sdspeed.pipelines.tokenizer import make_clip_tokenizer
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class RandomSource:
 
     def load_pipeline(self, model: str, dtype: str) -> Any:
         """Make a Stable Diffusion pipeline of the model's architecture."""
-        parts = find_architecture(model)
+        parts = self._find(model)
         with quiet():
             from diffusers import (
                 AutoencoderKL,
@@ -156,7 +157,7 @@ class RandomSource:
         return self._draw(
             f"{model}/unet",
             dtype,
-            lambda: UNet2DConditionModel(**_find_part(find_architecture(model), "unet", model)),
+            lambda: UNet2DConditionModel(**_find_part(self._find(model), "unet", model)),
         )
 
     def load_vae(self, model: str, dtype: str) -> Any:
@@ -167,8 +168,11 @@ class RandomSource:
         return self._draw(
             f"{model}/vae",
             dtype,
-            lambda: AutoencoderTiny(**_find_part(find_architecture(model), "tiny_vae", model)),
+            lambda: AutoencoderTiny(**_find_part(self._find(model), "tiny_vae", model)),
         )
+
+    def _find(self, model: str) -> Architecture:
+        return find_architecture(model)
 
     def _draw(self, name: str, dtype: str, build: Callable[[], Any]) -> Any:
         import torch
@@ -176,6 +180,32 @@ class RandomSource:
         with quiet(), hold_torch_generators(), torch.device(self.device):
             torch.manual_seed(zlib.crc32(name.encode()))
             return build().to(getattr(torch, dtype)).eval()
+
+
+class TinySource(RandomSource):
+    """The same classes and blocks with random weights at toy size.
+
+    Args:
+        device: torch device the weights are drawn on.
+    """
+
+    def _find(self, model: str) -> Architecture:
+        return shrink_architecture(find_architecture(model))
+
+
+class ShapesSource(RandomSource):
+    """The same architectures without weights: tensors that have shapes, and no numbers.
+
+    Args:
+        device: torch device that the tensors say they are on, in a dry run.
+    """
+
+    def _draw(self, name: str, dtype: str, build: Callable[[], Any]) -> Any:  # noqa: ARG002
+        import torch
+
+        with quiet(), hold_torch_generators(), torch.device("meta"):
+            module = build().to(getattr(torch, dtype)).eval()
+        return module.to(self.device)
 
 
 class EmbeddedFirst:

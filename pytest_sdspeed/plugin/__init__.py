@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_sdspeed.plugin import fixtures, hookspecs, options
-from pytest_sdspeed.plugin.fixtures import sd_latency, sd_setup
+from pytest_sdspeed.plugin.fixtures import sd_account, sd_latency, sd_setup
+from pytest_sdspeed.plugin.options import GATE
 from pytest_sdspeed.plugin.state import (
     ASKING,
     BEGUN,
@@ -20,6 +21,7 @@ from pytest_sdspeed.plugin.state import (
     REGISTRY,
     ROW,
     RUN,
+    gates_of,
     is_gated,
     is_of_body,
     must_ask,
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import Machine
     from pytest_sdspeed.run.run import Run
 
-__all__ = ["sd_latency", "sd_setup"]
+__all__ = ["sd_account", "sd_latency", "sd_setup"]
 _TABLES = Path(__file__).parents[1] / "tables"
 
 
@@ -73,6 +75,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
         f"{options.MARKER}: gate a diffusion pipeline on its documented speed-up and pictures.",
+    )
+    config.addinivalue_line(
+        "markers",
+        f"{options.ACCOUNT_MARKER}: gate what a pipeline asks of a GPU, counted on any machine:"
+        " host syncs, copies, casts, operations.",
     )
     manager = config.pluginmanager
     manager.register(fixtures.builtin_fixtures(), "sdspeed-setups")
@@ -233,10 +240,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     note_begin(item, "protocol")
     item.stash[BEGUN].pop("call", None)
     # A conftest file may add markers after the tests were prepared.
-    if CLOCK in item.stash or is_gated(item):
+    gates = dict.fromkeys([*([GATE] if CLOCK in item.stash else []), *gates_of(item)])
+    if gates:
         from pytest_sdspeed.plugin.asking import Asking
 
-        item.stash[ASKING] = Asking(item, item.config.stash[PROCESS])
+        process = item.config.stash[PROCESS]
+        item.stash[ASKING] = {gate: Asking(item, process, gate) for gate in gates}
 
 
 @pytest.hookimpl(wrapper=True)
@@ -246,8 +255,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     try:
         return (yield)
     finally:
-        if ASKING in item.stash:
-            item.stash[ASKING].ended = True
+        for asking in item.stash.get(ASKING, {}).values():
+            asking.ended = True
 
 
 @pytest.hookimpl(wrapper=True)
@@ -260,11 +269,15 @@ def pytest_runtest_makereport(
     from pytest_sdspeed.plugin.asking import correct, insist
     from pytest_sdspeed.store.benchmark import is_measuring_off
 
-    asking = item.stash[ASKING]
-    insist(asking, call)
+    askings = item.stash[ASKING]
+    for asking in askings.values():
+        insist(asking, call)
     report = yield
-    owes = (asking.owed or must_ask(item)) and not is_measuring_off(item.config.option)
-    correct(item, asking, call, report, must_ask=owes)
+    for gate, asking in askings.items():
+        timed = gate == GATE and not run_of(item.config).options.dry
+        off = timed and is_measuring_off(item.config.option)
+        owes = (asking.owed or must_ask(item, gate)) and not off
+        correct(item, asking, call, report, must_ask=owes)
     return report
 
 
@@ -298,10 +311,10 @@ def pytest_terminal_summary(
     """Print a table for each campaign, and a line for each file that was written."""
     if not _is_told(config, exitstatus):
         return
-    from pytest_sdspeed.plugin.summary import history_lines, table_lines
+    from pytest_sdspeed.plugin.summary import account_lines, history_lines, table_lines
 
     run = config.stash[RUN]
-    lines = [*table_lines(run.results), *history_lines(run)]
+    lines = [*table_lines(run.results), *account_lines(run.accounts), *history_lines(run)]
     if lines:
         terminalreporter.section("pytest-sdspeed", sep="-")
     for line in (*lines, *run.problems, *run.written):

@@ -11,31 +11,40 @@ import pytest
 
 from pytest_sdspeed.errors import DOCUMENTATION, UsageMistakeError
 from pytest_sdspeed.plugin.bodies import Call, Itself, describe, describe_call, find_body
+from pytest_sdspeed.plugin.options import GATE
 from pytest_sdspeed.report.pages import add_page, describe_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_sdspeed.model import Result
-
 _PAGE = f"{DOCUMENTATION}/reference/fixtures/#calling-the-gate"
 _NEVER = (
-    "sd_latency was not called, so nothing was measured: call it, or say by pytest.skip(...) why"
-    " this test cannot measure here"
+    "{gate} was not called, so nothing was {found}: call it, or say by pytest.skip(...) why"
+    " this test cannot {find} here"
 )
 _UNFINISHED = (
-    "sd_latency had not come to its end when the test ended, so nothing was judged: wait for the"
+    "{gate} had not come to its end when the test ended, so nothing was judged: wait for the"
     " thread or task that calls it"
 )
 _ELSEWHERE = (
-    "sd_latency was called in another process than the one that runs the tests, a fork of it, and"
-    " what is measured there is lost: call it in their own process (what it measures may start"
+    "{gate} was called in another process than the one that runs the tests, a fork of it, and"
+    " what is {found} there is lost: call it in their own process (what is {found} may start"
     " processes)"
 )
 _ONCE = (
-    "sd_latency measures once per test: parametrize, or write one test for each candidate. Its"
+    "{gate} {find}s once per test: parametrize, or write one test for each candidate. Its"
     " first call here said: "
 )
+
+
+_STILL = "nothing yet, it still {find}s."
+
+
+def describe_measured(result: Any) -> str:
+    """Describe what ``sd_latency`` answered."""
+    from pytest_sdspeed.report.messages import describe_result
+
+    return describe_result(result)
 
 
 class Asking:
@@ -44,24 +53,32 @@ class Asking:
     Args:
         item: the test.
         process: id of the process that runs the tests.
+        gate: name of the gate's fixture.
 
     Attributes:
         owed: whether the body itself has taken the gate, and so is to call it.
         ended: whether the body has come to its end.
     """
 
-    def __init__(self, item: pytest.Item, process: int) -> None:
-        self._item, self._process = item, process
+    def __init__(self, item: pytest.Item, process: int, gate: str = GATE) -> None:
+        self._item, self._process, self._gate = item, process, gate
         self.owed = self.ended = False
         # Shared with the forks of this process, which have copies of everything else.
         self._elsewhere = mmap.mmap(-1, 1)
         self._first: Call | None = None
         self._same: tuple[Itself, ...] = ()
         self._after: list[Any] = []
-        self._result: Result | None = None
+        self._result: Any = None
+        self._describe: Callable[[Any], str] = describe_measured
         self._error: BaseException | None = None
 
-    def ask(self, candidate: Any, baseline: Any, measure: Callable[[], Result]) -> Result:
+    def ask(
+        self,
+        candidate: Any,
+        baseline: Any,
+        measure: Callable[[], Any],
+        describe_answer: Callable[[Any], str] = describe_measured,
+    ) -> Any:
         """Measure once, and say the same to whoever asks the same again.
 
         A decorator may run the body of a test a second time, after something it caught: the gate
@@ -72,25 +89,28 @@ class Asking:
             candidate: what is measured.
             baseline: what it is compared with, or None.
             measure: measures, judges, and raises if the test is to fail or to be skipped.
+            describe_answer: says in words what it returned.
         """
         if os.getpid() != self._process:
             self._elsewhere[0] = 1
-            raise pytest.fail.Exception(add_page(_ELSEWHERE, _PAGE), pytrace=False)
-        call = describe_call(self._item, candidate, baseline)
+            raise pytest.fail.Exception(add_page(self._say(_ELSEWHERE), _PAGE), pytrace=False)
+        call = describe_call(self._item, candidate, baseline, self._gate)
         if self._first is not None:
             return self._answer_again(call, candidate, baseline)
         self._first, self._same = call, (Itself(candidate), Itself(baseline))
         try:
-            self._result = measure()
+            self._result, self._describe = measure(), describe_answer
             self._after = describe(candidate, baseline)
         except BaseException as error:
             self._error = _detach(error)
             raise
         return self._result
 
-    def _answer_again(self, call: Call, candidate: Any, baseline: Any) -> Result:
-        from pytest_sdspeed.report.messages import describe_result
+    def _say(self, words: str) -> str:
+        find, found = ("measure", "measured") if self._gate == GATE else ("count", "counted")
+        return words.format(gate=self._gate, find=find, found=found)
 
+    def _answer_again(self, call: Call, candidate: Any, baseline: Any) -> Any:
         assert self._first is not None  # noqa: S101 - the caller asked
         if self._error is not None:
             raise _detach(self._error) from None
@@ -101,9 +121,10 @@ class Asking:
             and call.asks_as(self._first, self._after)
         ):
             return self._result
-        said = describe_result(self._result) if self._result else "nothing yet, it still measures."
+        known = self._result is not None
+        said = self._describe(self._result) if known else self._say(_STILL)
         self._error = pytest.fail.Exception(
-            describe_error(UsageMistakeError(_ONCE + said)), pytrace=False
+            describe_error(UsageMistakeError(self._say(_ONCE) + said)), pytrace=False
         )
         raise _detach(self._error) from None
 
@@ -127,8 +148,13 @@ class Asking:
         if self._result is not None or self._error is not None:
             return None
         if self._first is not None:
-            return add_page(_UNFINISHED, _PAGE)
-        return add_page(_ELSEWHERE if self.forked else _NEVER, _PAGE)
+            return add_page(self._say(_UNFINISHED), _PAGE)
+        return add_page(self._say(_ELSEWHERE if self.forked else _NEVER), _PAGE)
+
+    @property
+    def advice(self) -> str | None:
+        """What is to be said beside the error of a test whose gate a fork called."""
+        return self._say(_ELSEWHERE) if self.forked else None
 
 
 def _detach(error: BaseException) -> BaseException:
@@ -153,8 +179,8 @@ def insist(asking: Asking, call: pytest.CallInfo[None]) -> None:
     raised, found = asking.error, call.excinfo
     if raised is not None and found is None:
         call.excinfo = _raised(_detach(raised))
-    elif raised is None and found is not None and asking.forked:
-        found.value.add_note(_ELSEWHERE)
+    elif raised is None and found is not None and asking.advice:
+        found.value.add_note(asking.advice)
 
 
 def correct(

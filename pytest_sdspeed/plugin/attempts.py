@@ -14,10 +14,12 @@ from pytest_sdspeed.measure.clock import WallClock
 from pytest_sdspeed.measure.time_limit import TimeLimit
 from pytest_sdspeed.plugin.requests import plan_of
 from pytest_sdspeed.plugin.state import (
+    ACCOUNTS,
     BEGUN,
     CLOCK,
     RESULT,
     is_gated,
+    is_timed,
     note_begin,
     own_id,
     run_of,
@@ -70,7 +72,8 @@ class Attempts:
         """Begin an attempt: what an earlier one measured counts no more."""
         if not is_gated(item) and CLOCK not in item.stash:
             return
-        set_replay_clock(item)
+        if CLOCK in item.stash or is_timed(item):
+            set_replay_clock(item)
         _supersede(item)
         item.stash.setdefault(_ENDED, []).append(_UNDER_WAY)
 
@@ -133,9 +136,12 @@ def plan_of_attempt(item: Any) -> Plan:
 
 def _supersede(item: pytest.Item) -> None:
     """Take out what an earlier attempt of a test left in this run."""
-    if RESULT not in item.stash:
+    if RESULT not in item.stash and ACCOUNTS not in item.stash:
         return
-    del item.stash[RESULT]
+    if RESULT in item.stash:
+        del item.stash[RESULT]
+    if ACCOUNTS in item.stash:
+        del item.stash[ACCOUNTS]
     run_of(item.config).forget(own_id(item))
     forget(item.config.pluginmanager, item.nodeid)
     _drop_properties(item)

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
     import pytest
 
-_MARK = "@sd_latency"
-"""Name under which the frame of a body is marked; pytest shows no local that begins with @."""
+_MARK = "@"
+"""What the name begins with under which the frame of a body is marked; pytest shows no such local.
+"""
 _PLAIN = (str, bytes, int, float, complex, type(None))
 _DEPTH, _ABROAD, _MOST = 6, 3, 1000
 """How deep callables are looked into, how deep what they reach by global names, and how many values
@@ -78,7 +79,7 @@ class Call:
         )
 
 
-def describe_call(item: pytest.Item, candidate: Any, baseline: Any) -> Call:
+def describe_call(item: pytest.Item, candidate: Any, baseline: Any, gate: str = "") -> Call:
     """Describe a call of a test's gate, and mark the run of the body that it comes from."""
     asked = describe(candidate, baseline)
     body = find_body(item)
@@ -86,8 +87,8 @@ def describe_call(item: pytest.Item, candidate: Any, baseline: Any) -> Call:
         return Call(known=False, within=False, arguments=(), asked=asked)
     # Frames have no identity that outlives them: an address is used again, and a reference would
     # keep everything alive that the body holds.
-    within = _MARK in body.f_locals
-    body.f_locals[_MARK] = True
+    within = _MARK + gate in body.f_locals
+    body.f_locals[_MARK + gate] = True
     return Call(known=True, within=within, arguments=_arguments_of(body), asked=asked)
 
 

@@ -11,15 +11,17 @@ import pytest
 
 from pytest_sdspeed.errors import SdSpeedError, UsageMistakeError
 from pytest_sdspeed.model import BASELINE
+from pytest_sdspeed.plugin.account_marker import read_account_marker
 from pytest_sdspeed.plugin.attempts import (
     notice_attempts,
     notice_late_attempt,
     set_replay_clock,
 )
 from pytest_sdspeed.plugin.companions import refuse_companions
+from pytest_sdspeed.plugin.options import COUNTING, GATE
 from pytest_sdspeed.plugin.requests import plan_of
 from pytest_sdspeed.plugin.settings import read_marker
-from pytest_sdspeed.plugin.state import COUNTED, GATE, must_ask, run_of
+from pytest_sdspeed.plugin.state import COUNTED, is_timed, must_ask, run_of
 from pytest_sdspeed.store.benchmark import (
     PLUGIN,
     Storing,
@@ -50,8 +52,11 @@ def rows_of(metafunc: pytest.Metafunc) -> tuple[Sequence[str], str | None]:
     test, session = metafunc.definition, run_of(metafunc.config).session
     try:
         mark, metrics = test.get_closest_marker(GATE), session.registry.metrics
-        marker = read_marker(mark, test.nodeid, metrics)
-        return session.catalog.list_setups(marker.table, test.nodeid), None
+        table = read_marker(mark, test.nodeid, metrics).table
+        counted = read_account_marker(test.get_closest_marker(COUNTING), test.nodeid)
+        timed = mark is not None or GATE in metafunc.fixturenames
+        catalog = session.catalog if timed else session.dry_catalog
+        return catalog.list_setups(table or counted.table, test.nodeid), None
     except SdSpeedError as error:
         return (BASELINE,), str(error)
 
@@ -80,7 +85,8 @@ def prepare(config: pytest.Config, gated: Sequence[pytest.Item]) -> None:
         raise pytest.UsageError("\n".join(refused))
     notice_attempts(config)
     for item in gated:
-        set_replay_clock(item)
+        if is_timed(item):
+            set_replay_clock(item)
         # A gate that fails before it has samples says so itself.
         item.add_marker(pytest.mark.filterwarnings(f"ignore:{_UNUSED}"))
     _show_in_html(config)
@@ -142,7 +148,7 @@ def set_up_storage(config: pytest.Config) -> None:
     if not config.pluginmanager.hasplugin(PLUGIN):
         raise pytest.UsageError(
             "sd_latency keeps its record through pytest-benchmark, which is off: run without -p"
-            " no:benchmark"
+            " no:benchmark. So does sd_account"
         )
     problem = explain_refusal(
         config.option,
@@ -186,7 +192,9 @@ def select(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
     """
     plan = run_of(config).plan
     for item in items:
-        if must_ask(item) and not item.get_closest_marker("skip"):
+        if not is_timed(item):
+            plan.add_counted()
+        elif must_ask(item) and not item.get_closest_marker("skip"):
             try:
                 plan.add(plan_of(item))
             except SdSpeedError as error:

@@ -18,12 +18,12 @@ def refuse_companions(gated: Iterable[pytest.Item]) -> Iterator[str]:
         if _is_forked(item):
             yield (
                 f"{item.nodeid}: pytest-forked runs it in a child process, which shares no"
-                " campaign, keeps no record and has no GPU: run the tests that use sd_latency"
-                " without --forked and without the forked marker"
+                " campaign, keeps no record and has no GPU: run the tests that use sd_latency or"
+                " sd_account without --forked and without the forked marker"
             )
         if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
             yield (
-                f"{item.nodeid}: @given runs its body many times, and sd_latency measures once:"
+                f"{item.nodeid}: @given runs its body many times, and its gate answers once:"
                 " parametrize the test instead"
             )
 

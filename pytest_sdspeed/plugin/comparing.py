@@ -15,6 +15,7 @@ from pytest_sdspeed.plugin.child import arguments_of_child
 from pytest_sdspeed.plugin.state import run_of
 from pytest_sdspeed.run.plan import Plan
 from pytest_sdspeed.versions import environments
+from pytest_sdspeed.versions.accounts import AccountComparison
 from pytest_sdspeed.versions.comparison import Comparison
 from pytest_sdspeed.versions.workers import WorkerConfig
 
@@ -62,18 +63,19 @@ def open_comparison(config: pytest.Config, items: Sequence[pytest.Item]) -> None
                 temporary=temporary,
                 program=(files(__package__) / "bootstrap.py").read_text(encoding="utf-8"),
             )
-            comparison = Comparison(
-                run,
-                spec,
-                new=environments.current_environment(root=config.rootpath),
-                old=old,
-                told=told,
-            )
-            held.callback(comparison.close)
-            comparison.open(_list_setups(config))
+            new = environments.current_environment(root=config.rootpath)
+            if run.options.dry:
+                counted = AccountComparison(spec, new=new, old=old, told=told)
+                held.callback(counted.close)
+                counted.open()
+                run.counting = counted.count
+            else:
+                comparison = Comparison(run, spec, new=new, old=old, told=told)
+                held.callback(comparison.close)
+                comparison.open(_list_setups(config))
+                run.against = comparison
         except SdSpeedError as error:
             raise pytest.UsageError(str(error)) from None
-        run.against = comparison
         config.add_cleanup(held.pop_all().close)
 
 

@@ -1,4 +1,4 @@
-"""The fixtures: ``sd_latency``, ``sd_setup``, and one for each setup; what they do loads on use."""
+"""The fixtures: the gates, ``sd_setup``, and one for each setup; what they do loads on use."""
 
 from __future__ import annotations
 
@@ -8,26 +8,44 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_sdspeed.plugin.state import PREFIX
+from pytest_sdspeed.plugin.options import GATE
+from pytest_sdspeed.plugin.state import PREFIX, run_of
 from pytest_sdspeed.setups.names import BUILTIN_SETUPS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pytest_sdspeed.plugin.counting import AccountGate
     from pytest_sdspeed.plugin.gate import Gate
     from pytest_sdspeed.setups.setup import Setup
 
 
 @pytest.fixture
-def sd_latency(request: pytest.FixtureRequest, benchmark: Any) -> Gate:
+def sd_latency(request: pytest.FixtureRequest, benchmark: Any) -> Gate | AccountGate:
     """Measure a setup or callable against its baseline, judge speed and pictures, and record both.
 
     ``result = sd_latency(sd_fp16)`` or ``sd_latency(candidate, baseline=reference)``; expectations
-    come from the ``sd_latency`` marker.
+    come from the ``sd_latency`` marker. Under ``--sd-dry`` it counts what ``sd_account`` does.
     """
+    if run_of(request.config).options.dry:
+        from pytest_sdspeed.plugin.counting import counting_gate_of
+
+        return counting_gate_of(request, benchmark, GATE)
     from pytest_sdspeed.plugin.gate import gate_of
 
     return gate_of(request, benchmark)
+
+
+@pytest.fixture
+def sd_account(request: pytest.FixtureRequest, benchmark: Any) -> AccountGate:
+    """Count, on any machine, what a setup or callable asks of a GPU, and hold it to upper bounds.
+
+    ``account = sd_account(sd_fp16)`` or ``sd_account(lambda device: ...)``; the bounds come from
+    the ``sd_account`` marker, and for the row of a table from its ``account``.
+    """
+    from pytest_sdspeed.plugin.counting import counting_gate_of
+
+    return counting_gate_of(request, benchmark)
 
 
 @pytest.fixture

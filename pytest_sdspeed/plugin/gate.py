@@ -16,6 +16,7 @@ from pytest_sdspeed.errors import (
 )
 from pytest_sdspeed.plugin.asking import Asking
 from pytest_sdspeed.plugin.attempts import find_time_limit, plan_of_attempt
+from pytest_sdspeed.plugin.options import GATE
 from pytest_sdspeed.plugin.requests import plan_of
 from pytest_sdspeed.plugin.state import (
     ANSWER,
@@ -48,7 +49,7 @@ class Gate:
 
     def __init__(self, request: pytest.FixtureRequest, benchmark: Any) -> None:
         self._node, self._run, self._benchmark = request.node, run_of(request.config), benchmark
-        self._asking: Asking = self._node.stash[ASKING]
+        self._asking: Asking = self._node.stash[ASKING][GATE]
         self._asking.give_gate()
 
     def __call__(self, candidate: Any, baseline: Any = None) -> Result:
@@ -64,7 +65,10 @@ class Gate:
         Returns:
             The result of a passing row.
         """
-        return self._asking.ask(candidate, baseline, lambda: self._judge(candidate, baseline))
+        result: Result = self._asking.ask(
+            candidate, baseline, lambda: self._judge(candidate, baseline)
+        )
+        return result
 
     def __reduce__(self) -> NoReturn:
         """Refuse to be sent to another process, or copied."""
@@ -183,7 +187,8 @@ def gate_of(request: pytest.FixtureRequest, benchmark: Any) -> Gate:
             from pytest_sdspeed.plugin.collecting import prepare_late
 
             prepare_late(item, benchmark)
-            item.stash.setdefault(ASKING, Asking(item, item.config.stash[PROCESS]))
+            askings = item.stash.setdefault(ASKING, {})
+            askings.setdefault(GATE, Asking(item, item.config.stash[PROCESS]))
     except SdSpeedError as error:
         pytest.fail(describe_error(error), pytrace=False)
     # pytest keeps those fixtures of a test that its collection knew of.

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+GATE, COUNTING = "sd_latency", "sd_account"
+"""Names of the gates: of their fixtures, and of their markers."""
 MARKER = "sd_latency(table=None, *, speedup=None, tolerance=None, tolerance_s=None, image=None)"
+ACCOUNT_MARKER = "sd_account(*, table=None, **bounds)"
 WEIGHTS = ("pretrained", "random")
 CLIP = "openai/clip-vit-large-patch14"
 INCONCLUSIVE = ("fail", "warn", "skip")
@@ -25,7 +28,7 @@ _VALUES = (
     "history",
     "against",
 )
-_FLAGS = ("gpu", "confirm", "against_control")
+_FLAGS = ("gpu", "dry", "confirm", "against_control")
 NO_OTHER_VERSION = "\0"
 """Value of ``--sd-against`` in a process that compares with none, whatever the ini file says; no
 command line can hold it."""
@@ -39,6 +42,15 @@ def add_options(parser: pytest.Parser) -> None:
         action="store_true",
         default=None,
         help="full-size pipelines on torch's GPU (default: the embedded miniature, on the CPU)",
+    )
+    group.addoption(
+        "--sd-dry",
+        action="store_true",
+        default=None,
+        help=(
+            "count what every row asks of a GPU instead of timing it: on the CPU, full-size models"
+            " without weights"
+        ),
     )
     group.addoption(
         "--sd-weights",
@@ -114,7 +126,8 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="SPEC",
         help=(
             "measure against another version, side by side: requirements (diffusers==0.41.0), a"
-            " checkout, a Python interpreter, or a git reference"
+            " checkout, a Python interpreter, or a git reference; with --sd-dry, count what both"
+            " ask for"
         ),
     )
     group.addoption(

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_sdspeed.errors import SdSpeedError
+from pytest_sdspeed.plugin.account_marker import read_account_marker
 from pytest_sdspeed.plugin.settings import read_marker
-from pytest_sdspeed.plugin.state import GATE, PLAN, PREFIX, ROW, own_id, run_of
+from pytest_sdspeed.plugin.state import (
+    GATES,
+    PLAN,
+    PREFIX,
+    ROW,
+    only_counts,
+    own_id,
+    run_of,
+)
 from pytest_sdspeed.run.plan import Plan
 
 if TYPE_CHECKING:
+    from pytest_sdspeed.run.session import Session
+    from pytest_sdspeed.run.settings import MarkerOptions
+    from pytest_sdspeed.setups.catalog import ResolvedSetup
     from pytest_sdspeed.setups.setup import Setup
 
 
@@ -21,16 +34,20 @@ def plan_of(item: Any) -> Plan:
     Raises:
         SdSpeedError: its marker is wrong, or names an unknown table or setup.
     """
-    mark = item.get_closest_marker(GATE)
-    known: tuple[Any, Plan] | None = item.stash.get(PLAN, None)
-    if known is None or known[0] is not mark:
-        known = item.stash[PLAN] = mark, _make_plan(item, mark)
+    marks = [item.get_closest_marker(gate) for gate in GATES]
+    known: tuple[list[Any], Plan] | None = item.stash.get(PLAN, None)
+    if known is None or any(one is not mark for one, mark in zip(known[0], marks, strict=True)):
+        known = item.stash[PLAN] = marks, _make_plan(item, *marks)
     return known[1]
 
 
-def _make_plan(item: Any, mark: Any) -> Plan:
+def _make_plan(item: Any, mark: Any, account_mark: Any) -> Plan:
     session = run_of(item.config).session
-    marker, catalog = read_marker(mark, item.nodeid, session.registry.metrics), session.catalog
+    catalog = session.dry_catalog if only_counts(item) else session.catalog
+    marker = read_marker(mark, item.nodeid, session.registry.metrics)
+    account = read_account_marker(account_mark, item.nodeid)
+    if marker.table is None:
+        marker = replace(marker, table=account.table)
     if marker.table is not None:
         catalog.find_tables(marker.table, item.nodeid)
     names = sorted(setups_of(item) & catalog.list_setup_names())
@@ -39,11 +56,19 @@ def _make_plan(item: Any, mark: Any) -> Plan:
         path=str(item.location[0]),
         marker=marker,
         setups=tuple(
-            catalog.choose(marker.table, name, item.nodeid, undocumented=marker.speedup is not None)
+            catalog.choose(
+                marker.table, name, item.nodeid, undocumented=_is_undocumented(item, marker)
+            )
             for name in names
         ),
+        bounds=account.bounds,
         table_file=item.path if item.path.suffix == ".toml" else None,
     )
+
+
+def _is_undocumented(item: Any, marker: MarkerOptions) -> bool:
+    """Tell whether something other than a row says what to expect, or nothing needs to."""
+    return marker.speedup is not None or only_counts(item)
 
 
 def setups_of(item: Any) -> set[str]:
@@ -51,7 +76,7 @@ def setups_of(item: Any) -> set[str]:
     chosen = {
         name.removeprefix(PREFIX)
         for name in getattr(item, "fixturenames", ())
-        if name.startswith(PREFIX) and name not in (GATE, ROW)
+        if name.startswith(PREFIX) and name not in (*GATES, ROW)
     }
     parameters = getattr(getattr(item, "callspec", None), "params", {})
     return chosen | ({parameters[ROW]} if isinstance(parameters.get(ROW), str) else set())
@@ -64,12 +89,13 @@ def requested_setup(request: pytest.FixtureRequest, name: str) -> Setup:
         plan = plan_of(test)
         named = {resolved.setup: resolved for resolved in plan.setups}
         # A fixture that a test asks for while it runs was not seen when it was collected.
-        resolved = named.get(name) or run.session.catalog.choose(
-            plan.marker.table,
-            name,
-            test.nodeid,
-            undocumented=plan.marker.speedup is not None,
+        counts = only_counts(test)
+        catalog = run.session.dry_catalog if counts else run.session.catalog
+        resolved = named.get(name) or catalog.choose(
+            plan.marker.table, name, test.nodeid, undocumented=_is_undocumented(test, plan.marker)
         )
+        if counts:
+            return _make_counted(run.session, resolved)
         reason = run.plan.skip_reason(resolved, plan)
         if reason:
             pytest.skip(reason)
@@ -78,3 +104,13 @@ def requested_setup(request: pytest.FixtureRequest, name: str) -> Setup:
         from pytest_sdspeed.report.pages import describe_error
 
         pytest.fail(describe_error(error), pytrace=False)
+
+
+def _make_counted(session: Session, resolved: ResolvedSetup) -> Setup:
+    """Make a setup that is to be counted, or end the test if no GPU that is counted can run it."""
+    from pytest_sdspeed.run.account_results import make_dry_setup
+
+    setup = make_dry_setup(session, resolved)
+    if setup.unsupported:
+        pytest.skip(setup.unsupported)
+    return setup

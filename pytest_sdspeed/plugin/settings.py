@@ -70,6 +70,9 @@ def read_options(config: pytest.Config) -> Options:
     against, record = _find_given(config, "against"), _read_output(config, "record")
     if against == NO_OTHER_VERSION:
         against = None
+    dry = flag(config, "dry")
+    if dry:
+        _refuse_beside_dry(config)
     if against and record:
         raise pytest.UsageError(
             "--sd-against and --sd-record: a reference is recorded against a table's baseline: give"
@@ -94,7 +97,27 @@ def read_options(config: pytest.Config) -> Options:
         against=against,
         against_control=flag(config, "against_control"),
         aliases=_read_aliases(config),
+        dry=dry,
     )
+
+
+def _refuse_beside_dry(config: pytest.Config) -> None:
+    """Refuse what needs a time or a GPU beside ``--sd-dry``, which has neither."""
+    beside = {
+        "--sd-gpu": (flag(config, "gpu"), "counts on the CPU, as if there were a GPU"),
+        "--sd-confirm": (flag(config, "confirm"), "counts exactly, and there is nothing to repeat"),
+        "--sd-against-control": (
+            flag(config, "against_control"),
+            "counts exactly, and needs no control",
+        ),
+    }
+    for option, (given, why) in beside.items():
+        if given:
+            ini = f"sdspeed_{option.removeprefix('--sd-').replace('-', '_')}"
+            raise pytest.UsageError(
+                f"--sd-dry and {option}: --sd-dry {why}: give one of them (-o {ini}= takes it out"
+                " of the configuration file)"
+            )
 
 
 def _read_aliases(config: pytest.Config) -> tuple[Alias, ...]:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_sdspeed.plugin.options import COUNTING, GATE
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_sdspeed.model import Result
+    from pytest_sdspeed.model import AccountResult, Result
     from pytest_sdspeed.plugin.asking import Asking
     from pytest_sdspeed.run.plan import Plan
     from pytest_sdspeed.run.run import Run
@@ -21,13 +23,15 @@ if TYPE_CHECKING:
 OPTIONS: pytest.StashKey[Options] = pytest.StashKey()
 RUN: pytest.StashKey[Run] = pytest.StashKey()
 REGISTRY: pytest.StashKey[Registry] = pytest.StashKey()
-PLAN: pytest.StashKey[tuple[Any, Plan]] = pytest.StashKey()
-"""The marker of a test, and what the test asks for; set when it is collected."""
+PLAN: pytest.StashKey[tuple[list[Any], Plan]] = pytest.StashKey()
+"""The markers of a test, and what the test asks for; set when it is collected."""
 CLOCK: pytest.StashKey[ReplayClock] = pytest.StashKey()
 RESULT: pytest.StashKey[Result] = pytest.StashKey()
 """What the gate of a test measured."""
-ASKING: pytest.StashKey[Asking] = pytest.StashKey()
-"""Whether a test, in the attempt that runs, has asked its gate, and how that ended."""
+ACCOUNTS: pytest.StashKey[list[AccountResult]] = pytest.StashKey()
+"""What the gates of a test counted."""
+ASKING: pytest.StashKey[dict[str, Asking]] = pytest.StashKey()
+"""Gate -> whether a test, in the attempt that runs, has asked it, and how that ended."""
 PROCESS: pytest.StashKey[int] = pytest.StashKey()
 """The id of the process that collects, reports and stores."""
 BEGUN: pytest.StashKey[dict[str, float]] = pytest.StashKey()
@@ -39,8 +43,8 @@ PROBLEMS: pytest.StashKey[list[str]] = pytest.StashKey()
 ANSWER: pytest.StashKey[Path] = pytest.StashKey()
 """The file for the finding of a run that is to confirm another one's failure."""
 PREFIX = "sd_"
-GATE, ROW = "sd_latency", "sd_setup"
-
+ROW = "sd_setup"
+GATES = (GATE, COUNTING)
 
 _CLOCK = (perf_counter,)
 """Held here: freezegun replaces the functions of every module, and no members of tuples."""
@@ -79,27 +83,46 @@ def run_of(config: pytest.Config) -> Run:
     return config.stash[RUN]
 
 
-def is_gated(item: pytest.Item) -> bool:
-    """Tell whether a test may measure: it has the marker, or gets ``sd_latency`` in any way.
+def gates_of(item: pytest.Item) -> list[str]:
+    """Name the gates that a test may call: it has the marker, or gets the fixture in any way.
 
-    ``must_ask`` says which of them must.
+    ``must_ask`` says which of them it must.
     """
-    return GATE in getattr(item, "fixturenames", ()) or item.get_closest_marker(GATE) is not None
+    return [
+        gate
+        for gate in GATES
+        if gate in getattr(item, "fixturenames", ()) or item.get_closest_marker(gate) is not None
+    ]
 
 
-def must_ask(item: pytest.Item) -> bool:
-    """Tell whether a test must call its gate.
+def is_gated(item: pytest.Item) -> bool:
+    """Tell whether a test may measure or count."""
+    return bool(gates_of(item))
+
+
+def is_timed(item: pytest.Item) -> bool:
+    """Tell whether a test may measure times: under ``--sd-dry`` none does."""
+    return GATE in gates_of(item) and not run_of(item.config).options.dry
+
+
+def only_counts(item: pytest.Item) -> bool:
+    """Tell whether a test counts and measures no time, so that its setups are those of a GPU."""
+    return run_of(item.config).options.dry or gates_of(item) == [COUNTING]
+
+
+def must_ask(item: pytest.Item, gate: str = GATE) -> bool:
+    """Tell whether a test must call a gate.
 
     It must if it has the marker itself, if it has that of its class or module and can get the gate,
-    or if it asks for ``sd_latency`` itself: by its arguments, a mark ``usefixtures`` of its own, or
-    a fixture that these name. An autouse fixture that offers the gate to every test of a class
+    or if it asks for the gate itself: by its arguments, a mark ``usefixtures`` of its own, or a
+    fixture that these name. An autouse fixture that offers the gate to every test of a class
     obliges none of them.
     """
-    if any(mark.name == GATE for mark in item.own_markers):
+    if any(mark.name == gate for mark in item.own_markers):
         return True
-    if item.get_closest_marker(GATE) is not None:
-        return not {GATE, "request"}.isdisjoint(getattr(item, "fixturenames", ()))
-    return GATE in _fixtures_asked_for(item)
+    if item.get_closest_marker(gate) is not None:
+        return not {gate, "request"}.isdisjoint(getattr(item, "fixturenames", ()))
+    return gate in _fixtures_asked_for(item)
 
 
 def _fixtures_asked_for(item: pytest.Item) -> set[str]:
@@ -128,8 +151,8 @@ def is_of_body(item: pytest.Item, call: pytest.CallInfo[None]) -> bool:
         item: the test.
         call: what the report is made of.
     """
-    asking = item.stash.get(ASKING, None)
-    return call.when == "call" and asking is not None and asking.ended
+    askings = item.stash.get(ASKING, {})
+    return call.when == "call" and any(asking.ended for asking in askings.values())
 
 
 def own_id(item: pytest.Item) -> str:

@@ -15,7 +15,7 @@ from pytest_sdspeed.report import text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from pytest_sdspeed.model import History, Machine, Result
+    from pytest_sdspeed.model import AccountResult, History, Machine, Result
     from pytest_sdspeed.run.run import Run
 
 
@@ -26,13 +26,26 @@ def table_lines(results: Iterable[Result]) -> Iterator[str]:
         yield from (f"note: {remark}" for remark in text.collect_remarks(group))
 
 
+def account_lines(results: Iterable[AccountResult]) -> Iterator[str]:
+    """Yield the lines of every table of accounts, and what else a reader should know of it."""
+    from pytest_sdspeed.report import accounts
+
+    for group in accounts.group_accounts(results):
+        yield from accounts.format_accounts(group)
+        yield from (f"note: {note}" for note in accounts.collect_account_notes(group))
+
+
 def history_lines(run: Run) -> Iterator[str]:
     """Yield a line for each row that was measured before, and for each run that cannot be read."""
     if run.lookup is None:
         return
-    from pytest_sdspeed.report import history
+    from pytest_sdspeed.report import account_history, history
     from pytest_sdspeed.report.devices import describe_splits
 
+    for counted in {one.history.key: one.history for one in run.accounts if one.history}.values():
+        if len(counted.runs) > 1 or counted.follows:
+            lines = account_history.describe_history(counted, advise=False)
+            yield from (f"history: {line.removeprefix('  ')}" for line in lines)
     yield from (
         f"history: {history.write_line(found)}"
         for found in histories(run)
@@ -64,12 +77,12 @@ def write_files(run: Run, config: Any) -> bool:
         run.written.append(_write("sd report", run.options.report, lambda: _make_page(run, config)))
     run.written += run.recorded
     target = os.environ.get(STEP_SUMMARY)
-    if target and run.results:
+    if target and (run.results or run.accounts):
         from pytest_sdspeed.report.markdown import write_addition, write_recorded
 
         log = "the log of this step"
         elsewhere = f"{run.options.report} and {log}" if run.options.report else log
-        added = write_addition(Path(target), run.results, histories(run), elsewhere)
+        added = write_addition(Path(target), run.results, histories(run), elsewhere, run.accounts)
         added += write_recorded(run.recorded) if added and run.recorded else ""
         run.written.append(
             _write("sd summary", Path(target), lambda: added, mode="a")
@@ -100,7 +113,13 @@ def _write_reference_files(run: Run, config: Any) -> bool:
         return True
     from pytest_sdspeed.run.recording import write_reference
 
-    facts = _find_facts(config) if run.results else {}
+    facts = _find_facts(config) if run.results or run.accounts else {}
+    if run.options.dry:
+        from pytest_sdspeed.run.recording_accounts import write_accounts
+
+        counted = write_accounts(run.options.record, run.accounts, run.session.tables, facts)
+        run.recorded += counted.lines
+        return counted.complete or not run.plan.tests
     made = [
         write_reference(
             path,
@@ -134,7 +153,7 @@ def _make_page(run: Run, config: Any) -> str:
 
     # Workers of pytest-xdist send results without their error maps.
     results = [add_error_maps(result) for result in run.results] if run.machines else run.results
-    return render_page(results, _find_facts(config), histories(run))
+    return render_page(results, _find_facts(config), histories(run), run.accounts)
 
 
 def _find_facts(config: Any) -> dict[str, str]:

@@ -15,7 +15,8 @@ import pytest
 
 from pytest_sdspeed.errors import SdSpeedError, TableError
 from pytest_sdspeed.plugin.fixtures import setup_fixtures
-from pytest_sdspeed.plugin.state import GATE, PREFIX, PROBLEMS, run_of
+from pytest_sdspeed.plugin.options import GATE
+from pytest_sdspeed.plugin.state import PREFIX, PROBLEMS, run_of
 from pytest_sdspeed.setups.names import RESERVED
 
 if TYPE_CHECKING:

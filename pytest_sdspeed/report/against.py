@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from pytest_sdspeed.model import Against, Result
+    from pytest_sdspeed.model import AccountResult, Against, Result
 
 COLUMNS = ("setup", "old", "new", "change", "stages", "pictures", "verdict")
 
@@ -67,7 +67,7 @@ def describe_finding(result: Result, against: Against, compared: str) -> str:
     return f"{where}; pictures {seen}" if seen else where
 
 
-def describe_versions(results: Iterable[Result]) -> str:
+def describe_versions(results: Iterable[Result | AccountResult]) -> str:
     """Describe what differs between the sides: ``diffusers 0.41.0 -> 0.42.1``."""
     found: dict[str, None] = {}
     for result in results:

@@ -13,12 +13,14 @@ from urllib.parse import quote
 from pytest_sdspeed.model import Result
 from pytest_sdspeed.report import history as past
 from pytest_sdspeed.report import text
+from pytest_sdspeed.report.accounts import MOST_ROWS, write_accounts
 from pytest_sdspeed.report.markdown import (
     MARKS,
     TITLE,
     describe_left_out,
     escape,
     fit_rows,
+    mark_verdict,
     rank_result,
     write_campaigns,
     write_histories,
@@ -28,7 +30,7 @@ from pytest_sdspeed.report.messages import describe_result, select_attention
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from pytest_sdspeed.model import History
+    from pytest_sdspeed.model import AccountResult, History
 
 LIMIT = 65_536
 """Most characters of a comment: GitHub refuses a longer one ("body is too long (maximum is 65536
@@ -90,6 +92,7 @@ def write_comment(
     histories: Sequence[History],
     facts: CommentFacts,
     room: int = LIMIT,
+    accounts: Sequence[AccountResult] = (),
 ) -> str:
     """Write a run as GitHub-flavored Markdown, the worst rows first, as many as there is room for.
 
@@ -100,12 +103,15 @@ def write_comment(
         histories: histories that end with this run.
         facts: what else is said.
         room: most bytes in UTF-8.
+        accounts: what the run counted: as much of it as half the room takes.
     """
     slower = {_identify(history) for history in past.select_slower(histories)}
     ranked = sorted(
         results, key=lambda result: rank_result(result, slower=_identify(result) in slower)
     )
-    head = [make_marker(facts.key), *_write_head(ranked, slower, facts)]
+    outcomes = Counter(result.outcome for result in accounts)
+    head = [make_marker(facts.key), *_write_head(ranked, slower, facts, outcomes)]
+    head += [_fit_accounts(accounts, room // 2)] if accounts else []
 
     def write(shown: int) -> str:
         lines = [*head, *_write_rows(ranked[:shown], histories)]
@@ -128,11 +134,15 @@ def _identify(one: Result | History) -> _Identity:
 
 
 def _write_head(
-    ranked: Sequence[Result], slower: set[_Identity], facts: CommentFacts
+    ranked: Sequence[Result],
+    slower: set[_Identity],
+    facts: CommentFacts,
+    outcomes: Counter[str],
 ) -> Iterator[str]:
     """Yield the verdict in a line, how pytest ended, and where all of it is."""
-    counts: Counter[str] = Counter(result.verdict for result in ranked)
-    said = [f"{counts[verdict]:,} {verdict}" for verdict in (*_WORSE, "pass") if counts[verdict]]
+    counts: Counter[str] = Counter(result.verdict for result in ranked) + outcomes
+    told = (*_WORSE, "pass", "counted")
+    said = [f"{counts[verdict]:,} {verdict}" for verdict in told if counts[verdict]]
     fewer = sum(_identify(result) in slower for result in ranked)
     said += [f"{fewer:,} slower than before"] if fewer else []
     mark = _choose_mark(counts, facts)
@@ -153,7 +163,7 @@ def _choose_mark(counts: Mapping[str, int], facts: CommentFacts) -> str:
     """Return the sign of the whole: that of the worst row, and never better than pytest's end."""
     if facts.exit_code:
         return _sign("fail")
-    known = counts["pass"] and (facts.exit_code == 0 or not facts.unread)
+    known = (counts["pass"] or counts["counted"]) and (facts.exit_code == 0 or not facts.unread)
     sound = "pass" if known else "inconclusive"
     return _sign(next((verdict for verdict in _WORSE if counts[verdict]), sound))
 
@@ -183,6 +193,13 @@ def _describe_end(counts: Mapping[str, int], exit_code: int | None) -> str:
         if exit_code == 1
         else f"pytest ended with exit code {exit_code}: rows may be missing."
     )
+
+
+def _fit_accounts(accounts: Sequence[AccountResult], room: int) -> str:
+    def write(shown: int) -> str:
+        return "\n".join(write_accounts(accounts, _say, mark_verdict, shown))
+
+    return fit_rows(write, MOST_ROWS, room)
 
 
 def _write_rows(first: Sequence[Result], histories: Sequence[History]) -> Iterator[str]:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from pytest_sdspeed.report import history as past
 from pytest_sdspeed.report import text
+from pytest_sdspeed.report.accounts import MOST_ROWS, write_accounts
 from pytest_sdspeed.report.messages import describe_result, select_attention
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from pytest_sdspeed.model import History, Result
+    from pytest_sdspeed.model import AccountResult, History, Result
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$#])")
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
@@ -46,6 +47,7 @@ def write_addition(
     results: Sequence[Result],
     histories: Sequence[History] = (),
     elsewhere: str = "the log of this step",
+    accounts: Sequence[AccountResult] = (),
 ) -> str:
     """Write what ``write_summary`` does, as much as a step's summary still has room for.
 
@@ -54,6 +56,7 @@ def write_addition(
         results: results of the run.
         histories: histories whose levels may have changed.
         elsewhere: where all rows are.
+        accounts: what the run counted.
     """
     try:
         content = path.read_bytes()
@@ -61,7 +64,8 @@ def write_addition(
         # It is not there yet; or it cannot be written either, which is told then.
         content = b""
     lead = "\n" if content and not content.endswith(b"\n") else ""
-    added = write_summary(results, histories, LIMIT - len(content) - len(lead), elsewhere)
+    room = LIMIT - len(content) - len(lead)
+    added = write_summary(results, histories, room, elsewhere, accounts)
     return f"{lead}{added}" if added else ""
 
 
@@ -70,6 +74,7 @@ def write_summary(
     histories: Sequence[History] = (),
     room: int | None = None,
     elsewhere: str = "the log of this step",
+    accounts: Sequence[AccountResult] = (),
 ) -> str:
     """Write GitHub-flavored Markdown.
 
@@ -82,17 +87,35 @@ def write_summary(
         histories: histories whose levels may have changed.
         room: most bytes in UTF-8; None for any number.
         elsewhere: where all rows are, for the line on those that are left out.
+        accounts: what the run counted, which comes first: as much of it as half the room takes.
     """
-    whole, ranked = _write_rows(results, histories), sorted(results, key=_rank)
+    counted = _fit_accounts(accounts, room)
+    whole, ranked = _write_rows(results, histories, counted), sorted(results, key=_rank)
     if room is None:
         return whole
     return fit_rows(
         lambda shown: (
-            _write_first(ranked, shown, histories, elsewhere) if shown < len(ranked) else whole
+            _write_first(ranked, shown, histories, elsewhere, counted)
+            if shown < len(ranked)
+            else whole
         ),
         len(ranked),
         room,
     )
+
+
+def _fit_accounts(accounts: Sequence[AccountResult], room: int | None) -> str:
+    def write(shown: int) -> str:
+        return "\n".join([*write_accounts(accounts, escape, mark_verdict, shown), ""])
+
+    if not accounts:
+        return ""
+    return write(MOST_ROWS) if room is None else fit_rows(write, MOST_ROWS, room // 2)
+
+
+def mark_verdict(verdict: str) -> str:
+    """Return a verdict with its sign."""
+    return MARKS.get(verdict, verdict)
 
 
 def fit_rows(write: Callable[[int], str], total: int, room: int) -> str:
@@ -135,7 +158,11 @@ def _count_bytes(words: str) -> int:
 
 
 def _write_first(
-    ranked: Sequence[Result], shown: int, histories: Sequence[History], elsewhere: str
+    ranked: Sequence[Result],
+    shown: int,
+    histories: Sequence[History],
+    elsewhere: str,
+    counted: str,
 ) -> str:
     """Write the first rows, and a last line on the others."""
     first = ranked[:shown]
@@ -144,7 +171,8 @@ def _write_first(
     line = (
         f"{describe_left_out(ranked, shown)}: a step's summary holds 1 MiB. All are in {elsewhere}."
     )
-    return (_write_rows(first, own) if first else f"{_HEADING}\n\n") + f"{escape(line)}\n"
+    head = _write_rows(first, own, counted) if first else f"{_HEADING}\n\n{counted}"
+    return f"{head}{escape(line)}\n"
 
 
 def describe_left_out(ranked: Sequence[Result], shown: int) -> str:
@@ -155,13 +183,14 @@ def describe_left_out(ranked: Sequence[Result], shown: int) -> str:
     return f"{sum(others.values()):,} of {len(ranked):,} row{several} left out ({verdicts})"
 
 
-def _write_rows(results: Sequence[Result], histories: Sequence[History]) -> str:
+def _write_rows(results: Sequence[Result], histories: Sequence[History], counted: str) -> str:
     return "\n".join(
         [
             _HEADING,
             "",
             *_write_attention(results),
-            *([] if results else ["No campaign was measured in this run.\n"]),
+            *([] if results or counted else ["No campaign was measured in this run.\n"]),
+            *([counted] if counted else []),
             *write_campaigns(results, escape),
             *write_histories(histories, escape),
         ]
@@ -195,7 +224,7 @@ def write_campaigns(results: Iterable[Result], say: Callable[[str], str]) -> Ite
         yield _format_row(columns)
         yield _format_row(["---"] * len(columns))
         yield from (
-            _format_row([*map(say, cells[:-1]), MARKS.get(cells[-1], cells[-1])])
+            _format_row([*map(say, cells[:-1]), mark_verdict(cells[-1])])
             for cells in text.format_rows(group)
         )
         yield ""

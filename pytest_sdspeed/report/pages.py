@@ -18,8 +18,10 @@ _THROTTLING = f"{DOCUMENTATION}/explanations/gpu/#throttling"
 _HOST_BOUND = f"{DOCUMENTATION}/explanations/gpu/#where-the-time-goes"
 _RECORDING = f"{DOCUMENTATION}/guides/record-a-reference/"
 _ERRORS = f"{DOCUMENTATION}/reference/errors/"
-_COMPARING = f"{DOCUMENTATION}/guides/compare-versions/"
+COMPARING = f"{DOCUMENTATION}/guides/compare-versions/"
+ACCOUNTS = f"{DOCUMENTATION}/guides/count-without-a-gpu/"
 WORKER_LOST = f"{DOCUMENTATION}/guides/several-gpus/#if-a-worker-ends"
+HISTORY_COUNTS = f"{DOCUMENTATION}/guides/history/#counts"
 HISTORY_SLOWER = f"{DOCUMENTATION}/explanations/verdicts/#history-slower"
 
 
@@ -34,7 +36,7 @@ def find_page(result: Result) -> str:
         return _find_page_of_invalid(result)
     pages = (
         (result.verdict == "inconclusive", _INCONCLUSIVE),
-        (result.against is not None, _COMPARING),
+        (result.against is not None, COMPARING),
         (result.image_verdict == "fail", _PICTURES),
         (result.too_large, _MEMORY),
         (result.too_slow and result.host_bound, _HOST_BOUND),
@@ -49,12 +51,12 @@ def _find_page_of_invalid(result: Result) -> str:
     A lost process, the A/A control, another process of the same side, or a throttled GPU.
     """
     if result.against is not None and result.raised is not None:
-        return _COMPARING
+        return COMPARING
     if result.raised is not None or not result.blocks:
         return WORKER_LOST
     if is_biased(result):
         return _INVALID
-    return _THROTTLING if result.against is None else _COMPARING
+    return _THROTTLING if result.against is None else COMPARING
 
 
 def is_biased(result: Result) -> bool:
@@ -70,5 +72,5 @@ def describe_error(error: Exception) -> str:
     if isinstance(error, ThrottledError):
         return add_page(str(error), _THROTTLING)
     if isinstance(error, WorkerLostError):
-        return add_page(str(error), _COMPARING)
+        return add_page(str(error), COMPARING)
     return add_page(str(error), _ERRORS)

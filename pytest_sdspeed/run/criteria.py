@@ -137,3 +137,10 @@ def weights_of(recipe: Recipe, options: Options) -> str:
     if recipe.model in EMBEDDED:
         return "embedded"
     return "random" if options.random_weights else "pretrained"
+
+
+def find_dry_weights(recipe: Recipe) -> str:
+    """Say in a word where the weights of a setup that is counted come from."""
+    from pytest_sdspeed.pipelines.embedded import EMBEDDED
+
+    return "embedded" if recipe.model in EMBEDDED else "none"

@@ -11,6 +11,7 @@ from pytest_sdspeed.run.settings import MarkerOptions
 from pytest_sdspeed.run.targets import Target
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from pytest_sdspeed.measure.campaign_data import CampaignData, Limits
@@ -30,6 +31,7 @@ class Plan:
         setups: setups that its fixtures name, in order of their names.
         earlier: how earlier attempts of it ended in this run, a clause each; the last one counts.
         time_limit: when another plugin ends it, or None.
+        bounds: arguments of its ``sd_account`` marker: the most that an account may have.
         table_file: file whose row it is, or None for a test in Python.
     """
 
@@ -39,6 +41,7 @@ class Plan:
     setups: tuple[ResolvedSetup, ...] = ()
     earlier: tuple[str, ...] = ()
     time_limit: TimeLimit | None = None
+    bounds: Mapping[str, int] = field(default_factory=dict)
     table_file: Path | None = None
 
 
@@ -52,7 +55,7 @@ class RunPlan:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._selected: set[tuple[str | None, str]] = set()
-        self._own_campaigns = 0
+        self._own_campaigns = self._counted = 0
         self._failed: set[tuple[str, str]] = set()
 
     def add(self, plan: Plan) -> None:
@@ -79,10 +82,14 @@ class RunPlan:
         """Count a campaign that belongs to one test: of callables, or of a ratio in the marker."""
         self._own_campaigns += 1
 
+    def add_counted(self) -> None:
+        """Count a test that counts and measures no time: it shares nothing with the others."""
+        self._counted += 1
+
     @property
     def tests(self) -> int:
-        """Count what is asked for: rows of tables, and campaigns of tests' own."""
-        return len(self._selected) + self._own_campaigns
+        """Count what is asked for: rows of tables, campaigns of tests' own, and accounts."""
+        return len(self._selected) + self._own_campaigns + self._counted
 
     @cached_property
     def measurable(self) -> tuple[ResolvedSetup, ...]:

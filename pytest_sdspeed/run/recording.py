@@ -65,7 +65,8 @@ def write_reference(
         facts: facts of the run, label -> text.
     """
     lines, recorded = [], []
-    for table in _find_measured_tables(results, tables):
+    measured = [(result.table, result.setup, result.documented_on) for result in results]
+    for table in find_tables(measured, tables):
         own = [result for result in results if _is_documented(result, table)]
         refused = _find_refusals(own)
         lines += [
@@ -88,7 +89,7 @@ def write_reference(
     for table in recorded:
         target = path if len(recorded) == 1 else path.with_stem(f"{path.stem}-{table.name}")
         there = read_predecessor(target)
-        problem = find_obstacle(there, table) or _replace_file(target, dumps_table(table))
+        problem = find_obstacle(there, table) or replace_file(target, dumps_table(table))
         complete = complete and problem is None
         if problem is None:
             lines += [f"sd record: {line}" for line in describe_changes(there, table)]
@@ -101,15 +102,21 @@ def write_reference(
     return Recording(complete, tuple(lines))
 
 
-def _find_measured_tables(results: Sequence[Result], tables: Sequence[Table]) -> list[Table]:
+def find_tables(
+    rows: Sequence[tuple[str | None, str, str | None]], tables: Sequence[Table]
+) -> list[Table]:
     """List the tables that results come from, one for each name.
 
     Of tables that share a name, it is the one with most of the rows, and a device that they name.
+
+    Args:
+        rows: name of the table, setup, and device that the row is documented on, of each result.
+        tables: tables that they may come from.
     """
     found = {}
-    for name in dict.fromkeys(result.table for result in results):
-        own = [result for result in results if result.table == name]
-        setups, devices = {result.setup for result in own}, {result.documented_on for result in own}
+    for name in dict.fromkeys(table for table, _, _ in rows):
+        setups = {setup for table, setup, _ in rows if table == name}
+        devices = {device for table, _, device in rows if table == name}
         named = [table for table in tables if table.name == name]
         named.sort(
             key=lambda table: (
@@ -315,7 +322,7 @@ def _join_distinct(values: Iterable[object]) -> str:
 # The file
 
 
-def _replace_file(path: Path, text: str) -> str | None:
+def replace_file(path: Path, text: str) -> str | None:
     """Write a file in one step, and say what went wrong, or None.
 
     If the disk is full or the process killed, the file that was there stays.

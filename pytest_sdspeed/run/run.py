@@ -13,16 +13,19 @@ from pytest_sdspeed.run.plan import RunPlan
 from pytest_sdspeed.run.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import TypeAlias
 
     from pytest_sdspeed.history.lookup import HistoryLookup
     from pytest_sdspeed.measure.campaign_data import Watcher
-    from pytest_sdspeed.model import Machine, Result
+    from pytest_sdspeed.model import AccountResult, Machine, Result
     from pytest_sdspeed.run.campaigns import Measurer
     from pytest_sdspeed.run.plan import Plan
     from pytest_sdspeed.run.settings import Options
     from pytest_sdspeed.run.targets import Target
     from pytest_sdspeed.setups.registry import Registry
+
+    Counting: TypeAlias = Callable[[Target, Mapping[str, int], str, str], AccountResult]
 
 
 class Run:
@@ -38,9 +41,11 @@ class Run:
         plan: what its tests ask for.
         campaigns: measures in this process.
         against: measures in the place of ``campaigns`` under ``--sd-against``, else None.
+        counting: counts in the place of this process under ``--sd-against``, else None.
         lookup: the stored runs, or None if they are not asked.
         watcher: opens the progress display of a campaign by its name.
         results: every result so far, in order, without the candidate's full pictures.
+        accounts: what was counted so far, in order.
         problems: what could not be stored, a line each.
         recorded: what became of ``--sd-record``, a line each.
         written: what became of each file that was asked for, a line each.
@@ -55,9 +60,11 @@ class Run:
         self.plan = RunPlan(self.session)
         self.campaigns = Campaigns(self.session, self.plan, watcher)
         self.against: Measurer | None = None
+        self.counting: Counting | None = None
         self.lookup: HistoryLookup | None = None
         self.watcher = watcher
         self.results: list[Result] = []
+        self.accounts: list[AccountResult] = []
         self.problems: list[str] = []
         self.recorded: list[str] = []
         self.written: list[str] = []
@@ -107,9 +114,40 @@ class Run:
         self.results.append(replace(result, images=None))
         return result
 
+    def count(
+        self, target: Target, bounds: Mapping[str, int], test: str = "", gate: str = ""
+    ) -> AccountResult:
+        """Count what a target asks of a GPU, hold it to its bounds, and keep what came of it.
+
+        Args:
+            target: a setup, or a callable that takes the name of the device.
+            bounds: those of the test, which take precedence over those of the table.
+            test: id of the test that asks.
+            gate: name of the gate that it asks.
+
+        Raises:
+            SdSpeedError: it could not be counted; the message says why.
+        """
+        from pytest_sdspeed.run.account_results import count_target
+
+        if self.counting is not None:
+            result = self.counting(target, bounds, test, gate)
+        else:
+            result = count_target(target, self.session, bounds, test)
+        result = self.add_account_history(result)
+        self.accounts.append(result)
+        return self.accounts[-1]
+
+    def add_account_history(self, result: AccountResult) -> AccountResult:
+        """Add what the stored runs counted of the same, if they are asked."""
+        if self.lookup is None:
+            return result
+        return replace(result, history=self.lookup.judge_account(result, result.test or ""))
+
     def forget(self, test: str) -> None:
-        """Take out what a test measured that runs again: its attempts are one measurement."""
+        """Take out what a test found that runs again: its attempts are one measurement."""
         self.results[:] = [result for result in self.results if result.test != test]
+        self.accounts[:] = [result for result in self.accounts if result.test != test]
 
     def release(self) -> None:
         """Give the memory of all that was built back."""

@@ -59,7 +59,8 @@ class Session:
         from pytest_sdspeed.tables import add_table
 
         self.tables, table = add_table(self.tables, path, self.registry.metrics)
-        self.__dict__.pop("catalog", None)
+        for catalog in ("catalog", "dry_catalog"):
+            self.__dict__.pop(catalog, None)
         return table
 
     @property
@@ -78,9 +79,16 @@ class Session:
     @cached_property
     def catalog(self) -> Catalog:
         """Look setups up by name."""
+        if self.options.dry:
+            return self.dry_catalog
         return Catalog(
             self.tables, self.registry, gpu=self.options.gpu, device=lambda: self.machine.device
         )
+
+    @cached_property
+    def dry_catalog(self) -> Catalog:
+        """Look setups that are counted up by name: as on a GPU that no table was recorded on."""
+        return Catalog(self.tables, self.registry, gpu=True, device=lambda: "")
 
     @cached_property
     def _pool(self) -> Pool:

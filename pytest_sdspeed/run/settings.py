@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.model import DEFAULT_TOLERANCE, ImageGate
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from pytest_sdspeed.history.aliases import Alias
@@ -19,6 +20,7 @@ class Options:
 
     Attributes:
         gpu: measure full-size pipelines on the accelerator that torch has.
+        dry: count instead of timing, on the CPU, full-size models without weights.
         weights: ``pretrained`` or ``random``.
         tables: more table files or folders.
         tolerance: overrides the tables' tolerance, or None.
@@ -53,6 +55,7 @@ class Options:
     against: str | None
     against_control: bool
     aliases: tuple[Alias, ...] = ()
+    dry: bool = False
 
     @property
     def random_weights(self) -> bool:
@@ -86,3 +89,16 @@ class MarkerOptions:
     def tolerance_or(self, option: float | None, documented: float = DEFAULT_TOLERANCE) -> float:
         """Return the tolerance: the marker's, else ``--sd-tolerance``, else the table's."""
         return next(value for value in (self.tolerance, option, documented) if value is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountMarker:
+    """The arguments of an ``sd_account`` marker.
+
+    Attributes:
+        table: name of the table that gives setups their recipe, or None for the default one.
+        bounds: names of ``ACCOUNT_BOUNDS`` -> the most that passes.
+    """
+
+    table: str | None = None
+    bounds: Mapping[str, int] = field(default_factory=dict)

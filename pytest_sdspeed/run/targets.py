@@ -140,10 +140,10 @@ def targets_of(candidate: Any, baseline: Any) -> tuple[Target, Target | None]:
     Raises:
         UsageMistakeError: one is neither, or two different setups have the same name.
     """
-    ours = _make_target(candidate, "candidate")
+    ours = make_target(candidate, "candidate")
     if baseline is None:
         return ours, None
-    theirs = _make_target(baseline, "baseline")
+    theirs = make_target(baseline, "baseline")
     if ours.name != theirs.name or (ours.setup is not None and ours.setup is theirs.setup):
         return ours, theirs
     if ours.setup is not None and theirs.setup is not None:
@@ -159,18 +159,29 @@ def targets_of(candidate: Any, baseline: Any) -> tuple[Target, Target | None]:
     )
 
 
-def _make_target(value: Any, role: str) -> Target:
+def make_target(value: Any, role: str, gate: str = "sd_latency") -> Target:
+    """Make a target of what a test passed to a gate.
+
+    Args:
+        value: a setup, a callable, or the ``module:name`` of one.
+        role: what it is for the gate, by which it is called if it has no name.
+        gate: name of the gate's fixture, for messages.
+
+    Raises:
+        UsageMistakeError: it is none of these.
+    """
     if isinstance(getattr(value, "resolved", None), ResolvedSetup):
         return Target(value.name, value, None)
-    call = _import_target(value, role) if isinstance(value, str) else value
+    valid = _VALID if gate == "sd_latency" else _VALID.replace("() ->", "(device) ->")
+    call = _import_target(value, role, gate, valid) if isinstance(value, str) else value
     if not callable(call):
-        raise UsageMistakeError(f"sd_latency: the {role} is {value!r}; {_VALID}")
+        raise UsageMistakeError(f"{gate}: the {role} is {value!r}; {valid}")
     name = getattr(call, "__name__", role)
     address = value if isinstance(value, str) else find_address(call)
     return Target(role if name in ("<lambda>", CONTROL) else name, None, call, address)
 
 
-def _import_target(address: str, role: str) -> Any:
+def _import_target(address: str, role: str, gate: str, valid: str) -> Any:
     """Import what ``module:name`` names.
 
     Raises:
@@ -180,9 +191,7 @@ def _import_target(address: str, role: str) -> Any:
     try:
         return operator.attrgetter(name)(import_module(module))
     except (ImportError, AttributeError, ValueError) as error:
-        raise UsageMistakeError(
-            f"sd_latency: the {role} is {address!r}: {error}; {_VALID}"
-        ) from None
+        raise UsageMistakeError(f"{gate}: the {role} is {address!r}: {error}; {valid}") from None
 
 
 def find_address(call: Any) -> str | None:

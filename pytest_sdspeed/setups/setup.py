@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.device.flags import guard, hold, ignore_default_device
@@ -128,6 +129,11 @@ class Setup:
         }
         return sum(storages.values())
 
+    def keep_alone(self) -> None:
+        """Drop what other setups share with it and it does not use, and check no more of it."""
+        self._built = replace(self._build(), parts=())
+        self._pool.clear()
+
     def release(self) -> None:
         """Drop the pipeline; the next use builds it again."""
         self._built = None
@@ -202,13 +208,15 @@ class Setup:
             )
             return pictures
 
-    def draw(self, case: Case) -> Any:
+    def draw(self, case: Case, output: str = "np") -> Any:
         """Call the pipeline once and do nothing else: this is the timed work.
 
         The caller holds ``slot``.
 
         Args:
             case: seed of the initial latents, and the prompt if it is not the recipe's.
+            output: what the pipeline returns: ``np``, or ``pt`` for tensors that stay on the
+                device.
 
         Returns:
             Pictures, float32 (images, height, width, 3) in [0, 1].
@@ -224,7 +232,7 @@ class Setup:
             guidance_scale=recipe.guidance,
             num_images_per_prompt=recipe.images,
             latents=latents,
-            output_type="np",
+            output_type=output,
             **({"generator": generator} if built.takes_generator else {}),
         ).images
 

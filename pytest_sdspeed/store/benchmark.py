@@ -22,12 +22,16 @@ from pytest_sdspeed.store.whole import SESSION
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_sdspeed.model import Machine, Result
+    from pytest_sdspeed.model import AccountResult, Machine, Result
 
 PLUGIN = "benchmark"
 EXTRA = "sdspeed"
 RUN = "run"
 """Key of a run's id in ``machine_info["sdspeed"]``, which all files and copies of a run share."""
+DRY = "dry run"
+"""Kind and name of the device of a run that counted and measured nothing."""
+ACCOUNT_SUFFIX = " (account)"
+"""What follows a test's name in what it counted, which is never compared with its latencies."""
 NO_COMMIT = "no_commit"
 """Key of the reason why git named no commit, there too."""
 CREDENTIALS = re.compile(r"//[^/@\s]+@")
@@ -128,7 +132,8 @@ def forget(plugins: Any, test: str) -> None:
         test: id of the test.
     """
     kept = plugins.getplugin(SESSION).benchmarks
-    kept[:] = [one for one in kept if one.fullname != test or EXTRA not in one.extra_info]
+    own = (test, test + ACCOUNT_SUFFIX)
+    kept[:] = [one for one in kept if one.fullname not in own or EXTRA not in one.extra_info]
 
 
 def explain_refusal(option: Any, session: Any, *, elsewhere: str) -> str | None:
@@ -186,6 +191,7 @@ class _Run(Protocol):
     """What ``Storing`` asks of a run."""
 
     results: list[Result]
+    accounts: list[AccountResult]
     problems: list[str]
 
     @property
@@ -240,6 +246,9 @@ class Storing:
                 "device": ", ".join(devices),
                 "command": self._command,
             }
+            machine_info[EXTRA] = told | {RUN: self._id} | self._surroundings
+        elif self._run.accounts:
+            told = {"kind": DRY, "device": DRY, "command": self._command}
             machine_info[EXTRA] = told | {RUN: self._id} | self._surroundings
 
     @cached_property

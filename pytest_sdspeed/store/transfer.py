@@ -14,13 +14,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_sdspeed.compatibility import make_node
 from pytest_sdspeed.store import pictures
-from pytest_sdspeed.store.benchmark import EXTRA, ReplayClock, play
+from pytest_sdspeed.store.accounts import (
+    StoredAccount,
+    account_from_json,
+    account_to_json,
+    describe_test,
+)
+from pytest_sdspeed.store.benchmark import ACCOUNT_SUFFIX, EXTRA, ReplayClock, play
 from pytest_sdspeed.store.records import from_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_sdspeed.model import Result
+    from pytest_sdspeed.model import AccountResult, Result
     from pytest_sdspeed.store.spool import Spool
 
 
@@ -65,6 +71,59 @@ def pack(result: Result, item: Any, fullname: str) -> dict[str, Any]:
         "test": safe_dumps(test),
         "exhibits": json.loads(safe_dumps([pictures.pack(one) for one in result.exhibits])),
     }
+
+
+class ReceivedAccount(NamedTuple):
+    """What one test counted.
+
+    Attributes:
+        facts: what pytest-benchmark stores of it, see ``accounts.describe_test``.
+        result: what was counted.
+    """
+
+    facts: Mapping[str, Any]
+    result: AccountResult
+
+
+def pack_account(result: AccountResult, item: Any, fullname: str) -> str:
+    """Return an account and its test as JSON.
+
+    Args:
+        result: what the test counted.
+        item: the test, with its ``benchmark`` fixture.
+        fullname: id of the test.
+    """
+    from pytest_benchmark.utils import safe_dumps
+
+    facts = describe_test(item.funcargs["benchmark"], result)
+    params = None if facts["params"] is None else _make_writable(facts["params"])
+    extra = _make_writable(facts["extra_info"])
+    facts |= {"fullname": fullname + ACCOUNT_SUFFIX, "params": params, "extra_info": extra}
+    packed: str = safe_dumps({"facts": facts, "account": account_to_json(result, work=True)})
+    return packed
+
+
+def unpack_account(sent: str) -> ReceivedAccount:
+    """Return what ``pack_account`` was given.
+
+    Args:
+        sent: what arrived.
+
+    Raises:
+        StoredRunError: it is of another version of this plugin.
+    """
+    packed = json.loads(sent)
+    return ReceivedAccount(packed["facts"], account_from_json(packed["account"]))
+
+
+def store_received_account(session: Any, one: ReceivedAccount) -> None:
+    """Give pytest-benchmark's session what the test would have left in this process.
+
+    Args:
+        session: the plugin ``whole.SESSION``.
+        one: what the test brought.
+    """
+    session.benchmarks.append(StoredAccount(one.facts))
 
 
 def _make_writable(values: Mapping[Any, Any]) -> dict[str, Any]:

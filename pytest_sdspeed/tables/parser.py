@@ -109,6 +109,8 @@ def _read_row(
     for name in ("image", "image_random"):
         if name in row:
             row[name] = _read_gate(place.at(name), row[name], metrics)
+    if "account" in row:
+        row["account"] = _read_account(place.at("account"), row["account"])
     if "recipe" in row:
         row["recipe"] = read_section(place.at("recipe"), row["recipe"], schema.ROW_RECIPE)
     if "spread" in row:
@@ -125,6 +127,12 @@ def _read_gate(
     if not raw:
         raise place.error(f"must not be empty; valid: {', '.join(keys)}")
     return ImageGate.of(_convert_to_floats(read_section(place, raw, keys)))
+
+
+def _read_account(place: TomlPath, raw: Mapping[str, object]) -> dict[str, int]:
+    if not raw:
+        raise place.error(f"must not be empty; valid: {', '.join(schema.ACCOUNT)}")
+    return read_section(place, raw, schema.ACCOUNT)
 
 
 def _find_metrics(raw: Mapping[str, object]) -> list[str]:

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import TableError
-from pytest_sdspeed.model import DTYPES, SCHEDULERS, toml_text
+from pytest_sdspeed.model import ACCOUNT_BOUNDS, DTYPES, SCHEDULERS, toml_text
 from pytest_sdspeed.tables import values
 
 if TYPE_CHECKING:
@@ -132,6 +132,7 @@ ROW = {
     "image": Key(values.check_table),
     "image_random": Key(values.check_table),
     "memory": Key(_positive),
+    "account": Key(values.check_table),
     "recipe": Key(values.check_table),
     "notes": Key(values.check_any_text),
     "spread": Key(values.check_table),
@@ -156,6 +157,8 @@ GATE = {
     "mean_abs": Key(_positive),
     "cosine": Key(_similarity),
 }
+
+ACCOUNT = {name: Key(values.expect_whole(0)) for name in ACCOUNT_BOUNDS}
 
 
 def list_gate_keys(metrics: Iterable[str]) -> dict[str, Key]:

@@ -112,6 +112,8 @@ def _list_row_facts(row: Row, shared: Mapping[str, Any]) -> dict[str, Any]:
             facts[name] = gate.bounds
     bounds = {"tolerance_s": row.tolerance_s, "memory": row.memory}
     facts |= {name: bound for name, bound in bounds.items() if bound is not None}
+    if row.account:
+        facts["account"] = dict(row.account)
     if row.is_baseline:
         own = {
             name: value

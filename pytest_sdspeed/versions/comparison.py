@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from pytest_sdspeed.errors import (
 from pytest_sdspeed.model import Against, Interval
 from pytest_sdspeed.run.campaigns import Measured
 from pytest_sdspeed.versions.arms import RemoteArm, WorkersMemory
-from pytest_sdspeed.versions.workers import Worker
+from pytest_sdspeed.versions.workers import Worker, note_same_code, start_missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -79,7 +79,7 @@ class Comparison:
             UsageMistakeError: a version does not start, does not import, or lacks a setup.
         """
         try:
-            self._start_missing()
+            start_missing(self._workers)
             for resolved in setups:
                 for worker in self._workers:
                     self._check(worker, resolved)
@@ -127,7 +127,7 @@ class Comparison:
         from pytest_sdspeed.run.criteria import Criteria, RowCase
         from pytest_sdspeed.run.judging import judge_row
 
-        self._start_missing()
+        start_missing(self._workers)
         label = self._old.environment.label
         decided: list[Decision] = []
 
@@ -223,7 +223,9 @@ class Comparison:
         # A worker may be lost here too; what was measured before stays.
         with suppress(SdSpeedError):
             ours, versions = self._new.ask("versions"), self._old.ask("versions")
-            result = replace(result, versions=ours, notes=(*result.notes, *self._note_same_code()))
+            result = replace(
+                result, versions=ours, notes=(*result.notes, *note_same_code(self._old))
+            )
             if not limited:
                 stages = self._compare_stages(named, data.case.seed, _count_rounds(result))
         versions_of = Against(
@@ -249,17 +251,6 @@ class Comparison:
                 result, against=versions_of, verdict="invalid", reasons=(*result.reasons, why)
             )
         return replace(result, against=versions_of)
-
-    def _note_same_code(self) -> tuple[str, ...]:
-        """Note that the same code was measured twice, if nothing that was imported differs."""
-        if not self._old.environment.roots or self._old.ask("served"):
-            return ()
-        return (
-            (
-                f"nothing that was imported comes from {self._old.environment.label}: the same code"
-                " was measured twice"
-            ),
-        )
 
     def _compare_stages(
         self, named: tuple[str, ...], seed: int, rounds: int
@@ -292,17 +283,6 @@ class Comparison:
             for role in ("new", "old")
         )
         return new, old
-
-    def _start_missing(self) -> None:
-        """Start the workers that do not run: all of them at first, later the lost ones."""
-        missing = [worker for worker in self._workers if not worker.alive]
-        with ExitStack() as undo:
-            for worker in missing:
-                undo.callback(worker.stop)
-                worker.start()
-            for worker in missing:
-                worker.wait()
-            undo.pop_all()
 
 
 def _name_for_workers(candidate: Target) -> tuple[str, ...]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import json
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +18,10 @@ from pytest_sdspeed.model import Case
 from pytest_sdspeed.run.targets import Target, targets_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pytest_sdspeed.measure.campaign_data import Arm
+    from pytest_sdspeed.model import AccountResult
     from pytest_sdspeed.run.session import Session
 
 
@@ -34,10 +37,16 @@ class WorkerServer:
     Args:
         session: knows the tables, the registered setups and the machine of this worker.
         finder: the ``versions.environments.finder.RootsFinder`` of this worker.
+        count: runs a test, by its id and the gate that it asks, and returns what that gate counted.
     """
 
-    def __init__(self, session: Session, finder: Any) -> None:
-        self._session, self._finder = session, finder
+    def __init__(
+        self,
+        session: Session,
+        finder: Any,
+        count: Callable[[str, str], AccountResult] | None = None,
+    ) -> None:
+        self._session, self._finder, self._count = session, finder, count
         self._arms: dict[tuple[str, ...], Arm] = {}
         self._draws: dict[tuple[str, ...], int] = {}
         self._sent: dict[tuple[object, ...], bytes] = {}
@@ -76,6 +85,29 @@ class WorkerServer:
     def on_served(self) -> list[str]:
         """Return the top-level names that were imported from the folders of this version."""
         return sorted(self._finder.served)
+
+    def on_account(self, test: str, gate: str) -> dict[str, Any]:
+        """Count what a test asks for.
+
+        Args:
+            test: id of the test.
+            gate: name of the gate that it asks.
+
+        Returns:
+            ``account``: the result as JSON; ``modules``: name of a file in it -> its path from the
+            folder of its package, if a module is loaded from it.
+
+        Raises:
+            SdSpeedError: it could not be counted.
+        """
+        from pytest_sdspeed.store.accounts import account_to_json
+        from pytest_sdspeed.versions.file_names import name_from_packages
+
+        assert self._count is not None  # noqa: S101 - the run that has the workers counts
+        result = self._count(test, gate)
+        named = name_from_packages(result.account, self._finder.roots)
+        told = account_to_json(replace(result, account=named.account), work=True)
+        return {"account": json.dumps(told), "modules": dict(named.modules)}
 
     def on_build(self, named: tuple[str, ...]) -> None:
         """Build a target."""

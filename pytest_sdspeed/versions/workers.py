@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -12,7 +13,7 @@ from pytest_sdspeed.errors import GenerationError, SdSpeedError, WorkerLostError
 from pytest_sdspeed.run.processes import describe_end, find_telling_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     import execnet
@@ -121,12 +122,29 @@ class Worker:
             SdSpeedError: the error that the worker raised.
             WorkerLostError: the process has ended.
         """
+        self.send(command, *arguments)
+        return self.receive()
+
+    def send(self, command: str, *arguments: Any) -> None:
+        """Send a request; ``receive`` must follow.
+
+        Raises:
+            WorkerLostError: the process has ended.
+        """
         if self._channel is None:
             raise WorkerLostError(f"the process of {self.environment.label} has ended")
         try:
             self._channel.send((command, *arguments))
         except OSError:
             self._raise_lost()
+
+    def receive(self) -> Any:
+        """Return the answer to what was sent.
+
+        Raises:
+            SdSpeedError: the error that the worker raised.
+            WorkerLostError: the process has ended.
+        """
         said, told = self._receive()
         if said == "error":
             kind, message = told
@@ -168,6 +186,39 @@ class Worker:
             return self._log.read_text(encoding="utf-8", errors="replace")
         except OSError:
             return ""
+
+
+def start_missing(workers: Iterable[Worker]) -> None:
+    """Start the workers that do not run: all of them at first, later the lost ones.
+
+    Raises:
+        SdSpeedError: one does not start, or does not import its version.
+    """
+    missing = [worker for worker in workers if not worker.alive]
+    with ExitStack() as undo:
+        for worker in missing:
+            undo.callback(worker.stop)
+            worker.start()
+        for worker in missing:
+            worker.wait()
+        undo.pop_all()
+
+
+def note_same_code(worker: Worker, found: str = "measured") -> tuple[str, ...]:
+    """Note that the same code was used twice, if nothing that a worker imported is its version's.
+
+    Args:
+        worker: the worker of the other version.
+        found: what was done with the code.
+    """
+    if not worker.environment.roots or worker.ask("served"):
+        return ()
+    return (
+        (
+            f"nothing that was imported comes from {worker.environment.label}: the same code was"
+            f" {found} twice"
+        ),
+    )
 
 
 def _error(kind: str, message: str) -> SdSpeedError:

@@ -72,6 +72,7 @@ def test_asv_wants_the_factor_and_the_test():
     assert not NAMED["1.05"].alarms(durations(24, cv=0.001), durations(24, 1.04, cv=0.001, seed=2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [7, 20, 21])
 def test_asv_decides_as_its_own_two_criteria_do(n):
     stats = pytest.importorskip("asv._stats")

@@ -41,7 +41,7 @@ def beside(gated, folder_of, monkeypatch):
     def run(source, *arguments, packages, conftest=""):
         for package in packages:
             monkeypatch.syspath_prepend(folder_of(package))
-        return gated(source, *arguments, conftest=conftest)
+        return gated(source, *arguments, conftest=conftest, autoload=True)
 
     return run
 

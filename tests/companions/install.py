@@ -5,6 +5,7 @@ They are not installed beside the tests: each would take part in every test ther
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
@@ -22,12 +23,16 @@ def installed(folder, package, version):
 
 
 def install(folder):
-    """Install what is missing, without dependencies: those that a companion needs have lines of their own."""
-    for package, version in pinned().items():
-        if not installed(folder, package, version):
-            target = ("--upgrade", "--target", str(folder / package))
-            quietly = ("--quiet", "--disable-pip-version-check", "--no-deps")
-            subprocess.run([sys.executable, "-m", "pip", "install", *quietly, *target, f"{package}=={version}"], check=True)
+    """Install what is missing, a few at a time, without dependencies: those that a companion needs have lines of their own."""
+
+    def install_one(package, version):
+        target = ("--upgrade", "--target", str(folder / package))
+        quietly = ("--quiet", "--disable-pip-version-check", "--no-deps")
+        subprocess.run([sys.executable, "-m", "pip", "install", *quietly, *target, f"{package}=={version}"], check=True)
+
+    missing = {package: version for package, version in pinned().items() if not installed(folder, package, version)}
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(install_one, missing, missing.values()))
 
 
 if __name__ == "__main__":

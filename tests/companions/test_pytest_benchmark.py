@@ -218,7 +218,9 @@ def test_a_histogram_without_pygal_is_refused_before_anything_is_measured(gated,
 
 @pytest.mark.slow
 def test_a_profile_of_a_worker_is_refused_before_anything_is_measured(gated, pytester):
-    refused(gated, pytester, "--benchmark-cprofile=tottime", "-n1").fnmatch_lines(["*--benchmark-cprofile profiles this process, and -n *"])
+    refused(gated, pytester, "--benchmark-cprofile=tottime", "-p", "xdist", "-n1").fnmatch_lines(
+        ["*--benchmark-cprofile profiles this process, and -n *"]
+    )
 
 
 def test_a_profile_of_another_version_is_refused_before_anything_is_measured(gated, pytester):

@@ -10,6 +10,7 @@ import weakref
 import campaigns
 import pytest
 import torch
+from children import PLUGINS
 from fakes import FakeClock, failed
 
 from pytest_sdspeed.device.canary import make_canary
@@ -291,4 +292,4 @@ def test_callables_without_torch_have_none_and_do_not_pay_for_its_import(pyteste
     """
     pytester.makepyfile(textwrap.dedent(source))
     # A process of its own: this one has imported torch.
-    pytester.runpytest_subprocess("-p", "no:randomly", "-p", "no:xdist", "-W", "default").assert_outcomes(passed=2)
+    pytester.runpytest_subprocess(*PLUGINS, "-W", "default").assert_outcomes(passed=2)

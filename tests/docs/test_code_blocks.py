@@ -140,6 +140,7 @@ def test_commands_name_what_there_is(block):
     assert [(words, problem) for words in found for problem in wrong(words)] == []
 
 
+@pytest.mark.slow
 def test_commands_that_name_what_is_missing_are_found():
     lines = [
         "pytest --sd-nothing=1",

@@ -6,6 +6,7 @@ import math
 import random
 from collections import Counter
 
+import campaigns
 import pytest
 from fakes import Bench
 
@@ -14,6 +15,8 @@ from pytest_sdspeed.measure.memory import UnknownMemory
 from pytest_sdspeed.measure.order import Palindromes
 from pytest_sdspeed.measure.roster import Roster
 from pytest_sdspeed.model import CONTROL
+
+_quick_collector = campaigns.quick_collector
 
 ENDS = lambda index, length: index in (0, length - 1)  # noqa: E731
 FIRST = lambda index, _length: index == 0  # noqa: E731

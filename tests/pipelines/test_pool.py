@@ -107,6 +107,7 @@ def test_the_recipes_dtype_is_that_of_a_stack_that_names_none(make, recipe):
     assert half.pipeline.unet is make("fp16").pipeline.unet
 
 
+@pytest.mark.slow
 def test_every_weight_is_held_once(source, recipe, make):
     pool = Pool(source)
     stacks = [(), ("tf32",), ("sdpa",), ("vanilla_attention",), ("distilled_unet",), ("tiny_vae",), ("distilled_unet", "tiny_vae")]

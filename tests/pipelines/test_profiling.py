@@ -180,6 +180,7 @@ def test_an_accelerator_without_events_is_waited_for_at_every_point_and_its_prof
     assert profile.notes == ("how busy the GPU was is unknown: LookupError: torch's profiler does not see MPS",)
 
 
+@pytest.mark.slow
 def test_an_xpu_has_events_and_a_profiler_of_its_own(make, monkeypatch):
     asked = []
 

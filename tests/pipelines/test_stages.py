@@ -40,6 +40,7 @@ def test_a_stage_lasts_from_its_first_call_to_the_end_of_its_last(make):
     assert {part: calls.total() for part, calls in timer.calls.items()} == {"text_encoder": 2, "unet": 2, "vae": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stack", [(), ("distilled_unet", "tiny_vae"), ("traced_unet",), ("bf16",)])
 def test_stages_take_no_longer_than_the_whole(stack, make_one_block):
     setup, marks = make_one_block(*stack), HostTimestamps()

@@ -62,6 +62,7 @@ def test_a_graph_draws_what_the_unet_draws(stack, graphs, captures, make, short)
     assert setup.weight_bytes() == make(*stack, recipe=short).weight_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stack", [(), ("feature_cache_2",)], ids=str)
 def test_the_first_generation_captures_all_that_later_seeds_and_prompts_replay(stack, graphs, captures, make, short):
     setup, plain = make(*stack, recipe=short, extra=[graphs]), make(*stack, recipe=short)

@@ -13,6 +13,7 @@ import time
 from xml.etree import ElementTree as ET
 
 import pytest
+from children import PLUGINS
 from failures import failures
 from fakes import FakeClock
 
@@ -42,19 +43,12 @@ EFFECT = "engine(1.08 if FIRST else 1.0)"
 REGRESSION = "engine(1.17)"
 
 
-# No process loads plugins that have no part in the run.
-ALONE = ("-p", "benchmark", "-p", "sdspeed")
-
-
 @pytest.fixture
-def run(gated, pytester, monkeypatch):
-    """Runs a test file whose processes know which of them is the first, with few plugins unless ``plugins`` asks for all."""
+def run(gated, pytester):
+    """Runs a test file whose processes know which of them is the first, with few plugins unless ``autoload`` asks for all."""
 
-    def go(source, *arguments, plugins=False, **more):
+    def go(source, *arguments, **more):
         (pytester.path / "processes").unlink(missing_ok=True)
-        if not plugins:
-            monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-            arguments = (*ALONE, *arguments)
         return gated(PROCESSES + source, *arguments, **more)
 
     return go
@@ -206,7 +200,7 @@ WRITING = (
 def test_the_new_process_writes_nothing_that_outlives_it(run, pytester, monkeypatch):
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(pytester.path / "summary.md"))
     pytester.makeini("[pytest]\nsdspeed_report = report.html\nsdspeed_record = mine.toml\nsdspeed_confirm = true\n")
-    outcome = run(LOOKS.replace("def ", "@pytest.mark.sd_latency(speedup=1.5)\ndef ", 1), *WRITING, plugins=True)
+    outcome = run(LOOKS.replace("def ", "@pytest.mark.sd_latency(speedup=1.5)\ndef ", 1), *WRITING, autoload=True)
     outcome.assert_outcomes(passed=1)
     outcome.stdout.fnmatch_lines(["sd report: report.html", "sd record: nothing to record*"])
     assert processes(pytester) == 2
@@ -252,7 +246,7 @@ def test_the_new_process_runs_the_same_test_with_the_same_arguments(run, pyteste
     pytester.makeini("[pytest]\nmarkers = chosen\naddopts = -m chosen 'my tests'\n")
     monkeypatch.setenv("PYTEST_ADDOPTS", "--engine=1.17")
     arguments = ("--sd-confirm", "-n0", "--lf", "-k", "TestIt and not other", "-vv", "--maxfail=1", "my tests")
-    outcome = run("", *arguments, plugins=True, conftest=textwrap.indent(CHOICES, " " * 8))
+    outcome = run("", *arguments, autoload=True, conftest=textwrap.indent(CHOICES, " " * 8))
     outcome.assert_outcomes(passed=2, deselected=2)
     chosen = "my tests/test_it.py::TestIt::test_engine"
     assert (pytester.path / "collected").read_text().splitlines() == [
@@ -275,7 +269,7 @@ def test_an_interrupted_run_takes_the_new_process_along(run, pytester):
     source = f"{waits}{TEST.format(candidate='engine(1.17) if FIRST else patient')}"
     run(source, "--collect-only")
     (pytester.path / "processes").unlink()
-    command = [sys.executable, "-m", "pytest", *ALONE, "-p", "no:randomly", "-W", "default", "--sd-confirm"]
+    command = [sys.executable, "-m", "pytest", *PLUGINS, "-W", "default", "--sd-confirm"]
     # A shell's background jobs ignore the signal, and their children would, too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(command, cwd=pytester.path, stdout=subprocess.DEVNULL) as parent:

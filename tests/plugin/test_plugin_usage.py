@@ -140,11 +140,8 @@ def test_without_pytest_benchmark_other_tests_run(gated):
 
 
 @pytest.mark.slow
-def test_under_xdist_a_bad_marker_is_a_usage_error_too(gated, monkeypatch):
-    # The workers are processes of their own, and load no plugins that have no part in this.
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    plugins = ("-p", "benchmark", "-p", "sdspeed", "-p", "xdist")
-    result = gated(MARKED.format(arguments="tabel=1", setup="sd_distilled"), "-n2", *plugins)
+def test_under_xdist_a_bad_marker_is_a_usage_error_too(gated):
+    result = gated(MARKED.format(arguments="tabel=1", setup="sd_distilled"), "-p", "xdist", "-n2")
     usage_error(result, "*marker sd_latency has no argument 'tabel'*")
 
 

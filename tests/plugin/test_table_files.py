@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from children import PLUGINS, WORKERS
 from distributed_project import OPTIONS, write_project
 from tables_text import VALID
 
@@ -121,12 +122,13 @@ def test_a_row_that_is_not_there_and_a_file_that_is_not_there_are_usage_errors(p
     usage_error(pytester.runpytest_inprocess(*QUIET, "yours.toml"), "file or directory not found: yours.toml")
 
 
+@pytest.mark.slow
 def test_folders_without_a_table_are_collected_without_loading_anything(pytester):
     write(pytester, "pyproject.toml", "[tool.other]\nkey = 1\n")
     pytester.makepyfile(
         "import sys\ndef test_it():\n    assert not {'pytest_sdspeed.plugin.table_files', 'pytest_sdspeed.run.session'} & set(sys.modules)"
     )
-    pytester.runpytest_subprocess(*QUIET).assert_outcomes(passed=1)
+    pytester.runpytest_subprocess(*PLUGINS, *QUIET).assert_outcomes(passed=1)
 
 
 @pytest.mark.slow
@@ -162,4 +164,6 @@ def test_a_row_of_a_file_that_is_too_slow_fails(pytester):
 @pytest.mark.slow
 def test_a_broken_file_that_workers_find_ends_the_run(pytester):
     write(pytester, "mine.sdspeed.toml", VALID.replace("latency_s = 3.51", "latency_s = -1"))
-    usage_error(pytester.runpytest_subprocess(*QUIET, "-n2"), "mine.sdspeed.toml: rows[[]2].latency_s: must be greater than 0, not -1")
+    usage_error(
+        pytester.runpytest_subprocess(*WORKERS, *QUIET, "-n2"), "mine.sdspeed.toml: rows[[]2].latency_s: must be greater than 0, not -1"
+    )

@@ -58,6 +58,7 @@ def test_every_room_is_kept_to_and_more_room_never_shows_less():
     assert write_summary(given, room=-5) == write_summary(given, room=20) == ""
 
 
+@pytest.mark.slow
 def test_thousands_of_rows_stay_under_the_limit_and_no_failure_is_lost(tmp_path):
     target = tmp_path / "step.md"
     good = [result(f"row{number}{'ü' * 200}") for number in range(3000)]

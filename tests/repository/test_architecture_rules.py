@@ -27,18 +27,42 @@ LONGEST = 400
 AT_THE_ROOT = {"__init__.py", "compatibility.py", "__main__.py", "errors.py", "py.typed"}
 
 
-def lint_imports(folder):
-    """Run import-linter on the package in a folder, by this project's contracts: its exit status and what it said."""
+LINT = """
+import contextlib, io, json, pathlib, sys
+from importlinter.cli import lint_imports_command
+
+def lint():
+    said, status = io.StringIO(), None
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        try:
+            lint_imports_command(["--no-cache", "contracts.toml"])
+        except SystemExit as ended:
+            status = ended.code
+    return int(status), said.getvalue()
+
+found = []
+for path, source in json.loads(sys.argv[1]):
+    file = pathlib.Path(path)
+    before = file.read_bytes() if file.exists() else None
+    file.write_bytes((before or b"") + source.encode())
+    found.append(lint())
+    file.write_bytes(before) if before is not None else file.unlink()
+print(json.dumps([lint(), *found]))
+"""
+
+
+def lint_imports(folder, planted=()):
+    """Run import-linter on the package in a folder, by this project's contracts: as it is, and with each fault planted alone.
+
+    Args:
+        folder: that the package is in.
+        planted: (file, source) of each fault, which is written behind what the file has.
+
+    Returns:
+        Exit status and what was said: first of the package as it is after all faults were taken out, then of each fault.
+    """
     (folder / "contracts.toml").write_bytes((REPOSITORY / "pyproject.toml").read_bytes())
-    done = subprocess.run(
-        [sys.executable, "-c", "from importlinter.cli import lint_imports_command as run; run()", "--no-cache", "contracts.toml"],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder), "COLUMNS": "300"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.returncode, done.stdout + done.stderr
+    return json.loads(python("-c", LINT, json.dumps(planted), cwd=folder, PYTHONPATH=str(folder), COLUMNS="300"))
 
 
 @pytest.fixture
@@ -49,7 +73,7 @@ def copied(tmp_path):
 
 
 def test_the_rooms_hold(copied):
-    status, said = lint_imports(copied)
+    ((status, said),) = lint_imports(copied)
     assert (status, "0 broken" in said) == (0, True), said
 
 
@@ -88,13 +112,12 @@ PLANTED = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("module", "source"), PLANTED)
-def test_an_import_against_the_rules_is_found(copied, module, source):
-    planted = copied / PACKAGE / f"{module.replace('.', '/')}.py"
-    before = planted.read_text(encoding="utf-8") if planted.exists() else ""
-    planted.write_text(f"{before}\n{source}\n", encoding="utf-8")
-    status, said = lint_imports(copied)
-    assert (status, module.split(".")[-1] in said, "BROKEN" in said) == (1, True, True), said
+def test_an_import_against_the_rules_is_found(copied):
+    faults = [(f"{PACKAGE}/{module.replace('.', '/')}.py", f"\n{source}\n") for module, source in PLANTED]
+    (status, said), *found = lint_imports(copied, faults)
+    assert (status, "0 broken" in said) == (0, True), said
+    for (module, source), (status, said) in zip(PLANTED, found, strict=True):
+        assert (status, module.split(".")[-1] in said, "BROKEN" in said) == (1, True, True), (module, source, said)
 
 
 def circles(package):
@@ -173,9 +196,9 @@ def test_what_is_not_documented_is_found():
 # What an unused plugin costs
 
 
-def python(*arguments, cwd):
+def python(*arguments, cwd, **variables):
     """Run an interpreter of its own; what it printed."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")}
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")} | variables
     done = subprocess.run([sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -191,6 +214,7 @@ def test_importing_the_plugin_loads_nothing_heavy(tmp_path):
     assert planted == "['numpy']"
 
 
+@pytest.mark.slow
 def test_a_run_without_gates_loads_nothing_heavy(tmp_path):
     (tmp_path / "conftest.py").write_text(
         "import json, sys\n\ndef pytest_unconfigure(config):\n"

@@ -51,6 +51,7 @@ def test_pictures_are_what_they_are_promised_to_be(images, scheduler, make, reci
     assert len({picture.tobytes() for picture in pictures}) == images
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("asked", "calls"), [(("pndm", PNDMScheduler, 25), 26), (("ddim", DDIMScheduler, 3), 3)])
 def test_the_scheduler_decides_the_number_of_unet_calls(asked, calls, make, recipe):
     scheduler, kind, steps = asked

@@ -10,6 +10,7 @@ import textwrap
 
 import pytest
 from accelerators import Metal, StandIn, forget, install, refuse
+from children import PLUGINS
 
 from pytest_sdspeed.device.accelerator import find_kind
 
@@ -160,7 +161,7 @@ def test_a_backend_of_torch_that_is_none_of_the_known_is_measured(tmp_path):
     (tmp_path / "conftest.py").write_text(BACKEND)
     (tmp_path / "test_engine.py").write_text(textwrap.dedent(REAL_GATE))
     # A process of its own: a backend cannot be taken back.
-    command = [sys.executable, "-m", "pytest", "-q", "--sd-gpu", "--sd-max-blocks=4", "-p", "no:randomly", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", *PLUGINS, "-q", "--sd-gpu", "--sd-max-blocks=4", "-p", "no:cacheprovider"]
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "GITHUB_"))}
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=environ)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from children import PLUGINS
 
 CONFTEST = """
 import os
@@ -78,7 +79,7 @@ def test_a_run_on_a_bare_machine_measures_stores_and_reports(tmp_path, machine):
     (tmp_path / "test_engine.py").write_text(GATE)
     environ = {name: value for name, value in os.environ.items() if name not in BARE and not name.startswith(("PYTEST_", "GITHUB_"))}
     environ |= MACHINES[machine] | {"GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")}
-    options = ["--sd-max-blocks=3", "--sd-report=report.html", "--benchmark-autosave", "-p", "no:randomly"]
+    options = [*PLUGINS, "--sd-max-blocks=3", "--sd-report=report.html", "--benchmark-autosave"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options], cwd=tmp_path, capture_output=True, check=False, env=environ, stdin=subprocess.DEVNULL
     )

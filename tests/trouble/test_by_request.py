@@ -182,5 +182,5 @@ def test_workers_run_marked_gates_by_request_and_refuse_others(pytester):
 
 @pytest.mark.slow
 def test_pytest_html_shows_a_gate_by_request(pytester, gated):
-    gated(UNKNOWN, "--html=page.html", "--self-contained-html").assert_outcomes(passed=1)
+    gated(UNKNOWN, "--html=page.html", "--self-contained-html", autoload=True).assert_outcomes(passed=1)
     assert "candidate of test_" in (pytester.path / "page.html").read_text()

@@ -16,6 +16,7 @@ from pytest_sdspeed.pipelines import shared_part
 from pytest_sdspeed.pipelines.pool import Pool
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", WRITES)
 @pytest.mark.parametrize("changes", [UNET, frozenset()], ids=["copy", "original"])
 def test_weights_written_while_building_are_named_and_put_back(write, changes, make, drawn):
@@ -130,6 +131,7 @@ def test_what_is_changed_without_being_declared_is_named_and_put_back(change, ma
     assert np.array_equal(make().generate(0), drawn)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES.keys() - {patch_class}, ids=lambda change: change.__name__)
 def test_the_same_on_a_declared_copy_is_no_fault(change, make, drawn):
     make(extra=[optimization(change, changes=frozenset({"unet", "vae", "text_encoder"}))]).build()
@@ -230,6 +232,7 @@ def write_the_same(weight):
         weight.mul_(1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [*WRITES, write_the_same])
 def test_what_is_put_back_is_no_change_of_another_memory_format(write, make, source):
     pool = Pool(source)

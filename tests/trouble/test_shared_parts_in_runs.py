@@ -52,6 +52,7 @@ def writing_at_call(number, write):
     return optimization(apply, changes=UNET)
 
 
+@pytest.mark.slow
 def test_the_rows_that_changed_weights_fail_and_the_campaigns_others_go_on(make, drawn):
     base = make()
     changing = {
@@ -71,6 +72,7 @@ def test_the_rows_that_changed_weights_fail_and_the_campaigns_others_go_on(make,
     assert np.array_equal(base.generate(0), drawn)
 
 
+@pytest.mark.slow
 def test_a_write_that_nobody_counts_takes_every_row_of_the_campaign(make, drawn):
     base = make()
     found = campaign(base, make(extra=[writing_at_call(6, add_to_data)]), make())

@@ -130,6 +130,7 @@ if HAS_TWINS:
     )
 
 
+@pytest.mark.slow
 def test_what_a_callable_leaves_set_is_named_and_put_back(gated, pytester):
     names = {name: name.replace(" ", "_") for name in LEFT}
     head = "import pytest\nfrom conftest import engine, picture\n"

@@ -109,6 +109,7 @@ def test_a_row_on_the_combined_floor_is_decided_wrongly_as_seldom_as_on_any():
     assert slower <= 5
 
 
+@pytest.mark.slow
 def test_beside_the_combined_floor_rows_pass_and_fail():
     assert count(0.0200, 0.001) == (60, 0)
     assert count(0.0220, 0.001) == (0, 60)

@@ -61,7 +61,7 @@ def covers(acknowledged: Acknowledgement, change: Change, latency: float | None 
 
 
 def _is_same(history: History, change: Change, one: Acknowledgement) -> bool:
-    if (change.change > 0) != (one.change > 0):
+    if one.counts is not None or (change.change > 0) != (one.change > 0):
         return False
     if not one.key.fits(history.key):
         return False

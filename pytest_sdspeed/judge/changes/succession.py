@@ -11,7 +11,7 @@ from pytest_sdspeed.model import Predecessor, Recipe
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from pytest_sdspeed.model import History, HistoryKey
+    from pytest_sdspeed.model import AccountHistory, History, HistoryKey
 
 _LONGEST = 60
 """Letters of a value that are shown."""
@@ -37,7 +37,9 @@ def add_predecessors(histories: Iterable[History]) -> tuple[History, ...]:
     )
 
 
-def find_predecessor(history: History, others: Iterable[History]) -> Predecessor | None:
+def find_predecessor(
+    history: History | AccountHistory, others: Iterable[History | AccountHistory]
+) -> Predecessor | None:
     """Find the history that one goes on from: of the same setup, over before it began.
 
     Two that are measured side by side, as the recipes of a matrix are, do not follow each other,
@@ -65,7 +67,7 @@ def find_predecessor(history: History, others: Iterable[History]) -> Predecessor
     return Predecessor(changed=changed, runs=len(latest.runs), until=latest.runs[-1].date)
 
 
-def _row_of(history: History) -> tuple[str | None, str, str]:
+def _row_of(history: History | AccountHistory) -> tuple[str | None, str, str]:
     return history.table, history.setup, history.device
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.plugin.distributed.placement import Placement
     from pytest_sdspeed.run.run import Run
     from pytest_sdspeed.store.spool import Spool
-    from pytest_sdspeed.store.transfer import Received
+    from pytest_sdspeed.store.transfer import Received, ReceivedAccount
 
 
 class Controller:
@@ -55,6 +55,7 @@ class Controller:
         self._reported: set[str] = set()
         self._machines: dict[str, Machine] = {}
         self._received: list[tuple[str, Received]] = []
+        self._counted: list[tuple[str, ReceivedAccount]] = []
         self._lost: list[tuple[str, Result]] = []
 
     @property
@@ -139,7 +140,9 @@ class Controller:
         """Count what the tests will measure, as a process that collects them itself counts it."""
         run = self._run
         for group in groups:
-            if group.campaign:
+            if group.counts:
+                run.plan.add_counted()
+            elif group.campaign:
                 run.plan.select(group.table, group.setup)
             else:
                 run.plan.add_own_campaign()
@@ -157,6 +160,7 @@ class Controller:
         if report.when == "setup":
             # Another plugin runs the test again: what an earlier attempt brought counts no more.
             self._received = [one for one in self._received if one[0] != report.nodeid]
+            self._counted = [one for one in self._counted if one[0] != report.nodeid]
             if report.passed:
                 self._reported.discard(report.nodeid)
         sent = report.__dict__.pop(REPORT, {})
@@ -166,10 +170,13 @@ class Controller:
             self._run.session.use_machine(machine)
         elif sent:
             from pytest_sdspeed.plugin.collecting import STORING
-            from pytest_sdspeed.store.transfer import unpack
+            from pytest_sdspeed.store.transfer import unpack, unpack_account
 
             try:
-                self._received.append((report.nodeid, unpack(sent["result"], self._spool)))
+                for one in sent.get("accounts", ()):
+                    self._counted.append((report.nodeid, unpack_account(one)))
+                if "result" in sent:
+                    self._received.append((report.nodeid, unpack(sent["result"], self._spool)))
             except StoredRunError as error:
                 storing: Any = self._config.pluginmanager.getplugin(STORING)
                 storing.note_loss(f"this run, {report.nodeid} of {report.worker_id}", error)
@@ -188,12 +195,17 @@ class Controller:
                 f"sd run: failed: a worker ended, and these tests did not run: {', '.join(silent)}"
             )
         if self._order:
-            from pytest_sdspeed.store.transfer import store_received
+            from pytest_sdspeed.store.transfer import store_received, store_received_account
             from pytest_sdspeed.store.whole import SESSION
 
+            stored = self._config.pluginmanager.getplugin(SESSION)
             self._received.sort(key=self._place)
             for _, one in self._received:
-                store_received(self._config.pluginmanager.getplugin(SESSION), one)
+                store_received(stored, one)
+            self._counted.sort(key=self._place)
+            for _, account in self._counted:
+                store_received_account(stored, account)
+                self._run.accounts.append(self._run.add_account_history(account.result))
             measured = [(test, replace(one.result, test=test)) for test, one in self._received]
             arrived = {test for test, _ in measured}
             lost = [(test, result) for test, result in self._lost if test not in arrived]

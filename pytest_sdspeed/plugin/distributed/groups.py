@@ -15,11 +15,15 @@ _PROBLEM = "@sdspeed-problem:"
 
 
 class Group(NamedTuple):
-    """The row that a gated test asks for: all "" if it brings a campaign of its own."""
+    """The row that a gated test asks for: all "" if it brings a campaign of its own.
+
+    A test that counts and measures no time has ``counts``, and no campaign.
+    """
 
     table: str = ""
     baseline: str = ""
     setup: str = ""
+    counts: str = ""
 
     @property
     def campaign(self) -> CampaignKey | None:

@@ -14,7 +14,16 @@ import pytest
 from pytest_sdspeed.errors import DistributedError
 from pytest_sdspeed.plugin.distributed.groups import Group, add_group, add_problem
 from pytest_sdspeed.plugin.distributed.placement import Placement, pin
-from pytest_sdspeed.plugin.state import PROBLEMS, RESULT, is_gated, is_of_body, own_id, run_of
+from pytest_sdspeed.plugin.state import (
+    ACCOUNTS,
+    PROBLEMS,
+    RESULT,
+    is_gated,
+    is_of_body,
+    is_timed,
+    own_id,
+    run_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
@@ -57,11 +66,14 @@ class Worker:
         if gated and not problems:
             from pytest_sdspeed.store.benchmark import is_measuring_off
 
-            if is_measuring_off(self._config.option):
-                return
             self._keep_quiet(items)
+            timed = [item for item in gated if is_timed(item)]
+            if is_measuring_off(self._config.option):
+                gated = [item for item in gated if item not in timed]
+                timed = []
             try:
-                self._take_cores()
+                if timed:
+                    self._take_cores()
             except DistributedError as error:
                 problems.append(str(error))
         if problems:
@@ -92,6 +104,8 @@ class Worker:
         """Return the row that a test asks for; of several, one that is no baseline."""
         from pytest_sdspeed.plugin.requests import plan_of
 
+        if not is_timed(item):
+            return Group(counts="yes")
         plan, catalog = plan_of(item), run_of(self._config).session.catalog
         if not plan.marker.is_documented:
             return Group()
@@ -107,13 +121,25 @@ class Worker:
     ) -> Generator[None, Any, Any]:
         """Add the machine to the report of a gated test's setup, the result to that of its call."""
         report = yield
-        if is_gated(item) and call.when == "setup" and report.passed:
+        if is_timed(item) and call.when == "setup" and report.passed:
             setattr(report, REPORT, {"machine": machine_to_json(run_of(self._config).machine)})
-        elif is_of_body(item, call) and RESULT in item.stash:
-            from pytest_sdspeed.store.transfer import pack
-
-            setattr(report, REPORT, {"result": pack(item.stash[RESULT], item, own_id(item))})
+        elif is_of_body(item, call):
+            setattr(report, REPORT, _pack(item))
         return report
+
+
+def _pack(item: pytest.Item) -> dict[str, Any]:
+    """Return what a test measured and counted, as builtins."""
+    found: dict[str, Any] = {}
+    if RESULT in item.stash:
+        from pytest_sdspeed.store.transfer import pack
+
+        found["result"] = pack(item.stash[RESULT], item, own_id(item))
+    if ACCOUNTS in item.stash:
+        from pytest_sdspeed.store.transfer import pack_account
+
+        found["accounts"] = [pack_account(one, item, own_id(item)) for one in item.stash[ACCOUNTS]]
+    return found
 
 
 class _Renamed:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from pytest_sdspeed.report import text
+from pytest_sdspeed.report.accounts import describe_account, list_faults
 from pytest_sdspeed.report.devices import describe_splits
 from pytest_sdspeed.report.history import (
     describe_change,
@@ -23,6 +24,7 @@ from pytest_sdspeed.report.history import (
 )
 from pytest_sdspeed.report.messages import describe_result, select_attention
 from pytest_sdspeed.report.page import history_section
+from pytest_sdspeed.report.page.account_section import make_account_groups
 from pytest_sdspeed.report.page.gallery import CaseShown, Gallery
 from pytest_sdspeed.report.page.thumbnails import make_thumbnails
 from pytest_sdspeed.report.plots.bars import draw_memory, draw_stages, list_stages
@@ -33,7 +35,7 @@ from pytest_sdspeed.report.plots.timeline import Timeline, draw_timeline
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from pytest_sdspeed.model import History, Recipe, Result
+    from pytest_sdspeed.model import AccountResult, History, Recipe, Result
     from pytest_sdspeed.report.page.history_section import HistoryShown
 
 _VERDICTS = ("fail", "invalid", "inconclusive", "pass")
@@ -81,6 +83,7 @@ def render_page(
     results: Sequence[Result],
     facts: Mapping[str, str] = _NO_FACTS,
     histories: Sequence[History] = (),
+    accounts: Sequence[AccountResult] = (),
 ) -> str:
     """Render the whole page, verdicts that need attention first.
 
@@ -88,6 +91,7 @@ def render_page(
         results: results of the run; none gives a page that says so.
         facts: label -> value, about the machine and the run.
         histories: histories of these rows and of any others.
+        accounts: what the run counted.
     """
     gallery = Gallery(
         make_thumbnails(
@@ -113,10 +117,14 @@ def render_page(
         .get_template("page.html.jinja")
         .render(
             text=text,
-            headline=_write_headline(results)
-            if results or not histories
+            headline=_write_headline(results, accounts)
+            if results or accounts or not histories
             else _write_history_headline(histories),
             results=results,
+            counts=_count_outcomes(results, accounts),
+            counted=make_account_groups(accounts),
+            account_faults=list_faults(accounts),
+            describe_account=describe_account,
             describe_result=describe_result,
             attention=select_attention(results),
             slower=[
@@ -235,12 +243,24 @@ def _count_verdicts(results: Sequence[Result]) -> list[tuple[str, int]]:
     return [(verdict, counts[verdict]) for verdict in _VERDICTS if counts[verdict]]  # type: ignore[index]
 
 
-def _write_headline(results: Sequence[Result]) -> str:
+def _count_outcomes(
+    results: Sequence[Result], accounts: Sequence[AccountResult]
+) -> list[tuple[str, int]]:
+    """Count how many rows and accounts have each verdict, the gravest first."""
+    counts: Counter[str] = Counter(dict(_count_verdicts(results)))
+    counts.update(result.outcome for result in accounts)
+    return [(verdict, counts[verdict]) for verdict in (*_VERDICTS, "counted") if counts[verdict]]
+
+
+def _write_headline(results: Sequence[Result], accounts: Sequence[AccountResult]) -> str:
     """Write the page in one line."""
-    counts = dict(_count_verdicts(results))
+    counts = dict(_count_outcomes(results, accounts))
+    counts.pop("counted", None)
     total, passed = sum(counts.values()), counts.get("pass", 0)
-    if not results:
+    if not results and not accounts:
         return "No campaign was measured"
+    if not total and accounts:
+        return f"{len(accounts)} account{'s' if len(accounts) > 1 else ''} counted"
     if not total:
         return "Baselines only: nothing was gated"
     if passed == total:

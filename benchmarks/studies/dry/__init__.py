@@ -1,0 +1,1 @@
+"""What the dry run says of the documented tables."""

@@ -1,0 +1,128 @@
+"""Accounts of setups and callables: what they ask of a GPU, counted on a machine without one."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pytest_sdspeed.model import Case, Machine
+from pytest_sdspeed.model.machine import COUNTS_ONLY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_sdspeed.model.accounts import Account
+    from pytest_sdspeed.pipelines.optimization import Optimization
+    from pytest_sdspeed.setups.catalog import ResolvedSetup
+
+VALUES_UP_TO = 2**20
+"""Elements up to which tensors of setups have values: timesteps, sigmas, tokens and masks do, and
+weights and latents at full size do not."""
+
+
+def describe_counting_device() -> Machine:
+    """Describe the GPU that the counting device says it is."""
+    from pytest_sdspeed.dry.facade import CAPABILITY, NAME
+
+    return Machine(
+        kind="cuda",
+        device=NAME,
+        versions={},
+        capability=CAPABILITY,
+        features=frozenset({COUNTS_ONLY}),
+    )
+
+
+def count_setup(resolved: ResolvedSetup, stack: tuple[Optimization, ...]) -> Account:
+    """Count what one generation of a setup asks of a GPU.
+
+    It is built at full size without weights; the models that the package brings have theirs. What
+    it compiles is counted at toy size, see ``count_setup_compilation``.
+
+    Args:
+        resolved: what the setup's name means.
+        stack: its optimizations in order.
+
+    Raises:
+        UnsupportedError: this build of torch, or the device, cannot do it.
+        DryRunError: it needs a value that the dry run does not know.
+    """
+    import torch
+
+    from pytest_sdspeed.dry.accounts import make_account
+    from pytest_sdspeed.dry.compilation import watch_for_compiled
+    from pytest_sdspeed.dry.run import count
+    from pytest_sdspeed.dry.watch import watch_parts, watch_schedulers
+    from pytest_sdspeed.errors import UnsupportedError
+    from pytest_sdspeed.pipelines.parameters import count_parameters
+    from pytest_sdspeed.pipelines.pool import Pool
+    from pytest_sdspeed.pipelines.sources import EmbeddedFirst, PretrainedSource, ShapesSource
+    from pytest_sdspeed.run.compiling import add_setup_compilation
+    from pytest_sdspeed.setups.setup import Setup
+
+    with (
+        torch.no_grad(),
+        count(values_up_to=VALUES_UP_TO) as ledger,
+        watch_for_compiled() as compiled,
+    ):
+        setup = Setup(
+            resolved.setup,
+            resolved.recipe,
+            stack,
+            machine=describe_counting_device(),
+            pool=Pool(EmbeddedFirst(PretrainedSource("cuda"), ShapesSource("cuda"))),
+            resolved=resolved,
+        )
+        if setup.unsupported:
+            raise UnsupportedError(setup.unsupported)
+        setup.build()
+        setup.keep_alone()
+        gc.collect()
+        weight_bytes = ledger.held
+        watched = watch_parts(ledger, setup.pipeline.components)
+        with watch_schedulers(ledger), watched, setup.slot():
+            for captured in (False, True):
+                ledger.restart()
+                setup.draw(Case(resolved.recipe.seed), "pt")
+                # A graph is captured in the warm-up: what counts is the call after it.
+                if captured or not ledger.captured:
+                    break
+        account = make_account(ledger, weight_bytes=weight_bytes)
+        account = replace(account, parameters=count_parameters(setup.pipeline.components))
+    return add_setup_compilation(account, resolved, stack) if compiled.found else account
+
+
+def count_callable(draw: Callable[[str], Any]) -> Account:
+    """Count what a callable asks of a GPU.
+
+    If it compiles anything, it is run twice more, on the CPU, see ``count_callable_compilation``.
+
+    Args:
+        draw: takes the name of the device. If it returns a callable, what it did was to prepare,
+            and that callable, which takes nothing, is counted; else ``draw`` is counted itself.
+
+    Raises:
+        UnsupportedError: this build of torch cannot do it.
+        DryRunError: it needs a value that the dry run does not know.
+    """
+    import torch
+
+    from pytest_sdspeed.dry.accounts import make_account
+    from pytest_sdspeed.dry.compilation import watch_for_compiled
+    from pytest_sdspeed.dry.run import count
+    from pytest_sdspeed.dry.watch import watch_schedulers
+    from pytest_sdspeed.run.compiling import add_callable_compilation
+
+    with (
+        torch.no_grad(),
+        count() as ledger,
+        watch_schedulers(ledger),
+        watch_for_compiled() as compiled,
+    ):
+        prepared = draw("cuda")
+        if callable(prepared):
+            ledger.restart()
+            prepared()
+        account = make_account(ledger)
+    return add_callable_compilation(account, draw) if compiled.found else account
