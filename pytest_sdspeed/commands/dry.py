@@ -298,7 +298,7 @@ def _describe(counted: Counted) -> Iterator[str]:
     yield from account_text.format_account(account)
     places = account_text.format_places(account)
     if places:
-        yield from ("", "host syncs and copies", *places)
+        yield from ("", "host syncs, copies and casts", *places)
     latency = counted.latency_s
     documented = {} if latency is None else {counted.limits[0].device: latency}
     limits = list(account_text.format_limits(counted.limits, documented))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import FrameType
 
-_PACKAGE = str(Path(__file__).parents[1])
+_ROOM = str(Path(__file__).parent)
 _SEPARATORS = ("site-packages", "dist-packages", "src")
 """Folders that packages are in."""
 
@@ -33,7 +33,7 @@ class Caller:
 
 
 def find_caller() -> Caller:
-    """Return the innermost line of code that runs now and is neither torch's nor this package's.
+    """Return the innermost line of code that runs now and is not torch's or the counting device's.
 
     A statement of several lines is told by the line that runs.
     """
@@ -47,8 +47,8 @@ def find_caller() -> Caller:
 
 @cache
 def is_inside(filename: str) -> bool:
-    """Tell whether a file belongs to torch, to this package, or to no file at all."""
-    return filename.startswith(("<", _PACKAGE, _find_torch()))
+    """Tell whether a file belongs to torch, to the counting device, or to no file at all."""
+    return filename.startswith(("<", _ROOM, _find_torch()))
 
 
 @cache
