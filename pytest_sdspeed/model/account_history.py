@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.model.history import HistoryKey, RunFacts
@@ -140,12 +140,7 @@ class AccountHistory(HistoryKey):
             key: what it is the history of.
             runs: the oldest first.
         """
-        return AccountHistory(**{name: getattr(key, name) for name in _OF_KEY}, runs=tuple(runs))
-
-    @property
-    def key(self) -> HistoryKey:
-        """Return what this is the history of."""
-        return HistoryKey(**{name: getattr(self, name) for name in _OF_KEY})
+        return AccountHistory(**key.facts, runs=tuple(runs))
 
     def name_change(self, change: AccountChange) -> str:
         """Return the id of a change, which further runs do not alter.
@@ -157,6 +152,3 @@ class AccountHistory(HistoryKey):
         counts = tuple((one.name, one.was, one.now) for one in change.counts)
         text = repr((self.table, self.setup, self.device, self.recipe, first.date, counts))
         return f"{zlib.crc32(text.encode(errors='backslashreplace')):08x}"
-
-
-_OF_KEY = tuple(one.name for one in fields(HistoryKey))

@@ -44,6 +44,16 @@ class HistoryKey:
     baseline_optimizations: str | None = None
     revision: str | None = None
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Return the facts of the key alone, by name."""
+        return {name: getattr(self, name) for name in _OF_KEY}
+
+    @property
+    def key(self) -> HistoryKey:
+        """Return the key alone, of what has one."""
+        return HistoryKey(**self.facts)
+
     @classmethod
     def of(cls, result: Any, recipe: str, cpu: str | None = None) -> HistoryKey:
         """Return the key of a result.
@@ -303,12 +313,7 @@ class History(HistoryKey):
             key: what it is the history of.
             runs: the oldest first.
         """
-        return History(**{name: getattr(key, name) for name in _OF_KEY}, runs=tuple(runs))
-
-    @property
-    def key(self) -> HistoryKey:
-        """Return what this is the history of."""
-        return HistoryKey(**{name: getattr(self, name) for name in _OF_KEY})
+        return History(**key.facts, runs=tuple(runs))
 
     @property
     def latest(self) -> Change | None:
