@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import inspect
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,7 +13,7 @@ from pytest_sdspeed.model import AccountResult
 from pytest_sdspeed.run import accounting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from pytest_sdspeed.model import Account, Row, Table
     from pytest_sdspeed.run.session import Session
@@ -144,8 +142,7 @@ def count_target(
 
     resolved = target.setup.resolved if target.setup else None
     try:
-        with _held_still():
-            account = _count(target, session)
+        account = _count(target, session)
     except Exception as error:  # noqa: BLE001 - a pipeline of anybody's may raise anything
         raise explain(target.name, error) from None
     recorded = find_bounds(resolved, session.tables) if resolved else RowBounds({})
@@ -191,8 +188,7 @@ def _hold_to_page(setup: Setup, account: Account, session: Session) -> Documente
     baseline = None
     if row.memory is not None and not row.is_baseline:
         base = session.catalog.find_baseline(resolved)
-        with _held_still():
-            baseline = accounting.count_setup(base, session.stack_of(base))
+        baseline = accounting.count_setup(base, session.stack_of(base))
     return judge_documented(row, account, limit, baseline)
 
 
@@ -205,25 +201,6 @@ def _count(target: Target, session: Session) -> Account:
     draw = _check_callable(target)
     with guard(f"callable {target.name!r}"):
         return accounting.count_callable(draw)
-
-
-@contextmanager
-def _held_still() -> Iterator[None]:
-    """Keep the collector from freeing memory at a moment of its own, and libraries from talking.
-
-    The peak of an account would otherwise depend on what ran before.
-    """
-    from pytest_sdspeed.device.quiet import quiet
-
-    gc.collect()
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        with quiet():
-            yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _check_callable(target: Target) -> Callable[..., Any]:

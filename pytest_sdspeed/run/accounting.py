@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from pytest_sdspeed.model import Case, Machine
 from pytest_sdspeed.model.machine import COUNTS_ONLY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pytest_sdspeed.model.accounts import Account
     from pytest_sdspeed.pipelines.optimization import Optimization
@@ -34,6 +35,26 @@ def describe_counting_device() -> Machine:
     )
 
 
+@contextmanager
+def hold_still() -> Iterator[None]:
+    """Keep the collector from freeing memory at a moment of its own, and libraries from talking.
+
+    The peak of an account would otherwise depend on what ran before.
+    """
+    from pytest_sdspeed.device.quiet import quiet
+
+    gc.collect()
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        with quiet():
+            yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@hold_still()
 def count_setup(resolved: ResolvedSetup, stack: tuple[Optimization, ...]) -> Account:
     """Count what one generation of a setup asks of a GPU.
 
@@ -93,6 +114,7 @@ def count_setup(resolved: ResolvedSetup, stack: tuple[Optimization, ...]) -> Acc
     return add_setup_compilation(account, resolved, stack) if compiled.found else account
 
 
+@hold_still()
 def count_callable(draw: Callable[[str], Any]) -> Account:
     """Count what a callable asks of a GPU.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_sdspeed.run.accounting import VALUES_UP_TO
+from pytest_sdspeed.run.accounting import VALUES_UP_TO, hold_still
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +29,7 @@ class FolderAccount:
     arguments: tuple[str, ...]
 
 
+@hold_still()
 def count_folder(
     folder: Path, arguments: Mapping[str, Any], *, dtype: str, seed: int = 0
 ) -> FolderAccount:
@@ -49,7 +50,6 @@ def count_folder(
     """
     import torch
 
-    from pytest_sdspeed.device.quiet import quiet
     from pytest_sdspeed.dry.accounts import make_account
     from pytest_sdspeed.dry.run import count
     from pytest_sdspeed.dry.watch import watch_parts, watch_schedulers
@@ -58,7 +58,7 @@ def count_folder(
     from pytest_sdspeed.pipelines.folder_shapes import build_without_weights
     from pytest_sdspeed.pipelines.parameters import count_parameters
 
-    with torch.no_grad(), count(values_up_to=VALUES_UP_TO) as ledger, quiet():
+    with torch.no_grad(), count(values_up_to=VALUES_UP_TO) as ledger:
         pipeline = build_without_weights(folder, dtype, "cuda")
         pipeline.set_progress_bar_config(disable=True)
         called = make_arguments(pipeline, arguments, seed)
