@@ -40,6 +40,7 @@ from pytest_sdspeed.model.machine import (
     UnknownTelemetry,
 )
 from pytest_sdspeed.model.metrics import PictureMetric
+from pytest_sdspeed.model.proofs import Finding, Proof
 from pytest_sdspeed.model.results import (
     Against,
     Case,
@@ -49,10 +50,12 @@ from pytest_sdspeed.model.results import (
     Result,
     SelfDifference,
 )
+from pytest_sdspeed.model.stack import StackEntry
 from pytest_sdspeed.model.tables import (
     BOUNDS,
     DEFAULT_TOLERANCE,
     DTYPES,
+    RECIPE_DEFAULTS,
     SCHEDULERS,
     CampaignKey,
     ImageGate,
@@ -61,6 +64,7 @@ from pytest_sdspeed.model.tables import (
     Row,
     Spread,
     Table,
+    Unit,
 )
 from pytest_sdspeed.model.vocabulary import (
     BASELINE,
@@ -86,6 +90,7 @@ __all__ = [
     "MIG",
     "MINIATURE",
     "PER_STEP",
+    "RECIPE_DEFAULTS",
     "SCHEDULERS",
     "STEP_COUNTS",
     "UNKNOWN_GPU",
@@ -104,6 +109,7 @@ __all__ = [
     "Change",
     "CountChange",
     "Exhibit",
+    "Finding",
     "History",
     "HistoryKey",
     "HistoryRun",
@@ -117,6 +123,7 @@ __all__ = [
     "PlaceChange",
     "Predecessor",
     "Profile",
+    "Proof",
     "Reading",
     "Recipe",
     "RegisteredSetup",
@@ -125,8 +132,10 @@ __all__ = [
     "Row",
     "SelfDifference",
     "Spread",
+    "StackEntry",
     "Table",
     "Telemetry",
+    "Unit",
     "UnknownTelemetry",
     "Verdict",
     "Work",

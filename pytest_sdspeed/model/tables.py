@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING
+from dataclasses import MISSING, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 DEFAULT_TOLERANCE = 0.05
 SCHEDULERS = ("ddim", "pndm")
 DTYPES = ("float32", "float16", "bfloat16")
+Unit = Literal["call", "denoising", "denoiser", "decode"]
+"""What a latency is of: a whole call, its denoising loop, one forward of the denoiser, or one
+decoding of latents."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,15 +25,25 @@ class Recipe:
         prompt: the text to draw.
         height, width: size of the picture, in pixels.
         steps: denoising steps that the scheduler takes.
-        scheduler: one of ``SCHEDULERS``.
-        images: pictures per call.
-        guidance: classifier-free guidance scale.
+        scheduler: one of ``SCHEDULERS``, the name of a scheduler class of diffusers, or None for
+            the model's own.
+        images: pictures, or videos, per call.
+        guidance: what the call gets as ``guidance_scale``, or None for the pipeline's default.
         dtype: floating-point type of the weights before any optimization, one of ``DTYPES``.
         repeats: number of calls that a documented latency sums up.
         student: hub id or folder whose UNet ``distilled_unet`` takes, or None.
         tiny_vae: hub id or folder of the autoencoder ``tiny_vae`` takes, or None.
         seed: seed of the initial latents.
         more_prompts: further texts, whose pictures are judged beside the prompt's; never timed.
+        pipeline: name of the pipeline's class, or None for the one that the model's
+            ``model_index.json`` names.
+        frames: frames of a video, or None for pictures.
+        call: further arguments of the pipeline's call, by name; builtins only.
+        inputs: arguments of the call that get a seeded picture, mask or video, by name; those that
+            the call cannot do without get one anyway.
+        parts: role -> hub id or folder that an optimization takes a replacement or an addition
+            from, such as ``lora``; ``student`` and ``tiny_vae`` are such roles, too.
+        unit: what a latency is of.
     """
 
     model: str
@@ -38,15 +51,34 @@ class Recipe:
     height: int
     width: int
     steps: int
-    scheduler: str
+    scheduler: str | None
     images: int = 1
-    guidance: float = 7.5
+    guidance: float | None = 7.5
     dtype: str = "float32"
     repeats: int = 1
     student: str | None = None
     tiny_vae: str | None = None
     seed: int = 0
     more_prompts: tuple[str, ...] = ()
+    pipeline: str | None = None
+    frames: int | None = None
+    call: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    inputs: tuple[str, ...] = ()
+    parts: Mapping[str, str] = field(default_factory=dict, hash=False)
+    unit: Unit = "call"
+
+    def part(self, role: str) -> str | None:
+        """Return the model that something is taken from, or None if the recipe names none."""
+        own = {"student": self.student, "tiny_vae": self.tiny_vae}
+        return self.parts.get(role) or own.get(role)
+
+
+RECIPE_DEFAULTS: Mapping[str, Any] = {
+    one.name: {} if one.default is MISSING else one.default
+    for one in fields(Recipe)
+    if one.default is not MISSING or one.default_factory is not MISSING
+}
+"""Field of a recipe -> what it is if nothing else is said; those that must be there are missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +158,7 @@ class Row:
 
     Attributes:
         setup: name of the setup, unique within the table.
-        optimizations: names of the stack, in the order they are applied.
+        optimizations: labels of the stack (see ``StackEntry``), in the order they are applied.
         baseline: name of the row it is compared with; its own name on a baseline row.
         recipe: what is generated, always the recipe of its baseline.
         latency_s: documented latency, seconds, or None if only the ratio is documented.
@@ -136,6 +168,13 @@ class Row:
         image: picture gate with the documented weights, or None.
         image_random: picture gate with random weights, or None.
         memory: greatest share of the baseline's peak memory, or None for no bound.
+        iterations_per_s: documented steps of the denoising loop per second, or None.
+        memory_gb: documented peak of the allocated memory, units of 2**30 bytes, or None.
+        load_gb: documented memory after loading, units of 2**30 bytes, or None.
+        compile_s: documented seconds of a first generation beyond a later one, or None.
+        warm_compile_s: the same with a warm cache of the compiler in a new process, or None.
+        first_s: documented seconds of the first generation of a new process, or None.
+        slower: whether the row promises memory and costs time: its speed-up may be under 1.
         account: upper bounds on what a generation asks of a device, by their names in
             ``ACCOUNT_BOUNDS``; empty if there are none.
         notes: what the source leaves unclear.
@@ -153,6 +192,13 @@ class Row:
     image: ImageGate | None = None
     image_random: ImageGate | None = None
     memory: float | None = None
+    iterations_per_s: float | None = None
+    memory_gb: float | None = None
+    load_gb: float | None = None
+    compile_s: float | None = None
+    warm_compile_s: float | None = None
+    first_s: float | None = None
+    slower: bool = False
     account: Mapping[str, int] = field(default_factory=dict, hash=False)
     notes: str = ""
     spread: Spread | None = None
@@ -220,7 +266,7 @@ class RegisteredSetup:
 
     Attributes:
         name: name of the setup; its fixture is ``sd_<name>``.
-        optimizations: names of the stack.
+        optimizations: labels of the stack (see ``StackEntry``).
         recipe: what is generated, or None for the default table's recipe.
         doc: text that ``pytest --fixtures`` shows.
     """

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, get_args
 
-from pytest_sdspeed.model import Relation
+from pytest_sdspeed.errors import RegistrationError, UnknownNameError
+from pytest_sdspeed.model import Relation, StackEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pytest_sdspeed.model import Machine, Recipe
+    from pytest_sdspeed.model import Finding, Machine, Recipe
 
 
 def support_everywhere(_machine: Machine) -> str | None:
@@ -30,17 +31,27 @@ class Optimization:
     Attributes:
         name: as tables and messages call it.
         summary: what it does, one line.
+        options: option -> its default, builtins only. A table and a setup may give others of the
+            same type (any, if the default is None). ``apply``, ``prove`` and ``supported`` get
+            every option as a keyword argument.
+        given: the options that a stack gives it; ``with_options`` sets them.
         supported: returns None if a machine can run it, else the reason and what would help.
         dtype: type the weights are loaded in, or None to leave it.
         memory_format: name of a ``torch`` memory format the weights are stored in, or None to leave
             it.
-        replaces: pipeline component -> recipe field that names the model it is taken from.
-        changes: components whose structure ``apply`` alters: they are copied first, with shared
-            weights, so that no other setup sees it.
-        rewrites: components whose weights ``apply`` or a generation writes into (a fused LoRA,
-            pruning, folding): they are copied first, with weights of their own, which takes their
-            memory once more.
+        replaces: pipeline component -> role of the recipe (``Recipe.part``) that names the model it
+            is taken from.
+        needs: roles of the recipe without which it cannot be applied, beside those of ``replaces``.
+        changes: components, or groups of them (``denoisers``, ``text_encoders``, ``autoencoder``),
+            whose structure ``apply`` alters: they are copied first, with shared weights, so that no
+            other setup sees it.
+        rewrites: components, or groups, whose weights ``apply`` or a generation writes into (a
+            fused LoRA, pruning, folding): they are copied first, with weights of their own, which
+            takes their memory once more.
         apply: called once with the new pipeline and its recipe.
+        prove: makes a context for one generation of the finished pipeline; what it yields is called
+            after the generation and tells whether the optimization acted. Without one nothing is
+            known.
         slot: context held around every generation of a setup that stacks this, and only there:
             process-global flags belong here.
         relation: what the pictures may be compared with.
@@ -52,17 +63,56 @@ class Optimization:
 
     name: str
     summary: str
-    supported: Callable[[Machine], str | None] = support_everywhere
+    options: Mapping[str, Any] = field(default_factory=dict)
+    given: Mapping[str, Any] = field(default_factory=dict)
+    supported: Callable[..., str | None] = support_everywhere
     dtype: str | None = None
     memory_format: str | None = None
     replaces: Mapping[str, str] = field(default_factory=dict)
+    needs: frozenset[str] = frozenset()
     changes: frozenset[str] = frozenset()
     rewrites: frozenset[str] = frozenset()
-    apply: Callable[[Any, Recipe], None] = _leave_unchanged
+    apply: Callable[..., None] = _leave_unchanged
+    prove: Callable[..., AbstractContextManager[Callable[[], Finding]]] | None = None
     slot: Callable[[], AbstractContextManager[Any]] = nullcontext
     relation: Relation = "same_weights"
     precision: str | None = None
     partial: bool = False
+
+    def with_options(self, given: Mapping[str, Any], where: str) -> Optimization:
+        """Return it with other options; those that are not given keep their defaults.
+
+        Args:
+            given: option -> value.
+            where: what gives them, for messages.
+
+        Raises:
+            UnknownNameError: it has no such option.
+            RegistrationError: a value is not of the default's type.
+        """
+        merged = dict(self.options)
+        for name, value in given.items():
+            if name not in self.options:
+                raise UnknownNameError(f"option of {self.name!r}", name, self.options, where)
+            merged[name] = _check_option(self.name, name, value, self.options[name], where)
+        return replace(self, options=merged, given=dict(given)) if given else self
+
+    @property
+    def label(self) -> str:
+        """Return the name, with the options that the stack gives it."""
+        return StackEntry(self.name, self.given).label
+
+
+def _check_option(owner: str, name: str, value: Any, default: Any, where: str) -> Any:
+    """Return an option's value; an integer may stand for a floating-point number."""
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if default is not None and type(value) is not type(default):
+        raise RegistrationError(
+            f"{where}: option {name!r} of {owner!r} is {value!r}; valid: of type"
+            f" {type(default).__name__}, as its default {default!r}"
+        )
+    return value
 
 
 def find_relation(stack: tuple[Optimization, ...]) -> Relation:

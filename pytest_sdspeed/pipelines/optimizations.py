@@ -309,4 +309,5 @@ OPTIMIZATIONS: tuple[Optimization, ...] = (
 
 def has_own_code(stack: Sequence[Optimization]) -> bool:
     """Tell whether a stack runs code that is not this project's."""
-    return any(part not in OPTIMIZATIONS for part in stack)
+    own = {part.name for part in OPTIMIZATIONS}
+    return any(part.name not in own for part in stack)

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from pytest_sdspeed.device.flags import collect, guard, ignore_default_device
 from pytest_sdspeed.device.quiet import quiet
 from pytest_sdspeed.device.switches import ATTENTION_BACKEND
-from pytest_sdspeed.errors import RegistrationError
+from pytest_sdspeed.errors import UnknownNameError
 from pytest_sdspeed.pipelines.noise import takes_generator
 from pytest_sdspeed.pipelines.optimizations import has_own_code
+from pytest_sdspeed.pipelines.parts import name_parts
 from pytest_sdspeed.pipelines.shared_code import guard_code
 from pytest_sdspeed.pipelines.shared_part import (
     CACHES,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.pipelines.optimization import Optimization
     from pytest_sdspeed.pipelines.sources import Source
 
+_SHORT_NAMES = {"ddim": "DDIMScheduler", "pndm": "PNDMScheduler"}
 _CONVOLUTIONAL = ("unet", "vae")
 """Parts with convolutions, to which a memory format is applied."""
 
@@ -92,9 +94,9 @@ class Pool:
             base = self._load_pipeline(recipe.model, dtype)
             components = dict(base.components)
             for part in stack:
-                for component, field in part.replaces.items():
+                for component, role in part.replaces.items():
                     components[component] = self._load_replacement(
-                        component, getattr(recipe, field), dtype
+                        component, recipe.part(role), dtype
                     )
             parts = self._find_parts(components)
             if layout:
@@ -105,7 +107,7 @@ class Pool:
             check_parts(f"before setup {name!r} was built, something", parts, CACHES)
             own_code = has_own_code(stack)
             components |= _copy_components(components, stack, own_code=own_code)
-            components["scheduler"] = _make_scheduler(recipe.scheduler, base.scheduler.config)
+            components["scheduler"] = _make_scheduler(recipe.scheduler, base.scheduler)
             pipeline = type(base)(**components, **_disable_checker(base))
             pipeline.set_progress_bar_config(disable=True)
             if own_code:
@@ -118,7 +120,7 @@ class Pool:
                 collect(ATTENTION_BACKEND) as held,
             ):
                 for part in stack:
-                    part.apply(pipeline, recipe)
+                    part.apply(pipeline, recipe, **part.options)
             return Built(pipeline, parts, held, own_code, takes_generator(pipeline))
 
     def clear(self) -> None:
@@ -167,7 +169,7 @@ class Pool:
             self._pipelines[key] = pipeline
         return self._pipelines[key]
 
-    def _load_replacement(self, component: str, model: str, dtype: str) -> Any:
+    def _load_replacement(self, component: str, model: Any, dtype: str) -> Any:
         key = (component, model, dtype)
         if key not in self._parts:
             load = partial(getattr(self._source, f"load_{component}"), model, dtype)
@@ -228,14 +230,8 @@ def _copy_components(
     Raises:
         RegistrationError: the pipeline has no such component.
     """
-    changed = {name for part in stack for name in part.changes}
-    rewritten = {name for part in stack for name in part.rewrites}
-    unknown = sorted((changed | rewritten) - components.keys())
-    if unknown:
-        raise RegistrationError(
-            f"changes and rewrites name components of the pipeline: it has no {unknown[0]!r};"
-            f" valid: {', '.join(sorted(components))}"
-        )
+    changed = {*name_parts((name for part in stack for name in part.changes), components)}
+    rewritten = name_parts((name for part in stack for name in part.rewrites), components)
     if own_code:
         changed |= {name for name, one in components.items() if not hasattr(one, "parameters")}
     return {
@@ -294,10 +290,25 @@ def _set_to_inference(part: Any) -> Any:
     return part.eval() if hasattr(part, "eval") else part
 
 
-def _make_scheduler(name: str, config: Any) -> Any:
-    from diffusers import DDIMScheduler, PNDMScheduler
+def _make_scheduler(name: str | None, own: Any) -> Any:
+    """Make a scheduler of a class of diffusers with the noise schedule of the model's own.
 
-    return {"ddim": DDIMScheduler, "pndm": PNDMScheduler}[name].from_config(config)
+    Args:
+        name: ``ddim``, ``pndm``, the name of a class, or None for the model's own class.
+        own: the model's own scheduler.
+
+    Raises:
+        UnknownNameError: diffusers has no scheduler of that name.
+    """
+    import diffusers
+
+    if name is None:
+        return type(own).from_config(own.config)
+    kinds = {kind for kind in dir(diffusers) if kind.endswith("Scheduler")}
+    kind = _SHORT_NAMES.get(name, name)
+    if kind not in kinds:
+        raise UnknownNameError("scheduler", name, {*_SHORT_NAMES, *kinds}, "recipe")
+    return getattr(diffusers, kind).from_config(own.config)
 
 
 def _disable_checker(pipeline: Any) -> dict[str, Any]:

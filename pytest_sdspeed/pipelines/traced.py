@@ -54,7 +54,8 @@ def trace_unet(pipeline: Any, recipe: Recipe) -> TracedUNet:
     Classifier-free guidance doubles the batch.
     """
     unet = pipeline.unet
-    batch = recipe.images * (2 if recipe.guidance > 1 else 1)
+    guided = recipe.guidance is None or recipe.guidance > 1
+    batch = recipe.images * (2 if guided else 1)
     scale = pipeline.vae_scale_factor
     kind = {"dtype": unet.dtype, "device": unet.device}
     sample = torch.zeros(

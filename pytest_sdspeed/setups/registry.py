@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_sdspeed.setups.names import BUILTIN_SETUPS, RESERVED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pytest_sdspeed.model import PictureMetric, Recipe, RegisteredSetup
     from pytest_sdspeed.pipelines.optimization import Optimization
@@ -132,32 +132,43 @@ class Registry:
         """Return the optimizations of a stack, in order.
 
         Args:
-            names: names of optimizations, from a row or a registered setup.
+            names: labels of optimizations, from a row or a registered setup.
             where: what asks for them, for messages.
             recipe: recipe that names the models of which replacements are taken.
 
         Raises:
-            UnknownNameError: no optimization has that name.
-            RegistrationError: the recipe lacks a model that a part of the stack needs.
+            UnknownNameError: no optimization has that name, or not that option.
+            RegistrationError: an option is of another type, or the recipe lacks a model that a part
+                of the stack needs.
         """
-        from pytest_sdspeed.errors import RegistrationError, UnknownNameError
-
         known = self.optimizations()
-        found = []
-        for name in names:
-            if name not in known:
-                raise UnknownNameError("optimization", name, known, where)
-            for field in known[name].replaces.values():
-                if getattr(recipe, field) is None:
-                    raise RegistrationError(
-                        f"{where}: optimization {name!r} needs a model: the recipe has no {field!r}"
-                    )
-            found.append(known[name])
-        return tuple(found)
+        return tuple(_find_entry(label, known, where, recipe) for label in names)
 
 
 _MADE_METRICS = ("clip", "clip_baseline", "further")
 _CONTROL_PREFIX = "control_"
+
+
+def _find_entry(
+    label: str, known: Mapping[str, Optimization], where: str, recipe: Recipe
+) -> Optimization:
+    """Return the optimization of a label, with the label's options."""
+    from pytest_sdspeed.errors import RegistrationError, UnknownNameError
+    from pytest_sdspeed.model import StackEntry
+
+    try:
+        entry = StackEntry.parse(label)
+    except ValueError as error:
+        raise RegistrationError(f"{where}: {error}") from None
+    if entry.name not in known:
+        raise UnknownNameError("optimization", entry.name, known, where)
+    found = known[entry.name].with_options(entry.options, where)
+    for role in (*found.replaces.values(), *sorted(found.needs)):
+        if recipe.part(role) is None:
+            raise RegistrationError(
+                f"{where}: optimization {entry.name!r} needs a model: the recipe has no {role!r}"
+            )
+    return found
 
 
 def _check_format(name: str, template: object) -> None:

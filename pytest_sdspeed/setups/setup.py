@@ -56,7 +56,7 @@ class Setup:
         resolved: ResolvedSetup,
     ) -> None:
         self.name, self.recipe, self.resolved = name, recipe, resolved
-        self.optimizations = tuple(part.name for part in stack)
+        self.optimizations = tuple(part.label for part in stack)
         self.relation: Relation = find_relation(stack)
         self.precision = find_precision(stack, recipe.dtype)
         self._stack, self._machine, self._pool = stack, machine, pool
@@ -81,7 +81,10 @@ class Setup:
     @property
     def unsupported(self) -> str | None:
         """Return why this machine cannot run it, or None."""
-        return next(filter(None, (part.supported(self._machine) for part in self._stack)), None)
+        return next(
+            filter(None, (part.supported(self._machine, **part.options) for part in self._stack)),
+            None,
+        )
 
     @property
     def pipeline(self) -> Any:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import MISSING, asdict, fields
+from dataclasses import asdict, fields
 from types import NoneType
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from pytest_sdspeed.errors import StoredRunError
 from pytest_sdspeed.judge.speed.blocks import latencies
 from pytest_sdspeed.model import (
+    RECIPE_DEFAULTS,
     Against,
     HistoryKey,
     ImageVerdict,
@@ -216,6 +217,7 @@ def store_recipe(result: Result) -> dict[str, Any] | None:
         return None
     return asdict(result.recipe) | {
         "more_prompts": list(result.recipe.more_prompts),
+        "inputs": list(result.recipe.inputs),
         "weights": result.weights,
     }
 
@@ -290,9 +292,6 @@ def _make_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-_DEFAULTS = {field.name: field.default for field in fields(Recipe) if field.default is not MISSING}
-
-
 def make_history_key(result: Result, test: str, cpu: str | None = None) -> HistoryKey:
     """Return what a result in hand belongs to the history of.
 
@@ -321,7 +320,7 @@ def make_recipe_key(recipe: Mapping[str, Any] | None, test: str) -> str:
         name: value
         for name, value in recipe.items()
         if name != _OF_DOCUMENT
-        and (name not in _DEFAULTS or value != _store_default(_DEFAULTS[name]))
+        and (name not in RECIPE_DEFAULTS or value != _store_default(RECIPE_DEFAULTS[name]))
     }
     return json.dumps(told, sort_keys=True, separators=(",", ":"))
 

@@ -7,11 +7,13 @@ from dataclasses import MISSING, asdict, fields, replace
 from typing import Any
 
 from pytest_sdspeed.errors import TableError
-from pytest_sdspeed.model import DEFAULT_TOLERANCE, Recipe, Row, Table, toml_text
+from pytest_sdspeed.model import DEFAULT_TOLERANCE, RECIPE_DEFAULTS, Recipe, Row, Table, toml_text
 from pytest_sdspeed.tables.parser import parse_table
 from pytest_sdspeed.tables.schema import SCHEMA
 
-_RECIPE_DEFAULTS = {field.name: field.default for field in fields(Recipe)}
+_RECIPE_DEFAULTS = {
+    field.name: RECIPE_DEFAULTS.get(field.name, MISSING) for field in fields(Recipe)
+}
 
 
 def dumps_table(table: Table) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import MISSING, fields, replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_sdspeed.model import Predecessor, Recipe
+from pytest_sdspeed.model import RECIPE_DEFAULTS, Predecessor, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -17,7 +17,6 @@ _LONGEST = 60
 """Letters of a value that are shown."""
 
 _FIELDS = tuple(one.name for one in fields(Recipe))
-_DEFAULTS = {one.name: one.default for one in fields(Recipe) if one.default is not MISSING}
 _LABELS = {
     "optimizations": "optimizations",
     "baseline_optimizations": "optimizations of the baseline",
@@ -92,7 +91,7 @@ def _describe_recipes(old: str, new: str) -> Iterator[str]:
     ours, theirs = _read_recipe(old), _read_recipe(new)
     if old == new or ours is None or theirs is None:
         return
-    before, after = {**_DEFAULTS, **ours}, {**_DEFAULTS, **theirs}
+    before, after = {**RECIPE_DEFAULTS, **ours}, {**RECIPE_DEFAULTS, **theirs}
     sizes = [f"{one.get('width')}x{one.get('height')}" for one in (before, after)]
     if sizes[0] != sizes[1]:
         yield f"size {' -> '.join(sizes)}"

@@ -217,7 +217,7 @@ def _describe_recipe(recipe: Recipe | None) -> Mapping[str, str]:
         "steps": f"{recipe.steps}, {recipe.scheduler}",
         "pictures per call": str(recipe.images),
         "calls": str(recipe.repeats) if recipe.repeats > 1 else None,
-        "guidance": f"{recipe.guidance:g}",
+        "guidance": None if recipe.guidance is None else f"{recipe.guidance:g}",
         "weights before optimizations": recipe.dtype,
         "student": recipe.student,
         "tiny autoencoder": recipe.tiny_vae,

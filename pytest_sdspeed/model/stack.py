@@ -1,0 +1,71 @@
+"""One entry of a setup's stack: the name of an optimization, and the options it is given."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_FORM = re.compile(r"(?P<name>[^()]+)\((?P<options>.*)\)", re.DOTALL)
+_OPTION = re.compile(r"\s*(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*")
+_DECODER = json.JSONDecoder()
+
+
+@dataclass(frozen=True, slots=True)
+class StackEntry:
+    """An optimization by name, with options.
+
+    Its label, ``first_block_cache(threshold=0.08)``, is how it stands in ``Row.optimizations``, in
+    stored records and in messages; values are written as JSON.
+
+    Attributes:
+        name: name of the optimization.
+        options: option -> value; builtins only. Those that are left out have their defaults.
+    """
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def label(self) -> str:
+        """Return the name, with the options in their order if there are any."""
+        if not self.options:
+            return self.name
+        written = (f"{name}={json.dumps(value)}" for name, value in self.options.items())
+        return f"{self.name}({', '.join(written)})"
+
+    @classmethod
+    def parse(cls, label: str) -> StackEntry:
+        """Read a label.
+
+        Raises:
+            ValueError: the label has parentheses, and what is inside is no list of options.
+        """
+        form = _FORM.fullmatch(label)
+        if form is None:
+            return cls(label)
+        return cls(form["name"], _read_options(form["options"], label))
+
+
+def _read_options(text: str, label: str) -> dict[str, Any]:
+    """Read ``threshold=0.08, parts=["unet"]``."""
+    options: dict[str, Any] = {}
+    position = 0
+    while position < len(text):
+        option = _OPTION.match(text, position)
+        if option is None or option["name"] in options:
+            raise ValueError(f"{label!r}: valid: name(option=value, ...), each option once")
+        try:
+            value, end = _DECODER.raw_decode(text, option.end())
+        except ValueError:
+            raise ValueError(f"{label!r}: the value of {option['name']!r} is no JSON") from None
+        options[option["name"]] = value
+        rest = text[end:].lstrip()
+        if rest and not rest.startswith(","):
+            raise ValueError(f"{label!r}: valid: name(option=value, ...), each option once")
+        position = len(text) - len(rest) + 1 if rest else len(text)
+    return options
