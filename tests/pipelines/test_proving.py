@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ from pytest_sdspeed.pipelines.optimization import Optimization
 from pytest_sdspeed.pipelines.proving import prove_stack
 
 PIPELINE = object()
+SEEN = Finding(acted=True, text="seen")
 
 
 def answering(finding, *, name="one", **fields):
@@ -39,15 +40,15 @@ def test_all_are_asked_in_one_generation_with_their_options_and_by_their_labels(
         def prove(pipeline, *, threshold):
             assert pipeline is PIPELINE
             events.append(f"open {name}")
-            yield lambda: (events.append(f"ask {name}"), Finding(True, f"by {threshold}"))[1]
+            yield lambda: (events.append(f"ask {name}"), Finding(acted=True, text=f"by {threshold}"))[1]
             events.append(f"close {name}")
 
         return Optimization(name=name, summary="watches", options={"threshold": 0.1}, prove=prove)
 
     stack = (watching("a"), Optimization(name="silent", summary="has no proof"), watching("b").with_options({"threshold": 0.5}, "a test"))
     assert prove_stack(stack, PIPELINE, lambda: events.append("draw")) == (
-        Proof("a", Finding(True, "by 0.1")),
-        Proof("b(threshold=0.5)", Finding(True, "by 0.5")),
+        Proof("a", Finding(acted=True, text="by 0.1")),
+        Proof("b(threshold=0.5)", Finding(acted=True, text="by 0.5")),
     )
     # What is recorded by a context is whole once it is closed, as torch's profiler's is.
     assert events == ["open a", "open b", "draw", "close b", "close a", "ask a", "ask b"]
@@ -82,7 +83,7 @@ def raising_before():
 def raising_after():
     @contextmanager
     def prove(_pipeline):
-        yield lambda: Finding(True, "seen")
+        yield lambda: SEEN
         raise ValueError("after")
 
     return prove
@@ -97,7 +98,7 @@ def raising_when_asked():
 
 
 def no_context():
-    return lambda _pipeline: Finding(True, "seen")
+    return lambda _pipeline: SEEN
 
 
 def ambiguous():
@@ -110,7 +111,7 @@ def ambiguous():
 
 @pytest.mark.parametrize("make", [raising_before, raising_after, raising_when_asked, no_context, ambiguous], ids=lambda make: make.__name__)
 def test_a_proof_that_breaks_tells_nothing_and_leaves_the_others_their_answers(make):
-    (broken, text), other = find(proven_by(make()), answering(Finding(True, "seen")))
+    (broken, text), other = find(proven_by(make()), answering(SEEN))
     assert broken is None
     assert text.startswith("its proof raised ")
     assert other == (True, "seen")
@@ -119,10 +120,8 @@ def test_a_proof_that_breaks_tells_nothing_and_leaves_the_others_their_answers(m
 def test_a_proof_that_swallows_what_the_generation_raises_does_not_pass_by_it():
     @contextmanager
     def prove(_pipeline):
-        try:
-            yield lambda: Finding(True, "seen")
-        except RuntimeError:
-            pass
+        with suppress(RuntimeError):
+            yield lambda: SEEN
 
     def draw():
         raise RuntimeError("no such kernel")
@@ -134,7 +133,7 @@ def test_a_generation_that_raises_with_the_proofs_tells_nothing_of_any():
     def draw():
         raise ValueError("a hook of a proof")
 
-    for acted, text in find(answering(Finding(True, "seen")), answering(Finding(True, "seen"), name="two"), draw=draw):
+    for acted, text in find(answering(SEEN), answering(SEEN, name="two"), draw=draw):
         assert acted is None
         assert text.startswith("the generation that was to show it raised ValueError: a hook of a proof")
 
@@ -145,7 +144,7 @@ def test_memory_and_what_others_share_are_no_question_of_proof(error, kind):
         raise error
 
     with pytest.raises(kind):
-        find(answering(Finding(True, "seen")), draw=draw)
+        find(answering(SEEN), draw=draw)
 
 
 def test_an_interrupt_closes_every_proof():
@@ -154,7 +153,7 @@ def test_an_interrupt_closes_every_proof():
     @contextmanager
     def prove(_pipeline):
         try:
-            yield lambda: Finding(True, "seen")
+            yield lambda: SEEN
         finally:
             closed.append(True)
 
