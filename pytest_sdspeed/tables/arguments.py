@@ -95,7 +95,8 @@ def has_options(label: str) -> bool:
 
 def check_names(value: object) -> tuple[str, ...]:
     """Check a stack of schema 1: names without options, each once."""
-    return values.expect_array(_check_name, unique=True)(value)
+    names: tuple[str, ...] = values.expect_array(_check_name, unique=True)(value)
+    return names
 
 
 def check_stack(value: object) -> tuple[str, ...]:
@@ -104,8 +105,8 @@ def check_stack(value: object) -> tuple[str, ...]:
     An optimization may be there more than once with other options: each is applied. The same one
     with the same options is a mistake.
     """
-    labels = values.expect_array(_check_entry)(value)
-    seen = set()
+    labels: tuple[str, ...] = values.expect_array(_check_entry)(value)
+    seen: set[str] = set()
     for label in labels:
         if label in seen:
             raise InvalidValueError(f"lists {label!r} twice")

@@ -89,9 +89,10 @@ def resolve_speedup(
         return float(speedup)
     if not quotients:
         raise _explain_no_speedup(place, row, baseline, unit)
-    if len(quotients) > 1:
-        _check_agreement(place.at("iterations_per_s"), *quotients, slack)
-    return _divide(key, quotients[0])
+    first, *others = quotients
+    for other in others:
+        _check_agreement(place.at("iterations_per_s"), first, other, slack)
+    return _divide(key, first)
 
 
 def _list_quotients(
