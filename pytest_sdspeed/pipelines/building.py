@@ -8,28 +8,40 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.device.quiet import hide_progress_bars, quiet
-from pytest_sdspeed.errors import ModelUnavailableError, SdSpeedError, read_first_line
+from pytest_sdspeed.errors import (
+    ModelUnavailableError,
+    RegistrationError,
+    SdSpeedError,
+    read_first_line,
+)
 from pytest_sdspeed.pipelines.architectures import INDEX
+from pytest_sdspeed.pipelines.classes import find_pipeline_class
 from pytest_sdspeed.pipelines.model_folders import TOKENIZER_FILES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Mapping
 
     from pytest_sdspeed.pipelines.architectures import Architecture, Config
 
     Make = Callable[[str, Callable[[], Any]], Any]
-    """Makes a network: called with a name for it and with what calls its constructor."""
+    """Makes a network: called with its component's name, and with what calls its constructor."""
 
 LEFT_OUT = ("safety_checker", "feature_extractor")
 """They run inside a call and draw nothing; every source of this project leaves them out."""
 
 
 def build_pipeline(
-    model: str, architecture: Architecture, make: Make, kind: type | None = None
+    model: str,
+    architecture: Architecture,
+    make: Make,
+    *,
+    classes: Mapping[str, type] = MappingProxyType({}),
+    kind: str | None = None,
 ) -> Any:
     """Build a whole pipeline.
 
@@ -37,35 +49,46 @@ def build_pipeline(
     architecture's folder if their files are there; tokenizers are made up if they are not.
 
     Args:
-        model: name of the model, for messages and for the names of its networks.
+        model: name of the model, for messages.
         architecture: its configurations.
         make: makes its networks.
-        kind: class of the pipeline, None for the one that it is saved as.
+        classes: pipelines that users registered, by the names of their classes.
+        kind: name of the pipeline's class, None for the one that it is saved as.
 
     Raises:
         ModelUnavailableError: what is missing or broken, and where.
+        RegistrationError: there is no pipeline of that name.
     """
     index = architecture.index
-    if not index:
+    if not index and Path(model).is_dir():
         raise ModelUnavailableError(f"{model}: no saved pipeline: {INDEX} is missing")
+    if not index:
+        lacking = "text encoder" if architecture.find_config("text_encoder") is None else "pipeline"
+        raise ModelUnavailableError(
+            f"{model!r} has no {lacking} to give random weights to: without a {INDEX} it is a part"
+        )
     with quiet():
         from diffusers.utils import logging as diffusers_logging
         from transformers.utils import logging as transformers_logging
 
-    kind = kind or _find_pipeline(model, index["_class_name"])
-    taken = inspect.signature(kind.__init__).parameters  # type: ignore[misc] # of that class
+        chosen = (
+            find_pipeline_class(kind, classes)
+            if kind
+            else _find_pipeline(model, index["_class_name"], classes)
+        )
+    taken = inspect.signature(chosen.__init__).parameters
     with quiet(), hide_progress_bars(diffusers_logging, transformers_logging):
         parts = {
             name: _make_component(model, architecture, name, value, make)
             for name, value in index.items()
             if name in taken
         }
-        if "requires_safety_checker" in parts:
-            parts["requires_safety_checker"] = False
-        optional = getattr(kind, "_optional_components", ())
+        optional = {*LEFT_OUT, *getattr(chosen, "_optional_components", ())}
         parts |= {name: None for name in optional if name in taken and name not in parts}
+        if "requires_safety_checker" in taken:
+            parts["requires_safety_checker"] = False
         try:
-            return kind(**parts)
+            return chosen(**parts)
         except Exception as error:
             raise _refuse(model, "", error) from error
 
@@ -74,7 +97,7 @@ def build_part(model: str, component: str, architecture: Architecture, make: Mak
     """Build one network: a component of the model, or the model if it is one part alone.
 
     Args:
-        model: name of the model, for messages and for the name of the network.
+        model: name of the model, for messages.
         component: name of the component that it replaces in another pipeline.
         architecture: its configurations.
         make: makes the network.
@@ -95,16 +118,16 @@ def build_part(model: str, component: str, architecture: Architecture, make: Mak
     return _make_network(model, component, _find_class(model, component, value), config, make)
 
 
-def _find_pipeline(model: str, name: str) -> Any:
+def _find_pipeline(model: str, name: str, classes: Mapping[str, type]) -> Any:
     import diffusers
 
-    kind = getattr(diffusers, name, None)
-    if not (isinstance(kind, type) and issubclass(kind, diffusers.DiffusionPipeline)):
+    try:
+        return find_pipeline_class(name, classes)
+    except RegistrationError:
         raise ModelUnavailableError(
             f"{model}: {INDEX} names the pipeline {name!r}, which diffusers"
             f" {diffusers.__version__} does not have"
-        )
-    return kind
+        ) from None
 
 
 def _make_component(
@@ -166,7 +189,7 @@ def _make_network(model: str, name: str, kind: Any, config: Config, make: Make) 
             " cannot be built without weights: count the folder of the model it was made from"
         )
     try:
-        return make(f"{model}/{name}", lambda: _construct(kind, config))
+        return make(name, lambda: _construct(kind, config))
     except (SdSpeedError, MemoryError):
         raise
     except Exception as error:

@@ -76,9 +76,8 @@ def _leave_out_weights() -> Iterator[None]:
     def register(module: Any, name: str, parameter: Any) -> None:
         plain(module, name, parameter)
         if parameter is not None and parameter.device.type != "meta":
-            module._parameters[name] = torch.nn.Parameter(
-                parameter.detach().to("meta"), requires_grad=parameter.requires_grad
-            )
+            empty = parameter.detach().to("meta")
+            plain(module, name, torch.nn.Parameter(empty, requires_grad=parameter.requires_grad))
 
     torch.nn.Module.register_parameter = register
     try:
@@ -101,11 +100,11 @@ def _cast(network: Any, dtype: Any) -> Any:
         if parameter.is_floating_point():
             keep = kept.intersection(name.split("."))
             parameter.data = parameter.data.to(torch.float32 if keep else dtype)
-    for owner in network.modules():
-        for name, buffer in owner._buffers.items():
-            saved = name not in owner._non_persistent_buffers_set
-            if buffer is not None and saved and buffer.is_floating_point():
-                owner._buffers[name] = buffer.to(dtype)
+    saved = network.state_dict().keys()
+    for name, buffer in [*network.named_buffers()]:
+        if name in saved and buffer.is_floating_point():
+            owner, _, last = name.rpartition(".")
+            setattr(network.get_submodule(owner), last, buffer.to(dtype))
     return network
 
 
@@ -115,22 +114,20 @@ def _draw_all(network: Any, name: str, device: str) -> None:
 
     gains = _find_gains(network)
     drawn: dict[int, tuple[Any, Any]] = {}
-    for path, owner in network.named_modules():
-        for key, empty in owner._parameters.items():
-            if empty is None:
-                continue
-            if id(empty) not in drawn:
-                numbers = _draw(owner, key, empty, f"{name}.{path}.{key}", device)
-                if id(empty) in gains:
-                    numbers *= torch.as_tensor(gains[id(empty)], device=device)
-                made = torch.nn.Parameter(
-                    numbers.to(empty.dtype), requires_grad=empty.requires_grad
-                )
-                # What was empty is kept: its id must not be given to another one.
-                drawn[id(empty)] = (empty, made)
-            owner._parameters[key] = drawn[id(empty)][1]
-        for key, buffer in owner._buffers.items():
-            owner._buffers[key] = buffer if buffer is None else buffer.to(device)
+    for path, empty in [*network.named_parameters(remove_duplicate=False)]:
+        within, _, key = path.rpartition(".")
+        owner = network.get_submodule(within)
+        if id(empty) not in drawn:
+            numbers = _draw(owner, key, empty, f"{name}.{path}", device)
+            if id(empty) in gains:
+                numbers *= torch.as_tensor(gains[id(empty)], device=device)
+            made = torch.nn.Parameter(numbers.to(empty.dtype), requires_grad=empty.requires_grad)
+            # What was empty is kept: its id must not be given to another one.
+            drawn[id(empty)] = (empty, made)
+        owner.register_parameter(key, drawn[id(empty)][1])
+    for path, buffer in [*network.named_buffers(remove_duplicate=False)]:
+        within, _, key = path.rpartition(".")
+        setattr(network.get_submodule(within), key, buffer.to(device))
 
 
 def _draw(owner: Any, key: str, empty: Any, path: str, device: str) -> Any:

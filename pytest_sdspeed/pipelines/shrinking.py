@@ -83,6 +83,9 @@ _AXES = ("axes_dims", "axes_dims_rope", "rope_axes_dim")
 _TILE = 32
 """Side from which an autoencoder works in tiles, if it is told to."""
 _POSITIONS = 96
+"""Positions on a side for which a table is made."""
+_NUMBERS = 6
+"""Sizes and crops of a picture that SDXL embeds beside its prompt."""
 
 
 def shrink_architecture(full: Architecture) -> Architecture:
@@ -167,7 +170,7 @@ def _shrink_heads(config: Config) -> dict[str, Any]:
     number, width = found
     together = config[width] if width == "dim" else config[number] * config[width]
     toy = _TOY_HEADS * _TOY_HEAD
-    shrunk = {number: _TOY_HEADS, width: toy if width == "dim" else _TOY_HEAD}
+    shrunk: dict[str, Any] = {number: _TOY_HEADS, width: toy if width == "dim" else _TOY_HEAD}
     if config.keys() >= set(_CROSS_HEADS):
         shrunk |= dict(zip(_CROSS_HEADS, (_TOY_HEADS, _TOY_HEAD), strict=True))
     if "n_kv_heads" in config:
@@ -221,7 +224,9 @@ def _shrink_tiles(config: Config) -> dict[str, Any]:
     """Return the sides from which an autoencoder may work in tiles."""
     sides = {"sample_size": _TILE, "sample_height": 2 * _TILE, "sample_width": 2 * _TILE}
     return {
-        name: min(side, config[name]) for name, side in sides.items() if config.get(name) is not None
+        name: min(side, config[name])
+        for name, side in sides.items()
+        if config.get(name) is not None
     }
 
 
@@ -231,12 +236,9 @@ def _shrink_embeddings(config: Config) -> dict[str, Any]:
     together = config.get("projection_class_embeddings_input_dim")
     time = config.get("addition_time_embed_dim")
     if together and time and config.get("addition_embed_type") == "text_time":
-        # SDXL: the embedding of the prompt beside those of six numbers.
-        pooled, numbers = together % time or time, together // time
-        pooled, numbers = (together - 6 * time, 6) if together > 6 * time else (pooled, numbers)
-        shrunk["projection_class_embeddings_input_dim"] = _shrink_width(
-            pooled
-        ) + numbers * _shrink_width(time)
+        # The embedding of the prompt beside those of the numbers.
+        pooled = _shrink_width(together - _NUMBERS * time)
+        shrunk["projection_class_embeddings_input_dim"] = pooled + _NUMBERS * _shrink_width(time)
     if config.get("pos_embed_max_size"):
         shrunk["pos_embed_max_size"] = min(_POSITIONS, config["pos_embed_max_size"])
     return shrunk

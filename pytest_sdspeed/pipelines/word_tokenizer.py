@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from transformers import AddedToken, PreTrainedTokenizer
@@ -11,7 +12,9 @@ from transformers import AddedToken, PreTrainedTokenizer
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_WORDS = re.compile(r"<\|[^|<>]*\|>|[^\S\n]?[^\W\d_]+|\d|[^\S\n]?(?:(?!<\|)[^\w\s])+|<|_|\n+|[^\S\n]+")
+_WORDS = re.compile(
+    r"<\|[^|<>]*\|>|[^\S\n]?[^\W\d_]+|\d|[^\S\n]?(?:(?!<\|)[^\w\s])+|<|_|\n+|[^\S\n]+"
+)
 """Words with the blank before them, digits, marks and line breaks: about what a language model's
 vocabulary has entries for."""
 
@@ -43,7 +46,7 @@ class WordTokenizer(PreTrainedTokenizer):  # type: ignore[misc] # transformers i
         self._size, self._special = size, dict(special)
         self._begins, self._ends = begins, ends
         taken = sorted({-1, size, *special.values()})
-        gaps = [(after - before - 1, before + 1) for before, after in zip(taken, taken[1:], strict=False)]
+        gaps = [(after - before - 1, before + 1) for before, after in pairwise(taken)]
         self._many, self._first = max(gaps)
         options["added_tokens_decoder"] = {
             entry: AddedToken(token, special=True, normalized=False)
@@ -89,6 +92,10 @@ class WordTokenizer(PreTrainedTokenizer):  # type: ignore[misc] # transformers i
         """Return the names of entries as one text, for messages."""
         return " ".join(tokens)
 
-    def save_vocabulary(self, save_directory: str, filename_prefix: str | None = None) -> tuple[str, ...]:  # noqa: ARG002
+    def save_vocabulary(
+        self,
+        save_directory: str,  # noqa: ARG002
+        filename_prefix: str | None = None,  # noqa: ARG002
+    ) -> tuple[str, ...]:
         """Save nothing: a vocabulary of any word is a rule."""
         return ()

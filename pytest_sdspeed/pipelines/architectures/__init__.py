@@ -9,6 +9,7 @@ parameters are published, and where (``_parameters``).
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,6 +69,16 @@ class Architecture:
         """What the pipeline consists of; empty if the model is no whole pipeline."""
         return self.files.get(INDEX, {})
 
+    def name_weights(self, model: str) -> str:
+        """Return what random weights are named by: a folder's are those of its content.
+
+        Args:
+            model: name of the model, or path of the folder.
+        """
+        if self.folder is None:
+            return model
+        return f"{zlib.crc32(json.dumps(self.files, sort_keys=True).encode()):08x}"
+
     def find_config(self, component: str) -> Config | None:
         """Return the configuration of a component, or None."""
         paths = (f"{component}/{name}" for name in _CONFIGS)
@@ -95,11 +106,13 @@ def make_architecture(model: str, files: Mapping[str, Any]) -> Architecture:
     for path, content in kept.items():
         if not isinstance(content, Mapping) or not path.endswith(".json"):
             raise ModelUnavailableError(
-                f"{model}: {path!r} is no configuration; valid: the paths of JSON files in a model's"
-                f" folder, such as 'unet/config.json', and their content"
+                f"{model}: {path!r} is no configuration; valid: the paths of JSON files in a"
+                " model's folder, such as 'unet/config.json', and their content"
             )
     if not kept:
-        raise ModelUnavailableError(f"{model}: a configuration without any file: {INDEX} is missing")
+        raise ModelUnavailableError(
+            f"{model}: a configuration without any file: {INDEX} is missing"
+        )
     if INDEX in kept and not isinstance(kept[INDEX].get("_class_name"), str):
         raise ModelUnavailableError(
             f"{model}: {INDEX} names no pipeline class of diffusers: '_class_name' must be a string"
