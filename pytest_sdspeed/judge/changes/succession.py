@@ -135,15 +135,18 @@ def _make_tuple(value: Any) -> Any:
 
 def _show_pair(was: Any, is_now: Any) -> str:
     """Return ``old -> new``, each from a place on where they can be told apart."""
-    old, new = (
-        " ".join(("none" if value is None else str(value)).split()) for value in (was, is_now)
-    )
+    old, new = (" ".join(_write(value).split()) for value in (was, is_now))
     if _cut(old) != _cut(new):
         return f"{_cut(old)} -> {_cut(new)}"
     common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(old, new, strict=False)))
     start = max(0, common - _LONGEST // 2)
     dots = "..." if start else ""
     return f"{dots}{_cut(old[start:])} -> {dots}{_cut(new[start:])}"
+
+
+def _write(value: Any) -> str:
+    text = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return "none" if value in (None, ()) else text
 
 
 def _cut(text: str) -> str:
