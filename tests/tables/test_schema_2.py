@@ -171,6 +171,12 @@ FAULTS = {
         ["x0.5: slower than its baseline 'baseline'", "slower = true"],
     ),
     "slower without memory": ("memory = 0.5\nmemory_gb = 10.0\nload_gb = 1.5\n", "", "rows[2].slower", ["promises memory", "memory_gb"]),
+    "slower that may need all the memory": (
+        "memory = 0.5\nmemory_gb = 10.0",
+        "memory = 1",
+        "rows[2].memory",
+        ["1 allows no less than the baseline's peak", "valid: below 1"],
+    ),
     "slower that is faster": ("speedup = 0.8", "speedup = 1.2", "rows[2].slower", ["x1.2 is faster than the baseline"]),
     "slower in words": ("slower = true", 'slower = "yes"', "rows[2].slower", ["must be a boolean, not a string"]),
     "a slower baseline": ("memory_gb = 22.0", "slower = true\nmemory_gb = 22.0", "rows[0].slower", ["a baseline row"]),
