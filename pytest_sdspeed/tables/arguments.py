@@ -18,6 +18,8 @@ _OWNED = {
     "guidance_scale": "guidance",
     "num_images_per_prompt": "images",
     "num_videos_per_prompt": "images",
+    "num_images": "images",
+    "num_videos": "images",
     "num_frames": "frames",
     "generator": "seed",
     "latents": None,

@@ -140,6 +140,8 @@ FAULTS = {
             "guidance_scale": "guidance",
             "num_images_per_prompt": "images",
             "num_videos_per_prompt": "images",
+            "num_images": "images",
+            "num_videos": "images",
             "num_frames": "frames",
             "generator": "seed",
         }.items()
