@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_sdspeed.model import HistoryKey, StackEntry, list_names
@@ -38,6 +38,7 @@ def take_apart(joined):
     return found
 
 
+@settings(deadline=None)
 @given(ENTRIES)
 def test_a_label_reads_back_as_its_entry_with_the_types_of_its_values(entry):
     back = StackEntry.parse(entry.label)
@@ -47,11 +48,13 @@ def test_a_label_reads_back_as_its_entry_with_the_types_of_its_values(entry):
     assert StackEntry.of(entry.label) == entry
 
 
+@settings(deadline=None)
 @given(NAMES, OPTIONS)
 def test_the_order_of_options_changes_no_label(name, options):
     assert StackEntry(name, dict(reversed(options.items()))).label == StackEntry(name, options).label
 
 
+@settings(deadline=None)
 @given(st.lists(ENTRIES, max_size=4))
 def test_a_stack_can_be_told_from_every_other_in_a_historys_key(stack):
     """The key joins labels with what options are joined with, too."""

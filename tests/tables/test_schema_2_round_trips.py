@@ -61,6 +61,7 @@ def exact(table):
     return [(sorted(row.recipe.call.items()), row.optimizations) for row in table.rows]
 
 
+@settings(deadline=None)
 @given(tables())
 def test_a_table_reads_back_as_it_was(table):
     text = dumps_table(table)
@@ -70,7 +71,7 @@ def test_a_table_reads_back_as_it_was(table):
     assert dumps_table(back) == text
 
 
-@settings(max_examples=30)
+@settings(deadline=None, max_examples=30)
 @given(tables())
 def test_it_is_of_schema_2_only_if_it_says_what_schema_1_cannot(table):
     later = [one.name for one in fields(Recipe)][-6:]
