@@ -78,24 +78,29 @@ def make_tensors(shapes: Shapes) -> list[Any]:
 def _read(value: Any) -> Any:
     import torch
 
-    if isinstance(value, torch.Tensor):
-        return Tensor(tuple(value.shape), _name_type(value))
-    if isinstance(value, _PLAIN):
-        return value
-    if isinstance(value, float):
-        # Numbers decide no shape. A step's own would make every call one of its kind.
-        return 1.0
+    match value:
+        case torch.Tensor():
+            return Tensor(tuple(value.shape), _name_type(value))
+        case dict():
+            return Group("dict", tuple(value), tuple(map(_read, value.values())))
+        case float():
+            # Numbers decide no shape. A step's own would make every call one of its kind.
+            return 1.0
+        case torch.Generator():
+            # What draws noise has no say in what is computed.
+            return None
     if type(value) in (list, tuple, torch.Size):
         kind = "list" if isinstance(value, list) else "tuple"
         return Group(kind, (), tuple(map(_read, value)))
-    if isinstance(value, dict):
-        return Group("dict", tuple(value), tuple(map(_read, value.values())))
+    return value if isinstance(value, _PLAIN) else _read_setting(value)
+
+
+def _read_setting(value: Any) -> Any:
+    import torch
+
     if isinstance(value, torch.dtype) and value.is_floating_point:
         return Setting("dtype")
-    if isinstance(value, torch.device):
-        return Setting("device")
-    # What draws noise has no say in what is computed.
-    return None if isinstance(value, torch.Generator) else Unknown(type(value).__name__)
+    return Setting("device") if isinstance(value, torch.device) else Unknown(type(value).__name__)
 
 
 def _name_type(tensor: Any) -> Floats:

@@ -192,7 +192,7 @@ class StageTimer:
 
     @contextmanager
     def _watch_call(self, part: Part, module: Any) -> Iterator[None]:
-        """Watch a module by hooks; what hooks of diffusers pass on to it are the shapes of a call."""
+        """Watch a module by hooks; its shapes are those that hooks of diffusers pass on to it."""
         inner = None if unwrap(module) is not module else find_own_forward(module)
         before = self._hook_before_inner if inner else self._hook_before
         hooks = (
