@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import re
+import sys
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 _FUSED = re.compile(r"(.+\.)?(to_(added_)?(qkv|kv|q|k|v)|add_[qkv]_proj)\.(weight|bias)")
 """Projections of attention, which may be fused into one of the same size."""
+_MASKING = ("transformers.masking_utils", "transformers.modeling_attn_mask_utils")
 _WRAPPED = ".base_layer."
 """What adapters put between a module and its weight."""
 
@@ -143,7 +146,7 @@ def count_call_flops(twin: Twin, method: str, shapes: Shapes) -> Mapping[str, in
     with torch.device("meta"):
         module = _build(twin).eval()
         args, kwargs = make_call(shapes)
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        with torch.no_grad(), _answer_masks(), FlopCounterMode(display=False) as counter:
             getattr(module, method)(*args, **kwargs)
     lead = f"{type(module).__name__}."
     found = {
@@ -174,6 +177,32 @@ def count_shallow_flops(twin: Twin, shapes: Shapes) -> int:
         with FlopCounterMode(display=False) as counter:
             shallow(*tensors, deep)
     return int(counter.get_total_flops())
+
+
+@contextmanager
+def _answer_masks() -> Iterator[None]:
+    """Answer no to what transformers ask of the numbers of a mask, inside the block.
+
+    They ask whether it leaves anything out, to go without one that does not: with or without it,
+    the same products are computed. Nothing else is answered, since it could decide what is.
+    """
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    asked = (torch.Tensor.__bool__, torch.Tensor.item)
+
+    class Answering(TorchFunctionMode):  # type: ignore[misc] # torch is not followed
+        def __torch_function__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            if func in asked and args[0].is_meta and args[0].dtype == torch.bool:
+                caller = sys._getframe(1).f_globals.get("__name__")  # noqa: SLF001
+                if caller in _MASKING:
+                    return False
+            return func(*args, **kwargs or {})
+
+    with Answering():
+        yield
 
 
 def _build(twin: Twin) -> Any:
