@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_sdspeed.model.history import History
+    from pytest_sdspeed.model.proofs import Proof
     from pytest_sdspeed.model.tables import Recipe
 
 
@@ -216,6 +217,8 @@ class Result:
         revision: tells the weights of its models apart, as ``model@1a2b3c``; None if they are not
             known.
         test: id of the test that asked, or None if that is unknown.
+        proofs, baseline_proofs: what was seen of the optimizations of the setup and of its baseline
+            in a generation before the blocks; empty if they have nothing to show it by.
     """
 
     table: str | None
@@ -268,6 +271,8 @@ class Result:
     revision: str | None = None
     tolerance_s: float | None = None
     test: str | None = None
+    proofs: tuple[Proof, ...] = ()
+    baseline_proofs: tuple[Proof, ...] = ()
 
     @property
     def name(self) -> str:
@@ -291,6 +296,14 @@ class Result:
     def is_baseline(self) -> bool:
         """Tell whether this is the baseline itself, which no gate holds."""
         return self.setup == self.baseline
+
+    @property
+    def without_effect(self) -> bool:
+        """Tell whether an optimization, or the baseline's, was not seen to act.
+
+        It is invalid then, and no block of it was timed.
+        """
+        return not all(one.finding.acted for one in (*self.proofs, *self.baseline_proofs))
 
     @property
     def too_slow(self) -> bool:

@@ -89,6 +89,7 @@ def _make_arm(setup: Setup, floor: float | None) -> Arm:
         held_bytes=setup.weight_bytes,
         reference=_make_arm(setup.reference, None) if setup.reference else None,
         profile=setup.profile,
+        prove=setup.prove if setup.has_proofs else None,
     )
 
 
