@@ -171,9 +171,7 @@ class StageTimer:
             self._runs.append(Run(run.stage, run.start, self._timestamps.now()))
 
     def _record(self, part: Part, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        """Note the shapes of a call, unless another part makes it."""
-        if any(other != part for other in self._running):
-            return
+        """Note the shapes of a call."""
         self.parts[part.key] = part
         self.calls.setdefault(part.key, Counter())[read_call(args, kwargs)] += 1
 
@@ -208,7 +206,8 @@ class StageTimer:
 
     def _note_call(self, part: Part, call: Callable[..., Any]) -> Callable[..., Any]:
         def noted(*args: Any, **kwargs: Any) -> Any:
-            self._record(part, args, kwargs)
+            if self._running == [part]:
+                self._record(part, args, kwargs)
             return call(*args, **kwargs)
 
         return noted
@@ -218,7 +217,8 @@ class StageTimer:
 
         def wrap(call: Callable[..., Any]) -> Callable[..., Any]:
             def timed(*args: Any, **kwargs: Any) -> Any:
-                self._record(part, args, kwargs)
+                if not self._running:
+                    self._record(part, args, kwargs)
                 self._begin(part)
                 complete = False
                 try:
@@ -235,7 +235,8 @@ class StageTimer:
     def _hook_before(
         self, part: Part, _module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> None:
-        self._record(part, args, kwargs)
+        if not self._running:
+            self._record(part, args, kwargs)
         self._begin(part)
 
     def _hook_before_inner(self, part: Part, *_call: Any) -> None:

@@ -111,5 +111,7 @@ def test_a_prior_before_a_decoder_is_a_stage_and_text_may_be_encoded_between_the
 
 
 def test_what_a_part_calls_of_another_one_is_its_own():
-    found = spans(("vae.decode", 3, 5), ("unet.forward", 0, 6), ("text_encoder.forward", 7, 8), ("vae.forward", 10, 12), ("vae.decode", 9, 13))
+    found = spans(
+        ("vae.decode", 3, 5), ("unet.forward", 0, 6), ("text_encoder.forward", 7, 8), ("vae.forward", 10, 12), ("vae.decode", 9, 13)
+    )
     assert found == {"denoising": (0, 6), "decoding": (9, 13)}

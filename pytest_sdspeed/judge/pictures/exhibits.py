@@ -169,9 +169,7 @@ def _add_videos(exhibit: Exhibit, found: Mapping[str, Output | None], span: Span
         if video * output.together < output.count
         for place, image in show_video(output, video, span, chosen, marked).items()
     }
-    return replace(
-        exhibit, pictures={**exhibit.pictures, **more}, frames=length, strip=chosen
-    )
+    return replace(exhibit, pictures={**exhibit.pictures, **more}, frames=length, strip=chosen)
 
 
 def add_error_maps(result: Result) -> Result:

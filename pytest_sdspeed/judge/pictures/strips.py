@@ -1,4 +1,4 @@
-"""Videos to look at: their first, middle and last frame, and a row of frames, small enough to keep."""
+"""Videos to look at: their first, middle and last frame, and a row of frames, all of them small."""
 
 from __future__ import annotations
 
@@ -98,14 +98,14 @@ def shrink(picture: np.ndarray, side: int) -> Image.Image:
 def _join(frames: Sequence[Image.Image], marked: int | None) -> Image.Image:
     """Join frames in a row, one of them in a white frame with a black outline."""
     width, height = frames[0].size
-    strip = Image.new(
-        "RGB", (_GAP + len(frames) * (width + _GAP), height + 2 * _GAP), color=_PAPER
-    )
+    strip = Image.new("RGB", (_GAP + len(frames) * (width + _GAP), height + 2 * _GAP), color=_PAPER)
     for at, frame in enumerate(frames):
         left = _GAP + at * (width + _GAP)
         if at == marked:
             strip.paste((0, 0, 0), (left - _GAP, 0, left + width + _GAP, height + 2 * _GAP))
             inset = _GAP - _OUTLINE
-            strip.paste(_MARK, (left - inset, _OUTLINE, left + width + inset, height + _GAP + inset))
+            strip.paste(
+                _MARK, (left - inset, _OUTLINE, left + width + inset, height + _GAP + inset)
+            )
         strip.paste(frame, (left, _GAP))
     return strip
