@@ -29,7 +29,7 @@ def test_every_key_of_a_recipe_changes_what_is_said():
 
 def test_a_video_with_further_arguments_is_described():
     said = describe_recipe(VIDEO)
-    assert (said["pipeline"], said["videos of 81 frames per call"], said["steps"]) == ("WanPipeline", "1", "50, EulerDiscreteScheduler")
+    assert (said["pipeline"], said["videos per call"], said["steps"]) == ("WanPipeline", "1 of 81 frames", "50, EulerDiscreteScheduler")
     assert said["call: joint_attention_kwargs"] == '{"scale": 1, "layers": [1, 2.5, {"deep": true}]}'
     assert (said["call: negative_prompt"], said["seeded inputs"], said["part: lora"]) == ('"blurry"', "image", "org/lora")
     assert said["a latency is of"] == "the denoising loop"
@@ -38,7 +38,7 @@ def test_a_video_with_further_arguments_is_described():
 
 def test_what_is_left_to_the_model_is_said_or_left_out():
     said = describe_recipe(replace(RECIPE, scheduler=None))
-    assert said["steps"].endswith(", scheduler of the model")
+    assert said["steps"].endswith(", the scheduler of the model")
     assert not {"pipeline", "seeded inputs", "a latency is of"} & said.keys()
     assert "pictures per call" in said
 

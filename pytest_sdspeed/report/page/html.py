@@ -28,7 +28,7 @@ from pytest_sdspeed.report.page.account_section import make_account_groups
 from pytest_sdspeed.report.page.gallery import CaseShown, Gallery
 from pytest_sdspeed.report.page.recipe import describe_recipe
 from pytest_sdspeed.report.page.thumbnails import make_thumbnails
-from pytest_sdspeed.report.plots.bars import draw_memory, draw_stages, list_stages
+from pytest_sdspeed.report.plots.bars import choose_ink, draw_memory, draw_stages, list_stages
 from pytest_sdspeed.report.plots.drawing import use_house_style
 from pytest_sdspeed.report.plots.forest import draw_forest
 from pytest_sdspeed.report.plots.timeline import Timeline, draw_timeline
@@ -140,6 +140,7 @@ def render_page(
             past_columns=history_section.COLUMNS,
             kind_of=find_cause,
             stage_names=list_stages,
+            stage_ink=choose_ink,
             machine=[
                 *(
                     (label, value)

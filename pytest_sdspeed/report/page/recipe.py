@@ -17,14 +17,14 @@ def describe_recipe(recipe: Recipe | None) -> Mapping[str, str]:
     """Return label -> value of what a recipe says, without what it leaves to the model."""
     if recipe is None:
         return {"generated": "callables, whose recipe is unknown"}
-    kind = "pictures" if recipe.frames is None else f"videos of {recipe.frames} frames"
     known = {
         "model": recipe.model,
         "pipeline": recipe.pipeline,
         "prompt": recipe.prompt,
         "size": f"{recipe.width} x {recipe.height}",
-        "steps": f"{recipe.steps}, {recipe.scheduler or 'scheduler of the model'}",
-        f"{kind} per call": str(recipe.images),
+        "steps": f"{recipe.steps}, {recipe.scheduler or 'the scheduler of the model'}",
+        "pictures per call": str(recipe.images) if recipe.frames is None else None,
+        "videos per call": f"{recipe.images} of {recipe.frames} frames" if recipe.frames else None,
         "calls": str(recipe.repeats) if recipe.repeats > 1 else None,
         "guidance": None if recipe.guidance is None else f"{recipe.guidance:g}",
         **{f"call: {name}": json.dumps(value) for name, value in recipe.call.items()},
