@@ -51,19 +51,19 @@ def gallery(*results):
 
 def test_setups_whose_worst_frames_differ_stand_in_one_case():
     main, other = gallery(*rows())
-    assert (main.title, other.title) == ("seed 0", "seed 1")
-    assert main.baseline.label == "baseline, frame 7 of 0 to 11"
+    assert (main.title, other.title) == ("seed 0, frames 0 to 11", "seed 1, frames 0 to 11")
+    assert main.baseline.label == "baseline, frame 7"
     assert [picture.label for picture in main.baseline_frames][:3] == ["first frame", "middle frame", "last frame"]
     fp16, compiled, control, *_ = main.entries
     assert [picture.label for picture in fp16.pictures] == [
-        "candidate, frame 7 of 0 to 11",
-        "error map, frame 7 of 0 to 11",
+        "candidate, frame 7",
+        "error map, frame 7",
         "first frame",
         "middle frame",
         "last frame",
         "frames 0, 1, 3, 4, 6, 7, 8, 10, 11, 7 marked",
     ]
-    assert [picture.label for picture in compiled.pictures][:2] == ["its baseline, frame 3 of 0 to 11", "candidate, frame 3 of 0 to 11"]
+    assert [picture.label for picture in compiled.pictures][:2] == ["its baseline, frame 3", "candidate, frame 3"]
     assert control.control
     assert "marked" not in control.pictures[-1].label
     assert [picture.strip for picture in fp16.pictures] == [False] * 5 + [True]
@@ -73,16 +73,16 @@ def test_every_picture_says_in_words_what_it_shows():
     main, _ = gallery(*rows())
     every = [main.baseline, *main.baseline_frames, *(picture for entry in main.entries for picture in entry.pictures)]
     said = [picture.alt for picture in every]
-    assert "fp16: frames 0, 1, 3, 4, 6, 7, 8, 10, 11 in a row, 7 marked, seed 0" in said
-    assert "fp16: last frame, 11, seed 0" in said
+    assert "fp16: frames 0, 1, 3, 4, 6, 7, 8, 10, 11 in a row, 7 marked, seed 0, frames 0 to 11" in said
+    assert "fp16: last frame, 11, seed 0, frames 0 to 11" in said
     assert len(set(said)) == len(said)
 
 
 def test_a_second_video_of_a_batch_is_a_case_of_its_own():
     (exhibit, *_) = exhibits()
     (case,) = gallery(result(exhibits=[replace(exhibit, index=LENGTH + 2)]))
-    assert case.title == "seed 0, video 2 of the batch"
-    assert case.baseline.label == "baseline, frame 2 of 0 to 11"
+    assert case.title == "seed 0, video 2 of the batch, frames 0 to 11"
+    assert case.baseline.label == "baseline, frame 2"
 
 
 def test_the_recipe_says_videos_and_frames():
