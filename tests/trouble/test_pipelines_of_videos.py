@@ -15,6 +15,8 @@ from pytest_sdspeed.pipelines.sources import PretrainedSource
 from pytest_sdspeed.setups.registry import Registry
 from pytest_sdspeed.setups.setup import Setup
 
+# Schedulers hand tensors to numpy.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")
 VIDEOS = textwrap.indent(
     """
 from types import SimpleNamespace
@@ -102,7 +104,7 @@ def test_a_setup_of_any_pipeline_has_its_stages_and_its_flops(name, stages, tmp_
     setup = make_setup(name, tmp_path)
     expected = setup.generate(0)
     profile = setup.profile(Case(0))
-    assert list(profile.stages_s) == stages
+    assert list(profile.stages_s or profile.notes) == stages
     assert profile.flops == count_directly(setup) > 0
     assert profile.notes == ()
     assert np.array_equal(setup.generate(0), expected)
