@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.judge.memory import judge_memory
+from pytest_sdspeed.model.stack import StackEntry
 
 if TYPE_CHECKING:
     from pytest_sdspeed.model.accounts import Account
     from pytest_sdspeed.model.limits import Limit
     from pytest_sdspeed.model.tables import Row
 
-_FUSING = frozenset({"compile", "traced_unet"})
+_FUSING = frozenset({"compile", "compile_repeated_blocks", "traced_unet"})
 """Optimizations that let operations be fused."""
 
 
@@ -91,7 +92,7 @@ def _judge_latency(row: Row, latency: float | None, limit: Limit) -> _Finding:
             " published one"
         )
     if latency < limit.limit_s:
-        compiles = bool(_FUSING & set(row.optimizations))
+        compiles = any(StackEntry.parse(label).name in _FUSING for label in row.optimizations)
         by = (
             "its compiler fuses operations"
             if compiles
