@@ -322,7 +322,7 @@ def _architectures() -> Iterator[str]:
                 f"`{name}`" if "." not in name else "the whole model",
                 f"`{kind}`",
                 getattr(known.parameters.get(name), "number", ""),
-                _capital(getattr(known.parameters.get(name), "source", "")),
+                getattr(known.parameters.get(name), "source", ""),
             )
             for name, kind in kinds.items()
         )
