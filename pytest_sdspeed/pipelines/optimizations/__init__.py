@@ -11,6 +11,8 @@ from pytest_sdspeed.pipelines.optimizations import (
     layout,
     models,
     precision,
+    projections,
+    schedulers,
 )
 
 if TYPE_CHECKING:
@@ -22,9 +24,11 @@ OPTIMIZATIONS: tuple[Optimization, ...] = (
     *precision.OPTIMIZATIONS,
     *layout.OPTIMIZATIONS,
     *attention.OPTIMIZATIONS,
+    *projections.OPTIMIZATIONS,
     *compilation.OPTIMIZATIONS,
     *caching.OPTIMIZATIONS,
     *models.OPTIMIZATIONS,
+    *schedulers.OPTIMIZATIONS,
 )
 
 
