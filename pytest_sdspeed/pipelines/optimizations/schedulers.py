@@ -27,7 +27,7 @@ def _apply_scheduler(pipeline: Any, _recipe: Recipe, **options: Any) -> None:
         RegistrationError: no class and no setting is given, or the class has no such setting.
         UnknownNameError: diffusers has no scheduler of that name.
     """
-    from pytest_sdspeed.pipelines.pool import _make_scheduler
+    from pytest_sdspeed.pipelines.schedulers import make_scheduler
 
     name, config, steps = options["class"], options["config"], options["steps"]
     if not (name or config or steps):
@@ -36,7 +36,7 @@ def _apply_scheduler(pipeline: Any, _recipe: Recipe, **options: Any) -> None:
             ' "LCMScheduler", config = {...}, steps = 4}'
         )
     own = pipeline.scheduler
-    made = _make_scheduler(name or None, own)
+    made = make_scheduler(name or None, own)
     unknown = sorted(config.keys() - made.config.keys())
     if unknown:
         raise RegistrationError(
