@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from pytest_sdspeed.pipelines.attention_modules import (
 from pytest_sdspeed.pipelines.optimization import Optimization
 from pytest_sdspeed.pipelines.optimizations.support import require_cuda, require_package
 from pytest_sdspeed.pipelines.parts import AUTOENCODER, DENOISERS, find_parts
-from pytest_sdspeed.pipelines.watching import find_denoisers, is_opaque, list_names
+from pytest_sdspeed.pipelines.watching import find_denoisers, is_opaque, list_names, watch_calls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -166,10 +166,23 @@ def _prove_backend(pipeline: Any, *, backend: str) -> Iterator[Callable[[], Find
     Processors without the attribute, as those of UNets, call torch's attention themselves:
     ``set_attention_backend`` passes over them and says nothing.
     """
-    denoisers = find_denoisers(pipeline)
+    denoisers, took, all_of_them = find_denoisers(pipeline), 0, Counter[str]()
     seen = not any(map(is_opaque, denoisers.values()))
-    calls, took, all_of_them = list[bool](), 0, Counter[str]()
-    with _count_calls(backend, calls):
+    calls, inside = list[bool](), list[str]()
+
+    def look(name: str, call: Callable[[], Any]) -> Any:
+        inside.append(name)
+        try:
+            return call()
+        finally:
+            inside.pop()
+
+    with ExitStack() as held:
+        if seen:
+            held.enter_context(watch_calls(denoisers, look))
+            held.enter_context(
+                _count_calls(backend, lambda: calls.append(True) if inside else None)
+            )
         yield lambda: _judge_backend(backend, denoisers, took, all_of_them, calls if seen else None)
     for part in denoisers.values():
         for module in list_attention(part):
@@ -185,7 +198,7 @@ def _judge_backend(
     calls: list[bool] | None,
 ) -> Finding:
     names, total = list_names(denoisers), processors.total()
-    if not took:
+    if not took and not calls:
         return Finding(
             acted=False,
             text=f"none of the {total} attention processors of {names} takes a backend"
@@ -199,7 +212,7 @@ def _judge_backend(
 
 
 @contextmanager
-def _count_calls(backend: str, calls: list[bool]) -> Iterator[None]:
+def _count_calls(backend: str, count: Callable[[], None]) -> Iterator[None]:
     """Note every call of a backend's function in diffusers' registry."""
     from diffusers.models import attention_dispatch
 
@@ -208,7 +221,7 @@ def _count_calls(backend: str, calls: list[bool]) -> Iterator[None]:
     function = functions[name]
 
     def counted(*args: Any, **kwargs: Any) -> Any:
-        calls.append(True)
+        count()
         return function(*args, **kwargs)
 
     functions[name] = counted
