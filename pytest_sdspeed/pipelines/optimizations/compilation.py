@@ -81,6 +81,7 @@ def _apply_compile(
 def _prove_compile(
     pipeline: Any, *, parts: Any, **_options: Any
 ) -> AbstractContextManager[Callable[[], Finding]]:
+    """Profile the first call of every part, for runs of compiled code."""
     from pytest_sdspeed.pipelines.compiled import prove_compiled
 
     return prove_compiled(pipeline, _list_parts(parts))
@@ -104,6 +105,7 @@ def _apply_compile_blocks(pipeline: Any, _recipe: Recipe, **options: Any) -> Non
 def _prove_compile_blocks(
     pipeline: Any, **_options: Any
 ) -> AbstractContextManager[Callable[[], Finding]]:
+    """Profile the first call of every denoiser, for runs of compiled code."""
     from pytest_sdspeed.pipelines.compiled import prove_compiled
 
     return prove_compiled(pipeline, (DENOISERS,))
@@ -117,6 +119,7 @@ def _apply_cuda_graphs(pipeline: Any, _recipe: Recipe) -> None:
 
 @contextmanager
 def _prove_cuda_graphs(pipeline: Any) -> Iterator[Callable[[], Finding]]:
+    """Count the calls that were replayed from graphs."""
     from pytest_sdspeed.pipelines.graphed import count_replays
 
     before = count_replays(pipeline)
@@ -133,6 +136,7 @@ def _apply_traced_unet(pipeline: Any, recipe: Recipe) -> None:
 
 @contextmanager
 def _prove_traced_unet(pipeline: Any) -> Iterator[Callable[[], Finding]]:
+    """Count the calls of the traced UNet."""
     calls: list[str] = []
 
     def look(name: str, call: Callable[[], Any]) -> Any:

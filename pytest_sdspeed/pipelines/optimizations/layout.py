@@ -76,6 +76,7 @@ def _hold_cudnn_benchmark() -> AbstractContextManager[None]:
 
 
 def _prove_cudnn_benchmark(pipeline: Any) -> AbstractContextManager[Callable[[], Finding]]:
+    """Read the flag at every call of the denoisers."""
     import torch
 
     return prove_flag(

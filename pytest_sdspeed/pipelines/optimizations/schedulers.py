@@ -85,6 +85,7 @@ def _set_steps(scheduler: Any, steps: int) -> None:
 
 @contextmanager
 def _prove_scheduler(pipeline: Any, **_options: Any) -> Iterator[Callable[[], Finding]]:
+    """Count the steps of the scheduler, if it differs from the one in whose place it is."""
     scheduler, calls = pipeline.scheduler, list[str]()
     kind, difference = type(scheduler).__name__, getattr(scheduler, _MARK, None)
 
