@@ -216,6 +216,17 @@ def test_latencies_and_iterations_of_the_loop_must_agree(write):
     text = text.replace("iterations_per_s = 2.00", "iterations_per_s = 2.00\nlatency_s = %s")
     assert read(text % "15.0").row("cached").speedup == 1.5
     refused(write(text % "13.0"), "rows[1].iterations_per_s", "contradict the latencies", "is 1.5,", "is 1.3;")
+    refused(write(text % "17.0"), "rows[1].iterations_per_s", "contradict the latencies", "is 1.5,", "is 1.7;")
+
+
+def test_a_speedup_agrees_with_every_pair_of_figures(write):
+    text = SECOND.replace("iterations_per_s = 3.00", "iterations_per_s = 3.10\nlatency_s = 10.0")
+    text = text.replace("iterations_per_s = 2.00", "iterations_per_s = 2.00\nlatency_s = 15.0")
+    refused(write(text), "rows[1].speedup", "contradicts the iterations per second")
+
+
+def test_a_recorded_table_keeps_a_bound_beside_figures_of_another_device():
+    assert read(recorded(SECOND.replace("memory = 0.5", "memory = 0.4"))).row("offloaded").memory == 0.4
 
 
 LATER = {
