@@ -229,6 +229,14 @@ def test_a_recorded_table_keeps_a_bound_beside_figures_of_another_device():
     assert read(recorded(SECOND.replace("memory = 0.5", "memory = 0.4"))).row("offloaded").memory == 0.4
 
 
+def test_what_just_agrees_is_accepted(write):
+    """A row that costs nothing may be slower, a peak bounds its own memory, and 10.04 may be 10.0 as it is rounded."""
+    just = SECOND.replace("speedup = 0.8", "speedup = 1").replace("memory = 0.5", "memory = 1").replace("load_gb = 1.5", "load_gb = 10.04")
+    row = read(just).row("offloaded")
+    assert (row.speedup, row.memory, row.memory_gb, row.load_gb) == (1, 1, 10, 10.04)
+    refused(write(just.replace("memory_gb = 10.0", "memory_gb = 22.0")), "rows[2].memory_gb", "no less than the 22.0 of the baseline")
+
+
 LATER = {
     "pipeline": 'recipe.pipeline = "WanPipeline"',
     "frames": "recipe.frames = 81",
