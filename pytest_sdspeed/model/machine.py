@@ -48,12 +48,17 @@ class Profile:
         busy_s: seconds in which the GPU was busy.
         flops: FLOPs of the whole generation; a multiplication and an addition are two.
         notes: why something is unknown, in words.
+        steps: times that the scheduler stepped, if it was counted.
+        reserved_bytes: most memory that torch took from the device in a generation, beyond what it
+            had taken before; it had given back what nothing used.
     """
 
     stages_s: Mapping[str, float] | None = None
     busy_s: float | None = None
     flops: int | None = None
     notes: tuple[str, ...] = ()
+    steps: int | None = None
+    reserved_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 from pytest_sdspeed.model import BASELINE, BOUNDS, Interval
 from pytest_sdspeed.model.numbers import number_or_nan
 from pytest_sdspeed.report import against
+from pytest_sdspeed.report.costs import list_cost_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
     from pytest_sdspeed.model import History, Result
+    from pytest_sdspeed.report.costs import CostColumn
 
 COLUMNS = ("setup", "latency", "speed-up", "documented", "floor", "pictures", "verdict")
 _MILLISECONDS_UNDER_S = 0.1
@@ -155,11 +157,23 @@ def _format_flops(tera: float) -> str:
 
 def choose_columns(results: Sequence[Result]) -> tuple[str, ...]:
     """Return what the columns of a campaign's table are called."""
-    return against.COLUMNS if results[0].against else COLUMNS
+    if results[0].against:
+        return against.COLUMNS
+    return (*COLUMNS[:-1], *(column.name for column in list_cost_columns(results)), COLUMNS[-1])
 
 
-def format_row(result: Result) -> tuple[str, ...]:
-    """Format a result as the cells of ``choose_columns``."""
+def format_row(result: Result, costs: Sequence[CostColumn] = ()) -> tuple[str, ...]:
+    """Format a result as the cells of ``choose_columns``.
+
+    Args:
+        result: result of a row.
+        costs: columns on costs that its campaign's table has.
+    """
+    cells = _format_cells(result)
+    return (*cells[:-1], *(column.format(result) for column in costs), cells[-1])
+
+
+def _format_cells(result: Result) -> tuple[str, ...]:
     if result.against is not None:
         return (
             result.name,
@@ -197,12 +211,14 @@ def list_rows(results: Sequence[Result]) -> list[tuple[tuple[str, ...], Result |
     Tests of one row share a line. A baseline that no test asked for has cells, but no result.
     """
     found: dict[tuple[str, ...], Result | None] = {}
+    costs = () if results[0].against else list_cost_columns(results)
     if not results[0].is_baseline and results[0].against is None:
         # A row with the figures of another process has that process's baseline.
         own = next((result for result in results if result.confirmation is None), results[0])
-        found[_format_baseline_row(own.baseline, own.baseline_latency_s, "-")] = None
+        *cells, verdict = _format_baseline_row(own.baseline, own.baseline_latency_s, "-")
+        found[(*cells, *[""] * len(costs), verdict)] = None
     for result in results:
-        found.setdefault(format_row(result), result)
+        found.setdefault(format_row(result, costs), result)
     return list(found.items())
 
 

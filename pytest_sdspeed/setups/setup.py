@@ -10,8 +10,10 @@ from pytest_sdspeed.device.flags import guard, hold, ignore_default_device
 from pytest_sdspeed.device.quiet import quiet
 from pytest_sdspeed.device.seeds import hold_seeds
 from pytest_sdspeed.model import Case
+from pytest_sdspeed.model.costs import Loaded
 from pytest_sdspeed.pipelines.noise import draw_in_float32
 from pytest_sdspeed.pipelines.optimization import Optimization, find_precision, find_relation
+from pytest_sdspeed.pipelines.weights import find_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,16 +123,21 @@ class Setup:
             self.reference.check()
 
     def weight_bytes(self) -> int:
-        """Count the bytes of the pipeline's distinct weights, including those that setups share."""
-        modules = [
-            part for part in self.pipeline.components.values() if hasattr(part, "parameters")
-        ]
-        storages = {
-            tensor.data_ptr(): tensor.nbytes
-            for module in modules
-            for tensor in (*module.parameters(), *module.buffers())
-        }
-        return sum(storages.values())
+        """Count the bytes of the pipeline's distinct weights that are on the device now.
+
+        Those that setups share are among them, and those that are offloaded are not.
+        """
+        return sum(find_weights(self.pipeline, self._machine.kind).values())
+
+    def measure_loaded(self) -> Loaded:
+        """Measure the memory that its weights take on the device, as the pipeline was built."""
+        from pytest_sdspeed.device.memory import find_reserved_memory
+
+        memory = find_reserved_memory(self._machine.kind)
+        if memory is None:
+            return Loaded(self.weight_bytes())
+        weights = find_weights(self.pipeline, self._machine.kind)
+        return Loaded(sum(weights.values()), memory.count_segments(weights))
 
     def keep_alone(self) -> None:
         """Drop what other setups share with it and it does not use, and check no more of it."""
@@ -245,14 +252,20 @@ class Setup:
         Args:
             case: what these generations draw.
         """
+        from pytest_sdspeed.device.memory import find_reserved_memory
         from pytest_sdspeed.pipelines.profiling import profile_generation
 
         def draw() -> None:
             with self._hold():
                 self.draw(case)
 
+        kind = self._machine.kind
         partial = any(part.partial for part in self._stack)
-        return profile_generation(self.pipeline, draw, kind=self._machine.kind, partial=partial)
+        memory = find_reserved_memory(kind)
+        if memory is not None:
+            memory.start()
+        found = profile_generation(self.pipeline, draw, kind=kind, partial=partial)
+        return found if memory is None else replace(found, reserved_bytes=memory.taken_bytes())
 
 
 def _make_generator(seed: int) -> Any:
