@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.errors import SdSpeedError
     from pytest_sdspeed.model import (
         Account,
+        Finding,
         ImageGate,
         Place,
         Recipe,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Account",
+    "Finding",
     "ImageGate",
     "Optimization",
     "Place",
@@ -39,6 +41,7 @@ __all__ = [
 
 _HOMES = {
     "Account": "model",
+    "Finding": "model",
     "ImageGate": "model",
     "Optimization": "pipelines.optimization",
     "Place": "model",

@@ -16,6 +16,7 @@ failed test ends with the message. Exit codes 1 and 2 are those of ``python -m p
         UnusableDeviceError    a failed test, and the tests after it that measure fail too
         ThrottledError         a failed test
         WorkerLostError        a failed test
+        NoEffectError          a failed test, whose row is invalid
         DistributedError       exit code 4
         LeakedFlagError        a failed test
         ChangedPartError       a failed test
@@ -124,6 +125,10 @@ class ThrottledError(SdSpeedError):
 
 class WorkerLostError(SdSpeedError):
     """The process that measures one version of a comparison has ended, or did not start."""
+
+
+class NoEffectError(SdSpeedError):
+    """An optimization of an arm had no effect, or whether it had any cannot be told."""
 
 
 class DistributedError(SdSpeedError):

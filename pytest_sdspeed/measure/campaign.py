@@ -1,4 +1,4 @@
-"""A campaign: a baseline and its rows, built, warmed up, timed block by block, and profiled."""
+"""A campaign: a baseline and its rows, built, warmed up, proven, timed block by block, profiled."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from pytest_sdspeed.measure.collector import collect_between_slots
 from pytest_sdspeed.measure.countdown import Countdown
 from pytest_sdspeed.measure.memory import MemoryMeter, UnknownMemory
 from pytest_sdspeed.measure.profiling import profile_arms
+from pytest_sdspeed.measure.proving import prove_arms
 from pytest_sdspeed.measure.roster import Roster
 from pytest_sdspeed.measure.slot_timer import SlotTimer
 from pytest_sdspeed.measure.timed_part import TimedPart
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     from pytest_sdspeed.measure.canary import Operations
     from pytest_sdspeed.measure.clock import Clock
-    from pytest_sdspeed.model import Profile
+    from pytest_sdspeed.model import Profile, Proof
     from pytest_sdspeed.model.costs import Loaded
 
 
@@ -101,6 +102,7 @@ class _Campaign:
         self.references: References = {}
         self.canary_before = self.canary_after = CanaryTimes({}, {})
         self.profiles: dict[str, Profile] = {}
+        self.proofs: dict[str, tuple[Proof, ...]] = {}
 
     def run(self) -> CampaignData:
         """Run every phase that can still be run, and return what was measured."""
@@ -109,6 +111,7 @@ class _Campaign:
             self.warm_up = warm_up_arms(
                 self.roster, self.limits.cases, self.timer, self.memory, self._watch_warm_up
             )
+        self.proofs = prove_arms(self.roster, self.limits.case, self.watch)
         self.references = draw_references(self.roster, self.limits.cases, self.clock, self.watch)
         if not self.roster.ended:
             self._measure()
@@ -170,6 +173,7 @@ class _Campaign:
             canary_s=pair_times(self.canary_before, self.canary_after),
             canary_errors=self.canary_before.errors | self.canary_after.errors,
             profiles=self.profiles,
+            proofs=self.proofs,
             discarded=tuple(timed.discarded),
             throttled=timed.throttled,
             unusable=roster.unusable,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.errors import SdSpeedError
     from pytest_sdspeed.judge.pictures.slots import ArmPictures
     from pytest_sdspeed.measure.time_limit import TimeLimit
-    from pytest_sdspeed.model import Interval, Verdict
+    from pytest_sdspeed.model import Interval, Proof, Verdict
     from pytest_sdspeed.model.costs import Loaded
 
 
@@ -47,6 +47,8 @@ class Arm:
             that is unknown.
         reference: draws what the pictures are compared with in the baseline's place, or None; never
             timed.
+        prove: generates once more, in a slot of its own, to see whether its optimizations act;
+            called after the arm's warm-up. None if there is nothing to prove.
         timed: generates in another process, which times it: pictures and seconds. None:
             ``generate`` is timed here.
         profile: generates once or a few times more, in slots of its own, to see where the time
@@ -68,6 +70,7 @@ class Arm:
     count_compiled: Callable[[], int | None] = _prepare_nothing
     reference: Arm | None = None
     profile: Callable[[Case], Profile] | None = None
+    prove: Callable[[Case], tuple[Proof, ...]] | None = None
     timed: Callable[[Case], tuple[Any, float]] | None = None
     draws_cases: bool = True
 
@@ -200,6 +203,7 @@ class CampaignData:
         canary_errors: operation -> why it lacks one.
         profiles: arm -> where a generation's time goes, for the arms that have a profile and did
             not raise.
+        proofs: arm -> what was seen of its optimizations, for the arms that had something to prove.
     """
 
     baseline: str
@@ -221,6 +225,7 @@ class CampaignData:
     canary_errors: Mapping[str, Exception] = field(default_factory=dict)
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     loaded: Mapping[str, Loaded] = field(default_factory=dict)
+    proofs: Mapping[str, tuple[Proof, ...]] = field(default_factory=dict)
     warm_up_s: Mapping[str, Sequence[float]] = field(default_factory=dict)
     compiled: Mapping[str, Sequence[int]] = field(default_factory=dict)
     discarded: tuple[tuple[Slot, ...], ...] = ()
@@ -260,8 +265,8 @@ class Progress:
     """How far a campaign is, for its watcher.
 
     Attributes:
-        phase: ``build``, ``warm-up``, ``reference pictures``, ``canary``, ``block`` or ``profile``,
-            or that another process measures.
+        phase: ``build``, ``warm-up``, ``proof``, ``reference pictures``, ``canary``, ``block`` or
+            ``profile``, or that another process measures.
         arm: about to run; "" if it is none.
         block: number from 1; blocks: how many the plan allows.
         left_s: seconds left of the plan at the expected pace, None while unknown.

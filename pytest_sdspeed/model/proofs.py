@@ -10,11 +10,11 @@ class Finding:
     """What a generation showed of one optimization.
 
     Attributes:
-        acted: whether it had any effect.
+        acted: whether it had any effect; None if that cannot be told.
         text: what was seen, a clause: ``skipped 12 of 28 denoising steps``, or why it had none.
     """
 
-    acted: bool
+    acted: bool | None
     text: str
 
 
@@ -29,3 +29,10 @@ class Proof:
 
     optimization: str
     finding: Finding
+
+    def __str__(self) -> str:
+        """Return ``first_block_cache(threshold=0.0) had no effect: skipped no step``."""
+        acted, text = self.finding.acted, self.finding.text
+        if acted is None:
+            return f"whether {self.optimization} acted cannot be told: {text}"
+        return f"{self.optimization} {'acted' if acted else 'had no effect'}: {text}"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_sdspeed.model.history import History
+    from pytest_sdspeed.model.proofs import Proof
     from pytest_sdspeed.model.tables import Recipe
 
 
@@ -232,6 +233,8 @@ class Result:
         revision: tells the weights of its models apart, as ``model@1a2b3c``; None if they are not
             known.
         test: id of the test that asked, or None if that is unknown.
+        proofs, baseline_proofs: what was seen of the optimizations of the setup and of its baseline
+            in a generation before the blocks; empty if they have nothing to show it by.
     """
 
     table: str | None
@@ -294,6 +297,8 @@ class Result:
     recompilations: int | None = None
     documented_costs: Mapping[str, float] = field(default_factory=dict)
     cost_bounds: Mapping[str, float] = field(default_factory=dict)
+    proofs: tuple[Proof, ...] = ()
+    baseline_proofs: tuple[Proof, ...] = ()
 
     @property
     def name(self) -> str:
@@ -317,6 +322,14 @@ class Result:
     def is_baseline(self) -> bool:
         """Tell whether this is the baseline itself, which no gate holds."""
         return self.setup == self.baseline
+
+    @property
+    def without_effect(self) -> bool:
+        """Tell whether an optimization, or the baseline's, was not seen to act.
+
+        It is invalid then, and no block of it was timed.
+        """
+        return not all(one.finding.acted for one in (*self.proofs, *self.baseline_proofs))
 
     @property
     def too_slow(self) -> bool:

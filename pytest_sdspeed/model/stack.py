@@ -12,7 +12,13 @@ if TYPE_CHECKING:
 
 _FORM = re.compile(r"(?P<name>[^()]+)\((?P<options>.*)\)", re.DOTALL)
 _OPTION = re.compile(r"\s*(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*")
-_DECODER = json.JSONDecoder()
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +38,10 @@ class StackEntry:
 
     @property
     def label(self) -> str:
-        """Return the name, with the options in their order if there are any."""
+        """Return the name, with the options if there are any, in alphabetical order."""
         if not self.options:
             return self.name
-        written = (f"{name}={json.dumps(value)}" for name, value in self.options.items())
+        written = (f"{name}={json.dumps(value)}" for name, value in sorted(self.options.items()))
         return f"{self.name}({', '.join(written)})"
 
     @classmethod
@@ -61,7 +67,7 @@ def _read_options(text: str, label: str) -> dict[str, Any]:
             raise ValueError(f"{label!r}: valid: name(option=value, ...), each option once")
         try:
             value, end = _DECODER.raw_decode(text, option.end())
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ValueError(f"{label!r}: the value of {option['name']!r} is no JSON") from None
         options[option["name"]] = value
         rest = text[end:].lstrip()

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import Finding, Machine, Recipe
 
 
-def support_everywhere(_machine: Machine) -> str | None:
+def support_everywhere(_machine: Machine, **_options: Any) -> str | None:
     """Return no reason against any machine; the support check if every machine can run it."""
     return None
 
 
-def _leave_unchanged(_pipeline: Any, _recipe: Recipe) -> None:
+def _leave_unchanged(_pipeline: Any, _recipe: Recipe, **_options: Any) -> None:
     """Leave the pipeline as it is."""
 
 

@@ -92,7 +92,9 @@ def _format_memory_share(result: Result) -> str:
 
 
 def _advise(result: Result) -> Iterable[str]:
-    if result.verdict == "invalid":
+    if result.without_effect:
+        yield ("Nothing of it was timed: correct what is stacked, or its options, or take it out.")
+    elif result.verdict == "invalid":
         yield (
             "The baseline differs from itself: stop what else uses this machine and rerun."
             if is_biased(result)

@@ -14,6 +14,7 @@ _PICTURES = f"{DOCUMENTATION}/explanations/verdicts/#pictures"
 _MEMORY = f"{DOCUMENTATION}/explanations/verdicts/#memory"
 _STARTS = f"{DOCUMENTATION}/guides/memory-and-compile/"
 _INCONCLUSIVE = f"{DOCUMENTATION}/explanations/verdicts/#inconclusive"
+_NO_EFFECT = f"{DOCUMENTATION}/explanations/verdicts/#no-effect"
 _INVALID = f"{DOCUMENTATION}/explanations/verdicts/#invalid"
 _THROTTLING = f"{DOCUMENTATION}/explanations/gpu/#throttling"
 _HOST_BOUND = f"{DOCUMENTATION}/explanations/gpu/#where-the-time-goes"
@@ -50,8 +51,11 @@ def find_page(result: Result) -> str:
 def _find_page_of_invalid(result: Result) -> str:
     """Tell apart what makes a result invalid.
 
-    A lost process, the A/A control, another process of the same side, or a throttled GPU.
+    An optimization without effect, a lost process, the A/A control, another process of the same
+    side, or a throttled GPU.
     """
+    if result.without_effect:
+        return _NO_EFFECT
     if result.against is not None and result.raised is not None:
         return COMPARING
     if result.raised is not None or not result.blocks:

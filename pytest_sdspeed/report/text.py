@@ -121,6 +121,22 @@ def list_ranges(results: Iterable[Result]) -> list[tuple[str, str]]:
     return list(dict.fromkeys((setup, words) for setup, words in said if words))
 
 
+def list_proofs(results: Iterable[Result]) -> list[tuple[str, str]]:
+    """List the setups whose optimizations were seen to act, and what was seen of each."""
+    said = (
+        (
+            result.setup,
+            "; ".join(
+                f"{one.optimization} ({one.finding.text})"
+                for one in result.proofs
+                if one.finding.acted
+            ),
+        )
+        for result in results
+    )
+    return list(dict.fromkeys((setup, words) for setup, words in said if words))
+
+
 def describe_host_bound(result: Result) -> str:
     """Describe what holds a host-bound row up, and what helps."""
     busy = (result.telemetry or {})["busy_share"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from pytest_sdspeed.device.accelerator import synchronize
 from pytest_sdspeed.errors import (
     ChangedPartError,
+    NoEffectError,
     OutOfMemoryError,
     SdSpeedError,
     TimeLimitError,
@@ -88,7 +89,11 @@ class Campaigns:
     def measure(self, candidate: Target, baseline: Target | None, plan: Plan) -> Measured:
         """Measure, or take what its campaign measured before, and judge; see ``Measurer``."""
         from pytest_sdspeed.run.criteria import RowCase, find_criteria
-        from pytest_sdspeed.run.judging import judge_row, relative_speeds
+        from pytest_sdspeed.run.judging import (
+            judge_row,
+            make_result_without_effect,
+            relative_speeds,
+        )
 
         session = self._session
         resolved = candidate.setup.resolved if candidate.setup else None
@@ -108,7 +113,9 @@ class Campaigns:
             name = f"{candidate.name} against {base.name}"
             shown = name if resolved else plan.test or name
             data = self._run(shown, base, arms, plan, counts_as=plan.test)
-        raise_what_broke(data, candidate, base)
+        idle = find_without_effect(data, candidate, base)
+        if idle is None:
+            raise_what_broke(data, candidate, base)
         case = RowCase(
             data,
             candidate,
@@ -119,8 +126,10 @@ class Campaigns:
             session.options,
             lambda: session.clip_scorer,
             metrics=session.registry.metrics,
-            starts=_find_starts(resolved, criteria, plan, session),
         )
+        if idle is not None:
+            return Measured(make_result_without_effect(case, idle), {})
+        case = case._replace(starts=_find_starts(resolved, criteria, plan, session))
         speeds = relative_speeds(data)
         speeds.pop(candidate.name, None)
         return Measured(judge_row(case), speeds)
@@ -302,6 +311,28 @@ def is_documented(resolved: ResolvedSetup, base: Target) -> bool:
     return (
         theirs.table.name == resolved.table.name
         and replace(theirs.recipe, repeats=resolved.recipe.repeats) == resolved.recipe
+    )
+
+
+def find_without_effect(data: CampaignData, candidate: Target, base: Target) -> str | None:
+    """Return which optimization of a target, or of its baseline, was not seen to act.
+
+    Args:
+        data: what their campaign found.
+        candidate: what is judged.
+        base: what it is compared with.
+
+    Returns:
+        The reason why nothing was timed of the target, or None.
+    """
+    own, other = (data.errors.get(target.name) for target in (candidate, base))
+    if not isinstance(own, NoEffectError):
+        return None
+    # What ended the baseline ended the rows that had not left before it.
+    return (
+        f"its baseline {base.name}: {own}"
+        if own is other and candidate.name != base.name
+        else str(own)
     )
 
 

@@ -187,6 +187,8 @@ def _make_result(
         documented_costs=dict(criteria.costs),
         cost_bounds=dict(criteria.cost_bounds),
         stages_s=profile.stages_s if profile else None,
+        proofs=data.proofs.get(name, ()),
+        baseline_proofs=data.proofs.get(base, ()),
         telemetry=describe_usage(case, figures.latency_s, None if images is None else len(images)),
         # What follows
         verdict=verdict,
@@ -217,6 +219,56 @@ def _find_revision(case: RowCase) -> str | None:
     parts = {"distilled_unet": recipe.student, "tiny_vae": recipe.tiny_vae}
     used = [model for name, model in parts.items() if model and name in stack]
     return describe_revisions([recipe.model, *used])
+
+
+def make_result_without_effect(case: RowCase, reason: str) -> Result:
+    """Make the result of a row that was not timed, since an optimization was not seen to act.
+
+    Args:
+        case: the row.
+        reason: which one, and what was seen.
+    """
+    data, candidate, base, machine = case.data, case.candidate, case.base, case.machine
+    name, criteria = candidate.name, case.criteria
+    setup, of_base = candidate.setup, base.setup
+    return Result(
+        table=case.resolved.table.name if case.resolved else None,
+        setup=name,
+        baseline=base.name,
+        device=machine.device,
+        documented_on=criteria.documented_on,
+        recorded_in=criteria.recorded_in,
+        speedup=math.nan,
+        low=math.nan,
+        high=math.nan,
+        expected=_find_expected(criteria, is_baseline=name == base.name),
+        tolerance=criteria.tolerance,
+        tolerance_s=criteria.tolerance_s,
+        floor=_find_floor(criteria, is_baseline=name == base.name),
+        verdict="invalid",
+        image_verdict=None,
+        blocks=0,
+        latency_s=math.nan,
+        baseline_latency_s=math.nan,
+        samples_s={base.name: (), CONTROL: (), name: ()},
+        image={},
+        images=None,
+        reasons=(reason,),
+        control=None,
+        recipe=setup.recipe if setup else None,
+        versions=machine.versions,
+        weights=case.weights,
+        peak_memory_bytes=data.peak_bytes.get(name),
+        memory_bound=criteria.memory,
+        documented_costs=dict(criteria.costs),
+        cost_bounds=dict(criteria.cost_bounds),
+        optimizations=setup.optimizations if setup else None,
+        baseline_optimizations=of_base.optimizations if of_base else None,
+        revision=_find_revision(case),
+        proofs=data.proofs.get(name, ()),
+        baseline_proofs=data.proofs.get(base.name, ()),
+        notes=machine.notes,
+    )
 
 
 def make_lost_result(

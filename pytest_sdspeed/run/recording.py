@@ -254,7 +254,8 @@ def _is_kept(row: Row, kept: Mapping[str, Result]) -> bool:
 
 def _record_row(row: Row, kept: Mapping[str, Result]) -> Row:
     # One call is measured, even if the documented latency is that of several.
-    row = replace(row, recipe=replace(row.recipe, repeats=1))
+    # Its iterations are those of the source, and no figure of this device.
+    row = replace(row, recipe=replace(row.recipe, repeats=1), iterations_per_s=None)
     if row.is_baseline:
         against = max(
             (result for result in kept.values() if result.baseline == row.setup),

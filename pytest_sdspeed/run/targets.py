@@ -93,6 +93,7 @@ def _make_arm(setup: Setup, floor: float | None) -> Arm:
         count_compiled=count_compiled,
         reference=_make_arm(setup.reference, None) if setup.reference else None,
         profile=setup.profile,
+        prove=setup.prove if setup.has_proofs else None,
     )
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pytest_sdspeed.model import Machine, Profile, Recipe, Relation
+    from pytest_sdspeed.model import Machine, Profile, Proof, Recipe, Relation
     from pytest_sdspeed.pipelines.pool import Built, Pool
     from pytest_sdspeed.setups.catalog import ResolvedSetup
 
@@ -245,6 +245,29 @@ class Setup:
             output_type=output,
             **({"generator": generator} if built.takes_generator else {}),
         ).images
+
+    @property
+    def has_proofs(self) -> bool:
+        """Tell whether an optimization of the stack can show that it acts."""
+        return any(part.prove is not None for part in self._stack)
+
+    def prove(self, case: Case) -> tuple[Proof, ...]:
+        """Find out in one more generation whether the optimizations of the stack act.
+
+        Those that cannot show it are passed over; without any other nothing is generated.
+
+        Args:
+            case: what it draws.
+
+        Raises:
+            LeakedFlagError, ChangedPartError: an optimization changed what others share.
+        """
+        from pytest_sdspeed.pipelines.proving import prove_stack
+
+        if not self.has_proofs:
+            return ()
+        with quiet(), self.slot():
+            return prove_stack(self._stack, self.pipeline, lambda: self.draw(case))
 
     def profile(self, case: Case) -> Profile:
         """Measure where the time of a generation goes, in one more or, on a GPU, two more.

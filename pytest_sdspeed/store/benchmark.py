@@ -108,7 +108,8 @@ def play(
     """Have pytest-benchmark time the candidate's latencies again.
 
     They are in the group that the test's own ``benchmark`` marker names, or else in one of table
-    and device. The arguments are those of ``store``.
+    and device. Nothing is timed, or stored, of a result without samples. The arguments are those of
+    ``store``.
     """
     samples = list_samples(result)
     left = iter(samples)
@@ -121,7 +122,8 @@ def play(
     against = f" against {result.against.label}" if result.against else ""
     own = f"{result.table or 'callables'}{against} on {result.device}"
     benchmark.group = benchmark.group or own
-    benchmark.pedantic(replay, rounds=len(samples), iterations=1)
+    if samples:
+        benchmark.pedantic(replay, rounds=len(samples), iterations=1)
 
 
 def forget(plugins: Any, test: str) -> None:

@@ -12,10 +12,12 @@ from pytest_sdspeed.judge.speed.blocks import latencies
 from pytest_sdspeed.model import (
     RECIPE_DEFAULTS,
     Against,
+    Finding,
     HistoryKey,
     ImageVerdict,
     Interval,
     MetricRange,
+    Proof,
     Recipe,
     Result,
     SelfDifference,
@@ -140,6 +142,19 @@ def _read_counts(stored: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ..
     return {name: tuple(int(number) for number in pair) for name, pair in stored.items()}
 
 
+def _store_proofs(proofs: Sequence[Proof]) -> list[dict[str, Any]]:
+    return [
+        {"optimization": one.optimization, "acted": one.finding.acted, "text": one.finding.text}
+        for one in proofs
+    ]
+
+
+def _read_proofs(stored: Sequence[Mapping[str, Any]]) -> tuple[Proof, ...]:
+    return tuple(
+        Proof(str(one["optimization"]), Finding(one["acted"], str(one["text"]))) for one in stored
+    )
+
+
 _ALWAYS, _LATER = _Form(), _Form(later=NoneType)
 _RATIO = _Form(finite_or_none, number_or_nan)
 _NUMBER = _Form(read=float)
@@ -149,6 +164,7 @@ _NAMES = _Form(_if_known(list), _if_known(tuple), NoneType)
 _RATE = _Form(_if_known(finite_or_none), later=NoneType)
 _NUMBERS = _Form(_store_numbers, _read_numbers, dict)
 _DIFFERENCE = _Form(_if_known(_store_difference), _if_known(_read_difference), NoneType)
+_PROOFS = _Form(_store_proofs, _read_proofs, tuple)
 
 _FORMS: dict[str, _Form] = {
     "table": _ALWAYS,
@@ -203,6 +219,8 @@ _FORMS: dict[str, _Form] = {
     "recompilations": _LATER,
     "documented_costs": _NUMBERS,
     "cost_bounds": _NUMBERS,
+    "proofs": _PROOFS,
+    "baseline_proofs": _PROOFS,
 }
 """Every figure of a result that is stored under its own name. ``recipe`` and ``pictures`` are not
 among them; the latencies are medians of ``samples_s``."""

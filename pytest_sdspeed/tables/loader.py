@@ -26,7 +26,7 @@ def load_table(path: Path | str, metrics: Collection[str] | None = ()) -> Table:
     """Read one table file.
 
     Args:
-        path: a TOML file of schema 1.
+        path: a TOML file of schema 1 or 2.
         metrics: names of the registered metrics of pictures, on which gates may have bounds; None
             if any name may be one.
 

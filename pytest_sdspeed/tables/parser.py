@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import TableError
 from pytest_sdspeed.model import DEFAULT_TOLERANCE, ImageGate, Recipe, Row, Spread, Table
-from pytest_sdspeed.tables import schema, values
-from pytest_sdspeed.tables.linking import check_spread, link, resolve_speedup
+from pytest_sdspeed.tables import figures, schema, values
+from pytest_sdspeed.tables.linking import link
 from pytest_sdspeed.tables.schema import TomlPath, read_section, read_value
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def parse_table(text: str, path: str, metrics: Collection[str] | None = ()) -> T
     """Read a table from its TOML text.
 
     Args:
-        text: TOML of schema 1.
+        text: TOML of schema 1 or 2.
         path: the file it came from, for messages and ``Table.path``.
         metrics: names of the registered metrics of pictures, on which gates may have bounds; None
             if any name may be one.
@@ -38,7 +38,7 @@ def parse_table(text: str, path: str, metrics: Collection[str] | None = ()) -> T
         read_value(place.at("schema"), raw["schema"], schema.TABLE["schema"])
     head = read_section(place, raw, schema.TABLE)
     recorded = _read_recorded(place.at("recorded"), head.get("recorded"))
-    recipe = read_section(place.at("recipe"), head["recipe"], schema.RECIPE)
+    recipe = read_section(place.at("recipe"), head["recipe"], schema.RECIPE, head["schema"])
     return Table(
         name=head["name"],
         title=head["title"],
@@ -84,35 +84,82 @@ def _read_rows(
     measured: bool,
 ) -> tuple[Row, ...]:
     """Read every row first, because a row may name a baseline further down."""
-    rows = [_read_row(place.item(index), raw, metrics) for index, raw in enumerate(head["rows"])]
+    number, shared_place = head["schema"], TomlPath(place.path).at("recipe")
+    rows = [
+        _read_row(place.item(index), raw, metrics, number) for index, raw in enumerate(head["rows"])
+    ]
     baselines = link(place, rows)
+    recipes = {
+        name: _make_recipe(
+            place.item(index).at("recipe") if "recipe" in rows[index] else shared_place,
+            {**recipe, **rows[index].get("recipe", {})},
+            number,
+        )
+        for name, index in baselines.items()
+    }
     tolerance = head.get("tolerance", Decimal(str(DEFAULT_TOLERANCE)))
     built = []
     for index, row in enumerate(rows):
-        baseline = rows[baselines[row["baseline"]]]
         row.setdefault("tolerance", tolerance)
         row.setdefault("tolerance_s", head.get("tolerance_s"))
-        speedup = resolve_speedup(place.item(index), row, baseline, measured=measured)
-        check_spread(place.item(index), row, speedup, measured=measured)
-        built.append(
-            _make_row(
-                row, Recipe(**_convert_to_floats({**recipe, **baseline.get("recipe", {})})), speedup
-            )
-        )
+        baseline, drawn = rows[baselines[row["baseline"]]], recipes[row["baseline"]]
+        speedup = _check_figures(place.item(index), row, baseline, drawn, number, measured=measured)
+        built.append(Row(**{**_convert_to_floats(row), "recipe": drawn, "speedup": speedup}))
     return tuple(built)
 
 
+def _check_figures(
+    place: TomlPath,
+    row: Mapping[str, Any],
+    baseline: Mapping[str, Any],
+    recipe: Recipe,
+    number: int,
+    *,
+    measured: bool,
+) -> float:
+    """Return a row's speed-up, and check its figures against each other and its baseline's."""
+    speedup = figures.resolve_speedup(place, row, baseline, measured=measured, unit=recipe.unit)
+    figures.check_spread(place, row, speedup, measured=measured)
+    figures.check_memory(place, row, baseline, measured=measured)
+    if number > 1:
+        figures.check_slower(place, row, baseline, speedup, measured=measured)
+    return speedup
+
+
+def _make_recipe(place: TomlPath, facts: Mapping[str, Any], number: int) -> Recipe:
+    """Return the recipe of a baseline row.
+
+    Args:
+        place: place of the row's own keys if it has some, else of the table's.
+        facts: the table's keys, those of the row in their place.
+        number: the file's schema.
+    """
+    recipe = Recipe(**_convert_to_floats({**schema.RECIPE_DEFAULTS[number], **facts}))
+    both = [name for name in recipe.inputs if name in recipe.call]
+    if both:
+        raise place.error(
+            f"{both[0]!r} is in call and among the inputs, which get a seeded picture; valid: one"
+            " of the two"
+        )
+    named = [role for role in ("student", "tiny_vae") if role in facts and role in recipe.parts]
+    if named:
+        raise place.error(f"{named[0]!r} is a key and a role of parts; valid: one of the two")
+    return recipe
+
+
 def _read_row(
-    place: TomlPath, raw: Mapping[str, object], metrics: Collection[str] | None
+    place: TomlPath, raw: Mapping[str, object], metrics: Collection[str] | None, number: int
 ) -> dict[str, Any]:
-    row = read_section(place, raw, schema.ROW)
+    row = read_section(place, raw, schema.ROW, number)
     for name in ("image", "image_random"):
         if name in row:
             row[name] = _read_gate(place.at(name), row[name], metrics)
     if "account" in row:
         row["account"] = _read_account(place.at("account"), row["account"])
     if "recipe" in row:
-        row["recipe"] = read_section(place.at("recipe"), row["recipe"], schema.ROW_RECIPE)
+        row["recipe"] = read_section(
+            place.at("recipe"), row["recipe"], schema.RECIPE, number, whole=False
+        )
     if "spread" in row:
         row["spread"] = Spread(
             **_convert_to_floats(read_section(place.at("spread"), row["spread"], schema.SPREAD))
@@ -138,10 +185,6 @@ def _read_account(place: TomlPath, raw: Mapping[str, object]) -> dict[str, int]:
 def _find_metrics(raw: Mapping[str, object]) -> list[str]:
     """List the keys of a gate that could be registered metrics."""
     return [name for name in raw if name not in schema.GATE and values.is_identifier(name)]
-
-
-def _make_row(facts: Mapping[str, Any], recipe: Recipe, speedup: float) -> Row:
-    return Row(**{**_convert_to_floats(facts), "recipe": recipe, "speedup": speedup})
 
 
 def _convert_to_floats(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,20 +1,20 @@
-"""The keys of a table file, schema 1, and how a section is checked against them."""
+"""The keys of a table file, schemas 1 and 2, and how a section is checked against them."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from pytest_sdspeed.errors import TableError
-from pytest_sdspeed.model import ACCOUNT_BOUNDS, DTYPES, SCHEDULERS, toml_text
-from pytest_sdspeed.tables import values
+from pytest_sdspeed.model import ACCOUNT_BOUNDS, DTYPES, Unit, toml_text
+from pytest_sdspeed.tables import arguments, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-SCHEMA = 1
+SCHEMAS = (1, 2)
 
 _LONGEST = 800
 """Characters of a key, and of a problem, that a message shows."""
@@ -22,10 +22,19 @@ _LONGEST = 800
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key of a section: how its value is checked, and whether it must be there."""
+    """One key of a section.
+
+    Attributes:
+        check: how its value is checked.
+        required: whether it must be there.
+        since: the first schema that has it.
+        first: what it is in schema 1, None if it is the same.
+    """
 
     check: values.Check
     required: bool = False
+    since: int = 1
+    first: Key | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +73,11 @@ def _shorten(text: str) -> str:
 def _check_schema(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise values.reject_type("an integer", value)
-    if value != SCHEMA:
-        raise values.InvalidValueError(f"unknown schema {value}; valid: {SCHEMA}")
-    return SCHEMA
+    if value not in SCHEMAS:
+        raise values.InvalidValueError(
+            f"unknown schema {value}; valid: {', '.join(map(str, SCHEMAS))}"
+        )
+    return value
 
 
 def _check_quartiles(value: object) -> tuple[float, ...]:
@@ -107,7 +118,10 @@ RECIPE = {
     "height": Key(_pixels, required=True),
     "width": Key(_pixels, required=True),
     "steps": Key(_count, required=True),
-    "scheduler": Key(values.expect_choice("scheduler", SCHEDULERS), required=True),
+    "scheduler": Key(
+        arguments.check_scheduler,
+        first=Key(arguments.check_short_scheduler, required=True),
+    ),
     "images": Key(_count),
     "guidance": Key(_not_negative),
     "dtype": Key(values.expect_choice("dtype", DTYPES)),
@@ -117,13 +131,25 @@ RECIPE = {
     # torch.Generator.manual_seed takes a signed 64-bit integer.
     "seed": Key(values.expect_whole(0, most=2**63 - 1)),
     "more_prompts": Key(values.expect_array(values.check_text, unique=True)),
+    "pipeline": Key(arguments.check_class, since=2),
+    "frames": Key(_count, since=2),
+    "call": Key(arguments.check_call, since=2),
+    "inputs": Key(values.expect_array(arguments.check_input, unique=True), since=2),
+    "parts": Key(arguments.check_parts, since=2),
+    "unit": Key(values.expect_choice("unit", get_args(Unit)), since=2),
 }
 
-ROW_RECIPE = {name: Key(key.check) for name, key in RECIPE.items()}
+RECIPE_DEFAULTS: dict[int, dict[str, Any]] = {
+    1: {},
+    2: {"scheduler": None, "guidance": None},
+}
+"""Schema -> what a key of the recipe is if it is left out, unless it is the field's default."""
 
 ROW = {
     "setup": Key(values.check_identifier, required=True),
-    "optimizations": Key(values.expect_array(values.check_text, unique=True), required=True),
+    "optimizations": Key(
+        arguments.check_stack, required=True, first=Key(arguments.check_names, required=True)
+    ),
     "baseline": Key(values.check_identifier),
     "latency_s": Key(_positive),
     "speedup": Key(_positive),
@@ -132,6 +158,13 @@ ROW = {
     "image": Key(values.check_table),
     "image_random": Key(values.check_table),
     "memory": Key(_positive),
+    "iterations_per_s": Key(_positive, since=2),
+    "memory_gb": Key(_positive, since=2),
+    "load_gb": Key(_positive, since=2),
+    "compile_s": Key(_positive, since=2),
+    "warm_compile_s": Key(_positive, since=2),
+    "first_s": Key(_positive, since=2),
+    "slower": Key(values.check_boolean, since=2),
     "account": Key(values.check_table),
     "recipe": Key(values.check_table),
     "notes": Key(values.check_any_text),
@@ -167,7 +200,12 @@ def list_gate_keys(metrics: Iterable[str]) -> dict[str, Key]:
 
 
 def read_section(
-    place: TomlPath, raw: Mapping[str, object], keys: Mapping[str, Key]
+    place: TomlPath,
+    raw: Mapping[str, object],
+    keys: Mapping[str, Key],
+    schema: int = SCHEMAS[-1],
+    *,
+    whole: bool = True,
 ) -> dict[str, Any]:
     """Check a section against its keys.
 
@@ -175,22 +213,31 @@ def read_section(
         place: place of the section.
         raw: the section as tomllib read it.
         keys: the keys that it may have.
+        schema: the file's schema.
+        whole: whether the keys that are required have to be there.
 
     Returns:
         The checked values of the keys that are there.
 
     Raises:
-        TableError: a key is unknown or missing, or its value is invalid.
+        TableError: a key is unknown, of a later schema or missing, or its value is invalid.
     """
+    known = {
+        name: key.first or key if schema == 1 else key
+        for name, key in keys.items()
+        if key.since <= schema
+    }
     for name in raw:
-        if name not in keys:
-            raise place.at(name).error(_explain_unknown_key(name, keys))
-    for name, key in keys.items():
-        if key.required and name not in raw:
+        if name not in known:
             raise place.at(name).error(
-                f"missing; required: {', '.join(other for other in keys if keys[other].required)}"
+                _explain_later_key(schema) if name in keys else _explain_unknown_key(name, known)
             )
-    return {name: read_value(place.at(name), value, keys[name]) for name, value in raw.items()}
+    for name, key in known.items():
+        if whole and key.required and name not in raw:
+            raise place.at(name).error(
+                f"missing; required: {', '.join(other for other in known if known[other].required)}"
+            )
+    return {name: read_value(place.at(name), value, known[name]) for name, value in raw.items()}
 
 
 def read_value(place: TomlPath, value: object, key: Key) -> Any:
@@ -203,6 +250,13 @@ def read_value(place: TomlPath, value: object, key: Key) -> Any:
         return key.check(value)
     except values.InvalidValueError as problem:
         raise place.error(str(problem)) from None
+
+
+def _explain_later_key(schema: int) -> str:
+    return (
+        f"is a key of schema {SCHEMAS[-1]}, and this file begins with schema = {schema}; valid:"
+        f" schema = {SCHEMAS[-1]} there, or without this key"
+    )
 
 
 def _explain_unknown_key(name: str, keys: Mapping[str, Key]) -> str:

@@ -17,6 +17,8 @@ from typing import Any, TypeAlias
 
 Check: TypeAlias = Callable[[object], Any]
 
+_DEEPEST = 16
+"""Arrays and tables in one another that a value may have."""
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
 _TYPE_NAMES: tuple[tuple[type, str], ...] = (
     (bool, "a boolean"),
@@ -60,6 +62,13 @@ def check_text(value: object) -> str:
     if not check_any_text(value).strip():
         raise InvalidValueError("must not be empty")
     return check_any_text(value)
+
+
+def check_boolean(value: object) -> bool:
+    """Check a boolean."""
+    if not isinstance(value, bool):
+        raise reject_type("a boolean", value)
+    return value
 
 
 def is_identifier(name: str) -> bool:
@@ -159,6 +168,23 @@ def expect_array(item: Check, *, unique: bool = False) -> Check:
         return tuple(items)
 
     return check
+
+
+def check_builtin(value: object, depth: int = _DEEPEST) -> Any:
+    """Check what JSON has as well, nested up to a depth: no dates, no NaN; floats are floats."""
+    if isinstance(value, (bool, str, int)):
+        return value
+    if isinstance(value, Decimal):
+        if not math.isfinite(to_float(value)):
+            raise InvalidValueError(f"must be finite, not {value}")
+        return to_float(value)
+    if not isinstance(value, (list, dict)):
+        raise reject_type("a boolean, a number, a string, or an array or table of them", value)
+    if not depth:
+        raise InvalidValueError(f"must be nested at most {_DEEPEST} deep")
+    if isinstance(value, list):
+        return [check_builtin(inner, depth - 1) for inner in value]
+    return {name: check_builtin(inner, depth - 1) for name, inner in value.items()}
 
 
 def check_table(value: object) -> dict[str, Any]:

@@ -4,20 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, asdict, fields, replace
+from functools import partial
 from typing import Any
 
 from pytest_sdspeed.errors import TableError
-from pytest_sdspeed.model import DEFAULT_TOLERANCE, RECIPE_DEFAULTS, Recipe, Row, Table, toml_text
+from pytest_sdspeed.model import (
+    DEFAULT_TOLERANCE,
+    RECIPE_DEFAULTS,
+    SCHEDULERS,
+    Recipe,
+    Row,
+    StackEntry,
+    Table,
+    toml_text,
+)
+from pytest_sdspeed.tables import schema
+from pytest_sdspeed.tables.arguments import has_options
 from pytest_sdspeed.tables.parser import parse_table
-from pytest_sdspeed.tables.schema import SCHEMA
 
-_RECIPE_DEFAULTS = {
-    field.name: RECIPE_DEFAULTS.get(field.name, MISSING) for field in fields(Recipe)
+_FIELDS = tuple(field.name for field in fields(Recipe))
+_LATER = {
+    section: tuple(name for name, key in keys.items() if key.since > 1)
+    for section, keys in (("recipe", schema.RECIPE), ("row", schema.ROW))
 }
+"""Section -> its keys that schema 1 does not have."""
+_EXACT = ("call", "optimizations")
+"""Keys whose numbers are handed on: 1.0 stays a float."""
 
 
 def dumps_table(table: Table) -> str:
-    """Write a table as TOML of schema 1.
+    """Write a table as TOML, of schema 1 if it has nothing of schema 2.
 
     Args:
         table: table to write; its ``path`` is left out.
@@ -59,10 +75,41 @@ def _find_difference(table: Table, back: Table) -> str:
     return "" if index is None else f"rows[{index}]"
 
 
+def _find_schema(table: Table) -> int:
+    """Return the first schema that can hold a table."""
+    return 2 if any(_is_later(row) or _is_later_recipe(row.recipe) for row in table.rows) else 1
+
+
+def _is_later(row: Row) -> bool:
+    return any(getattr(row, name) for name in _LATER["row"]) or any(
+        map(has_options, row.optimizations)
+    )
+
+
+def _is_later_recipe(recipe: Recipe) -> bool:
+    return (
+        recipe.scheduler not in SCHEDULERS
+        or recipe.guidance is None
+        or any(getattr(recipe, name) != RECIPE_DEFAULTS[name] for name in _LATER["recipe"])
+    )
+
+
+def _list_facts(recipe: Recipe) -> dict[str, Any]:
+    return {name: getattr(recipe, name) for name in _FIELDS}
+
+
+def _list_defaults(number: int) -> dict[str, Any]:
+    """Return what each key of a recipe is if it is left out; MISSING if it must be there."""
+    known = {**RECIPE_DEFAULTS, **schema.RECIPE_DEFAULTS[number]}
+    return {name: known.get(name, MISSING) for name in _FIELDS}
+
+
 def _write_lines(table: Table) -> Iterator[str]:
     baselines = [row for row in table.rows if row.is_baseline]
-    shared = _shared_recipe([row.recipe for row in baselines])
-    yield f"schema = {SCHEMA}"
+    number = _find_schema(table)
+    defaults = _list_defaults(number)
+    shared = _shared_recipe([row.recipe for row in baselines], defaults)
+    yield f"schema = {number}"
     yield from _write_pairs(
         {"name": table.name, "title": table.title, "source": table.source, "device": table.device}
     )
@@ -77,18 +124,18 @@ def _write_lines(table: Table) -> Iterator[str]:
         yield from _write_pairs(table.recorded)
     for row in table.rows:
         yield from ("", "[[rows]]")
-        yield from _write_pairs(_list_row_facts(row, shared))
+        yield from _write_pairs(_list_row_facts(row, {**defaults, **shared}))
 
 
-def _shared_recipe(recipes: Iterable[Recipe]) -> dict[str, Any]:
+def _shared_recipe(recipes: Iterable[Recipe], defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keys of ``[recipe]``.
 
     A row cannot undo a key of ``[recipe]``, since TOML has no null: keys that are not required are
     there only if all baselines agree on them.
     """
-    facts = [asdict(recipe) for recipe in recipes]
+    facts = [_list_facts(recipe) for recipe in recipes]
     shared = {}
-    for name, default in _RECIPE_DEFAULTS.items():
+    for name, default in defaults.items():
         found = [fact[name] for fact in facts]
         if not found:
             continue
@@ -101,7 +148,7 @@ def _shared_recipe(recipes: Iterable[Recipe]) -> dict[str, Any]:
 def _list_row_facts(row: Row, shared: Mapping[str, Any]) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "setup": row.setup,
-        "optimizations": row.optimizations,
+        "optimizations": [_list_entry(label) for label in row.optimizations],
         "baseline": row.baseline,
     }
     if row.latency_s is not None:
@@ -113,14 +160,13 @@ def _list_row_facts(row: Row, shared: Mapping[str, Any]) -> dict[str, Any]:
         if gate is not None:
             facts[name] = gate.bounds
     bounds = {"tolerance_s": row.tolerance_s, "memory": row.memory}
+    bounds |= {name: getattr(row, name) or None for name in _LATER["row"]}
     facts |= {name: bound for name, bound in bounds.items() if bound is not None}
     if row.account:
         facts["account"] = dict(row.account)
     if row.is_baseline:
         own = {
-            name: value
-            for name, value in asdict(row.recipe).items()
-            if value != shared.get(name, _RECIPE_DEFAULTS[name])
+            name: value for name, value in _list_facts(row.recipe).items() if value != shared[name]
         }
         if own:
             facts["recipe"] = own
@@ -131,19 +177,40 @@ def _list_row_facts(row: Row, shared: Mapping[str, Any]) -> dict[str, Any]:
     return facts
 
 
-def _write_pairs(facts: Mapping[str, Any]) -> Iterator[str]:
-    return (f"{toml_text.write_key(name)} = {_write_value(value)}" for name, value in facts.items())
+def _list_entry(label: str) -> str | dict[str, Any]:
+    """Return an entry of a stack as people write it: its name, or a table with its options."""
+    try:
+        entry = StackEntry.parse(label)
+    except ValueError:
+        return label
+    return {"name": entry.name, **entry.options} if entry.options else label
 
 
-def _write_value(value: object) -> str:
+def _write_pairs(facts: Mapping[str, Any], *, exact: bool = False) -> Iterator[str]:
+    """Write keys with their values.
+
+    Args:
+        facts: key -> value.
+        exact: whether a float stays one: figures are written as short as they read back, arguments
+            of a call keep their types.
+    """
+    for name, value in facts.items():
+        inner = exact or name in _EXACT
+        yield f"{toml_text.write_key(name)} = {_write_value(value, exact=inner)}"
+
+
+def _write_value(value: object, *, exact: bool = False) -> str:
     if isinstance(value, str):
         return toml_text.quote(value)
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, Mapping):
-        return "{" + ", ".join(_write_pairs(value)) + "}"
+        return "{" + ", ".join(_write_pairs(value, exact=exact)) + "}"
     if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(_write_value, value)) + "]"
+        return "[" + ", ".join(map(partial(_write_value, exact=exact), value)) + "]"
     if isinstance(value, float):
         # The shortest decimal that reads back as the same float: more places than were read would
         # make a figure more exact than it is. numpy's subclass would add its own name.
-        return float.__repr__(value).removesuffix(".0")
+        written = float.__repr__(value)
+        return written if exact else written.removesuffix(".0")
     return str(value)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import PictureError
 from pytest_sdspeed.measure.campaign_data import Arm
+from pytest_sdspeed.model import Finding, Proof
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -68,8 +69,14 @@ class RemoteArm:
             prepare=lambda: self._worker.ask("build", self._named),
             check=lambda: self._worker.ask("unchanged", self._named),
             held_bytes=lambda: int(self._worker.ask("held", self._named)),
+            prove=None if self._named[0] == "call" else self._prove,
             draws_cases=self._named[0] != "call",
         )
+
+    def _prove(self, case: Case) -> tuple[Proof, ...]:
+        """Return what the worker saw of the optimizations, which may be other ones there."""
+        told = self._worker.ask("prove", self._named, case.seed, case.prompt)
+        return tuple(Proof(label, Finding(acted, text)) for label, acted, text in told)
 
     def timed(self, case: Case) -> tuple[Any, float]:
         """Draw once.

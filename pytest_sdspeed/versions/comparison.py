@@ -16,7 +16,7 @@ from pytest_sdspeed.errors import (
     WorkerLostError,
 )
 from pytest_sdspeed.model import Against, Interval
-from pytest_sdspeed.run.campaigns import Measured
+from pytest_sdspeed.run.campaigns import Measured, find_without_effect
 from pytest_sdspeed.versions.arms import RemoteArm, WorkersMemory
 from pytest_sdspeed.versions.workers import Worker, note_same_code, start_missing
 
@@ -125,7 +125,7 @@ class Comparison:
 
     def _measure(self, candidate: Target, named: tuple[str, ...], plan: Plan) -> Result:
         from pytest_sdspeed.run.criteria import Criteria, RowCase
-        from pytest_sdspeed.run.judging import judge_row
+        from pytest_sdspeed.run.judging import judge_row, make_result_without_effect
 
         start_missing(self._workers)
         label = self._old.environment.label
@@ -151,27 +151,27 @@ class Comparison:
         for changed in data.errors.values():
             if isinstance(changed, ChangedPartError):
                 raise changed
-        error = data.errors.get(candidate.name)
-        if error is not None and candidate.name not in data.decisions:
-            raise error
         base = replace(candidate, name=old.name)
+        idle = find_without_effect(data, candidate, base)
+        error = data.errors.get(candidate.name)
+        if error is not None and idle is None and candidate.name not in data.decisions:
+            raise error
         criteria = Criteria(1.0, self._tolerance, None, documented_on=None, recorded_in=None)
         resolved = candidate.setup.resolved if candidate.setup else None
-        result = judge_row(
-            RowCase(
-                data,
-                candidate,
-                base,
-                resolved,
-                criteria,
-                self._run.machine,
-                self._run.options,
-                _refuse_to_score,
-                same_weights=True,
-            )
+        case = RowCase(
+            data,
+            candidate,
+            base,
+            resolved,
+            criteria,
+            self._run.machine,
+            self._run.options,
+            _refuse_to_score,
+            same_weights=True,
         )
+        result = judge_row(case) if idle is None else make_result_without_effect(case, idle)
         control = data.decisions.get(arms[-1].name) if self._control else None
-        limited = plan.time_limit is not None
+        limited = plan.time_limit is not None or idle is not None
         interval = control.interval if control else None
         return self._add_versions(result, data, named, interval, limited=limited)
 

@@ -162,6 +162,18 @@ class WorkerServer:
         finally:
             self._settle(named)
 
+    def on_prove(
+        self, named: tuple[str, ...], seed: int, prompt: str
+    ) -> list[tuple[str, bool | None, str]]:
+        """Return what is seen of a target's optimizations in one more generation.
+
+        Label, whether it acted, and the text; nothing if there is nothing to prove.
+        """
+        arm = self._arm(named)
+        found = arm.prove(Case(seed, prompt)) if arm.prove else ()
+        gc.collect()
+        return [(one.optimization, one.finding.acted, one.finding.text) for one in found]
+
     def on_stages(self, named: tuple[str, ...], seed: int) -> Mapping[str, float]:
         """Time the stages of one more generation: stage -> seconds; empty for a callable."""
         setup = self._find_target(named).setup

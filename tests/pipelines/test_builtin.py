@@ -11,9 +11,8 @@ import pytest
 import torch
 
 from pytest_sdspeed.model import Machine
-from pytest_sdspeed.pipelines import optimizations
 from pytest_sdspeed.pipelines.optimization import find_relation
-from pytest_sdspeed.pipelines.optimizations import OPTIMIZATIONS
+from pytest_sdspeed.pipelines.optimizations import OPTIMIZATIONS, compilation, precision, support
 
 BY_NAME = {part.name: part for part in OPTIMIZATIONS}
 CACHES = {"feature_cache_2", "feature_cache_3"}
@@ -40,6 +39,13 @@ REASONS = {
 }
 
 
+def is_installed(monkeypatch, *, installed=True):
+    """Have every package installed, and importable, or none."""
+    for module in (support, compilation):
+        monkeypatch.setattr(module, "find_spec", lambda name: name if installed else None)
+    monkeypatch.setattr(support, "import_module", lambda name: name)
+
+
 def psnr(one, other):
     error = float(((one.astype(np.float64) - other) ** 2).mean())
     return float("inf") if error == 0 else -10 * np.log10(error)
@@ -54,8 +60,7 @@ def test_the_documented_names():
 @pytest.mark.parametrize("machine", [CPU, TURING, AMPERE], ids=lambda machine: machine.device)
 @pytest.mark.parametrize("name", sorted(BY_NAME))
 def test_support_on(machine, name, monkeypatch):
-    monkeypatch.setattr(optimizations, "find_spec", lambda module: module)
-    monkeypatch.setattr(optimizations, "import_module", lambda module: module)
+    is_installed(monkeypatch)
     monkeypatch.setattr(shutil, "which", lambda program: program)
     assert BY_NAME[name].supported(machine) == REASONS[machine.device].get(name)
 
@@ -79,13 +84,13 @@ def test_another_native_type_does_not_help(name, machine):
     ],
 )
 def test_what_is_not_installed_is_named(name, machine, reason, monkeypatch):
-    monkeypatch.setattr(optimizations, "find_spec", lambda _module: None)
+    is_installed(monkeypatch, installed=False)
     monkeypatch.setattr(shutil, "which", lambda _program: None)
     assert BY_NAME[name].supported(machine) == reason
 
 
 def test_a_gpu_needs_a_compiler_for_its_launchers(monkeypatch):
-    monkeypatch.setattr(optimizations, "find_spec", lambda module: module)
+    is_installed(monkeypatch)
     monkeypatch.setattr(shutil, "which", lambda _program: None)
     assert BY_NAME["compile"].supported(AMPERE) == "compile needs a C and C++ compiler: install gcc and g++"
 
@@ -94,8 +99,8 @@ def test_xformers_for_another_torch_is_named(monkeypatch):
     def fails(_module):
         raise ImportError("undefined symbol: aten\nand more")
 
-    monkeypatch.setattr(optimizations, "find_spec", lambda module: module)
-    monkeypatch.setattr(optimizations, "import_module", fails)
+    is_installed(monkeypatch)
+    monkeypatch.setattr(support, "import_module", fails)
     assert BY_NAME["xformers"].supported(AMPERE) == "xformers cannot be imported: undefined symbol: aten: pip install xformers"
 
 
@@ -202,14 +207,13 @@ OTHERS = {
 )
 @pytest.mark.parametrize("name", sorted(BY_NAME))
 def test_what_is_for_nvidia_alone_is_skipped_with_its_reason(machine, skipped, name, monkeypatch):
-    monkeypatch.setattr(optimizations, "find_spec", lambda module: module)
-    monkeypatch.setattr(optimizations, "import_module", lambda module: module)
+    is_installed(monkeypatch)
     monkeypatch.setattr(shutil, "which", lambda program: program)
     assert BY_NAME[name].supported(machine) == (skipped[name].format(machine.device) if name in skipped else None)
 
 
 def test_an_xpu_compiles_by_a_triton_of_its_own_and_metal_by_none(monkeypatch):
-    monkeypatch.setattr(optimizations, "find_spec", lambda _module: None)
+    is_installed(monkeypatch, installed=False)
     monkeypatch.setattr(shutil, "which", lambda program: program)
     assert BY_NAME["compile"].supported(XPU) == "compile needs Triton on an XPU: install the pytorch-triton-xpu of this torch"
     assert BY_NAME["compile"].supported(METAL) is None
@@ -218,7 +222,7 @@ def test_an_xpu_compiles_by_a_triton_of_its_own_and_metal_by_none(monkeypatch):
 @pytest.mark.parametrize("kind", ["xpu", "mps", None])
 def test_autocast_is_that_of_the_accelerator(monkeypatch, kind):
     held = []
-    monkeypatch.setattr(optimizations, "find_kind", lambda: kind)
+    monkeypatch.setattr(precision, "find_kind", lambda: kind)
     monkeypatch.setattr(torch, "autocast", lambda *given, **_options: held.append(given))
     BY_NAME["autocast"].slot()
     assert held == [(kind or "cuda",)]

@@ -12,7 +12,7 @@ import tables_text
 from faulty import faulty
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tables_text import VALID
+from tables_text import SECOND, VALID
 from test_tables_faults import recorded
 
 from pytest_sdspeed.errors import TableError
@@ -28,6 +28,8 @@ GROUPS = VALID.replace('setup = "combined"', 'setup = "combined"\nbaseline = "tf
 SPREAD = "spread = {blocks = 12, low = 1.25, high = 1.3, sd = 0.004, quartiles_s = [4.1, 4.14, 4.2]}"
 WHOLE = [
     VALID,
+    SECOND,
+    SECOND.replace("speedup = 1.50\n", "").replace('scheduler = "EulerDiscreteScheduler"\n', "guidance = 3.5\n"),
     recorded(VALID.replace("speedup = 1.27\n", f"speedup = 1.27\n{SPREAD}\n")),
     GROUPS.replace("latency_s = 4.14\nspeedup = 1.27\nimage = {psnr = 28, ssim = 0.90}\n", "").replace("latency_s = 3.41\n", ""),
     VALID.replace("speedup = 1.54\n", "memory = 0.9\nimage_random = {mae = 0.1, flip = 0.2, clip_drop = 0.1}\n"),

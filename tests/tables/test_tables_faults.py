@@ -60,7 +60,7 @@ FAULTS = {
         "rows[1].speedup",
         ["missing; valid: speedup, or latency_s", "'baseline'"],
     ),
-    "other schema": ("schema = 1", "schema = 2\nlater = true", "schema", ["unknown schema 2; valid: 1"]),
+    "other schema": ("schema = 1", "schema = 3\nlater = true", "schema", ["unknown schema 3; valid: 1, 2"]),
     "schema is no integer": ("schema = 1", "schema = true", "schema", ["must be an integer, not a boolean"]),
     "title is no string": ('title = "Mine"', "title = 3", "title", ["must be a string, not an integer"]),
     "title is a date": ('title = "Mine"', "title = 2024-01-01", "title", ["must be a string, not a date"]),
