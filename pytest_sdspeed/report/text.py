@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 COLUMNS = ("setup", "latency", "speed-up", "documented", "floor", "pictures", "verdict")
 _MILLISECONDS_UNDER_S = 0.1
+_UNITS = {
+    "denoising": "the denoising loop",
+    "denoiser": "one forward of the denoiser",
+    "decode": "decoding",
+}
+"""What is timed if that is not the whole call."""
 _ENDED = {"pass": "passed", "fail": "failed again"}
 
 
@@ -238,6 +244,8 @@ def describe_circumstances(results: Sequence[Result]) -> str:
     documented = f"{name_origin(least)} on {least.documented_on}, " if least.documented_on else ""
     blocks = max(result.blocks for result in results)
     where = f"{documented}measured on {describe_device(least)}, {blocks} blocks"
+    if least.recipe is not None and least.recipe.unit != "call":
+        where += f", latency of {_UNITS[least.recipe.unit]} alone"
     if least.against is not None:
         return ", ".join(
             filter(

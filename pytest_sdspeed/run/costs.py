@@ -75,7 +75,7 @@ def collect_figures(case: RowCase) -> dict[str, Any]:
     starts: Mapping[str, float | None] = {
         figure: min(taken)
         for figure, taken in (case.starts.seconds if case.starts else {}).items()
-        if taken
+        if taken and figure in case.criteria.cost_bounds
     }
     return {
         "peak_memory_bytes": peak,
@@ -108,8 +108,11 @@ def find_iterations_per_s(case: RowCase, latency_s: float) -> float | None:
 
 def _find_compile_s(case: RowCase) -> float | None:
     """Return how much longer the first generation of the campaign took, if it compiled anything."""
-    data, name = case.data, case.candidate.name
+    data, name, setup = case.data, case.candidate.name, case.candidate.setup
     taken, compiled = data.warm_up_s.get(name, ()), data.compiled.get(name, ())
+    if setup is not None and setup.recipe.unit != "call":
+        # What was compiled was so before the unit was timed.
+        return None
     if len(taken) < 2 or not compiled or not compiled[0]:  # noqa: PLR2004 - a first one and another
         return None
     return max(0.0, taken[0] - min(taken[1:]))

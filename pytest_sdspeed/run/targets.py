@@ -90,6 +90,7 @@ def _make_arm(setup: Setup, floor: float | None) -> Arm:
         check=setup.check,
         held_bytes=setup.weight_bytes,
         loaded=setup.measure_loaded,
+        timed=None if setup.recipe.unit == "call" else setup.time_unit,
         count_compiled=count_compiled,
         reference=_make_arm(setup.reference, None) if setup.reference else None,
         profile=setup.profile,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from pytest_sdspeed.model import Machine, Profile, Proof, Recipe, Relation
     from pytest_sdspeed.pipelines.pool import Built, Pool
+    from pytest_sdspeed.pipelines.units import UnitTimer
     from pytest_sdspeed.setups.catalog import ResolvedSetup
 
 
@@ -63,6 +64,7 @@ class Setup:
         self.precision = find_precision(stack, recipe.dtype)
         self._stack, self._machine, self._pool = stack, machine, pool
         self._built: Built | None = None
+        self._unit_timer: UnitTimer | None = None
         self.reference = self._make_reference()
 
     def __repr__(self) -> str:
@@ -146,7 +148,7 @@ class Setup:
 
     def release(self) -> None:
         """Drop the pipeline; the next use builds it again."""
-        self._built = None
+        self._built = self._unit_timer = None
         if self.reference:
             self.reference.release()
 
@@ -269,6 +271,28 @@ class Setup:
         with quiet(), self.slot():
             return prove_stack(self._stack, self.pipeline, lambda: self.draw(case))
 
+    def time_unit(self, case: Case) -> tuple[Any, float]:
+        """Draw, or do what is the unit of the recipe, and time that alone; wait for the device.
+
+        The caller holds ``slot``.
+
+        Args:
+            case: as for ``draw``.
+
+        Returns:
+            What the unit gives, pictures or what the denoiser returned; and seconds.
+
+        Raises:
+            GenerationError: the pipeline has no such unit.
+        """
+        from pytest_sdspeed.pipelines.units import UnitTimer
+
+        if self._unit_timer is None or self._unit_timer.pipeline is not self.pipeline:
+            self._unit_timer = UnitTimer(
+                self.pipeline, self.draw, self.recipe.unit, self.name, self._machine.kind
+            )
+        return self._unit_timer.time(case)
+
     def profile(self, case: Case) -> Profile:
         """Measure where the time of a generation goes, in one more or, on a GPU, two more.
 
@@ -277,9 +301,13 @@ class Setup:
         """
         from pytest_sdspeed.device.memory import find_reserved_memory
         from pytest_sdspeed.pipelines.profiling import profile_generation
+        from pytest_sdspeed.pipelines.units import Loop
+
+        loop = Loop()
 
         def draw() -> None:
-            with self._hold():
+            loop.steps = 0
+            with self._hold(), loop.watch(self.pipeline):
                 self.draw(case)
 
         kind = self._machine.kind
@@ -288,7 +316,12 @@ class Setup:
         if memory is not None:
             memory.start()
         found = profile_generation(self.pipeline, draw, kind=kind, partial=partial)
-        return found if memory is None else replace(found, reserved_bytes=memory.taken_bytes())
+        order = getattr(self.pipeline.scheduler, "order", 1)
+        return replace(
+            found,
+            steps=loop.count_iterations(self.recipe.steps, order),
+            reserved_bytes=None if memory is None else memory.taken_bytes(),
+        )
 
 
 def _make_generator(seed: int) -> Any:
