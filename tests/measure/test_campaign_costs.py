@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import campaigns
+
 from pytest_sdspeed.errors import WorkerLostError
 from pytest_sdspeed.model.costs import Loaded
+
+bench = campaigns.bench
+_quick_collector = campaigns.quick_collector
 
 
 class Meter:
