@@ -210,12 +210,15 @@ def show_decoded(decoded: Any) -> Any:
     """Return the pictures of a decoder's result, as pipelines return them.
 
     Args:
-        decoded: tensor (N, C, H, W) or, of videos, (N, C, F, H, W), in [-1, 1].
+        decoded: tensor (N, C, H, W) or, of videos, (N, C, F, H, W), in [-1, 1]. A video of one
+            frame is a picture of a pipeline that decodes both alike.
 
     Returns:
         Float32 (N, H, W, C) or (N, F, H, W, C) in [0, 1].
     """
     scaled = (decoded.float() / 2 + 0.5).clamp(0, 1)
+    if scaled.dim() == _VIDEO and scaled.shape[2] == 1:
+        scaled = scaled[:, :, 0]
     order = (0, 2, 3, 4, 1) if scaled.dim() == _VIDEO else (0, 2, 3, 1)
     return scaled.permute(*order).cpu().numpy()
 

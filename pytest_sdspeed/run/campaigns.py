@@ -289,6 +289,9 @@ def _find_starts(
     if resolved is None or plan.start is None:
         return None
     place = find_place(criteria, session.machine, weights_of(resolved.recipe, session.options))
+    if session.options.record is not None:
+        # The file is to have the seconds of this device, whatever another one takes.
+        place = place._replace(elsewhere=False)
     held = {
         name: bound
         for name, bound in criteria.cost_bounds.items()

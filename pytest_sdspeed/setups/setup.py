@@ -330,7 +330,7 @@ class Setup:
         if memory is not None:
             memory.start()
         found = profile_generation(self.pipeline, draw, kind=kind, partial=partial)
-        order = getattr(self.pipeline.scheduler, "order", 1)
+        order = getattr(getattr(self.pipeline, "scheduler", None), "order", 1)
         return replace(
             found,
             steps=loop.count_iterations(self.recipe.steps, order),
