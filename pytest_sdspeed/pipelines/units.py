@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_sdspeed.device.accelerator import find_module, synchronize
 from pytest_sdspeed.errors import GenerationError
-from pytest_sdspeed.pipelines.parts import AUTOENCODER, DENOISERS, find_parts
-from pytest_sdspeed.pipelines.stages import EventTimestamps, HostTimestamps, Timestamps, unwrap
+from pytest_sdspeed.model.stages import DENOISING, PRIOR, find_stage
+from pytest_sdspeed.pipelines.parts import AUTOENCODER, DENOISERS, find_parts, list_modules
+from pytest_sdspeed.pipelines.stages import (
+    EventTimestamps,
+    HostTimestamps,
+    Timestamps,
+    is_compiled_in_place,
+    replace_method,
+    unwrap,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -104,12 +112,12 @@ class UnitTimer:
         calls: list[Call] = []
         with ExitStack() as held:
             if self._unit == "denoiser":
-                for name in find_parts(DENOISERS, self.pipeline.components):
-                    module = self.pipeline.components[name]
+                for module in find_denoisers(self.pipeline).values():
                     held.enter_context(watch_calls(module, _keep_first(module, calls)))
             else:
-                for name in find_parts(AUTOENCODER, self.pipeline.components):
-                    vae = unwrap(self.pipeline.components[name])
+                modules = list_modules(self.pipeline)
+                for name in find_parts(AUTOENCODER, modules):
+                    vae = unwrap(modules[name])
                     if hasattr(vae, "decode"):
                         held.enter_context(_watch_decode(vae, calls))
             self._draw(case)
@@ -124,8 +132,8 @@ class UnitTimer:
         Raises:
             GenerationError: it keeps what it computed for later calls.
         """
-        for name in find_parts(DENOISERS, self.pipeline.components):
-            module = unwrap(self.pipeline.components[name])
+        for name, wrapped in find_denoisers(self.pipeline).items():
+            module = unwrap(wrapped)
             if getattr(module, "is_cache_enabled", False) or getattr(module, "interval", 1) > 1:
                 self._refuse(f"its {name} keeps what it computed for its next calls")
 
@@ -158,8 +166,7 @@ class Loop:
     def watch(self, pipeline: Any) -> Iterator[None]:
         """Watch a pipeline inside the block, and restore it afterwards."""
         with ExitStack() as held:
-            for name in find_parts(DENOISERS, pipeline.components) if self._timestamps else ():
-                module = pipeline.components[name]
+            for module in find_loop_modules(pipeline) if self._timestamps else ():
                 held.enter_context(watch_calls(module, self._begin, self._end))
             scheduler = getattr(pipeline, "scheduler", None)
             if hasattr(scheduler, "step"):
@@ -239,52 +246,46 @@ def watch_calls(
         before: gets the arguments of each call.
         after: called after each call.
     """
-    compiled = getattr(module, "_compiled_call_impl", None)
-    if compiled is None:
-        with ExitStack() as held:
-            hook = module.register_forward_pre_hook(
-                lambda _module, args, kwargs: before(args, kwargs), with_kwargs=True
-            )
-            held.callback(hook.remove)
-            held.callback(
-                module.register_forward_hook(lambda _module, _args, _output: after()).remove
-            )
-            yield
-        return
 
-    def call(*args: Any, **kwargs: Any) -> Any:
-        before(args, kwargs)
-        found = compiled(*args, **kwargs)
-        after()
-        return found
+    def wrap(compiled: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            before(args, kwargs)
+            found = compiled(*args, **kwargs)
+            after()
+            return found
 
-    module._compiled_call_impl = call  # noqa: SLF001 - what a compiled module calls
-    try:
-        yield
-    finally:
-        module._compiled_call_impl = compiled  # noqa: SLF001
+        return call
 
-
-@contextmanager
-def replace_method(
-    owner: Any, name: str, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]
-) -> Iterator[None]:
-    """Replace a method of one object inside the block, and restore it afterwards.
-
-    Args:
-        owner: object that has it.
-        name: name of the method.
-        wrap: makes the replacement of the method.
-    """
-    own, method = vars(owner).get(name), getattr(owner, name)
-    setattr(owner, name, wrap(method))
-    try:
-        yield
-    finally:
-        if own is None:
-            delattr(owner, name)
+    with ExitStack() as held:
+        if is_compiled_in_place(module):
+            held.enter_context(replace_method(module, "_compiled_call_impl", wrap))
         else:
-            setattr(owner, name, own)
+            hooks = (
+                module.register_forward_pre_hook(
+                    lambda _module, args, kwargs: before(args, kwargs), with_kwargs=True
+                ),
+                module.register_forward_hook(lambda _module, _args, _output: after()),
+            )
+            for hook in hooks:
+                held.callback(hook.remove)
+        yield
+
+
+def find_loop_modules(pipeline: Any) -> list[Any]:
+    """Find what a pipeline calls in its denoising loop, controls of the denoiser among them.
+
+    A prior has a loop of its own, before that; it is the denoiser if there is no other one.
+    """
+    modules = list_modules(pipeline)
+    stages = {name: find_stage(name, "forward") for name in modules}
+    wanted = DENOISING if DENOISING in stages.values() else PRIOR
+    return [module for name, module in modules.items() if stages[name] == wanted]
+
+
+def find_denoisers(pipeline: Any) -> dict[str, Any]:
+    """Find the denoisers of a pipeline by their names, without what controls them."""
+    modules = list_modules(pipeline)
+    return {name: modules[name] for name in find_parts(DENOISERS, modules)}
 
 
 def _keep_first(

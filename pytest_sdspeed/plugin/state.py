@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from pytest_sdspeed.model import AccountResult, Result
     from pytest_sdspeed.plugin.asking import Asking
-    from pytest_sdspeed.plugin.cold_start import StartRequest
     from pytest_sdspeed.run.plan import Plan
     from pytest_sdspeed.run.run import Run
     from pytest_sdspeed.run.settings import Options
@@ -43,7 +42,7 @@ PROBLEMS: pytest.StashKey[list[str]] = pytest.StashKey()
 """What is wrong with the collected tests: it ends the run before any of them."""
 ANSWER: pytest.StashKey[Path] = pytest.StashKey()
 """The file for the finding of a run that is to confirm another one's failure."""
-COLD: pytest.StashKey[StartRequest] = pytest.StashKey()
+COLD: pytest.StashKey[Any] = pytest.StashKey()
 """What a run is asked that only starts with one row."""
 PREFIX = "sd_"
 ROW = "sd_setup"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_sdspeed.errors import DOCUMENTATION
 from pytest_sdspeed.judge.memory import INEXACT
@@ -289,13 +289,13 @@ def _record_costs(row: Row, found: Result | None, *, exact: bool) -> Row:
         found: its result, or None for a baseline that no test asked for.
         exact: whether peaks of memory are exact on this device.
     """
-    bytes_of = {"memory_gb": "peak_memory_bytes" if exact else "", "load_gb": "load_memory_bytes"}
-    sizes = {
+    bytes_of = {"memory_gb": "peak_memory_bytes", "load_gb": "load_memory_bytes"}
+    sizes: dict[str, Any] = {
         key: round(size / GIB, 3)
         for key, figure in bytes_of.items()
-        if getattr(row, key) is not None and (size := getattr(found, figure, None))
+        if exact and getattr(row, key) is not None and (size := getattr(found, figure, None))
     }
-    seconds = {
+    seconds: dict[str, Any] = {
         key: round(taken, 3) if (taken := getattr(found, key, None)) else None
         for key in START_COSTS
         if getattr(row, key) is not None
