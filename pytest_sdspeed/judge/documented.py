@@ -51,9 +51,12 @@ def judge_documented(
         baseline: account of the row's baseline, or None.
     """
     latency = None if row.latency_s is None else row.latency_s / row.recipe.repeats
-    found = _judge_latency(row, latency, limit)
+    whole = row.recipe.unit == "call"
+    found = _judge_latency(row, latency, limit) if whole or latency is None else _PART
     memory = judge_memory(account.peak_bytes, baseline.peak_bytes if baseline else None, row.memory)
-    share = None if latency is None or limit.limit_s is None else limit.limit_s / latency
+    share = (
+        None if latency is None or limit.limit_s is None or not whole else limit.limit_s / latency
+    )
     return DocumentedJudgement(
         latency_s=latency,
         share=share,
@@ -68,6 +71,9 @@ class _Finding(NamedTuple):
 
     error: str = ""
     note: str = ""
+
+
+_PART = _Finding(note="its latency was not held against the limit, which is of a whole call")
 
 
 def _judge_latency(row: Row, latency: float | None, limit: Limit) -> _Finding:

@@ -140,6 +140,7 @@ def draw_references(
 def _draw(arm: Arm, case: Case, clock: Clock) -> Any:
     """Return what an arm generates, waited for, whatever time it takes."""
     with arm.slot():
-        pictures = arm.generate(case)
+        # What is timed of its arm is what that is compared with.
+        pictures = arm.timed(case)[0] if arm.timed else arm.generate(case)
         clock.synchronize()
         return pictures

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _TOO_SLOW = f"{DOCUMENTATION}/explanations/verdicts/#fail"
 _PICTURES = f"{DOCUMENTATION}/explanations/verdicts/#pictures"
 _MEMORY = f"{DOCUMENTATION}/explanations/verdicts/#memory"
-_STARTS = f"{DOCUMENTATION}/guides/memory-and-compile/"
+_STARTS = f"{DOCUMENTATION}/explanations/verdicts/#starts"
 _INCONCLUSIVE = f"{DOCUMENTATION}/explanations/verdicts/#inconclusive"
 _NO_EFFECT = f"{DOCUMENTATION}/explanations/verdicts/#no-effect"
 _INVALID = f"{DOCUMENTATION}/explanations/verdicts/#invalid"

@@ -11,8 +11,8 @@ from pytest_sdspeed.model.limits import Limit
 ONE_SECOND = Limit(device="NVIDIA A100 80GB", certain_s=0.25, arithmetic_s=0.5, traffic_s=0.75, limit_s=1.0)
 
 
-def row(latency_s, *optimizations, repeats=1, memory=None):
-    recipe = Recipe(model="m", prompt="p", height=8, width=8, steps=1, scheduler="ddim", repeats=repeats)
+def row(latency_s, *optimizations, repeats=1, memory=None, unit="call"):
+    recipe = Recipe(model="m", prompt="p", height=8, width=8, steps=1, scheduler="ddim", repeats=repeats, unit=unit)
     return Row(setup="s", optimizations=optimizations, baseline="b", recipe=recipe, speedup=1, latency_s=latency_s, memory=memory)
 
 
@@ -23,6 +23,12 @@ def judge(latency_s, *optimizations, limit=ONE_SECOND, **more):
 def test_a_latency_above_the_limit_is_told_its_share():
     found = judge(4.0)
     assert (found.share, found.errors, found.notes) == (0.25, (), ())
+
+
+def test_the_latency_of_a_part_of_a_call_is_not_held_against_the_limit_of_the_whole():
+    found = judge(0.001, unit="denoiser")
+    assert (found.share, found.errors) == (None, ())
+    assert found.notes == ("its latency was not held against the limit, which is of a whole call",)
 
 
 def test_a_latency_under_the_certain_limit_contradicts_the_row():
