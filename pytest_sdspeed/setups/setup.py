@@ -317,12 +317,13 @@ class Setup:
         from pytest_sdspeed.pipelines.profiling import profile_generation
         from pytest_sdspeed.pipelines.units import Loop
 
-        loop = Loop()
+        whole: list[Loop] = []
 
         def draw() -> None:
-            loop.steps = 0
+            loop = Loop()
             with self._hold(), loop.watch(self.pipeline):
                 self.draw(case)
+            whole.append(loop)
 
         kind = self._machine.kind
         partial = any(part.partial for part in self._stack)
@@ -333,6 +334,6 @@ class Setup:
         order = getattr(getattr(self.pipeline, "scheduler", None), "order", 1)
         return replace(
             found,
-            steps=loop.count_iterations(self.recipe.steps, order),
+            steps=whole[0].count_iterations(self.recipe.steps, order) if whole else None,
             reserved_bytes=None if memory is None else memory.taken_bytes(),
         )
