@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from pytest_sdspeed.model.vocabulary import MIG
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -123,3 +125,15 @@ class UnknownTelemetry:
     def read(self) -> Reading:
         """Return a reading in which everything is unknown."""
         return UNREAD
+
+
+def is_another_device(device: str, documented_on: str | None) -> bool:
+    """Tell whether a device is another one than that of a table, None if there is no table.
+
+    ``NVIDIA A100`` is any A100, but no MIG slice of one, and ``cpu`` any CPU.
+    """
+    if documented_on is None or documented_on == "cpu":
+        return False
+    if (MIG in device) != (MIG in documented_on):
+        return True
+    return not device.startswith(documented_on) or device[len(documented_on) :][:1].isalnum()

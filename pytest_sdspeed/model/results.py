@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.model.costs import MEMORY_COSTS
-from pytest_sdspeed.model.vocabulary import HOST_BOUND_UNDER, MIG, ImageVerdict, Verdict
+from pytest_sdspeed.model.machine import is_another_device
+from pytest_sdspeed.model.vocabulary import HOST_BOUND_UNDER, ImageVerdict, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -389,12 +390,3 @@ class Result:
         ``NVIDIA A100`` is any A100, but no MIG slice of one, and ``cpu`` any CPU.
         """
         return is_another_device(self.device, self.documented_on)
-
-
-def is_another_device(device: str, documented_on: str | None) -> bool:
-    """Tell whether a device is another one than that of a table, see ``held_to_another_device``."""
-    if documented_on is None or documented_on == "cpu":
-        return False
-    if (MIG in device) != (MIG in documented_on):
-        return True
-    return not device.startswith(documented_on) or device[len(documented_on) :][:1].isalnum()

@@ -127,7 +127,7 @@ def find_place(criteria: Criteria, machine: Machine, weights: str | None) -> Pla
         weights: where its weights come from, in a word.
     """
     from pytest_sdspeed.judge.costs import Place
-    from pytest_sdspeed.model.results import is_another_device
+    from pytest_sdspeed.model.machine import is_another_device
 
     documented = criteria.documented_on
     elsewhere = is_another_device(machine.device, documented)

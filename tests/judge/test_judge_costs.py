@@ -8,7 +8,7 @@ from pytest_sdspeed.judge.costs import CostJudgement, Place, decide_start, join,
 from pytest_sdspeed.judge.verdict import combine_verdicts
 from pytest_sdspeed.model import Interval
 from pytest_sdspeed.model.costs import GIB, find_cost_bounds, list_documented_costs
-from pytest_sdspeed.model.results import is_another_device
+from pytest_sdspeed.model.machine import is_another_device
 from pytest_sdspeed.model.tables import Recipe, Row
 
 A100 = Place("NVIDIA A100-SXM4-80GB", "cuda", "NVIDIA A100", elsewhere=False, weights="pretrained")

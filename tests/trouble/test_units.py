@@ -36,7 +36,8 @@ def taking(text, step, decoding):
 
         def slow_decode(*args, **kwargs):
             spend(decoding)
-            return decode(*args, **kwargs)
+            decoded = decode(*args, **kwargs)
+            return decoded if text else (decoded[0] * 0 - 1,)
 
         pipeline.vae.decode = slow_decode
         pipeline.text_encoder.register_forward_hook(lambda *_: spend(text))
@@ -54,6 +55,7 @@ def pytest_sdspeed_register(registry):
         "slow_decode": (1.0, 1.0, 1.06),
         "quick_steps": (1.0, 0.5, 1.0),
         "quick_text": (0.1, 1.0, 1.0),
+        "black": (0, 1.0, 1.0),
     }.items():
         registry.add_optimization(Optimization(name=name, summary="", changes=PARTS, apply=taking(*seconds)))
 """
@@ -113,11 +115,9 @@ def run(gated, pytester, model):
 @pytest.mark.parametrize(
     ("unit", "row", "speedup", "latency"),
     [
-        ("call", "slow_decode", 1.0, 5.06),
         ("denoising", "quick_steps", 2.0, 1.0),
         ("denoiser", "quick_steps", 2.0, 0.5),
         ("decode", "plain", 1.0, 1.0),
-        ("denoising", "quick_text", 1.0, 2.0),
     ],
 )
 def test_a_row_passes_by_what_its_unit_takes(run, unit, row, speedup, latency):
@@ -132,20 +132,19 @@ def test_decoding_that_is_six_percent_slower_fails_as_a_unit_and_is_lost_in_a_ca
     outcome, _ = run("decode", "slow_decode", "speedup = 1.0")
     outcome.assert_outcomes(failed=1)
     outcome.stdout.fnmatch_lines(["*sd speed-ups: units*, latency of decoding alone, *"])
-    run("call", "slow_decode", "speedup = 1.0")[0].assert_outcomes(passed=1)
+    outcome, found = run("call", "slow_decode", "speedup = 1.0")
+    outcome.assert_outcomes(passed=1)
+    assert found["samples_s"]["row"][0][0] == pytest.approx(5.06, rel=0.01)
 
 
 def test_a_forward_that_is_documented_to_be_twice_as_fast_fails_if_the_text_encoder_alone_is(run):
     run("denoiser", "quick_text", "speedup = 2.0")[0].assert_outcomes(failed=1)
 
 
-@pytest.mark.parametrize(
-    ("unit", "bound"), [("denoiser", "{ cosine = 0.999, max_abs = 1e-6 }"), ("decode", "{ psnr = 60 }"), ("denoising", "{ psnr = 60 }")]
-)
-def test_what_a_unit_gives_is_judged(run, unit, bound):
-    outcome, found = run(unit, "plain", "speedup = 1.0", image=bound)
-    outcome.assert_outcomes(passed=1)
-    assert found["image"]
+def test_pictures_that_are_wrong_fail_though_the_decoding_alone_is_timed(run):
+    outcome, found = run("decode", "black", "speedup = 1.0")
+    outcome.assert_outcomes(failed=1)
+    assert found["image_verdict"] == "fail"
 
 
 def test_documented_iterations_are_told_as_measured(run):
