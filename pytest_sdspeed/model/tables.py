@@ -12,8 +12,14 @@ DEFAULT_TOLERANCE = 0.05
 SCHEDULERS = ("ddim", "pndm")
 DTYPES = ("float32", "float16", "bfloat16")
 Unit = Literal["call", "denoising", "denoiser", "decode"]
-"""What a latency is of: a whole call, its denoising loop, one forward of the denoiser, or one
-decoding of latents."""
+"""What a latency is of."""
+UNITS: Mapping[Unit, str] = {
+    "call": "a whole call",
+    "denoising": "the denoising loop",
+    "denoiser": "one forward of the denoiser",
+    "decode": "one decoding of latents",
+}
+"""Unit -> what it is, in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +179,8 @@ class Row:
         load_gb: documented memory after loading, units of 2**30 bytes, or None.
         compile_s: documented seconds of a first generation beyond a later one, or None.
         warm_compile_s: the same with a warm cache of the compiler in a new process, or None.
-        first_s: documented seconds of the first generation of a new process, or None.
+        first_s: documented seconds from the first import of a new process to its first picture, or
+            None.
         slower: whether the row promises memory and costs time: its speed-up may be under 1.
         account: upper bounds on what a generation asks of a device, by their names in
             ``ACCOUNT_BOUNDS``; empty if there are none.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from pytest_sdspeed.model import BASELINE, BOUNDS, Interval
+from pytest_sdspeed.model import BASELINE, BOUNDS, UNITS, Interval
 from pytest_sdspeed.model.numbers import number_or_nan
 from pytest_sdspeed.report import against
 from pytest_sdspeed.report.costs import list_cost_columns
@@ -20,12 +20,6 @@ if TYPE_CHECKING:
 
 COLUMNS = ("setup", "latency", "speed-up", "documented", "floor", "pictures", "verdict")
 _MILLISECONDS_UNDER_S = 0.1
-_UNITS = {
-    "denoising": "the denoising loop",
-    "denoiser": "one forward of the denoiser",
-    "decode": "decoding",
-}
-"""What is timed if that is not the whole call."""
 _ENDED = {"pass": "passed", "fail": "failed again"}
 
 
@@ -245,7 +239,7 @@ def describe_circumstances(results: Sequence[Result]) -> str:
     blocks = max(result.blocks for result in results)
     where = f"{documented}measured on {describe_device(least)}, {blocks} blocks"
     if least.recipe is not None and least.recipe.unit != "call":
-        where += f", latency of {_UNITS[least.recipe.unit]} alone"
+        where += f", latency of {UNITS[least.recipe.unit]} alone"
     if least.against is not None:
         return ", ".join(
             filter(
