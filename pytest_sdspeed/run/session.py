@@ -95,11 +95,12 @@ class Session:
         from pytest_sdspeed.pipelines.pool import Pool
         from pytest_sdspeed.pipelines.sources import EmbeddedFirst, PretrainedSource, RandomSource
 
-        classes = self.registry.pipelines
+        classes, architectures = self.registry.pipelines, self.registry.architectures
         trained = PretrainedSource(self.machine.kind, classes)
         if not self.options.random_weights:
             return Pool(trained)
-        return Pool(EmbeddedFirst(trained, RandomSource(self.machine.kind, classes)))
+        drawn = RandomSource(self.machine.kind, classes, architectures)
+        return Pool(EmbeddedFirst(trained, drawn))
 
     @cached_property
     def clip_scorer(self) -> ClipScorer:

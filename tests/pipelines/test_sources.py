@@ -21,15 +21,13 @@ import torch
 from diffusers import DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from safetensors.torch import load_file, save_file
-from small import ARCHITECTURES as SMALL
 from small import ONE_BLOCK, save_small_models
 from transformers.utils import logging as transformers_logging
 
-from pytest_sdspeed.errors import ModelUnavailableError, UnknownNameError
-from pytest_sdspeed.pipelines.architectures import ARCHITECTURES
+from pytest_sdspeed.errors import ModelUnavailableError
 from pytest_sdspeed.pipelines.embedded import EMBEDDED, locate
 from pytest_sdspeed.pipelines.pool import Pool
-from pytest_sdspeed.pipelines.sources import EmbeddedFirst, PretrainedSource, RandomSource
+from pytest_sdspeed.pipelines.sources import EmbeddedFirst, PretrainedSource
 
 pytestmark = pytest.mark.slow
 
@@ -318,54 +316,6 @@ def test_running_out_of_memory_does_not_blame_the_model(error, saved, monkeypatc
     monkeypatch.setattr(DiffusionPipeline, "from_pretrained", exhausted)
     with pytest.raises(type(error), match="planted"):
         PretrainedSource("cpu").load_pipeline(str(saved / "base"), "float32")
-
-
-def same(one, other):
-    return all(torch.equal(*pair) for pair in zip(one.parameters(), other.parameters(), strict=True))
-
-
-@pytest.fixture
-def random_source(monkeypatch):
-    for name, small in SMALL.items():
-        monkeypatch.setitem(ARCHITECTURES, name, small)
-    return RandomSource("cpu")
-
-
-def test_random_weights_do_not_depend_on_what_was_built_before(random_source):
-    first = RandomSource("cpu").load_pipeline("small", "float32")
-    torch.rand(3)
-    random_source.load_part("vae", "small-tiny-vae", "float32")
-    again = random_source.load_pipeline("small", "float32")
-    assert all(same(getattr(first, part), getattr(again, part)) for part in ("unet", "vae", "text_encoder"))
-    student = random_source.load_part("unet", "small-student", "float32")
-    assert not torch.equal(student.conv_in.weight, first.unet.conv_in.weight)
-
-
-def test_drawing_weights_leaves_the_global_random_state(random_source):
-    before = torch.random.get_rng_state()
-    random_source.load_pipeline("small", "float32")
-    random_source.load_part("unet", "small-student", "float32")
-    assert torch.equal(torch.random.get_rng_state(), before)
-
-
-def test_float16_is_the_rounded_float32(random_source):
-    full, half = (random_source.load_part("vae", "small-tiny-vae", dtype) for dtype in ("float32", "float16"))
-    pairs = list(zip(full.parameters(), half.parameters(), strict=True))
-    assert all(torch.equal(one.to(torch.float16), other) for one, other in pairs)
-    assert not all(torch.equal(one, other.float()) for one, other in pairs)
-
-
-@pytest.mark.parametrize("give", ["pipeline", "unet", "vae"])
-def test_an_unknown_model_has_no_random_weights(give, random_source):
-    with pytest.raises(UnknownNameError, match=r"unknown architecture for random weights 'nobody/nothing'; valid: .*small, "):
-        load(random_source, give, "nobody/nothing")
-
-
-def test_a_part_that_a_model_lacks_is_named(random_source):
-    with pytest.raises(ModelUnavailableError, match="'small-student' has no text encoder to give random weights to"):
-        random_source.load_pipeline("small-student", "float32")
-    with pytest.raises(ModelUnavailableError, match="'small' has no tiny vae to give random weights to"):
-        random_source.load_part("vae", "small", "float32")
 
 
 def test_embedded_models_come_with_the_package():
