@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, fields
 from types import NoneType
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
@@ -297,9 +298,7 @@ def _read_facts(stored: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         None,
     ):
         raise ValueError(f"verdicts {stored['verdict']!r} and {stored['image_verdict']!r}")
-    latency_s, baseline_latency_s = latencies(
-        stored["samples_s"], stored["setup"], stored["baseline"]
-    )
+    latency_s, baseline_latency_s = _find_latencies(stored)
     known = {field.name for field in fields(Recipe)}
     return {
         **{name: read_figure(stored, name) for name in _FORMS},
@@ -316,6 +315,14 @@ def _read_facts(stored: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         ),
         "weights": None if recipe is None else recipe["weights"],
     }
+
+
+def _find_latencies(stored: Mapping[str, Any]) -> tuple[float, float]:
+    """Return the latencies of a row and of its baseline, seconds; NaN of one that was not timed."""
+    samples, setup = stored["samples_s"], stored["setup"]
+    if not stored["blocks"] and not samples[setup]:
+        return math.nan, math.nan
+    return latencies(samples, setup, stored["baseline"])
 
 
 def _make_tuple(value: Any) -> Any:
