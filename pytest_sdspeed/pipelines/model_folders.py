@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import ModelUnavailableError
+from pytest_sdspeed.pipelines.classes import list_libraries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json")
 """Either of them holds a tokenizer's vocabulary."""
-_LIBRARIES = ("diffusers", "transformers")
 _UNUSED = ("safety_checker", "feature_extractor")
 _FILES_ONLY = re.compile(r"Scheduler|Tokenizer|Processor|Extractor")
 """Classes of parts that have no weights; these are left to the library that loads them."""
@@ -85,13 +85,12 @@ def refuse_code(model: str, index: Mapping[str, Any], classes: Mapping[str, type
             " since code of a model is not run. If the class is yours, register it:"
             " registry.add_pipeline"
         )
-    own = {one.__module__.split(".")[0] for one in classes.values()}
+    libraries = list_libraries(classes)
     for part, kind in index.items():
         if part.startswith("_") or part in _UNUSED or not _is_pair(kind):
             continue
         library = str(kind[0])
-        known = library in {*_LIBRARIES, *own} or hasattr(diffusers.pipelines, library)
-        if not known:
+        if library not in libraries and not hasattr(diffusers.pipelines, library):
             raise ModelUnavailableError(
                 f"{model}: model_index.json gives {part!r} as {kind}; valid: [library, class] of"
                 " diffusers or transformers, or of the module of a registered pipeline, since code"
