@@ -15,6 +15,7 @@ Diffusion), ``sdxl_img2img``. The same name always has the same weights. Picture
 
 from __future__ import annotations
 
+import json
 import zlib
 
 import torch
@@ -254,3 +255,13 @@ _BUILDERS = {
     "inpaint": _inpaint,
     "sdxl_img2img": lambda: _sdxl("StableDiffusionXLImg2ImgPipeline"),
 }
+
+
+def toml_recipe(name, folder, **others):
+    """Return the keys of a recipe as a table of schema 2 has them."""
+    facts = {"model": str(folder), **RECIPES[name], **others}
+    call = facts.pop("call", {})
+    keys = [
+        f"{key} = {json.dumps(list(value) if isinstance(value, tuple) else value)}" for key, value in facts.items() if value is not None
+    ]
+    return "\n".join([*keys, *(["[recipe.call]"] if call else []), *(f"{key} = {json.dumps(value)}" for key, value in call.items())])

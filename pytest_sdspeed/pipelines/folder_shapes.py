@@ -58,7 +58,7 @@ def build_without_weights(
     taken = inspect.signature(chosen.__init__).parameters
     with quiet(), hide_progress_bars(diffusers_logging, transformers_logging):
         parts = {
-            name: _make_part(folder, name, value, dtype, device, list_libraries(classes))
+            name: _make_part(folder, name, value, dtype, device, libraries=list_libraries(classes))
             for name, value in index.items()
             if name in taken
         }
@@ -71,7 +71,7 @@ def build_without_weights(
 
 
 def _make_part(
-    folder: Path, name: str, value: Any, dtype: str, device: str, libraries: frozenset[str]
+    folder: Path, name: str, value: Any, dtype: str, device: str, *, libraries: frozenset[str]
 ) -> Any:
     """Make a component of a pipeline, or return a setting as it is."""
     if not isinstance(value, list) or name in _LEFT_OUT or value == [None, None]:

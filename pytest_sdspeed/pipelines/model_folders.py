@@ -78,13 +78,7 @@ def refuse_code(model: str, index: Mapping[str, Any], classes: Mapping[str, type
     """
     import diffusers.pipelines
 
-    named = index.get("_class_name")
-    if isinstance(named, list):
-        raise ModelUnavailableError(
-            f"{model}: model_index.json names the pipeline {named}: '_class_name' must be a string,"
-            " since code of a model is not run. If the class is yours, register it:"
-            " registry.add_pipeline"
-        )
+    _refuse_own_class(model, index)
     libraries = list_libraries(classes)
     for part, kind in index.items():
         if part.startswith("_") or part in _UNUSED or not _is_pair(kind):
@@ -96,6 +90,17 @@ def refuse_code(model: str, index: Mapping[str, Any], classes: Mapping[str, type
                 " diffusers or transformers, or of the module of a registered pipeline, since code"
                 " of a model is not run"
             )
+
+
+def _refuse_own_class(model: str, index: Mapping[str, Any]) -> None:
+    """Refuse a pipeline whose class is in a file beside its weights."""
+    named = index.get("_class_name")
+    if isinstance(named, list):
+        raise ModelUnavailableError(
+            f"{model}: model_index.json names the pipeline {named}: '_class_name' must be a string,"
+            " since code of a model is not run. If the class is yours, register it:"
+            " registry.add_pipeline"
+        )
 
 
 def _is_pair(kind: Any) -> bool:
@@ -148,6 +153,8 @@ def check_part(folder: Path, part: str = "", kind: str = "", *, weights: bool = 
 
 def _read_index(folder: Path) -> Mapping[str, Any]:
     index = _read_json(folder, folder / "model_index.json")
+    if isinstance(index, dict):
+        _refuse_own_class(str(folder), index)
     if not isinstance(index, dict) or not isinstance(index.get("_class_name"), str):
         raise ModelUnavailableError(
             f"{folder}: model_index.json names no pipeline class of diffusers: '_class_name' must"
