@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from diffusers import DDPMScheduler, DiffusionPipeline, FluxPipeline, ModelMixin
 
 from pytest_sdspeed.errors import RegistrationError
 from pytest_sdspeed.setups.registry import Registry
@@ -20,6 +21,8 @@ def example(name):
     return re.search(rf"```\w+ title=\"{re.escape(name)}\"\n# of your own\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)[1]
 
 
+_LOADED = (DDPMScheduler, DiffusionPipeline, ModelMixin)
+"""What the runs inside import: they would import it anew, each, which torch refuses."""
 SAVE = """
 from conftest import MyDenoiser, MyPipeline
 from diffusers import DDPMScheduler
@@ -96,8 +99,6 @@ class MyPipeline:
 
 
 def test_what_is_no_pipeline_is_not_registered():
-    from diffusers import FluxPipeline
-
     registry = Registry()
     with pytest.raises(RegistrationError, match="it has no from_pretrained, components, config"):
         registry.add_pipeline(MyPipeline)
