@@ -16,7 +16,11 @@ FRAMES = 9
 them."""
 _COARSE = 6
 """Patches of color along a side, before they are made smooth: what an autoencoder can carry."""
-_EXTRA = ("embed", "latent", "num_", "scale", "guidance", "strength", "length", "size", "attention")
+_EXTRA = re.compile(
+    r"embed|latent|num_|scale|guidance|strength|length|size|attention|crop|crf|tile|ids|keep|use_"
+    r"|sigma|token|feature"
+)
+"""Words in the names of arguments that are about pictures, and get none."""
 _PICTURE = re.compile(r"images?|mask|video|frames|(?<![a-z])(pose|depth|canny|pixels)(?![a-z])")
 _MASK, _VIDEO = re.compile(r"mask"), re.compile(r"video|frames")
 _FROM_PICTURES = re.compile(
@@ -30,7 +34,7 @@ _CORE = ("image", "mask_image", "control_image", "control_mask", "video", "contr
 
 def is_made(name: str) -> bool:
     """Tell whether an argument of that name can get a picture, a mask or a video."""
-    return bool(_PICTURE.search(name)) and not any(word in name for word in _EXTRA)
+    return bool(_PICTURE.search(name)) and not _EXTRA.search(name)
 
 
 def find_needed(kind: str, names: Iterable[str], required: Iterable[str]) -> tuple[str, ...]:
