@@ -206,6 +206,7 @@ def _make(kind: str, name: str, recipe: Recipe, parameters: Mapping[str, inspect
         width=recipe.width,
         frames=recipe.frames,
         seed=recipe.seed,
+        beside=parameters,
     )
 
 
@@ -230,7 +231,7 @@ def make_arguments(pipeline: Any, given: Mapping[str, Any], seed: int) -> dict[s
     required = _find_required(parameters)
     size = {name: int(given.get(name) or _SIDE) for name in ("height", "width")}
     made = {
-        name: make_input(name, **size, frames=given.get("num_frames"), seed=seed)
+        name: make_input(name, **size, frames=given.get("num_frames"), seed=seed, beside=parameters)
         for name in find_needed(kind, parameters, required)
     }
     common = {"prompt": PROMPT, "generator": make_generator(seed), "output_type": "pt"}

@@ -41,6 +41,8 @@ def test_videos_move(frames, expected):
     masks = make_input("mask_video", **SIZE, frames=frames)
     assert len(masks) == expected
     assert {one.mode for one in masks} == {"L"}
+    assert len(make_input("mask", **SIZE, frames=frames, beside=("video", "mask"))) == expected
+    assert make_input("mask", **SIZE, frames=frames, beside=("image", "mask")).mode == "L"
 
 
 @pytest.mark.parametrize(
