@@ -62,7 +62,11 @@ class PipelineCall:
             output: what the pipeline returns, ``np`` or ``pt``; one that takes no ``output_type``
                 decides for itself.
         """
-        filled = dict(self.arguments)
+        # What a pipeline does to a list is no other call's business.
+        filled = {
+            name: list(value) if isinstance(value, list) else value
+            for name, value in self.arguments.items()
+        }
         if case.prompt:
             filled["prompt"] = case.prompt
         if "generator" in self.taken:
@@ -140,7 +144,7 @@ def _state(recipe: Recipe, taken: Collection[str]) -> dict[str, Any]:
     what every call draws, and no prompt is none.
     """
     stated: dict[str, Any] = {"num_inference_steps": recipe.steps}
-    if recipe.prompt or "prompt" in taken:
+    if recipe.prompt or recipe.more_prompts or "prompt" in taken:
         stated["prompt"] = recipe.prompt
     stated |= {name: getattr(recipe, name) for name in ("height", "width") if name in taken}
     if recipe.guidance is not None:

@@ -107,7 +107,7 @@ def _enlarge(patches: np.ndarray, size: tuple[int, int]) -> Any:
     from PIL import Image
 
     height, width = size
-    small = Image.fromarray(patches.astype(np.uint8), "RGB")
+    small = Image.fromarray(patches.astype(np.uint8))
     return small.resize((width, height), Image.Resampling.BICUBIC)
 
 
@@ -117,4 +117,4 @@ def _make_mask(height: int, width: int) -> Any:
 
     values = np.zeros((height, width), np.uint8)
     values[height // 4 : height - height // 4, width // 4 : width - width // 4] = 255
-    return Image.fromarray(values, "L")
+    return Image.fromarray(values)

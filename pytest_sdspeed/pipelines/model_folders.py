@@ -121,7 +121,8 @@ def find_variant(folder: Path) -> str | None:
     Args:
         folder: folder of a pipeline or of a single part.
     """
-    for inside in (folder, *sorted(one for one in folder.iterdir() if one.is_dir())):
+    parts = sorted(one for one in folder.iterdir() if one.is_dir() and one.name not in _UNUSED)
+    for inside in (folder, *parts):
         names = [file.name for file in inside.glob("*.safetensors")]
         found = [_VARIANT.search(name) for name in names]
         if names and all(found):

@@ -257,7 +257,7 @@ def _copy_upcast(base: Any, components: Mapping[str, Any], dtype: str) -> dict[s
     return {
         name: copy.deepcopy(components[name])
         for name in find_parts(AUTOENCODER, components)
-        if getattr(components[name].config, "force_upcast", False)
+        if getattr(getattr(components[name], "config", None), "force_upcast", False)
     }
 
 
