@@ -5,18 +5,18 @@ from __future__ import annotations
 import gc
 from contextlib import contextmanager
 from dataclasses import replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.model import Case, Machine
 from pytest_sdspeed.model.machine import COUNTS_ONLY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from pytest_sdspeed.model.accounts import Account
     from pytest_sdspeed.pipelines.optimization import Optimization
     from pytest_sdspeed.setups.catalog import ResolvedSetup
+    from pytest_sdspeed.setups.registry import Registry
 
 VALUES_UP_TO = 2**20
 """Elements up to which tensors of setups have values: timesteps, sigmas, tokens and masks do, and
@@ -57,9 +57,7 @@ def hold_still() -> Iterator[None]:
 
 @hold_still()
 def count_setup(
-    resolved: ResolvedSetup,
-    stack: tuple[Optimization, ...],
-    classes: Mapping[str, type] = MappingProxyType({}),
+    resolved: ResolvedSetup, stack: tuple[Optimization, ...], registry: Registry | None = None
 ) -> Account:
     """Count what one generation of a setup asks of a GPU.
 
@@ -69,7 +67,7 @@ def count_setup(
     Args:
         resolved: what the setup's name means.
         stack: its optimizations in order.
-        classes: pipelines that users registered, by the names of their classes.
+        registry: what users registered, if they could.
 
     Raises:
         UnsupportedError: this build of torch, or the device, cannot do it.
@@ -88,6 +86,7 @@ def count_setup(
     from pytest_sdspeed.run.compiling import add_setup_compilation
     from pytest_sdspeed.setups.setup import Setup
 
+    own = (registry.pipelines,) if registry else ()
     with (
         torch.no_grad(),
         count(values_up_to=VALUES_UP_TO) as ledger,
@@ -99,7 +98,7 @@ def count_setup(
             stack,
             machine=describe_counting_device(),
             pool=Pool(
-                EmbeddedFirst(PretrainedSource("cuda", classes), ShapesSource("cuda", classes))
+                EmbeddedFirst(PretrainedSource("cuda", *own[:1]), ShapesSource("cuda", *own))
             ),
             resolved=resolved,
         )
@@ -119,7 +118,7 @@ def count_setup(
                     break
         account = make_account(ledger, weight_bytes=weight_bytes)
         account = replace(account, parameters=count_parameters(setup.pipeline.components))
-    return add_setup_compilation(account, resolved, stack, classes) if compiled.found else account
+    return add_setup_compilation(account, resolved, stack, own) if compiled.found else account
 
 
 @hold_still()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import read_first_line
@@ -35,10 +34,10 @@ def add_setup_compilation(
     account: Account,
     resolved: ResolvedSetup,
     stack: tuple[Optimization, ...],
-    classes: Mapping[str, type] = MappingProxyType({}),
+    own: tuple[Mapping[str, Any], ...] = (),
 ) -> Account:
     """Return a setup's account with what it compiles; a note says why if that cannot be counted."""
-    return _add(account, lambda: count_setup_compilation(resolved, stack, classes))
+    return _add(account, lambda: count_setup_compilation(resolved, stack, own=own))
 
 
 def add_callable_compilation(account: Account, draw: Callable[[str], Any]) -> Account:
@@ -62,9 +61,9 @@ def _add(account: Account, find: Callable[[], Compilation | None]) -> Account:
 def count_setup_compilation(
     resolved: ResolvedSetup,
     stack: tuple[Optimization, ...],
-    classes: Mapping[str, type] = MappingProxyType({}),
     *,
     others: bool = True,
+    own: tuple[Mapping[str, Any], ...] = (),
 ) -> Compilation | None:
     """Count what a setup compiles, or return None if that is nothing.
 
@@ -76,8 +75,8 @@ def count_setup_compilation(
     Args:
         resolved: what the setup's name means.
         stack: its optimizations in order.
-        classes: pipelines that users registered, by the names of their classes.
         others: whether to draw another prompt, batch and resolution at all.
+        own: classes of pipelines and architectures that users registered, by name.
 
     Raises:
         SdSpeedError: it cannot be built.
@@ -98,7 +97,7 @@ def count_setup_compilation(
             recipe,
             stack,
             machine=describe_cpu(),
-            pool=Pool(EmbeddedFirst(PretrainedSource("cpu", classes), TinySource("cpu", classes))),
+            pool=Pool(EmbeddedFirst(PretrainedSource("cpu", *own[:1]), TinySource("cpu", *own))),
             resolved=resolved,
         )
         _draw(setup, recipe)
