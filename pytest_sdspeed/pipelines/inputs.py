@@ -6,10 +6,10 @@ import re
 import zlib
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
+
+    import numpy as np
 
 FRAMES = 9
 """Frames of a video if none are asked for: one and two times four, as autoencoders of videos take
@@ -77,6 +77,8 @@ def make_input(
     Returns:
         A PIL image, or a list of them: RGB, or 8-bit grey for masks, 255 in the middle of it.
     """
+    import numpy as np
+
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
     mask = bool(_MASK.search(name))
     if _VIDEO.search(name) or (name == "mask" and "video" in beside):
@@ -90,6 +92,8 @@ def _make_video(
 ) -> list[Any]:
     if mask:
         return [_make_mask(*size) for _ in range(frames)]
+    import numpy as np
+
     first, last = (_draw_patches(rng) for _ in range(2))
     shares = np.linspace(0, 1, frames)
     return [_enlarge((1 - share) * first + share * last, size) for share in shares]
@@ -104,6 +108,7 @@ def _draw_patches(rng: np.random.Generator) -> np.ndarray:
 
 
 def _enlarge(patches: np.ndarray, size: tuple[int, int]) -> Any:
+    import numpy as np
     from PIL import Image
 
     height, width = size
@@ -113,6 +118,7 @@ def _enlarge(patches: np.ndarray, size: tuple[int, int]) -> Any:
 
 def _make_mask(height: int, width: int) -> Any:
     """Make a mask whose middle, half of either side, is to be drawn anew."""
+    import numpy as np
     from PIL import Image
 
     values = np.zeros((height, width), np.uint8)
