@@ -105,7 +105,7 @@ def find_stages(ledger: Ledger) -> Mapping[str, Sequence[Run]]:
             runs[-1] = replace(runs[-1], end=after)
         else:
             runs.append(Run(stage, start, after))
-    followers = [*(run.start for run in runs[1:]), math.inf]
+    followers = [*(run.start for run in runs), math.inf][1:]
     return group_runs(
         _extend(run, ledger, follower) for run, follower in zip(runs, followers, strict=True)
     )

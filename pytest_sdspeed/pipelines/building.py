@@ -20,11 +20,11 @@ from pytest_sdspeed.errors import (
     read_first_line,
 )
 from pytest_sdspeed.pipelines.architectures import INDEX
-from pytest_sdspeed.pipelines.classes import find_pipeline_class
+from pytest_sdspeed.pipelines.classes import find_pipeline_class, list_libraries
 from pytest_sdspeed.pipelines.model_folders import TOKENIZER_FILES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from pytest_sdspeed.pipelines.architectures import Architecture, Config
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 LEFT_OUT = ("safety_checker", "feature_extractor")
 """They run inside a call and draw nothing; every source of this project leaves them out."""
+
+_LIBRARIES = frozenset({"diffusers", "transformers"})
 
 
 def build_pipeline(
@@ -79,7 +81,9 @@ def build_pipeline(
     taken = inspect.signature(chosen.__init__).parameters
     with quiet(), hide_progress_bars(diffusers_logging, transformers_logging):
         parts = {
-            name: _make_component(model, architecture, name, value, make)
+            name: _make_component(
+                model, architecture, name, value, make, libraries=list_libraries(classes)
+            )
             for name, value in index.items()
             if name in taken
         }
@@ -131,12 +135,18 @@ def _find_pipeline(model: str, name: str, classes: Mapping[str, type]) -> Any:
 
 
 def _make_component(
-    model: str, architecture: Architecture, name: str, value: Any, make: Make
+    model: str,
+    architecture: Architecture,
+    name: str,
+    value: Any,
+    make: Make,
+    *,
+    libraries: Collection[str],
 ) -> Any:
     """Make a component of a pipeline, or return a setting as it is."""
     if not isinstance(value, list) or name in LEFT_OUT or value == [None, None]:
         return None if name in LEFT_OUT or isinstance(value, list) else value
-    kind = _find_class(model, name, value)
+    kind = _find_class(model, name, value, libraries)
     config = architecture.find_config(name)
     folder = architecture.folder / name if architecture.folder else None
     if name.startswith("tokenizer") and not _has_vocabulary(folder):
@@ -212,7 +222,9 @@ def _keep_public(config: Config) -> dict[str, Any]:
     return {name: value for name, value in config.items() if not name.startswith("_")}
 
 
-def _find_class(model: str, name: str, kind: list[Any]) -> Any:
+def _find_class(
+    model: str, name: str, kind: list[Any], libraries: Collection[str] = _LIBRARIES
+) -> Any:
     """Return the class of a component; code that a folder brings is never run."""
     import diffusers.pipelines
 
@@ -220,7 +232,7 @@ def _find_class(model: str, name: str, kind: list[Any]) -> Any:
     try:
         if library and hasattr(diffusers.pipelines, library):
             return getattr(getattr(diffusers.pipelines, library), kind_name)
-        if library in {"diffusers", "transformers"}:
+        if library in libraries:
             return getattr(importlib.import_module(library), kind_name)
     except (AttributeError, ImportError, TypeError) as error:
         raise ModelUnavailableError(

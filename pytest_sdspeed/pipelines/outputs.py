@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 _PICTURES = ("images", "prediction", "rgb", "sample")
@@ -58,6 +57,8 @@ def as_floats(drawn: Any) -> NDArray[np.float32]:
     Args:
         drawn: what ``take_pictures`` returned.
     """
+    import numpy as np
+
     if isinstance(drawn, Mapping):
         ((name, value),) = drawn.items()
         values = as_floats(value)

@@ -81,9 +81,9 @@ class PretrainedSource:
             from diffusers import DiffusionPipeline
 
             if Path(model).is_dir():
-                check_pipeline(Path(model), self._classes)
+                check_pipeline(Path(model))
             index = DiffusionPipeline.load_config(model)
-            refuse_code(model, index, self._classes)
+            refuse_code(model, index, self._classes, kind)
             chosen = self._find_class(index, kind)
             without = (
                 {"safety_checker": None, "requires_safety_checker": False}
@@ -195,6 +195,7 @@ class ShapesSource(RandomSource):
 
     Args:
         device: torch device that the tensors say they are on, in a dry run.
+        classes: pipelines that users registered, by the names of their classes.
     """
 
     def _make(self, name: str, dtype: str) -> Make:  # noqa: ARG002

@@ -97,7 +97,9 @@ def count_setup(
             resolved.recipe,
             stack,
             machine=describe_counting_device(),
-            pool=Pool(EmbeddedFirst(PretrainedSource("cuda"), ShapesSource("cuda", *own))),
+            pool=Pool(
+                EmbeddedFirst(PretrainedSource("cuda", *own[:1]), ShapesSource("cuda", *own))
+            ),
             resolved=resolved,
         )
         if setup.unsupported:

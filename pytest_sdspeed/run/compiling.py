@@ -97,7 +97,7 @@ def count_setup_compilation(
             recipe,
             stack,
             machine=describe_cpu(),
-            pool=Pool(EmbeddedFirst(PretrainedSource("cpu"), TinySource("cpu", *own))),
+            pool=Pool(EmbeddedFirst(PretrainedSource("cpu", *own[:1]), TinySource("cpu", *own))),
             resolved=resolved,
         )
         _draw(setup, recipe)

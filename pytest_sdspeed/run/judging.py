@@ -206,6 +206,7 @@ def _make_result(
             *found.costs.judgement.notes,
             *describe_unknowns(case),
             *case.machine.notes,
+            *(setup.notes if setup else ()),
         ),
     )
 

@@ -67,9 +67,7 @@ def index_with(folder, **entries):
 
 
 def load(source, give, model):
-    if give == "pipeline":
-        return source.load_pipeline(model, "float32")
-    return source.load_part(give, model, "float32")
+    return source.load_pipeline(model, "float32") if give == "pipeline" else source.load_part(give, model, "float32")
 
 
 def refused(model, give="pipeline"):
@@ -328,14 +326,8 @@ def test_embedded_models_come_with_the_package():
 
     first = EmbeddedFirst(Named("embedded"), Named("other"))
     assert first.load_pipeline("miniature", "float32") == ("embedded", "load_pipeline", "miniature", "float32", None)
-    assert first.load_part("unet", "miniature-student", "float16") == (
-        "embedded",
-        "load_part",
-        "unet",
-        "miniature-student",
-        "float16",
-        None,
-    )
+    student = ("unet", "miniature-student", "float16")
+    assert first.load_part(*student) == ("embedded", "load_part", *student, None)
     assert first.load_part("vae", "somebody/else", "float32") == ("other", "load_part", "vae", "somebody/else", "float32", None)
 
 

@@ -248,9 +248,9 @@ class Forgetful:
     def __init__(self, source):
         self._source, self._loaded = source, 0
 
-    def load_pipeline(self, model, dtype):
+    def load_pipeline(self, model, dtype, kind):
         self._loaded += 1
-        pipeline = self._source.load_pipeline(model, dtype)
+        pipeline = self._source.load_pipeline(model, dtype, kind)
         for weight in to_q(pipeline):
             weight.data.add_(self._loaded)
         return pipeline
