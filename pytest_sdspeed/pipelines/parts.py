@@ -13,13 +13,15 @@ if TYPE_CHECKING:
 DENOISERS = "denoisers"
 TEXT_ENCODERS = "text_encoders"
 AUTOENCODER = "autoencoder"
+MODULES = "modules"
 
 _NAMES = {
     DENOISERS: re.compile(r"(unet|transformer|denoiser|dit|prior|decoder)(_?\d+)?"),
     TEXT_ENCODERS: re.compile(r"text_encoder(_?\d+)?"),
     AUTOENCODER: re.compile(r"vae|vqvae|vqgan|movq"),
+    MODULES: re.compile(r".+"),
 }
-"""Group -> the names that pipelines of diffusers give to its components."""
+"""Group -> the names that pipelines of diffusers give to its components; all that have weights."""
 GROUPS = tuple(_NAMES)
 """Names of groups, which an optimization may name in the place of components."""
 
