@@ -6,11 +6,19 @@ from typing import TYPE_CHECKING
 
 from pytest_sdspeed.pipelines.optimizations import (
     attention,
+    autoencoder,
     caching,
+    casting,
     compilation,
+    deep_cache,
     layout,
+    lora,
     models,
+    offloading,
     precision,
+    quantization,
+    step_caches,
+    token_merging,
 )
 
 if TYPE_CHECKING:
@@ -24,7 +32,15 @@ OPTIMIZATIONS: tuple[Optimization, ...] = (
     *attention.OPTIMIZATIONS,
     *compilation.OPTIMIZATIONS,
     *caching.OPTIMIZATIONS,
+    *step_caches.OPTIMIZATIONS,
+    *deep_cache.OPTIMIZATIONS,
+    *token_merging.OPTIMIZATIONS,
+    *casting.OPTIMIZATIONS,
+    *quantization.OPTIMIZATIONS,
+    *offloading.OPTIMIZATIONS,
+    *autoencoder.OPTIMIZATIONS,
     *models.OPTIMIZATIONS,
+    *lora.OPTIMIZATIONS,
 )
 
 

@@ -56,7 +56,9 @@ def _apply(
             raise RegistrationError(
                 f"{_NAME} is for models of diffusers: {name} is of {type(module).__name__}"
             )
-        compute = find_dtype(_NAME, "compute_dtype", compute_dtype) if compute_dtype else module.dtype
+        compute = (
+            find_dtype(_NAME, "compute_dtype", compute_dtype) if compute_dtype else module.dtype
+        )
         try:
             module.enable_layerwise_casting(
                 storage_dtype=storage, compute_dtype=compute, non_blocking=non_blocking

@@ -10,6 +10,7 @@ from pytest_sdspeed.pipelines.parts import GROUPS, find_parts
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+
 def find_modules(owner: str, names: Sequence[str], pipeline: Any) -> dict[str, Any]:
     """Return modules of a pipeline by name, those of a group in the place of its name.
 

@@ -193,9 +193,7 @@ def _make_mag(
     return {"mag_ratios": ratios, "num_inference_steps": steps, **options}
 
 
-def _make_pyramid(
-    *, pipeline: Any, recipe: Recipe, module: Any, **options: Any
-) -> dict[str, Any]:
+def _make_pyramid(*, pipeline: Any, recipe: Recipe, module: Any, **options: Any) -> dict[str, Any]:
     del recipe, module
     callback = _read_timestep("pyramid_attention_broadcast", pipeline)
     return {"current_timestep_callback": callback, **_drop_unset(options)}
