@@ -66,8 +66,6 @@ def _make_cache(
         import diffusers
 
         _check_values(name, options, given)
-        if by_context:
-            _check_context(name, pipeline)
         for part, module in find_modules(name, [DENOISERS], pipeline).items():
             what = f"{part}, of {type(module).__name__}"
             if not hasattr(module, "enable_cache"):
@@ -75,6 +73,8 @@ def _make_cache(
                     f"{name} cannot be applied to {what}, which has no enable_cache:"
                     " feature_cache_2, deepcache and tome are for UNets"
                 )
+            if by_context:
+                _check_context(name, pipeline)
             fields = make(pipeline=pipeline, recipe=recipe, module=module, **given)
             try:
                 module.enable_cache(getattr(diffusers, config)(**fields))
