@@ -27,10 +27,18 @@ REFUSED = {
     "token merging of a transformer": ("flux", "tome", "it takes a UNet2DConditionModel"),
     "all tokens": ("stable_diffusion", "tome(ratio=1.0)", "valid: from 0 to 0.75"),
     "a type that torch does not have": ("flux", 'layerwise_casting(storage_dtype="float4")', "valid: a floating-point type of torch"),
-    "a part that is not there": ("flux", 'layerwise_casting(parts=["unet"])', "FluxPipeline has no 'unet'; valid in parts: vae, transformer"),
+    "a part that is not there": (
+        "flux",
+        'layerwise_casting(parts=["unet"])',
+        "FluxPipeline has no 'unet'; valid in parts: vae, transformer",
+    ),
     "a group of nothing": ("flux", 'quantize(parts=["text_encoders"])', "FluxPipeline has no text_encoders; its parts:"),
     "tiles that are no squares": ("flux", "vae_tiling(tile_sample_min_height=8, tile_sample_min_width=16)", "are squares"),
-    "an option that an autoencoder does not take": ("flux", "vae_tiling(tile_sample_min_num_frames=8)", "takes no tile_sample_min_num_frames"),
+    "an option that an autoencoder does not take": (
+        "flux",
+        "vae_tiling(tile_sample_min_num_frames=8)",
+        "takes no tile_sample_min_num_frames",
+    ),
     "a tile of no size": ("wan", "vae_tiling(tile_sample_min_height=0)", "valid: a number of pixels"),
 }
 
@@ -43,6 +51,13 @@ def test_it_says_what_does_not_fit(what):
             pytest.importorskip(package)
     with pytest.raises(RegistrationError, match=re.escape(said)):
         Arms(name, *labels.split(";"))
+
+
+@pytest.mark.parametrize("name", ["flux", "wan"])
+def test_a_denoiser_without_an_unconditional_half_is_told_in_its_first_call(name):
+    arms = Arms(name, "faster_cache")
+    with pytest.raises(RegistrationError, match="give it is_guidance_distilled=true"):
+        arms.draw()
 
 
 @pytest.mark.parametrize(

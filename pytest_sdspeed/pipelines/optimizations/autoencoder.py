@@ -117,6 +117,7 @@ def _enable_tiling(module: Any, given: Mapping[str, Any]) -> None:
 
 @contextmanager
 def _prove_tiling(pipeline: Any, **_options: Any) -> Iterator[Callable[[], Finding]]:
+    """Compare what the autoencoder is given with the pieces that it computes."""
     ((name, module),) = [*find_modules("vae_tiling", [AUTOENCODER], pipeline).items()][:1]
     with _watch(module) as seen:
         yield lambda: _judge_tiling(name, module, seen)
@@ -167,6 +168,7 @@ def _apply_slicing(pipeline: Any, _recipe: Recipe) -> None:
 
 @contextmanager
 def _prove_slicing(pipeline: Any) -> Iterator[Callable[[], Finding]]:
+    """Compare the pictures that the autoencoder is given with those that it computes at once."""
     ((name, module),) = [*find_modules("vae_slicing", [AUTOENCODER], pipeline).items()][:1]
     with _watch(module) as seen:
         yield lambda: _judge_slicing(name, module, seen)

@@ -71,6 +71,7 @@ def _apply(
 def _prove(
     pipeline: Any, *, storage_dtype: str, parts: list[str], **_others: Any
 ) -> Iterator[Callable[[], Finding]]:
+    """Look at the type that the weights are stored in after a generation."""
     storage = find_dtype(_NAME, "storage_dtype", storage_dtype)
     modules = find_modules(_NAME, parts, pipeline)
     yield lambda: _judge(modules, storage)

@@ -70,6 +70,7 @@ def _apply(pipeline: Any, _recipe: Recipe, *, interval: int, branch: int) -> Non
 
 @contextmanager
 def _prove(pipeline: Any, *, interval: int, **_others: Any) -> Iterator[Callable[[], Finding]]:
+    """Count the calls of the UNet's layers, and those that compute something."""
     helper, unet = pipeline.deep_cache_helper, pipeline.unet
     nothing = "an interval of 2 or more uses features again at the steps between"
     if is_compiled(unet):

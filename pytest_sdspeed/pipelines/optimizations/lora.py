@@ -125,6 +125,7 @@ def _list_modules(pipeline: Any, name: str) -> list[Any]:
 
 @contextmanager
 def _prove(pipeline: Any, *, fused: bool, **_others: Any) -> Iterator[Callable[[], Finding]]:
+    """Look at the layers that it adds something to, or at the weights that it was fused into."""
     yield lambda: _judge_fused(*pipeline.fused_lora_layers) if fused else _judge(pipeline)
 
 

@@ -90,6 +90,7 @@ def find_groups(module: Any) -> list[Any]:
 def _prove_group(
     pipeline: Any, *, parts: list[str], **_options: Any
 ) -> Iterator[Callable[[], Finding]]:
+    """Look at what rests outside of the device; on a CPU, count how often groups are loaded."""
     modules = find_modules(_GROUP, parts, pipeline)
     groups = [group for module in modules.values() for group in find_groups(module)]
     device = pipeline._execution_device  # noqa: SLF001 - it has no public name
@@ -158,6 +159,7 @@ def _apply_accelerate(name: str, method: str, pipeline: Any, _recipe: Recipe) ->
 
 @contextmanager
 def _prove_accelerate(name: str, pipeline: Any) -> Iterator[Callable[[], Finding]]:
+    """Look at what rests outside of the device after a generation."""
     yield lambda: _judge_accelerate(name, pipeline)
 
 

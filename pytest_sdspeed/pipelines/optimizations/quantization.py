@@ -184,7 +184,7 @@ def _check(machine: Machine, *, method: str, **_others: Any) -> str | None:
     label = f'{_NAME}(method="{method}")'
     if machine.kind != "cuda":
         return f"{label} needs a CUDA GPU: {advise(machine)}"
-    if found.needs != "cuda" and (machine.capability or (0, 0)) < found.needs:
+    if isinstance(found.needs, tuple) and (machine.capability or (0, 0)) < found.needs:
         return f"{label} needs an Ada or later CUDA GPU: {machine.device} is older"
     return None
 
@@ -225,6 +225,7 @@ def _apply(
 def _prove(
     pipeline: Any, *, method: str, parts: list[str], **_others: Any
 ) -> Iterator[Callable[[], Finding]]:
+    """Look at the classes of the weights, and compare their bytes with those of before."""
     modules = find_modules(_NAME, parts, pipeline)
     before = sum(pipeline.bytes_before_quantization.values())
     yield lambda: _judge(modules, before, _find(method))

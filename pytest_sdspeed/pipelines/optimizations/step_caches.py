@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     MakeConfig = Callable[..., Any]
 
 _HOOKS = "diffusers.hooks"
+_PICTURES = 4
+"""Dimensions of a batch of pictures (N, C, H, W); videos have one more."""
 
 
 def _check(name: str, config: str) -> Callable[..., str | None]:
@@ -92,6 +94,7 @@ def _make_cache(
 
     @contextmanager
     def prove(pipeline: Any, **_options: Any) -> Iterator[Callable[[], Finding]]:
+        """Count the calls of layers, and those that compute something."""
         denoisers = find_modules(name, [DENOISERS], pipeline)
         with count_skipped(denoisers, f"{_HOOKS}.{home}") as tally:
             yield lambda: tally.judge(nothing)
@@ -202,12 +205,29 @@ def _make_pyramid(*, pipeline: Any, recipe: Recipe, module: Any, **options: Any)
 def _make_faster(
     *, attention_weight: float, pipeline: Any, recipe: Recipe, module: Any, **options: Any
 ) -> dict[str, Any]:
-    del recipe, module
+    del recipe
+    if not options["is_guidance_distilled"]:
+        module.register_forward_pre_hook(_refuse_single, with_kwargs=True)
     return {
         "current_timestep_callback": _read_timestep("faster_cache", pipeline),
         "attention_weight_callback": lambda _module: attention_weight,
         **_drop_unset(options),
     }
+
+
+def _refuse_single(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Refuse calls that have no unconditional half, or whose latents are no pictures.
+
+    Raises:
+        RegistrationError: the denoiser is called in another way than this cache can skip.
+    """
+    shape = (args[0] if args else kwargs["hidden_states"]).shape
+    if len(shape) < _PICTURES or shape[0] % 2:
+        raise RegistrationError(
+            f"faster_cache approximates the unconditional half of a batch of pictures or videos,"
+            f" and {type(module).__name__} is called with latents {tuple(shape)}: give it"
+            " is_guidance_distilled=true, which skips attention only"
+        )
 
 
 OPTIMIZATIONS = (

@@ -57,6 +57,7 @@ def _apply(pipeline: Any, recipe: Recipe, *, ratio: float, **options: Any) -> No
 
 @contextmanager
 def _prove(pipeline: Any, **options: Any) -> Iterator[Callable[[], Finding]]:
+    """Count the tokens that blocks are given, and those that their attention is given."""
     unet = pipeline.unet
     if is_compiled(unet):
         yield lambda: Finding(acted=None, text="merged tokens are not counted in compiled code")
