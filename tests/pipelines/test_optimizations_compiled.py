@@ -19,7 +19,13 @@ WAYS = {
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("cache", "way"),
-    [(FIRST, "repeated blocks"), (FIRST, "all of it"), (TAYLOR, "repeated blocks"), (MAGNITUDES, "all of it"), (PYRAMID, "repeated blocks")],
+    [
+        (FIRST, "repeated blocks"),
+        (FIRST, "all of it"),
+        (TAYLOR, "repeated blocks"),
+        (MAGNITUDES, "all of it"),
+        (PYRAMID, "repeated blocks"),
+    ],
     ids=["first block", "first block, whole", "taylor", "magnitudes", "pyramid"],
 )
 def test_what_is_skipped_is_told_as_without_compiling_and_nothing_is_compiled_anew(cache, way):

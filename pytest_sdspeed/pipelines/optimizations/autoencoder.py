@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from inspect import signature
@@ -76,6 +76,38 @@ def _watch(module: Any) -> Iterator[_Watched]:
             setattr(module, way, call)
 
 
+@contextmanager
+def _watch_all(owner: str, pipeline: Any) -> Iterator[list[tuple[str, Any, _Watched]]]:
+    """Watch every autoencoder of a pipeline: of a video with sound there are two."""
+    with ExitStack() as held:
+        yield [
+            (name, module, held.enter_context(_watch(module)))
+            for name, module in find_modules(owner, [AUTOENCODER], pipeline).items()
+        ]
+
+
+def _find_best(findings: list[Finding]) -> Finding:
+    """Return the finding of an autoencoder in which the optimization acted, or else the first."""
+    return next((one for one in findings if one.acted), findings[0])
+
+
+def _enable(owner: str, pipeline: Any, enable: Callable[[Any], object]) -> None:
+    """Enable something in every autoencoder that has it.
+
+    Raises:
+        RegistrationError: none has it.
+    """
+    refused = []
+    found = find_modules(owner, [AUTOENCODER], pipeline)
+    for name, module in found.items():
+        try:
+            enable(module)
+        except (NotImplementedError, AttributeError) as error:
+            refused.append(explain(owner, f"{name}, of {type(module).__name__}", error))
+    if len(refused) == len(found):
+        raise refused[0]
+
+
 def _apply_tiling(pipeline: Any, _recipe: Recipe, **options: Any) -> None:
     given = {name: value for name, value in options.items() if value is not None}
     for name, value in given.items():
@@ -83,11 +115,7 @@ def _apply_tiling(pipeline: Any, _recipe: Recipe, **options: Any) -> None:
             raise RegistrationError(
                 f"vae_tiling: option {name!r} is {value!r}; valid: a number of pixels or frames"
             )
-    for name, module in find_modules("vae_tiling", [AUTOENCODER], pipeline).items():
-        try:
-            _enable_tiling(module, given)
-        except (NotImplementedError, AttributeError) as error:
-            raise explain("vae_tiling", f"{name}, of {type(module).__name__}", error) from error
+    _enable("vae_tiling", pipeline, lambda module: _enable_tiling(module, given))
 
 
 def _enable_tiling(module: Any, given: Mapping[str, Any]) -> None:
@@ -118,9 +146,8 @@ def _enable_tiling(module: Any, given: Mapping[str, Any]) -> None:
 @contextmanager
 def _prove_tiling(pipeline: Any, **_options: Any) -> Iterator[Callable[[], Finding]]:
     """Compare what the autoencoder is given with the pieces that it computes."""
-    ((name, module),) = [*find_modules("vae_tiling", [AUTOENCODER], pipeline).items()][:1]
-    with _watch(module) as seen:
-        yield lambda: _judge_tiling(name, module, seen)
+    with _watch_all("vae_tiling", pipeline) as watched:
+        yield lambda: _find_best([_judge_tiling(*one) for one in watched])
 
 
 def _judge_tiling(name: str, module: Any, seen: _Watched) -> Finding:
@@ -159,19 +186,14 @@ def _find_tile(module: Any) -> int | None:
 
 
 def _apply_slicing(pipeline: Any, _recipe: Recipe) -> None:
-    for name, module in find_modules("vae_slicing", [AUTOENCODER], pipeline).items():
-        try:
-            module.enable_slicing()
-        except (NotImplementedError, AttributeError) as error:
-            raise explain("vae_slicing", f"{name}, of {type(module).__name__}", error) from error
+    _enable("vae_slicing", pipeline, lambda module: module.enable_slicing())
 
 
 @contextmanager
 def _prove_slicing(pipeline: Any) -> Iterator[Callable[[], Finding]]:
     """Compare the pictures that the autoencoder is given with those that it computes at once."""
-    ((name, module),) = [*find_modules("vae_slicing", [AUTOENCODER], pipeline).items()][:1]
-    with _watch(module) as seen:
-        yield lambda: _judge_slicing(name, module, seen)
+    with _watch_all("vae_slicing", pipeline) as watched:
+        yield lambda: _find_best([_judge_slicing(*one) for one in watched])
 
 
 def _judge_slicing(name: str, module: Any, seen: _Watched) -> Finding:
