@@ -15,6 +15,7 @@ Diffusion), ``sdxl_img2img``. The same name always has the same weights. Picture
 
 from __future__ import annotations
 
+import json
 import zlib
 
 import torch
@@ -108,6 +109,7 @@ def _sdxl(name="StableDiffusionXLPipeline"):
 
     unet = {
         **UNET,
+        "layers_per_block": 1,
         "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
         "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
         "cross_attention_dim": 64,
@@ -182,6 +184,10 @@ def _flux():
 def _wan():
     from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanPipeline, WanTransformer3DModel
 
+    vae = AutoencoderKLWan(base_dim=3, z_dim=16, dim_mult=[1, 1, 1, 1], num_res_blocks=1, temperal_downsample=[False, True, True]).eval()
+    with torch.no_grad():  # with its first weights all videos are alike
+        for part in (vae.decoder.conv_in, vae.decoder.conv_out):
+            part.weight *= 6
     return WanPipeline(
         transformer=WanTransformer3DModel(
             patch_size=(1, 2, 2),
@@ -197,7 +203,7 @@ def _wan():
             qk_norm="rms_norm_across_heads",
             rope_max_seq_len=32,
         ).eval(),
-        vae=AutoencoderKLWan(base_dim=3, z_dim=16, dim_mult=[1, 1, 1, 1], num_res_blocks=1, temperal_downsample=[False, True, True]).eval(),
+        vae=vae,
         text_encoder=_t5(),
         tokenizer=_tokenizer(),
         scheduler=UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0),
@@ -249,3 +255,13 @@ _BUILDERS = {
     "inpaint": _inpaint,
     "sdxl_img2img": lambda: _sdxl("StableDiffusionXLImg2ImgPipeline"),
 }
+
+
+def toml_recipe(name, folder, **others):
+    """Return the keys of a recipe as a table of schema 2 has them."""
+    facts = {"model": str(folder), **RECIPES[name], **others}
+    call = facts.pop("call", {})
+    keys = [
+        f"{key} = {json.dumps(list(value) if isinstance(value, tuple) else value)}" for key, value in facts.items() if value is not None
+    ]
+    return "\n".join([*keys, *(["[recipe.call]"] if call else []), *(f"{key} = {json.dumps(value)}" for key, value in call.items())])

@@ -82,14 +82,14 @@ class PipelineCall:
         Raises:
             GenerationError: they have others.
         """
-        shape = getattr(drawn, "shape", ())
+        shape: tuple[int, ...] = tuple(getattr(drawn, "shape", ()))
         if len(shape) not in (_BATCH, _VIDEOS):
             return
         height, width = shape[-2:] if hasattr(drawn, "cpu") else shape[-3:-1]
-        if self.size not in (None, (height, width)):
+        if self.size is not None and self.size != (height, width):
             raise GenerationError(
                 f"{self.kind} drew {width}x{height} pixels, and the recipe states"
-                f" {self.size[1]}x{self.size[0]}: state the size that it draws"  # type: ignore[index]
+                f" {self.size[1]}x{self.size[0]}: state the size that it draws"
             )
         if len(shape) == _VIDEOS and self.frames not in (None, shape[1]):
             raise GenerationError(

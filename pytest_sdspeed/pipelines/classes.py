@@ -39,6 +39,16 @@ def find_pipeline_class(name: str, own: Mapping[str, type], where: str = "recipe
     return found
 
 
+def list_libraries(classes: Mapping[str, type]) -> frozenset[str]:
+    """List the libraries whose classes a saved pipeline may name for its components.
+
+    Args:
+        classes: pipelines that users registered: what their modules hold is the user's own code.
+    """
+    own = (kind.__module__.partition(".")[0] for kind in classes.values())
+    return frozenset(("diffusers", "transformers", *own))
+
+
 def find_part_class(config: Mapping[str, Any], like: type | None, model: str) -> Any:
     """Return the class of a single component, as its configuration names it.
 

@@ -5,19 +5,28 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.device.quiet import hide_progress_bars, quiet
 from pytest_sdspeed.errors import ModelUnavailableError, SdSpeedError, read_first_line
+from pytest_sdspeed.pipelines.classes import list_libraries
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 _LEFT_OUT = ("safety_checker", "feature_extractor")
 """They run inside a call and draw nothing; every source of this project leaves them out."""
 
 
-def build_without_weights(folder: Path, dtype: str, device: str) -> Any:
+def build_without_weights(
+    folder: Path,
+    dtype: str,
+    device: str,
+    kind: str | None = None,
+    classes: Mapping[str, type] = MappingProxyType({}),
+) -> Any:
     """Build a saved pipeline whose tensors have shapes, and no numbers.
 
     Schedulers, tokenizers and processors are loaded as they are; of networks only the configuration
@@ -27,6 +36,8 @@ def build_without_weights(folder: Path, dtype: str, device: str) -> Any:
         folder: the folder that holds ``model_index.json``; weights may be missing.
         dtype: type of the weights.
         device: torch device that they say they are on, in a dry run.
+        kind: name of the pipeline's class, or None for the one that the folder names.
+        classes: pipelines that users registered, by the names of their classes.
 
     Raises:
         ModelUnavailableError: what is missing or broken, and where.
@@ -37,32 +48,35 @@ def build_without_weights(folder: Path, dtype: str, device: str) -> Any:
         from diffusers.utils import logging as diffusers_logging
         from transformers.utils import logging as transformers_logging
 
-    kind = getattr(diffusers, index["_class_name"], None)
-    if kind is None:
+    own = kind or index["_class_name"]
+    chosen = classes.get(own) or getattr(diffusers, own, None)
+    if chosen is None:
         raise ModelUnavailableError(
-            f"{folder}: model_index.json names the pipeline {index['_class_name']!r}, which"
+            f"{folder}: model_index.json names the pipeline {own!r}, which"
             f" diffusers {diffusers.__version__} does not have"
         )
-    taken = inspect.signature(kind.__init__).parameters
+    taken = inspect.signature(chosen.__init__).parameters
     with quiet(), hide_progress_bars(diffusers_logging, transformers_logging):
         parts = {
-            name: _make_part(folder, name, value, dtype, device)
+            name: _make_part(folder, name, value, dtype, device, libraries=list_libraries(classes))
             for name, value in index.items()
             if name in taken
         }
         if "requires_safety_checker" in parts:
             parts["requires_safety_checker"] = False
         try:
-            return kind(**parts)
+            return chosen(**parts)
         except Exception as error:
             raise _refuse(folder, "", error) from error
 
 
-def _make_part(folder: Path, name: str, value: Any, dtype: str, device: str) -> Any:
+def _make_part(
+    folder: Path, name: str, value: Any, dtype: str, device: str, *, libraries: frozenset[str]
+) -> Any:
     """Make a component of a pipeline, or return a setting as it is."""
     if not isinstance(value, list) or name in _LEFT_OUT or value == [None, None]:
         return None if name in _LEFT_OUT or isinstance(value, list) else value
-    kind = _find_class(folder, name, value)
+    kind = _find_class(folder, name, value, libraries)
     if not (folder / name).is_dir():
         raise ModelUnavailableError(
             f"{folder}: incomplete pipeline: model_index.json names {name!r}, but that folder is"
@@ -110,7 +124,7 @@ def _refuse_quantized(folder: Path, name: str) -> None:
         )
 
 
-def _find_class(folder: Path, name: str, kind: list[Any]) -> Any:
+def _find_class(folder: Path, name: str, kind: list[Any], libraries: frozenset[str]) -> Any:
     """Return the class of a component; code that a folder brings is never run."""
     import diffusers.pipelines
 
@@ -118,7 +132,7 @@ def _find_class(folder: Path, name: str, kind: list[Any]) -> Any:
     try:
         if library and hasattr(diffusers.pipelines, library):
             return getattr(getattr(diffusers.pipelines, library), kind_name)
-        if library in {"diffusers", "transformers"}:
+        if library in libraries:
             return getattr(importlib.import_module(library), kind_name)
     except (AttributeError, ImportError, TypeError) as error:
         raise ModelUnavailableError(

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import ModelUnavailableError
+from pytest_sdspeed.pipelines.classes import list_libraries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json")
 """Either of them holds a tokenizer's vocabulary."""
-_LIBRARIES = ("diffusers", "transformers")
 _UNUSED = ("safety_checker", "feature_extractor")
 _FILES_ONLY = re.compile(r"Scheduler|Tokenizer|Processor|Extractor")
 """Classes of parts that have no weights; these are left to the library that loads them."""
@@ -78,6 +78,22 @@ def refuse_code(model: str, index: Mapping[str, Any], classes: Mapping[str, type
     """
     import diffusers.pipelines
 
+    _refuse_own_class(model, index)
+    libraries = list_libraries(classes)
+    for part, kind in index.items():
+        if part.startswith("_") or part in _UNUSED or not _is_pair(kind):
+            continue
+        library = str(kind[0])
+        if library not in libraries and not hasattr(diffusers.pipelines, library):
+            raise ModelUnavailableError(
+                f"{model}: model_index.json gives {part!r} as {kind}; valid: [library, class] of"
+                " diffusers or transformers, or of the module of a registered pipeline, since code"
+                " of a model is not run"
+            )
+
+
+def _refuse_own_class(model: str, index: Mapping[str, Any]) -> None:
+    """Refuse a pipeline whose class is in a file beside its weights."""
     named = index.get("_class_name")
     if isinstance(named, list):
         raise ModelUnavailableError(
@@ -85,18 +101,6 @@ def refuse_code(model: str, index: Mapping[str, Any], classes: Mapping[str, type
             " since code of a model is not run. If the class is yours, register it:"
             " registry.add_pipeline"
         )
-    own = {one.__module__.split(".")[0] for one in classes.values()}
-    for part, kind in index.items():
-        if part.startswith("_") or part in _UNUSED or not _is_pair(kind):
-            continue
-        library = str(kind[0])
-        known = library in {*_LIBRARIES, *own} or hasattr(diffusers.pipelines, library)
-        if not known:
-            raise ModelUnavailableError(
-                f"{model}: model_index.json gives {part!r} as {kind}; valid: [library, class] of"
-                " diffusers or transformers, or of the module of a registered pipeline, since code"
-                " of a model is not run"
-            )
 
 
 def _is_pair(kind: Any) -> bool:
@@ -149,6 +153,8 @@ def check_part(folder: Path, part: str = "", kind: str = "", *, weights: bool = 
 
 def _read_index(folder: Path) -> Mapping[str, Any]:
     index = _read_json(folder, folder / "model_index.json")
+    if isinstance(index, dict):
+        _refuse_own_class(str(folder), index)
     if not isinstance(index, dict) or not isinstance(index.get("_class_name"), str):
         raise ModelUnavailableError(
             f"{folder}: model_index.json names no pipeline class of diffusers: '_class_name' must"

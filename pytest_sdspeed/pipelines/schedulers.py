@@ -8,10 +8,20 @@ from typing import TYPE_CHECKING, Any
 from pytest_sdspeed.errors import RegistrationError, UnknownNameError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 SHORT_NAMES = {"ddim": "DDIMScheduler", "pndm": "PNDMScheduler"}
 _FLOW = "FlowMatch"
+_BACKWARDS = "Inverse"
+_SCHEDULES = ("beta_schedule", "sigma_data")
+"""Settings of which either tells how a class says the noise schedule."""
+_TRAINED = {
+    "prediction_type": "epsilon",
+    "trained_betas": None,
+    "rescale_betas_zero_snr": False,
+    "snr_shift_scale": 1.0,
+}
+"""Settings that a model was trained with -> what they are in classes that do not have them."""
 _FLOW_FLAG = "use_flow_sigmas"
 """Setting by which schedulers of diffusion follow the straight paths of flow matching."""
 
@@ -50,20 +60,29 @@ def make_scheduler(name: str | None, own: Any) -> Any:
 def _fits(kind: Any, own: Any) -> bool:
     """Tell whether a class can take the place of a model's own scheduler.
 
-    Models that were trained for flow matching predict velocities along straight paths, others noise
-    or pictures at a variance; within each, diffusers says which classes are compatible.
+    Both have to say the noise schedule that the model was trained for in the same words: straight
+    paths of flow matching, a schedule of betas, or the data's deviation. What has no such words
+    stands for itself; a class that walks from pictures to noise draws none.
     """
     if kind is type(own):
         return True
+    if _BACKWARDS in kind.__name__:
+        return False
     if _is_flow(own):
         return _FLOW in kind.__name__ or _takes(kind, _FLOW_FLAG)
-    return kind.__name__ in _list_compatible(type(own)) or (
-        type(own).__name__ in _list_compatible(kind)
-    )
+    said = next((word for word in _SCHEDULES if word in own.config), None)
+    return said is not None and _takes(kind, said) and not any(_find_lost(kind, own))
 
 
-def _list_compatible(kind: Any) -> tuple[str, ...]:
-    return tuple(getattr(kind, "_compatibles", ()))
+def _find_lost(kind: Any, own: Any) -> Iterator[str]:
+    """Yield the settings that a model was trained with and a class does not have, or has others."""
+    taken = inspect.signature(kind.__init__).parameters
+    for word, neutral in _TRAINED.items():
+        trained = own.config.get(word, neutral)
+        kept = word in taken and word in own.config
+        drawn = trained if kept else taken[word].default if word in taken else neutral
+        if drawn != trained:
+            yield word
 
 
 def _is_flow(own: Any) -> bool:

@@ -18,6 +18,7 @@ from pytest_sdspeed.errors import ModelUnavailableError, SdSpeedError, read_firs
 from pytest_sdspeed.pipelines.architectures import Architecture, find_architecture
 from pytest_sdspeed.pipelines.classes import find_part_class, find_pipeline_class
 from pytest_sdspeed.pipelines.embedded import EMBEDDED, locate
+from pytest_sdspeed.pipelines.folder_shapes import build_without_weights
 from pytest_sdspeed.pipelines.model_folders import (
     VARIANTS,
     check_part,
@@ -211,7 +212,14 @@ class ShapesSource(RandomSource):
 
     Args:
         device: torch device that the tensors say they are on, in a dry run.
+        classes: pipelines that users registered, by the names of their classes.
     """
+
+    def load_pipeline(self, model: str, dtype: str, kind: str | None = None) -> Any:
+        """Make a pipeline of a saved folder's configuration, or of an architecture."""
+        if (Path(model) / "model_index.json").is_file():
+            return build_without_weights(Path(model), dtype, self.device, kind, self._classes)
+        return super().load_pipeline(model, dtype, kind)
 
     def _draw(self, name: str, dtype: str, build: Callable[[], Any]) -> Any:  # noqa: ARG002
         import torch

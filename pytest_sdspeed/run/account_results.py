@@ -188,19 +188,26 @@ def _hold_to_page(setup: Setup, account: Account, session: Session) -> Documente
     baseline = None
     if row.memory is not None and not row.is_baseline:
         base = session.catalog.find_baseline(resolved)
-        baseline = accounting.count_setup(base, session.stack_of(base))
+        baseline = _count_setup(base, session)
     return judge_documented(row, account, limit, baseline)
 
 
 def _count(target: Target, session: Session) -> Account:
     if target.setup is not None:
         resolved = target.setup.resolved
-        return accounting.count_setup(resolved, session.stack_of(resolved))
+        return _count_setup(resolved, session)
     from pytest_sdspeed.device.flags import guard
 
     draw = _check_callable(target)
     with guard(f"callable {target.name!r}"):
         return accounting.count_callable(draw)
+
+
+def _count_setup(resolved: ResolvedSetup, session: Session) -> Account:
+    own = session.registry.pipelines
+    return accounting.count_setup(
+        resolved, session.stack_of(resolved), **({"classes": own} if own else {})
+    )
 
 
 def _check_callable(target: Target) -> Callable[..., Any]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import gc
 from contextlib import contextmanager
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.model import Case, Machine
 from pytest_sdspeed.model.machine import COUNTS_ONLY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from pytest_sdspeed.model.accounts import Account
     from pytest_sdspeed.pipelines.optimization import Optimization
@@ -55,7 +56,11 @@ def hold_still() -> Iterator[None]:
 
 
 @hold_still()
-def count_setup(resolved: ResolvedSetup, stack: tuple[Optimization, ...]) -> Account:
+def count_setup(
+    resolved: ResolvedSetup,
+    stack: tuple[Optimization, ...],
+    classes: Mapping[str, type] = MappingProxyType({}),
+) -> Account:
     """Count what one generation of a setup asks of a GPU.
 
     It is built at full size without weights; the models that the package brings have theirs. What
@@ -64,6 +69,7 @@ def count_setup(resolved: ResolvedSetup, stack: tuple[Optimization, ...]) -> Acc
     Args:
         resolved: what the setup's name means.
         stack: its optimizations in order.
+        classes: pipelines that users registered, by the names of their classes.
 
     Raises:
         UnsupportedError: this build of torch, or the device, cannot do it.
@@ -92,7 +98,9 @@ def count_setup(resolved: ResolvedSetup, stack: tuple[Optimization, ...]) -> Acc
             resolved.recipe,
             stack,
             machine=describe_counting_device(),
-            pool=Pool(EmbeddedFirst(PretrainedSource("cuda"), ShapesSource("cuda"))),
+            pool=Pool(
+                EmbeddedFirst(PretrainedSource("cuda", classes), ShapesSource("cuda", classes))
+            ),
             resolved=resolved,
         )
         if setup.unsupported:
@@ -111,7 +119,7 @@ def count_setup(resolved: ResolvedSetup, stack: tuple[Optimization, ...]) -> Acc
                     break
         account = make_account(ledger, weight_bytes=weight_bytes)
         account = replace(account, parameters=count_parameters(setup.pipeline.components))
-    return add_setup_compilation(account, resolved, stack) if compiled.found else account
+    return add_setup_compilation(account, resolved, stack, classes) if compiled.found else account
 
 
 @hold_still()

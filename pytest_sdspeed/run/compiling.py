@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import read_first_line
@@ -12,7 +13,7 @@ from pytest_sdspeed.model.accounts import add_compilation
 from pytest_sdspeed.pipelines.embedded import EMBEDDED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from pytest_sdspeed.model import Recipe
     from pytest_sdspeed.model.accounts import Account, Compilation
@@ -31,10 +32,13 @@ _OTHER_PROMPT = "another prompt, of more words than most others have: a lighthou
 
 
 def add_setup_compilation(
-    account: Account, resolved: ResolvedSetup, stack: tuple[Optimization, ...]
+    account: Account,
+    resolved: ResolvedSetup,
+    stack: tuple[Optimization, ...],
+    classes: Mapping[str, type] = MappingProxyType({}),
 ) -> Account:
     """Return a setup's account with what it compiles; a note says why if that cannot be counted."""
-    return _add(account, lambda: count_setup_compilation(resolved, stack))
+    return _add(account, lambda: count_setup_compilation(resolved, stack, classes))
 
 
 def add_callable_compilation(account: Account, draw: Callable[[str], Any]) -> Account:
@@ -56,7 +60,11 @@ def _add(account: Account, find: Callable[[], Compilation | None]) -> Account:
 
 
 def count_setup_compilation(
-    resolved: ResolvedSetup, stack: tuple[Optimization, ...], *, others: bool = True
+    resolved: ResolvedSetup,
+    stack: tuple[Optimization, ...],
+    classes: Mapping[str, type] = MappingProxyType({}),
+    *,
+    others: bool = True,
 ) -> Compilation | None:
     """Count what a setup compiles, or return None if that is nothing.
 
@@ -68,6 +76,7 @@ def count_setup_compilation(
     Args:
         resolved: what the setup's name means.
         stack: its optimizations in order.
+        classes: pipelines that users registered, by the names of their classes.
         others: whether to draw another prompt, batch and resolution at all.
 
     Raises:
@@ -89,7 +98,7 @@ def count_setup_compilation(
             recipe,
             stack,
             machine=describe_cpu(),
-            pool=Pool(EmbeddedFirst(PretrainedSource("cpu"), TinySource("cpu"))),
+            pool=Pool(EmbeddedFirst(PretrainedSource("cpu", classes), TinySource("cpu", classes))),
             resolved=resolved,
         )
         _draw(setup, recipe)

@@ -201,6 +201,7 @@ def _make_result(
             *filter(None, (found.memory.note,)),
             *describe_unknowns(case),
             *case.machine.notes,
+            *(setup.notes if setup else ()),
         ),
     )
 

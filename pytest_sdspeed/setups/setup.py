@@ -13,7 +13,7 @@ from pytest_sdspeed.model import Case
 from pytest_sdspeed.pipelines.calls import PipelineCall, make_call
 from pytest_sdspeed.pipelines.noise import draw_in_float32
 from pytest_sdspeed.pipelines.optimization import Optimization, find_precision, find_relation
-from pytest_sdspeed.pipelines.outputs import as_floats, take_pictures
+from pytest_sdspeed.pipelines.outputs import as_floats, list_extras, take_pictures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,6 +67,7 @@ class Setup:
         self._stack, self._machine, self._pool = stack, machine, pool
         self._built: Built | None = None
         self._call: tuple[Recipe, PipelineCall] | None = None
+        self._extras: tuple[str, ...] | None = None
         self.reference = self._make_reference()
 
     def __repr__(self) -> str:
@@ -131,6 +132,14 @@ class Setup:
             check_parts(owner, self._built.parts, CACHES, thorough=True)
         if self.reference:
             self.reference.check()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Say what of its generations nobody looks at, once it has generated."""
+        if not self._extras:
+            return ()
+        said = ", ".join(self._extras)
+        return (f"{self.name} returns more than its pictures, which nobody judged: {said}",)
 
     def weight_bytes(self) -> int:
         """Count the bytes of the pipeline's distinct weights, including those that setups share."""
@@ -243,7 +252,10 @@ class Setup:
         arguments = call.fill(case, output)
         # For what draws from nothing that it is given; its noise is not that of the generator.
         seed_torch(case.seed + _APART if "generator" in arguments else case.seed)
-        drawn = take_pictures(built.pipeline(**arguments))
+        returned = built.pipeline(**arguments)
+        if self._extras is None:
+            self._extras = list_extras(returned)
+        drawn = take_pictures(returned)
         call.check(drawn)
         return drawn
 
