@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.model import Finding
-from pytest_sdspeed.pipelines.optimizations.modules import is_compiled
+from pytest_sdspeed.pipelines.named_modules import is_compiled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, MutableMapping

@@ -32,6 +32,21 @@ ACTING = {
 NEEDS = {"leaves": None, "deepcache": "DeepCache", "tokens": "tomesd", "int8": "torchao", "int8dq": "torchao", "gguf": "gguf"}
 
 
+@pytest.mark.parametrize("name", ["model_offload", "group_offload"])
+def test_offloading_is_seen_by_where_the_weights_rest_if_the_device_has_memory_of_its_own(name, monkeypatch):
+    if name == "model_offload":
+        pytest.importorskip("accelerate")
+    arms = Arms("flux", name)
+    monkeypatch.setattr(type(arms.pipeline), "_execution_device", torch.device("cuda"))
+    (part,) = arms.stack
+    with part.prove(arms.pipeline, **part.options) as answer:
+        pass
+    finding = answer()
+    assert finding.acted
+    assert "of weights rest outside of the device between the calls of" in finding.text
+    arms.check_the_other()
+
+
 @pytest.mark.parametrize("case", ACTING)
 def test_it_acts_says_so_and_repeats_itself_beside_a_setup_without_it(case):
     if NEEDS.get(case):

@@ -96,7 +96,6 @@ def test_a_package_that_cannot_be_imported_is_told_with_its_own_words(name, monk
         ("model_offload", {}, CPU, "model_offload needs a GPU, or another device with memory of its own: run with --sd-gpu"),
         ("sequential_offload", {}, CPU, "sequential_offload needs a GPU"),
         ("group_offload", {"use_stream": True}, CPU, "group_offload with use_stream needs a CUDA GPU: run with --sd-gpu"),
-        ("quantize", {"method": "bnb_int8"}, CPU, 'quantize(method="bnb_int8") needs a CUDA GPU: run with --sd-gpu'),
         ("quantize", {"method": "int4wo"}, CPU, 'quantize(method="int4wo") needs a CUDA GPU'),
         ("quantize", {"method": "fp8dq"}, OLD_GPU, 'quantize(method="fp8dq") needs an Ada or later CUDA GPU: NVIDIA Old is older'),
     ],

@@ -33,10 +33,11 @@ WITHOUT_EFFECT = {
     "an interval of one step": ("stable_diffusion", "deepcache(interval=1)", {}, "an interval of 2 or more"),
     "no share of the tokens": ("stable_diffusion", "tome(ratio=0.0)", {}, "no tokens were merged in 16 calls"),
     "a UNet without attention at its full resolution": ("sdxl", "tome", {}, "no attention at its largest resolution"),
+    "offloading to the device that computes": ("flux", "model_offload", {}, "the weights rest on the device that computes, cpu"),
     "linear layers that are left out": ("flux", 'quantize(skip=[""])', {}, "is quantized"),
     "linear layers too small for blocks of 32": ("flux", 'quantize(method="gguf_q8_0", parts=["vae"])', {}, "no linear layer is of a size"),
 }
-NEEDS = {"deepcache": "DeepCache", "tome": "tomesd", "quantize": "torchao"}
+NEEDS = {"deepcache": "DeepCache", "tome": "tomesd", "quantize": "torchao", "model_offload": "accelerate"}
 
 
 @pytest.mark.parametrize("what", WITHOUT_EFFECT)

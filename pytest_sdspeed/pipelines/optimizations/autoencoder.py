@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import RegistrationError
 from pytest_sdspeed.model import Finding
+from pytest_sdspeed.pipelines.named_modules import explain, find_modules, is_compiled
 from pytest_sdspeed.pipelines.optimization import Optimization
-from pytest_sdspeed.pipelines.optimizations.modules import explain, find_modules, is_compiled
 from pytest_sdspeed.pipelines.parts import AUTOENCODER
 
 if TYPE_CHECKING:

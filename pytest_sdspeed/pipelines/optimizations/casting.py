@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import RegistrationError
 from pytest_sdspeed.model import Finding
+from pytest_sdspeed.pipelines.named_modules import explain, find_modules
 from pytest_sdspeed.pipelines.optimization import Optimization
-from pytest_sdspeed.pipelines.optimizations.modules import explain, find_modules
 from pytest_sdspeed.pipelines.parts import AUTOENCODER, DENOISERS
 
 if TYPE_CHECKING:

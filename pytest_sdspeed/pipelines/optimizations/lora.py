@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import ModelUnavailableError, RegistrationError, read_first_line
 from pytest_sdspeed.model import Finding
+from pytest_sdspeed.pipelines.named_modules import explain, find_modules
 from pytest_sdspeed.pipelines.optimization import Optimization
-from pytest_sdspeed.pipelines.optimizations.modules import explain, find_modules
 from pytest_sdspeed.pipelines.optimizations.support import require_package
 from pytest_sdspeed.pipelines.parts import DENOISERS, MODULES, TEXT_ENCODERS
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import RegistrationError
 from pytest_sdspeed.model import Finding
-from pytest_sdspeed.pipelines.optimization import Optimization
-from pytest_sdspeed.pipelines.optimizations.modules import (
+from pytest_sdspeed.pipelines.named_modules import (
     count_bytes,
     explain,
     find_modules,
     is_compiled,
 )
+from pytest_sdspeed.pipelines.optimization import Optimization
 from pytest_sdspeed.pipelines.optimizations.support import advise, require_package
 from pytest_sdspeed.pipelines.parts import AUTOENCODER, DENOISERS, MODULES, TEXT_ENCODERS
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import RegistrationError
 from pytest_sdspeed.model import Finding
-from pytest_sdspeed.pipelines.optimization import Optimization
-from pytest_sdspeed.pipelines.optimizations.modules import (
+from pytest_sdspeed.pipelines.named_modules import (
     count_bytes,
     explain,
     find_modules,
     is_compiled,
 )
+from pytest_sdspeed.pipelines.optimization import Optimization
 from pytest_sdspeed.pipelines.optimizations.support import advise, require_package
 from pytest_sdspeed.pipelines.parts import AUTOENCODER, DENOISERS, TEXT_ENCODERS
 
@@ -161,15 +161,12 @@ METHODS = {
         needs=_ADA,
         slow="it is meant to be compiled",
     ),
-    "bnb_nf4": Method("bitsandbytes", _make_bitsandbytes("nf4"), extra=None, needs="cuda"),
-    "bnb_int8": Method("bitsandbytes", _make_bitsandbytes("int8"), extra=None, needs="cuda"),
+    "bnb_nf4": Method("bitsandbytes", _make_bitsandbytes("nf4"), extra=None),
+    "bnb_int8": Method("bitsandbytes", _make_bitsandbytes("int8"), extra=None),
     "gguf_q8_0": Method("gguf", _make_gguf("Q8_0")),
     "gguf_q4_0": Method("gguf", _make_gguf("Q4_0")),
     "quanto_int8": Method(
         "optimum-quanto", _make_quanto("qint8"), module="optimum.quanto", extra=None
-    ),
-    "quanto_int4": Method(
-        "optimum-quanto", _make_quanto("qint4"), module="optimum.quanto", extra=None
     ),
 }
 """Value of the option ``method`` -> how it is done."""
@@ -215,7 +212,7 @@ def _apply(
         before[name] = count_bytes(module.parameters())
         try:
             found.apply(module, _choose(skip), module.dtype)
-        except (ValueError, TypeError, AttributeError, AssertionError) as error:
+        except (ValueError, TypeError, AttributeError, AssertionError, RuntimeError) as error:
             what = f"{name}, of {type(module).__name__}, by {method}"
             raise explain(_NAME, what, error) from error
     pipeline.bytes_before_quantization = before

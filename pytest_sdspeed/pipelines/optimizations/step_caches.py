@@ -8,9 +8,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import RegistrationError
+from pytest_sdspeed.pipelines.named_modules import explain, find_modules
 from pytest_sdspeed.pipelines.optimization import Optimization
 from pytest_sdspeed.pipelines.optimizations.casting import find_dtype
-from pytest_sdspeed.pipelines.optimizations.modules import explain, find_modules
 from pytest_sdspeed.pipelines.parts import DENOISERS
 from pytest_sdspeed.pipelines.skipping import count_skipped, find_hooks
 
