@@ -50,13 +50,14 @@ from pytest_sdspeed.model.results import (
     Result,
     SelfDifference,
 )
-from pytest_sdspeed.model.stack import StackEntry
+from pytest_sdspeed.model.stack import StackEntry, list_names
 from pytest_sdspeed.model.tables import (
     BOUNDS,
     DEFAULT_TOLERANCE,
     DTYPES,
     RECIPE_DEFAULTS,
     SCHEDULERS,
+    UNITS,
     CampaignKey,
     ImageGate,
     Recipe,
@@ -93,6 +94,7 @@ __all__ = [
     "RECIPE_DEFAULTS",
     "SCHEDULERS",
     "STEP_COUNTS",
+    "UNITS",
     "UNKNOWN_GPU",
     "UNREAD",
     "Account",
@@ -140,4 +142,5 @@ __all__ = [
     "Verdict",
     "Work",
     "find_count",
+    "list_names",
 ]
