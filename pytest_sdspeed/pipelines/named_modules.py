@@ -43,19 +43,22 @@ def find_modules(owner: str, names: Sequence[str], pipeline: Any) -> dict[str, A
 
 def is_compiled(module: Any) -> bool:
     """Tell whether a module, or one inside of it, is compiled or captured: hooks are not called."""
-    if type(module).__name__ == "OptimizedModule" or hasattr(module, "original_class"):
+    if hasattr(module, "original_class"):
         return True
-    if any(_is_compiled_call(call) for call in (vars(module).get("decode"), module.forward)):
+    if any(_is_compiled_call(vars(module).get(name)) for name in ("forward", "decode")):
         return True
     return any(_calls_compiled(one) for one in module.modules())
 
 
 def _calls_compiled(module: Any) -> bool:
-    return getattr(module, "_compiled_call_impl", None) is not None
+    way = vars(module).get("_compiled_call_impl")
+    return type(module).__name__ == "OptimizedModule" or _is_compiled_call(way)
 
 
 def _is_compiled_call(call: Any) -> bool:
-    return hasattr(call, "_torchdynamo_orig_callable")
+    """Tell whether a function is compiled code, or hands its call to compiled code."""
+    inside = (cell.cell_contents for cell in getattr(call, "__closure__", None) or ())
+    return any(hasattr(one, "_torchdynamo_orig_callable") for one in (call, *inside))
 
 
 def explain(owner: str, what: str, error: Exception) -> RegistrationError:

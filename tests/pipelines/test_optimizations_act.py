@@ -37,11 +37,12 @@ def test_offloading_is_seen_by_where_the_weights_rest_if_the_device_has_memory_o
     if name == "model_offload":
         pytest.importorskip("accelerate")
     arms = Arms("flux", name)
-    monkeypatch.setattr(type(arms.pipeline), "_execution_device", torch.device("cuda"))
     (part,) = arms.stack
-    with part.prove(arms.pipeline, **part.options) as answer:
-        pass
-    finding = answer()
+    with monkeypatch.context() as patched:
+        patched.setattr(type(arms.pipeline), "_execution_device", torch.device("cuda"))
+        with part.prove(arms.pipeline, **part.options) as answer:
+            pass
+        finding = answer()
     assert finding.acted
     assert "of weights rest outside of the device between the calls of" in finding.text
     arms.check_the_other()

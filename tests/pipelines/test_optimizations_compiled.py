@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from optimized import Arms
 from torch._dynamo.utils import counters
+
+from pytest_sdspeed.pipelines.named_modules import is_compiled
 
 FIRST = ("first_block_cache(threshold=0.9)", "first_block_cache(threshold=0.0)")
 TAYLOR = ("taylorseer(cache_interval=2, disable_cache_before_step=2)", "taylorseer(disable_cache_before_step=9)")
@@ -44,3 +47,31 @@ def test_what_is_skipped_is_told_as_without_compiling_and_nothing_is_compiled_an
             assert finding.text.partition(" (")[0] == expected.text.partition(" (")[0]
         assert arms.draw() is not None
         assert counters["stats"]["unique_graphs"] == before
+
+
+class Watcher:
+    """Stands in the place of a module's call, as other proofs do that share the generation."""
+
+    def __init__(self, call):
+        self._call = call
+
+    def __call__(self, *args, **kwargs):
+        return self._call(*args, **kwargs)
+
+
+def test_a_module_that_another_proof_watches_is_not_taken_for_compiled_and_a_compiled_one_is():
+    arms = Arms("flux", "first_block_cache(threshold=0.9)")
+    transformer = arms.pipeline.transformer
+    transformer._compiled_call_impl = Watcher(transformer._call_impl)
+    assert not is_compiled(transformer)
+    assert arms.find().acted
+    del vars(transformer)["_compiled_call_impl"]
+    plain = transformer.forward
+    compiled = torch.compile(plain, backend="eager")
+    for call in (compiled, lambda *args, **kwargs: compiled(*args, **kwargs)):
+        transformer.forward = call
+        assert is_compiled(transformer)
+    transformer.forward = plain
+    assert not is_compiled(transformer)
+    transformer.transformer_blocks[0].compile(backend="eager")
+    assert is_compiled(transformer)
