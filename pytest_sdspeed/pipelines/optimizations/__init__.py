@@ -16,7 +16,9 @@ from pytest_sdspeed.pipelines.optimizations import (
     models,
     offloading,
     precision,
+    projections,
     quantization,
+    schedulers,
     step_caches,
     token_merging,
 )
@@ -26,21 +28,27 @@ if TYPE_CHECKING:
 
     from pytest_sdspeed.pipelines.optimization import Optimization
 
-OPTIMIZATIONS: tuple[Optimization, ...] = (
-    *precision.OPTIMIZATIONS,
-    *layout.OPTIMIZATIONS,
-    *attention.OPTIMIZATIONS,
-    *compilation.OPTIMIZATIONS,
-    *caching.OPTIMIZATIONS,
-    *step_caches.OPTIMIZATIONS,
-    *deep_cache.OPTIMIZATIONS,
-    *token_merging.OPTIMIZATIONS,
-    *casting.OPTIMIZATIONS,
-    *quantization.OPTIMIZATIONS,
-    *offloading.OPTIMIZATIONS,
-    *autoencoder.OPTIMIZATIONS,
-    *models.OPTIMIZATIONS,
-    *lora.OPTIMIZATIONS,
+KINDS = (
+    precision,
+    layout,
+    attention,
+    projections,
+    compilation,
+    caching,
+    step_caches,
+    deep_cache,
+    token_merging,
+    casting,
+    quantization,
+    offloading,
+    autoencoder,
+    models,
+    lora,
+    schedulers,
+)
+"""The modules that hold them, in the order of the documentation."""
+OPTIMIZATIONS: tuple[Optimization, ...] = tuple(
+    part for kind in KINDS for part in kind.OPTIMIZATIONS
 )
 
 
