@@ -62,7 +62,11 @@ class PipelineCall:
             output: what the pipeline returns, ``np`` or ``pt``; one that takes no ``output_type``
                 decides for itself.
         """
-        filled = dict(self.arguments)
+        # What a pipeline does to a list is no other call's business.
+        filled = {
+            name: list(value) if isinstance(value, list) else value
+            for name, value in self.arguments.items()
+        }
         if case.prompt:
             filled["prompt"] = case.prompt
         if "generator" in self.taken:
@@ -140,7 +144,7 @@ def _state(recipe: Recipe, taken: Collection[str]) -> dict[str, Any]:
     what every call draws, and no prompt is none.
     """
     stated: dict[str, Any] = {"num_inference_steps": recipe.steps}
-    if recipe.prompt or "prompt" in taken:
+    if recipe.prompt or recipe.more_prompts or "prompt" in taken:
         stated["prompt"] = recipe.prompt
     stated |= {name: getattr(recipe, name) for name in ("height", "width") if name in taken}
     if recipe.guidance is not None:
@@ -206,6 +210,7 @@ def _make(kind: str, name: str, recipe: Recipe, parameters: Mapping[str, inspect
         width=recipe.width,
         frames=recipe.frames,
         seed=recipe.seed,
+        beside=parameters,
     )
 
 
@@ -230,7 +235,7 @@ def make_arguments(pipeline: Any, given: Mapping[str, Any], seed: int) -> dict[s
     required = _find_required(parameters)
     size = {name: int(given.get(name) or _SIDE) for name in ("height", "width")}
     made = {
-        name: make_input(name, **size, frames=given.get("num_frames"), seed=seed)
+        name: make_input(name, **size, frames=given.get("num_frames"), seed=seed, beside=parameters)
         for name in find_needed(kind, parameters, required)
     }
     common = {"prompt": PROMPT, "generator": make_generator(seed), "output_type": "pt"}

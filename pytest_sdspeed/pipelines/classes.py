@@ -83,6 +83,11 @@ def find_part_class(config: Mapping[str, Any], like: type | None, model: str) ->
     return found
 
 
+def has_class(library: Any, name: str) -> bool:
+    """Tell whether a library has a class of that name which this installation can import."""
+    return isinstance(_get(library, name), type)
+
+
 def _get(library: Any, name: str) -> Any:
     try:
         return getattr(library, name, None)

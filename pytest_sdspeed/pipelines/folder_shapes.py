@@ -49,7 +49,7 @@ def build_without_weights(
         from transformers.utils import logging as transformers_logging
 
     own = kind or index["_class_name"]
-    chosen = classes.get(own) or getattr(diffusers, own, None)
+    chosen: Any = classes.get(own) or getattr(diffusers, own, None)
     if chosen is None:
         raise ModelUnavailableError(
             f"{folder}: model_index.json names the pipeline {own!r}, which"

@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 FRAMES = 9
 """Frames of a video if none are asked for: one and two times four, as autoencoders of videos take
 them."""
 _COARSE = 6
 """Patches of color along a side, before they are made smooth: what an autoencoder can carry."""
-_EXTRA = ("embed", "latent", "num_", "scale", "guidance", "strength", "length", "size", "attention")
-_PICTURE = re.compile(r"images?|mask|video|frames|(?<![a-z])(pose|depth|canny|pixels)(?![a-z])")
+_EXTRA = re.compile(
+    r"embed|latent|num_|scale|guidance|strength|length|size|attention|crop|crf|tile|ids|keep|use_"
+    r"|sigma|token|feature"
+)
+"""Words in the names of arguments that are about pictures, and get none."""
+_PICTURE = re.compile(r"image|mask|video|frames")
 _MASK, _VIDEO = re.compile(r"mask"), re.compile(r"video|frames")
 _FROM_PICTURES = re.compile(
     r"Img2Img|Inpaint|I2I|I2V|V2V|ImageToVideo|Image2Video|VideoToVideo|ControlNet|ControlPipeline"
@@ -30,7 +34,7 @@ _CORE = ("image", "mask_image", "control_image", "control_mask", "video", "contr
 
 def is_made(name: str) -> bool:
     """Tell whether an argument of that name can get a picture, a mask or a video."""
-    return bool(_PICTURE.search(name)) and not any(word in name for word in _EXTRA)
+    return bool(_PICTURE.search(name)) and not _EXTRA.search(name)
 
 
 def find_needed(kind: str, names: Iterable[str], required: Iterable[str]) -> tuple[str, ...]:
@@ -50,7 +54,15 @@ def find_needed(kind: str, names: Iterable[str], required: Iterable[str]) -> tup
     return tuple(name for name in names if is_made(name) and (name in required or name in wanted))
 
 
-def make_input(name: str, *, height: int, width: int, frames: int | None, seed: int) -> Any:
+def make_input(
+    name: str,
+    *,
+    height: int,
+    width: int,
+    frames: int | None,
+    seed: int,
+    beside: Collection[str] = (),
+) -> Any:
     """Make what an argument gets, the same each time.
 
     Args:
@@ -60,13 +72,14 @@ def make_input(name: str, *, height: int, width: int, frames: int | None, seed: 
         width: its width, pixels.
         frames: frames of a video, ``FRAMES`` if it is None.
         seed: seed of the pictures; arguments of other names get others.
+        beside: names of the other arguments: the ``mask`` of a ``video`` is one for each frame.
 
     Returns:
         A PIL image, or a list of them: RGB, or 8-bit grey for masks, 255 in the middle of it.
     """
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
     mask = bool(_MASK.search(name))
-    if _VIDEO.search(name):
+    if _VIDEO.search(name) or (name == "mask" and "video" in beside):
         return _make_video(rng, (height, width), frames or FRAMES, mask=mask)
     one = _make_mask(height, width) if mask else _make_picture(rng, (height, width))
     return [one] if name.endswith("images") else one
@@ -94,7 +107,7 @@ def _enlarge(patches: np.ndarray, size: tuple[int, int]) -> Any:
     from PIL import Image
 
     height, width = size
-    small = Image.fromarray(patches.astype(np.uint8), "RGB")
+    small = Image.fromarray(patches.astype(np.uint8))
     return small.resize((width, height), Image.Resampling.BICUBIC)
 
 
@@ -104,4 +117,4 @@ def _make_mask(height: int, width: int) -> Any:
 
     values = np.zeros((height, width), np.uint8)
     values[height // 4 : height - height // 4, width // 4 : width - width // 4] = 255
-    return Image.fromarray(values, "L")
+    return Image.fromarray(values)

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import json
 import re
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import ModelUnavailableError
-from pytest_sdspeed.pipelines.classes import list_libraries
+from pytest_sdspeed.pipelines.classes import has_class, list_libraries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,14 +28,13 @@ VARIANTS = ("fp16", "bf16")
 _VARIANT = re.compile(r"\.(?P<variant>[A-Za-z0-9_]+)(-\d{5}-of-\d{5})?\.safetensors")
 
 
-def check_pipeline(folder: Path, classes: Mapping[str, type] = MappingProxyType({})) -> None:
+def check_pipeline(folder: Path) -> None:
     """Reject a saved pipeline that is incomplete or broken.
 
     diffusers loads even a pipeline without its tokenizer, with another vocabulary.
 
     Args:
         folder: the folder that holds ``model_index.json``.
-        classes: pipelines that users registered, by the names of their classes.
 
     Raises:
         ModelUnavailableError: what is missing or broken, and where.
@@ -44,7 +42,6 @@ def check_pipeline(folder: Path, classes: Mapping[str, type] = MappingProxyType(
     if not (folder / "model_index.json").exists():
         raise ModelUnavailableError(f"{folder}: no saved pipeline: model_index.json is missing")
     index = _read_index(folder)
-    refuse_code(str(folder), index, classes)
     for part, kind in index.items():
         if (
             part.startswith("_")
@@ -65,28 +62,39 @@ def check_pipeline(folder: Path, classes: Mapping[str, type] = MappingProxyType(
         check_part(folder, part, weights=not _FILES_ONLY.search(str(kind[1])))
 
 
-def refuse_code(model: str, index: Mapping[str, Any], classes: Mapping[str, type]) -> None:
+def refuse_code(
+    model: str, index: Mapping[str, Any], classes: Mapping[str, type], kind: str | None = None
+) -> None:
     """Refuse a pipeline whose code, or that of a component, would come from the model itself.
 
     Args:
         model: folder or hub id, for the message.
         index: what its ``model_index.json`` says.
         classes: pipelines that users registered; what their modules hold is the user's own code.
+        kind: name of the class that is to be loaded, or None for the one that the model names.
 
     Raises:
         ModelUnavailableError: it names code that is neither an installed library's nor registered.
     """
+    import diffusers
     import diffusers.pipelines
 
     _refuse_own_class(model, index)
+    named = str(index.get("_class_name"))
+    if kind is None and named not in classes and not has_class(diffusers, named):
+        raise ModelUnavailableError(
+            f"{model}: model_index.json names the pipeline {named!r}, which diffusers"
+            f" {diffusers.__version__} does not have. If the class is yours, register it:"
+            " registry.add_pipeline"
+        )
     libraries = list_libraries(classes)
-    for part, kind in index.items():
-        if part.startswith("_") or part in _UNUSED or not _is_pair(kind):
+    for part, pair in index.items():
+        if part.startswith("_") or part in _UNUSED or not _is_pair(pair):
             continue
-        library = str(kind[0])
+        library = str(pair[0])
         if library not in libraries and not hasattr(diffusers.pipelines, library):
             raise ModelUnavailableError(
-                f"{model}: model_index.json gives {part!r} as {kind}; valid: [library, class] of"
+                f"{model}: model_index.json gives {part!r} as {pair}; valid: [library, class] of"
                 " diffusers or transformers, or of the module of a registered pipeline, since code"
                 " of a model is not run"
             )
@@ -113,7 +121,8 @@ def find_variant(folder: Path) -> str | None:
     Args:
         folder: folder of a pipeline or of a single part.
     """
-    for inside in (folder, *sorted(one for one in folder.iterdir() if one.is_dir())):
+    parts = sorted(one for one in folder.iterdir() if one.is_dir() and one.name not in _UNUSED)
+    for inside in (folder, *parts):
         names = [file.name for file in inside.glob("*.safetensors")]
         found = [_VARIANT.search(name) for name in names]
         if names and all(found):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import RegistrationError, read_first_line
-from pytest_sdspeed.pipelines.parts import GROUPS, find_parts
+from pytest_sdspeed.pipelines.parts import GROUPS, find_parts, list_components
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ def find_modules(owner: str, names: Sequence[str], pipeline: Any) -> dict[str, A
     Raises:
         RegistrationError: a name is neither a component's nor a group's, or nothing is named.
     """
-    components = pipeline.components
+    components = list_components(pipeline)
     valid = [name for name, one in components.items() if hasattr(one, "parameters")]
     found: dict[str, Any] = {}
     for name in names:

@@ -23,8 +23,24 @@ _NAMES = {
     MODULES: re.compile(r".+"),
 }
 """Group -> the names that pipelines of diffusers give to its components; all that have weights."""
+_PAIR = 2
+"""Library and class, as which a pipeline's configuration names a component."""
 GROUPS = tuple(_NAMES)
 """Names of groups, which an optimization may name in the place of components."""
+
+
+def list_components(pipeline: Any) -> dict[str, Any]:
+    """Return the components of a pipeline by name, None for those that it goes without.
+
+    ``components`` of diffusers leaves out what a class has a default for and does not call
+    optional; such a part is registered all the same, and draws.
+    """
+    registered = {
+        name: getattr(pipeline, name)
+        for name, value in pipeline.config.items()
+        if isinstance(value, tuple | list) and len(value) == _PAIR and name in vars(pipeline)
+    }
+    return {**dict(pipeline.components), **registered}
 
 
 def find_parts(group: str, components: Mapping[str, Any]) -> tuple[str, ...]:

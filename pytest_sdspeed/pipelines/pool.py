@@ -14,7 +14,13 @@ from pytest_sdspeed.device.quiet import quiet
 from pytest_sdspeed.device.switches import ATTENTION_BACKEND
 from pytest_sdspeed.errors import RegistrationError
 from pytest_sdspeed.pipelines.optimizations import has_own_code
-from pytest_sdspeed.pipelines.parts import AUTOENCODER, DENOISERS, find_parts, name_parts
+from pytest_sdspeed.pipelines.parts import (
+    AUTOENCODER,
+    DENOISERS,
+    find_parts,
+    list_components,
+    name_parts,
+)
 from pytest_sdspeed.pipelines.schedulers import make_scheduler
 from pytest_sdspeed.pipelines.shared_code import guard_code
 from pytest_sdspeed.pipelines.shared_part import (
@@ -90,7 +96,7 @@ class Pool:
                 (part.memory_format for part in reversed(stack) if part.memory_format), ""
             )
             base = self._load_pipeline(recipe.model, dtype, recipe.pipeline)
-            components = dict(base.components)
+            components = list_components(base)
             for part in stack:
                 for component, role in part.replaces.items():
                     components[component] = self._load_replacement(
@@ -108,8 +114,8 @@ class Pool:
             own_code = has_own_code(stack)
             components |= _copy_components(components, stack, own_code=own_code)
             components |= _copy_upcast(base, components, dtype)
-            components |= _copy_schedulers(base.components, recipe.scheduler)
-            pipeline = type(base)(**components, **_read_settings(base))
+            components |= _copy_schedulers(components, recipe.scheduler)
+            pipeline = type(base)(**components, **_read_settings(base, components))
             pipeline.set_progress_bar_config(disable=True)
             if own_code:
                 for shared in parts:
@@ -160,9 +166,10 @@ class Pool:
         key = (model, dtype, kind)
         if key not in self._pipelines:
             pipeline = self._source.load_pipeline(*key)
-            for part in pipeline.components.values():
+            components = list_components(pipeline)
+            for part in components.values():
                 _set_to_inference(part)
-            for name, part in pipeline.components.items():
+            for name, part in components.items():
                 self._share(name, part, partial(self._reload_component, key, name))
             self._pipelines[key] = pipeline
         return self._pipelines[key]
@@ -176,7 +183,7 @@ class Pool:
         return self._parts[key]
 
     def _reload_component(self, key: tuple[str, str, str | None], name: str) -> Any:
-        return self._source.load_pipeline(*key).components[name]
+        return list_components(self._source.load_pipeline(*key))[name]
 
     def _lay_out(self, name: str, module: Any, layout: str) -> Any:
         """Return a module's copy in another memory format.
@@ -250,7 +257,7 @@ def _copy_upcast(base: Any, components: Mapping[str, Any], dtype: str) -> dict[s
     return {
         name: copy.deepcopy(components[name])
         for name in find_parts(AUTOENCODER, components)
-        if getattr(components[name].config, "force_upcast", False)
+        if getattr(getattr(components[name], "config", None), "force_upcast", False)
     }
 
 
@@ -349,11 +356,11 @@ def _copy_schedulers(components: Mapping[str, Any], name: str | None) -> dict[st
     }
 
 
-def _read_settings(pipeline: Any) -> dict[str, Any]:
+def _read_settings(pipeline: Any, components: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a pipeline was made with beside its components."""
     taken = inspect.signature(type(pipeline).__init__).parameters
     return {
         name: pipeline.config[name]
         for name in taken
-        if name in pipeline.config and name not in pipeline.components
+        if name in pipeline.config and name not in components
     }

@@ -81,9 +81,9 @@ class PretrainedSource:
             from diffusers import DiffusionPipeline
 
             if Path(model).is_dir():
-                check_pipeline(Path(model), self._classes)
+                check_pipeline(Path(model))
             index = DiffusionPipeline.load_config(model)
-            refuse_code(model, index, self._classes)
+            refuse_code(model, index, self._classes, kind)
             chosen = self._find_class(index, kind)
             without = (
                 {"safety_checker": None, "requires_safety_checker": False}

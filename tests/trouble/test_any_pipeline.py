@@ -142,6 +142,15 @@ def test_a_table_alone_gates_it_and_another_picture_fails(name, saved, gated, cl
     assert json.loads(recipe)["model"] == str(saved(name))
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_table_that_asks_for_what_the_call_does_not_take_fails_with_what_is_valid(saved, gated, clocked, pytester):
+    text = TABLE.format(recipe=toml_recipe("flux", saved("flux"), frames=9))
+    (pytester.path / "tiny.toml").write_text(text)
+    result = gated("", "tiny.toml", "--sd-max-blocks=3", conftest=OTHERWISE.replace("\n", "\n" + 12 * " "))
+    result.assert_outcomes(failed=3)
+    assert "FluxPipeline takes no argument num_frames (frames of the recipe); valid: prompt, prompt_2" in result.stdout.str()
+
+
 @pytest.mark.parametrize("name", QUICK)
 def test_pictures_that_are_asked_for_are_those_of_the_pipeline_itself(name, tiny):
     """What a user's script draws with a CPU generator is what the gate draws: nothing is passed by the way."""

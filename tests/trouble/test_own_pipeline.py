@@ -7,9 +7,12 @@ import re
 from pathlib import Path
 
 import pytest
-from diffusers import DDPMScheduler, DiffusionPipeline, FluxPipeline, ModelMixin
+from diffusers import DDPMScheduler, DiffusionPipeline, FluxPipeline, ModelMixin, StableDiffusionPipeline
+from small import ARCHITECTURES as SMALL
 
 from pytest_sdspeed.errors import RegistrationError
+from pytest_sdspeed.pipelines.architectures import ARCHITECTURES
+from pytest_sdspeed.pipelines.sources import RandomSource
 from pytest_sdspeed.setups.registry import Registry
 from pytest_sdspeed.setups.setup import Setup
 
@@ -92,6 +95,16 @@ def test_without_its_registration_the_class_is_named(mine, pytester):
     result = mine("mine.toml", "--sd-max-blocks=3")
     result.assert_outcomes(failed=3)
     result.stdout.fnmatch_lines(["*MyPipeline*registry.add_pipeline*"])
+
+
+def test_random_weights_take_the_registered_class(monkeypatch):
+    kind = type("Mine", (StableDiffusionPipeline,), {"__init__": StableDiffusionPipeline.__init__})
+    monkeypatch.setitem(ARCHITECTURES, "small", SMALL["small"])
+    source = RandomSource("cpu", {"Mine": kind})
+    assert type(source.load_pipeline("small", "float32", "Mine")) is kind
+    assert type(source.load_pipeline("small", "float32")) is StableDiffusionPipeline
+    with pytest.raises(RegistrationError, match="pipeline 'Other' is no class of diffusers"):
+        source.load_pipeline("small", "float32", "Other")
 
 
 class MyPipeline:
