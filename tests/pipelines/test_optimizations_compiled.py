@@ -9,6 +9,7 @@ from torch._dynamo.utils import counters
 
 from pytest_sdspeed.pipelines.compiled import clone_results
 from pytest_sdspeed.pipelines.named_modules import is_compiled
+from pytest_sdspeed.pipelines.watching import is_opaque
 
 FIRST = ("first_block_cache(threshold=0.9)", "first_block_cache(threshold=0.0)")
 TAYLOR = ("taylorseer(cache_interval=2, disable_cache_before_step=2)", "taylorseer(disable_cache_before_step=9)")
@@ -76,3 +77,10 @@ def test_a_module_that_another_proof_watches_is_not_taken_for_compiled_and_a_com
     assert not is_compiled(transformer)
     transformer.transformer_blocks[0].compile(backend="eager")
     assert is_compiled(transformer)
+
+
+@pytest.mark.parametrize("label", ["faster_cache(is_guidance_distilled=true)", 'group_offload(offload_type="block_level")'])
+def test_a_denoiser_with_hooks_of_its_own_can_be_compiled_after_them(label):
+    arms = Arms("flux", label, 'compile(backend="eager")')
+    assert is_compiled(arms.pipeline.transformer)
+    assert is_opaque(arms.pipeline.transformer)
