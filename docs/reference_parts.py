@@ -171,7 +171,8 @@ def _builtin_tables() -> Iterator[str]:
 
 def _rows(table: Any) -> Iterator[str]:
     def cells(row: Any) -> tuple[str, ...]:
-        latency = "" if row.latency_s is None else f"{row.latency_s:g} s"
+        figures = {"s": row.latency_s, "it/s": row.iterations_per_s, "GB": row.memory_gb}
+        found = ", ".join(f"{value:g} {unit}" for unit, value in figures.items() if value)
         floor = "" if row.is_baseline else f"x{row.speedup * (1 - row.tolerance):.2f}"
         stack = ", ".join(f"`{name}`" for name in row.optimizations) or "as it comes"
         bounds = [
@@ -184,7 +185,7 @@ def _rows(table: Any) -> Iterator[str]:
             f"`{row.setup}`",
             stack,
             f"`{row.baseline}`",
-            latency,
+            found,
             f"x{row.speedup:.2f}",
             floor,
             judged,

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from pytest_sdspeed.device.accelerator import find_module
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -106,6 +112,53 @@ class DriverMemory:
     def shortage(self) -> str:
         """Say how much memory the pools hold."""
         return f"; {_format(self._mps.driver_allocated_memory())} were taken and it asked for more"
+
+
+class ReservedMemory:
+    """Memory that torch takes from the current device of an accelerator, with what it keeps.
+
+    Args:
+        module: ``torch.cuda``, ``torch.xpu``, or another one that has its functions.
+    """
+
+    def __init__(self, module: Any) -> None:
+        self._module, self._held = module, 0
+
+    def start(self) -> None:
+        """Give back what nothing uses, and note what is held all the same."""
+        self._module.empty_cache()
+        self._module.reset_peak_memory_stats()
+        self._held = int(self._module.memory_reserved())
+
+    def taken_bytes(self) -> int:
+        """Return the most that was held since then beyond that, bytes."""
+        return int(self._module.max_memory_reserved()) - self._held
+
+    def count_segments(self, addresses: Collection[int]) -> int | None:
+        """Sum the bytes of the segments with any of these addresses, None if torch is silent."""
+        if not hasattr(self._module, "memory_snapshot"):
+            return None
+        sorted_addresses = sorted(addresses)
+        total = 0
+        for segment in self._module.memory_snapshot():
+            start, size = int(segment["address"]), int(segment["total_size"])
+            place = bisect_left(sorted_addresses, start)
+            if place < len(sorted_addresses) and sorted_addresses[place] < start + size:
+                total += size
+        return total
+
+
+_RESERVED = ("empty_cache", "reset_peak_memory_stats", "memory_reserved", "max_memory_reserved")
+
+
+def find_reserved_memory(kind: str) -> ReservedMemory | None:
+    """Return what tells of memory that torch takes from a device; None on those that do not tell.
+
+    Args:
+        kind: kind of the device, such as ``cuda``.
+    """
+    module = None if kind == "cpu" else find_module(kind)
+    return ReservedMemory(module) if all(hasattr(module, name) for name in _RESERVED) else None
 
 
 def find_meter(module: Any) -> AllocatorMemory | DriverMemory | None:

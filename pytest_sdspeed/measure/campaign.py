@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.measure.canary import Operations
     from pytest_sdspeed.measure.clock import Clock
     from pytest_sdspeed.model import Profile, Proof
+    from pytest_sdspeed.model.costs import Loaded
 
 
 def run_campaign(
@@ -96,7 +97,8 @@ class _Campaign:
         self.timed_part = TimedPart(
             self.roster, limits, clock, self.timer, watch, countdown=self.countdown
         )
-        self.warm_up = WarmUp({}, {})
+        self.warm_up = WarmUp({}, {}, {})
+        self.loaded: dict[str, Loaded] = {}
         self.references: References = {}
         self.canary_before = self.canary_after = CanaryTimes({}, {})
         self.profiles: dict[str, Profile] = {}
@@ -104,7 +106,7 @@ class _Campaign:
 
     def run(self) -> CampaignData:
         """Run every phase that can still be run, and return what was measured."""
-        build_arms(self.roster, self._watch_building)
+        self.loaded = build_arms(self.roster, self._watch_building)
         if not self.roster.ended:
             self.warm_up = warm_up_arms(
                 self.roster, self.limits.cases, self.timer, self.memory, self._watch_warm_up
@@ -156,7 +158,9 @@ class _Campaign:
             decisions=timed.decisions.decided,
             errors=roster.errors,
             peak_bytes=self.warm_up.peak_bytes,
+            loaded=self.loaded,
             warm_up_s=self.warm_up.seconds,
+            compiled=self.warm_up.compiled,
             control=intervals.control_interval(
                 timed.samples[baseline], timed.samples[CONTROL], self.limits.campaigns
             ),

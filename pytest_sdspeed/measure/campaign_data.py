@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.judge.pictures.slots import ArmPictures
     from pytest_sdspeed.measure.time_limit import TimeLimit
     from pytest_sdspeed.model import Interval, Proof, Verdict
+    from pytest_sdspeed.model.costs import Loaded
 
 
 def _prepare_nothing() -> None:
@@ -39,6 +40,11 @@ class Arm:
         check: raises if anything that arms share is no longer what it was; called after the arm's
             warm-up, and after the timed part.
         held_bytes: memory the prepared arm holds between generations.
+        loaded: memory that the prepared arm's weights take on the device, and what torch has taken
+            from it for them, bytes, None for what is unknown; None for an arm without weights of
+            its own.
+        count_compiled: how many graphs torch has compiled in the arm's process so far, or None if
+            that is unknown.
         reference: draws what the pictures are compared with in the baseline's place, or None; never
             timed.
         prove: generates once more, in a slot of its own, to see whether its optimizations act;
@@ -60,6 +66,8 @@ class Arm:
     prepare: Callable[[], None] = _prepare_nothing
     check: Callable[[], None] = _prepare_nothing
     held_bytes: Callable[[], int] = int
+    loaded: Callable[[], Loaded] | None = None
+    count_compiled: Callable[[], int | None] = _prepare_nothing
     reference: Arm | None = None
     profile: Callable[[Case], Profile] | None = None
     prove: Callable[[Case], tuple[Proof, ...]] | None = None
@@ -178,8 +186,11 @@ class CampaignData:
         errors: arm -> what it raised; such an arm left the campaign.
         peak_bytes: arm -> what the arm holds and the most a warm-up generation needed beside it, or
             None if the platform does not tell.
+        loaded: arm -> its memory after loading, for the arms that tell.
         warm_up_s: arm -> its warm-up generations in order, seconds; the first holds what compilers
             and autotuners take.
+        compiled: arm -> how many graphs torch compiled in each of these generations, for the arms
+            of which that is known.
         control: the A/A control, or None with fewer than two blocks.
         looks: the block counts at which rows could be decided; planned_blocks: how many the budget
             allowed, fixed before the first.
@@ -213,8 +224,10 @@ class CampaignData:
     canary_s: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     canary_errors: Mapping[str, Exception] = field(default_factory=dict)
     profiles: Mapping[str, Profile] = field(default_factory=dict)
+    loaded: Mapping[str, Loaded] = field(default_factory=dict)
     proofs: Mapping[str, tuple[Proof, ...]] = field(default_factory=dict)
     warm_up_s: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    compiled: Mapping[str, Sequence[int]] = field(default_factory=dict)
     discarded: tuple[tuple[Slot, ...], ...] = ()
     throttled: str = ""
     unusable: SdSpeedError | None = None

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.measure.roster import Roster
     from pytest_sdspeed.measure.slot_timer import SlotTimer
     from pytest_sdspeed.model import Case
+    from pytest_sdspeed.model.costs import Loaded
 
 References = dict[str, "ArmPictures"]
 
@@ -31,10 +32,12 @@ class WarmUp(NamedTuple):
         seconds: arm -> its generations in order, seconds.
         peak_bytes: arm -> what the arm holds and the most a generation needed beside it, or None if
             the platform does not tell.
+        compiled: arm -> graphs that torch compiled in each of these generations, if it tells.
     """
 
     seconds: dict[str, list[float]]
     peak_bytes: dict[str, int | None]
+    compiled: dict[str, list[int]]
 
     @property
     def costs_s(self) -> dict[str, float]:
@@ -42,21 +45,28 @@ class WarmUp(NamedTuple):
         return {name: min(seconds) for name, seconds in self.seconds.items()}
 
 
-def build_arms(roster: Roster, watch: Callable[[Progress], None]) -> None:
+def build_arms(roster: Roster, watch: Callable[[Progress], None]) -> dict[str, Loaded]:
     """Build every arm before the first warm-up.
 
     So one arm's peak memory does not hold the building of another.
+
+    Returns:
+        Arm -> its memory after loading, for the arms that tell.
     """
+    loaded: dict[str, Loaded] = {}
     for arm in roster.arms.values():
         watch(Progress(phase="build", arm=arm.name))
         try:
             arm.prepare()
             if arm.reference:
                 arm.reference.prepare()
+            if arm.loaded:
+                loaded[arm.name] = arm.loaded()
         except Exception as error:  # noqa: BLE001 - whatever an arm raises ends that arm, never the others
             roster.remove(arm, explain(arm.name, error))
         if roster.ended:
-            return
+            break
+    return loaded
 
 
 @collect_between_slots()
@@ -76,16 +86,24 @@ def warm_up_arms(
         memory: meter of every generation.
         watch: called before every generation.
     """
-    found = WarmUp({}, {})
+    found = WarmUp({}, {}, {})
     for arm in roster.remaining:
         for case in cases:
             watch(Progress(phase="warm-up", arm=arm.name))
+            try:
+                # What an arm offloads may be elsewhere afterwards.
+                held, before = arm.held_bytes(), arm.count_compiled()
+            except Exception as error:  # noqa: BLE001 - whatever an arm raises ends that arm, never the others
+                roster.remove(arm, explain(arm.name, error))
+                break
             timed = timer.generate(arm, case, memory)
             if timed is None:
                 break
             found.seconds.setdefault(arm.name, []).append(timed.duration_s)
-            extra = timed.peak_bytes
-            found.peak_bytes[arm.name] = None if extra is None else arm.held_bytes() + extra
+            extra, after = timed.peak_bytes, arm.count_compiled()
+            found.peak_bytes[arm.name] = None if extra is None else held + extra
+            if before is not None and after is not None and after >= before:
+                found.compiled.setdefault(arm.name, []).append(after - before)
         if arm.name not in roster.errors:
             roster.check(arm)
         if roster.ended:
@@ -122,6 +140,7 @@ def draw_references(
 def _draw(arm: Arm, case: Case, clock: Clock) -> Any:
     """Return what an arm generates, waited for, whatever time it takes."""
     with arm.slot():
-        pictures = arm.generate(case)
+        # What is timed of its arm is what that is compared with.
+        pictures = arm.timed(case)[0] if arm.timed else arm.generate(case)
         clock.synchronize()
         return pictures

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from pytest_sdspeed.model.vocabulary import MIG
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -48,12 +50,17 @@ class Profile:
         busy_s: seconds in which the GPU was busy.
         flops: FLOPs of the whole generation; a multiplication and an addition are two.
         notes: why something is unknown, in words.
+        steps: times that the scheduler stepped, if it was counted.
+        reserved_bytes: most memory that torch took from the device in a generation, beyond what it
+            had taken before; it had given back what nothing used.
     """
 
     stages_s: Mapping[str, float] | None = None
     busy_s: float | None = None
     flops: int | None = None
     notes: tuple[str, ...] = ()
+    steps: int | None = None
+    reserved_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,3 +125,15 @@ class UnknownTelemetry:
     def read(self) -> Reading:
         """Return a reading in which everything is unknown."""
         return UNREAD
+
+
+def is_another_device(device: str, documented_on: str | None) -> bool:
+    """Tell whether a device is another one than that of a table, None if there is no table.
+
+    ``NVIDIA A100`` is any A100, but no MIG slice of one, and ``cpu`` any CPU.
+    """
+    if documented_on is None or documented_on == "cpu":
+        return False
+    if (MIG in device) != (MIG in documented_on):
+        return True
+    return not device.startswith(documented_on) or device[len(documented_on) :][:1].isalnum()

@@ -6,7 +6,9 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pytest_sdspeed.model.vocabulary import HOST_BOUND_UNDER, MIG, ImageVerdict, Verdict
+from pytest_sdspeed.model.costs import MEMORY_COSTS
+from pytest_sdspeed.model.machine import is_another_device
+from pytest_sdspeed.model.vocabulary import HOST_BOUND_UNDER, ImageVerdict, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -207,8 +209,23 @@ class Result:
         peak_memory_bytes: most memory that one generation needed, bytes, or None if the platform
             does not tell.
         stages_s: stage -> seconds of one generation, or None if they are unknown.
+        peak_reserved_bytes: most memory that torch had taken from the device for it, bytes, with
+            what it keeps for later; None if that is unknown, as on a CPU or for callables.
+        load_memory_bytes, load_reserved_bytes: memory that the loaded weights take on the device,
+            and what torch has taken from it for them; None if unknown.
         memory_share: peak memory over the baseline's, None if one of them is unknown or only a
             lower bound; memory_bound: the largest share that is documented, or None.
+        iterations_per_s: denoising steps a second of the denoising loop, or None if unknown.
+        first_s: seconds from the first import of a new process to its first picture; None unless
+            the table has a bound on a start.
+        compile_s: seconds of a first generation beyond a later one, in a new process with an empty
+            cache of the compiler if the table has a bound on a start, else in this one; None if
+            nothing was compiled. warm_compile_s: the same in a new process with a warm cache.
+        recompilations: graphs that torch compiled in a second generation, of the same sizes; None
+            if nothing was compiled, or if that is unknown.
+        documented_costs: figure -> what the table documents of it, of those from
+            ``peak_memory_bytes`` to ``recompilations``; cost_bounds: figure -> the most that
+            passes.
         telemetry: how the device was used and what it said of itself: see ``judge.rates`` and
             ``measure.telemetry.summarize_telemetry``. None if nothing is known.
         exhibits: pictures to look at, a few of each case.
@@ -282,6 +299,16 @@ class Result:
     revision: str | None = None
     tolerance_s: float | None = None
     test: str | None = None
+    peak_reserved_bytes: int | None = None
+    load_memory_bytes: int | None = None
+    load_reserved_bytes: int | None = None
+    iterations_per_s: float | None = None
+    first_s: float | None = None
+    compile_s: float | None = None
+    warm_compile_s: float | None = None
+    recompilations: int | None = None
+    documented_costs: Mapping[str, float] = field(default_factory=dict)
+    cost_bounds: Mapping[str, float] = field(default_factory=dict)
     proofs: tuple[Proof, ...] = ()
     baseline_proofs: tuple[Proof, ...] = ()
 
@@ -320,22 +347,34 @@ class Result:
     def too_slow(self) -> bool:
         """Tell whether it failed on its speed alone.
 
-        Its pictures and its memory hold, and it did not raise.
+        Its pictures, its memory and its starts hold, and it did not raise.
         """
         return (
             self.verdict == "fail"
             and self.image_verdict != "fail"
             and self.raised is None
             and not self.too_large
+            and not self.exceeded
         )
 
     @property
     def too_large(self) -> bool:
         """Tell whether it needs more memory than documented."""
-        return (
+        over = (
             self.memory_bound is not None
             and self.memory_share is not None
             and self.memory_share > self.memory_bound
+        )
+        return over or any(figure in MEMORY_COSTS for figure in self.exceeded)
+
+    @property
+    def exceeded(self) -> tuple[str, ...]:
+        """Name the figures of its costs that are over their bounds, judged or not."""
+        known = {name: getattr(self, name) for name in self.cost_bounds}
+        return tuple(
+            name
+            for name, value in known.items()
+            if value is not None and value > self.cost_bounds[name]
         )
 
     @property
@@ -350,9 +389,4 @@ class Result:
 
         ``NVIDIA A100`` is any A100, but no MIG slice of one, and ``cpu`` any CPU.
         """
-        expected = self.documented_on
-        if expected is None or expected == "cpu":
-            return False
-        if (MIG in self.device) != (MIG in expected):
-            return True
-        return not self.device.startswith(expected) or self.device[len(expected) :][:1].isalnum()
+        return is_another_device(self.device, self.documented_on)

@@ -179,7 +179,8 @@ class Row:
         load_gb: documented memory after loading, units of 2**30 bytes, or None.
         compile_s: documented seconds of a first generation beyond a later one, or None.
         warm_compile_s: the same with a warm cache of the compiler in a new process, or None.
-        first_s: documented seconds of the first generation of a new process, or None.
+        first_s: documented seconds from the first import of a new process to its first picture, or
+            None.
         slower: whether the row promises memory and costs time: its speed-up may be under 1.
         account: upper bounds on what a generation asks of a device, by their names in
             ``ACCOUNT_BOUNDS``; empty if there are none.

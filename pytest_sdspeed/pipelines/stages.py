@@ -180,12 +180,12 @@ class StageTimer:
         own, part = unwrap(module), Part(name, "forward")
         with ExitStack() as held:
             if is_compiled_in_place(module):
-                held.enter_context(_replace(module, "_compiled_call_impl", self._time(part)))
+                held.enter_context(replace_method(module, "_compiled_call_impl", self._time(part)))
             else:
                 held.enter_context(self._watch_call(part, module))
             for method in _METHODS:
                 if callable(getattr(own, method, None)):
-                    held.enter_context(_replace(own, method, self._time(Part(name, method))))
+                    held.enter_context(replace_method(own, method, self._time(Part(name, method))))
             yield
 
     @contextmanager
@@ -201,7 +201,7 @@ class StageTimer:
             for hook in hooks:
                 held.callback(hook.remove)
             if inner:
-                held.enter_context(_replace(*inner, partial(self._note_call, part)))
+                held.enter_context(replace_method(*inner, partial(self._note_call, part)))
             yield
 
     def _note_call(self, part: Part, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -260,7 +260,7 @@ class StageTimer:
             for path, module in () if compiled else denoiser.named_modules():
                 own = find_own_forward(module)
                 if own:
-                    held.enter_context(_replace(*own, partial(_count, inner, path)))
+                    held.enter_context(replace_method(*own, partial(_count, inner, path)))
                 else:
                     hook = module.register_forward_pre_hook(partial(_count_call, inner, path))
                     held.callback(hook.remove)
@@ -299,7 +299,7 @@ def _count_call(inner: Counter[str], path: str, _module: Any, _args: Any) -> Non
 
 
 @contextmanager
-def _replace(
+def replace_method(
     owner: Any, name: str, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]
 ) -> Iterator[None]:
     """Wrap a method of an object inside the block."""

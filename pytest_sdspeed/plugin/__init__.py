@@ -16,6 +16,7 @@ from pytest_sdspeed.plugin.state import (
     ASKING,
     BEGUN,
     CLOCK,
+    COLD,
     PROBLEMS,
     PROCESS,
     REGISTRY,
@@ -44,6 +45,10 @@ _TABLES = Path(__file__).parents[1] / "tables"
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the ``--sd-*`` options."""
     options.add_options(parser)
+    if options.COLD_START in os.environ:
+        from pytest_sdspeed.plugin.cold_start import watch_imports
+
+        watch_imports()
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -53,11 +58,15 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """If this run is to confirm another one's failure, run that test alone and save nothing."""
+    """If this run is to confirm another one's failure, or to start with a row, save nothing."""
     if options.CONFIRMATION in os.environ:
         from pytest_sdspeed.plugin.confirm import become_rerun
 
         become_rerun(config)
+    if options.COLD_START in os.environ:
+        from pytest_sdspeed.plugin.cold_start import become_cold_start
+
+        become_cold_start(config)
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
@@ -229,6 +238,17 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             from pytest_sdspeed.plugin.comparing import open_comparison
 
             open_comparison(session.config, session.items)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    """If this run is to start with one row, do that in the place of running its tests."""
+    request = session.config.stash.get(COLD, None)
+    if request is None or session.testsfailed:
+        return None
+    from pytest_sdspeed.plugin.cold_start import start_cold
+
+    return start_cold(session, request)
 
 
 @pytest.hookimpl(tryfirst=True)

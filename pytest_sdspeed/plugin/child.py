@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.plugin.options import STEP_SUMMARY
+from pytest_sdspeed.plugin.state import own_id
 from pytest_sdspeed.store.benchmark import save_nothing
 
 if TYPE_CHECKING:
@@ -61,3 +62,13 @@ def write_nothing(option: Any, temporary: Path) -> None:
     for name, value in (_WRITE_NOTHING | _ALONE | {"basetemp": temporary}).items():
         if hasattr(option, name):
             setattr(option, name, value)
+
+
+def name_test(item: pytest.Item) -> str:
+    """Name the test as an argument of pytest.
+
+    A folder above the working directory may have brackets in its name, which an argument may not.
+    """
+    here = item.config.invocation_params.dir
+    path = item.path.relative_to(here) if item.path.is_relative_to(here) else item.path
+    return "::".join((str(path), *own_id(item).split("::")[1:]))

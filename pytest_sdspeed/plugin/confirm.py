@@ -23,7 +23,7 @@ from pytest_sdspeed.errors import SdSpeedError
 from pytest_sdspeed.judge.speed.blocks import latencies
 from pytest_sdspeed.measure.campaign_data import Progress
 from pytest_sdspeed.model.numbers import number_or_nan
-from pytest_sdspeed.plugin.child import arguments_of_child, write_nothing
+from pytest_sdspeed.plugin.child import arguments_of_child, name_test, write_nothing
 from pytest_sdspeed.plugin.options import CONFIRMATION
 from pytest_sdspeed.plugin.state import ANSWER, own_id
 from pytest_sdspeed.report.text import format_stored_interval
@@ -120,7 +120,8 @@ def combine(first: Result, second: Mapping[str, Any] | str) -> Result:
 
 _MEASURED = (
     *("blocks", "samples_s", "starts_s", "canary_s", "image_verdict", "floor"),
-    *("peak_memory_bytes", "memory_share", "stages_s", "telemetry"),
+    *("peak_memory_bytes", "memory_share", "stages_s", "telemetry", "peak_reserved_bytes"),
+    *("load_memory_bytes", "load_reserved_bytes", "iterations_per_s", "recompilations"),
 )
 """Keys of a record that go over into a result as they are."""
 _READ = (
@@ -170,7 +171,7 @@ def rerun(item: pytest.Item) -> Mapping[str, Any] | str:
         The record it wrote, or why it wrote none.
     """
     with tempfile.TemporaryDirectory(prefix="sdspeed-", ignore_cleanup_errors=True) as folder:
-        request = RerunRequest(test=_name_test(item), folder=folder)
+        request = RerunRequest(test=name_test(item), folder=folder)
         output = Path(folder) / "output.txt"
         try:
             status = _run(request, item.config, output)
@@ -204,16 +205,6 @@ def _run(request: RerunRequest, config: pytest.Config, output: Path) -> int:
             stderr=subprocess.STDOUT,
             check=False,
         ).returncode
-
-
-def _name_test(item: pytest.Item) -> str:
-    """Name the test as an argument of pytest.
-
-    A folder above the working directory may have brackets in its name, which an argument may not.
-    """
-    here = item.config.invocation_params.dir
-    path = item.path.relative_to(here) if item.path.is_relative_to(here) else item.path
-    return "::".join((str(path), *own_id(item).split("::")[1:]))
 
 
 # The new process

@@ -32,8 +32,10 @@ from pytest_sdspeed.run.targets import drawer_of, targets_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from pytest_sdspeed.model import Change, Result
+    from pytest_sdspeed.run.cold_starts import Started
 
 
 class InconclusiveWarning(pytest.PytestWarning):
@@ -124,6 +126,8 @@ class Gate:
     def _measure(self, candidate: Any, baseline: Any) -> Result:
         ours, theirs = targets_of(candidate, baseline)
         plan = plan_of_attempt(self._node)
+        if ANSWER not in self._node.config.stash:
+            plan = replace(plan, start=self._start)
         if COUNTED not in self._node.stash:
             self._node.stash[COUNTED] = True
             self._run.plan.add(plan)
@@ -153,6 +157,20 @@ class Gate:
         # The new process builds its own pipelines, and needs the memory of this one's.
         self._run.release()
         return confirm(first, self._node, self._run.watcher)
+
+    def _start(self, table: str, setup: str, cache: Path) -> Started:
+        from pytest_sdspeed.plugin.cold_start import start_process
+        from pytest_sdspeed.run.cold_starts import Started
+
+        limit = find_time_limit(self._node)
+        if limit is not None and not limit.allows_repetition:
+            why = (
+                f"{limit.name} ends this test after {limit.seconds:g} s, too soon for new processes"
+            )
+            return Started(error=f"{why}: set it to three times that")
+        # The new process builds its own pipeline, and needs the memory of this one's.
+        self._run.release()
+        return start_process(self._node, table, setup, cache)
 
     def _inconclusive(self, text: str) -> None:
         if self._run.options.inconclusive == "skip":

@@ -29,6 +29,8 @@ _VALUES = (
     "against",
 )
 _FLAGS = ("gpu", "dry", "confirm", "against_control")
+COLD_START = "SDSPEED_COLD_START"
+"""The environment variable that makes a run the start of one row: a ``StartRequest`` as JSON."""
 NO_OTHER_VERSION = "\0"
 """Value of ``--sd-against`` in a process that compares with none, whatever the ini file says; no
 command line can hold it."""

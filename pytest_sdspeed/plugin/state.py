@@ -42,6 +42,8 @@ PROBLEMS: pytest.StashKey[list[str]] = pytest.StashKey()
 """What is wrong with the collected tests: it ends the run before any of them."""
 ANSWER: pytest.StashKey[Path] = pytest.StashKey()
 """The file for the finding of a run that is to confirm another one's failure."""
+COLD: pytest.StashKey[Any] = pytest.StashKey()
+"""What a run is asked that only starts with one row."""
 PREFIX = "sd_"
 ROW = "sd_setup"
 GATES = (GATE, COUNTING)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_sdspeed.report import against, text
 from pytest_sdspeed.report.pages import add_page, find_page, is_biased
+from pytest_sdspeed.report.ranges import describe_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +35,7 @@ def describe_result(result: Result) -> str:
     """
     lead = [] if result.verdict == "fail" else [f"{result.verdict}:"]
     why = [f"Reason: {'; '.join(result.reasons)}."] if result.reasons else []
-    ranges = text.describe_ranges(result) if result.image_verdict == "fail" else ""
+    ranges = describe_ranges(result) if result.image_verdict == "fail" else ""
     held_up = (
         [f"T{text.describe_host_bound(result)[1:]}."]
         if result.host_bound and result.too_slow

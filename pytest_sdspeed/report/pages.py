@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 _TOO_SLOW = f"{DOCUMENTATION}/explanations/verdicts/#fail"
 _PICTURES = f"{DOCUMENTATION}/explanations/verdicts/#pictures"
 _MEMORY = f"{DOCUMENTATION}/explanations/verdicts/#memory"
+_STARTS = f"{DOCUMENTATION}/explanations/verdicts/#starts"
 _INCONCLUSIVE = f"{DOCUMENTATION}/explanations/verdicts/#inconclusive"
 _NO_EFFECT = f"{DOCUMENTATION}/explanations/verdicts/#no-effect"
 _INVALID = f"{DOCUMENTATION}/explanations/verdicts/#invalid"
@@ -40,6 +41,7 @@ def find_page(result: Result) -> str:
         (result.against is not None, COMPARING),
         (result.image_verdict == "fail", _PICTURES),
         (result.too_large, _MEMORY),
+        (bool(result.exceeded), _STARTS),
         (result.too_slow and result.host_bound, _HOST_BOUND),
         (result.too_slow and result.held_to_another_device, _RECORDING),
     )

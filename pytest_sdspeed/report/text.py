@@ -5,25 +5,21 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from pytest_sdspeed.model import BASELINE, BOUNDS, Interval
+from pytest_sdspeed.model import BASELINE, BOUNDS, UNITS, Interval
 from pytest_sdspeed.model.numbers import number_or_nan
 from pytest_sdspeed.report import against
+from pytest_sdspeed.report.costs import list_cost_columns
+from pytest_sdspeed.report.ranges import describe_ranges, list_ranges  # noqa: F401 - they are words of the table too
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
     from pytest_sdspeed.model import History, Result
+    from pytest_sdspeed.report.costs import CostColumn
 
 COLUMNS = ("setup", "latency", "speed-up", "documented", "floor", "pictures", "verdict")
 _MILLISECONDS_UNDER_S = 0.1
-_RANGES = (
-    ("psnr", "PSNR", 1, " dB"),
-    ("ssim", "SSIM", 3, ""),
-    ("mae", "mean difference", 4, ""),
-    ("flip", "FLIP", 3, ""),
-)
-"""Picture metrics whose ranges are told: name, word, digits, unit."""
 _ENDED = {"pass": "passed", "fail": "failed again"}
 
 
@@ -98,27 +94,6 @@ def format_pictures(image: Mapping[str, float]) -> str:
 _OWN_METRICS = {*BOUNDS, "clip", "clip_baseline"}
 
 
-def describe_ranges(result: Result) -> str:
-    """Describe what picture metrics are over several cases and outputs; "" for a single one.
-
-    ``PSNR 38.1 to 45.2 dB, SSIM 0.981 to 0.993 over 3 cases and outputs``
-    """
-    known = {name: found for name, found in result.image_ranges.items() if found.count > 1}
-    parts = [
-        f"{word} {known[name].low:.{digits}f} to {known[name].high:.{digits}f}{unit}"
-        for name, word, digits, unit in _RANGES
-        if name in known
-    ]
-    most = max((found.count for found in known.values()), default=0)
-    return f"{', '.join(parts)} over {most} cases and outputs" if parts else ""
-
-
-def list_ranges(results: Iterable[Result]) -> list[tuple[str, str]]:
-    """List the setups of which ``describe_ranges`` says something, and what it says."""
-    said = ((result.setup, describe_ranges(result)) for result in results)
-    return list(dict.fromkeys((setup, words) for setup, words in said if words))
-
-
 def list_proofs(results: Iterable[Result]) -> list[tuple[str, str]]:
     """List the setups whose optimizations were seen to act, and what was seen of each."""
     said = (
@@ -171,11 +146,23 @@ def _format_flops(tera: float) -> str:
 
 def choose_columns(results: Sequence[Result]) -> tuple[str, ...]:
     """Return what the columns of a campaign's table are called."""
-    return against.COLUMNS if results[0].against else COLUMNS
+    if results[0].against:
+        return against.COLUMNS
+    return (*COLUMNS[:-1], *(column.name for column in list_cost_columns(results)), COLUMNS[-1])
 
 
-def format_row(result: Result) -> tuple[str, ...]:
-    """Format a result as the cells of ``choose_columns``."""
+def format_row(result: Result, costs: Sequence[CostColumn] = ()) -> tuple[str, ...]:
+    """Format a result as the cells of ``choose_columns``.
+
+    Args:
+        result: result of a row.
+        costs: columns on costs that its campaign's table has.
+    """
+    cells = _format_cells(result)
+    return (*cells[:-1], *(column.format(result) for column in costs), cells[-1])
+
+
+def _format_cells(result: Result) -> tuple[str, ...]:
     if result.against is not None:
         return (
             result.name,
@@ -213,12 +200,14 @@ def list_rows(results: Sequence[Result]) -> list[tuple[tuple[str, ...], Result |
     Tests of one row share a line. A baseline that no test asked for has cells, but no result.
     """
     found: dict[tuple[str, ...], Result | None] = {}
+    costs = () if results[0].against else list_cost_columns(results)
     if not results[0].is_baseline and results[0].against is None:
         # A row with the figures of another process has that process's baseline.
         own = next((result for result in results if result.confirmation is None), results[0])
-        found[_format_baseline_row(own.baseline, own.baseline_latency_s, "-")] = None
+        *cells, verdict = _format_baseline_row(own.baseline, own.baseline_latency_s, "-")
+        found[(*cells, *[""] * len(costs), verdict)] = None
     for result in results:
-        found.setdefault(format_row(result), result)
+        found.setdefault(format_row(result, costs), result)
     return list(found.items())
 
 
@@ -249,6 +238,8 @@ def describe_circumstances(results: Sequence[Result]) -> str:
     documented = f"{name_origin(least)} on {least.documented_on}, " if least.documented_on else ""
     blocks = max(result.blocks for result in results)
     where = f"{documented}measured on {describe_device(least)}, {blocks} blocks"
+    if least.recipe is not None and least.recipe.unit != "call":
+        where += f", latency of {UNITS[least.recipe.unit]} alone"
     if least.against is not None:
         return ", ".join(
             filter(

@@ -17,6 +17,8 @@ from pytest_sdspeed.errors import (
     UsageMistakeError,
     read_first_line,
 )
+from pytest_sdspeed.model.costs import START_COSTS, ColdStarts
+from pytest_sdspeed.run.criteria import weights_of
 from pytest_sdspeed.run.targets import Target
 
 if TYPE_CHECKING:
@@ -127,6 +129,7 @@ class Campaigns:
         )
         if idle is not None:
             return Measured(make_result_without_effect(case, idle), {})
+        case = case._replace(starts=_find_starts(resolved, criteria, plan, session))
         speeds = relative_speeds(data)
         speeds.pop(candidate.name, None)
         return Measured(judge_row(case), speeds)
@@ -273,6 +276,34 @@ class Campaigns:
         """Free the memory of pipelines; one that is used again is built again."""
         if self._open is not None:
             self._session.release(usable=self._unusable is None)
+
+
+def _find_starts(
+    resolved: ResolvedSetup | None, criteria: Criteria, plan: Plan, session: Session
+) -> ColdStarts | None:
+    """Measure how new processes start with a row, if it has a bound on that which holds here."""
+    from pytest_sdspeed.judge.costs import find_obstacle
+    from pytest_sdspeed.run.cold_starts import measure_cold_starts
+    from pytest_sdspeed.run.costs import find_place
+
+    if resolved is None or plan.start is None:
+        return None
+    place = find_place(criteria, session.machine, weights_of(resolved.recipe, session.options))
+    if session.options.record is not None:
+        # The file is to have the seconds of this device, whatever another one takes.
+        place = place._replace(elsewhere=False)
+    held = {
+        name: bound
+        for name, bound in criteria.cost_bounds.items()
+        if not find_obstacle(name, place)
+    }
+    found = measure_cold_starts(held, plan.start, resolved.table.name, resolved.setup)
+    # Bounds that do not hold here say so.
+    return (
+        ColdStarts({})
+        if found is None and set(START_COSTS) & criteria.cost_bounds.keys()
+        else found
+    )
 
 
 def is_documented(resolved: ResolvedSetup, base: Target) -> bool:

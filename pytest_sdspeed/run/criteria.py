@@ -6,12 +6,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.errors import UsageMistakeError
+from pytest_sdspeed.model.costs import find_cost_bounds, list_documented_costs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pytest_sdspeed.measure.campaign_data import CampaignData
     from pytest_sdspeed.model import ImageGate, Machine, PictureMetric, Recipe
+    from pytest_sdspeed.model.costs import ColdStarts
     from pytest_sdspeed.pipelines.clip import ClipScorer
     from pytest_sdspeed.run.settings import MarkerOptions, Options
     from pytest_sdspeed.run.targets import Target
@@ -29,6 +31,10 @@ class Criteria(NamedTuple):
         recorded_in: recorded table that the ratio is from, or None.
         memory: bound on the peak memory, as a share of the baseline's, or None.
         tolerance_s: seconds by which it may take longer than the ratio promises, or None.
+        costs: figure of a result -> what the table documents of it, of memory and of starts.
+        cost_bounds: figure -> the most that passes. Bytes are not noisy: neither the marker nor
+            ``--sd-tolerance`` widens the table's own tolerance here.
+        slower: whether the row promises memory, and may be slower than its baseline.
     """
 
     speedup: float
@@ -38,6 +44,9 @@ class Criteria(NamedTuple):
     recorded_in: str | None
     memory: float | None = None
     tolerance_s: float | None = None
+    costs: Mapping[str, float] = MappingProxyType({})
+    cost_bounds: Mapping[str, float] = MappingProxyType({})
+    slower: bool = False
 
     @property
     def floor(self) -> float:
@@ -81,6 +90,7 @@ def find_criteria(
         random = resolved is not None and weights_of(resolved.recipe, options) == "random"
         image = (row.image_random if random else None) or row.image
     table = resolved.table if resolved and row and marker.speedup is None else None
+    costs = list_documented_costs(row) if row else {}
     return Criteria(
         marker.speedup or (row.speedup if row else 1.0),
         tolerance,
@@ -91,6 +101,9 @@ def find_criteria(
         tolerance_s=(
             marker.tolerance_s if marker.tolerance_s is not None or row is None else row.tolerance_s
         ),
+        costs=costs,
+        cost_bounds=find_cost_bounds(costs, row.tolerance) if row else {},
+        slower=row is not None and row.slower,
     )
 
 
@@ -109,6 +122,7 @@ class RowCase(NamedTuple):
         same_weights: candidate and baseline have the same weights, whatever the candidate's
             optimizations change.
         metrics: registered metrics of pictures by name.
+        starts: what new processes took to start with it; None if it has no bound on that.
     """
 
     data: CampaignData
@@ -121,6 +135,7 @@ class RowCase(NamedTuple):
     clip: Callable[[], ClipScorer]
     same_weights: bool = False
     metrics: Mapping[str, PictureMetric] = MappingProxyType({})
+    starts: ColdStarts | None = None
 
     @property
     def weights(self) -> str | None:

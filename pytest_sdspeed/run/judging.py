@@ -12,9 +12,9 @@ from pytest_sdspeed.run.criteria import Criteria, RowCase, weights_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_sdspeed.judge.memory import MemoryJudgement
     from pytest_sdspeed.measure.campaign_data import CampaignData, Decision
     from pytest_sdspeed.model import Machine
+    from pytest_sdspeed.run.costs import CostFindings
     from pytest_sdspeed.run.pictures import PictureFindings
     from pytest_sdspeed.run.settings import Options
     from pytest_sdspeed.run.speed import SpeedFindings
@@ -27,13 +27,13 @@ class _Findings(NamedTuple):
     Attributes:
         decision: what the looks decided; None for the baseline, which has no floor.
         pictures: its pictures.
-        memory: its peak memory beside its baseline's.
+        costs: its memory, what compiles, and how it starts.
         speed: what stands behind the decision.
     """
 
     decision: Decision | None
     pictures: PictureFindings
-    memory: MemoryJudgement
+    costs: CostFindings
     speed: SpeedFindings
 
 
@@ -66,31 +66,31 @@ def judge_row(case: RowCase) -> Result:
 
 
 def _examine(case: RowCase) -> _Findings:
-    from pytest_sdspeed.judge.memory import INEXACT, judge_memory
+    from pytest_sdspeed.run.costs import examine_costs
     from pytest_sdspeed.run.pictures import judge_pictures
     from pytest_sdspeed.run.speed import examine_speed
 
-    data, name, base = case.data, case.candidate.name, case.base.name
-    decision = None if name == base else data.decisions[name]
-    peak, peak_of_base = (data.peak_bytes.get(arm) for arm in (name, base))
-    kind, bound = case.machine.kind, case.criteria.memory
+    name = case.candidate.name
+    decision = None if name == case.base.name else case.data.decisions[name]
     return _Findings(
         decision,
         judge_pictures(case),
-        judge_memory(peak, peak_of_base, bound, exact=kind not in INEXACT, kind=kind),
+        examine_costs(case),
         examine_speed(case, decision),
     )
 
 
 def _combine(case: RowCase, found: _Findings) -> tuple[Verdict, tuple[str, ...]]:
-    """Return the verdict on speed, pictures and memory together, with its reasons."""
+    """Return the verdict on speed, pictures and costs together, with its reasons."""
     from pytest_sdspeed.judge.verdict import combine_verdicts
 
     verdict, reasons = combine_verdicts(
         found.decision.verdict if found.decision else "pass",
         found.pictures.judgement,
         case.data.control,
-        memory=found.memory.reason,
+        memory=found.costs.memory.reason,
+        costs=found.costs.judgement.reasons,
+        doubts=found.costs.judgement.doubts,
         throttled=case.data.throttled,
         withstands=found.speed.withstands,
     )
@@ -130,6 +130,7 @@ def _find_floor(criteria: Criteria, *, is_baseline: bool) -> float:
 def _make_result(
     case: RowCase, found: _Findings, verdict: Verdict, reasons: tuple[str, ...]
 ) -> Result:
+    from pytest_sdspeed.run.costs import find_iterations_per_s
     from pytest_sdspeed.run.usage import describe_unknowns, describe_usage
 
     data, name, base, criteria = case.data, case.candidate.name, case.base.name, case.criteria
@@ -180,8 +181,11 @@ def _make_result(
         self_difference=found.pictures.own,
         baseline_self_difference=found.pictures.baseline_own,
         # What it takes
-        peak_memory_bytes=data.peak_bytes.get(name),
-        memory_share=None if name == base else found.memory.share,
+        **found.costs.figures,
+        memory_share=None if name == base else found.costs.memory.share,
+        iterations_per_s=find_iterations_per_s(case, figures.latency_s),
+        documented_costs=dict(criteria.costs),
+        cost_bounds=dict(criteria.cost_bounds),
         stages_s=profile.stages_s if profile else None,
         proofs=data.proofs.get(name, ()),
         baseline_proofs=data.proofs.get(base, ()),
@@ -198,7 +202,8 @@ def _make_result(
         notes=(
             *found.pictures.notes,
             *found.speed.notes,
-            *filter(None, (found.memory.note,)),
+            *filter(None, (found.costs.memory.note,)),
+            *found.costs.judgement.notes,
             *describe_unknowns(case),
             *case.machine.notes,
             *(setup.notes if setup else ()),
@@ -260,6 +265,8 @@ def make_result_without_effect(case: RowCase, reason: str) -> Result:
         weights=case.weights,
         peak_memory_bytes=data.peak_bytes.get(name),
         memory_bound=criteria.memory,
+        documented_costs=dict(criteria.costs),
+        cost_bounds=dict(criteria.cost_bounds),
         optimizations=setup.optimizations if setup else None,
         baseline_optimizations=of_base.optimizations if of_base else None,
         revision=_find_revision(case),
@@ -310,6 +317,8 @@ def make_lost_result(
         versions=machine.versions,
         weights=weights_of(resolved.recipe, options),
         memory_bound=criteria.memory,
+        documented_costs=dict(criteria.costs),
+        cost_bounds=dict(criteria.cost_bounds),
         optimizations=resolved.optimizations,
     )
 

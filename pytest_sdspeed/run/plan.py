@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pytest_sdspeed.measure.campaign_data import CampaignData, Limits
     from pytest_sdspeed.measure.time_limit import TimeLimit
+    from pytest_sdspeed.run.cold_starts import Starter
     from pytest_sdspeed.run.session import Session
     from pytest_sdspeed.setups.catalog import ResolvedSetup
 
@@ -33,6 +34,8 @@ class Plan:
         time_limit: when another plugin ends it, or None.
         bounds: arguments of its ``sd_account`` marker: the most that an account may have.
         table_file: file whose row it is, or None for a test in Python.
+        start: starts a new process with a row, for bounds on that; None if another process of this
+            run asks for them.
     """
 
     test: str = ""
@@ -43,6 +46,7 @@ class Plan:
     time_limit: TimeLimit | None = None
     bounds: Mapping[str, int] = field(default_factory=dict)
     table_file: Path | None = None
+    start: Starter | None = None
 
 
 class RunPlan:

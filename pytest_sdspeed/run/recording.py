@@ -5,11 +5,13 @@ from __future__ import annotations
 import statistics
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_sdspeed.errors import DOCUMENTATION
+from pytest_sdspeed.judge.memory import INEXACT
 from pytest_sdspeed.judge.speed.intervals import control_ratios, log_ratios
 from pytest_sdspeed.model import CONTROL, Interval, Spread
+from pytest_sdspeed.model.costs import GIB, START_COSTS
 from pytest_sdspeed.report.text import format_ratio, format_stored_interval
 from pytest_sdspeed.run.replacing import describe_changes, find_obstacle, read_predecessor
 from pytest_sdspeed.store.atomic import write_file
@@ -73,7 +75,11 @@ def write_reference(
             f"sd record: {table.name}: {name} left out: {why}" for name, why in refused.items()
         ]
         kept = {result.setup: result for result in own if result.setup not in refused}
-        rows = tuple(_record_row(row, kept) for row in table.rows if _is_kept(row, kept))
+        rows = tuple(
+            _record_row(row, kept, exact=machine.kind not in INEXACT)
+            for row in table.rows
+            if _is_kept(row, kept)
+        )
         if rows:
             made = replace(
                 table,
@@ -172,6 +178,8 @@ def _describe_fault(result: Result) -> str | None:
         return f"its pictures fail: {why}"
     if result.too_large:
         return f"it needs too much memory: {why}"
+    if result.verdict == "fail" and result.exceeded:
+        return f"it costs more than documented: {why}"
     if _spoils_reference(result):
         return (
             f"its A/A control broke ({result.control}): stop what else uses this machine and rerun"
@@ -252,10 +260,11 @@ def _is_kept(row: Row, kept: Mapping[str, Result]) -> bool:
     return row.setup in kept
 
 
-def _record_row(row: Row, kept: Mapping[str, Result]) -> Row:
+def _record_row(row: Row, kept: Mapping[str, Result], *, exact: bool) -> Row:
     # One call is measured, even if the documented latency is that of several.
     # Its iterations are those of the source, and no figure of this device.
     row = replace(row, recipe=replace(row.recipe, repeats=1), iterations_per_s=None)
+    row = _record_costs(row, kept.get(row.setup), exact=exact)
     if row.is_baseline:
         against = max(
             (result for result in kept.values() if result.baseline == row.setup),
@@ -267,6 +276,31 @@ def _record_row(row: Row, kept: Mapping[str, Result]) -> Row:
     found = kept[row.setup]
     # The paired ratio is what was found; the ratio of median latencies differs from it by noise.
     return replace(row, speedup=round(found.speedup, 4), latency_s=None, spread=_row_spread(found))
+
+
+def _record_costs(row: Row, found: Result | None, *, exact: bool) -> Row:
+    """Put the costs that were measured in the place of those that are documented.
+
+    Bytes that are not known exactly stay as documented, which they are nearly anywhere; seconds
+    that were not measured say nothing on this device.
+
+    Args:
+        row: the row as it is documented.
+        found: its result, or None for a baseline that no test asked for.
+        exact: whether peaks of memory are exact on this device.
+    """
+    bytes_of = {"memory_gb": "peak_memory_bytes", "load_gb": "load_memory_bytes"}
+    sizes: dict[str, Any] = {
+        key: round(size / GIB, 3)
+        for key, figure in bytes_of.items()
+        if exact and getattr(row, key) is not None and (size := getattr(found, figure, None))
+    }
+    seconds: dict[str, Any] = {
+        key: round(taken, 3) if (taken := getattr(found, key, None)) else None
+        for key in START_COSTS
+        if getattr(row, key) is not None
+    }
+    return replace(row, **sizes, **seconds)
 
 
 def _row_spread(result: Result) -> Spread:

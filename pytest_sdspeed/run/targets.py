@@ -11,6 +11,7 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pytest_sdspeed.device.compilations import count_compiled
 from pytest_sdspeed.device.flags import guard
 from pytest_sdspeed.errors import GenerationError, UsageMistakeError
 from pytest_sdspeed.model import CONTROL
@@ -73,6 +74,7 @@ class Target:
             slot=partial(guard, f"callable {self.name!r}", _IN_CALL),
             floor=floor,
             draws_cases=False,
+            count_compiled=count_compiled,
         )
 
 
@@ -87,6 +89,9 @@ def _make_arm(setup: Setup, floor: float | None) -> Arm:
         prepare=setup.build,
         check=setup.check,
         held_bytes=setup.weight_bytes,
+        loaded=setup.measure_loaded,
+        timed=None if setup.recipe.unit == "call" else setup.time_unit,
+        count_compiled=count_compiled,
         reference=_make_arm(setup.reference, None) if setup.reference else None,
         profile=setup.profile,
         prove=setup.prove if setup.has_proofs else None,

@@ -35,8 +35,11 @@ def describe_usage(
     from pytest_sdspeed.judge.rates import compute_rates
     from pytest_sdspeed.measure.telemetry import summarize_telemetry
 
-    profile = case.data.profiles.get(case.candidate.name)
-    asked = compute_rates(profile, latency_s, _find_ceiling_flops_s(case)) if profile else {}
+    profile, setup = case.data.profiles.get(case.candidate.name), case.candidate.setup
+    # The profile is that of a whole call.
+    whole = setup is None or setup.recipe.unit == "call"
+    known = profile if whole else None
+    asked = compute_rates(known, latency_s, _find_ceiling_flops_s(case)) if known else {}
     told = summarize_telemetry(case.data, case.candidate.name, pictures, videos=videos)
     return {**asked, **told} or None
 

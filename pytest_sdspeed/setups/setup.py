@@ -10,10 +10,12 @@ from pytest_sdspeed.device.flags import guard, hold, ignore_default_device
 from pytest_sdspeed.device.quiet import quiet
 from pytest_sdspeed.device.seeds import hold_seeds, seed_torch
 from pytest_sdspeed.model import Case
+from pytest_sdspeed.model.costs import Loaded
 from pytest_sdspeed.pipelines.calls import PipelineCall, make_call
 from pytest_sdspeed.pipelines.noise import draw_in_float32
 from pytest_sdspeed.pipelines.optimization import Optimization, find_precision, find_relation
 from pytest_sdspeed.pipelines.outputs import as_floats, list_extras, take_pictures
+from pytest_sdspeed.pipelines.weights import find_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from pytest_sdspeed.model import Machine, Profile, Proof, Recipe, Relation
     from pytest_sdspeed.pipelines.pool import Built, Pool
+    from pytest_sdspeed.pipelines.units import UnitTimer
     from pytest_sdspeed.setups.catalog import ResolvedSetup
 
 _APART = 1 << 40
@@ -69,6 +72,7 @@ class Setup:
         self.precision = find_precision(stack, recipe.dtype)
         self._stack, self._machine, self._pool = stack, machine, pool
         self._built: Built | None = None
+        self._unit_timer: UnitTimer | None = None
         self._call: tuple[Recipe, PipelineCall] | None = None
         self._extras: tuple[str, ...] | None = None
         self.reference = self._make_reference()
@@ -145,16 +149,21 @@ class Setup:
         return (f"{self.name} returns more than its pictures, which nobody judged: {said}",)
 
     def weight_bytes(self) -> int:
-        """Count the bytes of the pipeline's distinct weights, including those that setups share."""
-        modules = [
-            part for part in self.pipeline.components.values() if hasattr(part, "parameters")
-        ]
-        storages = {
-            tensor.data_ptr(): tensor.nbytes
-            for module in modules
-            for tensor in (*module.parameters(), *module.buffers())
-        }
-        return sum(storages.values())
+        """Count the bytes of the pipeline's distinct weights that are on the device now.
+
+        Those that setups share are among them, and those that are offloaded are not.
+        """
+        return sum(find_weights(self.pipeline, self._machine.kind).values())
+
+    def measure_loaded(self) -> Loaded:
+        """Measure the memory that its weights take on the device, as the pipeline was built."""
+        from pytest_sdspeed.device.memory import find_reserved_memory
+
+        memory = find_reserved_memory(self._machine.kind)
+        if memory is None:
+            return Loaded(self.weight_bytes())
+        weights = find_weights(self.pipeline, self._machine.kind)
+        return Loaded(sum(weights.values()), memory.count_segments(weights))
 
     def keep_alone(self) -> None:
         """Drop what other setups share with it and it does not use, and check no more of it."""
@@ -163,7 +172,7 @@ class Setup:
 
     def release(self) -> None:
         """Drop the pipeline; the next use builds it again."""
-        self._built = self._call = None
+        self._built = self._call = self._unit_timer = None
         if self.reference:
             self.reference.release()
 
@@ -291,17 +300,55 @@ class Setup:
         with quiet(), self.slot():
             return prove_stack(self._stack, self.pipeline, lambda: self.draw(case))
 
+    def time_unit(self, case: Case) -> tuple[Any, float]:
+        """Draw, or do what is the unit of the recipe, and time that alone; wait for the device.
+
+        The caller holds ``slot``.
+
+        Args:
+            case: as for ``draw``.
+
+        Returns:
+            What the unit gives, pictures or what the denoiser returned; and seconds.
+
+        Raises:
+            GenerationError: the pipeline has no such unit.
+        """
+        from pytest_sdspeed.pipelines.units import UnitTimer
+
+        if self._unit_timer is None or self._unit_timer.pipeline is not self.pipeline:
+            self._unit_timer = UnitTimer(
+                self.pipeline, self.draw, self.recipe.unit, self.name, self._machine.kind
+            )
+        return self._unit_timer.time(case)
+
     def profile(self, case: Case) -> Profile:
         """Measure where the time of a generation goes, in one more or, on a GPU, two more.
 
         Args:
             case: what these generations draw.
         """
+        from pytest_sdspeed.device.memory import find_reserved_memory
         from pytest_sdspeed.pipelines.profiling import profile_generation
+        from pytest_sdspeed.pipelines.units import Loop
+
+        whole: list[Loop] = []
 
         def draw() -> None:
-            with self._hold():
+            loop = Loop()
+            with self._hold(), loop.watch(self.pipeline):
                 self.draw(case)
+            whole.append(loop)
 
+        kind = self._machine.kind
         partial = any(part.partial for part in self._stack)
-        return profile_generation(self.pipeline, draw, kind=self._machine.kind, partial=partial)
+        memory = find_reserved_memory(kind)
+        if memory is not None:
+            memory.start()
+        found = profile_generation(self.pipeline, draw, kind=kind, partial=partial)
+        order = getattr(getattr(self.pipeline, "scheduler", None), "order", 1)
+        return replace(
+            found,
+            steps=whole[0].count_iterations(self.recipe.steps, order) if whole else None,
+            reserved_bytes=None if memory is None else memory.taken_bytes(),
+        )

@@ -161,6 +161,8 @@ _NUMBER = _Form(read=float)
 _MAPPING = _Form(_if_known(dict), later=NoneType)
 _INTERVAL = _Form(_if_known(_store_interval), _if_known(_read_interval), NoneType)
 _NAMES = _Form(_if_known(list), _if_known(tuple), NoneType)
+_RATE = _Form(_if_known(finite_or_none), later=NoneType)
+_NUMBERS = _Form(_store_numbers, _read_numbers, dict)
 _DIFFERENCE = _Form(_if_known(_store_difference), _if_known(_read_difference), NoneType)
 _PROOFS = _Form(_store_proofs, _read_proofs, tuple)
 
@@ -188,7 +190,7 @@ _FORMS: dict[str, _Form] = {
     "confirmation": _MAPPING,
     "documented_on": _LATER,
     "planned_blocks": _LATER,
-    "resolves": _Form(_if_known(finite_or_none), later=NoneType),
+    "resolves": _RATE,
     "control": _INTERVAL,
     "starts_s": _Form(_store_slots, later=dict),
     "canary_s": _Form(_store_times, later=dict),
@@ -207,6 +209,16 @@ _FORMS: dict[str, _Form] = {
     "baseline_optimizations": _NAMES,
     "revision": _LATER,
     "tolerance_s": _LATER,
+    "peak_reserved_bytes": _LATER,
+    "load_memory_bytes": _LATER,
+    "load_reserved_bytes": _LATER,
+    "iterations_per_s": _RATE,
+    "first_s": _LATER,
+    "compile_s": _LATER,
+    "warm_compile_s": _LATER,
+    "recompilations": _LATER,
+    "documented_costs": _NUMBERS,
+    "cost_bounds": _NUMBERS,
     "proofs": _PROOFS,
     "baseline_proofs": _PROOFS,
 }

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from accelerators import Allocator
 
-from pytest_sdspeed.device.memory import AllocatorMemory, ResidentMemory
+from pytest_sdspeed.device.memory import AllocatorMemory, ReservedMemory, ResidentMemory, find_reserved_memory
 from pytest_sdspeed.measure.memory import UnknownMemory
 
 STATUS = "Name:\tpytest\nVmPeak:\t  999999 kB\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n"
@@ -132,3 +132,58 @@ def test_a_shortage_says_what_was_allocated_and_what_there_is():
     cuda.allocate(-70 * 2**30)
     said = AllocatorMemory(cuda).shortage()
     assert said == "; 78.00 GiB were allocated and it asked for more; of the device's 80.00 GiB, 0.50 GiB are free"
+
+
+class Segments(Allocator):
+    """``torch.cuda`` with segments that it keeps until they are given back."""
+
+    def __init__(self, *segments):
+        self.segments, self.reserved, self.most = list(segments), sum(size for _, size in segments), 0
+        self.kept = 0
+
+    def empty_cache(self):
+        self.reserved -= self.kept
+        self.kept = 0
+
+    def reset_peak_memory_stats(self):
+        self.most = self.reserved
+
+    def memory_reserved(self):
+        return self.reserved
+
+    def max_memory_reserved(self):
+        return self.most
+
+    def reserve(self, size):
+        self.reserved += size
+        self.most = max(self.most, self.reserved)
+        self.kept += size
+
+    def memory_snapshot(self):
+        return [{"address": address, "total_size": size} for address, size in self.segments]
+
+
+def test_reserved_memory_is_what_is_taken_beyond_what_cannot_be_given_back():
+    cuda = Segments((0, 100))
+    cuda.reserve(50)
+    memory = ReservedMemory(cuda)
+    memory.start()
+    cuda.reserve(30)
+    cuda.empty_cache()
+    assert memory.taken_bytes() == 30
+
+
+@pytest.mark.parametrize(("addresses", "total"), [([0], 100), ([99], 100), ([100], 0), ([150, 160], 20), ([5, 7, 155], 120), ([], 0)])
+def test_segments_count_whole_if_anything_is_in_them(addresses, total):
+    assert ReservedMemory(Segments((0, 100), (150, 20))).count_segments(addresses) == total
+
+
+def test_segments_are_unknown_if_torch_does_not_tell():
+    assert ReservedMemory(Allocator()).count_segments([0]) is None
+
+
+def test_a_cpu_and_a_module_without_the_functions_reserve_nothing_that_is_known(monkeypatch):
+    monkeypatch.setattr("pytest_sdspeed.device.memory.find_module", lambda kind: {"cuda": Segments(), "xpu": Allocator()}[kind])
+    assert find_reserved_memory("cpu") is None
+    assert find_reserved_memory("xpu") is None
+    assert isinstance(find_reserved_memory("cuda"), ReservedMemory)

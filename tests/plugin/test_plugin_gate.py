@@ -318,6 +318,18 @@ KEYS = [
     "baseline_optimizations",
     "revision",
     "tolerance_s",
+    "peak_reserved_bytes",
+    "load_memory_bytes",
+    "load_reserved_bytes",
+    "iterations_per_s",
+    "first_s",
+    "compile_s",
+    "warm_compile_s",
+    "recompilations",
+    "documented_costs",
+    "cost_bounds",
+    "proofs",
+    "baseline_proofs",
     "pictures",
 ]
 

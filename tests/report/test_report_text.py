@@ -200,6 +200,8 @@ PAGES = [
     ({"telemetry": {"busy_share": 0.5}}, "explanations/gpu/#where-the-time-goes"),
     ({"telemetry": {"busy_share": 0.5}, "image_verdict": "fail"}, "explanations/verdicts/#pictures"),
     ({"memory_share": 0.95, "memory_bound": 0.9}, "explanations/verdicts/#memory"),
+    ({"peak_memory_bytes": 11, "cost_bounds": {"peak_memory_bytes": 10.0}}, "explanations/verdicts/#memory"),
+    ({"first_s": 11.0, "cost_bounds": {"first_s": 10.0}}, "explanations/verdicts/#starts"),
     ({"verdict": "inconclusive"}, "explanations/verdicts/#inconclusive"),
     ({"verdict": "invalid", "control": BROKEN}, "explanations/verdicts/#invalid"),
     ({"verdict": "invalid"}, "explanations/gpu/#throttling"),

@@ -58,11 +58,11 @@ def test_what_is_unknown_stays_unknown():
 # What a result carries
 
 
-def judged(profile, *, kind="cuda", precision="float16", canary_s=None, setup=True):
+def judged(profile, *, kind="cuda", precision="float16", canary_s=None, setup=True, unit="call"):
     facts = {"samples_s": {}, "slots": (), "pictures": {}, "decisions": {}, "errors": {}, "peak_bytes": {}, "control": None}
     plan = {"looks": (), "planned_blocks": 0, "block_s": 0.0, "timed_s": 0.0, "case": None}
     known = CampaignData(baseline="base", **facts, **plan, canary_s=canary_s or {}, profiles={"row": profile} if profile else {})
-    row = SimpleNamespace(name="row", setup=SimpleNamespace(precision=precision) if setup else None)
+    row = SimpleNamespace(name="row", setup=SimpleNamespace(precision=precision, recipe=SimpleNamespace(unit=unit)) if setup else None)
     return SimpleNamespace(data=known, candidate=row, machine=SimpleNamespace(kind=kind))
 
 
@@ -83,6 +83,10 @@ def test_the_ceiling_is_the_canarys_product_in_the_precision_of_the_row(kind, pr
     found = describe_usage(case, 0.5, 1)
     assert found["ceiling_tflops"] == (None if tflops is None else pytest.approx(tflops))
     assert found["ceiling_share"] == (None if tflops is None else pytest.approx(2.0 / tflops))
+
+
+def test_a_part_of_a_call_has_no_rates_of_the_whole_one():
+    assert describe_usage(judged(Profile(flops=10**12, busy_s=0.4), unit="decode"), 0.01, 1) is None
 
 
 def test_a_callable_is_unknown():

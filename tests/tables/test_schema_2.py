@@ -216,6 +216,25 @@ def test_latencies_and_iterations_of_the_loop_must_agree(write):
     text = text.replace("iterations_per_s = 2.00", "iterations_per_s = 2.00\nlatency_s = %s")
     assert read(text % "15.0").row("cached").speedup == 1.5
     refused(write(text % "13.0"), "rows[1].iterations_per_s", "contradict the latencies", "is 1.5,", "is 1.3;")
+    refused(write(text % "17.0"), "rows[1].iterations_per_s", "contradict the latencies", "is 1.5,", "is 1.7;")
+
+
+def test_a_speedup_agrees_with_every_pair_of_figures(write):
+    text = SECOND.replace("iterations_per_s = 3.00", "iterations_per_s = 3.10\nlatency_s = 10.0")
+    text = text.replace("iterations_per_s = 2.00", "iterations_per_s = 2.00\nlatency_s = 15.0")
+    refused(write(text), "rows[1].speedup", "contradicts the iterations per second")
+
+
+def test_a_recorded_table_keeps_a_bound_beside_figures_of_another_device():
+    assert read(recorded(SECOND.replace("memory = 0.5", "memory = 0.4"))).row("offloaded").memory == 0.4
+
+
+def test_what_just_agrees_is_accepted(write):
+    """A row that costs nothing may be slower, a peak bounds its own memory, and 10.04 may be 10.0 as it is rounded."""
+    just = SECOND.replace("speedup = 0.8", "speedup = 1").replace("memory = 0.5", "memory = 1").replace("load_gb = 1.5", "load_gb = 10.04")
+    row = read(just).row("offloaded")
+    assert (row.speedup, row.memory, row.memory_gb, row.load_gb) == (1, 1, 10, 10.04)
+    refused(write(just.replace("memory_gb = 10.0", "memory_gb = 22.0")), "rows[2].memory_gb", "no less than the 22.0 of the baseline")
 
 
 LATER = {

@@ -15,6 +15,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from pytest_sdspeed.report import text
 from pytest_sdspeed.report.accounts import describe_account, list_faults
+from pytest_sdspeed.report.costs import list_known_columns
 from pytest_sdspeed.report.devices import describe_splits
 from pytest_sdspeed.report.history import (
     describe_change,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pytest_sdspeed.model import AccountResult, History, Result
+    from pytest_sdspeed.report.costs import CostColumn
     from pytest_sdspeed.report.page.history_section import HistoryShown
 
 _VERDICTS = ("fail", "invalid", "inconclusive", "pass")
@@ -78,6 +80,7 @@ class Campaign:
     memory: str | None
     cases: Sequence[CaseShown]
     past: Sequence[HistoryShown]
+    costs: Sequence[CostColumn]
 
 
 def render_page(
@@ -197,6 +200,7 @@ def _make_campaign(
         memory=draw_memory(results, f"{anchor}-memory", f"Peak memory of {name}"),
         cases=gallery.make_cases(results),
         past=history_section.show_histories(histories, results, anchor),
+        costs=list_known_columns(results),
     )
 
 
