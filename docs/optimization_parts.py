@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import code_facts
 
@@ -44,8 +46,13 @@ def _list_facts(one: Any, machines: dict[str, Any]) -> Iterator[str]:
 
 
 def _check(one: Any, machine: Any) -> str:
-    """Say whether a machine runs it, or why not."""
-    reason = one.supported(machine, **one.options)
+    """Say whether a machine runs it with all packages installed, or why not."""
+    support = import_module("pytest_sdspeed.pipelines.optimizations.support")
+    with (
+        mock.patch.object(support, "find_spec", lambda name: name),
+        mock.patch.object(support, "import_module", lambda name: name),
+    ):
+        reason = one.supported(machine, **one.options)
     return "runs" if reason is None else reason.replace("|", " or ")
 
 

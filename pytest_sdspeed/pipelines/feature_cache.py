@@ -203,12 +203,14 @@ def cache_features(pipeline: Any, interval: int) -> None:
             f" {', '.join(conditions)}"
         )
     pipeline.unet = FeatureCachedUNet(unet, interval)
-    pipeline.scheduler.set_timesteps = _call_first(
+    pipeline.scheduler.set_timesteps = call_first(
         pipeline.unet.restart, pipeline.scheduler.set_timesteps
     )
 
 
-def _call_first(first: Callable[[], None], then: Callable[..., None]) -> Callable[..., None]:
+def call_first(first: Callable[[], None], then: Callable[..., None]) -> Callable[..., None]:
+    """Return a function that calls another one before it does its own."""
+
     @wraps(then)
     def both(*args: Any, **kwargs: Any) -> None:
         first()

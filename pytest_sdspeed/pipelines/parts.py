@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 DENOISERS = "denoisers"
 TEXT_ENCODERS = "text_encoders"
 AUTOENCODER = "autoencoder"
+MODULES = "modules"
 
 _NAMES = {
     DENOISERS: re.compile(f"{stages.DENOISER_NAMES}|{stages.PRIOR_NAMES}"),
     TEXT_ENCODERS: re.compile(stages.TEXT_ENCODER_NAMES),
     AUTOENCODER: re.compile(stages.AUTOENCODER_NAMES),
+    MODULES: re.compile(r".+"),
 }
-"""Group -> the names that pipelines of diffusers give to its components."""
+"""Group -> the names that pipelines of diffusers give to its components; all that have weights."""
 _PAIR = 2
 """Library and class, as which a pipeline's configuration names a component."""
 GROUPS = tuple(_NAMES)

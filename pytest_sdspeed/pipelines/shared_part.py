@@ -26,6 +26,9 @@ _DEPTH = 2
 _SHOWN = 3
 _ABSENT = object()
 _TABLES = {"_modules", "_parameters", "_buffers"}
+_REGISTRY = "_diffusers_hook"
+"""What pipelines of diffusers make of a denoiser when they first call it; a hook in it acts by the
+module's ``forward`` only, which is looked at by itself."""
 
 
 class _Change(NamedTuple):
@@ -328,7 +331,8 @@ def _compare_entries(held: _Held) -> Iterator[_Change]:
             what = "attribute" if isinstance(name, str) else "entry"
             was_shown = "was not there" if was is _ABSENT else f"was {_show(was)}"
             text = f"{held.label} {what} {name} is {_show(value)}, {was_shown}"
-            yield _Change(text, "cache" if _is_cache(value) else "attribute", undo)
+            by_call = name == _REGISTRY or _is_cache(value)
+            yield _Change(text, "cache" if by_call else "attribute", undo)
 
 
 def _is_cache(value: Any) -> bool:

@@ -6,13 +6,21 @@ from typing import TYPE_CHECKING
 
 from pytest_sdspeed.pipelines.optimizations import (
     attention,
+    autoencoder,
     caching,
+    casting,
     compilation,
+    deep_cache,
     layout,
+    lora,
     models,
+    offloading,
     precision,
     projections,
+    quantization,
     schedulers,
+    step_caches,
+    token_merging,
 )
 
 if TYPE_CHECKING:
@@ -27,7 +35,15 @@ KINDS = (
     projections,
     compilation,
     caching,
+    step_caches,
+    deep_cache,
+    token_merging,
+    casting,
+    quantization,
+    offloading,
+    autoencoder,
     models,
+    lora,
     schedulers,
 )
 """The modules that hold them, in the order of the documentation."""

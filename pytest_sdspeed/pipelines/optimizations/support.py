@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.device.machine import AMPERE
+from pytest_sdspeed.device.quiet import quiet
 from pytest_sdspeed.errors import read_first_line
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ def require_package(name: str, module: str = "", install: str = "") -> str | Non
     if not find_spec(module.partition(".")[0]):
         return f"{name} is not installed: {advice}"
     try:
-        import_module(module)  # one built for another torch is found, but fails to load
+        with quiet():
+            import_module(module)  # one built for another torch is found, but fails to load
     except Exception as error:  # noqa: BLE001 - whatever it raises, it cannot be used
         first = read_first_line(error, type(error).__name__)
         return f"{name} cannot be imported: {first}: {advice}"
