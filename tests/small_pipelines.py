@@ -56,6 +56,21 @@ def make_small(tmp_path_factory, source, recipe, cpu):
     return maker(shrink(recipe, save_small_models(tmp_path_factory.mktemp("small"))), Pool(source), cpu)
 
 
+def first_latents(setup, seed=0):
+    """Return what the first step of a Stable Diffusion without guidance begins with: the initial latents, as its scheduler takes them."""
+    seen = []
+
+    def watch(_unet, args, kwargs):
+        seen.append((args[0] if args else kwargs["sample"]).clone())
+
+    hook = setup.pipeline.unet.register_forward_pre_hook(watch, with_kwargs=True)
+    try:
+        setup.generate(seed)
+    finally:
+        hook.remove()
+    return seen[0][: setup.recipe.images]
+
+
 def shrink(recipe, models):
     """Return the recipe with other models, and the smallest pictures that they draw."""
     return replace(recipe, height=16, width=16, **models)

@@ -61,8 +61,8 @@ class Models:
     def student(self) -> Any:
         """Make the teacher's pipeline with the student's UNet."""
         return self._with(
-            unet=PretrainedSource("cpu").load_unet(
-                str(self.folder / "miniature-student"), "float32"
+            unet=PretrainedSource("cpu").load_part(
+                "unet", str(self.folder / "miniature-student"), "float32"
             )
         )
 
@@ -71,8 +71,8 @@ class Models:
         """Make the student's pipeline with the tiny autoencoder."""
         return self._with(
             unet=self.student.unet,
-            vae=PretrainedSource("cpu").load_vae(
-                str(self.folder / "miniature-tiny-vae"), "float32"
+            vae=PretrainedSource("cpu").load_part(
+                "vae", str(self.folder / "miniature-tiny-vae"), "float32"
             ),
         )
 

@@ -73,7 +73,7 @@ def cpu_work() -> Work:
 
     return Work(
         "UNet forward pass",
-        passing(PretrainedSource("cpu").load_unet(MINIATURE, "float32"), batch=1),
+        passing(PretrainedSource("cpu").load_part("unet", MINIATURE, "float32"), batch=1),
     )
 
 
@@ -83,7 +83,9 @@ def gpu_work() -> Work:
 
     from pytest_sdspeed.pipelines.sources import RandomSource
 
-    unet = RandomSource("cuda").load_unet("stable-diffusion-v1-5/stable-diffusion-v1-5", "float16")
+    unet = RandomSource("cuda").load_part(
+        "unet", "stable-diffusion-v1-5/stable-diffusion-v1-5", "float16"
+    )
     return Work(
         "float16 forward pass of Stable Diffusion v1.5's UNet",
         passing(unet, batch=2),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_sdspeed.device.accelerator import find_kind, find_module, list_used
 
@@ -20,11 +20,10 @@ def hold_seeds(seed: int) -> Iterator[None]:
         seed: seed of all of them.
     """
     import numpy as np
-    import torch
 
     python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002 - the legacy state is the global one
     with hold_torch_generators():
-        _seed_torch(seed, torch)
+        seed_torch(seed)
         random.seed(seed)
         np.random.seed(seed % 2**32)  # noqa: NPY002 - as above
         try:
@@ -52,12 +51,14 @@ def hold_torch_generators() -> Iterator[None]:
         yield
 
 
-def _seed_torch(seed: int, torch: Any) -> None:
+def seed_torch(seed: int) -> None:
     """Seed the generator of the CPU, and of an accelerator if there is one.
 
     Without one, ``torch.manual_seed`` would format the stack once for each kind of them, for an
     error that cannot come: that takes milliseconds for every generation.
     """
+    import torch
+
     if find_kind():
         torch.manual_seed(seed)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -11,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from pytest_sdspeed.device.flags import collect, guard, ignore_default_device
 from pytest_sdspeed.device.quiet import quiet
 from pytest_sdspeed.device.switches import ATTENTION_BACKEND
-from pytest_sdspeed.errors import UnknownNameError
-from pytest_sdspeed.pipelines.noise import takes_generator
+from pytest_sdspeed.errors import RegistrationError
 from pytest_sdspeed.pipelines.optimizations import has_own_code
-from pytest_sdspeed.pipelines.parts import name_parts
+from pytest_sdspeed.pipelines.parts import AUTOENCODER, DENOISERS, find_parts, name_parts
+from pytest_sdspeed.pipelines.schedulers import make_scheduler
 from pytest_sdspeed.pipelines.shared_code import guard_code
 from pytest_sdspeed.pipelines.shared_part import (
     CACHES,
@@ -31,9 +32,8 @@ if TYPE_CHECKING:
     from pytest_sdspeed.pipelines.optimization import Optimization
     from pytest_sdspeed.pipelines.sources import Source
 
-_SHORT_NAMES = {"ddim": "DDIMScheduler", "pndm": "PNDMScheduler"}
-_CONVOLUTIONAL = ("unet", "vae")
-"""Parts with convolutions, to which a memory format is applied."""
+_LAID_OUT = {4: "", 5: "_3d"}
+"""Axes of a convolution's weights -> the end of the name of their memory format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +45,12 @@ class Built:
         parts: what it shares with other setups, changed or not.
         held: flags that ``apply`` set by a documented call, for the setup's slots: name -> value.
         own_code: whether code that is not this project's runs in it.
-        takes_generator: whether its call takes a ``generator``.
     """
 
     pipeline: Any
     parts: tuple[SharedPart, ...]
     held: Mapping[str, Any]
     own_code: bool
-    takes_generator: bool
 
 
 class Pool:
@@ -64,7 +62,7 @@ class Pool:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._pipelines: dict[tuple[str, str], Any] = {}
+        self._pipelines: dict[tuple[str, str, str | None], Any] = {}
         self._parts: dict[tuple[str, ...], Any] = {}
         self._shared: dict[int, SharedPart] = {}
 
@@ -91,24 +89,26 @@ class Pool:
             layout = next(
                 (part.memory_format for part in reversed(stack) if part.memory_format), ""
             )
-            base = self._load_pipeline(recipe.model, dtype)
+            base = self._load_pipeline(recipe.model, dtype, recipe.pipeline)
             components = dict(base.components)
             for part in stack:
                 for component, role in part.replaces.items():
                     components[component] = self._load_replacement(
-                        component, recipe.part(role), dtype
+                        component, recipe.part(role), dtype, components.get(component)
                     )
             parts = self._find_parts(components)
             if layout:
-                components |= {
-                    name: self._lay_out(name, components[name], layout) for name in _CONVOLUTIONAL
+                laid_out = {
+                    name: self._lay_out(name, components[name], layout)
+                    for name in _find_convolutional(components)
                 }
-                parts += self._find_parts({name: components[name] for name in _CONVOLUTIONAL})
+                components |= laid_out
+                parts += self._find_parts(laid_out)
             check_parts(f"before setup {name!r} was built, something", parts, CACHES)
             own_code = has_own_code(stack)
             components |= _copy_components(components, stack, own_code=own_code)
-            components["scheduler"] = _make_scheduler(recipe.scheduler, base.scheduler)
-            pipeline = type(base)(**components, **_disable_checker(base))
+            components |= _copy_schedulers(base.components, recipe.scheduler)
+            pipeline = type(base)(**components, **_read_settings(base))
             pipeline.set_progress_bar_config(disable=True)
             if own_code:
                 for shared in parts:
@@ -121,7 +121,7 @@ class Pool:
             ):
                 for part in stack:
                     part.apply(pipeline, recipe, **part.options)
-            return Built(pipeline, parts, held, own_code, takes_generator(pipeline))
+            return Built(pipeline, parts, held, own_code)
 
     def clear(self) -> None:
         """Drop every module; pipelines that were built keep theirs."""
@@ -131,11 +131,8 @@ class Pool:
 
     def _find_parts(self, components: Mapping[str, Any]) -> tuple[SharedPart, ...]:
         """Return the components that setups share, those that have weights."""
-        return tuple(
-            self._shared[id(component)]
-            for component in components.values()
-            if id(component) in self._shared
-        )
+        distinct = dict.fromkeys(map(id, components.values()))
+        return tuple(self._shared[one] for one in distinct if one in self._shared)
 
     def _share(
         self, name: str, module: Any, reload: Callable[[], Any], original: object = None
@@ -158,10 +155,10 @@ class Pool:
                 name, module, reload_tensors, self._shared.get(id(original))
             )
 
-    def _load_pipeline(self, model: str, dtype: str) -> Any:
-        key = (model, dtype)
+    def _load_pipeline(self, model: str, dtype: str, kind: str | None) -> Any:
+        key = (model, dtype, kind)
         if key not in self._pipelines:
-            pipeline = self._source.load_pipeline(model, dtype)
+            pipeline = self._source.load_pipeline(*key)
             for part in pipeline.components.values():
                 _set_to_inference(part)
             for name, part in pipeline.components.items():
@@ -169,15 +166,15 @@ class Pool:
             self._pipelines[key] = pipeline
         return self._pipelines[key]
 
-    def _load_replacement(self, component: str, model: Any, dtype: str) -> Any:
+    def _load_replacement(self, component: str, model: Any, dtype: str, like: Any) -> Any:
         key = (component, model, dtype)
         if key not in self._parts:
-            load = partial(getattr(self._source, f"load_{component}"), model, dtype)
+            load = partial(self._source.load_part, component, model, dtype, type(like))
             self._parts[key] = _set_to_inference(load())
             self._share(component, self._parts[key], load)
         return self._parts[key]
 
-    def _reload_component(self, key: tuple[str, str], name: str) -> Any:
+    def _reload_component(self, key: tuple[str, str, str | None], name: str) -> Any:
         return self._source.load_pipeline(*key).components[name]
 
     def _lay_out(self, name: str, module: Any, layout: str) -> Any:
@@ -185,11 +182,9 @@ class Pool:
 
         Parameters that the format does not change stay shared.
         """
-        import torch
-
         key = (str(id(module)), layout)
         if key not in self._parts:
-            twin = share_weights(module).to(memory_format=getattr(torch, layout))
+            twin = _lay_out_tensors(share_weights(module), layout)
             # The original is kept beside its twin: its id must not be given to another module.
             self._parts[key] = (module, twin)
             self._share(f"{name} ({layout})", twin, lambda: module, module)
@@ -234,12 +229,35 @@ def _copy_components(
     rewritten = name_parts((name for part in stack for name in part.rewrites), components)
     if own_code:
         changed |= {name for name, one in components.items() if not hasattr(one, "parameters")}
-    return {
-        name: copy.deepcopy(components[name])
+    copies = {
+        id(components[name]): copy.deepcopy(components[name])
         if name in rewritten
         else share_weights(components[name])
-        for name in sorted(changed | rewritten)
+        for name in sorted(changed | rewritten, key=lambda name: name in rewritten)
     }
+    # What a pipeline has under two names stays one object.
+    return {name: copies[id(one)] for name, one in components.items() if id(one) in copies}
+
+
+def _find_convolutional(components: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of denoisers and autoencoders with convolutions over pictures or videos."""
+    return tuple(
+        name
+        for group in (DENOISERS, AUTOENCODER)
+        for name in find_parts(group, components)
+        if any(tensor.dim() in _LAID_OUT for tensor in components[name].parameters())
+    )
+
+
+def _lay_out_tensors(module: Any, layout: str) -> Any:
+    """Store the weights of convolutions in a memory format, or in its twin for three dimensions."""
+    import torch
+
+    for tensor in (*module.parameters(), *module.buffers()):
+        if tensor.dim() in _LAID_OUT:
+            chosen = getattr(torch, layout + _LAID_OUT[tensor.dim()])
+            tensor.data = tensor.data.to(memory_format=chosen)
+    return module
 
 
 @contextmanager
@@ -290,28 +308,37 @@ def _set_to_inference(part: Any) -> Any:
     return part.eval() if hasattr(part, "eval") else part
 
 
-def _make_scheduler(name: str | None, own: Any) -> Any:
-    """Make a scheduler of a class of diffusers with the noise schedule of the model's own.
+def _copy_schedulers(components: Mapping[str, Any], name: str | None) -> dict[str, Any]:
+    """Make schedulers of a setup's own: they keep what they are at.
 
     Args:
-        name: ``ddim``, ``pndm``, the name of a class, or None for the model's own class.
-        own: the model's own scheduler.
+        components: components of the pipeline.
+        name: what the recipe says of the one called ``scheduler``; see ``make_scheduler``.
 
     Raises:
-        UnknownNameError: diffusers has no scheduler of that name.
+        RegistrationError: the recipe names one, and the pipeline has none; or it does not fit.
     """
-    import diffusers
+    own = {
+        part: one
+        for part, one in components.items()
+        if part.endswith("scheduler") and hasattr(one, "config")
+    }
+    if name is not None and "scheduler" not in own:
+        raise RegistrationError(
+            f"recipe: scheduler {name!r}: the pipeline has no component of that name to replace;"
+            f" valid: no scheduler, for its own ({', '.join(own) or 'none'})"
+        )
+    return {
+        part: make_scheduler(name if part == "scheduler" else None, one)
+        for part, one in own.items()
+    }
 
-    if name is None:
-        return type(own).from_config(own.config)
-    kinds = {kind for kind in dir(diffusers) if kind.endswith("Scheduler")}
-    kind = _SHORT_NAMES.get(name, name)
-    if kind not in kinds:
-        raise UnknownNameError("scheduler", name, {*_SHORT_NAMES, *kinds}, "recipe")
-    return getattr(diffusers, kind).from_config(own.config)
 
-
-def _disable_checker(pipeline: Any) -> dict[str, Any]:
-    return (
-        {"requires_safety_checker": False} if "requires_safety_checker" in pipeline.config else {}
-    )
+def _read_settings(pipeline: Any) -> dict[str, Any]:
+    """Return what a pipeline was made with beside its components."""
+    taken = inspect.signature(type(pipeline).__init__).parameters
+    return {
+        name: pipeline.config[name]
+        for name in taken
+        if name in pipeline.config and name not in pipeline.components
+    }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import re
 import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_sdspeed.compatibility import make_dtype_argument
@@ -14,13 +16,20 @@ from pytest_sdspeed.device.quiet import hide_progress_bars, overhear, quiet
 from pytest_sdspeed.device.seeds import hold_torch_generators
 from pytest_sdspeed.errors import ModelUnavailableError, SdSpeedError, read_first_line
 from pytest_sdspeed.pipelines.architectures import Architecture, find_architecture
+from pytest_sdspeed.pipelines.classes import find_part_class, find_pipeline_class
 from pytest_sdspeed.pipelines.embedded import EMBEDDED, locate
-from pytest_sdspeed.pipelines.model_folders import check_part, check_pipeline
+from pytest_sdspeed.pipelines.model_folders import (
+    VARIANTS,
+    check_part,
+    check_pipeline,
+    find_variant,
+    refuse_code,
+)
 from pytest_sdspeed.pipelines.shrinking import shrink_architecture
 from pytest_sdspeed.pipelines.tokenizer import make_clip_tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 
 class Source(Protocol):
@@ -29,16 +38,25 @@ class Source(Protocol):
     They come in a dtype (``"float32"``, ...), on the source's device.
     """
 
-    def load_pipeline(self, model: str, dtype: str) -> Any:
-        """Load a new diffusers pipeline."""
+    def load_pipeline(self, model: str, dtype: str, kind: str | None = None) -> Any:
+        """Load a new pipeline.
+
+        Args:
+            model: hub id, folder or embedded model.
+            dtype: type of the weights.
+            kind: name of its class, or None for the one that the model names.
+        """
         ...
 
-    def load_unet(self, model: str, dtype: str) -> Any:
-        """Load the UNet of a student model."""
-        ...
+    def load_part(self, component: str, model: str, dtype: str, like: type | None = None) -> Any:
+        """Load a single component, which takes the place of a pipeline's own.
 
-    def load_vae(self, model: str, dtype: str) -> Any:
-        """Load a tiny autoencoder."""
+        Args:
+            component: name of the component: ``unet``, ``vae``, ...
+            model: a pipeline that has it, or the component itself.
+            dtype: type of the weights.
+            like: class of the component that it replaces, for models that name none.
+        """
         ...
 
 
@@ -49,52 +67,50 @@ class PretrainedSource:
 
     Args:
         device: torch device the modules are moved to.
+        classes: pipelines that users registered, by the names of their classes.
     """
 
-    def __init__(self, device: str) -> None:
-        self.device = device
+    def __init__(self, device: str, classes: Mapping[str, type] = MappingProxyType({})) -> None:
+        self.device, self._classes = device, classes
 
-    def load_pipeline(self, model: str, dtype: str) -> Any:
+    def load_pipeline(self, model: str, dtype: str, kind: str | None = None) -> Any:
         """Load a pipeline without its safety checker, which would run inside the timed call."""
         model = locate(model)
         with _load_quietly(model):
             from diffusers import DiffusionPipeline
 
             if Path(model).is_dir():
-                check_pipeline(Path(model))
+                check_pipeline(Path(model), self._classes)
             index = DiffusionPipeline.load_config(model)
+            refuse_code(model, index, self._classes)
+            chosen = self._find_class(index, kind)
             without = (
                 {"safety_checker": None, "requires_safety_checker": False}
-                if "safety_checker" in index
+                if "safety_checker" in index and _takes_checker(chosen)
                 else {}
             )
-            return DiffusionPipeline.from_pretrained(
-                model, **self._make_arguments(dtype), **without
-            ).to(self.device)
+            arguments = {**self._make_arguments(dtype), **without}
+            return _load_variant(chosen, model, arguments).to(self.device)
 
-    def load_unet(self, model: str, dtype: str) -> Any:
-        """Load a UNet from the ``unet`` folder of a pipeline."""
+    def _find_class(self, index: Mapping[str, Any], kind: str | None) -> Any:
+        """Return the class that loads a model: ``DiffusionPipeline`` finds those it knows."""
+        from diffusers import DiffusionPipeline
+
+        if kind is not None:
+            return find_pipeline_class(kind, self._classes)
+        return self._classes.get(str(index.get("_class_name")), DiffusionPipeline)
+
+    def load_part(self, component: str, model: str, dtype: str, like: type | None = None) -> Any:
+        """Load a single component from its folder in a pipeline, or from the root of a model.
+
+        Its class is that of its own configuration.
+        """
         model = locate(model)
         with _load_quietly(model):
-            from diffusers import UNet2DConditionModel
-
-            if Path(model).is_dir():
-                check_part(Path(model), "unet")
-            return UNet2DConditionModel.from_pretrained(
-                model, subfolder="unet", **self._make_arguments(dtype)
-            ).to(self.device)
-
-    def load_vae(self, model: str, dtype: str) -> Any:
-        """Load an ``AutoencoderTiny`` from the root of a model."""
-        model = locate(model)
-        with _load_quietly(model):
-            from diffusers import AutoencoderTiny
-
-            if Path(model).is_dir():
-                check_part(Path(model), kind="vae")
-            return AutoencoderTiny.from_pretrained(model, **self._make_arguments(dtype)).to(
-                self.device
-            )
+            folder, config = _find_part_config(component, model)
+            chosen = find_part_class(config, like, model)
+            arguments = self._make_arguments(dtype) | ({"subfolder": folder} if folder else {})
+            return _load_variant(chosen, model, arguments).to(self.device)
 
     @staticmethod
     def _make_arguments(dtype: str) -> dict[str, Any]:
@@ -112,25 +128,22 @@ class RandomSource:
 
     Args:
         device: torch device the weights are drawn on.
+        classes: pipelines that users registered, by the names of their classes.
     """
 
-    def __init__(self, device: str) -> None:
-        self.device = device
+    def __init__(self, device: str, classes: Mapping[str, type] = MappingProxyType({})) -> None:
+        self.device, self._classes = device, classes
 
-    def load_pipeline(self, model: str, dtype: str) -> Any:
-        """Make a Stable Diffusion pipeline of the model's architecture."""
+    def load_pipeline(self, model: str, dtype: str, kind: str | None = None) -> Any:
+        """Make a pipeline of the model's architecture, a Stable Diffusion one if none is named."""
         parts = self._find(model)
         with quiet():
-            from diffusers import (
-                AutoencoderKL,
-                PNDMScheduler,
-                StableDiffusionPipeline,
-                UNet2DConditionModel,
-            )
+            from diffusers import AutoencoderKL, PNDMScheduler, UNet2DConditionModel
             from transformers import CLIPTextConfig, CLIPTextModel
 
+            chosen = find_pipeline_class(kind or "StableDiffusionPipeline", self._classes)
             text = CLIPTextConfig(**_find_part(parts, "text_encoder", model))
-            return StableDiffusionPipeline(
+            return chosen(
                 vae=self._draw(
                     f"{model}/vae", dtype, lambda: AutoencoderKL(**_find_part(parts, "vae", model))
                 ),
@@ -144,31 +157,26 @@ class RandomSource:
                     lambda: UNet2DConditionModel(**_find_part(parts, "unet", model)),
                 ),
                 scheduler=PNDMScheduler.from_config(_find_part(parts, "scheduler", model)),
-                safety_checker=None,
-                feature_extractor=None,
-                requires_safety_checker=False,
+                **_make_without_checker(chosen),
             )
 
-    def load_unet(self, model: str, dtype: str) -> Any:
-        """Make a student's UNet."""
+    def load_part(
+        self,
+        component: str,
+        model: str,
+        dtype: str,
+        like: type | None = None,  # noqa: ARG002 - the architecture tells
+    ) -> Any:
+        """Make a student's UNet or a tiny autoencoder."""
         with quiet():
-            from diffusers import UNet2DConditionModel
+            from diffusers import AutoencoderTiny, UNet2DConditionModel
 
+        role, kind = {"unet": ("unet", UNet2DConditionModel), "vae": ("tiny_vae", AutoencoderTiny)}[
+            component
+        ]
+        parts = self._find(model)
         return self._draw(
-            f"{model}/unet",
-            dtype,
-            lambda: UNet2DConditionModel(**_find_part(self._find(model), "unet", model)),
-        )
-
-    def load_vae(self, model: str, dtype: str) -> Any:
-        """Make a tiny autoencoder."""
-        with quiet():
-            from diffusers import AutoencoderTiny
-
-        return self._draw(
-            f"{model}/vae",
-            dtype,
-            lambda: AutoencoderTiny(**_find_part(self._find(model), "tiny_vae", model)),
+            f"{model}/{component}", dtype, lambda: kind(**_find_part(parts, role, model))
         )
 
     def _find(self, model: str) -> Architecture:
@@ -222,17 +230,72 @@ class EmbeddedFirst:
     def _choose(self, model: str) -> Source:
         return self._embedded if model in EMBEDDED else self._other
 
-    def load_pipeline(self, model: str, dtype: str) -> Any:
+    def load_pipeline(self, model: str, dtype: str, kind: str | None = None) -> Any:
         """Load a whole pipeline."""
-        return self._choose(model).load_pipeline(model, dtype)
+        return self._choose(model).load_pipeline(model, dtype, kind)
 
-    def load_unet(self, model: str, dtype: str) -> Any:
-        """Load a student's UNet."""
-        return self._choose(model).load_unet(model, dtype)
+    def load_part(self, component: str, model: str, dtype: str, like: type | None = None) -> Any:
+        """Load a single component."""
+        return self._choose(model).load_part(component, model, dtype, like)
 
-    def load_vae(self, model: str, dtype: str) -> Any:
-        """Load a tiny autoencoder."""
-        return self._choose(model).load_vae(model, dtype)
+
+def _takes_checker(kind: Any) -> bool:
+    """Tell whether a pipeline can be made without its safety checker.
+
+    ``DiffusionPipeline`` makes the class that the model names, which has one.
+    """
+    from diffusers import DiffusionPipeline
+
+    return kind is DiffusionPipeline or "safety_checker" in inspect.signature(kind).parameters
+
+
+def _make_without_checker(kind: Any) -> dict[str, Any]:
+    """Return the arguments by which a class is made without its safety checker, if it has one."""
+    without = {
+        "safety_checker": None,
+        "feature_extractor": None,
+        "requires_safety_checker": False,
+    }
+    taken = inspect.signature(kind).parameters
+    return {name: value for name, value in without.items() if name in taken}
+
+
+def _find_part_config(component: str, model: str) -> tuple[str, Mapping[str, Any]]:
+    """Return the folder of a component inside a model, "" for its root, and its configuration.
+
+    Raises:
+        ModelUnavailableError: a local folder has it neither here nor there, or it is broken.
+    """
+    from diffusers import AutoencoderKL
+
+    read = AutoencoderKL.load_config  # of any class: it reads config.json
+
+    root = Path(model)
+    if root.is_dir():
+        alone = not (root / component).is_dir() and (root / "config.json").exists()
+        folder = "" if alone else component
+        check_part(root, folder, kind=component)
+        return folder, read(str(root / folder))
+    try:
+        return component, read(model, subfolder=component)
+    except OSError:
+        return "", read(model)
+
+
+def _load_variant(kind: Any, model: str, arguments: Mapping[str, Any]) -> Any:
+    """Load from a folder or the hub; if it holds only a variant of the weights, that variant."""
+    root = Path(model)
+    if root.is_dir():
+        found = find_variant(root / str(arguments.get("subfolder", "")))
+        more = {"variant": found} if found else {}
+        return kind.from_pretrained(model, **arguments, **more)
+    try:
+        return kind.from_pretrained(model, **arguments)
+    except (OSError, ValueError) as error:
+        for variant in VARIANTS:
+            with suppress(OSError, ValueError):
+                return kind.from_pretrained(model, **arguments, variant=variant)
+        raise error from None
 
 
 def _find_part(parts: Architecture, name: str, model: str) -> dict[str, Any]:

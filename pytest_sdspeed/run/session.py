@@ -95,10 +95,11 @@ class Session:
         from pytest_sdspeed.pipelines.pool import Pool
         from pytest_sdspeed.pipelines.sources import EmbeddedFirst, PretrainedSource, RandomSource
 
-        trained = PretrainedSource(self.machine.kind)
+        classes = self.registry.pipelines
+        trained = PretrainedSource(self.machine.kind, classes)
         if not self.options.random_weights:
             return Pool(trained)
-        return Pool(EmbeddedFirst(trained, RandomSource(self.machine.kind)))
+        return Pool(EmbeddedFirst(trained, RandomSource(self.machine.kind, classes)))
 
     @cached_property
     def clip_scorer(self) -> ClipScorer:

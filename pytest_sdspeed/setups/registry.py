@@ -22,6 +22,7 @@ class Registry:
     Attributes:
         setups: the registered setups by name.
         metrics: the registered metrics of pictures by name.
+        pipelines: the registered classes of pipelines by name.
         listener: called with every setup when it is added.
     """
 
@@ -30,6 +31,7 @@ class Registry:
         self._optimizations: dict[str, Optimization] = {}
         self.setups: dict[str, RegisteredSetup] = {}
         self.metrics: dict[str, PictureMetric] = {}
+        self.pipelines: dict[str, type] = {}
 
     def add_optimization(self, optimization: Optimization) -> None:
         """Make an optimization available to tables and setups by its name.
@@ -121,6 +123,37 @@ class Registry:
         self.metrics[name] = PictureMetric(
             name=name, function=function, more_is_better=more_is_better, format=shown
         )
+
+    def add_pipeline(self, kind: type) -> None:
+        """Make a pipeline class of your own available by its name.
+
+        A recipe may name it, ``pipeline = "MyPipeline"``, and so may the ``model_index.json`` of a
+        folder that the class saved. It takes precedence over a class of diffusers of that name.
+
+        Args:
+            kind: a class with ``from_pretrained``, best a ``diffusers.DiffusionPipeline``.
+
+        Raises:
+            RegistrationError: it is no such class, or another one has its name.
+        """
+        from pytest_sdspeed.errors import RegistrationError
+
+        missing = [
+            name
+            for name in ("from_pretrained", "__call__", "components", "config")
+            if not hasattr(kind, name)
+        ]
+        if not isinstance(kind, type) or missing:
+            raise RegistrationError(
+                f"pipeline {kind!r}: valid: a class, best one that inherits from"
+                f" diffusers.DiffusionPipeline; it has no {', '.join(missing) or 'name'}"
+            )
+        if self.pipelines.get(kind.__name__, kind) is not kind:
+            raise RegistrationError(
+                f"pipeline {kind.__name__!r} is registered already, as another class: choose"
+                " another name"
+            )
+        self.pipelines[kind.__name__] = kind
 
     def optimizations(self) -> dict[str, Optimization]:
         """Return every optimization by name."""

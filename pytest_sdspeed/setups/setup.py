@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.device.flags import guard, hold, ignore_default_device
 from pytest_sdspeed.device.quiet import quiet
-from pytest_sdspeed.device.seeds import hold_seeds
+from pytest_sdspeed.device.seeds import hold_seeds, seed_torch
 from pytest_sdspeed.model import Case
+from pytest_sdspeed.pipelines.calls import PipelineCall, make_call
 from pytest_sdspeed.pipelines.noise import draw_in_float32
 from pytest_sdspeed.pipelines.optimization import Optimization, find_precision, find_relation
+from pytest_sdspeed.pipelines.outputs import as_floats, take_pictures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import Machine, Profile, Proof, Recipe, Relation
     from pytest_sdspeed.pipelines.pool import Built, Pool
     from pytest_sdspeed.setups.catalog import ResolvedSetup
+
+_APART = 1 << 40
+"""Between the seed of a generation and that of what it draws without its generator."""
 
 
 class Setup:
@@ -61,6 +66,7 @@ class Setup:
         self.precision = find_precision(stack, recipe.dtype)
         self._stack, self._machine, self._pool = stack, machine, pool
         self._built: Built | None = None
+        self._call: tuple[Recipe, PipelineCall] | None = None
         self.reference = self._make_reference()
 
     def __repr__(self) -> str:
@@ -102,8 +108,14 @@ class Setup:
         return self._built
 
     def build(self) -> None:
-        """Build the pipeline now; see ``pipeline``."""
+        """Build the pipeline now, and what it is called with; see ``pipeline``.
+
+        Raises:
+            UsageMistakeError: the recipe states what the pipeline's call does not take.
+        """
         self._build()
+        with quiet():
+            self._find_call()
 
     def check(self) -> None:
         """Check that what it shares with other setups is still what was loaded.
@@ -139,7 +151,7 @@ class Setup:
 
     def release(self) -> None:
         """Drop the pipeline; the next use builds it again."""
-        self._built = None
+        self._built = self._call = None
         if self.reference:
             self.reference.release()
 
@@ -179,7 +191,7 @@ class Setup:
         with (
             ignore_default_device(),
             hold_seeds(self.recipe.seed),
-            draw_in_float32(built.pipeline.scheduler),
+            draw_in_float32(),
             guard(f"setup {self.name!r}"),
             hold(built.held),
             ExitStack() as held,
@@ -196,7 +208,8 @@ class Setup:
                 setup the same latents, and the same noise in its steps.
 
         Returns:
-            Pictures, float32 (images, height, width, 3) in [0, 1].
+            Pictures, float32 (images, height, width, 3) in [0, 1]; of videos (videos, frames,
+            height, width, 3).
 
         Raises:
             LeakedFlagError, ChangedPartError: an optimization changed what others share.
@@ -206,10 +219,8 @@ class Setup:
             if all(part.is_as_loaded() for part in self._build().parts):
                 held.enter_context(self._guard_parts(thorough=True))
             held.enter_context(self._hold())
-            pictures: NDArray[np.float32] = self.draw(
-                Case(self.recipe.seed if seed is None else seed)
-            )
-            return pictures
+            self._find_call()
+            return as_floats(self.draw(Case(self.recipe.seed if seed is None else seed)))
 
     def draw(self, case: Case, output: str = "np") -> Any:
         """Call the pipeline once and do nothing else: this is the timed work.
@@ -222,22 +233,25 @@ class Setup:
                 device.
 
         Returns:
-            Pictures, float32 (images, height, width, 3) in [0, 1].
+            Pictures, float32 (images, height, width, 3) in [0, 1], or videos (videos, frames,
+            height, width, 3); of a pipeline that takes no ``output_type``, what it returns.
+
+        Raises:
+            GenerationError: they have another size than the recipe states.
         """
-        built, recipe = self._build(), self.recipe
-        pipeline, generator = built.pipeline, _make_generator(case.seed)
-        latents = _draw_latents(pipeline, recipe, generator)
-        return pipeline(
-            case.prompt or recipe.prompt,
-            height=recipe.height,
-            width=recipe.width,
-            num_inference_steps=recipe.steps,
-            guidance_scale=recipe.guidance,
-            num_images_per_prompt=recipe.images,
-            latents=latents,
-            output_type=output,
-            **({"generator": generator} if built.takes_generator else {}),
-        ).images
+        built, call = self._build(), self._find_call()
+        arguments = call.fill(case, output)
+        # For what draws from nothing that it is given; its noise is not that of the generator.
+        seed_torch(case.seed + _APART if "generator" in arguments else case.seed)
+        drawn = take_pictures(built.pipeline(**arguments))
+        call.check(drawn)
+        return drawn
+
+    def _find_call(self) -> PipelineCall:
+        """Return what the pipeline is called with, made once for a recipe."""
+        if self._call is None or self._call[0] is not self.recipe:
+            self._call = self.recipe, make_call(self._build().pipeline, self.recipe)
+        return self._call[1]
 
     @property
     def has_proofs(self) -> bool:
@@ -276,33 +290,3 @@ class Setup:
 
         partial = any(part.partial for part in self._stack)
         return profile_generation(self.pipeline, draw, kind=self._machine.kind, partial=partial)
-
-
-def _make_generator(seed: int) -> Any:
-    """Make what a generation draws from, on the CPU, whatever the default device is.
-
-    It is new each time: a reused one gives other latents at each call.
-    """
-    import torch
-
-    return torch.Generator("cpu").manual_seed(seed)
-
-
-def _draw_latents(pipeline: Any, recipe: Recipe, generator: Any) -> Any:
-    """Draw initial latents on the CPU in float32 and cast them.
-
-    Every device and dtype thus starts from the same noise. What a scheduler draws in its steps
-    comes from the same generator, after them.
-    """
-    import torch
-
-    scale = pipeline.vae_scale_factor
-    shape = (
-        recipe.images,
-        pipeline.unet.config.in_channels,
-        recipe.height // scale,
-        recipe.width // scale,
-    )
-    return torch.randn(shape, generator=generator, device="cpu", dtype=torch.float32).to(
-        pipeline.device, pipeline.unet.dtype
-    )

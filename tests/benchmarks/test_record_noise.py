@@ -154,9 +154,9 @@ def test_the_work_of_the_gpu_is_a_pass_of_the_full_unet_waited_for_once_a_slot(m
         def __init__(self, device):
             asked.append(device)
 
-        def load_unet(self, model, dtype):
+        def load_part(self, component, model, dtype):
             asked.extend((model, dtype))
-            return PretrainedSource("cpu").load_unet("miniature", "float32")
+            return PretrainedSource("cpu").load_part("unet", "miniature", "float32")
 
     monkeypatch.setattr("pytest_sdspeed.pipelines.sources.RandomSource", Source)
     monkeypatch.setattr("torch.cuda.synchronize", lambda: waits.append(1))

@@ -57,7 +57,7 @@ def test_a_toy_pipeline_draws_and_has_the_same_weights_each_time():
     first, second = (TinySource("cpu").load_pipeline(SD1, "float32") for _ in range(2))
     assert sum(weight.numel() for weight in first.unet.parameters()) < 2e6
     assert all((one == other).all() for one, other in zip(first.unet.parameters(), second.unet.parameters(), strict=True))
-    assert type(first.unet) is type(RandomSource("cpu").load_unet("nota-ai/bk-sdm-tiny", "float32"))
+    assert type(first.unet) is type(RandomSource("cpu").load_part("unet", "nota-ai/bk-sdm-tiny", "float32"))
     first.set_progress_bar_config(disable=True)
     (picture,) = first("a cat", height=16, width=16, num_inference_steps=1, output_type="np").images
     assert picture.shape == (16, 16, 3)

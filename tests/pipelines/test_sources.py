@@ -42,8 +42,8 @@ def saved(tmp_path_factory, source):
     root = tmp_path_factory.mktemp("saved")
     transformers_logging.disable_progress_bar()
     source.load_pipeline("miniature", "float32").save_pretrained(root / "base")
-    source.load_unet("miniature-student", "float32").save_pretrained(root / "student" / "unet")
-    source.load_vae("miniature-tiny-vae", "float32").save_pretrained(root / "tiny")
+    source.load_part("unet", "miniature-student", "float32").save_pretrained(root / "student" / "unet")
+    source.load_part("vae", "miniature-tiny-vae", "float32").save_pretrained(root / "tiny")
     transformers_logging.enable_progress_bar()
     return root
 
@@ -68,9 +68,15 @@ def index_with(folder, **entries):
     replaced(folder / "model_index.json", json.dumps(index | entries))
 
 
+def load(source, give, model):
+    if give == "pipeline":
+        return source.load_pipeline(model, "float32")
+    return source.load_part(give, model, "float32")
+
+
 def refused(model, give="pipeline"):
     with pytest.raises(ModelUnavailableError) as caught:
-        getattr(PretrainedSource("cpu"), f"load_{give}")(str(model), "float32")
+        load(PretrainedSource("cpu"), give, str(model))
     message = str(caught.value)
     assert "\n" not in message
     assert len(message) < 400
@@ -328,22 +334,22 @@ def random_source(monkeypatch):
 def test_random_weights_do_not_depend_on_what_was_built_before(random_source):
     first = RandomSource("cpu").load_pipeline("small", "float32")
     torch.rand(3)
-    random_source.load_vae("small-tiny-vae", "float32")
+    random_source.load_part("vae", "small-tiny-vae", "float32")
     again = random_source.load_pipeline("small", "float32")
     assert all(same(getattr(first, part), getattr(again, part)) for part in ("unet", "vae", "text_encoder"))
-    student = random_source.load_unet("small-student", "float32")
+    student = random_source.load_part("unet", "small-student", "float32")
     assert not torch.equal(student.conv_in.weight, first.unet.conv_in.weight)
 
 
 def test_drawing_weights_leaves_the_global_random_state(random_source):
     before = torch.random.get_rng_state()
     random_source.load_pipeline("small", "float32")
-    random_source.load_unet("small-student", "float32")
+    random_source.load_part("unet", "small-student", "float32")
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
 def test_float16_is_the_rounded_float32(random_source):
-    full, half = (random_source.load_vae("small-tiny-vae", dtype) for dtype in ("float32", "float16"))
+    full, half = (random_source.load_part("vae", "small-tiny-vae", dtype) for dtype in ("float32", "float16"))
     pairs = list(zip(full.parameters(), half.parameters(), strict=True))
     assert all(torch.equal(one.to(torch.float16), other) for one, other in pairs)
     assert not all(torch.equal(one, other.float()) for one, other in pairs)
@@ -352,14 +358,14 @@ def test_float16_is_the_rounded_float32(random_source):
 @pytest.mark.parametrize("give", ["pipeline", "unet", "vae"])
 def test_an_unknown_model_has_no_random_weights(give, random_source):
     with pytest.raises(UnknownNameError, match=r"unknown architecture for random weights 'nobody/nothing'; valid: .*small, "):
-        getattr(random_source, f"load_{give}")("nobody/nothing", "float32")
+        load(random_source, give, "nobody/nothing")
 
 
 def test_a_part_that_a_model_lacks_is_named(random_source):
     with pytest.raises(ModelUnavailableError, match="'small-student' has no text encoder to give random weights to"):
         random_source.load_pipeline("small-student", "float32")
     with pytest.raises(ModelUnavailableError, match="'small' has no tiny vae to give random weights to"):
-        random_source.load_vae("small", "float32")
+        random_source.load_part("vae", "small", "float32")
 
 
 def test_embedded_models_come_with_the_package():
@@ -368,18 +374,25 @@ def test_embedded_models_come_with_the_package():
             self.name = name
 
         def __getattr__(self, kind):
-            return lambda model, dtype: (self.name, kind, model, dtype)
+            return lambda *asked: (self.name, kind, *asked)
 
     first = EmbeddedFirst(Named("embedded"), Named("other"))
-    assert first.load_pipeline("miniature", "float32") == ("embedded", "load_pipeline", "miniature", "float32")
-    assert first.load_unet("miniature-student", "float16") == ("embedded", "load_unet", "miniature-student", "float16")
-    assert first.load_vae("somebody/else", "float32") == ("other", "load_vae", "somebody/else", "float32")
+    assert first.load_pipeline("miniature", "float32") == ("embedded", "load_pipeline", "miniature", "float32", None)
+    assert first.load_part("unet", "miniature-student", "float16") == (
+        "embedded",
+        "load_part",
+        "unet",
+        "miniature-student",
+        "float16",
+        None,
+    )
+    assert first.load_part("vae", "somebody/else", "float32") == ("other", "load_part", "vae", "somebody/else", "float32", None)
 
 
 def test_embedded_models_are_folders_of_the_package(source):
     assert {Path(locate(model)).is_dir() for model in EMBEDDED} == {True}
     assert locate("somebody/else") == "somebody/else"
-    unet = source.load_unet("miniature-student", "float32")
+    unet = source.load_part("unet", "miniature-student", "float32")
     assert unet.dtype == torch.float32
     assert torch.equal(unet.conv_in.weight, unet.conv_in.weight.half().float())
 

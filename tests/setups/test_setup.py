@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DDIMScheduler, PNDMScheduler
+from small_pipelines import first_latents
 
 from pytest_sdspeed.device.flags import hold, snapshot
 from pytest_sdspeed.errors import LeakedFlagError
 from pytest_sdspeed.pipelines.optimization import Optimization
-from pytest_sdspeed.setups.setup import _draw_latents, _make_generator
 
 
 def unet_calls(setup, seed=0):
@@ -82,18 +82,25 @@ def test_global_random_states_do_not_matter(make, drawn):
         assert np.array_equal(make().generate(0), drawn)
 
 
-def test_every_dtype_starts_from_the_same_noise(make, recipe):
-    full = _draw_latents(make().pipeline, recipe, _make_generator(7))
-    half = _draw_latents(make("bf16").pipeline, recipe, _make_generator(7))
+def test_every_dtype_starts_from_the_same_noise(make):
+    full, half = first_latents(make(), 7), first_latents(make("bf16"), 7)
     assert full.dtype == torch.float32
     assert full.shape == (1, 4, 8, 8)
     assert torch.equal(half, full.to(torch.bfloat16))
-    assert not torch.equal(full, _draw_latents(make().pipeline, recipe, _make_generator(8)))
+    assert not torch.equal(full, first_latents(make(), 8))
 
 
 def test_more_pictures_start_with_the_first(make, recipe):
-    three = _draw_latents(make().pipeline, replace(recipe, images=3), _make_generator(7))
-    assert torch.equal(three[:1], _draw_latents(make().pipeline, recipe, _make_generator(7)))
+    three = first_latents(make(recipe=replace(recipe, images=3)), 7)
+    assert torch.equal(three[:1], first_latents(make(), 7))
+
+
+@pytest.mark.parametrize(("stack", "images"), [((), 1), ((), 3), (("bf16",), 2), (("fp16",), 1)])
+def test_stable_diffusion_starts_from_the_latents_that_it_was_given_before(stack, images, make, recipe):
+    """What drew them by itself, and gave them to the pipeline, is the oracle: a history goes on."""
+    setup = make(*stack, recipe=replace(recipe, images=images, height=40))
+    drawn = torch.randn((images, 4, 10, 8), generator=torch.Generator("cpu").manual_seed(7), device="cpu", dtype=torch.float32)
+    assert torch.equal(first_latents(setup, 7), drawn.to(setup.pipeline.unet.dtype))
 
 
 def test_slots_are_held_while_drawing_and_only_then(make):

@@ -16,10 +16,9 @@ from pytest_sdspeed.device.canary import make_canary
 from pytest_sdspeed.device.quiet import quiet
 from pytest_sdspeed.device.seeds import hold_seeds
 from pytest_sdspeed.model import Case
-from pytest_sdspeed.pipelines.noise import draw_in_float32
+from pytest_sdspeed.pipelines.noise import draw_in_float32, make_generator
 from pytest_sdspeed.pipelines.optimization import Optimization
 from pytest_sdspeed.pipelines.pool import Pool
-from pytest_sdspeed.setups.setup import _draw_latents, _make_generator
 
 
 def scheduled(kind, **fields):
@@ -71,23 +70,21 @@ def test_the_noise_of_the_steps_is_not_that_of_the_latents(make):
         row.generate(0)
     finally:
         ancestral_module.randn_tensor = draw
-    latents = _draw_latents(row.pipeline, row.recipe, _make_generator(0))
+    latents = torch.randn(seen[0].shape, generator=make_generator(0))
     assert seen
     assert not any(torch.equal(noise, latents) for noise in seen)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_types_step_with_the_noise_of_float32(dtype):
-    with quiet():
-        scheduler = EulerAncestralDiscreteScheduler()
-    with draw_in_float32(scheduler):
+    with draw_in_float32():
         full, half = (
-            ancestral_module.randn_tensor((1, 4, 5, 5), generator=_make_generator(0), device=torch.device("cpu"), dtype=one)
+            ancestral_module.randn_tensor((1, 4, 5, 5), generator=make_generator(0), device=torch.device("cpu"), dtype=one)
             for one in (torch.float32, dtype)
         )
     assert half.dtype == dtype
     assert torch.equal(half, full.to(dtype))
-    plain = ancestral_module.randn_tensor((1, 4, 5, 5), generator=_make_generator(0), device=torch.device("cpu"), dtype=dtype)
+    plain = ancestral_module.randn_tensor((1, 4, 5, 5), generator=make_generator(0), device=torch.device("cpu"), dtype=dtype)
     assert not torch.equal(plain, half)
 
 
@@ -110,14 +107,12 @@ def test_a_pipeline_that_takes_no_generator_is_not_given_one(source, make, drawn
         """Gives pipelines whose call takes no generator."""
 
         @staticmethod
-        def load_pipeline(model, dtype):
-            pipeline = source.load_pipeline(model, dtype)
+        def load_pipeline(model, dtype, kind):
+            pipeline = source.load_pipeline(model, dtype, kind)
             kind = type(pipeline)
 
             class WithoutGenerator(kind):
-                def __call__(
-                    self, prompt, *, height, width, num_inference_steps, guidance_scale, num_images_per_prompt, latents, output_type
-                ):
+                def __call__(self, prompt, *, height, width, num_inference_steps, guidance_scale, num_images_per_prompt, output_type):
                     return kind.__call__(
                         self,
                         prompt,
@@ -126,7 +121,6 @@ def test_a_pipeline_that_takes_no_generator_is_not_given_one(source, make, drawn
                         num_inference_steps=num_inference_steps,
                         guidance_scale=guidance_scale,
                         num_images_per_prompt=num_images_per_prompt,
-                        latents=latents,
                         output_type=output_type,
                     )
 
@@ -188,12 +182,15 @@ def test_the_canary_works_on_its_own_device(default_meta):
         assert prepare()() is None, name
 
 
-def test_a_default_dtype_does_not_change_the_noise(make):
-    pipeline, recipe = make().pipeline, make().recipe
-    expected = _draw_latents(pipeline, recipe, _make_generator(0))
+def test_a_default_dtype_does_not_change_the_noise():
+    def draw():
+        with draw_in_float32():
+            return ancestral_module.randn_tensor((1, 4, 5, 5), generator=make_generator(0), dtype=torch.float32)
+
+    expected = draw()
     torch.set_default_dtype(torch.float64)
     try:
-        assert torch.equal(_draw_latents(pipeline, recipe, _make_generator(0)), expected)
+        assert torch.equal(draw(), expected)
     finally:
         torch.set_default_dtype(torch.float32)
 
