@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_sdspeed.model import BASELINE, BOUNDS, Interval
 from pytest_sdspeed.model.numbers import number_or_nan
-from pytest_sdspeed.report import against
+from pytest_sdspeed.report import against, rehearsal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -171,11 +171,15 @@ def _format_flops(tera: float) -> str:
 
 def choose_columns(results: Sequence[Result]) -> tuple[str, ...]:
     """Return what the columns of a campaign's table are called."""
+    if results[0].rehearsal is not None:
+        return rehearsal.COLUMNS
     return against.COLUMNS if results[0].against else COLUMNS
 
 
 def format_row(result: Result) -> tuple[str, ...]:
     """Format a result as the cells of ``choose_columns``."""
+    if result.rehearsal is not None:
+        return rehearsal.format_row(result, result.rehearsal, format_pictures(result.image))
     if result.against is not None:
         return (
             result.name,
@@ -213,7 +217,8 @@ def list_rows(results: Sequence[Result]) -> list[tuple[tuple[str, ...], Result |
     Tests of one row share a line. A baseline that no test asked for has cells, but no result.
     """
     found: dict[tuple[str, ...], Result | None] = {}
-    if not results[0].is_baseline and results[0].against is None:
+    timed_here = results[0].against is None and results[0].rehearsal is None
+    if not results[0].is_baseline and timed_here:
         # A row with the figures of another process has that process's baseline.
         own = next((result for result in results if result.confirmation is None), results[0])
         found[_format_baseline_row(own.baseline, own.baseline_latency_s, "-")] = None
@@ -231,6 +236,7 @@ def format_heading(results: Sequence[Result]) -> str:
     """Write the line over a campaign's table."""
     other = results[0].against
     lead = "sd speed-ups" if other is None else f"sd against {other.label}"
+    lead = lead if results[0].rehearsal is None else "sd rehearsal"
     return f"{lead}: {results[0].table or 'callables'}   {describe_circumstances(results)}"
 
 
@@ -245,6 +251,8 @@ def describe_circumstances(results: Sequence[Result]) -> str:
 
     The blocks are those of the row that took most, the resolution that of the row that has least.
     """
+    if results[0].rehearsal is not None:
+        return rehearsal.describe_circumstances(results)
     least = max(results, key=lambda result: result.resolves or 0.0)
     documented = f"{name_origin(least)} on {least.documented_on}, " if least.documented_on else ""
     blocks = max(result.blocks for result in results)

@@ -6,13 +6,15 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.errors import WorkerLostError
-from pytest_sdspeed.model import CONTROL, Interval, Result, Verdict
+from pytest_sdspeed.model import CONTROL, Interval, Rehearsal, Result, Verdict
 from pytest_sdspeed.run.criteria import Criteria, RowCase, weights_of
+from pytest_sdspeed.run.settings import REHEARSED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pytest_sdspeed.judge.memory import MemoryJudgement
+    from pytest_sdspeed.judge.pictures.gate import ImageJudgement
     from pytest_sdspeed.measure.campaign_data import CampaignData, Decision
     from pytest_sdspeed.model import Machine
     from pytest_sdspeed.run.pictures import PictureFindings
@@ -25,7 +27,8 @@ class _Findings(NamedTuple):
     """What was found of a row, each part by itself.
 
     Attributes:
-        decision: what the looks decided; None for the baseline, which has no floor.
+        decision: what the looks decided; None for the baseline, which has no floor, and in a
+            rehearsal, which has no looks.
         pictures: its pictures.
         memory: its peak memory beside its baseline's.
         speed: what stands behind the decision.
@@ -71,7 +74,7 @@ def _examine(case: RowCase) -> _Findings:
     from pytest_sdspeed.run.speed import examine_speed
 
     data, name, base = case.data, case.candidate.name, case.base.name
-    decision = None if name == base else data.decisions[name]
+    decision = None if name == base or case.options.rehearses else data.decisions[name]
     peak, peak_of_base = (data.peak_bytes.get(arm) for arm in (name, base))
     kind, bound = case.machine.kind, case.criteria.memory
     return _Findings(
@@ -94,6 +97,9 @@ def _combine(case: RowCase, found: _Findings) -> tuple[Verdict, tuple[str, ...]]
         throttled=case.data.throttled,
         withstands=found.speed.withstands,
     )
+    if case.is_shrunk and found.pictures.judgement is not None:
+        # Nothing else is judged.
+        verdict = "invalid" if found.pictures.judgement.verdict == "powerless" else verdict
     error = case.data.errors.get(case.candidate.name)
     if error is not None:
         # It raised after some blocks, which are kept.
@@ -109,6 +115,8 @@ def _measure(case: RowCase, decision: Decision | None) -> _Figures:
     blocks = decision.blocks if decision else len(data.samples_s[base])
     samples = {arm: data.samples_s[arm][:blocks] for arm in dict.fromkeys((base, CONTROL, name))}
     held_to = decision.floor if decision else None
+    if case.options.rehearses:
+        return _measure_nothing(case, samples)
     return _Figures(
         decision.interval if decision else Interval(1.0, 1.0, 1.0),
         _find_floor(case.criteria, is_baseline=name == base) if held_to is None else held_to,
@@ -116,6 +124,20 @@ def _measure(case: RowCase, decision: Decision | None) -> _Figures:
         samples,
         {arm: pairs[:blocks] for arm, pairs in data.starts_s.items() if arm in samples},
         *latencies(samples, name, base),
+    )
+
+
+def _measure_nothing(case: RowCase, samples: Mapping[str, Sequence[Sequence[float]]]) -> _Figures:
+    """Return the figures of a rehearsal: none of them is known."""
+    unknown = math.nan
+    return _Figures(
+        Interval(unknown, unknown, unknown),
+        _find_floor(case.criteria, is_baseline=case.candidate.name == case.base.name),
+        0,
+        samples,
+        {},
+        unknown,
+        unknown,
     )
 
 
@@ -171,6 +193,7 @@ def _make_result(
         canary_s=data.canary_s,
         planned_blocks=data.planned_blocks,
         resolves=found.decision.minimum_detectable_effect if found.decision else None,
+        rehearsal=_describe_rehearsal(case, pictures),
         # What it draws
         image_verdict=pictures.verdict if pictures else None,
         image=pictures.metrics if pictures else {},
@@ -194,10 +217,27 @@ def _make_result(
             *found.pictures.notes,
             *found.speed.notes,
             *filter(None, (found.memory.note,)),
-            *describe_unknowns(case),
+            *(_note_rehearsal(case) if case.options.rehearses else describe_unknowns(case)),
             *case.machine.notes,
         ),
     )
+
+
+def _note_rehearsal(case: RowCase) -> Iterator[str]:
+    """Note what of a row's stack a CPU does not do."""
+    from pytest_sdspeed.pipelines.rehearsing import describe_left_out
+
+    stacks = [one.setup.optimizations for one in (case.candidate, case.base) if one.setup]
+    yield from describe_left_out(dict.fromkeys(label for stack in stacks for label in stack))
+
+
+def _describe_rehearsal(case: RowCase, pictures: ImageJudgement | None) -> Rehearsal | None:
+    """Describe what a rehearsal found in the place of times; None if the row was measured."""
+    if not case.options.rehearses:
+        return None
+    drawn_s = sum(case.data.warm_up_s.get(case.candidate.name, (math.nan,)))
+    control = pictures.control if pictures else None
+    return Rehearsal(drawn_s=drawn_s, nearest=str(control[1]) if control else "")
 
 
 def _find_revision(case: RowCase) -> str | None:
@@ -208,7 +248,7 @@ def _find_revision(case: RowCase) -> str | None:
     from pytest_sdspeed.pipelines.revisions import describe_revisions
 
     setup, base = case.candidate.setup, case.base.setup
-    if setup is None or base is None or case.weights == "random":
+    if setup is None or base is None or case.weights in ("random", REHEARSED):
         return None
     recipe, stack = setup.recipe, {*setup.optimizations, *base.optimizations}
     parts = {"distilled_unet": recipe.student, "tiny_vae": recipe.tiny_vae}
@@ -260,6 +300,7 @@ def make_result_without_effect(case: RowCase, reason: str) -> Result:
         revision=_find_revision(case),
         proofs=data.proofs.get(name, ()),
         baseline_proofs=data.proofs.get(base.name, ()),
+        rehearsal=_describe_rehearsal(case, None),
         notes=machine.notes,
     )
 
@@ -306,6 +347,7 @@ def make_lost_result(
         weights=weights_of(resolved.recipe, options),
         memory_bound=criteria.memory,
         optimizations=resolved.optimizations,
+        rehearsal=Rehearsal(drawn_s=math.nan) if options.rehearses else None,
     )
 
 

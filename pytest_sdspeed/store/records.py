@@ -19,6 +19,7 @@ from pytest_sdspeed.model import (
     MetricRange,
     Proof,
     Recipe,
+    Rehearsal,
     Result,
     SelfDifference,
     Verdict,
@@ -155,6 +156,14 @@ def _read_proofs(stored: Sequence[Mapping[str, Any]]) -> tuple[Proof, ...]:
     )
 
 
+def _store_rehearsal(found: Rehearsal) -> dict[str, Any]:
+    return {"drawn_s": finite_or_none(found.drawn_s), "nearest": found.nearest}
+
+
+def _read_rehearsal(stored: Mapping[str, Any]) -> Rehearsal:
+    return Rehearsal(drawn_s=number_or_nan(stored["drawn_s"]), nearest=str(stored["nearest"]))
+
+
 _ALWAYS, _LATER = _Form(), _Form(later=NoneType)
 _RATIO = _Form(finite_or_none, number_or_nan)
 _NUMBER = _Form(read=float)
@@ -162,6 +171,7 @@ _MAPPING = _Form(_if_known(dict), later=NoneType)
 _INTERVAL = _Form(_if_known(_store_interval), _if_known(_read_interval), NoneType)
 _NAMES = _Form(_if_known(list), _if_known(tuple), NoneType)
 _DIFFERENCE = _Form(_if_known(_store_difference), _if_known(_read_difference), NoneType)
+_REHEARSAL = _Form(_if_known(_store_rehearsal), _if_known(_read_rehearsal), NoneType)
 _PROOFS = _Form(_store_proofs, _read_proofs, tuple)
 
 _FORMS: dict[str, _Form] = {
@@ -209,6 +219,7 @@ _FORMS: dict[str, _Form] = {
     "tolerance_s": _LATER,
     "proofs": _PROOFS,
     "baseline_proofs": _PROOFS,
+    "rehearsal": _REHEARSAL,
 }
 """Every figure of a result that is stored under its own name. ``recipe`` and ``pictures`` are not
 among them; the latencies are medians of ``samples_s``."""

@@ -123,7 +123,7 @@ class Drawn:
         pictures = _add_error_map(pictures) if len(sizes) == 1 else pictures
         return Exhibit(
             seed=case.seed,
-            prompt=case.prompt or self.prompt,
+            prompt=(case.prompt or self.prompt) + (f" ({case.steps} steps)" if case.steps else ""),
             index=index,
             pictures=pictures,
             metrics=dict(measured),
