@@ -27,25 +27,25 @@ def make_account(ledger: Ledger, *, weight_bytes: int | None = None) -> Account:
         weight_bytes: bytes of the weights on the device, or None if they are not known.
     """
     steps = find_steps(ledger.marks)
-    steady = [_sum_up(ledger, start, end) for start, end in steps.intervals]
+    steady = [_sum_up(ledger, interval) for interval in steps.intervals]
     return replace(
-        _sum_up(ledger, 0, len(ledger.events)),
+        _sum_up(ledger, (0, len(ledger.events))),
         peak_bytes=ledger.most_held,
         weight_bytes=weight_bytes,
         steps=steps.count,
         per_step=_take_largest(steady) if steady else None,
         uneven_steps=_find_uneven(steady),
         stages={
-            stage: _sum_up(ledger, start, end)
-            for stage, (start, end) in find_stages(ledger).items()
+            stage: _sum_up(ledger, *((run.start, run.end) for run in runs))
+            for stage, runs in find_stages(ledger).items()
         },
         notes=tuple(ledger.notes),
     )
 
 
-def _sum_up(ledger: Ledger, start: int, end: int) -> Account:
-    """Return the account of the events from ``start`` to before ``end``."""
-    counted = Counter(ledger.events[start:end])
+def _sum_up(ledger: Ledger, *spans: tuple[int, int]) -> Account:
+    """Return the account of the events of all spans, from the first to before the second index."""
+    counted = Counter(event for start, end in spans for event in ledger.events[start:end])
     operations = {event: count for event, count in counted.items() if isinstance(event, Operation)}
     places = Counter[tuple[PlaceKind, str, int, str]]()
     kinds = Counter[str]()
@@ -62,7 +62,9 @@ def _sum_up(ledger: Ledger, start: int, end: int) -> Account:
         casts=sum(count for event, count in operations.items() if event.cast),
         flops=sum(event.flops * count for event, count in operations.items()),
         bytes_moved=sum(event.bytes_moved * count for event, count in operations.items()),
-        peak_bytes=max(ledger.peaks[start:end], default=0),
+        peak_bytes=max(
+            (peak for start, end in spans for peak in ledger.peaks[start:end]), default=0
+        ),
         places=tuple(
             sorted(
                 (Place(*place, count) for place, count in places.items()),

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
+
+from pytest_sdspeed.model.stages import LOOPS, Run, find_stage, group_runs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_sdspeed.dry.ledger import Ledger, Mark
-
-_DENOISERS = ("unet", "transformer", "controlnet", "denoiser", "prior.")
-_TEXT_ENCODERS = ("text_encoder", "image_encoder")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,27 +86,34 @@ def _take_over(loops: list[_Loop], before: _Loop, scheduler: int, index: int) ->
     return _start(loops, scheduler, first, index)
 
 
-def find_stages(ledger: Ledger) -> Mapping[str, tuple[int, int]]:
-    """Find the stages of a generation, as (index of the first event, index after the last).
+def find_stages(ledger: Ledger) -> Mapping[str, Sequence[Run]]:
+    """Find the stages of a generation: of each its runs, by index of the first event and the next.
 
-    Text encoding ends before the first denoiser, denoising with the last step of a scheduler, and
-    decoding follows. What none of them owns is in no stage.
+    A run of denoising ends with the last step of a scheduler. What no stage owns is in none.
     """
-    denoising = [span for span in ledger.spans if span[0].startswith(_DENOISERS)]
-    if not denoising:
-        return {}
-    start = min(span[1] for span in denoising)
-    ends = [index for index, mark, _ in ledger.marks if mark == "step"]
-    end = max([*ends, *(span[2] for span in denoising)])
-    stages: dict[str, tuple[int, int]] = {}
-    text = [
-        span for span in ledger.spans if span[0].startswith(_TEXT_ENCODERS) and span[2] <= start
-    ]
-    if text:
-        stages["text_encoder"] = (min(span[1] for span in text), max(span[2] for span in text))
-    stages["denoising"] = (start, end)
-    decoding = [span for span in ledger.spans if "decode" in span[0] and span[1] >= end]
-    if decoding:
-        first, last = min(span[1] for span in decoding), max(span[2] for span in decoding)
-        stages["decoding"] = (first, last)
-    return stages
+    runs: list[Run] = []
+    end = -1
+    for part, start, after in sorted(ledger.spans, key=lambda span: (span[1], -span[2])):
+        if start < end or after <= end:
+            # Another part made this call.
+            continue
+        end = after
+        stage = find_stage(*part.rsplit(".", 1))
+        if stage is None:
+            continue
+        if runs and runs[-1].stage == stage:
+            runs[-1] = replace(runs[-1], end=after)
+        else:
+            runs.append(Run(stage, start, after))
+    followers = [*(run.start for run in runs[1:]), math.inf]
+    return group_runs(
+        _extend(run, ledger, follower) for run, follower in zip(runs, followers, strict=True)
+    )
+
+
+def _extend(run: Run, ledger: Ledger, follower: float) -> Run:
+    """Return a run of a denoiser with the last step of a scheduler before what follows it."""
+    if run.stage not in LOOPS:
+        return run
+    steps = [at for at, mark, _ in ledger.marks if mark == "step" and run.end < at <= follower]
+    return replace(run, end=max([run.end, *steps]))

@@ -40,18 +40,23 @@ def describe_discarded(discarded: Sequence[Sequence[Slot]], planned: int) -> str
     )
 
 
-def summarize_telemetry(data: CampaignData, name: str, pictures: int | None) -> dict[str, Any]:
+def summarize_telemetry(
+    data: CampaignData, name: str, pictures: int | None, *, videos: int = 0
+) -> dict[str, Any]:
     """Summarize what the device said after an arm's slots; empty if it said nothing.
 
     Args:
         data: what the campaign measured.
         name: name of the arm; the baseline's slots are also those of the control.
-        pictures: number that one generation draws, or None if that is unknown.
+        pictures: number that one generation draws, of videos the frames of all; None if that is
+            unknown.
+        videos: number of videos that one generation draws; 0 for pictures.
 
     Returns:
         ``sm_clock_mhz``, ``temperature_c`` and ``power_w``, each [least, median, greatest];
         ``throttle_reasons``, names, including those in discarded blocks; ``discarded_blocks``, how
-        many the campaign has; ``energy_per_picture_j`` and ``energy_from``, see ``_energy_j``.
+        many the campaign has; ``energy_per_picture_j``, of videos that of a frame, and
+        ``energy_from``, see ``_energy_j``; of videos also ``energy_per_video_j``.
         Unknown is None.
     """
     labels = {name, CONTROL} if name == data.baseline else {name}
@@ -70,6 +75,11 @@ def summarize_telemetry(data: CampaignData, name: str, pictures: int | None) -> 
         ),
         "discarded_blocks": len(data.discarded) if known else None,
         "energy_per_picture_j": energy_j / pictures if energy_j is not None and pictures else None,
+        **(
+            {"energy_per_video_j": None if energy_j is None else energy_j / videos}
+            if videos
+            else {}
+        ),
         "energy_from": origin,
     }
 

@@ -110,19 +110,23 @@ class SelfDifference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exhibit:
-    """One picture of a case, as each side drew it: the batch's worst by PSNR.
+    """One picture of a case, as each side drew it: the batch's worst by PSNR, or its broken one.
 
     Attributes:
         seed, prompt: seed and prompt of the case; "" for a callable, which has no prompt.
-        index: place in the batch, from 0.
+        index: place in the batch, from 0; of videos, place among the frames of all of them.
         pictures: role -> PNG, 8 bits a channel: ``baseline``; ``candidate``; ``reference`` if
             the candidate is compared with something other than the baseline (a tiny autoencoder
             with the autoencoder, on the same latents); ``error_map``, FLIP's, if both sides have
             the same size. What is not finite is magenta. A role is left out if there is no such
-            picture.
+            picture. Of videos, each side has further roles: ``candidate_first``,
+            ``candidate_middle`` and ``candidate_last``, its frames, and ``candidate_strip``, a row
+            of frames in which the shown one is marked.
         metrics: metrics of this picture, by name.
         control: whether this is the negative control: ``candidate`` is then the baseline of another
             case.
+        frames: frames of each video, or None for pictures.
+        strip: which frames the strips show, from 0; none for pictures.
     """
 
     seed: int
@@ -131,6 +135,13 @@ class Exhibit:
     pictures: Mapping[str, bytes]
     metrics: Mapping[str, float]
     control: bool = False
+    frames: int | None = None
+    strip: tuple[int, ...] = ()
+
+    @property
+    def place(self) -> tuple[int, int | None]:
+        """Return the place of the picture, or of the video and of the frame in it, from 0."""
+        return (self.index, None) if not self.frames else divmod(self.index, self.frames)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

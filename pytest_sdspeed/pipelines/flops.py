@@ -5,103 +5,66 @@ They are counted on twins of its modules, which have shapes but no numbers.
 
 from __future__ import annotations
 
-import json
-from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from pytest_sdspeed.pipelines.stages import unwrap
+from pytest_sdspeed.errors import read_first_line
+from pytest_sdspeed.pipelines.parts import list_modules
+from pytest_sdspeed.pipelines.twins import (
+    check_twin,
+    count_call_flops,
+    count_shallow_flops,
+    describe_twin,
+)
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Mapping
 
-    from pytest_sdspeed.pipelines.stages import Shapes, StageTimer
-
-_METHODS = {"text_encoder": "__call__", "unet": "__call__", "vae": "decode"}
-
-
-class Twin(NamedTuple):
-    """What a module is built from: its class and its configuration as JSON."""
-
-    kind: Any
-    config: str
+    from pytest_sdspeed.pipelines.recorded_calls import Shapes
+    from pytest_sdspeed.pipelines.stages import Part, StageTimer
+    from pytest_sdspeed.pipelines.twins import Twin
 
 
 def count_generation_flops(pipeline: Any, timer: StageTimer) -> int:
     """Count the FLOPs of a generation: the sum over calls of what each takes at its shapes.
 
     Compiled and traced graphs hide their operators, so every part is counted on its twin. The count
-    is that of the architecture, whatever computes it. If calls of the UNet's submodules were
-    counted as well, each submodule counts as often as it was called.
+    is that of the architecture, whatever computes it. If calls of a denoiser's submodules were
+    counted as well, each submodule counts as often as it was computed.
 
     Args:
         pipeline: pipeline that drew the generation.
         timer: what watched it, with the calls of each part.
 
     Raises:
-        LookupError: the calls inside the UNet were to be counted, and they cannot be seen or differ
-            in shape.
+        LookupError: a part cannot be counted; the message names it.
     """
+    modules = list_modules(pipeline)
     total = 0
-    for part, calls in timer.calls.items():
-        twin = describe_twin(getattr(pipeline, part))
-        interval = getattr(getattr(pipeline, part), "interval", 1)
-        if part == "unet" and timer.inner:
-            total += _count_by_submodule(twin, calls, timer.inner)
-        elif interval > 1:
-            total += _count_cached_flops(twin, calls, interval)
-        else:
-            total += sum(
-                count * count_call_flops(twin, _METHODS[part], shapes)[""]
-                for shapes, count in calls.items()
-            )
+    for key, calls in timer.calls.items():
+        part = timer.parts[key]
+        try:
+            total += _count_part(modules[part.name], part, calls, timer.inner.get(key))
+        except Exception as error:
+            said = read_first_line(error, type(error).__name__)
+            raise LookupError(f"{key}: {said}") from error
     return total
 
 
-def describe_twin(part: Any) -> Twin:
-    """Return what a part of a pipeline is built from.
-
-    A wrapper of another module names the class of that module as ``original_class``.
-    """
-    module = unwrap(part)
-    config = module.config.to_dict() if hasattr(module.config, "to_dict") else dict(module.config)
-    return Twin(
-        getattr(module, "original_class", type(module)),
-        json.dumps(config, sort_keys=True, default=str),
+def _count_part(
+    module: Any, part: Part, calls: Counter[Shapes], inner: Mapping[str, int] | None
+) -> int:
+    twin = describe_twin(module)
+    check_twin(module, twin)
+    method = "__call__" if part.method == "forward" else part.method
+    interval = getattr(module, "interval", 1)
+    if inner is not None:
+        return _count_by_submodule(twin, calls, inner)
+    if interval > 1:
+        return _count_cached_flops(twin, calls, interval)
+    return sum(
+        count * count_call_flops(twin, method, shapes)[""] for shapes, count in calls.items()
     )
-
-
-@cache
-def count_call_flops(twin: Twin, method: str, shapes: Shapes) -> Mapping[str, int]:
-    """Count the FLOPs of one call of a module.
-
-    A multiplication and an addition are two. Matrix products, convolutions and attention count;
-    elementwise operations do not (``torch.utils.flop_counter``).
-
-    Args:
-        twin: what the module is built from.
-        method: name of the method that is called.
-        shapes: shapes of the tensors that it is called with.
-
-    Returns:
-        Name of a submodule -> FLOPs, with those of all that it calls; "" is the whole module.
-    """
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
-    with torch.device("meta"):
-        module = _build(twin).eval()
-        tensors = _make_tensors(shapes)
-        args = [tensor for name, tensor in tensors.items() if isinstance(name, int)]
-        kwargs = {name: tensor for name, tensor in tensors.items() if isinstance(name, str)}
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            getattr(module, method)(*args, **kwargs)
-    lead = f"{type(module).__name__}."
-    found = {
-        name.removeprefix(lead): sum(counts.values())
-        for name, counts in counter.get_flop_counts().items()
-        if name.startswith(lead)
-    }
-    return found | {"": counter.get_total_flops()}
 
 
 def _count_cached_flops(twin: Twin, calls: Mapping[Shapes, int], interval: int) -> int:
@@ -119,52 +82,12 @@ def _count_cached_flops(twin: Twin, calls: Mapping[Shapes, int], interval: int) 
     ) * count_shallow_flops(twin, shapes)
 
 
-@cache
-def count_shallow_flops(twin: Twin, shapes: Shapes) -> int:
-    """Count the FLOPs of a pass that computes the outermost layers of a UNet only.
-
-    Args:
-        twin: what the UNet is built from.
-        shapes: shapes of the tensors that the UNet is called with: sample, timestep, text.
-    """
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
-    from pytest_sdspeed.pipelines.feature_cache import split_passes
-
-    with torch.device("meta"), torch.no_grad():
-        full, shallow = split_passes(_build(twin).eval())
-        tensors = _make_tensors(shapes).values()
-        _, deep = full(*tensors)
-        with FlopCounterMode(display=False) as counter:
-            shallow(*tensors, deep)
-    return int(counter.get_total_flops())
-
-
-def _make_tensors(shapes: Shapes) -> dict[int | str, Any]:
-    """Make tensors of these shapes, by position or keyword, on torch's default device."""
-    import torch
-
-    return {
-        name: torch.empty(shape, dtype=torch.float32 if floats else torch.int64)
-        for name, shape, floats in shapes
-    }
-
-
-def _build(twin: Twin) -> Any:
-    """Build the module from its configuration, as diffusers or transformers do."""
-    config = json.loads(twin.config)
-    if hasattr(twin.kind, "from_config"):
-        return twin.kind.from_config(config)
-    return twin.kind(twin.kind.config_class.from_dict(config))
-
-
 def _count_by_submodule(twin: Twin, calls: Mapping[Shapes, int], inner: Mapping[str, int]) -> int:
     if len(calls) > 1:
-        raise LookupError("a UNet that leaves modules out was called with several shapes")
+        raise LookupError("a denoiser that leaves modules out was called with several shapes")
     own = _subtract_inner_flops(count_call_flops(twin, "__call__", next(iter(calls))))
     if not any(inner.get(name) for name in own if name):
-        raise LookupError("the calls inside the UNet cannot be seen: it is compiled or traced")
+        raise LookupError("the calls inside of it cannot be seen: it is compiled or traced")
     return sum(inner.get(name, 0) * flops for name, flops in own.items())
 
 

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import RegistrationError
+from pytest_sdspeed.model import stages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -15,9 +16,9 @@ TEXT_ENCODERS = "text_encoders"
 AUTOENCODER = "autoencoder"
 
 _NAMES = {
-    DENOISERS: re.compile(r"(unet|transformer|denoiser|dit|prior|decoder)(_?\d+)?"),
-    TEXT_ENCODERS: re.compile(r"text_encoder(_?\d+)?"),
-    AUTOENCODER: re.compile(r"vae|vqvae|vqgan|movq"),
+    DENOISERS: re.compile(f"{stages.DENOISER_NAMES}|{stages.PRIOR_NAMES}"),
+    TEXT_ENCODERS: re.compile(stages.TEXT_ENCODER_NAMES),
+    AUTOENCODER: re.compile(stages.AUTOENCODER_NAMES),
 }
 """Group -> the names that pipelines of diffusers give to its components."""
 GROUPS = tuple(_NAMES)
@@ -36,6 +37,30 @@ def find_parts(group: str, components: Mapping[str, Any]) -> tuple[str, ...]:
         for name, part in components.items()
         if _NAMES[group].fullmatch(name) and hasattr(part, "parameters")
     )
+
+
+def list_modules(pipeline: Any) -> dict[str, Any]:
+    """Return the modules that a pipeline works with, by name, each once.
+
+    Those of a pipeline inside of it, such as a refiner, have its name in front:
+    ``refiner_unet``. A pipeline that is not of diffusers has those that are its attributes.
+
+    Args:
+        pipeline: the pipeline; what it holds now counts, compiled or wrapped as it is.
+    """
+    named = getattr(pipeline, "components", None)
+    held = {name: getattr(pipeline, name, None) for name in named} if named else vars(pipeline)
+    found: dict[str, Any] = {}
+    for name, part in held.items():
+        if hasattr(part, "register_forward_hook"):
+            inner = {name: part}
+        elif hasattr(part, "components"):
+            inner = {f"{name}_{own}": module for own, module in list_modules(part).items()}
+        else:
+            continue
+        known = {id(module) for module in found.values()}
+        found |= {own: module for own, module in inner.items() if id(module) not in known}
+    return found
 
 
 def name_parts(names: Iterable[str], components: Mapping[str, Any]) -> frozenset[str]:

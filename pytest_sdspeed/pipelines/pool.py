@@ -107,6 +107,7 @@ class Pool:
             check_parts(f"before setup {name!r} was built, something", parts, CACHES)
             own_code = has_own_code(stack)
             components |= _copy_components(components, stack, own_code=own_code)
+            components |= _copy_upcast(base, components, dtype)
             components |= _copy_schedulers(base.components, recipe.scheduler)
             pipeline = type(base)(**components, **_read_settings(base))
             pipeline.set_progress_bar_config(disable=True)
@@ -237,6 +238,20 @@ def _copy_components(
     }
     # What a pipeline has under two names stays one object.
     return {name: copies[id(one)] for name, one in components.items() if id(one) in copies}
+
+
+def _copy_upcast(base: Any, components: Mapping[str, Any], dtype: str) -> dict[str, Any]:
+    """Return copies of autoencoders that the pipeline itself casts to float32 in every call.
+
+    They are cast back after it, into other memory, which no setup may do to what it shares.
+    """
+    if dtype == "float32" or not hasattr(type(base), "upcast_vae"):
+        return {}
+    return {
+        name: copy.deepcopy(components[name])
+        for name in find_parts(AUTOENCODER, components)
+        if getattr(components[name].config, "force_upcast", False)
+    }
 
 
 def _find_convolutional(components: Mapping[str, Any]) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ from pytest_sdspeed.pipelines.shrinking import shrink_architecture
 from pytest_sdspeed.pipelines.tokenizer import make_clip_tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 
 class Source(Protocol):
@@ -90,7 +90,10 @@ class PretrainedSource:
                 else {}
             )
             arguments = {**self._make_arguments(dtype), **without}
-            return _load_variant(chosen, model, arguments).to(self.device)
+            pipeline = _load_variant(chosen, model, arguments)
+            for part in pipeline.components.values():
+                _cast_rest(part, dtype)
+            return pipeline.to(self.device)
 
     def _find_class(self, index: Mapping[str, Any], kind: str | None) -> Any:
         """Return the class that loads a model: ``DiffusionPipeline`` finds those it knows."""
@@ -110,14 +113,16 @@ class PretrainedSource:
             folder, config = _find_part_config(component, model)
             chosen = find_part_class(config, like, model)
             arguments = self._make_arguments(dtype) | ({"subfolder": folder} if folder else {})
-            return _load_variant(chosen, model, arguments).to(self.device)
+            part = _load_variant(chosen, model, arguments)
+            _cast_rest(part, dtype)
+            return part.to(self.device)
 
     @staticmethod
     def _make_arguments(dtype: str) -> dict[str, Any]:
         import torch
 
         chosen = make_dtype_argument(getattr(torch, dtype))
-        return {**chosen, "use_safetensors": True, "low_cpu_mem_usage": False}
+        return {**chosen, "use_safetensors": True, "low_cpu_mem_usage": True}
 
 
 class RandomSource:
@@ -282,6 +287,27 @@ def _find_part_config(component: str, model: str) -> tuple[str, Mapping[str, Any
         return "", read(model)
 
 
+def _cast_rest(part: Any, dtype: str) -> None:
+    """Cast the weights that a library left in another type, but for those that it keeps in float32.
+
+    Without accelerate, some versions of diffusers load some classes in float32 whatever they are
+    asked for: what is measured as bfloat16 would be float32.
+    """
+    import torch
+
+    if not isinstance(part, torch.nn.Module) or not hasattr(part, "load_config"):
+        return
+    wanted = getattr(torch, dtype)
+    kept = {*(getattr(part, "_keep_in_fp32_modules", None) or ())}
+    kept |= {*(getattr(part, "_keep_in_fp32_modules_strict", None) or ())}
+    if getattr(part, "hf_quantizer", None) is not None:
+        return
+    for name, weight in part.named_parameters():
+        plain = weight.dtype in (torch.float32, torch.float16, torch.bfloat16)
+        if plain and weight.dtype != wanted and not kept.intersection(name.split(".")):
+            weight.data = weight.data.to(wanted)
+
+
 def _load_variant(kind: Any, model: str, arguments: Mapping[str, Any]) -> Any:
     """Load from a folder or the hub; if it holds only a variant of the weights, that variant."""
     root = Path(model)
@@ -328,7 +354,13 @@ def _load_quietly(model: str) -> Iterator[None]:
         except (SdSpeedError, MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:
+            _refuse_drawn(model, said)
             raise ModelUnavailableError(_explain_failure(model, error)) from error
+    _refuse_drawn(model, said)
+
+
+def _refuse_drawn(model: str, said: Iterable[str]) -> None:
+    """Refuse a model of which the libraries logged that its files lack weights."""
     if drawn := next((one for one in said if "newly initialized" in one), None):
         raise ModelUnavailableError(f"{model}: incomplete weights: {_explain_drawn(drawn)}")
 

@@ -6,17 +6,17 @@ import time
 from collections import Counter
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from pytest_sdspeed.model.stages import LOOPS, STAGES, Run, find_stage, group_runs
+from pytest_sdspeed.pipelines.parts import list_modules
+from pytest_sdspeed.pipelines.recorded_calls import Shapes, read_call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-STAGES = {"text_encoder": "text_encoder", "unet": "denoising", "vae": "decoding"}
-"""Part of a pipeline -> the stage that lasts from the part's first call to the end of its last."""
-
-Shapes = tuple[tuple[int | str, tuple[int, ...], bool], ...]
-"""The tensors of a call: position or keyword, shape, and whether it holds floating-point
-numbers."""
+_METHODS = ("encode", "decode", "get_text_features", "get_image_features")
+"""Methods of a part that pipelines call, beside the part itself."""
 
 
 class Timestamps(Protocol):
@@ -74,100 +74,197 @@ class EventTimestamps:
         return float(start.elapsed_time(end)) / 1e3
 
 
+class Part(NamedTuple):
+    """A method of a component of a pipeline.
+
+    Attributes:
+        name: name of the component.
+        method: ``forward`` for a call of the component itself.
+    """
+
+    name: str
+    method: str
+
+    @property
+    def key(self) -> str:
+        """Return the component's name, and that of a method that is not the usual one."""
+        return self.name if self.method in ("forward", "decode") else f"{self.name}.{self.method}"
+
+
 class StageTimer:
     """The parts of a pipeline, watched from outside.
 
-    Text encoder and UNet are watched by hooks on the very objects that the pipeline calls: for a
-    compiled module this is its wrapper, so that the hooks do not change the graph inside.
-    ``decode`` is a method, which hooks do not see: it is replaced for the time being.
+    They are watched by hooks on the very objects that the pipeline calls: for a compiled module
+    this is its wrapper, so that the hooks do not change the graph inside. What hooks do not see is
+    replaced for the time being: methods such as ``decode``, and the call of a module that was
+    compiled in place.
 
     Args:
         timestamps: points in the device's time.
 
     Attributes:
-        calls: part -> shapes -> number of calls.
-        inner: submodule of the UNet -> number of calls, if they are counted.
+        calls: key of a part -> shapes -> number of calls. What a part calls of another one counts
+            for the first alone.
+        parts: key of a part -> the part.
+        inner: name of a denoiser -> its submodule -> number of times that it was computed, if they
+            are counted; none if they cannot be seen.
     """
 
     def __init__(self, timestamps: Timestamps) -> None:
         self._timestamps = timestamps
-        self._first: dict[str, Any] = {}
-        self._last: dict[str, Any] = {}
-        self.calls: dict[str, Counter[Shapes]] = {part: Counter() for part in STAGES}
-        self.inner: Counter[str] = Counter()
+        self._runs: list[Run] = []
+        self._running: list[Part] = []
+        self.calls: dict[str, Counter[Shapes]] = {}
+        self.parts: dict[str, Part] = {}
+        self.inner: dict[str, Counter[str]] = {}
 
     @contextmanager
     def watch(self, pipeline: Any, *, inside: bool) -> Iterator[None]:
         """Watch a pipeline inside the block, and restore it afterwards.
 
         Args:
-            pipeline: a Stable Diffusion pipeline of diffusers.
-            inside: whether to count the calls of every submodule of the UNet too.
+            pipeline: a pipeline of diffusers, or any that has its modules as attributes.
+            inside: whether to count the calls of every submodule of its denoisers too.
 
         Raises:
-            LookupError: no call of a part was seen.
+            LookupError: no call of a denoiser was seen.
         """
+        modules = list_modules(pipeline)
         with ExitStack() as held:
-            for part in ("text_encoder", "unet"):
-                module = getattr(pipeline, part)
-                held.enter_context(
-                    module.register_forward_pre_hook(
-                        partial(self._hook_before, part), with_kwargs=True
-                    )
-                )
-                held.enter_context(module.register_forward_hook(partial(self._hook_after, part)))
-            held.enter_context(self._watch_decode(unwrap(pipeline.vae)))
-            for name, module in unwrap(pipeline.unet).named_modules() if inside else ():
-                held.enter_context(module.register_forward_pre_hook(partial(self._count, name)))
+            for name, module in modules.items():
+                held.enter_context(self._watch_module(name, module))
+                if inside and find_stage(name, "forward") in LOOPS:
+                    held.enter_context(self._watch_inside(name, module))
             yield
-        unseen = [part for part, calls in self.calls.items() if not calls]
-        if unseen:
-            raise LookupError(f"no call of {', '.join(unseen)} was seen")
+        if not any(run.stage in LOOPS for run in self._list_runs()):
+            raise LookupError(f"no call of {self._describe_unseen(modules)} was seen")
 
     def measure_stages_s(self) -> Mapping[str, float]:
-        """Return stage -> seconds, once the device has done it all."""
+        """Return stage -> seconds, in the order of stages, once the device has done it all."""
         return {
-            stage: self._timestamps.seconds(self._first[part], self._last[part])
-            for part, stage in STAGES.items()
+            stage: sum(self._timestamps.seconds(run.start, run.end) for run in runs)
+            for stage, runs in group_runs(self._list_runs()).items()
         }
 
-    def _begin(self, part: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        self.calls[part][_read_shapes(args, kwargs)] += 1
-        if part not in self._first:
-            self._first[part] = self._timestamps.now()
+    def _list_runs(self) -> list[Run]:
+        """Return the runs that ended: what raised has none."""
+        return [run for run in self._runs if run.end is not None]
 
-    def _end(self, part: str) -> None:
-        self._last[part] = self._timestamps.now()
+    def _describe_unseen(self, modules: Mapping[str, Any]) -> str:
+        """Name what works in a stage and was not called, in the order of stages."""
+        unseen = {name: find_stage(name, "forward") for name in modules if name not in self.calls}
+        ordered = [name for stage in STAGES for name, own in unseen.items() if own == stage]
+        return ", ".join(ordered) or "a denoiser"
 
-    def _hook_before(
-        self, part: str, _module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> None:
-        self._begin(part, args, kwargs)
+    def _begin(self, part: Part) -> None:
+        self._running.append(part)
+        stage = find_stage(*part)
+        if len(self._running) > 1 or stage is None:
+            return
+        if not self._runs or self._runs[-1].stage != stage or self._runs[-1].end is None:
+            self._runs.append(Run(stage, self._timestamps.now(), None))
 
-    def _hook_after(self, part: str, _module: Any, _args: Any, _output: Any) -> None:
-        self._end(part)
+    def _end(self, part: Part, *, complete: bool = True) -> None:
+        self._running.pop()
+        if complete and not self._running and find_stage(*part) is not None:
+            run = self._runs.pop()
+            self._runs.append(Run(run.stage, run.start, self._timestamps.now()))
 
-    def _count(self, name: str, _module: Any, _args: Any) -> None:
-        self.inner[name] += 1
+    def _record(self, part: Part, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Note the shapes of a call."""
+        self.parts[part.key] = part
+        self.calls.setdefault(part.key, Counter())[read_call(args, kwargs)] += 1
 
     @contextmanager
-    def _watch_decode(self, vae: Any) -> Iterator[None]:
-        own, decode = vars(vae).get("decode"), vae.decode
-
-        def time_decode(*args: Any, **kwargs: Any) -> Any:
-            self._begin("vae", args, kwargs)
-            decoded = decode(*args, **kwargs)
-            self._end("vae")
-            return decoded
-
-        vae.decode = time_decode
-        try:
-            yield
-        finally:
-            if own is None:
-                del vae.decode
+    def _watch_module(self, name: str, module: Any) -> Iterator[None]:
+        own, part = unwrap(module), Part(name, "forward")
+        with ExitStack() as held:
+            if is_compiled_in_place(module):
+                held.enter_context(_replace(module, "_compiled_call_impl", self._time(part)))
             else:
-                vae.decode = own
+                held.enter_context(self._watch_call(part, module))
+            for method in _METHODS:
+                if callable(getattr(own, method, None)):
+                    held.enter_context(_replace(own, method, self._time(Part(name, method))))
+            yield
+
+    @contextmanager
+    def _watch_call(self, part: Part, module: Any) -> Iterator[None]:
+        """Watch a module by hooks; its shapes are those that hooks of diffusers pass on to it."""
+        inner = None if unwrap(module) is not module else find_own_forward(module)
+        before = self._hook_before_inner if inner else self._hook_before
+        hooks = (
+            module.register_forward_pre_hook(partial(before, part), with_kwargs=True),
+            module.register_forward_hook(partial(self._hook_after, part), always_call=True),
+        )
+        with ExitStack() as held:
+            for hook in hooks:
+                held.callback(hook.remove)
+            if inner:
+                held.enter_context(_replace(*inner, partial(self._note_call, part)))
+            yield
+
+    def _note_call(self, part: Part, call: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*args: Any, **kwargs: Any) -> Any:
+            if self._running == [part]:
+                self._record(part, args, kwargs)
+            return call(*args, **kwargs)
+
+        return noted
+
+    def _time(self, part: Part) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Return what makes a call that is timed of another one."""
+
+        def wrap(call: Callable[..., Any]) -> Callable[..., Any]:
+            def timed(*args: Any, **kwargs: Any) -> Any:
+                if not self._running:
+                    self._record(part, args, kwargs)
+                self._begin(part)
+                complete = False
+                try:
+                    returned = call(*args, **kwargs)
+                    complete = True
+                finally:
+                    self._end(part, complete=complete)
+                return returned
+
+            return timed
+
+        return wrap
+
+    def _hook_before(
+        self, part: Part, _module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> None:
+        if not self._running:
+            self._record(part, args, kwargs)
+        self._begin(part)
+
+    def _hook_before_inner(self, part: Part, *_call: Any) -> None:
+        self._begin(part)
+
+    def _hook_after(self, part: Part, _module: Any, _args: Any, output: Any) -> None:
+        self._end(part, complete=output is not None)
+
+    @contextmanager
+    def _watch_inside(self, name: str, denoiser: Any) -> Iterator[None]:
+        """Count how often each submodule of a denoiser is computed; what is compiled hides it.
+
+        Caches of diffusers wrap ``forward``, so that a module that they skip is called all the
+        same: its own ``forward`` is what is counted.
+        """
+        inner = self.inner.setdefault(name, Counter())
+        compiled = unwrap(denoiser) is not denoiser or any(
+            map(is_compiled_in_place, denoiser.modules())
+        )
+        with ExitStack() as held:
+            for path, module in () if compiled else denoiser.named_modules():
+                own = find_own_forward(module)
+                if own:
+                    held.enter_context(_replace(*own, partial(_count, inner, path)))
+                else:
+                    hook = module.register_forward_pre_hook(partial(_count_call, inner, path))
+                    held.callback(hook.remove)
+            yield
 
 
 def unwrap(module: Any) -> Any:
@@ -175,12 +272,43 @@ def unwrap(module: Any) -> Any:
     return getattr(module, "_orig_mod", module)
 
 
-def _read_shapes(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Shapes:
-    tensors = {
-        name: value
-        for name, value in (dict(enumerate(args)) | dict(kwargs)).items()
-        if hasattr(value, "is_floating_point")
-    }
-    return tuple(
-        (name, tuple(tensor.shape), tensor.is_floating_point()) for name, tensor in tensors.items()
-    )
+def is_compiled_in_place(module: Any) -> bool:
+    """Tell whether ``module.compile()`` was called: its hooks are then part of the graph."""
+    return getattr(module, "_compiled_call_impl", None) is not None
+
+
+def find_own_forward(module: Any) -> tuple[Any, str] | None:
+    """Return where the hooks of diffusers keep a module's own ``forward``, or None without any."""
+    references = getattr(getattr(module, "_diffusers_hook", None), "_fn_refs", None)
+    if not references:
+        return None
+    first = references[0]
+    return first, "forward" if first.original_forward is None else "original_forward"
+
+
+def _count(inner: Counter[str], path: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        inner[path] += 1
+        return call(*args, **kwargs)
+
+    return counted
+
+
+def _count_call(inner: Counter[str], path: str, _module: Any, _args: Any) -> None:
+    inner[path] += 1
+
+
+@contextmanager
+def _replace(
+    owner: Any, name: str, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]
+) -> Iterator[None]:
+    """Wrap a method of an object inside the block."""
+    own, call = vars(owner).get(name), getattr(owner, name)
+    setattr(owner, name, wrap(call))
+    try:
+        yield
+    finally:
+        if own is None:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, own)

@@ -208,7 +208,12 @@ def _make_result(
         stages_s=profile.stages_s if profile else None,
         proofs=data.proofs.get(name, ()),
         baseline_proofs=data.proofs.get(base, ()),
-        telemetry=describe_usage(case, figures.latency_s, None if images is None else len(images)),
+        telemetry=describe_usage(
+            case,
+            figures.latency_s,
+            None if images is None else len(images),
+            videos=found.pictures.videos,
+        ),
         # What follows
         verdict=verdict,
         reasons=reasons,

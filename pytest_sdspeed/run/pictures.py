@@ -43,6 +43,7 @@ class PictureFindings(NamedTuple):
         images: the candidate's pictures of the case that the timed slots draw, float32
             (N, H, W, 3) in [0, 1], or None.
         notes: what the judgement leaves open, in words.
+        videos: how many videos ``images`` are the frames of; 0 if they are pictures.
         own, baseline_own: how much the candidate and the baseline differ from themselves.
     """
 
@@ -52,6 +53,7 @@ class PictureFindings(NamedTuple):
     notes: tuple[str, ...] = ()
     own: SelfDifference | None = None
     baseline_own: SelfDifference | None = None
+    videos: int = 0
 
 
 class _Sides(NamedTuple):
@@ -103,13 +105,15 @@ def judge_pictures(case: RowCase) -> PictureFindings:
     if not sides.alone:
         notes += describe_self_difference(baseline_own, scale, "baseline")
         notes += _note_shared(case, baseline_own)
+    output = sides.ours.first.get(case.data.case)
     return PictureFindings(
         judgement,
         drawn.exhibits(judgement),
-        show_images(sides.ours.first.get(case.data.case)),
+        show_images(output),
         (*judgement.notes, *notes),
         own,
         baseline_own,
+        videos=len(output.values) if output is not None and output.kind == "videos" else 0,
     )
 
 

@@ -22,21 +22,23 @@ long, did something else too; seconds."""
 
 
 def describe_usage(
-    case: RowCase, latency_s: float, pictures: int | None
+    case: RowCase, latency_s: float, pictures: int | None, *, videos: int = 0
 ) -> Mapping[str, Any] | None:
     """Put together what ``Result.telemetry`` holds; None if nothing is known.
 
     Args:
         case: the row.
         latency_s: its median latency, seconds.
-        pictures: number of pictures of one generation, or None if that is unknown.
+        pictures: number of pictures, or of frames, of one generation; None if that is unknown.
+        videos: number of videos that these are the frames of; 0 for pictures.
     """
     from pytest_sdspeed.judge.rates import compute_rates
     from pytest_sdspeed.measure.telemetry import summarize_telemetry
 
     profile = case.data.profiles.get(case.candidate.name)
     asked = compute_rates(profile, latency_s, _find_ceiling_flops_s(case)) if profile else {}
-    return {**asked, **summarize_telemetry(case.data, case.candidate.name, pictures)} or None
+    told = summarize_telemetry(case.data, case.candidate.name, pictures, videos=videos)
+    return {**asked, **told} or None
 
 
 def describe_unknowns(case: RowCase) -> Iterator[str]:

@@ -39,6 +39,17 @@ def _describe_case(exhibit: Exhibit) -> dict[str, Any]:
         "index": exhibit.index,
         "control": exhibit.control,
         "metrics": dict(exhibit.metrics),
+        "frames": exhibit.frames,
+        "strip": list(exhibit.strip),
+    }
+
+
+def _read_case(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a stored form says beside its pictures; of before it knew videos, no frames."""
+    return {
+        **{name: stored[name] for name in ("seed", "prompt", "index", "control", "metrics")},
+        "frames": stored.get("frames"),
+        "strip": tuple(stored.get("strip") or ()),
     }
 
 
@@ -53,11 +64,7 @@ def restore(stored: Mapping[str, Any], folder: Path) -> Exhibit:
     """
     read = {role: _read(folder, file) for role, file in stored["files"].items()}
     return Exhibit(
-        seed=stored["seed"],
-        prompt=stored["prompt"],
-        index=stored["index"],
-        control=stored["control"],
-        metrics=stored["metrics"],
+        **_read_case(stored),
         pictures={role: png for role, png in read.items() if png is not None},
     )
 
@@ -80,7 +87,7 @@ def unpack(sent: Mapping[str, Any], spool: Spool) -> Exhibit:
         spool: where its pictures are until they are stored.
     """
     return Exhibit(
-        **{name: sent[name] for name in ("seed", "prompt", "index", "control", "metrics")},
+        **_read_case(sent),
         pictures=spool.keep(
             {role: base64.b64decode(content) for role, content in sent["files"].items()}
         ),

@@ -7,6 +7,7 @@ import hashlib
 import json
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -175,20 +176,24 @@ class WorkerServer:
         return [(one.optimization, one.finding.acted, one.finding.text) for one in found]
 
     def on_stages(self, named: tuple[str, ...], seed: int) -> Mapping[str, float]:
-        """Time the stages of one more generation: stage -> seconds; empty for a callable."""
+        """Time the stages of one more generation: stage -> seconds.
+
+        They are empty for a callable, and for a pipeline whose denoiser has a name of its own.
+        """
         setup = self._find_target(named).setup
         if setup is None:
             return {}
         from pytest_sdspeed.pipelines.profiling import time_stages
 
-        found = call_untraced(
-            partial(
-                time_stages,
-                setup.pipeline,
-                lambda: setup.generate(seed),
-                kind=self._session.machine.kind,
-            )
+        timed = partial(
+            time_stages,
+            setup.pipeline,
+            lambda: setup.generate(seed),
+            kind=self._session.machine.kind,
         )
+        found: Mapping[str, float] = {}
+        with suppress(LookupError):
+            found = call_untraced(timed)
         gc.collect()
         return dict(found)
 

@@ -58,7 +58,8 @@ def spans(*made, marks=()):
     ledger = Ledger()
     ledger.spans.extend(made)
     ledger.marks.extend(marks)
-    return dict(find_stages(ledger))
+    found = {stage: [(run.start, run.end) for run in runs] for stage, runs in find_stages(ledger).items()}
+    return {stage: runs[0] if len(runs) == 1 else runs for stage, runs in found.items()}
 
 
 def test_stages_are_what_comes_before_between_and_after_the_denoisers():
@@ -82,6 +83,35 @@ def test_denoisers_go_by_many_names(name):
     assert spans((name, 3, 8)) == {"denoising": (3, 8)}
 
 
-def test_an_image_that_is_encoded_first_is_no_decoding_and_a_text_encoder_after_the_loop_no_text_stage():
+def test_an_image_that_is_encoded_first_is_a_stage_of_its_own_and_a_text_encoder_after_the_loop_no_text_stage():
     found = spans(("vae.encode", 0, 4), ("unet.forward", 5, 8), ("text_encoder.forward", 9, 10), ("vae.decode", 10, 12))
-    assert found == {"denoising": (5, 8), "decoding": (10, 12)}
+    assert found == {"image_encoding": (0, 4), "denoising": (5, 8), "decoding": (10, 12)}
+
+
+def test_a_second_loop_after_an_upsampler_is_denoising_too():
+    found = spans(
+        ("transformer.forward", 0, 5),
+        ("latent_upsampler.forward", 8, 10),
+        ("transformer.forward", 12, 20),
+        ("vae.decode", 25, 30),
+        marks=[(6, "step", 1), (22, "step", 1)],
+    )
+    assert found == {"denoising": [(0, 6), (12, 22)], "upsampling": (8, 10), "decoding": (25, 30)}
+
+
+def test_a_prior_before_a_decoder_is_a_stage_and_text_may_be_encoded_between_them():
+    found = spans(
+        ("prior_text_encoder.forward", 0, 2),
+        ("prior_prior.forward", 3, 8),
+        ("text_encoder.forward", 9, 11),
+        ("decoder.forward", 12, 20),
+        ("vqgan.decode", 21, 30),
+    )
+    assert found == {"text_encoder": [(0, 2), (9, 11)], "prior": (3, 8), "denoising": (12, 20), "decoding": (21, 30)}
+
+
+def test_what_a_part_calls_of_another_one_is_its_own():
+    found = spans(
+        ("vae.decode", 3, 5), ("unet.forward", 0, 6), ("text_encoder.forward", 7, 8), ("vae.forward", 10, 12), ("vae.decode", 9, 13)
+    )
+    assert found == {"denoising": (0, 6), "decoding": (9, 13)}

@@ -12,9 +12,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPTextModel
 
 from pytest_sdspeed.pipelines.architectures import find_architecture
-from pytest_sdspeed.pipelines.flops import Twin, count_call_flops, count_generation_flops, describe_twin
+from pytest_sdspeed.pipelines.flops import count_generation_flops
 from pytest_sdspeed.pipelines.optimization import Optimization
 from pytest_sdspeed.pipelines.stages import HostTimestamps, StageTimer
+from pytest_sdspeed.pipelines.twins import Twin, count_call_flops, describe_twin
 from pytest_sdspeed.pipelines.unet_wrapper import wrap_graphed
 
 pytestmark = pytest.mark.slow
@@ -57,7 +58,7 @@ def test_flops_of_the_published_text_encoder():
 def test_a_call_is_counted_once_for_all_rows(make, monkeypatch):
     shapes = ((0, (1, 4, 4, 4), True),)
     found = count_call_flops(describe_twin(make().pipeline.vae), "decode", shapes)
-    monkeypatch.setattr("pytest_sdspeed.pipelines.flops._build", None)
+    monkeypatch.setattr("pytest_sdspeed.pipelines.twins._build", None)
     assert count_call_flops(describe_twin(make("sdpa").pipeline.vae), "decode", shapes) is found
 
 

@@ -12,7 +12,8 @@ from PIL import Image
 
 from pytest_sdspeed.errors import PictureError
 from pytest_sdspeed.judge.pictures.forms import keep
-from pytest_sdspeed.judge.pictures.metrics import NOT_FINITE, draw_error_map
+from pytest_sdspeed.judge.pictures.metrics import draw_error_map
+from pytest_sdspeed.judge.pictures.strips import choose_frames, show_video, shrink
 from pytest_sdspeed.model import Case, Exhibit
 
 if TYPE_CHECKING:
@@ -60,17 +61,13 @@ class Drawn:
         return tuple(exhibit for exhibit in shown if exhibit.pictures)
 
     def _make_case(self, case: Case, judgement: ImageJudgement) -> Exhibit:
-        index = judgement.worst.get(case, 0)
         sides = {
             "baseline": self.baseline,
             "reference": self.reference,
             "candidate": self.candidate,
         }
-        found = {
-            role: _get_picture(drawn.get(case), index, self._find_span(case))
-            for role, drawn in sides.items()
-            if drawn
-        }
+        found = {role: as_output(drawn.get(case)) for role, drawn in sides.items() if drawn}
+        index = _choose_picture(case, found, judgement)
         scores = {
             name: value
             for name, value in judgement.by_case.get(case, {}).items()
@@ -91,8 +88,8 @@ class Drawn:
             else ("baseline", self.baseline)
         )
         found = {
-            role: _get_picture(drawn.get(main), 0, self._find_span(main)),
-            "candidate": _get_picture(drawn.get(other), 0, self._find_span(main)),
+            role: as_output(drawn.get(main)),
+            "candidate": as_output(drawn.get(other)),
         }
         measured = {
             name.removeprefix("control_"): value
@@ -111,17 +108,21 @@ class Drawn:
         self,
         case: Case,
         index: int,
-        found: Mapping[str, np.ndarray | None],
+        found: Mapping[str, Output | None],
         measured: Mapping[str, float],
         *,
         control: bool = False,
     ) -> Exhibit:
-        sizes = {picture.shape for picture in found.values() if picture is not None}
-        pictures = {
-            role: encode_png(picture) for role, picture in found.items() if picture is not None
+        span = self._find_span(case)
+        shown = {
+            role: output.view(index, span)
+            for role, output in found.items()
+            if output is not None and output.kind != "array" and index < output.count
         }
-        pictures = _add_error_map(pictures) if len(sizes) == 1 else pictures
-        return Exhibit(
+        pictures = {role: encode_png(picture) for role, picture in shown.items()}
+        if len({picture.shape for picture in shown.values()}) == 1:
+            pictures = _add_error_map(pictures)
+        exhibit = Exhibit(
             seed=case.seed,
             prompt=(case.prompt or self.prompt) + (f" ({case.steps} steps)" if case.steps else ""),
             index=index,
@@ -129,6 +130,46 @@ class Drawn:
             metrics=dict(measured),
             control=control,
         )
+        return _add_videos(exhibit, found, span)
+
+
+def _choose_picture(
+    case: Case, found: Mapping[str, Output | None], judgement: ImageJudgement
+) -> int:
+    """Choose the picture of a case to look at: its worst, or else the first broken one of a side.
+
+    Args:
+        case: the case.
+        found: side -> what it drew.
+        judgement: knows the worst, if the sides could be compared.
+    """
+    if case in judgement.worst or judgement.verdict != "fail":
+        return judgement.worst.get(case, 0)
+    sides = [output for role in ("candidate", *found) if (output := found.get(role)) is not None]
+    broken = (output.find_defective() for output in sides)
+    return next((at for at in broken if at is not None), 0)
+
+
+def _add_videos(exhibit: Exhibit, found: Mapping[str, Output | None], span: Span | None) -> Exhibit:
+    """Return an exhibit with frames and strips of the sides that drew videos."""
+    videos = {
+        role: output
+        for role, output in found.items()
+        if output is not None and output.kind == "videos"
+    }
+    if not videos:
+        return exhibit
+    length = next(videos[role].together for role in ("candidate", *videos) if role in videos)
+    video, worst = divmod(exhibit.index, length)
+    marked = None if exhibit.control else worst
+    chosen = choose_frames(length, marked)
+    more = {
+        f"{role}_{place}": _encode(image)
+        for role, output in videos.items()
+        if video * output.together < output.count
+        for place, image in show_video(output, video, span, chosen, marked).items()
+    }
+    return replace(exhibit, pictures={**exhibit.pictures, **more}, frames=length, strip=chosen)
 
 
 def add_error_maps(result: Result) -> Result:
@@ -159,13 +200,7 @@ def encode_png(picture: np.ndarray) -> bytes:
         picture: float array (H, W, 3); what lies outside of [0, 1] is clipped, what is not finite
             becomes magenta.
     """
-    finite = np.isfinite(picture).all(axis=-1, keepdims=True)
-    shown = np.clip(np.where(finite, picture, 0), 0, 1)
-    levels = np.where(finite, np.round(shown * 255), NOT_FINITE).astype(np.uint8)
-    image = Image.fromarray(levels)
-    # Reduces and never enlarges, and keeps the proportions.
-    image.thumbnail((LARGEST, LARGEST), Image.Resampling.BOX)
-    return _encode(image)
+    return _encode(shrink(picture, LARGEST))
 
 
 @cache
@@ -188,14 +223,6 @@ def _encode(image: Image.Image) -> bytes:
     written = io.BytesIO()
     image.save(written, "PNG")
     return written.getvalue()
-
-
-def _get_picture(drawn: object, index: int, span: Span | None) -> np.ndarray | None:
-    """Return one picture of a batch, float32 (H, W, 3), or None if there is none."""
-    output = as_output(drawn)
-    if output is None or output.kind == "array" or index >= output.count:
-        return None
-    return output.view(index, span)
 
 
 def as_output(drawn: object) -> Output | None:

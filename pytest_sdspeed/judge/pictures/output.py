@@ -160,6 +160,12 @@ class Output:
             )
         )
 
+    def find_defective(self) -> int | None:
+        """Return the place of the first picture or frame with a defect, or None."""
+        if self.kind == "array":
+            return None
+        return next((at for at, defect in enumerate(self._find_defects()) if defect), None)
+
     def describe(self) -> str:
         """Say what it is: ``an array of shape (1, 4, 8, 8)``, ``4 pictures of 64x64 pixels``."""
         if self.kind == "array":

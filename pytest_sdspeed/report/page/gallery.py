@@ -24,6 +24,7 @@ _METRICS = {
     "temporal": "error of motion {:.3f}",
 }
 _ROLES = {"candidate": "candidate", "error_map": "error map", "reference": "reference"}
+_FRAMES = ("first", "middle", "last")
 _CONTROL_SAYS: dict[ImageVerdict | None, str] = {
     "pass": "fails the gate, as it must",
     "powerless": "passes the gate, though it must fail: the gate is powerless",
@@ -40,6 +41,7 @@ class Picture(NamedTuple):
         first: whether this place embeds the picture; the others copy it from there.
         label: what stands under it; alt: what it shows, in words.
         thumbnail: what is embedded.
+        strip: whether it is a row of frames.
     """
 
     key: str
@@ -47,11 +49,12 @@ class Picture(NamedTuple):
     label: str
     alt: str
     thumbnail: Thumbnail
+    strip: bool = False
 
     @property
     def pixelated(self) -> bool:
         """Tell whether it is so small that its pixels should be seen."""
-        return max(self.thumbnail.original) <= PIXELATED
+        return not self.strip and max(self.thumbnail.original) <= PIXELATED
 
     @property
     def about(self) -> str:
@@ -77,11 +80,12 @@ class Entry:
 
 @dataclass
 class CaseShown:
-    """One case: the baseline's picture, an entry for each setup, and the negative controls."""
+    """One case: the baseline's pictures, an entry for each setup, and the negative controls."""
 
     title: str
     prompt: str
     baseline: Picture | None = None
+    baseline_frames: list[Picture] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
 
 
@@ -101,7 +105,7 @@ class Gallery:
         groups: dict[tuple[int, str, int], list[tuple[Result, Exhibit]]] = {}
         for result in results:
             for exhibit in result.exhibits:
-                groups.setdefault((exhibit.seed, exhibit.prompt, exhibit.index), []).append(
+                groups.setdefault((exhibit.seed, exhibit.prompt, exhibit.place[0]), []).append(
                     (result, exhibit)
                 )
         appeared = list(dict.fromkeys((seed, prompt) for seed, prompt, _ in groups))
@@ -111,17 +115,15 @@ class Gallery:
     def _make_case(self, group: list[tuple[Result, Exhibit]]) -> CaseShown:
         result, exhibit = group[0]
         case = CaseShown(_title_case(result, exhibit), exhibit.prompt)
-        shared = next(
-            (
-                exhibit.pictures["baseline"]
-                for _, exhibit in group
-                if "baseline" in exhibit.pictures
-            ),
-            None,
-        )
-        if shared is not None:
+        of_baseline = next((one for _, one in group if "baseline" in one.pictures), None)
+        shared = None if of_baseline is None else of_baseline.pictures["baseline"]
+        if of_baseline is not None and shared is not None:
+            label = _name_frame("baseline", of_baseline)
             case.baseline = self._make_picture(
-                shared, "baseline", f"{result.baseline}: baseline, {case.title}"
+                shared, label, f"{result.baseline}: {label}, {case.title}"
+            )
+            case.baseline_frames = self._make_frames(
+                of_baseline, "baseline", result.baseline, case.title
             )
         case.entries = [*self._list_candidates(group, shared), *self._list_controls(group)]
         return case
@@ -139,7 +141,9 @@ class Gallery:
             before = (
                 [
                     self._make_picture(
-                        own, "its baseline", f"{result.baseline}, as {result.setup} met it"
+                        own,
+                        _name_frame("its baseline", exhibit),
+                        _name_frame(f"{result.baseline}, as {result.setup} met it", exhibit),
                     )
                 ]
                 if own and own != shared
@@ -172,11 +176,35 @@ class Gallery:
 
     def _make_roles(self, exhibit: Exhibit, owner: str, title: str) -> list[Picture]:
         labels = _ROLES | ({"candidate": "other case"} if exhibit.control else {})
+        shown = {role: _name_frame(label, exhibit) for role, label in labels.items()}
         return [
-            self._make_picture(exhibit.pictures[role], label, f"{owner}: {label}, {title}")
-            for role, label in labels.items()
-            if role in exhibit.pictures
+            *(
+                self._make_picture(exhibit.pictures[role], label, f"{owner}: {label}, {title}")
+                for role, label in shown.items()
+                if role in exhibit.pictures
+            ),
+            *self._make_frames(exhibit, "candidate", owner, title),
+            *self._make_frames(exhibit, "reference", f"reference of {owner}", title),
         ]
+
+    def _make_frames(self, exhibit: Exhibit, side: str, owner: str, title: str) -> list[Picture]:
+        """Show what an exhibit has of a side's video: some of its frames, and then its strip."""
+        length = exhibit.frames or 0
+        places = zip(_FRAMES, (0, (length - 1) // 2, length - 1), strict=True)
+        frames = [
+            self._make_picture(data, f"{name} frame", f"{owner}: {name} frame, {at}, {title}")
+            for name, at in places
+            if (data := exhibit.pictures.get(f"{side}_{name}"))
+        ]
+        strip = exhibit.pictures.get(f"{side}_strip")
+        if strip is None:
+            return frames
+        row = ", ".join(map(str, exhibit.strip))
+        marked = exhibit.place[1]
+        mark = f", {marked} marked" if marked in exhibit.strip and not exhibit.control else ""
+        alt = f"{owner}: frames {row} in a row{mark}, {title}"
+        shown = self._make_picture(strip, f"frames {row}{mark}", alt)
+        return [*frames, shown._replace(strip=True)]
 
     def _make_picture(self, data: bytes, label: str, alt: str) -> Picture:
         first = data not in self._keys
@@ -184,11 +212,17 @@ class Gallery:
         return Picture(key, first, label, alt, self._thumbnails[data])
 
 
+def _name_frame(label: str, exhibit: Exhibit) -> str:
+    """Name a picture, and of a video its frame, as messages do: ``candidate, frame 3``."""
+    frame = exhibit.place[1]
+    return label if frame is None else f"{label}, frame {frame} of 0 to {(exhibit.frames or 1) - 1}"
+
+
 def _title_case(result: Result, exhibit: Exhibit) -> str:
-    several = exhibit.index or (result.recipe is not None and result.recipe.images > 1)
-    return f"seed {exhibit.seed}" + (
-        f", picture {exhibit.index + 1} of the batch" if several else ""
-    )
+    place, frame = exhibit.place
+    several = place or (result.recipe is not None and result.recipe.images > 1)
+    what = "picture" if frame is None else "video"
+    return f"seed {exhibit.seed}" + (f", {what} {place + 1} of the batch" if several else "")
 
 
 def _format_lines(exhibit: Exhibit) -> list[str]:

@@ -27,7 +27,7 @@ from pytest_sdspeed.report.page import history_section
 from pytest_sdspeed.report.page.account_section import make_account_groups
 from pytest_sdspeed.report.page.gallery import CaseShown, Gallery
 from pytest_sdspeed.report.page.thumbnails import make_thumbnails
-from pytest_sdspeed.report.plots.bars import draw_memory, draw_stages, list_stages
+from pytest_sdspeed.report.plots.bars import choose_ink, draw_memory, draw_stages, list_stages
 from pytest_sdspeed.report.plots.drawing import use_house_style
 from pytest_sdspeed.report.plots.forest import draw_forest
 from pytest_sdspeed.report.plots.timeline import Timeline, draw_timeline
@@ -139,6 +139,7 @@ def render_page(
             past_columns=history_section.COLUMNS,
             kind_of=find_cause,
             stage_names=list_stages,
+            stage_ink=choose_ink,
             machine=[
                 *(
                     (label, value)
@@ -214,8 +215,10 @@ def _describe_recipe(recipe: Recipe | None) -> Mapping[str, str]:
         "model": recipe.model,
         "prompt": recipe.prompt,
         "size": f"{recipe.width} x {recipe.height}",
-        "steps": f"{recipe.steps}, {recipe.scheduler}",
-        "pictures per call": str(recipe.images),
+        "pipeline": recipe.pipeline,
+        "steps": f"{recipe.steps}, {recipe.scheduler or 'the scheduler of the model'}",
+        "pictures per call": str(recipe.images) if recipe.frames is None else None,
+        "videos per call": f"{recipe.images} of {recipe.frames} frames" if recipe.frames else None,
         "calls": str(recipe.repeats) if recipe.repeats > 1 else None,
         "guidance": None if recipe.guidance is None else f"{recipe.guidance:g}",
         "weights before optimizations": recipe.dtype,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_sdspeed.model import stages
 from pytest_sdspeed.report import text
 from pytest_sdspeed.report.plots.drawing import Chart
 
@@ -15,8 +16,18 @@ if TYPE_CHECKING:
 ROW = 42
 """Pixels a setup takes."""
 
-STAGES = ("text_encoder", "denoising", "decoding")
-"""In the order they run; any other that was timed comes after them."""
+_INKS = (
+    stages.TEXT_ENCODING,
+    stages.DENOISING,
+    stages.DECODING,
+    "",
+    stages.IMAGE_ENCODING,
+    stages.PRIOR,
+    stages.UPSAMPLING,
+    stages.REFINING,
+)
+"""Stage of each ink, so that one has the same in all campaigns; "" is any other."""
+_OTHER_INK = _INKS.index("")
 
 _MIDDLE, _THICK = 29, 14
 _WIDE = 0.16
@@ -57,11 +68,12 @@ def draw_stages(results: Sequence[Result], name: str, title: str) -> str | None:
 
 def list_stages(results: Sequence[Result]) -> list[str]:
     """List the stages that were timed, in the order they run."""
-    found = dict.fromkeys(stage for result in results for stage in result.stages_s or ())
-    return [
-        *(stage for stage in STAGES if stage in found),
-        *(stage for stage in found if stage not in STAGES),
-    ]
+    return stages.order_stages(stage for result in results for stage in result.stages_s or ())
+
+
+def choose_ink(stage: str) -> int:
+    """Return the number of the ink that a stage is drawn in."""
+    return _INKS.index(stage) if stage in _INKS else _OTHER_INK
 
 
 def draw_memory(results: Sequence[Result], name: str, title: str) -> str | None:
@@ -95,8 +107,8 @@ def _make_stage_bar(result: Result, order: list[str]) -> _Bar:
     if not result.stages_s:
         return _Bar(result.setup, (), "unknown")
     parts = [
-        (f"stage-{min(place, 3)}", result.stages_s[stage])
-        for place, stage in enumerate(order)
+        (f"stage-{choose_ink(stage)}", result.stages_s[stage])
+        for stage in order
         if stage in result.stages_s
     ]
     return _Bar(

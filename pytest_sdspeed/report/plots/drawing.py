@@ -46,7 +46,7 @@ MARKERS = "osD^vPX*"
 _INKS = (
     "paper ink muted hairline wash accent pass fail inconclusive invalid",
     " ".join(f"arm-{number}" for number in range(len(MARKERS))),
-    "stage-0 stage-1 stage-2 stage-3",
+    " ".join(f"stage-{number}" for number in range(8)),
 )
 INKS = {name: f"#0a0b{number:02x}" for number, name in enumerate(" ".join(_INKS).split())}
 """Names of the page's CSS variables, each with a color that stands for it until the figure is in
