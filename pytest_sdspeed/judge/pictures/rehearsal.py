@@ -165,8 +165,8 @@ class _Compared(NamedTuple):
         if wrong is not None and not self.own < self.others[wrong]:
             yield (
                 f"{self.case}: {self.name} is another case's: PSNR"
-                f" {_to_psnr(self.others[wrong]):.1f} dB to the baseline's of {wrong}, and"
-                f" {_to_psnr(self.own):.1f} dB to that of its own case"
+                f" {_to_psnr(self.others[wrong]):.1f} dB to that of {wrong}, and"
+                f" {_to_psnr(self.own):.1f} dB to that of its own"
             )
         bound = _to_psnr(self.unrelated) + least
         if not _to_psnr(self.own) >= min(bound, PSNR_CAP):
