@@ -1,5 +1,10 @@
 """What tests of rehearsals share: a table of rows that are right, and optimizations that are wrong on purpose."""
 
+from diffusers import DDIMScheduler, StableDiffusionPipeline
+
+STAYS = DDIMScheduler, StableDiffusionPipeline
+"""Imported here: pytester forgets what a run inside imports, and what diffusers loads with them cannot be loaded twice."""
+
 HEAD = """
 schema = 2
 name = "night"

@@ -28,7 +28,7 @@ def format_row(result: Result, found: Rehearsal, compared: str) -> tuple[str, ..
         "?" if math.isnan(found.drawn_s) else f"{found.drawn_s:.1f} s",
         "-",
         compared,
-        f"PSNR {result.image['control_psnr']:.0f}  {found.nearest}" if found.nearest else "",
+        f"{found.nearest}, PSNR {result.image['control_psnr']:.0f}" if found.nearest else "",
         "-" if passed else result.verdict,
     )
 

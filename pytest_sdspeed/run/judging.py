@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.judge.memory import MemoryJudgement
     from pytest_sdspeed.judge.pictures.gate import ImageJudgement
     from pytest_sdspeed.measure.campaign_data import CampaignData, Decision
-    from pytest_sdspeed.model import Machine
+    from pytest_sdspeed.model import Case, Machine
     from pytest_sdspeed.run.pictures import PictureFindings
     from pytest_sdspeed.run.settings import Options
     from pytest_sdspeed.run.speed import SpeedFindings
@@ -242,7 +242,14 @@ def _describe_rehearsal(case: RowCase, pictures: ImageJudgement | None) -> Rehea
         return None
     drawn_s = sum(case.data.warm_up_s.get(case.candidate.name, (math.nan,)))
     control = pictures.control if pictures else None
-    return Rehearsal(drawn_s=drawn_s, nearest=str(control[1]) if control else "")
+    return Rehearsal(drawn_s=drawn_s, nearest=_name_other(control[1]) if control else "")
+
+
+def _name_other(case: Case) -> str:
+    """Name by what another case differs from the main one."""
+    if case.prompt:
+        return "another prompt"
+    return f"{case.steps} steps" if case.steps else "another seed"
 
 
 def _find_revision(case: RowCase) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -49,7 +48,7 @@ def test_rows_that_are_right_pass_or_say_why_they_cannot_be_rehearsed(pytester, 
         result.stdout.fnmatch_lines([f"SKIPPED*{reason}: run with --sd-gpu"])
     result.stdout.fnmatch_lines(["sd rehearsal: night   tiny random weights on *, speed is not judged", "note: distilled_cached: tf32 was set, and does nothing on a CPU"])
     # Nothing of it can enter a history of speed.
-    assert json.loads((pytester.path / "stored.json").read_text())["benchmarks"] == []
+    assert not (pytester.path / "stored.json").exists()
     told = ET.parse(pytester.path / "junit.xml").getroot()
     properties = {(one.get("name"), one.get("value")) for one in told.iter("property")}
     assert ("sdspeed_rehearsal", "tiny weights") in properties
