@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.judge.memory import judge_memory
+from pytest_sdspeed.model import UNITS, list_names
 
 if TYPE_CHECKING:
     from pytest_sdspeed.model.accounts import Account
     from pytest_sdspeed.model.limits import Limit
     from pytest_sdspeed.model.tables import Row
 
-_FUSING = frozenset({"compile", "traced_unet"})
+_FUSING = frozenset({"compile", "compile_repeated_blocks", "traced_unet"})
 """Optimizations that let operations be fused."""
 
 
@@ -21,9 +22,9 @@ class DocumentedJudgement:
     """What became of a documented row, beside its account.
 
     Attributes:
-        latency_s: documented latency of one call, or None.
+        latency_s: documented latency of one call, or of what else the recipe's unit is, or None.
         share: share of that latency that the limit explains: 1 is a device at its peaks. None if
-            there is no limit or no latency.
+            there is no limit or no latency of a call.
         memory_share: share of the baseline's peak memory, or None if that is unknown.
         errors: what contradicts the row; it fails.
         notes: what the row needs to be possible.
@@ -51,6 +52,9 @@ def judge_documented(
         baseline: account of the row's baseline, or None.
     """
     latency = None if row.latency_s is None else row.latency_s / row.recipe.repeats
+    if row.recipe.unit != "call":
+        reason = f"it is that of {UNITS[row.recipe.unit]}, and limits are those of a whole call"
+        limit = replace(limit, limit_s=None, reason=reason)
     found = _judge_latency(row, latency, limit)
     memory = judge_memory(account.peak_bytes, baseline.peak_bytes if baseline else None, row.memory)
     share = None if latency is None or limit.limit_s is None else limit.limit_s / latency
@@ -91,7 +95,7 @@ def _judge_latency(row: Row, latency: float | None, limit: Limit) -> _Finding:
             " published one"
         )
     if latency < limit.limit_s:
-        compiles = bool(_FUSING & set(row.optimizations))
+        compiles = bool(_FUSING & set(list_names(row.optimizations)))
         by = (
             "its compiler fuses operations"
             if compiles

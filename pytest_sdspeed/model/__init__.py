@@ -51,13 +51,14 @@ from pytest_sdspeed.model.results import (
     Result,
     SelfDifference,
 )
-from pytest_sdspeed.model.stack import StackEntry
+from pytest_sdspeed.model.stack import StackEntry, list_names
 from pytest_sdspeed.model.tables import (
     BOUNDS,
     DEFAULT_TOLERANCE,
     DTYPES,
     RECIPE_DEFAULTS,
     SCHEDULERS,
+    UNITS,
     CampaignKey,
     ImageGate,
     Recipe,
@@ -94,6 +95,7 @@ __all__ = [
     "RECIPE_DEFAULTS",
     "SCHEDULERS",
     "STEP_COUNTS",
+    "UNITS",
     "UNKNOWN_GPU",
     "UNREAD",
     "Account",
@@ -142,4 +144,5 @@ __all__ = [
     "Verdict",
     "Work",
     "find_count",
+    "list_names",
 ]

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FORM = re.compile(r"(?P<name>[^()]+)\((?P<options>.*)\)", re.DOTALL)
-_OPTION = re.compile(r"\s*(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*")
+_OPTION = re.compile(rf"\s*(?P<name>{_NAME.pattern})\s*=\s*")
 
 
 def _refuse_constant(name: str) -> None:
@@ -45,6 +46,31 @@ class StackEntry:
         return f"{self.name}({', '.join(written)})"
 
     @classmethod
+    def of(cls, entry: str | Mapping[str, Any]) -> StackEntry:
+        """Read an entry as users write it.
+
+        Args:
+            entry: a name, a label, or the options by name with the optimization's name under
+                ``name``: ``{"name": "first_block_cache", "threshold": 0.08}``.
+
+        Raises:
+            ValueError: it has no name, or an option is no builtin that JSON has.
+        """
+        if isinstance(entry, str):
+            return cls.parse(entry)
+        name = entry.get("name")
+        if not isinstance(name, str) or not name.strip():
+            raise ValueError(
+                'has no name; valid: as in {name = "first_block_cache", threshold = 0.08}'
+            )
+        if "(" in name or ")" in name:
+            raise ValueError(f"name {name!r} has parentheses; valid: the name alone")
+        options = {option: value for option, value in entry.items() if option != "name"}
+        for option, value in options.items():
+            _check_option(option, value)
+        return cls.parse(cls(name, options).label)
+
+    @classmethod
     def parse(cls, label: str) -> StackEntry:
         """Read a label.
 
@@ -55,6 +81,27 @@ class StackEntry:
         if form is None:
             return cls(label)
         return cls(form["name"], _read_options(form["options"], label))
+
+
+def list_names(labels: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of a stack's optimizations, without their options.
+
+    Raises:
+        ValueError: one of them is no label.
+    """
+    return tuple(StackEntry.parse(label).name for label in labels)
+
+
+def _check_option(name: object, value: Any) -> None:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ValueError(f"option {name!r} cannot be an argument; valid: a name as Python has them")
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        raise ValueError(
+            f"option {name!r} is {value!r}; valid: a boolean, a finite number, a string, or a list"
+            " or dictionary of them"
+        ) from None
 
 
 def _read_options(text: str, label: str) -> dict[str, Any]:

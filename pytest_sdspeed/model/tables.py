@@ -12,8 +12,14 @@ DEFAULT_TOLERANCE = 0.05
 SCHEDULERS = ("ddim", "pndm")
 DTYPES = ("float32", "float16", "bfloat16")
 Unit = Literal["call", "denoising", "denoiser", "decode"]
-"""What a latency is of: a whole call, its denoising loop, one forward of the denoiser, or one
-decoding of latents."""
+"""What a latency is of."""
+UNITS: Mapping[Unit, str] = {
+    "call": "a whole call",
+    "denoising": "the denoising loop",
+    "denoiser": "one forward of the denoiser",
+    "decode": "one decoding of latents",
+}
+"""Unit -> what it is, in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -262,10 +262,8 @@ def _find_revision(case: RowCase) -> str | None:
     setup, base = case.candidate.setup, case.base.setup
     if setup is None or base is None or case.weights in ("random", REHEARSED):
         return None
-    recipe, stack = setup.recipe, {*setup.optimizations, *base.optimizations}
-    parts = {"distilled_unet": recipe.student, "tiny_vae": recipe.tiny_vae}
-    used = [model for name, model in parts.items() if model and name in stack]
-    return describe_revisions([recipe.model, *used])
+    parts = {**base.parts, **setup.parts}
+    return describe_revisions([setup.recipe.model, *(parts[role] for role in sorted(parts))])
 
 
 def make_result_without_effect(case: RowCase, reason: str) -> Result:

@@ -5,12 +5,13 @@ Every run makes a registry, so that its methods import what they need only when 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.setups.names import BUILTIN_SETUPS, RESERVED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from pytest_sdspeed.model import PictureMetric, Recipe, RegisteredSetup
     from pytest_sdspeed.pipelines.optimization import Optimization
@@ -48,7 +49,7 @@ class Registry:
     def add_setup(
         self,
         name: str,
-        optimizations: Sequence[str],
+        optimizations: Sequence[str | Mapping[str, Any]],
         *,
         recipe: Recipe | None = None,
         doc: str = "",
@@ -57,24 +58,29 @@ class Registry:
 
         Args:
             name: lower case letters, digits and underscores.
-            optimizations: names of the stack, in order; built-in or added before.
+            optimizations: the stack, in order, built-in or added before: names, or dictionaries of
+                a name and options, ``{"name": "first_block_cache", "threshold": 0.08}``.
             recipe: what is generated, or None for the recipe of the table in use.
             doc: one line for ``pytest --fixtures``.
 
         Raises:
-            RegistrationError: the name is malformed or taken, or the stack is one string.
+            RegistrationError: the name is malformed or taken, or the stack is one string or one
+                dictionary, or has an entry that is neither a name nor one with options.
         """
         from pytest_sdspeed.errors import RegistrationError
         from pytest_sdspeed.model import RegisteredSetup
 
-        if isinstance(optimizations, str):
+        if isinstance(optimizations, (str, Mapping)):
             raise RegistrationError(
                 f"setup {name!r}: optimizations are a list of names, not {optimizations!r}:"
                 f" [{optimizations!r}]"
             )
         _check_name("setup", name, BUILTIN_SETUPS.keys() | self.setups.keys() | RESERVED)
         self.setups[name] = setup = RegisteredSetup(
-            name=name, optimizations=tuple(optimizations), recipe=recipe, doc=doc
+            name=name,
+            optimizations=tuple(_make_label(entry, name) for entry in optimizations),
+            recipe=recipe,
+            doc=doc,
         )
         self.listener(setup)
 
@@ -180,6 +186,22 @@ class Registry:
 
 _MADE_METRICS = ("clip", "clip_baseline", "further")
 _CONTROL_PREFIX = "control_"
+
+
+def _make_label(entry: object, setup: str) -> str:
+    """Return the label of an entry of a registered setup's stack."""
+    from pytest_sdspeed.errors import RegistrationError
+    from pytest_sdspeed.model import StackEntry
+
+    if not isinstance(entry, (str, Mapping)):
+        raise RegistrationError(
+            f"setup {setup!r}: {entry!r} is no optimization; valid: a name, or a dictionary of a"
+            " name and options"
+        )
+    try:
+        return StackEntry.of(entry).label
+    except ValueError as error:
+        raise RegistrationError(f"setup {setup!r}: {entry!r}: {error}") from None
 
 
 def _find_entry(

@@ -49,7 +49,8 @@ class Setup:
 
     Attributes:
         name, recipe, resolved: as given.
-        optimizations: names of the stack.
+        optimizations: labels of the stack.
+        parts: role of the recipe -> model that the stack takes something from.
         relation: what its pictures may be compared with.
         precision: type in which its matrix products and convolutions run: ``float32``, ``tf32``,
             ``float16``, ``bfloat16``.
@@ -71,6 +72,8 @@ class Setup:
     ) -> None:
         self.name, self.recipe, self.resolved = name, recipe, resolved
         self.optimizations = tuple(part.label for part in stack)
+        roles = {role for part in stack for role in (*part.replaces.values(), *part.needs)}
+        self.parts = {role: model for role in sorted(roles) if (model := recipe.part(role))}
         self.comparison = compare(stack)
         self.relation: Relation = self.comparison.relation
         self.precision = find_precision(stack, recipe.dtype)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_sdspeed.model import SCHEDULERS, StackEntry
 from pytest_sdspeed.tables import values
 from pytest_sdspeed.tables.values import InvalidValueError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _SCHEDULER_CLASS = "the name of a scheduler class of diffusers, such as EulerDiscreteScheduler"
 _OWN = "the gate sets it itself, the same for every arm: leave it out"
@@ -21,6 +18,8 @@ _OWNED = {
     "guidance_scale": "guidance",
     "num_images_per_prompt": "images",
     "num_videos_per_prompt": "images",
+    "num_images": "images",
+    "num_videos": "images",
     "num_frames": "frames",
     "generator": "seed",
     "latents": None,
@@ -125,34 +124,15 @@ def _check_name(value: object) -> str:
 
 def _check_entry(value: object) -> str:
     if isinstance(value, dict):
-        return _read_entry(value).label
-    if not isinstance(value, str):
+        value = {name: _check_inner(name, inner) for name, inner in value.items()}
+    elif isinstance(value, str):
+        value = values.check_text(value)
+    else:
         raise values.reject_type("a string or a table", value)
     try:
-        return StackEntry.parse(values.check_text(value)).label
+        return StackEntry.of(value).label
     except ValueError as problem:
         raise InvalidValueError(str(problem)) from None
-
-
-def _read_entry(raw: Mapping[str, object]) -> StackEntry:
-    if "name" not in raw:
-        raise InvalidValueError(
-            'has no name; valid: a table such as {name = "first_block_cache", threshold = 0.08}'
-        )
-    try:
-        name = values.check_text(raw["name"])
-    except InvalidValueError as problem:
-        raise InvalidValueError(f"name: {problem}") from None
-    if "(" in name or ")" in name:
-        raise InvalidValueError(
-            f"name: {name!r} has parentheses; valid: the name alone, with its options as keys"
-        )
-    options = {
-        _check_argument(option): _check_inner(option, value)
-        for option, value in raw.items()
-        if option != "name"
-    }
-    return StackEntry(name, options)
 
 
 def _check_inner(name: str, value: object) -> Any:

@@ -237,6 +237,12 @@ def check_slower(
             "a row that may be slower promises memory, and this one has no figure of it; valid:"
             " beside it memory, a share of the baseline's peak, or memory_gb"
         )
+    share = row.get("memory")
+    if share is not None and share >= 1 and "memory_gb" not in row:
+        raise place.at("memory").error(
+            f"{share} allows no less than the baseline's peak, and a row that may be slower"
+            " promises memory; valid: below 1, memory_gb beside it, or slower left out"
+        )
     if measured:
         return
     if speedup > 1:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import TableError
-from pytest_sdspeed.model import ACCOUNT_BOUNDS, DTYPES, Unit, toml_text
+from pytest_sdspeed.model import ACCOUNT_BOUNDS, DTYPES, UNITS, toml_text
 from pytest_sdspeed.tables import arguments, values
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ RECIPE = {
     "call": Key(arguments.check_call, since=2),
     "inputs": Key(values.expect_array(arguments.check_input, unique=True), since=2),
     "parts": Key(arguments.check_parts, since=2),
-    "unit": Key(values.expect_choice("unit", get_args(Unit)), since=2),
+    "unit": Key(values.expect_choice("unit", tuple(UNITS)), since=2),
 }
 
 RECIPE_DEFAULTS: dict[int, dict[str, Any]] = {

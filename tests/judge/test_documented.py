@@ -1,5 +1,7 @@
 """Documented rows beside the limits of their devices."""
 
+from dataclasses import replace
+
 import pytest
 
 from pytest_sdspeed.dry.limits import compute_limit
@@ -83,3 +85,23 @@ def test_memory_without_a_baseline_is_not_judged_and_a_note_says_so():
     found = judge_documented(row(4.0, memory=0.5), Account(peak_bytes=80), ONE_SECOND)
     assert found.errors == ()
     assert "not judged" in found.notes[0]
+
+
+@pytest.mark.parametrize("name", ["compile", "compile_repeated_blocks"])
+def test_a_row_that_compiles_with_options_compiles(name):
+    assert "its compiler fuses" in judge(0.8, f"{name}(fullgraph=true)").notes[0]
+    assert "though the row does not compile" in judge(0.8, f"other(parts=[{name!r}])".replace("'", '"')).notes[0]
+
+
+@pytest.mark.parametrize(
+    ("unit", "what"), [("denoising", "the denoising loop"), ("denoiser", "one forward of the denoiser"), ("decode", "one decoding")]
+)
+def test_a_latency_of_less_than_a_call_is_not_held_against_the_limit_of_one(unit, what):
+    """One forward of 50 is far under the limit of the call, and no error."""
+    documented = row(0.01)
+    documented = replace(documented, recipe=replace(documented.recipe, unit=unit))
+    found = judge_documented(documented, Account(peak_bytes=80), ONE_SECOND)
+    assert (found.errors, found.share) == ((), None)
+    (note,) = found.notes
+    assert note.startswith(f"its latency was not held against a limit: it is that of {what}")
+    assert judge(0.01).errors

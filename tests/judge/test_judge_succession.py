@@ -47,6 +47,13 @@ def history(first, end, steps=25, **facts):
         ({"guidance": 2.0}, "guidance 7.5 -> 2.0"),
         ({"tiny_vae": "taesd"}, "tiny vae none -> taesd"),
         ({"weights": "random"}, "weights none -> random"),
+        ({"guidance": None}, "guidance 7.5 -> none"),
+        ({"pipeline": "FluxPipeline"}, "pipeline none -> FluxPipeline"),
+        ({"frames": 33}, "frames none -> 33"),
+        ({"call": {"true_cfg_scale": 4.0}}, "call true_cfg_scale none -> 4.0"),
+        ({"parts": {"lora": "org/lora"}}, "parts lora none -> org/lora"),
+        ({"inputs": ["image"]}, "inputs none -> image"),
+        ({"unit": "denoising"}, "unit call -> denoising"),
         ({"steps": 30, "width": 128}, "size 64x32 -> 128x32, 25 -> 30 steps"),
     ],
 )
@@ -65,6 +72,15 @@ def test_long_values_are_cut_and_are_one_line():
     assert difference(model=long) == f"recipe changed: model mini -> {'x' * 60}..."
     assert difference(model="x" * 60) == f"recipe changed: model mini -> {'x' * 60}"
     assert difference(model="a\n b") == "recipe changed: model mini -> a b"
+
+
+def test_of_long_values_that_begin_alike_it_says_where_they_part():
+    stack = "bf16, channels_last, fuse_qkv, " + "x" * 40
+    old, new = (key(optimizations=f"{stack}, cache(threshold={one}), tiling") for one in (0.08, 0.1))
+    (said,) = [describe_difference(old, new)]
+    assert said.startswith("optimizations changed: ...")
+    assert "cache(threshold=0.08), tiling -> ..." in said
+    assert said.endswith("cache(threshold=0.1), tiling")
 
 
 @pytest.mark.parametrize("other", ["test_a.py::test_it", "[1]", "", "[" * 100_000])

@@ -36,6 +36,10 @@ WHOLE = [
 ]
 
 
+ROUNDED = ("speedup", "latency_s", "iterations_per_s", "memory_gb", "load_gb")
+"""Figures that are compared as they were rounded."""
+
+
 class Written(str):
     """A number, as its digits are written."""
 
@@ -107,9 +111,8 @@ def is_a_table_that_can_be_written(table):
         text = dumps_table(table)
     except TableError as error:
         # Of 1e2, which stands for 50 to 150, the table keeps 100.0, which is written as 100.
-        if any(figure and figure % 10 == 0 for row in table.rows for figure in (row.speedup, row.latency_s)) and "contradicts" in str(
-            error
-        ):
+        figures = {getattr(row, name) for row in table.rows for name in ROUNDED}
+        if any(figure and figure % 10 == 0 for figure in figures) and any(word in str(error) for word in ("contradict", "is more than")):
             return
         raise
     assert replace(parse_table(text, ""), path=table.path) == table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields, replace
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.model import RECIPE_DEFAULTS, Predecessor, Recipe
@@ -82,7 +83,7 @@ def describe_difference(old: HistoryKey, new: HistoryKey) -> str:
     for name, label in _LABELS.items():
         ours, theirs = getattr(old, name), getattr(new, name)
         if ours != theirs and None not in (ours, theirs):
-            parts.append(f"{label} changed: {_show(ours or 'none')} -> {_show(theirs or 'none')}")
+            parts.append(f"{label} changed: {_show_pair(ours or 'none', theirs or 'none')}")
     return "; ".join(parts)
 
 
@@ -91,7 +92,7 @@ def _describe_recipes(old: str, new: str) -> Iterator[str]:
     ours, theirs = _read_recipe(old), _read_recipe(new)
     if old == new or ours is None or theirs is None:
         return
-    before, after = {**RECIPE_DEFAULTS, **ours}, {**RECIPE_DEFAULTS, **theirs}
+    before, after = (_flatten({**RECIPE_DEFAULTS, **one}) for one in (ours, theirs))
     sizes = [f"{one.get('width')}x{one.get('height')}" for one in (before, after)]
     if sizes[0] != sizes[1]:
         yield f"size {' -> '.join(sizes)}"
@@ -103,12 +104,21 @@ def _describe_recipes(old: str, new: str) -> Iterator[str]:
 
 
 def _describe_fact(name: str, was: Any, is_now: Any) -> str:
-    pair = f"{_show(was)} -> {_show(is_now)}"
+    pair = _show_pair(was, is_now)
     if name in ("steps", "images"):
         return f"{pair} {'steps' if name == 'steps' else 'images per call'}"
     if name in ("prompt", "more_prompts"):
         return "another prompt" if name == "prompt" else "other further prompts"
-    return f"{name.replace('_', ' ')} {pair}"
+    return f"{name.replace('_', ' ') if name in _FIELDS else name} {pair}"
+
+
+def _flatten(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts of a recipe; those inside of one, as of ``call``, are named with it."""
+    flat: dict[str, Any] = {}
+    for name, value in recipe.items():
+        inner = value if isinstance(value, dict) else None
+        flat |= {name: value} if inner is None else {f"{name} {key}": inner[key] for key in inner}
+    return flat
 
 
 def _read_recipe(text: str) -> Mapping[str, Any] | None:
@@ -123,6 +133,21 @@ def _make_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _show(value: Any) -> str:
-    text = " ".join(("none" if value is None else str(value)).split())
+def _show_pair(was: Any, is_now: Any) -> str:
+    """Return ``old -> new``, each from a place on where they can be told apart."""
+    old, new = (" ".join(_write(value).split()) for value in (was, is_now))
+    if _cut(old) != _cut(new):
+        return f"{_cut(old)} -> {_cut(new)}"
+    common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(old, new, strict=False)))
+    start = max(0, common - _LONGEST // 2)
+    dots = "..." if start else ""
+    return f"{dots}{_cut(old[start:])} -> {dots}{_cut(new[start:])}"
+
+
+def _write(value: Any) -> str:
+    text = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return "none" if value in (None, ()) else text
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

@@ -26,6 +26,7 @@ from pytest_sdspeed.report.messages import describe_result, select_attention
 from pytest_sdspeed.report.page import history_section
 from pytest_sdspeed.report.page.account_section import make_account_groups
 from pytest_sdspeed.report.page.gallery import CaseShown, Gallery
+from pytest_sdspeed.report.page.recipe import describe_recipe
 from pytest_sdspeed.report.page.thumbnails import make_thumbnails
 from pytest_sdspeed.report.plots.bars import choose_ink, draw_memory, draw_stages, list_stages
 from pytest_sdspeed.report.plots.drawing import use_house_style
@@ -35,7 +36,7 @@ from pytest_sdspeed.report.plots.timeline import Timeline, draw_timeline
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from pytest_sdspeed.model import AccountResult, History, Recipe, Result
+    from pytest_sdspeed.model import AccountResult, History, Result
     from pytest_sdspeed.report.page.history_section import HistoryShown
 
 _VERDICTS = ("fail", "invalid", "inconclusive", "pass")
@@ -189,7 +190,7 @@ def _make_campaign(
             _make_row(text.choose_columns(results), cells, result)
             for cells, result in text.list_rows(results)
         ],
-        recipe=_describe_recipe(next((result.recipe for result in results if result.recipe), None)),
+        recipe=describe_recipe(next((result.recipe for result in results if result.recipe), None)),
         forest=draw_forest(results, f"{anchor}-forest", f"Speed-ups of {name}"),
         timeline=draw_timeline(results, f"{anchor}-timeline", f"Slots over time of {name}"),
         stages=draw_stages(results, f"{anchor}-stages", f"Stage times of {name}"),
@@ -206,27 +207,6 @@ def _make_row(columns: Sequence[str], cells: Sequence[str], result: Result | Non
         tolerance=text.format_tolerance(result) if result and gated else "",
         result=result,
     )
-
-
-def _describe_recipe(recipe: Recipe | None) -> Mapping[str, str]:
-    if recipe is None:
-        return {"generated": "callables, whose recipe is unknown"}
-    known = {
-        "model": recipe.model,
-        "prompt": recipe.prompt,
-        "size": f"{recipe.width} x {recipe.height}",
-        "pipeline": recipe.pipeline,
-        "steps": f"{recipe.steps}, {recipe.scheduler or 'the scheduler of the model'}",
-        "pictures per call": str(recipe.images) if recipe.frames is None else None,
-        "videos per call": f"{recipe.images} of {recipe.frames} frames" if recipe.frames else None,
-        "calls": str(recipe.repeats) if recipe.repeats > 1 else None,
-        "guidance": None if recipe.guidance is None else f"{recipe.guidance:g}",
-        "weights before optimizations": recipe.dtype,
-        "student": recipe.student,
-        "tiny autoencoder": recipe.tiny_vae,
-        "seed": str(recipe.seed),
-    }
-    return {label: value for label, value in known.items() if value}
 
 
 def _count_verdicts(results: Sequence[Result]) -> list[tuple[str, int]]:
