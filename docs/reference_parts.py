@@ -300,6 +300,36 @@ def _address(text: str) -> str:
     return f"<{text}>" if text.startswith("https://") else f"`{text}`"
 
 
+def _architectures() -> Iterator[str]:
+    """Yield what is known of each model, with the numbers of parameters that are published."""
+    from pytest_sdspeed.pipelines.architectures import ARCHITECTURES, INDEX
+
+    shared: dict[int, list[str]] = {}
+    for model, known in ARCHITECTURES.items():
+        shared.setdefault(id(known), []).append(model)
+    for models in sorted(shared.values(), key=lambda models: models[0].lower()):
+        known = ARCHITECTURES[models[0]]
+        kinds = {
+            name: value[1]
+            for name, value in known.index.items()
+            if isinstance(value, list) and value[1]
+        } or {path.partition("/")[0]: config["_class_name"] for path, config in known.files.items()}
+        yield from ("### " + ", ".join(f"`{model}`" for model in models), "")
+        if INDEX in known.files:
+            yield from (f"`{known.index['_class_name']}`.", "")
+        rows = (
+            (
+                f"`{name}`" if "." not in name else "the whole model",
+                f"`{kind}`",
+                getattr(known.parameters.get(name), "number", ""),
+                _capital(getattr(known.parameters.get(name), "source", "")),
+            )
+            for name, kind in kinds.items()
+        )
+        yield from _table(("component", "class", "parameters", "published in"), rows)
+        yield from ("", "Configuration: " + "; ".join(known.source) + ".", "")
+
+
 GENERATORS: Mapping[str, Callable[[], Iterable[str]]] = {
     "options": _options,
     "gate-fixtures": _gate_fixtures,
@@ -310,6 +340,7 @@ GENERATORS: Mapping[str, Callable[[], Iterable[str]]] = {
     "hooks": _hooks,
     "errors": _errors,
     "builtin-tables": _builtin_tables,
+    "architectures": _architectures,
     "optimizations": _optimizations,
     "commands": _commands,
     "device-peaks": _device_peaks,

@@ -41,7 +41,30 @@ TEXT = {
     "eos_token_id": 513,
 }
 SCHEDULER = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "skip_prk_steps": True, "steps_offset": 1}
-ONE_BLOCK = Architecture(
+
+
+def make_architecture(unet=None, vae=None, text_encoder=None, scheduler=None, tiny_vae=None):
+    """Make the architecture of a Stable Diffusion, or of a part of one."""
+    parts = {
+        "unet": ("diffusers", "UNet2DConditionModel", unet),
+        "vae": ("diffusers", "AutoencoderKL", vae),
+        "text_encoder": ("transformers", "CLIPTextModel", text_encoder),
+    }
+    files = {f"{name}/config.json": {"_class_name": kind, **config} for name, (_, kind, config) in parts.items() if config}
+    if tiny_vae:
+        files["config.json"] = {"_class_name": "AutoencoderTiny", **tiny_vae}
+    if scheduler:
+        files["scheduler/scheduler_config.json"] = scheduler
+        files["model_index.json"] = {
+            "_class_name": "StableDiffusionPipeline",
+            "scheduler": ["diffusers", "PNDMScheduler"],
+            "tokenizer": ["transformers", "CLIPTokenizer"],
+            **{name: [library, kind] for name, (library, kind, _) in parts.items()},
+        }
+    return Architecture(files=files)
+
+
+ONE_BLOCK = make_architecture(
     unet={
         **UNET,
         "block_out_channels": (16,),
@@ -56,9 +79,9 @@ ONE_BLOCK = Architecture(
 )
 """A block on either side, for what takes long for each: to compile it, to trace it, to draw often. It does not halve the sides of pictures."""
 ARCHITECTURES = {
-    "small": Architecture(unet=UNET, vae=VAE, text_encoder=TEXT, scheduler=SCHEDULER),
-    "small-student": Architecture(unet=STUDENT),
-    "small-tiny-vae": Architecture(tiny_vae=TINY_VAE),
+    "small": make_architecture(unet=UNET, vae=VAE, text_encoder=TEXT, scheduler=SCHEDULER),
+    "small-student": make_architecture(unet=STUDENT),
+    "small-tiny-vae": make_architecture(tiny_vae=TINY_VAE),
 }
 
 
@@ -77,10 +100,10 @@ def save_small_models(folder, base=ARCHITECTURES["small"]):
     with quiet(), torch.random.fork_rng():
         torch.manual_seed(0)
         pipeline = StableDiffusionPipeline(
-            vae=AutoencoderKL(**base.vae),
+            vae=AutoencoderKL(**base.find_config("vae")),
             text_encoder=CLIPTextModel(CLIPTextConfig(**TEXT)),
             tokenizer=make_clip_tokenizer(TEXT["vocab_size"]),
-            unet=UNet2DConditionModel(**base.unet),
+            unet=UNet2DConditionModel(**base.find_config("unet")),
             scheduler=PNDMScheduler(**SCHEDULER),
             safety_checker=None,
             feature_extractor=None,

@@ -97,7 +97,8 @@ def _choose(
     source, indices = args[0], args[1]
     if _is_on_device(source):
         _bring_indices(device, indices)
-        return device.compute(func, args, kwargs)
+        chosen = _replace_masks(device, indices) if device.values.is_valueless(source) else indices
+        return device.compute(func, (source, chosen), kwargs)
     # The host needs to know what they choose.
     _see_copy_to_host(device, waits=True)
     known = [device.values.known(one, "the index") for one in indices]
@@ -148,6 +149,17 @@ def _bring_indices(device: CountingDevice, indices: Sequence[Any]) -> None:
             if _is_on_device(one):
                 device.ledger.see("host_sync")
             device.values.known(one, "the number of elements that a mask chooses")
+
+
+def _replace_masks(device: CountingDevice, indices: Sequence[Any]) -> list[Any]:
+    """Return indices in the place of masks, of which torch's meta device makes no shapes."""
+    found: list[Any] = []
+    for one in indices:
+        if one is not None and one.dtype in _MASKS:
+            found += device.values.known(one, "the mask").nonzero(as_tuple=True)
+        else:
+            found.append(one)
+    return found
 
 
 def _repeat(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import logging
 import re
-import zlib
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -13,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_sdspeed.compatibility import make_dtype_argument
 from pytest_sdspeed.device.quiet import hide_progress_bars, overhear, quiet
-from pytest_sdspeed.device.seeds import hold_torch_generators
 from pytest_sdspeed.errors import ModelUnavailableError, SdSpeedError, read_first_line
 from pytest_sdspeed.pipelines.architectures import Architecture, find_architecture
+from pytest_sdspeed.pipelines.building import build_part, build_pipeline
 from pytest_sdspeed.pipelines.classes import find_part_class, find_pipeline_class
 from pytest_sdspeed.pipelines.embedded import EMBEDDED, locate
 from pytest_sdspeed.pipelines.model_folders import (
@@ -25,11 +24,13 @@ from pytest_sdspeed.pipelines.model_folders import (
     find_variant,
     refuse_code,
 )
+from pytest_sdspeed.pipelines.random_weights import draw_network, lay_out_network
 from pytest_sdspeed.pipelines.shrinking import shrink_architecture
-from pytest_sdspeed.pipelines.tokenizer import make_clip_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from pytest_sdspeed.pipelines.building import Make
 
 
 class Source(Protocol):
@@ -134,36 +135,27 @@ class RandomSource:
     Args:
         device: torch device the weights are drawn on.
         classes: pipelines that users registered, by the names of their classes.
+        architectures: architectures that users registered, by the names of their models.
     """
 
-    def __init__(self, device: str, classes: Mapping[str, type] = MappingProxyType({})) -> None:
-        self.device, self._classes = device, classes
+    def __init__(
+        self,
+        device: str,
+        classes: Mapping[str, type] = MappingProxyType({}),
+        architectures: Mapping[str, Architecture] = MappingProxyType({}),
+    ) -> None:
+        self.device, self._classes, self._architectures = device, classes, architectures
 
     def load_pipeline(self, model: str, dtype: str, kind: str | None = None) -> Any:
-        """Make a pipeline of the model's architecture, a Stable Diffusion one if none is named."""
-        parts = self._find(model)
-        with quiet():
-            from diffusers import AutoencoderKL, PNDMScheduler, UNet2DConditionModel
-            from transformers import CLIPTextConfig, CLIPTextModel
-
-            chosen = find_pipeline_class(kind or "StableDiffusionPipeline", self._classes)
-            text = CLIPTextConfig(**_find_part(parts, "text_encoder", model))
-            return chosen(
-                vae=self._draw(
-                    f"{model}/vae", dtype, lambda: AutoencoderKL(**_find_part(parts, "vae", model))
-                ),
-                text_encoder=self._draw(
-                    f"{model}/text_encoder", dtype, lambda: CLIPTextModel(text)
-                ),
-                tokenizer=make_clip_tokenizer(text.vocab_size),
-                unet=self._draw(
-                    f"{model}/unet",
-                    dtype,
-                    lambda: UNet2DConditionModel(**_find_part(parts, "unet", model)),
-                ),
-                scheduler=PNDMScheduler.from_config(_find_part(parts, "scheduler", model)),
-                **_make_without_checker(chosen),
-            )
+        """Make a pipeline of the model's architecture."""
+        known = find_architecture(model, self._architectures)
+        return build_pipeline(
+            model,
+            self._resize(known),
+            self._make(known.name_weights(model), dtype),
+            classes=self._classes,
+            kind=kind,
+        )
 
     def load_part(
         self,
@@ -172,27 +164,19 @@ class RandomSource:
         dtype: str,
         like: type | None = None,  # noqa: ARG002 - the architecture tells
     ) -> Any:
-        """Make a student's UNet or a tiny autoencoder."""
-        with quiet():
-            from diffusers import AutoencoderTiny, UNet2DConditionModel
+        """Make a single component: a student's denoiser, a tiny autoencoder, ..."""
+        known = find_architecture(model, self._architectures)
+        make = self._make(known.name_weights(model), dtype)
+        return build_part(model, component, self._resize(known), make)
 
-        role, kind = {"unet": ("unet", UNet2DConditionModel), "vae": ("tiny_vae", AutoencoderTiny)}[
-            component
-        ]
-        parts = self._find(model)
-        return self._draw(
-            f"{model}/{component}", dtype, lambda: kind(**_find_part(parts, role, model))
-        )
+    def _make(self, name: str, dtype: str) -> Make:
+        def make(component: str, build: Callable[[], Any]) -> Any:
+            return draw_network(f"{name}/{component}", build, dtype, self.device)
 
-    def _find(self, model: str) -> Architecture:
-        return find_architecture(model)
+        return make
 
-    def _draw(self, name: str, dtype: str, build: Callable[[], Any]) -> Any:
-        import torch
-
-        with quiet(), hold_torch_generators(), torch.device(self.device):
-            torch.manual_seed(zlib.crc32(name.encode()))
-            return build().to(getattr(torch, dtype)).eval()
+    def _resize(self, full: Architecture) -> Architecture:
+        return full
 
 
 class TinySource(RandomSource):
@@ -202,8 +186,8 @@ class TinySource(RandomSource):
         device: torch device the weights are drawn on.
     """
 
-    def _find(self, model: str) -> Architecture:
-        return shrink_architecture(find_architecture(model))
+    def _resize(self, full: Architecture) -> Architecture:
+        return shrink_architecture(full)
 
 
 class ShapesSource(RandomSource):
@@ -213,12 +197,11 @@ class ShapesSource(RandomSource):
         device: torch device that the tensors say they are on, in a dry run.
     """
 
-    def _draw(self, name: str, dtype: str, build: Callable[[], Any]) -> Any:  # noqa: ARG002
-        import torch
+    def _make(self, name: str, dtype: str) -> Make:  # noqa: ARG002
+        def make(_component: str, build: Callable[[], Any]) -> Any:
+            return lay_out_network(build, dtype, self.device)
 
-        with quiet(), hold_torch_generators(), torch.device("meta"):
-            module = build().to(getattr(torch, dtype)).eval()
-        return module.to(self.device)
+        return make
 
 
 class EmbeddedFirst:
@@ -252,17 +235,6 @@ def _takes_checker(kind: Any) -> bool:
     from diffusers import DiffusionPipeline
 
     return kind is DiffusionPipeline or "safety_checker" in inspect.signature(kind).parameters
-
-
-def _make_without_checker(kind: Any) -> dict[str, Any]:
-    """Return the arguments by which a class is made without its safety checker, if it has one."""
-    without = {
-        "safety_checker": None,
-        "feature_extractor": None,
-        "requires_safety_checker": False,
-    }
-    taken = inspect.signature(kind).parameters
-    return {name: value for name, value in without.items() if name in taken}
 
 
 def _find_part_config(component: str, model: str) -> tuple[str, Mapping[str, Any]]:
@@ -322,15 +294,6 @@ def _load_variant(kind: Any, model: str, arguments: Mapping[str, Any]) -> Any:
             with suppress(OSError, ValueError):
                 return kind.from_pretrained(model, **arguments, variant=variant)
         raise error from None
-
-
-def _find_part(parts: Architecture, name: str, model: str) -> dict[str, Any]:
-    config = getattr(parts, name)
-    if config is None:
-        raise ModelUnavailableError(
-            f"{model!r} has no {name.replace('_', ' ')} to give random weights to"
-        )
-    return dict(config)
 
 
 @contextmanager

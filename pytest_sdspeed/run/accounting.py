@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model.accounts import Account
     from pytest_sdspeed.pipelines.optimization import Optimization
     from pytest_sdspeed.setups.catalog import ResolvedSetup
+    from pytest_sdspeed.setups.registry import Registry
 
 VALUES_UP_TO = 2**20
 """Elements up to which tensors of setups have values: timesteps, sigmas, tokens and masks do, and
@@ -55,7 +56,9 @@ def hold_still() -> Iterator[None]:
 
 
 @hold_still()
-def count_setup(resolved: ResolvedSetup, stack: tuple[Optimization, ...]) -> Account:
+def count_setup(
+    resolved: ResolvedSetup, stack: tuple[Optimization, ...], registry: Registry | None = None
+) -> Account:
     """Count what one generation of a setup asks of a GPU.
 
     It is built at full size without weights; the models that the package brings have theirs. What
@@ -64,6 +67,7 @@ def count_setup(resolved: ResolvedSetup, stack: tuple[Optimization, ...]) -> Acc
     Args:
         resolved: what the setup's name means.
         stack: its optimizations in order.
+        registry: what users registered, if they could.
 
     Raises:
         UnsupportedError: this build of torch, or the device, cannot do it.
@@ -82,6 +86,7 @@ def count_setup(resolved: ResolvedSetup, stack: tuple[Optimization, ...]) -> Acc
     from pytest_sdspeed.run.compiling import add_setup_compilation
     from pytest_sdspeed.setups.setup import Setup
 
+    own = (registry.pipelines, registry.architectures) if registry else ()
     with (
         torch.no_grad(),
         count(values_up_to=VALUES_UP_TO) as ledger,
@@ -92,7 +97,7 @@ def count_setup(resolved: ResolvedSetup, stack: tuple[Optimization, ...]) -> Acc
             resolved.recipe,
             stack,
             machine=describe_counting_device(),
-            pool=Pool(EmbeddedFirst(PretrainedSource("cuda"), ShapesSource("cuda"))),
+            pool=Pool(EmbeddedFirst(PretrainedSource("cuda"), ShapesSource("cuda", *own))),
             resolved=resolved,
         )
         if setup.unsupported:
@@ -111,7 +116,7 @@ def count_setup(resolved: ResolvedSetup, stack: tuple[Optimization, ...]) -> Acc
                     break
         account = make_account(ledger, weight_bytes=weight_bytes)
         account = replace(account, parameters=count_parameters(setup.pipeline.components))
-    return add_setup_compilation(account, resolved, stack) if compiled.found else account
+    return add_setup_compilation(account, resolved, stack, own) if compiled.found else account
 
 
 @hold_still()

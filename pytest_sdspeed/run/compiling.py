@@ -12,7 +12,7 @@ from pytest_sdspeed.model.accounts import add_compilation
 from pytest_sdspeed.pipelines.embedded import EMBEDDED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from pytest_sdspeed.model import Recipe
     from pytest_sdspeed.model.accounts import Account, Compilation
@@ -33,10 +33,13 @@ OTHER_PROMPT = "another prompt, of more words than most others have: a lighthous
 
 
 def add_setup_compilation(
-    account: Account, resolved: ResolvedSetup, stack: tuple[Optimization, ...]
+    account: Account,
+    resolved: ResolvedSetup,
+    stack: tuple[Optimization, ...],
+    own: tuple[Mapping[str, Any], ...] = (),
 ) -> Account:
     """Return a setup's account with what it compiles; a note says why if that cannot be counted."""
-    return _add(account, lambda: count_setup_compilation(resolved, stack))
+    return _add(account, lambda: count_setup_compilation(resolved, stack, own=own))
 
 
 def add_callable_compilation(account: Account, draw: Callable[[str], Any]) -> Account:
@@ -58,7 +61,11 @@ def _add(account: Account, find: Callable[[], Compilation | None]) -> Account:
 
 
 def count_setup_compilation(
-    resolved: ResolvedSetup, stack: tuple[Optimization, ...], *, others: bool = True
+    resolved: ResolvedSetup,
+    stack: tuple[Optimization, ...],
+    *,
+    others: bool = True,
+    own: tuple[Mapping[str, Any], ...] = (),
 ) -> Compilation | None:
     """Count what a setup compiles, or return None if that is nothing.
 
@@ -71,6 +78,7 @@ def count_setup_compilation(
         resolved: what the setup's name means.
         stack: its optimizations in order.
         others: whether to draw another prompt, batch and resolution at all.
+        own: classes of pipelines and architectures that users registered, by name.
 
     Raises:
         SdSpeedError: it cannot be built.
@@ -91,7 +99,7 @@ def count_setup_compilation(
             recipe,
             stack,
             machine=describe_cpu(),
-            pool=Pool(EmbeddedFirst(PretrainedSource("cpu"), TinySource("cpu"))),
+            pool=Pool(EmbeddedFirst(PretrainedSource("cpu"), TinySource("cpu", *own))),
             resolved=resolved,
         )
         _draw(setup, recipe)

@@ -10,8 +10,9 @@ from pytest_sdspeed.run.compiling import OTHER_PROMPT, shrink_recipe
 if TYPE_CHECKING:
     from pytest_sdspeed.model import Recipe
 
-SIDE = 16
-"""Shorter side of a picture, pixels."""
+SIDE = 64
+"""Shorter side of a picture, pixels: autoencoders that halve it three times leave 8, and those that
+work in tiles at toy size have several."""
 _OF_STEPS = frozenset({"timesteps", "sigmas"})
 """Arguments of a call that say the steps themselves."""
 

@@ -100,13 +100,15 @@ class Session:
             TinySource,
         )
 
-        classes = self.registry.pipelines
+        classes, architectures = self.registry.pipelines, self.registry.architectures
         trained = PretrainedSource(self.machine.kind, classes)
         if self.options.rehearses:
-            return Pool(EmbeddedFirst(trained, TinySource(self.machine.kind, classes)))
+            toys = TinySource(self.machine.kind, classes, architectures)
+            return Pool(EmbeddedFirst(trained, toys))
         if not self.options.random_weights:
             return Pool(trained)
-        return Pool(EmbeddedFirst(trained, RandomSource(self.machine.kind, classes)))
+        drawn = RandomSource(self.machine.kind, classes, architectures)
+        return Pool(EmbeddedFirst(trained, drawn))
 
     @cached_property
     def clip_scorer(self) -> ClipScorer:

@@ -6,6 +6,7 @@ Every run makes a registry, so that its methods import what they need only when 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.setups.names import BUILTIN_SETUPS, RESERVED
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from pytest_sdspeed.model import PictureMetric, Recipe, RegisteredSetup
+    from pytest_sdspeed.pipelines.architectures import Architecture
     from pytest_sdspeed.pipelines.optimization import Optimization
 
 
@@ -24,6 +26,7 @@ class Registry:
         setups: the registered setups by name.
         metrics: the registered metrics of pictures by name.
         pipelines: the registered classes of pipelines by name.
+        architectures: the registered architectures by the names of their models.
         listener: called with every setup when it is added.
     """
 
@@ -33,6 +36,7 @@ class Registry:
         self.setups: dict[str, RegisteredSetup] = {}
         self.metrics: dict[str, PictureMetric] = {}
         self.pipelines: dict[str, type] = {}
+        self.architectures: dict[str, Architecture] = {}
 
     def add_optimization(self, optimization: Optimization) -> None:
         """Make an optimization available to tables and setups by its name.
@@ -160,6 +164,39 @@ class Registry:
                 " another name"
             )
         self.pipelines[kind.__name__] = kind
+
+    def add_architecture(self, model: str, files: str | Path | Mapping[str, Any]) -> None:
+        """Make a model known, by its configuration, to random and tiny weights and to dry runs.
+
+        Args:
+            model: name of the model in recipes and tables, such as its id on the hub.
+            files: folder that holds ``model_index.json`` and the configuration of each component,
+                as diffusers saves them, without weights; or the path of each file in such a folder
+                -> its content.
+
+        Raises:
+            RegistrationError: the name is taken.
+            ModelUnavailableError: what is missing or broken in the configuration.
+        """
+        from pytest_sdspeed.errors import RegistrationError
+        from pytest_sdspeed.pipelines.architectures import (
+            ARCHITECTURES,
+            make_architecture,
+            read_architecture,
+        )
+
+        made = (
+            make_architecture(model, files)
+            if isinstance(files, Mapping)
+            else read_architecture(Path(files))
+        )
+        if model in ARCHITECTURES or self.architectures.get(model, made) != made:
+            raise RegistrationError(
+                f"architecture {model!r} exists already: choose another name for the model"
+            )
+        self.architectures[model] = made
+
+    register_architecture = add_architecture
 
     def optimizations(self) -> dict[str, Optimization]:
         """Return every optimization by name."""

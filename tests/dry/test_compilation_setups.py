@@ -6,10 +6,10 @@ from dataclasses import replace
 from importlib.util import find_spec
 
 import pytest
-from small import ONE_BLOCK, STUDENT
+from small import ONE_BLOCK, STUDENT, make_architecture
 
 from pytest_sdspeed.model import Recipe
-from pytest_sdspeed.pipelines.architectures import ARCHITECTURES, Architecture
+from pytest_sdspeed.pipelines.architectures import ARCHITECTURES
 from pytest_sdspeed.pipelines.optimization import Optimization
 from pytest_sdspeed.run.accounting import count_setup, describe_counting_device
 from pytest_sdspeed.run.compiling import SIDE, STEPS, count_setup_compilation, shrink_recipe
@@ -22,7 +22,7 @@ RECIPE = Recipe(model="one-block", prompt="a cat", height=16, width=16, steps=2,
 @pytest.fixture(autouse=True)
 def one_block(monkeypatch):
     monkeypatch.setattr(
-        "pytest_sdspeed.pipelines.architectures.ARCHITECTURES", {"one-block": ONE_BLOCK, "student": Architecture(unet=STUDENT)}
+        "pytest_sdspeed.pipelines.architectures.ARCHITECTURES", {"one-block": ONE_BLOCK, "student": make_architecture(unet=STUDENT)}
     )
 
 

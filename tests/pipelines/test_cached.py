@@ -102,7 +102,7 @@ def test_a_generation_that_broke_off_leaves_nothing_to_the_next(make, recipe):
 )
 def test_the_work_of_either_pass_is_what_the_table_says(model, whole, outermost):
     with quiet(), torch.device("meta"), torch.no_grad():
-        cached = FeatureCachedUNet(UNet2DConditionModel(**find_architecture(model).unet).eval(), 2)
+        cached = FeatureCachedUNet(UNet2DConditionModel(**find_architecture(model).find_config("unet")).eval(), 2)
         inputs = (torch.empty(1, 4, 64, 64), torch.empty((), dtype=torch.int64), torch.empty(1, 77, 768))
         for expected in (whole, outermost):
             with FlopCounterMode(display=False) as counter:

@@ -35,15 +35,15 @@ UNET_CALL = ((0, LATENTS, True), (1, (), False), ("encoder_hidden_states", (1, 7
     ],
 )
 def test_flops_of_the_published_unets(model, macs):
-    twin = Twin(UNet2DConditionModel, json.dumps(find_architecture(model).unet))
+    twin = Twin(UNet2DConditionModel, json.dumps(find_architecture(model).find_config("unet")))
     assert count_call_flops(twin, "__call__", UNET_CALL)[""] == 2 * macs
 
 
 @pytest.mark.parametrize(
     ("kind", "config", "macs"),
     [
-        (AutoencoderKL, find_architecture(SD14).vae, 1_257_259_466_752),
-        (AutoencoderTiny, find_architecture("sayakpaul/taesd-diffusers").tiny_vae, 70_675_070_976),
+        (AutoencoderKL, find_architecture(SD14).find_config("vae"), 1_257_259_466_752),
+        (AutoencoderTiny, find_architecture("sayakpaul/taesd-diffusers").find_part("vae"), 70_675_070_976),
     ],
 )
 def test_flops_of_the_published_decoders(kind, config, macs):
@@ -51,7 +51,7 @@ def test_flops_of_the_published_decoders(kind, config, macs):
 
 
 def test_flops_of_the_published_text_encoder():
-    twin = Twin(CLIPTextModel, json.dumps(find_architecture(SD14).text_encoder))
+    twin = Twin(CLIPTextModel, json.dumps(find_architecture(SD14).find_config("text_encoder")))
     assert count_call_flops(twin, "__call__", ((0, (1, 77), False),))[""] == 2 * 6_649_251_840
 
 

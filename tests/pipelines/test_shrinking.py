@@ -13,16 +13,18 @@ SD1 = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 
 def test_what_is_equally_wide_stays_equally_wide():
     toy = shrink_architecture(find_architecture(SD1))
-    assert toy.unet["cross_attention_dim"] == toy.text_encoder["hidden_size"] < 64
+    assert toy.find_config("unet")["cross_attention_dim"] == toy.find_config("text_encoder")["hidden_size"] < 64
 
 
-@pytest.mark.parametrize("model", [name for name, parts in ARCHITECTURES.items() if parts.unet])
+@pytest.mark.parametrize("model", [name for name, parts in ARCHITECTURES.items() if parts.find_config("unet")])
 def test_every_type_of_block_stays_once_in_its_order(model):
-    full, toy = find_architecture(model).unet, shrink_architecture(find_architecture(model)).unet
+    full, toy = find_architecture(model).find_config("unet"), shrink_architecture(find_architecture(model)).find_config("unet")
     for way in ("down_block_types", "up_block_types"):
-        assert toy[way] == tuple(dict.fromkeys(full[way]))
+        assert tuple(toy[way]) == tuple(dict.fromkeys(full[way]))
     assert len(toy["down_block_types"]) == len(toy["up_block_types"]) == len(toy["block_out_channels"])
-    assert all(width % toy["norm_num_groups"] == width % toy["attention_head_dim"] == 0 for width in toy["block_out_channels"])
+    heads = toy["attention_head_dim"]
+    heads = heads if isinstance(heads, list) else [heads] * len(toy["block_out_channels"])
+    assert all(width % toy["norm_num_groups"] == width % at == 0 for width, at in zip(toy["block_out_channels"], heads, strict=True))
 
 
 def test_what_is_said_of_each_block_goes_with_its_block():

@@ -18,7 +18,7 @@ import huggingface_hub.constants
 import numpy as np
 import pytest
 import torch
-from diffusers import DiffusionPipeline
+from diffusers import AutoencoderKL, DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from safetensors.torch import load_file, save_file
 from small import ARCHITECTURES as SMALL
@@ -364,8 +364,9 @@ def test_an_unknown_model_has_no_random_weights(give, random_source):
 def test_a_part_that_a_model_lacks_is_named(random_source):
     with pytest.raises(ModelUnavailableError, match="'small-student' has no text encoder to give random weights to"):
         random_source.load_pipeline("small-student", "float32")
-    with pytest.raises(ModelUnavailableError, match="'small' has no tiny vae to give random weights to"):
-        random_source.load_part("vae", "small", "float32")
+    with pytest.raises(ModelUnavailableError, match="'small-student' has no text encoder to give random weights to"):
+        random_source.load_part("text_encoder", "small-student", "float32")
+    assert type(random_source.load_part("vae", "small", "float32")) is AutoencoderKL
 
 
 def test_embedded_models_come_with_the_package():

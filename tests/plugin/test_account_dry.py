@@ -53,7 +53,7 @@ def counts(monkeypatch):
     found = {}
     asked = []
 
-    def count(resolved, stack):
+    def count(resolved, stack, _registry):
         asked.append((resolved.table.name, resolved.setup, [part.name for part in stack], resolved.recipe))
         return found.get(resolved.setup, CALL)
 
