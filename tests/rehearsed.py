@@ -117,7 +117,10 @@ def pytest_sdspeed_register(registry):
 
 def write_table(pytester, rows, head=HEAD, name="night.toml"):
     """Write a table: name of a row -> its stack as TOML."""
-    text = head + "".join(f"\n[[rows]]\nsetup = {setup!r}\noptimizations = [{stack}]\nspeedup = {1 if setup == 'baseline' else 9}\n" for setup, stack in rows.items())
+    text = head + "".join(
+        f"\n[[rows]]\nsetup = {setup!r}\noptimizations = [{stack}]\nspeedup = {1 if setup == 'baseline' else 9}\n"
+        for setup, stack in rows.items()
+    )
     path = pytester.path / name
     path.write_text(text)
     return path

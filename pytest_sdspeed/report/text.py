@@ -171,9 +171,8 @@ def _format_flops(tera: float) -> str:
 
 def choose_columns(results: Sequence[Result]) -> tuple[str, ...]:
     """Return what the columns of a campaign's table are called."""
-    if results[0].rehearsal is not None:
-        return rehearsal.COLUMNS
-    return against.COLUMNS if results[0].against else COLUMNS
+    own = rehearsal.COLUMNS if results[0].rehearsal else COLUMNS
+    return against.COLUMNS if results[0].against else own
 
 
 def format_row(result: Result) -> tuple[str, ...]:
@@ -217,8 +216,8 @@ def list_rows(results: Sequence[Result]) -> list[tuple[tuple[str, ...], Result |
     Tests of one row share a line. A baseline that no test asked for has cells, but no result.
     """
     found: dict[tuple[str, ...], Result | None] = {}
-    timed_here = results[0].against is None and results[0].rehearsal is None
-    if not results[0].is_baseline and timed_here:
+    first = results[0]
+    if not (first.is_baseline or first.against or first.rehearsal):
         # A row with the figures of another process has that process's baseline.
         own = next((result for result in results if result.confirmation is None), results[0])
         found[_format_baseline_row(own.baseline, own.baseline_latency_s, "-")] = None
@@ -235,8 +234,8 @@ def format_rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
 def format_heading(results: Sequence[Result]) -> str:
     """Write the line over a campaign's table."""
     other = results[0].against
-    lead = "sd speed-ups" if other is None else f"sd against {other.label}"
-    lead = lead if results[0].rehearsal is None else "sd rehearsal"
+    measured = "sd speed-ups" if other is None else f"sd against {other.label}"
+    lead = "sd rehearsal" if results[0].rehearsal else measured
     return f"{lead}: {results[0].table or 'callables'}   {describe_circumstances(results)}"
 
 
@@ -258,12 +257,8 @@ def describe_circumstances(results: Sequence[Result]) -> str:
     blocks = max(result.blocks for result in results)
     where = f"{documented}measured on {describe_device(least)}, {blocks} blocks"
     if least.against is not None:
-        return ", ".join(
-            filter(
-                None,
-                (where, against.describe_versions(results), f"floor -{format_tolerance(least)}"),
-            )
-        )
+        told = (where, against.describe_versions(results), f"floor -{format_tolerance(least)}")
+        return ", ".join(filter(None, told))
     return f"{where}, {format_control(least.control)}{_describe_resolution(least)}"
 
 

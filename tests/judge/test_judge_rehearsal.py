@@ -42,7 +42,9 @@ def rounded(baseline, spread):
     return {case: clip(pictures + noise(10 + at, spread)) for at, (case, pictures) in enumerate(baseline.items())}
 
 
-@pytest.mark.parametrize(("spread", "relation"), [(0.0005, "same_weights"), (0.004, "same_weights"), (0.015, "approximation"), (0.03, "approximation")])
+@pytest.mark.parametrize(
+    ("spread", "relation"), [(0.0005, "same_weights"), (0.004, "same_weights"), (0.015, "approximation"), (0.03, "approximation")]
+)
 def test_errors_without_direction_pass_whether_or_not_they_hide_the_prompt(baseline, spread, relation):
     found = judge(rounded(baseline, spread), baseline, relation)
     assert (found.verdict, found.reasons) == ("pass", ())
@@ -67,7 +69,10 @@ def test_cases_that_all_draw_one_picture_fail(baseline):
     assert {reason.split(":")[0] for reason in found.reasons} >= {"seed 1", "seed 0, 'a vase'", "seed 0, 4 steps"}
 
 
-@pytest.mark.parametrize("change", [lambda one: one[..., ::-1], lambda one: one[:, ::-1], lambda one: one[::-1], lambda one: 1 - one, lambda one: np.roll(one, 1, axis=2)])
+@pytest.mark.parametrize(
+    "change",
+    [lambda one: one[..., ::-1], lambda one: one[:, ::-1], lambda one: one[::-1], lambda one: 1 - one, lambda one: np.roll(one, 1, axis=2)],
+)
 @pytest.mark.parametrize("relation", ABOVE_UNRELATED_DB)
 def test_pictures_whose_values_stand_elsewhere_fail(baseline, change, relation):
     found = judge({case: change(pictures).copy() for case, pictures in baseline.items()}, baseline, relation)
@@ -98,7 +103,12 @@ def test_the_worst_of_several_outputs_of_a_case_counts(baseline):
 
 def test_an_approximation_may_be_ten_times_as_far_as_rounding_and_no_further(baseline):
     # 2 * 0.15**2 is what an unrelated picture has: -13.5 dB.
-    for spread, relation, verdict in [(0.019, "same_weights", "pass"), (0.024, "same_weights", "fail"), (0.095, "approximation", "pass"), (0.12, "approximation", "fail")]:
+    for spread, relation, verdict in [
+        (0.019, "same_weights", "pass"),
+        (0.024, "same_weights", "fail"),
+        (0.095, "approximation", "pass"),
+        (0.12, "approximation", "fail"),
+    ]:
         found = judge(rounded({MAIN: baseline[MAIN], SEED: baseline[SEED]}, spread), {MAIN: baseline[MAIN], SEED: baseline[SEED]}, relation)
         assert found.verdict == verdict, (spread, relation, found.reasons)
 

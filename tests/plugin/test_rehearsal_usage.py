@@ -59,7 +59,9 @@ def test_a_callable_is_skipped_since_it_cannot_be_drawn_at_toy_size(pytester, mo
     )
     result = rehearse(pytester, monkeypatch, conftest="")
     result.assert_outcomes(skipped=2, failed=1)
-    result.stdout.fnmatch_lines(["*sd_latency was not called*", "SKIPPED*draws setups at toy size, and candidate is a callable, which draws what it draws*"])
+    result.stdout.fnmatch_lines(
+        ["*sd_latency was not called*", "SKIPPED*draws setups at toy size, and candidate is a callable, which draws what it draws*"]
+    )
 
 
 def test_an_unknown_kind_of_weights_names_the_valid_ones(pytester, monkeypatch):

@@ -46,7 +46,12 @@ def test_rows_that_are_right_pass_or_say_why_they_cannot_be_rehearsed(pytester, 
     result.assert_outcomes(passed=len(passing), skipped=len(skipped))
     for reason in skipped.values():
         result.stdout.fnmatch_lines([f"SKIPPED*{reason}: run with --sd-gpu"])
-    result.stdout.fnmatch_lines(["sd rehearsal: night   tiny random weights on *, speed is not judged", "note: distilled_cached: tf32 was set, and does nothing on a CPU"])
+    result.stdout.fnmatch_lines(
+        [
+            "sd rehearsal: night   tiny random weights on *, speed is not judged",
+            "note: distilled_cached: tf32 was set, and does nothing on a CPU",
+        ]
+    )
     # Nothing of it can enter a history of speed.
     assert not (pytester.path / "stored.json").exists()
     told = ET.parse(pytester.path / "junit.xml").getroot()
