@@ -52,6 +52,28 @@ def plugin() -> Any:
     return import_module(project["entry-points"]["pytest11"]["sdspeed"])
 
 
+def optimization_kinds() -> list[tuple[str, list[Any]]]:
+    """Return the kinds of built-in optimizations: what the module of each says, and what it has."""
+    room = import_module("pytest_sdspeed.pipelines.optimizations")
+    found: dict[str, list[Any]] = {}
+    for module in room.KINDS:
+        found[(inspect.getdoc(module) or module.__name__).splitlines()[0].rstrip(".")] = list(
+            module.OPTIMIZATIONS
+        )
+    return list(found.items())
+
+
+def sample_machines() -> dict[str, Any]:
+    """Return machines of which the documentation says what they run."""
+    kind = model().Machine
+    return {
+        "On a CPU": kind(kind="cpu", device="this CPU", versions={}),
+        "On an NVIDIA H200": kind(
+            kind="cuda", device="NVIDIA H200", versions={}, capability=(9, 0)
+        ),
+    }
+
+
 def model_card() -> Path:
     """Return the model card of the embedded miniature."""
     cards = sorted((ROOT / "pytest_sdspeed").rglob("weights/miniature/README.md"))

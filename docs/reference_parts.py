@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import code_facts
 from code_facts import UndocumentedError
+from optimization_parts import optimizations_in_detail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -342,6 +343,7 @@ GENERATORS: Mapping[str, Callable[[], Iterable[str]]] = {
     "builtin-tables": _builtin_tables,
     "architectures": _architectures,
     "optimizations": _optimizations,
+    "optimizations-in-detail": optimizations_in_detail,
     "commands": _commands,
     "device-peaks": _device_peaks,
     **{

@@ -47,6 +47,10 @@ class FeatureCachedUNet(UNetWrapper):
         self.interval = interval
         self.restart()
 
+    def count_calls(self) -> tuple[int, int]:
+        """Return the calls since the generation began, and how many of them were in full."""
+        return self._call, -(-self._call // self.interval)
+
     def restart(self) -> None:
         """Forget the features, since the next call is the first of a generation."""
         self._call = 0
@@ -180,7 +184,13 @@ def cache_features(pipeline: Any, interval: int) -> None:
     """
     from diffusers import UNet2DConditionModel
 
-    unet = pipeline.unet
+    unet = getattr(pipeline, "unet", None)
+    if unet is None:
+        raise RegistrationError(
+            f"feature_cache_{interval} is for UNets of Stable Diffusion 1's kind, which"
+            f" {type(pipeline).__name__} has none of: first_block_cache and others are for"
+            " transformers"
+        )
     if not isinstance(unet, UNet2DConditionModel):
         raise RegistrationError(
             f"feature_cache_{interval} takes the UNet apart: list it before compile, cuda_graphs"

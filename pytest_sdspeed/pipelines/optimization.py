@@ -57,8 +57,8 @@ class Optimization:
         relation: what the pictures may be compared with.
         precision: type in which matrix products and convolutions run if it is not the weights'
             (``tf32`` acts on float32 weights only).
-        partial: whether a call of the UNet may skip some of its modules; FLOPs are then counted
-            by the calls of each module.
+        partial: whether a call of a denoiser may skip some of its modules, as caches do; FLOPs are
+            then counted by the calls of each module.
     """
 
     name: str

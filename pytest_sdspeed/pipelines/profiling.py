@@ -29,7 +29,7 @@ def profile_generation(
         pipeline: pipeline that draws.
         draw: draws one generation, with whatever flags it needs.
         kind: kind of the device.
-        partial: whether a call of the UNet may skip modules, whose calls are then counted one by
+        partial: whether a call of a denoiser may skip modules, whose calls are then counted one by
             one.
 
     Returns:

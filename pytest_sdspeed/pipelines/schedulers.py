@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SHORT_NAMES = {"ddim": "DDIMScheduler", "pndm": "PNDMScheduler"}
+_FEW_STEPS = frozenset({"LCMScheduler", "TCDScheduler"})
+"""Schedulers for distilled models of diffusion, which take any's settings and list no others."""
 _FLOW = "FlowMatch"
 _FLOW_FLAG = "use_flow_sigmas"
 """Setting by which schedulers of diffusion follow the straight paths of flow matching."""
@@ -57,8 +59,10 @@ def _fits(kind: Any, own: Any) -> bool:
         return True
     if _is_flow(own):
         return _FLOW in kind.__name__ or _takes(kind, _FLOW_FLAG)
-    return kind.__name__ in _list_compatible(type(own)) or (
-        type(own).__name__ in _list_compatible(kind)
+    return (
+        kind.__name__ in _list_compatible(type(own))
+        or type(own).__name__ in _list_compatible(kind)
+        or kind.__name__ in _FEW_STEPS
     )
 
 

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from pytest_sdspeed.errors import RegistrationError
+from pytest_sdspeed.pipelines.attention_modules import count_processors, list_fused
+
 if TYPE_CHECKING:
     from pytest_sdspeed.model import Recipe
 
@@ -27,11 +30,16 @@ class TensorsOnly(torch.nn.Module):  # type: ignore[misc] # torch is not followe
 
 
 class TracedUNet(torch.nn.Module):  # type: ignore[misc] # torch is not followed
-    """A traced UNet with the attributes that the pipeline reads from the original."""
+    """A traced UNet with the attributes that the pipeline reads from the original.
+
+    It also tells what its attention was by when it was traced.
+    """
 
     def __init__(self, traced: Any, original: Any) -> None:
         super().__init__()
         self.traced = traced
+        self.processors_when_traced = count_processors(original)
+        self.fused_when_traced = len(list_fused(original))
         self.original_class = type(original)
         self.config = original.config
         self.dtype = original.dtype
@@ -52,8 +60,16 @@ def trace_unet(pipeline: Any, recipe: Recipe) -> TracedUNet:
     """Trace a pipeline's UNet at the shapes of its recipe.
 
     Classifier-free guidance doubles the batch.
+
+    Raises:
+        RegistrationError: the pipeline is not of Stable Diffusion 1's kind.
     """
-    unet = pipeline.unet
+    unet = getattr(pipeline, "unet", None)
+    if unet is None or getattr(unet.config, "addition_embed_type", None) is not None:
+        raise RegistrationError(
+            "traced_unet is for UNets of Stable Diffusion 1's kind, which take a picture, a time"
+            f" and a text: {type(pipeline).__name__} has another denoiser"
+        )
     guided = recipe.guidance is None or recipe.guidance > 1
     batch = recipe.images * (2 if guided else 1)
     scale = pipeline.vae_scale_factor

@@ -92,10 +92,14 @@ class CudaGraphCall:
     Args:
         call: the pass; it takes tensors only.
         capture: what captures it, as ``capture_graph`` does.
+
+    Attributes:
+        replays: how many calls were replayed so far.
     """
 
     def __init__(self, call: Pass, capture: Capture) -> None:
         self._call, self._capture = call, capture
+        self.replays = 0
         self._graphs: dict[tuple[Any, ...], tuple[Any, Any, Replay]] = {}
 
     def __call__(self, *tensors: torch.Tensor, **_ignored: Any) -> tuple[torch.Tensor, ...]:
@@ -118,6 +122,7 @@ class CudaGraphCall:
         for ours, given in zip(held, tensors, strict=True):
             ours.copy_(given)
         replay()
+        self.replays += 1
         return tuple(result.clone() for result in results)
 
 

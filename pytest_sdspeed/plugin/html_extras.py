@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import Result
 
 
+_LEFT_OUT = ("_first", "_middle", "_last")
+"""Single frames of videos, whose strips show them: pytest-html embeds every picture as it is."""
+
+
 class HtmlExtras:
     """Adds extras to the reports of gated tests; registered if pytest-html writes a page."""
 
@@ -42,6 +46,8 @@ def _extras(result: Result) -> Iterator[dict[str, Any]]:
         )
         kind = "negative control, " if exhibit.control else ""
         for role, png in exhibit.pictures.items():
+            if role.endswith(_LEFT_OUT):
+                continue
             yield extras.png(
                 base64.b64encode(png).decode(), name=f"{kind}{role.replace('_', ' ')}: {case}"
             )

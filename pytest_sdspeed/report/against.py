@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_sdspeed.model.stages import order_stages
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -28,10 +30,10 @@ def format_change(result: Result) -> str:
 
 
 def format_stages(against: Against) -> str:
-    """Format ``denoising +6.6%, decoding +0.1%``, or nothing if stages are unknown."""
+    """Format ``denoising +6.6%, decoding +0.1%`` in the order of stages; "" if unknown."""
     return ", ".join(
-        f"{stage.replace('_', ' ')} {100 * (ratio - 1):+.1f}%"
-        for stage, ratio in against.stages.items()
+        f"{stage.replace('_', ' ')} {100 * (against.stages[stage] - 1):+.1f}%"
+        for stage in order_stages(against.stages)
     )
 
 

@@ -50,7 +50,12 @@ def test_a_latency_under_the_published_arithmetic_needs_a_faster_type_and_is_no_
 
 @pytest.mark.parametrize(
     ("optimizations", "said"),
-    [((), "though the row does not compile"), (("fp16", "compile"), "its compiler fuses"), (("traced_unet",), "its compiler fuses")],
+    [
+        ((), "though the row does not compile"),
+        (("fp16", "compile"), "its compiler fuses"),
+        (("traced_unet",), "its compiler fuses"),
+        (("compile_repeated_blocks(fullgraph=false)",), "its compiler fuses"),
+    ],
 )
 def test_a_latency_under_the_limit_needs_fusion_and_the_note_says_whether_the_row_compiles(optimizations, said):
     found = judge(0.8, *optimizations)

@@ -64,10 +64,10 @@ def test_a_picture_of_another_case_fails_however_close_the_two_are(baseline, oth
 
 
 def test_an_approximation_may_lean_towards_fewer_steps_and_rounding_may_not(baseline):
-    leaning = {**baseline, MAIN: clip(0.4 * baseline[MAIN] + 0.6 * baseline[STEPS] + noise(20, 0.004))}
+    leaning = {**rounded(baseline, 0.001), MAIN: clip(0.4 * baseline[MAIN] + 0.6 * baseline[STEPS] + noise(20, 0.004))}
     assert judge(leaning, baseline, "approximation").verdict == "pass"
     assert judge(leaning, baseline).verdict == "fail"
-    other = {**baseline, MAIN: clip(0.4 * baseline[MAIN] + 0.6 * baseline[PROMPT])}
+    other = {**rounded(baseline, 0.001), MAIN: clip(0.4 * baseline[MAIN] + 0.6 * baseline[PROMPT])}
     assert judge(other, baseline, "approximation").verdict == "fail"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from textwrap import indent
 
 import pytest
@@ -15,7 +16,7 @@ from pytest_sdspeed import Finding, Optimization, Recipe
 from pytest_sdspeed.setups.setup import Setup
 
 RECIPE = Recipe(model={model!r}, prompt="a red ball", height=16, width=16, steps=2, scheduler="ddim")
-SECONDS = {{"plain": 1.5, "quick": 1.0, "idle": 1.5, "blind": 1.0, "stalled": 1.5, "after": 1.0}}
+SECONDS = {{"plain": 1.5, "baseline": 1.5, "quick": 1.0, "idle": 1.5, "blind": 1.0, "stalled": 1.5, "after": 1.0}}
 DRAW = Setup.draw
 
 
@@ -122,6 +123,63 @@ def test_a_row_without_effect_is_invalid_with_the_reason_and_an_effect_is_shown(
         text = (pytester.path / page).read_text()
         assert "cache(threshold=0.0) had no effect: skipped none of 2 steps" in text.replace("\\", "")
     assert "seen to act: cache (skipped 1 of 2 steps)" in (pytester.path / "page.html").read_text()
+
+
+TABLE = """
+schema = 2
+name = "{name}"
+title = "Made up"
+source = "https://example.org/{name}"
+device = "cpu"
+
+[recipe]
+model = {model!r}
+prompt = "a red ball"
+height = 16
+width = 16
+steps = 2
+scheduler = "ddim"
+"""
+ROW = """
+[[rows]]
+setup = "{setup}"
+optimizations = [{stack}]
+speedup = {speedup}
+image = {{ psnr = 20 }}
+"""
+CACHE, IDLE = '{name = "cache", threshold = 0.5}', '{name = "cache", threshold = 0.0}'
+OF_TABLES = """
+@pytest.mark.sd_latency(table="alpha")
+def test_alpha(sd_latency, sd_setup):
+    sd_latency(sd_setup)
+
+@pytest.mark.sd_latency(table="beta")
+def test_beta(sd_latency, sd_setup):
+    sd_latency(sd_setup)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_in_tables_such_rows_are_not_recorded_and_such_a_baseline_takes_all_of_its_rows(ran, pytester, conftest):
+    model = re.search(r"model='([^']+)'", conftest)[1]
+    rows = {
+        "alpha": [("baseline", "", 1), ("quick", CACHE, 1.5), ("idle", IDLE, 1.0)],
+        "beta": [("baseline", IDLE, 1), ("quick", CACHE, 1.5)],
+    }
+    for name, of_table in rows.items():
+        text = TABLE.format(name=name, model=model) + "".join(ROW.format(setup=row, stack=stack, speedup=at) for row, stack, at in of_table)
+        (pytester.path / f"{name}.toml").write_text(text)
+    files = ("--sd-tables=alpha.toml", "--sd-tables=beta.toml", "--sd-record=mine.toml")
+    result = ran(*files, "--sd-max-blocks=3", "--sd-tolerance=0.2", source=OF_TABLES)
+    result.assert_outcomes(passed=2, failed=3)
+    out = result.stdout.str()
+    assert f"baseline on AMD EPYC: ?, 0 blocks. Reason: {NO_EFFECT}." in re.sub(r" on [^:]+: \?", " on AMD EPYC: ?", out)
+    assert f"Reason: its baseline baseline: {NO_EFFECT}." in out
+    for row in ("idle", "quick over it"):
+        assert f"sd record: {'alpha: idle' if row == 'idle' else 'beta: quick'} left out: its verdict is invalid: " in out
+    # Rows of one campaign stand in one table, whether they were timed or not.
+    assert len(re.findall("^sd speed-ups: alpha", out, re.MULTILINE)) == 1
 
 
 DECIDED_BEFORE = """

@@ -155,7 +155,7 @@ def _add_videos(exhibit: Exhibit, found: Mapping[str, Output | None], span: Span
     videos = {
         role: output
         for role, output in found.items()
-        if output is not None and output.kind == "videos"
+        if output is not None and output.kind == "videos" and output.together > 1
     }
     if not videos:
         return exhibit

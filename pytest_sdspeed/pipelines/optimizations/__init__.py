@@ -11,6 +11,8 @@ from pytest_sdspeed.pipelines.optimizations import (
     layout,
     models,
     precision,
+    projections,
+    schedulers,
 )
 
 if TYPE_CHECKING:
@@ -18,13 +20,19 @@ if TYPE_CHECKING:
 
     from pytest_sdspeed.pipelines.optimization import Optimization
 
-OPTIMIZATIONS: tuple[Optimization, ...] = (
-    *precision.OPTIMIZATIONS,
-    *layout.OPTIMIZATIONS,
-    *attention.OPTIMIZATIONS,
-    *compilation.OPTIMIZATIONS,
-    *caching.OPTIMIZATIONS,
-    *models.OPTIMIZATIONS,
+KINDS = (
+    precision,
+    layout,
+    attention,
+    projections,
+    compilation,
+    caching,
+    models,
+    schedulers,
+)
+"""The modules that hold them, in the order of the documentation."""
+OPTIMIZATIONS: tuple[Optimization, ...] = tuple(
+    part for kind in KINDS for part in kind.OPTIMIZATIONS
 )
 
 

@@ -215,14 +215,16 @@ class Gallery:
 def _name_frame(label: str, exhibit: Exhibit) -> str:
     """Name a picture, and of a video its frame, as messages do: ``candidate, frame 3``."""
     frame = exhibit.place[1]
-    return label if frame is None else f"{label}, frame {frame} of 0 to {(exhibit.frames or 1) - 1}"
+    return label if frame is None else f"{label}, frame {frame}"
 
 
 def _title_case(result: Result, exhibit: Exhibit) -> str:
     place, frame = exhibit.place
     several = place or (result.recipe is not None and result.recipe.images > 1)
     what = "picture" if frame is None else "video"
-    return f"seed {exhibit.seed}" + (f", {what} {place + 1} of the batch" if several else "")
+    which = f", {what} {place + 1} of the batch" if several else ""
+    length = f", frames 0 to {exhibit.frames - 1}" if exhibit.frames else ""
+    return f"seed {exhibit.seed}{which}{length}"
 
 
 def _format_lines(exhibit: Exhibit) -> list[str]:
