@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import read_first_line
 from pytest_sdspeed.model import StackEntry
+from pytest_sdspeed.pipelines.optimizations.flags import prove_flag
 from pytest_sdspeed.pipelines.optimizations.support import GPU_HINT
 
 if TYPE_CHECKING:
@@ -67,8 +68,10 @@ def _rehearse(part: Optimization, *, inert_too: bool) -> Optimization:
         return replace(part, supported=_support)
     if part.name in _HALF:
         supported = partial(_check_type, _HALF[part.name])
-        slot = _hold_autocast if part.name == "autocast" else part.slot
-        return replace(part, supported=supported, slot=slot)
+        if part.name != "autocast":
+            return replace(part, supported=supported)
+        prove = partial(prove_flag, name="autocast of the CPU", read=_reads_autocast)
+        return replace(part, supported=supported, slot=_hold_autocast, prove=prove)
     return part
 
 
@@ -107,6 +110,12 @@ def _hold_autocast() -> Any:
     import torch
 
     return torch.autocast("cpu", dtype=torch.float16)
+
+
+def _reads_autocast() -> bool:
+    import torch
+
+    return bool(torch.is_autocast_enabled("cpu"))
 
 
 @contextmanager
