@@ -113,8 +113,10 @@ class _Campaign:
             )
         self.proofs = prove_arms(self.roster, self.limits.case, self.watch)
         self.references = draw_references(self.roster, self.limits.cases, self.clock, self.watch)
-        if not self.roster.ended:
+        if self.limits.timed and not self.roster.ended:
             self._measure()
+        elif not self.roster.ended:
+            self.roster.check_all()
         timed = self.timed_part
         timed.decisions.close(timed.plan.blocks, timed.throttled)
         return self._data()

@@ -90,6 +90,8 @@ class Limits:
             leaves time, a block has as many palindromes more, and a slot is the median of their
             generations: noise longer than a palindrome falls on all arms alike, shorter on few.
         time_limit: when another plugin ends the test that measures, or None.
+        steps: another number of denoising steps to draw once, or 0.
+        timed: whether anything is timed. If not, the case that slots would draw is drawn twice.
     """
 
     budget_s: float = 300.0
@@ -100,6 +102,8 @@ class Limits:
     campaigns: int = 1
     slot_s: float = 0.0
     time_limit: TimeLimit | None = None
+    steps: int = 0
+    timed: bool = True
 
     @property
     def case(self) -> Case:
@@ -110,12 +114,13 @@ class Limits:
     def cases(self) -> tuple[Case, ...]:
         """Return what the warm-up draws.
 
-        Another seed, the other prompts, and at last what the timed slots will draw.
+        Another seed, the other prompts, other steps, and at last what the timed slots will draw.
         """
         return (
             Case(self.seed + 1),
             *(Case(self.seed, prompt) for prompt in self.prompts),
-            self.case,
+            *([Case(self.seed, steps=self.steps)] if self.steps else []),
+            *([self.case] if self.timed else [self.case, self.case]),
         )
 
 

@@ -47,6 +47,7 @@ from pytest_sdspeed.model.results import (
     Exhibit,
     Interval,
     MetricRange,
+    Rehearsal,
     Result,
     SelfDifference,
 )
@@ -129,6 +130,7 @@ __all__ = [
     "Reading",
     "Recipe",
     "RegisteredSetup",
+    "Rehearsal",
     "Relation",
     "Result",
     "Row",

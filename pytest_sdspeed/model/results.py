@@ -25,14 +25,17 @@ class Case:
     Attributes:
         seed: seed of the initial latents.
         prompt: the text, or "" for the recipe's own.
+        steps: denoising steps, or 0 for the recipe's own.
     """
 
     seed: int
     prompt: str = ""
+    steps: int = 0
 
     def __str__(self) -> str:
-        """Return ``seed 1``, or ``seed 1, 'a golden vase'``."""
-        return f"seed {self.seed}" + (f", {self.prompt!r}" if self.prompt else "")
+        """Return ``seed 1``, or ``seed 1, 'a golden vase'``, or ``seed 1, 5 steps``."""
+        prompt = f", {self.prompt!r}" if self.prompt else ""
+        return f"seed {self.seed}{prompt}{f', {self.steps} steps' if self.steps else ''}"
 
 
 _READABLE = 1e5
@@ -169,6 +172,20 @@ class Against:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rehearsal:
+    """What a rehearsal found in the place of times.
+
+    Attributes:
+        drawn_s: seconds that the row took to draw its cases, NaN if it did not.
+        nearest: the other case of what it is compared with whose picture is closest to that of the
+            main case, in words; "" if it is compared with nothing.
+    """
+
+    drawn_s: float
+    nearest: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """What one ``sd_latency`` call found.
 
@@ -205,7 +222,7 @@ class Result:
             for a baseline and if they bring no look.
         recipe: what was generated, or None for callables.
         versions: package or driver -> version.
-        weights: ``pretrained``, ``random`` or ``embedded``, or None for callables.
+        weights: ``pretrained``, ``random``, ``tiny`` or ``embedded``, or None for callables.
         peak_memory_bytes: most memory that one generation needed, bytes, or None if the platform
             does not tell.
         stages_s: stage -> seconds of one generation, or None if they are unknown.
@@ -245,6 +262,8 @@ class Result:
         revision: tells the weights of its models apart, as ``model@1a2b3c``; None if they are not
             known.
         test: id of the test that asked, or None if that is unknown.
+        rehearsal: what a rehearsal found; nothing was timed then, and every time and ratio is NaN.
+            None if the row was measured.
         proofs, baseline_proofs: what was seen of the optimizations of the setup and of its baseline
             in a generation before the blocks; empty if they have nothing to show it by.
     """
@@ -311,6 +330,7 @@ class Result:
     cost_bounds: Mapping[str, float] = field(default_factory=dict)
     proofs: tuple[Proof, ...] = ()
     baseline_proofs: tuple[Proof, ...] = ()
+    rehearsal: Rehearsal | None = None
 
     @property
     def name(self) -> str:

@@ -58,7 +58,7 @@ class PipelineCall:
         """Return the arguments of one call.
 
         Args:
-            case: seed, and the prompt if it is not the recipe's.
+            case: seed, and prompt and steps if they are not the recipe's.
             output: what the pipeline returns, ``np`` or ``pt``; one that takes no ``output_type``
                 decides for itself.
         """
@@ -69,6 +69,8 @@ class PipelineCall:
         }
         if case.prompt:
             filled["prompt"] = case.prompt
+        if case.steps:
+            filled["num_inference_steps"] = case.steps
         if "generator" in self.taken:
             filled["generator"] = make_generator(case.seed)
         if "output_type" in self.taken:

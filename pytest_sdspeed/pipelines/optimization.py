@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from pytest_sdspeed.errors import RegistrationError, UnknownNameError
 from pytest_sdspeed.model import Relation, StackEntry
@@ -119,6 +119,42 @@ def find_relation(stack: tuple[Optimization, ...]) -> Relation:
     """Return how a stack's pictures relate to the baseline's: the loosest of its parts."""
     order = get_args(Relation)
     return max((part.relation for part in stack), key=order.index, default="same_weights")
+
+
+class Comparison(NamedTuple):
+    """What a stack's pictures are compared with.
+
+    Attributes:
+        relation: what they share with that.
+        reference: the stack that draws it in the baseline's place, or None for the baseline.
+        said: what the reference has, for its name.
+    """
+
+    relation: Relation
+    reference: tuple[Optimization, ...] | None = None
+    said: str = ""
+
+
+def compare_by_autoencoder(stack: tuple[Optimization, ...]) -> Comparison:
+    """Compare a stack that replaces the autoencoder with itself and the model's own one."""
+    rest = tuple(part for part in stack if part.relation != "other_autoencoder")
+    relation = find_relation(stack)
+    if len(rest) == len(stack):
+        return Comparison(relation)
+    return Comparison(relation, rest, "with the model's own autoencoder")
+
+
+def compare_by_weights(stack: tuple[Optimization, ...]) -> Comparison:
+    """Compare a stack that has other weights with these weights alone, without all the rest of it.
+
+    Of a stack that does nothing else, nothing is left to compare.
+    """
+    others = ("other_autoencoder", "other_weights")
+    weights = tuple(part for part in stack if part.relation in others)
+    if len(weights) in (0, len(stack)):
+        return Comparison(find_relation(stack))
+    rest = tuple(part for part in stack if part.relation not in others)
+    return Comparison(find_relation(rest), weights, "with its weights alone")
 
 
 def find_precision(stack: tuple[Optimization, ...], dtype: str) -> str:

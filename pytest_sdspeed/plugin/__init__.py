@@ -25,6 +25,7 @@ from pytest_sdspeed.plugin.state import (
     gates_of,
     is_gated,
     is_of_body,
+    measures_nothing,
     must_ask,
     note_begin,
     options_of,
@@ -287,7 +288,6 @@ def pytest_runtest_makereport(
     if not is_of_body(item, call):
         return (yield)
     from pytest_sdspeed.plugin.asking import correct, insist
-    from pytest_sdspeed.store.benchmark import is_measuring_off
 
     askings = item.stash[ASKING]
     for asking in askings.values():
@@ -295,7 +295,7 @@ def pytest_runtest_makereport(
     report = yield
     for gate, asking in askings.items():
         timed = gate == GATE and not run_of(item.config).options.dry
-        off = timed and is_measuring_off(item.config.option)
+        off = timed and measures_nothing(item.config)
         owes = (asking.owed or must_ask(item, gate)) and not off
         correct(item, asking, call, report, must_ask=owes)
     return report

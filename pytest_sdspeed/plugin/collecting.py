@@ -176,7 +176,9 @@ def _find_others(config: pytest.Config) -> str:
 def _look_back(config: pytest.Config) -> None:
     """Open the stored runs, if results are to be compared with them."""
     run, folder = run_of(config), find_storage_folder(config.option, Path.cwd())
-    if run.options.history != "off" and run.options.against is None and folder is not None:
+    if run.options.rehearses or run.options.history == "off":
+        return
+    if run.options.against is None and folder is not None:
         from pytest_sdspeed.history.lookup import HistoryLookup
 
         run.lookup = HistoryLookup(folder, lambda: collect_run_info(config), run.options.aliases)

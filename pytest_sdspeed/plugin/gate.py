@@ -25,6 +25,7 @@ from pytest_sdspeed.plugin.state import (
     COUNTED,
     PROCESS,
     RESULT,
+    measures_nothing,
     own_id,
     run_of,
 )
@@ -180,12 +181,21 @@ class Gate:
         warnings.warn(InconclusiveWarning(text), stacklevel=6)
 
 
+_TIMES = ("speedup", "low", "high", "expected", "floor", "latency_s", "baseline_latency_s")
+
+
 def properties(result: Result) -> Iterator[tuple[str, str | float]]:
-    """Yield what ``--junit-xml`` writes: verdict, ratios, blocks, latencies in seconds, metrics."""
+    """Yield what ``--junit-xml`` writes: verdict, ratios, blocks, latencies in seconds, metrics.
+
+    A rehearsal has the verdict and the metrics alone.
+    """
     yield "verdict", result.verdict
-    for name in ("speedup", "low", "high", "expected", "floor", "latency_s", "baseline_latency_s"):
-        yield name, round(getattr(result, name), 6)
-    yield "blocks", result.blocks
+    if result.rehearsal is None:
+        for name in _TIMES:
+            yield name, round(getattr(result, name), 6)
+        yield "blocks", result.blocks
+    else:
+        yield "rehearsal", f"{result.weights} weights"
     if result.image_verdict:
         yield "image_verdict", result.image_verdict
     yield from ((f"image_{metric}", round(value, 6)) for metric, value in result.image.items())
@@ -194,12 +204,11 @@ def properties(result: Result) -> Iterator[tuple[str, str | float]]:
 def gate_of(request: pytest.FixtureRequest, benchmark: Any) -> Gate:
     """Make the gate of a test, or end the test if nothing can be measured."""
     from pytest_sdspeed.report.pages import describe_error
-    from pytest_sdspeed.store.benchmark import is_measuring_off
 
     item = request.node
     try:
         plan_of(item)
-        if is_measuring_off(request.config.option):
+        if measures_nothing(request.config):
             pytest.skip("sd_latency measures nothing under --benchmark-disable")
         if CLOCK not in item.stash:
             from pytest_sdspeed.plugin.collecting import prepare_late

@@ -8,7 +8,7 @@ GATE, COUNTING = "sd_latency", "sd_account"
 """Names of the gates: of their fixtures, and of their markers."""
 MARKER = "sd_latency(table=None, *, speedup=None, tolerance=None, tolerance_s=None, image=None)"
 ACCOUNT_MARKER = "sd_account(*, table=None, **bounds)"
-WEIGHTS = ("pretrained", "random")
+WEIGHTS = ("pretrained", "random", "tiny")
 CLIP = "openai/clip-vit-large-patch14"
 INCONCLUSIVE = ("fail", "warn", "skip")
 HISTORY = ("off", "warn", "fail")
@@ -28,7 +28,7 @@ _VALUES = (
     "history",
     "against",
 )
-_FLAGS = ("gpu", "dry", "confirm", "against_control")
+FLAGS = ("gpu", "dry", "confirm", "against_control")
 COLD_START = "SDSPEED_COLD_START"
 """The environment variable that makes a run the start of one row: a ``StartRequest`` as JSON."""
 NO_OTHER_VERSION = "\0"
@@ -59,7 +59,8 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="|".join(WEIGHTS),
         help=(
             "with --sd-gpu: weights from the hub or its cache (pretrained, the default), or seeded"
-            " random ones without a download (random)"
+            " random ones without a download (random); without it, tiny rehearses every table on"
+            " the CPU: the same pipelines at toy size, whose pictures are judged, and no speed"
         ),
     )
     group.addoption(
@@ -154,7 +155,7 @@ def add_options(parser: pytest.Parser) -> None:
             type="string",
             default=None,
         )
-    for name in _FLAGS:
+    for name in FLAGS:
         parser.addini(
             f"sdspeed_{name}",
             f"default of --sd-{name.replace('_', '-')}",
@@ -182,8 +183,7 @@ def is_any_given(config: pytest.Config) -> bool:
         config.getoption(f"sd_{name}") is not None or config.getini(f"sdspeed_{name}") is not None
         for name in (*_VALUES, "tables", "history_alias")
     ) or any(
-        config.getoption(f"sd_{name}") is not None or _read_ini_flag(config, name)
-        for name in _FLAGS
+        config.getoption(f"sd_{name}") is not None or _read_ini_flag(config, name) for name in FLAGS
     )
 
 

@@ -14,6 +14,7 @@ from pytest_sdspeed.history.aliases import parse_aliases
 from pytest_sdspeed.model import ImageGate
 from pytest_sdspeed.plugin.options import (
     CLIP,
+    FLAGS,
     HISTORY,
     INCONCLUSIVE,
     MARKER,
@@ -21,7 +22,7 @@ from pytest_sdspeed.plugin.options import (
     WEIGHTS,
     flag,
 )
-from pytest_sdspeed.run.settings import MarkerOptions, Options
+from pytest_sdspeed.run.settings import REHEARSED, MarkerOptions, Options
 
 if TYPE_CHECKING:
     from _pytest.mark import Mark
@@ -70,7 +71,9 @@ def read_options(config: pytest.Config) -> Options:
     against, record = _find_given(config, "against"), _read_output(config, "record")
     if against == NO_OTHER_VERSION:
         against = None
-    dry = flag(config, "dry")
+    dry, weights = flag(config, "dry"), _read_choice(config, "weights", "pretrained")
+    if weights == REHEARSED:
+        _refuse_beside_rehearsal(config, against=against, record=record)
     if dry:
         _refuse_beside_dry(config)
     if against and record:
@@ -82,7 +85,7 @@ def read_options(config: pytest.Config) -> Options:
     most = "200" if against else "20"
     return Options(
         gpu=flag(config, "gpu"),
-        weights=_read_choice(config, "weights", "pretrained"),
+        weights=weights,
         tables=_find_tables(config),
         tolerance=_read_number(config, "tolerance"),
         budget_s=_read_number(config, "budget", "300") or 0.0,
@@ -111,13 +114,46 @@ def _refuse_beside_dry(config: pytest.Config) -> None:
             "counts exactly, and needs no control",
         ),
     }
+    _refuse_beside("--sd-dry", beside)
+
+
+def _refuse_beside_rehearsal(
+    config: pytest.Config, *, against: str | None, record: Path | None
+) -> None:
+    """Refuse what needs a GPU, a time or another version beside ``--sd-weights=tiny``."""
+    timeless = "measures no time"
+    beside: dict[str, tuple[object, str]] = {
+        "--sd-gpu": (flag(config, "gpu"), "rehearses a run on a GPU, on the CPU"),
+        "--sd-dry": (flag(config, "dry"), "draws at toy size, and --sd-dry counts at full size"),
+        "--sd-record": (record, f"{timeless} that could be a reference"),
+        "--sd-against": (against, f"{timeless} by which versions could be compared"),
+        "--sd-against-control": (
+            flag(config, "against_control"),
+            f"{timeless}, and needs no control",
+        ),
+        "--sd-confirm": (flag(config, "confirm"), f"{timeless} that could be confirmed"),
+        # What the configuration file says of histories is meant for other runs.
+        "--sd-history": (
+            config.getoption("sd_history") not in (None, "off"),
+            f"{timeless}, and is in no history",
+        ),
+    }
+    _refuse_beside(f"--sd-weights={REHEARSED}", beside)
+
+
+def _refuse_beside(mode: str, beside: Mapping[str, tuple[object, str]]) -> None:
+    """Refuse the first option that is given and cannot be beside another one.
+
+    Args:
+        mode: the other one.
+        beside: option -> whether it is given, and why it cannot be.
+    """
     for option, (given, why) in beside.items():
         if given:
-            ini = f"sdspeed_{option.removeprefix('--sd-').replace('-', '_')}"
-            raise pytest.UsageError(
-                f"--sd-dry and {option}: --sd-dry {why}: give one of them (-o {ini}= takes it out"
-                " of the configuration file)"
-            )
+            name = option.removeprefix("--sd-").replace("-", "_")
+            ini = f" (-o sdspeed_{name}= takes it out of the configuration file)"
+            told = ini if name in (*FLAGS, "record") else ""
+            raise pytest.UsageError(f"{mode} and {option}: {mode} {why}: give one of them{told}")
 
 
 def _read_aliases(config: pytest.Config) -> tuple[Alias, ...]:

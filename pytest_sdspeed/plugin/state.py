@@ -107,6 +107,16 @@ def is_timed(item: pytest.Item) -> bool:
     return GATE in gates_of(item) and not run_of(item.config).options.dry
 
 
+def measures_nothing(config: pytest.Config) -> bool:
+    """Tell whether pytest-benchmark was told not to measure, and this run would.
+
+    A rehearsal measures nothing in any case.
+    """
+    from pytest_sdspeed.store.benchmark import is_measuring_off
+
+    return is_measuring_off(config.option) and not run_of(config).options.rehearses
+
+
 def only_counts(item: pytest.Item) -> bool:
     """Tell whether a test counts and measures no time, so that its setups are those of a GPU."""
     return run_of(item.config).options.dry or gates_of(item) == [COUNTING]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_sdspeed.report import against, text
+from pytest_sdspeed.report import against, rehearsal, text
 from pytest_sdspeed.report.pages import add_page, find_page, is_biased
 from pytest_sdspeed.report.ranges import describe_ranges
 
@@ -60,6 +60,8 @@ def select_attention(results: Iterable[Result]) -> list[Result]:
 
 def _state_facts(result: Result) -> str:
     lead = "" if result.table or not result.test else f"{result.test}: "
+    if result.rehearsal is not None:
+        return rehearsal.describe_finding(result, text.format_pictures(result.image))
     if result.against is not None:
         found = against.describe_finding(result, result.against, text.format_pictures(result.image))
         return (
@@ -95,7 +97,7 @@ def _format_memory_share(result: Result) -> str:
 def _advise(result: Result) -> Iterable[str]:
     if result.without_effect:
         yield ("Nothing of it was timed: correct what is stacked, or its options, or take it out.")
-    elif result.verdict == "invalid":
+    elif result.verdict == "invalid" and result.rehearsal is None:
         yield (
             "The baseline differs from itself: stop what else uses this machine and rerun."
             if is_biased(result)

@@ -20,6 +20,7 @@ _THROTTLING = f"{DOCUMENTATION}/explanations/gpu/#throttling"
 _HOST_BOUND = f"{DOCUMENTATION}/explanations/gpu/#where-the-time-goes"
 _RECORDING = f"{DOCUMENTATION}/guides/record-a-reference/"
 _ERRORS = f"{DOCUMENTATION}/reference/errors/"
+_REHEARSAL = f"{DOCUMENTATION}/guides/rehearse/#what-is-judged"
 COMPARING = f"{DOCUMENTATION}/guides/compare-versions/"
 ACCOUNTS = f"{DOCUMENTATION}/guides/count-without-a-gpu/"
 WORKER_LOST = f"{DOCUMENTATION}/guides/several-gpus/#if-a-worker-ends"
@@ -34,6 +35,8 @@ def add_page(message: str, page: str) -> str:
 
 def find_page(result: Result) -> str:
     """Return the address of the page that tells most about a result that does not pass."""
+    if result.rehearsal is not None and not result.without_effect:
+        return _REHEARSAL
     if result.verdict == "invalid":
         return _find_page_of_invalid(result)
     pages = (

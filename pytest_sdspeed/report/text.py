@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_sdspeed.model import BASELINE, BOUNDS, UNITS, Interval
 from pytest_sdspeed.model.numbers import number_or_nan
-from pytest_sdspeed.report import against
+from pytest_sdspeed.report import against, rehearsal
 from pytest_sdspeed.report.costs import list_cost_columns
 from pytest_sdspeed.report.ranges import describe_ranges, list_ranges  # noqa: F401 - they are words of the table too
 
@@ -146,6 +146,8 @@ def _format_flops(tera: float) -> str:
 
 def choose_columns(results: Sequence[Result]) -> tuple[str, ...]:
     """Return what the columns of a campaign's table are called."""
+    if results[0].rehearsal:
+        return rehearsal.COLUMNS
     if results[0].against:
         return against.COLUMNS
     return (*COLUMNS[:-1], *(column.name for column in list_cost_columns(results)), COLUMNS[-1])
@@ -158,6 +160,8 @@ def format_row(result: Result, costs: Sequence[CostColumn] = ()) -> tuple[str, .
         result: result of a row.
         costs: columns on costs that its campaign's table has.
     """
+    if result.rehearsal is not None:
+        return rehearsal.format_row(result, result.rehearsal, format_pictures(result.image))
     cells = _format_cells(result)
     return (*cells[:-1], *(column.format(result) for column in costs), cells[-1])
 
@@ -200,8 +204,9 @@ def list_rows(results: Sequence[Result]) -> list[tuple[tuple[str, ...], Result |
     Tests of one row share a line. A baseline that no test asked for has cells, but no result.
     """
     found: dict[tuple[str, ...], Result | None] = {}
-    costs = () if results[0].against else list_cost_columns(results)
-    if not results[0].is_baseline and results[0].against is None:
+    first = results[0]
+    costs = () if first.against or first.rehearsal else list_cost_columns(results)
+    if not (first.is_baseline or first.against or first.rehearsal):
         # A row with the figures of another process has that process's baseline.
         own = next((result for result in results if result.confirmation is None), results[0])
         *cells, verdict = _format_baseline_row(own.baseline, own.baseline_latency_s, "-")
@@ -219,7 +224,8 @@ def format_rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
 def format_heading(results: Sequence[Result]) -> str:
     """Write the line over a campaign's table."""
     other = results[0].against
-    lead = "sd speed-ups" if other is None else f"sd against {other.label}"
+    measured = "sd speed-ups" if other is None else f"sd against {other.label}"
+    lead = "sd rehearsal" if results[0].rehearsal else measured
     return f"{lead}: {results[0].table or 'callables'}   {describe_circumstances(results)}"
 
 
@@ -234,6 +240,8 @@ def describe_circumstances(results: Sequence[Result]) -> str:
 
     The blocks are those of the row that took most, the resolution that of the row that has least.
     """
+    if results[0].rehearsal is not None:
+        return rehearsal.describe_circumstances(results)
     least = max(results, key=lambda result: result.resolves or 0.0)
     documented = f"{name_origin(least)} on {least.documented_on}, " if least.documented_on else ""
     blocks = max(result.blocks for result in results)
@@ -241,12 +249,8 @@ def describe_circumstances(results: Sequence[Result]) -> str:
     if least.recipe is not None and least.recipe.unit != "call":
         where += f", latency of {UNITS[least.recipe.unit]} alone"
     if least.against is not None:
-        return ", ".join(
-            filter(
-                None,
-                (where, against.describe_versions(results), f"floor -{format_tolerance(least)}"),
-            )
-        )
+        told = (where, against.describe_versions(results), f"floor -{format_tolerance(least)}")
+        return ", ".join(filter(None, told))
     return f"{where}, {format_control(least.control)}{_describe_resolution(least)}"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -14,6 +14,7 @@ from pytest_sdspeed.errors import (
     OutOfMemoryError,
     SdSpeedError,
     TimeLimitError,
+    UnsupportedError,
     UsageMistakeError,
     read_first_line,
 )
@@ -96,6 +97,8 @@ class Campaigns:
         )
 
         session = self._session
+        if session.options.rehearses:
+            _refuse_callables(candidate, baseline)
         resolved = candidate.setup.resolved if candidate.setup else None
         base = baseline or self._plan.find_baseline(candidate)
         documented = resolved is not None and is_documented(resolved, base)
@@ -221,6 +224,7 @@ class Campaigns:
         from pytest_sdspeed.device.quiet import quiet
         from pytest_sdspeed.measure.campaign import run_campaign
         from pytest_sdspeed.measure.clock import WallClock
+        from pytest_sdspeed.pipelines.rehearsing import rehearse
 
         if self._unusable is not None:
             raise self._unusable
@@ -235,13 +239,14 @@ class Campaigns:
             time_limit=plan.time_limit,
         )
         load = LoadWatch()
-        with quiet(), self._watcher(name) as watch:
+        manner = rehearse() if session.options.rehearses else nullcontext()
+        with quiet(), manner, self._watcher(name) as watch:
             data = run_campaign(
                 baseline,
                 arms,
                 limits,
                 WallClock(synchronize),
-                memory=session.memory(),
+                memory=session.memory() if limits.timed else None,
                 telemetry=session.telemetry,
                 canary=partial(make_canary, session.machine.kind, session.machine.capability),
                 watch=watch,
@@ -315,6 +320,20 @@ def is_documented(resolved: ResolvedSetup, base: Target) -> bool:
         theirs.table.name == resolved.table.name
         and replace(theirs.recipe, repeats=resolved.recipe.repeats) == resolved.recipe
     )
+
+
+def _refuse_callables(*targets: Target | None) -> None:
+    """Refuse what cannot be drawn at toy size.
+
+    Raises:
+        UnsupportedError: one of the targets is a callable.
+    """
+    for target in targets:
+        if target is not None and target.setup is None:
+            raise UnsupportedError(
+                f"--sd-weights=tiny draws setups at toy size, and {target.name} is a callable,"
+                " which draws what it draws: run without --sd-weights=tiny"
+            )
 
 
 def find_without_effect(data: CampaignData, candidate: Target, base: Target) -> str | None:

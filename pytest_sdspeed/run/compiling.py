@@ -25,9 +25,11 @@ SIDE = 16
 toy UNet once."""
 STEPS = 10
 """Most denoising steps: more than the times that torch compiles a frame before it gives up."""
+FRAMES = 9
+"""Most frames of a video: one more than autoencoders of videos take together."""
 _FEW_STEPS = 2
 """Steps of calls that differ from the first."""
-_OTHER_PROMPT = "another prompt, of more words than most others have: a lighthouse in a storm"
+OTHER_PROMPT = "another prompt, of more words than most others have: a lighthouse in a storm"
 
 
 def add_setup_compilation(
@@ -106,7 +108,7 @@ def count_setup_compilation(
         if not others:
             return recorder.sum_up(("steps", "second_call"))
         recorder.cause = "prompt"
-        _draw(setup, few, _OTHER_PROMPT)
+        _draw(setup, few, OTHER_PROMPT)
         recorder.cause = "batch"
         _draw(setup, replace(few, images=few.images + 1))
         recorder.cause = "resolution"
@@ -114,10 +116,14 @@ def count_setup_compilation(
         return recorder.sum_up(("steps", "second_call", "prompt", "batch", "resolution"))
 
 
-def shrink_recipe(recipe: Recipe) -> Recipe:
-    """Return what is drawn at toy size: few steps, and pictures that are small, square or not.
+def shrink_recipe(recipe: Recipe, side: int = SIDE) -> Recipe:
+    """Return what is drawn at toy size: few steps and frames, small pictures, square or not.
 
     Models that the package brings draw the pictures that they are made for.
+
+    Args:
+        recipe: at full size.
+        side: shorter side of a picture, pixels.
     """
     short = replace(recipe, steps=min(recipe.steps, STEPS))
     if recipe.model in EMBEDDED:
@@ -125,9 +131,10 @@ def shrink_recipe(recipe: Recipe) -> Recipe:
     least = min(recipe.height, recipe.width)
     return replace(
         short,
-        height=SIDE if recipe.height == least else 2 * SIDE,
-        width=SIDE if recipe.width == least else 2 * SIDE,
+        height=side if recipe.height == least else 2 * side,
+        width=side if recipe.width == least else 2 * side,
         images=min(recipe.images, 2),
+        frames=None if recipe.frames is None else min(recipe.frames, FRAMES),
     )
 
 

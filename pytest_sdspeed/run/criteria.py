@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.errors import UsageMistakeError
 from pytest_sdspeed.model.costs import find_cost_bounds, list_documented_costs
+from pytest_sdspeed.run.settings import REHEARSED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -89,6 +90,9 @@ def find_criteria(
     if image is None and row is not None:
         random = resolved is not None and weights_of(resolved.recipe, options) == "random"
         image = (row.image_random if random else None) or row.image
+    if resolved is not None and weights_of(resolved.recipe, options) == REHEARSED:
+        # All other bounds are for other weights.
+        image = row.image_random if row else None
     table = resolved.table if resolved and row and marker.speedup is None else None
     costs = list_documented_costs(row) if row else {}
     return Criteria(
@@ -97,7 +101,7 @@ def find_criteria(
         image,
         documented_on=table.device if table else None,
         recorded_in=table.path if table and table.recorded else None,
-        memory=row.memory if row else None,
+        memory=row.memory if row and not options.rehearses else None,
         tolerance_s=(
             marker.tolerance_s if marker.tolerance_s is not None or row is None else row.tolerance_s
         ),
@@ -138,6 +142,11 @@ class RowCase(NamedTuple):
     starts: ColdStarts | None = None
 
     @property
+    def is_shrunk(self) -> bool:
+        """Tell whether the candidate drew at toy size, with random weights."""
+        return self.weights == REHEARSED
+
+    @property
     def weights(self) -> str | None:
         """Say in a word where the candidate's weights come from; None for a callable."""
         return (
@@ -151,6 +160,8 @@ def weights_of(recipe: Recipe, options: Options) -> str:
 
     if recipe.model in EMBEDDED:
         return "embedded"
+    if options.rehearses:
+        return REHEARSED
     return "random" if options.random_weights else "pretrained"
 
 

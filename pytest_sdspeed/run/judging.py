@@ -6,14 +6,16 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.errors import WorkerLostError
-from pytest_sdspeed.model import CONTROL, Interval, Result, Verdict
+from pytest_sdspeed.model import CONTROL, Interval, Rehearsal, Result, Verdict
 from pytest_sdspeed.run.criteria import Criteria, RowCase, weights_of
+from pytest_sdspeed.run.settings import REHEARSED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from pytest_sdspeed.judge.pictures.gate import ImageJudgement
     from pytest_sdspeed.measure.campaign_data import CampaignData, Decision
-    from pytest_sdspeed.model import Machine
+    from pytest_sdspeed.model import Case, Machine
     from pytest_sdspeed.run.costs import CostFindings
     from pytest_sdspeed.run.pictures import PictureFindings
     from pytest_sdspeed.run.settings import Options
@@ -25,7 +27,8 @@ class _Findings(NamedTuple):
     """What was found of a row, each part by itself.
 
     Attributes:
-        decision: what the looks decided; None for the baseline, which has no floor.
+        decision: what the looks decided; None for the baseline, which has no floor, and in a
+            rehearsal, which has no looks.
         pictures: its pictures.
         costs: its memory, what compiles, and how it starts.
         speed: what stands behind the decision.
@@ -71,7 +74,8 @@ def _examine(case: RowCase) -> _Findings:
     from pytest_sdspeed.run.speed import examine_speed
 
     name = case.candidate.name
-    decision = None if name == case.base.name else case.data.decisions[name]
+    timed = name != case.base.name and not case.options.rehearses
+    decision = case.data.decisions[name] if timed else None
     return _Findings(
         decision,
         judge_pictures(case),
@@ -94,6 +98,9 @@ def _combine(case: RowCase, found: _Findings) -> tuple[Verdict, tuple[str, ...]]
         throttled=case.data.throttled,
         withstands=found.speed.withstands,
     )
+    if case.is_shrunk and found.pictures.judgement is not None:
+        # Nothing else is judged.
+        verdict = "invalid" if found.pictures.judgement.verdict == "powerless" else verdict
     error = case.data.errors.get(case.candidate.name)
     if error is not None:
         # It raised after some blocks, which are kept.
@@ -109,6 +116,8 @@ def _measure(case: RowCase, decision: Decision | None) -> _Figures:
     blocks = decision.blocks if decision else len(data.samples_s[base])
     samples = {arm: data.samples_s[arm][:blocks] for arm in dict.fromkeys((base, CONTROL, name))}
     held_to = decision.floor if decision else None
+    if case.options.rehearses:
+        return _measure_nothing(case, samples)
     return _Figures(
         decision.interval if decision else Interval(1.0, 1.0, 1.0),
         _find_floor(case.criteria, is_baseline=name == base) if held_to is None else held_to,
@@ -116,6 +125,20 @@ def _measure(case: RowCase, decision: Decision | None) -> _Figures:
         samples,
         {arm: pairs[:blocks] for arm, pairs in data.starts_s.items() if arm in samples},
         *latencies(samples, name, base),
+    )
+
+
+def _measure_nothing(case: RowCase, samples: Mapping[str, Sequence[Sequence[float]]]) -> _Figures:
+    """Return the figures of a rehearsal: none of them is known."""
+    unknown = math.nan
+    return _Figures(
+        Interval(unknown, unknown, unknown),
+        _find_floor(case.criteria, is_baseline=case.candidate.name == case.base.name),
+        0,
+        samples,
+        {},
+        unknown,
+        unknown,
     )
 
 
@@ -172,6 +195,7 @@ def _make_result(
         canary_s=data.canary_s,
         planned_blocks=data.planned_blocks,
         resolves=found.decision.minimum_detectable_effect if found.decision else None,
+        rehearsal=_describe_rehearsal(case, pictures),
         # What it draws
         image_verdict=pictures.verdict if pictures else None,
         image=pictures.metrics if pictures else {},
@@ -204,11 +228,35 @@ def _make_result(
             *found.speed.notes,
             *filter(None, (found.costs.memory.note,)),
             *found.costs.judgement.notes,
-            *describe_unknowns(case),
+            *(_note_rehearsal(case) if case.options.rehearses else describe_unknowns(case)),
             *case.machine.notes,
             *(setup.notes if setup else ()),
         ),
     )
+
+
+def _note_rehearsal(case: RowCase) -> Iterator[str]:
+    """Note what of a row's stack a CPU does not do."""
+    from pytest_sdspeed.pipelines.rehearsing import describe_left_out
+
+    stacks = [one.setup.optimizations for one in (case.candidate, case.base) if one.setup]
+    yield from describe_left_out(dict.fromkeys(label for stack in stacks for label in stack))
+
+
+def _describe_rehearsal(case: RowCase, pictures: ImageJudgement | None) -> Rehearsal | None:
+    """Describe what a rehearsal found in the place of times; None if the row was measured."""
+    if not case.options.rehearses:
+        return None
+    drawn_s = sum(case.data.warm_up_s.get(case.candidate.name, (math.nan,)))
+    control = pictures.control if pictures else None
+    return Rehearsal(drawn_s=drawn_s, nearest=_name_other(control[1]) if control else "")
+
+
+def _name_other(case: Case) -> str:
+    """Name by what another case differs from the main one."""
+    if case.prompt:
+        return "another prompt"
+    return f"{case.steps} steps" if case.steps else "another seed"
 
 
 def _find_revision(case: RowCase) -> str | None:
@@ -219,7 +267,7 @@ def _find_revision(case: RowCase) -> str | None:
     from pytest_sdspeed.pipelines.revisions import describe_revisions
 
     setup, base = case.candidate.setup, case.base.setup
-    if setup is None or base is None or case.weights == "random":
+    if setup is None or base is None or case.weights in ("random", REHEARSED):
         return None
     parts = {**base.parts, **setup.parts}
     return describe_revisions([setup.recipe.model, *(parts[role] for role in sorted(parts))])
@@ -272,6 +320,7 @@ def make_result_without_effect(case: RowCase, reason: str) -> Result:
         revision=_find_revision(case),
         proofs=data.proofs.get(name, ()),
         baseline_proofs=data.proofs.get(base.name, ()),
+        rehearsal=_describe_rehearsal(case, None),
         notes=machine.notes,
     )
 
@@ -320,6 +369,7 @@ def make_lost_result(
         documented_costs=dict(criteria.costs),
         cost_bounds=dict(criteria.cost_bounds),
         optimizations=resolved.optimizations,
+        rehearsal=Rehearsal(drawn_s=math.nan) if options.rehearses else None,
     )
 
 

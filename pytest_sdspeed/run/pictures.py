@@ -11,11 +11,18 @@ from pytest_sdspeed.judge.pictures.clip import ClipScores, score_by_clip
 from pytest_sdspeed.judge.pictures.exhibits import Drawn
 from pytest_sdspeed.judge.pictures.frames import show_images
 from pytest_sdspeed.judge.pictures.gate import ImageJudgement, judge_alone, judge_images
+from pytest_sdspeed.judge.pictures.rehearsal import (
+    ABOVE_UNRELATED_DB,
+    add_power,
+    hold_to_other_cases,
+    judge_own_cases,
+)
 from pytest_sdspeed.judge.pictures.self_difference import (
     describe_self_difference,
     measure_self_difference,
 )
 from pytest_sdspeed.judge.pictures.slots import find_broken_slots, list_details
+from pytest_sdspeed.run.settings import REHEARSED
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,6 +95,9 @@ def judge_pictures(case: RowCase) -> PictureFindings:
     if sides.alone or (not sides.theirs.returned and gate is None):
         # There is nothing to compare them with: it is judged whether they are pictures at all.
         judgement = judge_alone(sides.ours.first, sides.faults)
+        judgement = add_power(judgement, sides.ours.first) if case.is_shrunk else judgement
+    elif case.is_shrunk and setup is not None and setup.relation not in ABOVE_UNRELATED_DB:
+        judgement = judge_own_cases(sides.ours.outputs, sides.theirs.first, sides.faults)
     else:
         judgement, notes = _compare(case, sides, drawn, baseline_own)
         drawn = replace(drawn, candidate=_select_worst(sides.ours, judgement))
@@ -144,6 +154,11 @@ def _compare(
         faults=sides.faults,
         own=baseline_own,
     )
+    if case.is_shrunk and setup is not None:
+        against = sides.theirs if sides.reference is None else sides.reference
+        judgement = hold_to_other_cases(
+            judgement, sides.ours.outputs, against.first, setup.relation
+        )
     return judgement, [*notes]
 
 
@@ -185,7 +200,7 @@ def _score_pictures(case: RowCase, drawn: Drawn) -> tuple[ClipScores | None, tup
     unjudged = "the bound on the CLIP score was not judged"
     if not drawn.prompt:
         return None, (f"{unjudged}: callables have no prompt",)
-    if case.weights == "random":
+    if case.weights in ("random", REHEARSED):
         return None, (f"{unjudged}: random weights draw nothing that a text describes",)
     try:
         scorer = case.clip()

@@ -102,7 +102,7 @@ class RunPlan:
             resolved
             for resolved in self.resolve_selected()
             if resolved.row
-            and resolved.table.on_cpu != self._session.options.gpu
+            and self._session.options.measures(on_cpu=resolved.table.on_cpu)
             and self._session.setup(resolved).unsupported is None
         )
 
@@ -152,10 +152,11 @@ class RunPlan:
             plan: what its test asks for.
         """
         table, session = resolved.table, self._session
-        gpu = session.options.gpu
-        if table.on_cpu and gpu:
+        gpu = session.options.gpu or session.options.rehearses
+        suits = session.options.measures(on_cpu=table.on_cpu)
+        if not suits and gpu:
             return f"table {table.name!r} is for the CPU: run without --sd-gpu"
-        if not table.on_cpu and not gpu:
+        if not suits:
             command = f"run pytest {plan.path} --sd-gpu"
             return f"table {table.name!r} is documented on {table.device}: {command}"
         unsupported = session.setup(resolved).unsupported
@@ -187,7 +188,11 @@ class RunPlan:
 
         options = self._session.options
         recipe = base.setup.recipe if base.setup else None
-        prompts = recipe.more_prompts if recipe else ()
+        prompts, steps = recipe.more_prompts if recipe else (), 0
+        if recipe and options.rehearses:
+            from pytest_sdspeed.run.rehearsal import choose_cases
+
+            prompts, steps = choose_cases(recipe)
         return Limits(
             budget_s=options.budget_s,
             max_blocks=options.max_blocks,
@@ -195,7 +200,9 @@ class RunPlan:
             prompts=tuple(prompt for prompt in prompts if recipe and prompt != recipe.prompt),
             rows=rows - len(self._failed),
             campaigns=campaigns,
-            time_limit=time_limit,
+            time_limit=None if options.rehearses else time_limit,
+            steps=steps,
+            timed=not options.rehearses,
         )
 
     def note_failures(self, data: CampaignData, name: str) -> None:

@@ -104,7 +104,8 @@ class Run:
         result = replace(result, test=plan.test or None)
         if confirm is not None and result.too_slow:
             result = confirm(result)
-        notes = [describe_attempts(plan.earlier)] if plan.earlier else []
+        timed = result.rehearsal is None
+        notes = [describe_attempts(plan.earlier)] if plan.earlier and timed else []
         if not result.is_baseline and self.against is None:
             notes += _note_other_table(plan)
         result = replace(result, notes=(*result.notes, *notes))

@@ -79,7 +79,7 @@ class Session:
     @cached_property
     def catalog(self) -> Catalog:
         """Look setups up by name."""
-        if self.options.dry:
+        if self.options.dry or self.options.rehearses:
             return self.dry_catalog
         return Catalog(
             self.tables, self.registry, gpu=self.options.gpu, device=lambda: self.machine.device
@@ -87,16 +87,24 @@ class Session:
 
     @cached_property
     def dry_catalog(self) -> Catalog:
-        """Look setups that are counted up by name: as on a GPU that no table was recorded on."""
+        """Look up by name what is counted or rehearsed: as on a GPU that no table is of."""
         return Catalog(self.tables, self.registry, gpu=True, device=lambda: "")
 
     @cached_property
     def _pool(self) -> Pool:
         from pytest_sdspeed.pipelines.pool import Pool
-        from pytest_sdspeed.pipelines.sources import EmbeddedFirst, PretrainedSource, RandomSource
+        from pytest_sdspeed.pipelines.sources import (
+            EmbeddedFirst,
+            PretrainedSource,
+            RandomSource,
+            TinySource,
+        )
 
         classes, architectures = self.registry.pipelines, self.registry.architectures
         trained = PretrainedSource(self.machine.kind, classes)
+        if self.options.rehearses:
+            toys = TinySource(self.machine.kind, classes, architectures)
+            return Pool(EmbeddedFirst(trained, toys))
         if not self.options.random_weights:
             return Pool(trained)
         drawn = RandomSource(self.machine.kind, classes, architectures)
@@ -125,20 +133,33 @@ class Session:
 
     def setup(self, resolved: ResolvedSetup) -> Setup:
         """Make a setup once for each name and campaign, so that its pipeline is built once."""
-        from pytest_sdspeed.setups.setup import Setup
-
         key = (resolved.campaign, resolved.setup)
         if key not in self._setups:
-            recipe, seed = resolved.recipe, self.options.seed
-            self._setups[key] = Setup(
-                resolved.setup,
-                recipe if seed is None else replace(recipe, seed=seed),
-                self.stack_of(resolved),
-                machine=self.machine,
-                pool=self._pool,
-                resolved=resolved,
-            )
+            self._setups[key] = self._make_setup(resolved)
         return self._setups[key]
+
+    def _make_setup(self, resolved: ResolvedSetup) -> Setup:
+        from pytest_sdspeed.pipelines.optimization import compare_by_autoencoder, compare_by_weights
+        from pytest_sdspeed.setups.setup import Setup
+
+        seed, stack, compare = self.options.seed, self.stack_of(resolved), compare_by_autoencoder
+        recipe = resolved.recipe if seed is None else replace(resolved.recipe, seed=seed)
+        if self.options.rehearses:
+            from pytest_sdspeed.pipelines.rehearsing import rehearse_stack
+            from pytest_sdspeed.run.rehearsal import is_shrunk, rehearse_recipe
+
+            stack = rehearse_stack(stack, self.stack_of(self.catalog.find_baseline(resolved)))
+            recipe = rehearse_recipe(recipe)
+            compare = compare_by_weights if is_shrunk(recipe) else compare
+        return Setup(
+            resolved.setup,
+            recipe,
+            stack,
+            machine=self.machine,
+            pool=self._pool,
+            resolved=resolved,
+            compare=compare,
+        )
 
     def stack_of(self, resolved: ResolvedSetup) -> tuple[Optimization, ...]:
         """Look the optimizations of a setup up, in order.

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from pytest_sdspeed.history.aliases import Alias
 
 
+REHEARSED = "tiny"
+"""Value of ``--sd-weights`` in a rehearsal, and what its random weights are called."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """The ``--sd-*`` options.
@@ -21,7 +25,7 @@ class Options:
     Attributes:
         gpu: measure full-size pipelines on the accelerator that torch has.
         dry: count instead of timing, on the CPU, full-size models without weights.
-        weights: ``pretrained`` or ``random``.
+        weights: ``pretrained``, ``random``, or ``tiny`` for a rehearsal.
         tables: more table files or folders.
         tolerance: overrides the tables' tolerance, or None.
         budget_s: budget of one campaign's timed part, seconds.
@@ -61,6 +65,15 @@ class Options:
     def random_weights(self) -> bool:
         """Tell whether models that are not embedded get random weights: only on the GPU."""
         return self.gpu and self.weights == "random"
+
+    def measures(self, *, on_cpu: bool) -> bool:
+        """Tell whether this run measures, or rehearses, tables of a CPU, or those of a GPU."""
+        return self.rehearses or on_cpu != self.gpu
+
+    @property
+    def rehearses(self) -> bool:
+        """Tell whether this run rehearses one on a GPU: at toy size on the CPU, without times."""
+        return self.weights == REHEARSED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,12 +13,18 @@ from pytest_sdspeed.model import Case
 from pytest_sdspeed.model.costs import Loaded
 from pytest_sdspeed.pipelines.calls import PipelineCall, make_call
 from pytest_sdspeed.pipelines.noise import draw_in_float32
-from pytest_sdspeed.pipelines.optimization import Optimization, find_precision, find_relation
+from pytest_sdspeed.pipelines.optimization import (
+    Comparison,
+    Optimization,
+    compare_by_autoencoder,
+    find_precision,
+    find_relation,
+)
 from pytest_sdspeed.pipelines.outputs import as_floats, list_extras, take_pictures
 from pytest_sdspeed.pipelines.weights import find_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import numpy as np
     from numpy.typing import NDArray
@@ -42,6 +48,7 @@ class Setup:
         machine: machine that the setup runs on.
         pool: what gives the pipeline its modules.
         resolved: what the name was resolved to, with what the setup is documented to deliver.
+        compare: says what the pictures of a stack are compared with.
 
     Attributes:
         name, recipe, resolved: as given.
@@ -50,8 +57,9 @@ class Setup:
         relation: what its pictures may be compared with.
         precision: type in which its matrix products and convolutions run: ``float32``, ``tf32``,
             ``float16``, ``bfloat16``.
-        reference: if the autoencoder is replaced, the same stack with the model's own, which draws
-            from the same latents; else None.
+        comparison: what its pictures are compared with.
+        reference: what draws that in the baseline's place, such as the same stack with the model's
+            own autoencoder, from the same latents; else None.
     """
 
     def __init__(
@@ -63,12 +71,14 @@ class Setup:
         machine: Machine,
         pool: Pool,
         resolved: ResolvedSetup,
+        compare: Callable[[tuple[Optimization, ...]], Comparison] = compare_by_autoencoder,
     ) -> None:
         self.name, self.recipe, self.resolved = name, recipe, resolved
         self.optimizations = tuple(part.label for part in stack)
         roles = {role for part in stack for role in (*part.replaces.values(), *part.needs)}
         self.parts = {role: model for role in sorted(roles) if (model := recipe.part(role))}
-        self.relation: Relation = find_relation(stack)
+        self.comparison = compare(stack)
+        self.relation: Relation = self.comparison.relation
         self.precision = find_precision(stack, recipe.dtype)
         self._stack, self._machine, self._pool = stack, machine, pool
         self._built: Built | None = None
@@ -84,12 +94,17 @@ class Setup:
         )
 
     def _make_reference(self) -> Setup | None:
-        stack = tuple(part for part in self._stack if part.relation != "other_autoencoder")
-        if len(stack) == len(self._stack):
+        stack, said = self.comparison.reference, self.comparison.said
+        if stack is None:
             return None
-        name = f"{self.name} with the model's own autoencoder"
         return Setup(
-            name, self.recipe, stack, machine=self._machine, pool=self._pool, resolved=self.resolved
+            f"{self.name} {said}",
+            self.recipe,
+            stack,
+            machine=self._machine,
+            pool=self._pool,
+            resolved=self.resolved,
+            compare=lambda stack: Comparison(find_relation(stack)),
         )
 
     @property

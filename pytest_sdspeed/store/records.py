@@ -20,6 +20,7 @@ from pytest_sdspeed.model import (
     MetricRange,
     Proof,
     Recipe,
+    Rehearsal,
     Result,
     SelfDifference,
     Verdict,
@@ -156,6 +157,14 @@ def _read_proofs(stored: Sequence[Mapping[str, Any]]) -> tuple[Proof, ...]:
     )
 
 
+def _store_rehearsal(found: Rehearsal) -> dict[str, Any]:
+    return {"drawn_s": finite_or_none(found.drawn_s), "nearest": found.nearest}
+
+
+def _read_rehearsal(stored: Mapping[str, Any]) -> Rehearsal:
+    return Rehearsal(drawn_s=number_or_nan(stored["drawn_s"]), nearest=str(stored["nearest"]))
+
+
 _ALWAYS, _LATER = _Form(), _Form(later=NoneType)
 _RATIO = _Form(finite_or_none, number_or_nan)
 _NUMBER = _Form(read=float)
@@ -165,6 +174,7 @@ _NAMES = _Form(_if_known(list), _if_known(tuple), NoneType)
 _RATE = _Form(_if_known(finite_or_none), later=NoneType)
 _NUMBERS = _Form(_store_numbers, _read_numbers, dict)
 _DIFFERENCE = _Form(_if_known(_store_difference), _if_known(_read_difference), NoneType)
+_REHEARSAL = _Form(_if_known(_store_rehearsal), _if_known(_read_rehearsal), NoneType)
 _PROOFS = _Form(_store_proofs, _read_proofs, tuple)
 
 _FORMS: dict[str, _Form] = {
@@ -222,6 +232,7 @@ _FORMS: dict[str, _Form] = {
     "cost_bounds": _NUMBERS,
     "proofs": _PROOFS,
     "baseline_proofs": _PROOFS,
+    "rehearsal": _REHEARSAL,
 }
 """Every figure of a result that is stored under its own name. ``recipe`` and ``pictures`` are not
 among them; the latencies are medians of ``samples_s``."""

@@ -124,7 +124,7 @@ class Drawn:
             pictures = _add_error_map(pictures)
         exhibit = Exhibit(
             seed=case.seed,
-            prompt=case.prompt or self.prompt,
+            prompt=(case.prompt or self.prompt) + (f" ({case.steps} steps)" if case.steps else ""),
             index=index,
             pictures=pictures,
             metrics=dict(measured),

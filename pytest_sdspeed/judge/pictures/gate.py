@@ -130,10 +130,9 @@ def judge_images(
     originals = select_sound(baseline, "baseline", reasons)
     theirs = originals if reference is None else select_sound(reference, "reference", reasons)
     ours = select_sound({case: candidate[case] for case in common}, "", reasons, theirs)
-    others = {} if reference is None else {"reference": theirs}
-    reasons += _find_lost(
-        ours, others if relation == "same_weights" else others | {"baseline": originals}
-    )
+    if relation != "same_weights":
+        others = {} if reference is None else {"reference": theirs}
+        reasons += find_lost(ours, others | {"baseline": originals})
     every = {case: (output, *repeated.get(case, ())) for case, output in ours.items()}
     found = _measure(_compare(every, theirs, bounds, scale, reasons), scale)
     measured = find_extremes(found.by_case.values(), scale.is_likeness) | scores.metrics()
@@ -173,8 +172,13 @@ def judge_alone(outputs: Mapping[Case, object], faults: Sequence[str] = ()) -> I
     return ImageJudgement("fail" if reasons else "pass", {}, tuple(reasons))
 
 
-def _find_lost(ours: Outputs, others: Mapping[str, Outputs]) -> list[str]:
-    """Find cases in which an arm returned what another one did that it must differ from."""
+def find_lost(ours: Outputs, others: Mapping[str, Outputs]) -> list[str]:
+    """Find cases in which an arm returned what another one did that it must differ from.
+
+    Args:
+        ours: case -> what the arm returned.
+        others: role of another arm -> what that returned.
+    """
     reasons = []
     for case, drawn in ours.items():
         twins = [

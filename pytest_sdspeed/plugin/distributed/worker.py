@@ -6,6 +6,7 @@ reports.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from pytest_sdspeed.plugin.state import (
     is_gated,
     is_of_body,
     is_timed,
+    measures_nothing,
     own_id,
     run_of,
 )
@@ -64,11 +66,9 @@ class Worker:
         """Yield the tests whose ids are sent with a group, or with what is wrong with the run."""
         problems: list[str] = [*self._config.stash[PROBLEMS]]
         if gated and not problems:
-            from pytest_sdspeed.store.benchmark import is_measuring_off
-
             self._keep_quiet(items)
             timed = [item for item in gated if is_timed(item)]
-            if is_measuring_off(self._config.option):
+            if measures_nothing(self._config):
                 gated = [item for item in gated if item not in timed]
                 timed = []
             try:
@@ -96,7 +96,11 @@ class Worker:
 
     def _take_cores(self) -> None:
         run = run_of(self._config)
-        if not run.options.gpu:
+        if run.options.rehearses:
+            # It is no matter if workers disturb each other, but they take turns at the cores.
+            with suppress(DistributedError):
+                pin(self._placement)
+        elif not run.options.gpu:
             note = pin(self._placement)
             run.session.use_machine(replace(run.machine, notes=(*run.machine.notes, note)))
 

@@ -265,7 +265,8 @@ def _describe_machine(results: Sequence[Result]) -> Iterator[tuple[str, str]]:
     """List what results say about where they were measured."""
     yield from _list_distinct("device", (result.device for result in results))
     yield from _list_distinct("weights", (result.weights or "unknown" for result in results))
-    for group in text.group_by_campaign(results):
+    timed = [result for result in results if result.rehearsal is None]
+    for group in text.group_by_campaign(timed):
         yield f"control of {text.name_campaign(group)}", text.format_control(group[0].control)
     versions = {name: version for result in results for name, version in result.versions.items()}
     yield from versions.items()

@@ -1,0 +1,151 @@
+"""What stands in for optimizations in a rehearsal: a run on a GPU, tried at toy size on a CPU."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache, partial, wraps
+from typing import TYPE_CHECKING, Any
+
+from pytest_sdspeed.errors import read_first_line
+from pytest_sdspeed.model import StackEntry
+from pytest_sdspeed.pipelines.optimizations.flags import prove_flag
+from pytest_sdspeed.pipelines.optimizations.support import GPU_HINT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from pytest_sdspeed.model import Machine
+    from pytest_sdspeed.pipelines.optimization import Optimization
+
+INERT = frozenset({"tf32", "cudnn_benchmark"})
+"""Switches of a GPU that any process can set, and that do nothing on a CPU."""
+_COMPILED = frozenset({"compile", "compile_repeated_blocks"})
+_HALF = {"fp16": "float16", "bf16": "bfloat16", "autocast": "float16"}
+"""Optimizations that compute in half types -> the type. A CPU without instructions for it takes
+many times as long, which matters at full size only."""
+
+
+def rehearse_stack(
+    stack: Sequence[Optimization], baseline: Sequence[Optimization]
+) -> tuple[Optimization, ...]:
+    """Return a stack as a CPU runs it at toy size.
+
+    Half types are computed whatever time they take, and nothing is compiled to machine code; see
+    ``rehearse``. A switch that does nothing here is set if something else tells the stack from
+    that of its baseline: otherwise it cannot be rehearsed, and the optimization's own reason says
+    why.
+
+    Args:
+        stack: optimizations in order.
+        baseline: those of the setup that it is compared with, which may be itself.
+    """
+    differing = set(map(_name, stack)) ^ set(map(_name, baseline))
+    acts = not differing or bool({name for name, _ in differing} - INERT)
+    return tuple(_rehearse(part, inert_too=acts) for part in stack)
+
+
+def describe_left_out(labels: Iterable[str]) -> Iterator[str]:
+    """Describe what of a stack a rehearsal only goes through, a line each.
+
+    Args:
+        labels: labels of its optimizations.
+    """
+    names = {StackEntry.parse(label).name for label in labels}
+    for name in sorted(names & INERT):
+        yield f"{name} was set, and does nothing on a CPU"
+    for name in sorted(names & _COMPILED):
+        yield f"{name} was traced, and the graphs run as they were traced: nothing was compiled"
+
+
+def _name(part: Optimization) -> tuple[str, str]:
+    return part.name, part.label
+
+
+def _rehearse(part: Optimization, *, inert_too: bool) -> Optimization:
+    if (part.name in INERT and inert_too) or part.name in _COMPILED:
+        return replace(part, supported=_support)
+    if part.name in _HALF:
+        supported = partial(_check_type, _HALF[part.name])
+        if part.name != "autocast":
+            return replace(part, supported=supported)
+        prove = partial(prove_flag, name="autocast of the CPU", read=_reads_autocast)
+        return replace(part, supported=supported, slot=_hold_autocast, prove=prove)
+    return part
+
+
+def _support(_machine: Machine, **_options: Any) -> str | None:
+    return None
+
+
+def _check_type(dtype: str, _machine: Machine, **_options: Any) -> str | None:
+    return find_missing_kernel(dtype)
+
+
+@cache
+def find_missing_kernel(dtype: str) -> str | None:
+    """Return why torch cannot compute in a type on this CPU, and what would help; None if it can.
+
+    Args:
+        dtype: ``float16`` or ``bfloat16``.
+    """
+    import torch
+    from torch.nn import functional
+
+    try:
+        with torch.no_grad():
+            picture = torch.ones(1, 8, 4, 4, dtype=getattr(torch, dtype))
+            drawn = functional.conv2d(picture, torch.ones(8, 8, 3, 3, dtype=picture.dtype))
+            drawn = functional.interpolate(functional.group_norm(drawn, 2), scale_factor=2.0)
+            tokens = functional.layer_norm(drawn.flatten(2), (16,))
+            functional.scaled_dot_product_attention(tokens, tokens, tokens).softmax(-1)
+    except RuntimeError as error:
+        first = read_first_line(error, type(error).__name__)
+        return f"torch {torch.__version__} computes no {dtype} on this CPU ({first}): {GPU_HINT}"
+    return None
+
+
+def _hold_autocast() -> Any:
+    import torch
+
+    return torch.autocast("cpu", dtype=torch.float16)
+
+
+def _reads_autocast() -> bool:
+    import torch
+
+    return bool(torch.is_autocast_enabled("cpu"))
+
+
+@contextmanager
+def rehearse() -> Iterator[None]:
+    """Have torch compute as it is quick at toy size, inside the block.
+
+    ``torch.compile`` traces and guards as ever, and compiles nothing: the graphs run as they were
+    traced. So graph breaks, wrappers and pictures are those of compiled code, without a C++
+    compiler and its minutes. There is one thread: several wait for each other at this size.
+    """
+    import torch
+
+    compile_plainly, threads = torch.compile, torch.get_num_threads()
+    torch.compile = _make_tracer(compile_plainly)
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.compile = compile_plainly
+        torch.set_num_threads(threads)
+        # Torch keeps few versions of a function, and would run further ones uncompiled.
+        if "torch._dynamo" in sys.modules:
+            torch.compiler.reset()
+
+
+def _make_tracer(plain: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(plain)
+    def trace(model: Any = None, **arguments: Any) -> Any:
+        left_out = ("backend", "mode", "options")
+        kept = {name: value for name, value in arguments.items() if name not in left_out}
+        return plain(model, backend="eager", **kept)
+
+    return trace

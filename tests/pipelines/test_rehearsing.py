@@ -1,0 +1,111 @@
+"""What stands in for optimizations in a rehearsal: what a CPU lacks is computed, traced, set or refused, and never dropped unseen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from pytest_sdspeed.device.machine import describe_cpu
+from pytest_sdspeed.pipelines import rehearsing
+from pytest_sdspeed.pipelines.optimization import Optimization, compare_by_autoencoder, compare_by_weights
+from pytest_sdspeed.pipelines.rehearsing import describe_left_out, find_missing_kernel, rehearse, rehearse_stack
+from pytest_sdspeed.setups.registry import Registry
+
+PLAIN_CPU = replace(describe_cpu(), features=frozenset())
+
+
+def stack(recipe, *names):
+    return Registry().stack(names, "test", recipe)
+
+
+def reasons(recipe, names, baseline=()):
+    found = rehearse_stack(stack(recipe, *names), stack(recipe, *baseline))
+    assert [part.label for part in found] == list(names)
+    return [part.supported(PLAIN_CPU, **part.options) for part in found]
+
+
+def test_half_types_are_computed_on_a_cpu_that_has_no_instructions_for_them(recipe):
+    assert stack(recipe, "fp16")[0].supported(PLAIN_CPU) is not None
+    assert reasons(recipe, ["fp16", "bf16", "autocast"]) == [None, None, None]
+    autocast = rehearse_stack(stack(recipe, "autocast"), ())[0]
+    with autocast.slot():
+        assert torch.is_autocast_enabled("cpu")
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float16
+
+
+def test_a_type_without_kernels_is_a_reason_to_skip(recipe, monkeypatch):
+    def missing(*_args, **_kwargs):
+        raise RuntimeError("\"slow_conv2d_cpu\" not implemented for 'Half'")
+
+    find_missing_kernel.cache_clear()
+    monkeypatch.setattr(torch.nn.functional, "conv2d", missing)
+    try:
+        assert "(\"slow_conv2d_cpu\" not implemented for 'Half'): run with --sd-gpu" in reasons(recipe, ["fp16"])[0]
+    finally:
+        find_missing_kernel.cache_clear()
+
+
+def test_a_switch_without_effect_is_set_if_something_else_tells_the_row_apart(recipe):
+    lacking = "tf32 needs an Ampere or later CUDA GPU: run with --sd-gpu"
+    assert reasons(recipe, ["tf32"]) == [lacking]
+    assert reasons(recipe, ["tf32", "sdpa"]) == [None, None]
+    assert reasons(recipe, ["tf32", "sdpa"], ["sdpa"]) == [lacking, None]
+    # A row without one that its baseline has is no other on a CPU.
+    assert reasons(recipe, ["cudnn_benchmark"], ["cudnn_benchmark", "tf32"])[0].startswith("cudnn_benchmark needs a CUDA GPU")
+    assert reasons(recipe, ["tf32"], ["tf32"]) == [None]
+    assert list(describe_left_out(["tf32", "sdpa", "compile"])) == [
+        "tf32 was set, and does nothing on a CPU",
+        "compile was traced, and the graphs run as they were traced: nothing was compiled",
+    ]
+
+
+def test_what_needs_a_gpu_says_so_as_ever(recipe):
+    assert reasons(recipe, ["cuda_graphs", "fp16"])[0] == "cuda_graphs needs a CUDA GPU: run with --sd-gpu"
+    assert reasons(recipe, ["xformers"])[0] is not None
+
+
+def test_users_own_optimizations_keep_their_word(recipe):
+    own = Optimization(name="mine", summary="own", dtype="float16", supported=lambda _machine: "needs my kernels")
+    assert rehearse_stack([own], ())[0] is own
+
+
+@pytest.mark.slow
+def test_compiled_code_is_traced_and_guarded_and_no_compiler_runs(recipe, monkeypatch):
+    assert reasons(recipe, ["compile"]) == [None]
+    monkeypatch.setattr("shutil.which", lambda _name: None)
+    assert reasons(recipe, ["compile"]) == [None]
+    plainly, threads = torch.compile, torch.get_num_threads()
+    with rehearse():
+        assert torch.get_num_threads() == 1
+        double = torch.compile(lambda x: 2 * x, mode="max-autotune", fullgraph=True)
+        assert double(torch.ones(1)).item() == 2
+        broken = torch.compile(lambda x: (torch._dynamo.graph_break(), x), fullgraph=True, options={"max_autotune": True})
+        with pytest.raises(Exception, match="graph_break"):
+            broken(torch.ones(1))
+        again = torch.compile(fullgraph=True)(lambda x: 3 * x)
+        assert again(torch.ones(1)).item() == 3
+    assert (torch.compile, torch.get_num_threads()) == (plainly, threads)
+
+
+def test_other_weights_are_compared_with_themselves_alone(recipe):
+    def names(*stacked):
+        found = compare_by_weights(stack(recipe, *stacked))
+        return found.relation, found.reference and [part.name for part in found.reference]
+
+    assert names("fp16", "feature_cache_2") == ("approximation", None)
+    assert names("fp16", "distilled_unet", "sdpa") == ("same_weights", ["distilled_unet"])
+    assert names("distilled_unet", "tiny_vae", "feature_cache_2") == ("approximation", ["distilled_unet", "tiny_vae"])
+    assert names("distilled_unet", "tiny_vae") == ("other_weights", None)
+    assert names() == ("same_weights", None)
+    # A measured run compares a tiny autoencoder with the model's own.
+    measured = compare_by_autoencoder(stack(recipe, "fp16", "tiny_vae"))
+    assert [part.name for part in measured.reference] == ["fp16"]
+    assert compare_by_autoencoder(stack(recipe, "distilled_unet")).reference is None
+
+
+def test_what_a_rehearsal_names_exists():
+    known = Registry().optimizations()
+    assert known.keys() >= rehearsing.INERT
+    assert rehearsing._HALF.keys() <= known.keys()
