@@ -148,7 +148,13 @@ class ReservedMemory:
         return total
 
 
-_RESERVED = ("empty_cache", "reset_peak_memory_stats", "memory_reserved", "max_memory_reserved")
+_RESERVED = (
+    "empty_cache",
+    "reset_peak_memory_stats",
+    "memory_reserved",
+    "max_memory_reserved",
+    "is_available",
+)
 
 
 def find_reserved_memory(kind: str) -> ReservedMemory | None:
@@ -158,7 +164,9 @@ def find_reserved_memory(kind: str) -> ReservedMemory | None:
         kind: kind of the device, such as ``cuda``.
     """
     module = None if kind == "cpu" else find_module(kind)
-    return ReservedMemory(module) if all(hasattr(module, name) for name in _RESERVED) else None
+    if module is None or not all(hasattr(module, name) for name in _RESERVED):
+        return None
+    return ReservedMemory(module) if module.is_available() else None
 
 
 def find_meter(module: Any) -> AllocatorMemory | DriverMemory | None:

@@ -40,16 +40,14 @@ from pytest_sdspeed.model.machine import (
     UnknownTelemetry,
 )
 from pytest_sdspeed.model.metrics import PictureMetric
+from pytest_sdspeed.model.pictures import Exhibit, MetricRange, SelfDifference
 from pytest_sdspeed.model.proofs import Finding, Proof
 from pytest_sdspeed.model.results import (
     Against,
     Case,
-    Exhibit,
     Interval,
-    MetricRange,
     Rehearsal,
     Result,
-    SelfDifference,
 )
 from pytest_sdspeed.model.stack import StackEntry, list_names
 from pytest_sdspeed.model.tables import (

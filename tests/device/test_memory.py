@@ -139,7 +139,10 @@ class Segments(Allocator):
 
     def __init__(self, *segments):
         self.segments, self.reserved, self.most = list(segments), sum(size for _, size in segments), 0
-        self.kept = 0
+        self.kept, self.available = 0, True
+
+    def is_available(self):
+        return self.available
 
     def empty_cache(self):
         self.reserved -= self.kept
@@ -183,7 +186,10 @@ def test_segments_are_unknown_if_torch_does_not_tell():
 
 
 def test_a_cpu_and_a_module_without_the_functions_reserve_nothing_that_is_known(monkeypatch):
-    monkeypatch.setattr("pytest_sdspeed.device.memory.find_module", lambda kind: {"cuda": Segments(), "xpu": Allocator()}[kind])
+    cuda = Segments()
+    monkeypatch.setattr("pytest_sdspeed.device.memory.find_module", lambda kind: {"cuda": cuda, "xpu": Allocator()}[kind])
     assert find_reserved_memory("cpu") is None
     assert find_reserved_memory("xpu") is None
     assert isinstance(find_reserved_memory("cuda"), ReservedMemory)
+    cuda.available = False
+    assert find_reserved_memory("cuda") is None
