@@ -330,6 +330,7 @@ KEYS = [
     "cost_bounds",
     "proofs",
     "baseline_proofs",
+    "rehearsal",
     "pictures",
 ]
 

@@ -6,7 +6,7 @@ from test_plugin_usage import ENGINE, usage_error
 from pytest_sdspeed.plugin.state import run_of
 
 VALUES = {
-    "weights": "pretrained, random",
+    "weights": "pretrained, random, tiny",
     "tolerance": "a fraction from 0 to below 1",
     "budget": "seconds, more than 0",
     "max-blocks": "a whole number, 2 or more",

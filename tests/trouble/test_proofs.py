@@ -28,6 +28,10 @@ def draw(self, case, *more):
 Setup.draw = draw
 
 
+def pytest_unconfigure():
+    Setup.draw = DRAW
+
+
 @contextmanager
 def prove(pipeline, *, threshold):
     steps = []

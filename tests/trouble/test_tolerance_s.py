@@ -167,7 +167,7 @@ def test_the_marker_refuses_what_is_no_number_of_seconds(given):
 
 
 def test_the_marker_takes_precedence_and_has_a_campaign_of_its_own():
-    options = type("Options", (), {"tolerance": None, "random_weights": False})()
+    options = type("Options", (), {"tolerance": None, "random_weights": False, "rehearses": False})()
     resolved = type(
         "Resolved", (), {"row": table(ROW).row("tf32"), "table": table(ROW), "recipe": table(ROW).rows[0].recipe, "setup": "tf32"}
     )()
