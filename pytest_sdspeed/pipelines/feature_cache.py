@@ -6,16 +6,16 @@ They hardly change from one step to the next. The idea is DeepCache's (Ma, Fang,
 
 from __future__ import annotations
 
-from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from pytest_sdspeed.errors import RegistrationError
+from pytest_sdspeed.pipelines.schedulers import call_first
 from pytest_sdspeed.pipelines.unet_wrapper import UNetWrapper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 _FRESH = 2
 """Skip connections that a shallow pass computes: of the first convolution and the first layer.
@@ -206,14 +206,3 @@ def cache_features(pipeline: Any, interval: int) -> None:
     pipeline.scheduler.set_timesteps = call_first(
         pipeline.unet.restart, pipeline.scheduler.set_timesteps
     )
-
-
-def call_first(first: Callable[[], None], then: Callable[..., None]) -> Callable[..., None]:
-    """Return a function that calls another one before it does its own."""
-
-    @wraps(then)
-    def both(*args: Any, **kwargs: Any) -> None:
-        first()
-        then(*args, **kwargs)
-
-    return both

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import RegistrationError, UnknownNameError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 SHORT_NAMES = {"ddim": "DDIMScheduler", "pndm": "PNDMScheduler"}
 _FLOW = "FlowMatch"
@@ -108,3 +109,14 @@ def _translate(kind: Any, own: Any) -> Mapping[str, Any]:
     else:
         said = {"prediction_type": "flow_prediction", _FLOW_FLAG: True, "flow_shift": shift}
     return {name: value for name, value in said.items() if value is not None}
+
+
+def call_first(first: Callable[[], None], then: Callable[..., None]) -> Callable[..., None]:
+    """Return a function that calls another one before it does its own."""
+
+    @wraps(then)
+    def both(*args: Any, **kwargs: Any) -> None:
+        first()
+        then(*args, **kwargs)
+
+    return both

@@ -233,6 +233,11 @@ def test_a_run_without_gates_loads_nothing_heavy(tmp_path):
     assert found - others == set()
 
 
+def test_the_names_of_optimizations_are_known_without_the_libraries_that_they_act_on(tmp_path):
+    code = f"import sys, pytest_sdspeed.pipelines.optimizations; print(sorted(set(sys.modules) & {HEAVY!r}))"
+    assert python("-c", code, cwd=tmp_path).strip() == "[]"
+
+
 def test_the_package_loads_its_rooms_when_a_public_name_is_used(tmp_path):
     code = (
         "import sys, pytest_sdspeed as package\n"

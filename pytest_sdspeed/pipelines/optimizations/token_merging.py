@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import RegistrationError
 from pytest_sdspeed.model import Finding
-from pytest_sdspeed.pipelines.feature_cache import call_first
 from pytest_sdspeed.pipelines.named_modules import explain, is_compiled
 from pytest_sdspeed.pipelines.optimization import Optimization
 from pytest_sdspeed.pipelines.optimizations.deep_cache import require_unet
 from pytest_sdspeed.pipelines.optimizations.support import require_package
 from pytest_sdspeed.pipelines.parts import DENOISERS
+from pytest_sdspeed.pipelines.schedulers import call_first
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
