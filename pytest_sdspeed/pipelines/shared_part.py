@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_sdspeed.errors import ChangedPartError, read_first_line
 from pytest_sdspeed.pipelines.digest import Digest, digest_all
+from pytest_sdspeed.pipelines.shared_code import is_left_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -47,6 +48,7 @@ class _Held:
     live: Any
     kept: Any
     table: bool
+    owner: type = object
 
 
 @dataclass(slots=True)
@@ -176,7 +178,7 @@ class SharedPart:
         self._seen.add(id(one))
         self._objects.append((label, one))
         state = vars(one)
-        self._held.append(_Held(label, state, dict(state), table=False))
+        self._held.append(_Held(label, state, dict(state), table=False, owner=type(one)))
         for name, value in [*state.items()]:
             if isinstance(value, dict | list | set):
                 table = name in _TABLES
@@ -332,6 +334,7 @@ def _compare_entries(held: _Held) -> Iterator[_Change]:
             was_shown = "was not there" if was is _ABSENT else f"was {_show(was)}"
             text = f"{held.label} {what} {name} is {_show(value)}, {was_shown}"
             by_call = name == _REGISTRY or _is_cache(value)
+            by_call = by_call or (was is _ABSENT and is_left_by(held.owner, name))
             yield _Change(text, "cache" if by_call else "attribute", undo)
 
 

@@ -94,7 +94,9 @@ def _judge(modules: dict[str, Any], storage: Any) -> Finding:
     stored = [one for one in weights if one.dtype == storage]
     names = ", ".join(modules)
     if not stored or not computes:
-        return Finding(acted=False, text=f"none of {len(weights)} weights of {names} is stored in {short}")
+        return Finding(
+            acted=False, text=f"none of {len(weights)} weights of {names} is stored in {short}"
+        )
     return Finding(
         acted=True,
         text=f"{len(stored)} of {len(weights)} weights are stored in {short} and computed with in"

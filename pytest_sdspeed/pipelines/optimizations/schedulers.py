@@ -105,7 +105,9 @@ def _judge_scheduler(kind: str, difference: str | None, calls: int) -> Finding:
     if difference is None:
         return Finding(acted=False, text=f"{kind}, another one, stands in its place")
     if not difference:
-        return Finding(acted=False, text=f"the pipeline's own is {kind} with the same settings and steps")
+        return Finding(
+            acted=False, text=f"the pipeline's own is {kind} with the same settings and steps"
+        )
     return Finding(calls > 0, f"{kind} {difference} took {calls} steps")
 
 
