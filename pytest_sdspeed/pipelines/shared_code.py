@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dis
 from contextlib import contextmanager
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
@@ -75,32 +74,3 @@ def _put_back(before: dict[Any, dict[str, Any]]) -> list[str]:
             else:
                 setattr(holder, name, was)
     return replaced
-
-
-def is_left_by(kind: type, name: object) -> bool:
-    """Tell whether a class of a library gives its objects an attribute of that name by itself.
-
-    Autoencoders of videos keep what they count in such ones from their first call on.
-
-    Args:
-        kind: class of an object.
-        name: name of an attribute that is new to it.
-    """
-    return (
-        isinstance(name, str)
-        and name.startswith("_")
-        and any(
-            _sets(function, name)
-            for base in kind.__mro__
-            if base.__module__.partition(".")[0] in _WATCHED
-            for function in vars(base).values()
-            if isinstance(function, FunctionType)
-        )
-    )
-
-
-def _sets(function: FunctionType, name: str) -> bool:
-    """Tell whether the code of a function sets an attribute of that name, of whatever object."""
-    return name in function.__code__.co_names and any(
-        one.opname == "STORE_ATTR" and one.argval == name for one in dis.get_instructions(function)
-    )
