@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.device.quiet import quiet
 from pytest_sdspeed.device.seeds import hold_torch_generators
+from pytest_sdspeed.pipelines.weight_types import cast_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,7 +46,7 @@ def draw_network(name: str, build: Callable[[], Any], dtype: str, device: str) -
     with quiet(), hold_torch_generators():
         with _leave_out_weights():
             network = build().eval()
-        _cast(network, getattr(torch, dtype))
+        cast_weights(network, getattr(torch, dtype))
         _draw_all(network, name, device)
         return network
 
@@ -63,7 +64,7 @@ def lay_out_network(build: Callable[[], Any], dtype: str, device: str) -> Any:
     with quiet(), hold_torch_generators():
         with torch.device("meta"):
             network = build().eval()
-        return _cast(network, getattr(torch, dtype)).to(device)
+        return cast_weights(network, getattr(torch, dtype)).to(device)
 
 
 @contextmanager
@@ -84,28 +85,6 @@ def _leave_out_weights() -> Iterator[None]:
         yield
     finally:
         torch.nn.Module.register_parameter = plain
-
-
-def _cast(network: Any, dtype: Any) -> Any:
-    """Cast weights to a type, except those that the libraries keep in float32 when they load.
-
-    Of buffers those are cast that are saved with the weights; the others are computed.
-    """
-    import torch
-
-    kept = set(getattr(network, "_keep_in_fp32_modules_strict", None) or ())
-    if dtype == torch.float16 or hasattr(network, "load_config"):
-        kept |= set(getattr(network, "_keep_in_fp32_modules", None) or ())
-    for name, parameter in network.named_parameters():
-        if parameter.is_floating_point():
-            keep = kept.intersection(name.split("."))
-            parameter.data = parameter.data.to(torch.float32 if keep else dtype)
-    saved = network.state_dict().keys()
-    for name, buffer in [*network.named_buffers()]:
-        if name in saved and buffer.is_floating_point():
-            owner, _, last = name.rpartition(".")
-            setattr(network.get_submodule(owner), last, buffer.to(dtype))
-    return network
 
 
 def _draw_all(network: Any, name: str, device: str) -> None:

@@ -26,6 +26,12 @@ from pytest_sdspeed.pipelines.model_folders import (
 )
 from pytest_sdspeed.pipelines.random_weights import draw_network, lay_out_network
 from pytest_sdspeed.pipelines.shrinking import shrink_architecture
+from pytest_sdspeed.pipelines.weight_types import (
+    cast_weights,
+    find_component_classes,
+    hide_kept,
+    need_accelerate,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -90,8 +96,11 @@ class PretrainedSource:
                 if "safety_checker" in index and _takes_checker(chosen)
                 else {}
             )
-            arguments = {**self._make_arguments(dtype), **without}
-            pipeline = _load_variant(chosen, model, arguments)
+            kinds = find_component_classes(index)
+            wide = need_accelerate(kinds)
+            arguments = {**self._make_arguments(dtype, wide), **without}
+            with hide_kept(kinds[name] for name in wide):
+                pipeline = _load_variant(chosen, model, arguments)
             for part in pipeline.components.values():
                 _cast_rest(part, dtype)
             return pipeline.to(self.device)
@@ -113,16 +122,21 @@ class PretrainedSource:
         with _load_quietly(model):
             folder, config = _find_part_config(component, model)
             chosen = find_part_class(config, like, model)
-            arguments = self._make_arguments(dtype) | ({"subfolder": folder} if folder else {})
-            part = _load_variant(chosen, model, arguments)
+            wide = need_accelerate({component: chosen})
+            arguments = self._make_arguments("float32" if wide else dtype)
+            arguments |= {"subfolder": folder} if folder else {}
+            with hide_kept([chosen] if wide else ()):
+                part = _load_variant(chosen, model, arguments)
             _cast_rest(part, dtype)
             return part.to(self.device)
 
     @staticmethod
-    def _make_arguments(dtype: str) -> dict[str, Any]:
+    def _make_arguments(dtype: str, wide: Iterable[str] = ()) -> dict[str, Any]:
         import torch
 
-        chosen = make_dtype_argument(getattr(torch, dtype))
+        wanted = getattr(torch, dtype)
+        parts = dict.fromkeys(wide, torch.float32)
+        chosen = make_dtype_argument({**parts, "default": wanted} if parts else wanted)
         return {**chosen, "use_safetensors": True, "low_cpu_mem_usage": True}
 
 
@@ -261,24 +275,16 @@ def _find_part_config(component: str, model: str) -> tuple[str, Mapping[str, Any
 
 
 def _cast_rest(part: Any, dtype: str) -> None:
-    """Cast the weights that a library left in another type, but for those that it keeps in float32.
+    """Cast what diffusers left in another type.
 
-    Without accelerate, some versions of diffusers load some classes in float32 whatever they are
-    asked for: what is measured as bfloat16 would be float32.
+    Without accelerate, it loads some classes in float32 whatever they are asked for: what is
+    measured as bfloat16 would be float32. Transformers does as it is asked.
     """
     import torch
 
-    if not isinstance(part, torch.nn.Module) or not hasattr(part, "load_config"):
-        return
-    wanted = getattr(torch, dtype)
-    kept = {*(getattr(part, "_keep_in_fp32_modules", None) or ())}
-    kept |= {*(getattr(part, "_keep_in_fp32_modules_strict", None) or ())}
-    if getattr(part, "hf_quantizer", None) is not None:
-        return
-    for name, weight in part.named_parameters():
-        plain = weight.dtype in (torch.float32, torch.float16, torch.bfloat16)
-        if plain and weight.dtype != wanted and not kept.intersection(name.split(".")):
-            weight.data = weight.data.to(wanted)
+    ours = isinstance(part, torch.nn.Module) and hasattr(part, "load_config")
+    if ours and getattr(part, "hf_quantizer", None) is None:
+        cast_weights(part, getattr(torch, dtype))
 
 
 def _load_variant(kind: Any, model: str, arguments: Mapping[str, Any]) -> Any:

@@ -30,9 +30,12 @@ def baseline():
     return {case: clip(pictures) for case, pictures in drawn.items()}
 
 
+def kept_of(drawn):
+    return {case: keep(pictures) for case, pictures in drawn.items()}
+
+
 def judge(ours, baseline, relation="same_weights", extra=None):
-    kept = {case: keep(pictures) for case, pictures in ours.items()}
-    theirs = {case: keep(pictures) for case, pictures in baseline.items()}
+    kept, theirs = kept_of(ours), kept_of(baseline)
     every = {case: (output, *(extra or {}).get(case, ())) for case, output in kept.items()}
     first = judge_images(kept, theirs, None, relation)
     return hold_to_other_cases(first, every, theirs, relation)
@@ -69,6 +72,16 @@ def test_an_approximation_may_lean_towards_fewer_steps_and_rounding_may_not(base
     assert judge(leaning, baseline).verdict == "fail"
     other = {**rounded(baseline, 0.001), MAIN: clip(0.4 * baseline[MAIN] + 0.6 * baseline[PROMPT])}
     assert judge(other, baseline, "approximation").verdict == "fail"
+
+
+def test_an_approximation_may_skip_nothing_of_few_steps_and_must_act_in_all_other_cases(baseline):
+    ours = rounded(baseline, 0.001)
+    assert judge({**ours, STEPS: baseline[STEPS]}, baseline, "approximation").verdict == "pass"
+    for case in (MAIN, SEED, PROMPT):
+        found = judge({**ours, case: baseline[case]}, baseline, "approximation")
+        assert found.reasons == (f"{case}: bit-identical to the baseline: the optimization had no effect",)
+    lost = judge_images(kept_of({**ours, STEPS: baseline[STEPS]}), kept_of(baseline), None, "other_autoencoder")
+    assert lost.reasons == (f"{STEPS}: bit-identical to the baseline: the optimization had no effect",)
 
 
 def test_cases_that_all_draw_one_picture_fail(baseline):

@@ -63,6 +63,7 @@ def test_a_denoiser_without_an_unconditional_half_is_told_in_its_first_call(name
 @pytest.mark.parametrize(
     ("name", "options", "said"),
     [
+        ("group_offload", {}, "accelerate is not installed: pip install 'pytest-sdspeed[offload]'"),
         ("model_offload", {}, "accelerate is not installed: pip install 'pytest-sdspeed[offload]'"),
         ("sequential_offload", {}, "accelerate is not installed: pip install 'pytest-sdspeed[offload]'"),
         ("lora", {}, "peft is not installed: pip install 'pytest-sdspeed[lora]'"),
@@ -80,7 +81,7 @@ def test_a_package_that_is_missing_is_asked_for_by_name(name, options, said, mon
     assert part.supported(GPU, **part.options) == said
 
 
-@pytest.mark.parametrize("name", ["deepcache", "tome", "quantize", "lora", "model_offload"])
+@pytest.mark.parametrize("name", ["deepcache", "tome", "quantize", "lora", "group_offload", "model_offload"])
 def test_a_package_that_cannot_be_imported_is_told_with_its_own_words(name, monkeypatch):
     def fail(_name):
         raise ImportError("built for another torch")

@@ -42,7 +42,7 @@ def _check_group(
         raise RegistrationError(f"{_GROUP}: record_stream needs use_stream")
     if use_stream and machine.kind not in ("cuda", "xpu"):
         return f"{_GROUP} with use_stream needs a CUDA GPU: {advise(machine)}"
-    return None
+    return require_package("accelerate", install=_EXTRA)  # the hooks of diffusers call it
 
 
 def _apply_group(
