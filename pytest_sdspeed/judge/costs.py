@@ -186,6 +186,21 @@ def judge_promise(documented: Iterable[str], judged: Iterable[str]) -> str:
     return ""
 
 
+def judge_saving(share: float | None, place: Place) -> str:
+    """Say why a row that promises memory fails, whatever its bounds are, or "".
+
+    A bound in bytes may be as loose as it likes: one that takes no less than its baseline saves
+    nothing for its time.
+
+    Args:
+        share: its peak as a share of the baseline's, None if it is unknown.
+        place: where it is measured.
+    """
+    if share is None or share < 1 or place.kind in INEXACT:
+        return ""
+    return f"the row promises memory, and its peak is x{share:.3f} of its baseline's"
+
+
 def join(first: CostJudgement, second: CostJudgement) -> CostJudgement:
     """Join judgements of different costs."""
     return CostJudgement(

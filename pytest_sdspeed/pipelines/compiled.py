@@ -10,7 +10,7 @@ from torch.utils import _pytree
 
 from pytest_sdspeed.errors import RegistrationError
 from pytest_sdspeed.model import Finding
-from pytest_sdspeed.pipelines.parts import AUTOENCODER, find_parts, name_parts
+from pytest_sdspeed.pipelines.parts import AUTOENCODER, find_parts, list_components, name_parts
 from pytest_sdspeed.pipelines.unet_wrapper import UNetWrapper, wrap_compiled
 from pytest_sdspeed.pipelines.watching import is_opaque, watch_calls, watch_method
 
@@ -32,7 +32,7 @@ def compile_parts(pipeline: Any, parts: Sequence[str], compiler: Callable[[Any],
     Raises:
         RegistrationError: the pipeline has no such part, or it is compiled already.
     """
-    components = pipeline.components
+    components = list_components(pipeline)
     autoencoders = find_parts(AUTOENCODER, components)
     for name in find_named(pipeline, parts):
         part = components[name]
@@ -47,7 +47,7 @@ def compile_parts(pipeline: Any, parts: Sequence[str], compiler: Callable[[Any],
 
 def find_named(pipeline: Any, parts: Sequence[str]) -> list[str]:
     """Return the components that names of components and groups stand for, in a fixed order."""
-    return sorted(name_parts(parts, pipeline.components))
+    return sorted(name_parts(parts, list_components(pipeline)))
 
 
 def is_plain_unet(part: Any) -> bool:
@@ -104,7 +104,7 @@ def prove_compiled(pipeline: Any, parts: Sequence[str]) -> Iterator[Callable[[],
         pipeline: the finished pipeline.
         parts: names of components or groups that were compiled.
     """
-    names, components = find_named(pipeline, parts), pipeline.components
+    names, components = find_named(pipeline, parts), list_components(pipeline)
     regions: dict[str, int] = {}
 
     def look(name: str, call: Callable[[], Any]) -> Any:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import RegistrationError, read_first_line
-from pytest_sdspeed.pipelines.parts import GROUPS, find_parts, list_components
+from pytest_sdspeed.pipelines.parts import GROUPS, find_parts, list_components, name_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from pytest_sdspeed.model import Finding
 
 
 def find_modules(owner: str, names: Sequence[str], pipeline: Any) -> dict[str, Any]:
@@ -39,6 +41,27 @@ def find_modules(owner: str, names: Sequence[str], pipeline: Any) -> dict[str, A
             f" {', '.join(valid)}"
         )
     return found
+
+
+def judge_each(
+    names: Sequence[str], modules: Mapping[str, Any], judge: Callable[[dict[str, Any]], Finding]
+) -> Finding:
+    """Judge the parts that an optimization is for: each that is named has to have got it.
+
+    Args:
+        names: names of components or of groups.
+        modules: the modules that they stand for, by name.
+        judge: says of some of the modules whether it acted.
+
+    Returns:
+        What is found of all, or of the first named part in which it did not act.
+    """
+    for name in names:
+        chosen = name_parts([name], modules)
+        found = judge({one: module for one, module in modules.items() if one in chosen})
+        if chosen and not found.acted:
+            return found
+    return judge(dict(modules))
 
 
 def is_compiled(module: Any) -> bool:

@@ -37,7 +37,7 @@ def list_components(pipeline: Any) -> dict[str, Any]:
     """
     registered = {
         name: getattr(pipeline, name)
-        for name, value in pipeline.config.items()
+        for name, value in getattr(pipeline, "config", {}).items()
         if isinstance(value, tuple | list) and len(value) == _PAIR and name in vars(pipeline)
     }
     return {**dict(pipeline.components), **registered}
@@ -66,7 +66,7 @@ def list_modules(pipeline: Any) -> dict[str, Any]:
     Args:
         pipeline: the pipeline; what it holds now counts, compiled or wrapped as it is.
     """
-    named = getattr(pipeline, "components", None)
+    named = list_components(pipeline) if hasattr(pipeline, "components") else ()
     held = {name: getattr(pipeline, name, None) for name in named} if named else vars(pipeline)
     found: dict[str, Any] = {}
     for name, part in held.items():

@@ -16,7 +16,7 @@ from pytest_sdspeed.pipelines.optimizations.support import GPU_HINT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from pytest_sdspeed.model import Machine
+    from pytest_sdspeed.model import Machine, Recipe
     from pytest_sdspeed.pipelines.optimization import Optimization
 
 INERT = frozenset({"tf32", "cudnn_benchmark"})
@@ -66,6 +66,8 @@ def _name(part: Optimization) -> tuple[str, str]:
 def _rehearse(part: Optimization, *, inert_too: bool) -> Optimization:
     if (part.name in INERT and inert_too) or part.name in _COMPILED:
         return replace(part, supported=_support)
+    if part.name == "scheduler":
+        return replace(part, apply=partial(_apply_scheduler, part.apply))
     if part.name in _HALF:
         supported = partial(_check_type, _HALF[part.name])
         if part.name != "autocast":
@@ -73,6 +75,17 @@ def _rehearse(part: Optimization, *, inert_too: bool) -> Optimization:
         prove = partial(prove_flag, name="autocast of the CPU", read=_reads_autocast)
         return replace(part, supported=supported, slot=_hold_autocast, prove=prove)
     return part
+
+
+def _apply_scheduler(
+    apply: Callable[..., None], pipeline: Any, recipe: Recipe, *, steps: int, **options: Any
+) -> None:
+    """Take a step fewer than the recipe, which may have been cut to as many, if not another number.
+
+    At full size the same number of steps would have no effect.
+    """
+    same = steps == recipe.steps
+    apply(pipeline, recipe, steps=max(1, steps - 1) if same else steps, **options)
 
 
 def _support(_machine: Machine, **_options: Any) -> str | None:

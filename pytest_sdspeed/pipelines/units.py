@@ -132,9 +132,11 @@ class UnitTimer:
         Raises:
             GenerationError: it keeps what it computed for later calls.
         """
+        deep = hasattr(self.pipeline, "deep_cache_helper")
         for name, wrapped in find_denoisers(self.pipeline).items():
             module = unwrap(wrapped)
-            if getattr(module, "is_cache_enabled", False) or getattr(module, "interval", 1) > 1:
+            kept = getattr(module, "is_cache_enabled", False) or getattr(module, "interval", 1) > 1
+            if deep or kept:
                 self._refuse(f"its {name} keeps what it computed for its next calls")
 
     def _refuse(self, why: str) -> None:

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pytest_sdspeed.pipelines.parts import DENOISERS, find_parts
+from pytest_sdspeed.pipelines.parts import DENOISERS, find_parts, list_components
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -67,7 +67,7 @@ def _put(undo: ExitStack, owner: Any, name: str, value: Any) -> None:
 
 def find_denoisers(pipeline: Any) -> dict[str, Any]:
     """Return the denoisers of a pipeline: name -> module, or what stands in its place."""
-    components = pipeline.components
+    components = list_components(pipeline)
     return {name: components[name] for name in find_parts(DENOISERS, components)}
 
 

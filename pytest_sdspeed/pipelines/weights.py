@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pytest_sdspeed.pipelines.parts import list_components
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -17,7 +19,7 @@ def find_weights(pipeline: Any, kind: str) -> dict[int, int]:
         pipeline: a pipeline of diffusers, or anything that has ``components``.
         kind: kind of the device, such as ``cuda``.
     """
-    modules = [part for part in pipeline.components.values() if hasattr(part, "parameters")]
+    modules = [part for part in list_components(pipeline).values() if hasattr(part, "parameters")]
     return {
         tensor.data_ptr(): tensor.nbytes
         for module in modules

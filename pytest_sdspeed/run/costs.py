@@ -38,6 +38,7 @@ def examine_costs(case: RowCase) -> CostFindings:
         join,
         judge_costs,
         judge_promise,
+        judge_saving,
         judge_starts,
     )
 
@@ -60,7 +61,8 @@ def examine_costs(case: RowCase) -> CostFindings:
         bounded += [_SHARE] * (criteria.memory is not None)
         known = judged.judged | ({_SHARE} if memory.share is not None else set())
         doubt = judge_promise(bounded, known)
-        judged = join(judged, CostJudgement(doubts=(doubt,) if doubt else ()))
+        waste = judge_saving(memory.share, place)
+        judged = join(judged, CostJudgement((waste,) if waste else (), (doubt,) if doubt else ()))
     return CostFindings(memory, judged, figures)
 
 

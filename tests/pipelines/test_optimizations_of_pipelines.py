@@ -12,12 +12,14 @@ from small_pipelines import maker
 from tiny_pipelines import tiny_recipe
 
 from pytest_sdspeed.device.flags import snapshot
+from pytest_sdspeed.device.quiet import quiet
 from pytest_sdspeed.errors import GenerationError, RegistrationError, UnknownNameError
 from pytest_sdspeed.model import Case, Machine
 from pytest_sdspeed.pipelines.optimization import Optimization
 from pytest_sdspeed.pipelines.optimizations import OPTIMIZATIONS
 from pytest_sdspeed.pipelines.pool import Pool
 from pytest_sdspeed.pipelines.proving import prove_stack
+from pytest_sdspeed.pipelines.rehearsing import rehearse_stack
 
 BY_NAME = {part.name: part for part in OPTIMIZATIONS}
 CUDA = Machine(kind="cuda", device="NVIDIA H200", versions={}, capability=(9, 0))
@@ -294,7 +296,23 @@ def test_other_settings_of_the_own_scheduler_are_told(tiny):
 
 def test_the_own_scheduler_has_no_effect(tiny):
     label = 'scheduler(class="EulerDiscreteScheduler")'
-    assert prove(tiny("sdxl", label)) == {label: (False, "the pipeline's own is EulerDiscreteScheduler with the same settings")}
+    assert prove(tiny("sdxl", label)) == {label: (False, "the pipeline's own is EulerDiscreteScheduler with the same settings and steps")}
+
+
+def test_as_many_steps_as_the_recipe_has_are_no_effect(tiny):
+    label = "scheduler(steps=2)"
+    assert prove(tiny("sdxl", label)) == {label: (False, "the pipeline's own is EulerDiscreteScheduler with the same settings and steps")}
+
+
+def test_a_rehearsal_takes_fewer_steps_if_its_own_recipe_has_been_cut_to_as_many(tiny):
+    (part,) = rehearse_stack([BY_NAME["scheduler"].with_options({"steps": 2}, "a test")], [])
+    pipeline = tiny("sdxl").pipeline
+    own = pipeline.scheduler
+    part.apply(pipeline, replace(tiny("sdxl").recipe, steps=2), **part.options)
+    made, pipeline.scheduler = pipeline.scheduler, own
+    with quiet():
+        made.set_timesteps(2)
+    assert len(made.timesteps) == 1
 
 
 def test_a_scheduler_that_a_later_entry_replaces_had_no_effect(tiny):

@@ -6,6 +6,8 @@ import pytest
 import torch
 from optimized import Arms
 
+from pytest_sdspeed.errors import RegistrationError
+
 WITHOUT_EFFECT = {
     "a picture that is smaller than a tile": ("flux", "vae_tiling", {}, "at once: no side is longer than a tile. Draw larger"),
     "latents, which nobody decodes": ("flux", "vae_tiling", {"output_type": "latent"}, "vae neither encoded nor decoded"),
@@ -85,3 +87,37 @@ def test_weights_that_are_no_longer_quantized_are_found_out():
     arms = Arms("flux", "quantize")
     arms.pipeline.transformer.load_state_dict(arms.base.pipeline.transformer.state_dict(), assign=True)
     assert arms.find().acted is False
+
+
+def test_a_part_without_linear_layers_is_refused_though_another_one_can_be_quantized():
+    pytest.importorskip("torchao")
+    with pytest.raises(RegistrationError, match="quantize: vae, of AutoencoderKLWan, has no linear layer: leave it out of parts"):
+        Arms("wan", 'quantize(parts=["transformer", "vae"])')
+
+
+def test_a_named_part_whose_weights_are_not_small_any_more_is_found_out_though_another_ones_are():
+    arms = Arms("flux", 'layerwise_casting(parts=["transformer", "vae"])')
+    assert arms.find().acted
+    arms.pipeline.vae.to(torch.float32)
+    with arms.stack[0].prove(arms.pipeline, **arms.stack[0].options) as answer:
+        pass
+    assert answer().acted is False
+    assert "weights of vae is stored in float8_e4m3fn" in answer().text
+
+
+def test_sides_that_are_folded_into_channels_are_no_tiles():
+    from diffusers import AutoencoderKLWan
+
+    from pytest_sdspeed.pipelines.optimizations.autoencoder import _judge_tiling, _watch
+
+    folded = {"patch_size": 2, "in_channels": 12, "out_channels": 12, "scale_factor_spatial": 16}
+    sizes = {"base_dim": 4, "z_dim": 4, "dim_mult": [1, 1, 1, 1], "num_res_blocks": 1}
+    vae = AutoencoderKLWan(**sizes, **folded, latents_mean=[0.0] * 4, latents_std=[1.0] * 4)
+    vae.enable_tiling()
+    with torch.no_grad(), _watch(vae) as seen:
+        vae.encode(torch.zeros(1, 3, 1, 32, 32))
+    assert _judge_tiling("vae", vae, seen).acted is False
+    vae.enable_tiling(tile_sample_min_height=32, tile_sample_min_width=32, tile_sample_stride_height=16, tile_sample_stride_width=16)
+    with torch.no_grad(), _watch(vae) as seen:
+        vae.encode(torch.zeros(1, 3, 1, 64, 64))
+    assert _judge_tiling("vae", vae, seen).acted

@@ -189,6 +189,13 @@ def test_a_forward_that_depends_on_the_one_before_is_refused_by_itself(timed, ma
             delattr(setup.pipeline.unet, name)
 
 
+def test_a_forward_under_deepcache_is_refused_since_alone_it_is_always_computed_in_full(timed):
+    setup = timed("denoiser")
+    setup.pipeline.deep_cache_helper = object()
+    with pytest.raises(GenerationError, match="its unet keeps what it computed for its next calls"):
+        time_unit(setup)
+
+
 def test_arguments_are_copies_that_nothing_changes_later():
     class Denoiser(torch.nn.Module):
         def forward(self, sample, nested=(), kept=None):

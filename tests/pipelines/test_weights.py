@@ -5,7 +5,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import torch
+from diffusers import DDIMScheduler, DiffusionPipeline
 
+from pytest_sdspeed.pipelines.parts import list_modules
+from pytest_sdspeed.pipelines.watching import find_denoisers
 from pytest_sdspeed.pipelines.weights import find_weights
 
 
@@ -17,6 +20,23 @@ def test_weights_count_once_though_two_parts_share_them():
     shared = torch.nn.Linear(4, 4, bias=False)
     other = torch.nn.Sequential(shared, torch.nn.Linear(4, 2, bias=False))
     assert count(unet=shared, vae=other, scheduler=object(), tokenizer=None) == 4 * (16 + 8)
+
+
+class OfUsers(DiffusionPipeline):
+    """A pipeline as users write it: a part may be left out, and is in no list of optional ones."""
+
+    def __init__(self, scheduler, transformer=None):
+        super().__init__()
+        self.register_modules(scheduler=scheduler, transformer=transformer)
+
+
+def test_a_part_with_a_default_counts_and_is_watched_though_diffusers_does_not_list_it_as_a_component():
+    pipeline = OfUsers(DDIMScheduler(), torch.nn.Linear(4, 4, bias=False))
+    assert "transformer" not in pipeline.components
+    assert sum(find_weights(pipeline, "cpu").values()) == 4 * 16
+    assert find_denoisers(pipeline) == {"transformer": pipeline.transformer}
+    assert list_modules(pipeline) == {"transformer": pipeline.transformer}
+    assert find_weights(OfUsers(DDIMScheduler()), "cpu") == {}
 
 
 def test_buffers_count_as_weights_do():

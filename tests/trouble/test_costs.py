@@ -231,6 +231,13 @@ def test_a_row_that_costs_too_much_time_fails_though_it_saves_memory(run):
     run(SLOWER, **{**CHEAP, "seconds": 9.0}, beside=4.0)[0].assert_outcomes(failed=1)
 
 
+def test_a_row_that_takes_what_its_baseline_takes_saves_nothing_however_loose_its_bound_is(run):
+    outcome, found = run("slower = true\nmemory_gb = 500.0", **{**CHEAP, "load": 4.0}, beside=6.0)
+    outcome.assert_outcomes(failed=1)
+    assert found["reasons"] == ["the row promises memory, and its peak is x1.000 of its baseline's"]
+    run("slower = true\nmemory_gb = 500.0", **{**CHEAP, "load": 4.0}, beside=5.9)[0].assert_outcomes(passed=1)
+
+
 def test_a_row_of_which_the_only_promise_could_not_be_judged_is_no_pass(run):
     outcome, found = run(SLOWER, **CHEAP, beside=40.0, exact=False)
     outcome.assert_outcomes(failed=1)

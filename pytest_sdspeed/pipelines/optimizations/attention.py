@@ -16,7 +16,7 @@ from pytest_sdspeed.pipelines.attention_modules import (
 )
 from pytest_sdspeed.pipelines.optimization import Optimization
 from pytest_sdspeed.pipelines.optimizations.support import require_cuda, require_package
-from pytest_sdspeed.pipelines.parts import AUTOENCODER, DENOISERS, find_parts
+from pytest_sdspeed.pipelines.parts import AUTOENCODER, DENOISERS, find_parts, list_components
 from pytest_sdspeed.pipelines.watching import find_denoisers, is_opaque, list_names, watch_calls
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _set_processors(pipeline: Any, processor: str, owner: str) -> None:
 
     made = getattr(attention_processor, processor)()
     taken = Counter[str]()
-    components, denoisers = pipeline.components, find_denoisers(pipeline)
+    components, denoisers = list_components(pipeline), find_denoisers(pipeline)
     for name in (*denoisers, *find_parts(AUTOENCODER, components)):
         for module in list_attention(components[name]):
             if type(module.processor).__name__ in _CLASSIC:

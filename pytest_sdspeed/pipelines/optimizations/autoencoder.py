@@ -163,7 +163,7 @@ def _judge_tiling(name: str, module: Any, seen: _Watched) -> Finding:
             text=f"{name} was given {sides} latents a side, and tiles have {tile} (compiled)",
         )
     tiles = [
-        sum(prod(piece[-2:]) < prod(shape[-2:]) for piece in pieces)
+        sum(_is_tile(piece, shape) for piece in pieces)
         for shape, pieces in zip(seen.outer, seen.inner, strict=True)
     ]
     if any(tiles):
@@ -174,6 +174,12 @@ def _judge_tiling(name: str, module: Any, seen: _Watched) -> Finding:
         text=f"{name} was given {height}x{width} at once: no side is longer than a tile. Draw"
         " larger pictures or set tile_sample_min_height and tile_sample_min_width",
     )
+
+
+def _is_tile(piece: tuple[int, ...], whole: tuple[int, ...]) -> bool:
+    """Tell whether a piece has shorter sides, and not because they were folded into channels."""
+    sides, of_whole = prod(piece[-2:]), prod(whole[-2:])
+    return sides < of_whole and piece[1] * sides < whole[1] * of_whole
 
 
 def _find_tile(module: Any) -> int | None:

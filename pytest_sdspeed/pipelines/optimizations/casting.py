@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import RegistrationError
 from pytest_sdspeed.model import Finding
-from pytest_sdspeed.pipelines.named_modules import explain, find_modules
+from pytest_sdspeed.pipelines.named_modules import explain, find_modules, judge_each
 from pytest_sdspeed.pipelines.optimization import Optimization
 from pytest_sdspeed.pipelines.parts import AUTOENCODER, DENOISERS
 
@@ -74,7 +74,7 @@ def _prove(
     """Look at the type that the weights are stored in after a generation."""
     storage = find_dtype(_NAME, "storage_dtype", storage_dtype)
     modules = find_modules(_NAME, parts, pipeline)
-    yield lambda: _judge(modules, storage)
+    yield lambda: judge_each(parts, modules, lambda chosen: _judge(chosen, storage))
 
 
 def _judge(modules: dict[str, Any], storage: Any) -> Finding:
@@ -92,8 +92,11 @@ def _judge(modules: dict[str, Any], storage: Any) -> Finding:
         )
     weights = [one for module in modules.values() for one in module.parameters()]
     stored = [one for one in weights if one.dtype == storage]
+    names = ", ".join(modules)
     if not stored or not computes:
-        return Finding(acted=False, text=f"none of {len(weights)} weights is stored in {short}")
+        return Finding(
+            acted=False, text=f"none of {len(weights)} weights of {names} is stored in {short}"
+        )
     return Finding(
         acted=True,
         text=f"{len(stored)} of {len(weights)} weights are stored in {short} and computed with in"

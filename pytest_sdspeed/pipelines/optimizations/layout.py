@@ -10,7 +10,7 @@ from pytest_sdspeed.model import Finding
 from pytest_sdspeed.pipelines.optimization import Optimization
 from pytest_sdspeed.pipelines.optimizations.flags import prove_flag
 from pytest_sdspeed.pipelines.optimizations.support import require_cuda
-from pytest_sdspeed.pipelines.parts import AUTOENCODER, DENOISERS, find_parts
+from pytest_sdspeed.pipelines.parts import AUTOENCODER, DENOISERS, find_parts, list_components
 from pytest_sdspeed.pipelines.watching import list_names
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def _prove_channels_last(pipeline: Any) -> Iterator[Callable[[], Finding]]:
     """Look at how the weights of convolutions lie once the generation is done."""
     layouts: dict[str, _Layout] = {}
     yield lambda: _judge_layouts(layouts)
-    components = pipeline.components
+    components = list_components(pipeline)
     for group in (DENOISERS, AUTOENCODER):
         layouts |= {name: _find_layout(components[name]) for name in find_parts(group, components)}
 

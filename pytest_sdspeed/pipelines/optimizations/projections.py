@@ -11,7 +11,7 @@ from pytest_sdspeed.errors import RegistrationError
 from pytest_sdspeed.model import Finding
 from pytest_sdspeed.pipelines.attention_modules import list_fused
 from pytest_sdspeed.pipelines.optimization import Optimization
-from pytest_sdspeed.pipelines.parts import AUTOENCODER, DENOISERS, find_parts
+from pytest_sdspeed.pipelines.parts import AUTOENCODER, DENOISERS, find_parts, list_components
 from pytest_sdspeed.pipelines.watching import find_denoisers, is_opaque, list_names, watch_calls
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def _fuse_qkv(pipeline: Any, _recipe: Recipe) -> None:
     Raises:
         RegistrationError: no part has the method.
     """
-    components = pipeline.components
+    components = list_components(pipeline)
     names = (*find_denoisers(pipeline), *find_parts(AUTOENCODER, components))
     able = [name for name in names if hasattr(components[name], "fuse_qkv_projections")]
     if not able:

@@ -209,6 +209,7 @@ def _apply(
     found = _find(method)
     before = {}
     for name, module in find_modules(_NAME, parts, pipeline).items():
+        _check_linear(name, module)
         before[name] = count_bytes(module.parameters())
         try:
             found.apply(module, _choose(skip), module.dtype)
@@ -216,6 +217,21 @@ def _apply(
             what = f"{name}, of {type(module).__name__}, by {method}"
             raise explain(_NAME, what, error) from error
     pipeline.bytes_before_quantization = before
+
+
+def _check_linear(name: str, module: Any) -> None:
+    """Refuse a part that no method quantizes anything of: another one would hide that.
+
+    Raises:
+        RegistrationError: it has no linear layer.
+    """
+    import torch
+
+    if not any(isinstance(one, torch.nn.Linear) for one in module.modules()):
+        raise RegistrationError(
+            f"{_NAME}: {name}, of {type(module).__name__}, has no linear layer: leave it out of"
+            " parts"
+        )
 
 
 @contextmanager

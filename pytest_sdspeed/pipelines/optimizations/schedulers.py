@@ -20,7 +20,7 @@ _MARK = "sdspeed_replaces"
 """Attribute of a scheduler that was put in the place of another: how it differs, or ""."""
 
 
-def _apply_scheduler(pipeline: Any, _recipe: Recipe, **options: Any) -> None:
+def _apply_scheduler(pipeline: Any, recipe: Recipe, **options: Any) -> None:
     """Put a scheduler of another class, or with other settings, in the place of the pipeline's.
 
     Raises:
@@ -46,7 +46,7 @@ def _apply_scheduler(pipeline: Any, _recipe: Recipe, **options: Any) -> None:
     made = type(made).from_config(made.config, **config)
     setattr(made, _MARK, _describe_difference(own, made))
     if steps:
-        _set_steps(made, steps)
+        _set_steps(made, steps, recipe.steps)
     pipeline.scheduler = made
 
 
@@ -63,11 +63,15 @@ def _read_settings(scheduler: Any) -> Mapping[str, Any]:
     return {name: value for name, value in scheduler.config.items() if not name.startswith("_")}
 
 
-def _set_steps(scheduler: Any, steps: int) -> None:
-    """Have a scheduler take as many steps, whatever number its pipeline asks for."""
+def _set_steps(scheduler: Any, steps: int, of_recipe: int) -> None:
+    """Have a scheduler take as many steps, whatever number its pipeline asks for.
+
+    As many as the recipe has make no difference.
+    """
     original = scheduler.set_timesteps
-    asked = f"{getattr(scheduler, _MARK)} " if getattr(scheduler, _MARK) else ""
-    setattr(scheduler, _MARK, f"{asked}in {steps} steps")
+    if steps != of_recipe:
+        asked = f"{getattr(scheduler, _MARK)} " if getattr(scheduler, _MARK) else ""
+        setattr(scheduler, _MARK, f"{asked}in {steps} steps")
 
     @wraps(original)
     def set_timesteps(num_inference_steps: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -101,7 +105,9 @@ def _judge_scheduler(kind: str, difference: str | None, calls: int) -> Finding:
     if difference is None:
         return Finding(acted=False, text=f"{kind}, another one, stands in its place")
     if not difference:
-        return Finding(acted=False, text=f"the pipeline's own is {kind} with the same settings")
+        return Finding(
+            acted=False, text=f"the pipeline's own is {kind} with the same settings and steps"
+        )
     return Finding(calls > 0, f"{kind} {difference} took {calls} steps")
 
 
