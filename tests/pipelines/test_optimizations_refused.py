@@ -15,7 +15,7 @@ from pytest_sdspeed.pipelines.optimizations import OPTIMIZATIONS, support
 BY_NAME = {part.name: part for part in OPTIMIZATIONS}
 REFUSED = {
     "a cache of transformers for a UNet": ("sdxl", "first_block_cache", "UNet2DConditionModel, which has no enable_cache"),
-    "a cache that a transformer does not have": ("stable_diffusion_3", "taylorseer", "SD3Transformer2DModel, which has no enable_cache"),
+    "a cache that a transformer does not have": ("stable_diffusion_3", "taylorseer", "SD3Transformer2DModel, which has no enable_cache: diffusers "),
     "a pipeline that does not keep its calls apart": ("chroma", "taylorseer", "ChromaPipeline: its call enters no cache_context"),
     "one block alone": ("ltx", "first_block_cache", "it needs two blocks or more"),
     "layers of other names": ("wan", "taylorseer", "no layer of it has a name or a class that this cache is for"),
@@ -38,6 +38,17 @@ REFUSED = {
         "flux",
         "vae_tiling(tile_sample_min_num_frames=8)",
         "takes no tile_sample_min_num_frames",
+    ),
+    "tiles with gaps between them": (
+        "wan",
+        "vae_tiling(tile_sample_min_height=16, tile_sample_min_width=16)",
+        "one begins every 192 (tile_sample_stride_height), and they have 16 (tile_sample_min_height): set tile_sample_min_height to 192"
+        " or more or tile_sample_stride_height to 16 or less",
+    ),
+    "tiles with gaps of some frames": (
+        "ltx",
+        "vae_tiling(tile_sample_min_num_frames=4)",
+        "have 4 (tile_sample_min_num_frames): set tile_sample_min_num_frames to 8 or more",
     ),
     "a tile of no size": ("wan", "vae_tiling(tile_sample_min_height=0)", "valid: a number of pixels"),
 }
