@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from inspect import signature
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import RegistrationError
@@ -129,7 +129,7 @@ def _enable_tiling(module: Any, given: Mapping[str, Any]) -> None:
         )
     if not square:
         module.enable_tiling(**given)
-        _check_strides(module)
+        _check_strides(module, given)
         return
     module.enable_tiling()
     sides = {*given.values()}
@@ -144,15 +144,17 @@ def _enable_tiling(module: Any, given: Mapping[str, Any]) -> None:
         module.tile_latent_min_size = max(1, int(module.tile_sample_min_size / scale))
 
 
-def _check_strides(module: Any) -> None:
+def _check_strides(module: Any, given: Mapping[str, Any]) -> None:
     """Refuse tiles with gaps between them, of which pictures come out too small.
+
+    What a model has by itself is left to it: only what is given is looked at.
 
     Raises:
         RegistrationError: tiles are shorter than the way from one to the next.
     """
     for side in ("height", "width", "num_frames"):
         size, stride = f"tile_sample_min_{side}", f"tile_sample_stride_{side}"
-        if getattr(module, size, math.inf) < getattr(module, stride, 0):
+        if given.keys() & {size, stride} and getattr(module, size) < getattr(module, stride, 0):
             long, short = getattr(module, stride), getattr(module, size)
             narrow = f" or {stride} to {short} or less" if stride in _TILE_OPTIONS else ""
             raise RegistrationError(
@@ -182,7 +184,7 @@ def _judge_tiling(name: str, module: Any, seen: _Watched) -> Finding:
             text=f"{name} was given {sides} latents a side, and tiles have {tile} (compiled)",
         )
     tiles = [
-        sum(math.prod(piece[-2:]) < math.prod(shape[-2:]) for piece in pieces)
+        sum(prod(piece[-2:]) < prod(shape[-2:]) for piece in pieces)
         for shape, pieces in zip(seen.outer, seen.inner, strict=True)
     ]
     if any(tiles):
