@@ -48,7 +48,7 @@ PIPELINES = {
         "tiled": (f'{{name = "vae_tiling", {STRIDES}}}', 18, "vae_tiling(*) (vae computed 16 tiles)"),
     },
     "img2img": {"cached": ('"feature_cache_2"', 45, "feature_cache_2 (computed 2 of 3 calls of the UNet in full)")},
-    "inpaint": {"cached": ('{name = "deepcache", interval = 2}', 30, "deepcache(interval=2) " + SKIPPED.format("1 of 3"))},
+    "inpaint": {"cached": ('{name = "deepcache", interval = 2}', 30, "deepcache(interval=2) " + SKIPPED.format("2 of 3"))},
 }
 """Pipeline -> the rows that it has beside, or in another form than, those of all."""
 OVERSIZED = ('"vae_tiling"', "vae_tiling had no effect: vae was given * at once: no side is longer than a tile.*")
