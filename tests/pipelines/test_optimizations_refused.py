@@ -15,7 +15,11 @@ from pytest_sdspeed.pipelines.optimizations import OPTIMIZATIONS, support
 BY_NAME = {part.name: part for part in OPTIMIZATIONS}
 REFUSED = {
     "a cache of transformers for a UNet": ("sdxl", "first_block_cache", "UNet2DConditionModel, which has no enable_cache"),
-    "a cache that a transformer does not have": ("stable_diffusion_3", "taylorseer", "SD3Transformer2DModel, which has no enable_cache"),
+    "a cache that a transformer does not have": (
+        "stable_diffusion_3",
+        "taylorseer",
+        "SD3Transformer2DModel, which has no enable_cache: diffusers ",
+    ),
     "a pipeline that does not keep its calls apart": ("chroma", "taylorseer", "ChromaPipeline: its call enters no cache_context"),
     "one block alone": ("ltx", "first_block_cache", "it needs two blocks or more"),
     "layers of other names": ("wan", "taylorseer", "no layer of it has a name or a class that this cache is for"),
@@ -39,6 +43,16 @@ REFUSED = {
         "vae_tiling(tile_sample_min_num_frames=8)",
         "takes no tile_sample_min_num_frames",
     ),
+    "tiles with gaps between them": (
+        "wan",
+        "vae_tiling(tile_sample_min_height=16, tile_sample_min_width=16)",
+        "have 16 (tile_sample_min_height): set tile_sample_min_height to 192 or more or tile_sample_stride_height to 16 or less",
+    ),
+    "tiles with gaps of some frames": (
+        "ltx",
+        "vae_tiling(tile_sample_min_num_frames=4)",
+        "have 4 (tile_sample_min_num_frames): set tile_sample_min_num_frames to 8 or more",
+    ),
     "a tile of no size": ("wan", "vae_tiling(tile_sample_min_height=0)", "valid: a number of pixels"),
 }
 
@@ -51,6 +65,15 @@ def test_it_says_what_does_not_fit(what):
             pytest.importorskip(package)
     with pytest.raises(RegistrationError, match=re.escape(said)):
         Arms(name, *labels.split(";"))
+
+
+def test_tiles_that_a_model_has_by_itself_are_left_to_it():
+    """EasyAnimate's autoencoder steps over eight frames with tiles of four."""
+
+    def change(pipeline):
+        pipeline.vae.tile_sample_min_num_frames, pipeline.vae.tile_sample_stride_num_frames = 4, 8
+
+    Arms("ltx", "vae_tiling(tile_sample_min_height=512, tile_sample_stride_height=512)", change=change)
 
 
 @pytest.mark.parametrize("name", ["flux", "wan"])

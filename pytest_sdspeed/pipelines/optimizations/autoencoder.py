@@ -129,6 +129,7 @@ def _enable_tiling(module: Any, given: Mapping[str, Any]) -> None:
         )
     if not square:
         module.enable_tiling(**given)
+        _check_strides(module, given)
         return
     module.enable_tiling()
     sides = {*given.values()}
@@ -141,6 +142,26 @@ def _enable_tiling(module: Any, given: Mapping[str, Any]) -> None:
         scale = module.tile_sample_min_size / module.tile_latent_min_size
         module.tile_sample_min_size = int(sides.pop())
         module.tile_latent_min_size = max(1, int(module.tile_sample_min_size / scale))
+
+
+def _check_strides(module: Any, given: Mapping[str, Any]) -> None:
+    """Refuse tiles with gaps between them, of which pictures come out too small.
+
+    What a model has by itself is left to it: only what is given is looked at.
+
+    Raises:
+        RegistrationError: tiles are shorter than the way from one to the next.
+    """
+    for side in ("height", "width", "num_frames"):
+        size, stride = f"tile_sample_min_{side}", f"tile_sample_stride_{side}"
+        if given.keys() & {size, stride} and getattr(module, size) < getattr(module, stride, 0):
+            long, short = getattr(module, stride), getattr(module, size)
+            narrow = f" or {stride} to {short} or less" if stride in _TILE_OPTIONS else ""
+            raise RegistrationError(
+                f"vae_tiling: tiles of {type(module).__name__} would leave gaps: one begins every"
+                f" {long} ({stride}), and they have {short} ({size}): set {size} to {long} or"
+                f" more{narrow}"
+            )
 
 
 @contextmanager

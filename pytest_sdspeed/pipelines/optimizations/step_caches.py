@@ -73,7 +73,7 @@ def _make_cache(
             if not hasattr(module, "enable_cache"):
                 raise RegistrationError(
                     f"{name} cannot be applied to {what}, which has no enable_cache:"
-                    " feature_cache_2, deepcache and tome are for UNets"
+                    f" {_advise(module)}"
                 )
             if by_context:
                 _check_context(name, pipeline)
@@ -109,6 +109,15 @@ def _make_cache(
         prove=prove,
         relation="approximation",
     )
+
+
+def _advise(module: Any) -> str:
+    """Say what a denoiser without the caches of diffusers can have."""
+    import diffusers
+
+    if isinstance(module, diffusers.UNet2DConditionModel):
+        return "feature_cache_2, deepcache and tome are for UNets"
+    return f"diffusers {diffusers.__version__} has no caches for this class"
 
 
 def _check_values(name: str, options: dict[str, Any], given: dict[str, Any]) -> None:
