@@ -148,16 +148,16 @@ def proven(part, acted, *, shrunk=True):
 @pytest.mark.parametrize("name", sorted(BY_SIZE))
 def test_what_depends_on_sizes_is_excused_at_toy_size_alone(name):
     part = Registry().optimizations()[name]
-    assert proven(part, acted=False) == Finding(False, "seen", excused=True)
-    assert proven(part, acted=True) == Finding(True, "seen")
+    assert proven(part, acted=False) == Finding(acted=False, text="seen", excused=True)
+    assert proven(part, acted=True) == Finding(acted=True, text="seen")
     # A proof that broke, or that cannot tell, is no word on the size.
-    assert proven(part, acted=None) == Finding(None, "seen")
+    assert proven(part, acted=None) == Finding(acted=None, text="seen")
     # The models that the package brings draw at their own size.
-    assert proven(part, acted=False, shrunk=False) == Finding(False, "seen")
+    assert proven(part, acted=False, shrunk=False) == Finding(acted=False, text="seen")
 
 
 @pytest.mark.parametrize(
     "name", ["bf16", "fuse_qkv", "group_offload", "layerwise_casting", "compile_repeated_blocks", "sdpa", "feature_cache_2"]
 )
 def test_what_acts_at_any_size_is_not_excused(name):
-    assert proven(Registry().optimizations()[name], acted=False) == Finding(False, "seen")
+    assert proven(Registry().optimizations()[name], acted=False) == Finding(acted=False, text="seen")
