@@ -1,4 +1,4 @@
-"""Tables of schema 2 rehearsed: pictures and videos, transformers and UNets; what is broken on purpose fails, and what was not rehearsed is skipped."""
+"""Tables of schema 2 rehearsed: what is broken on purpose fails, and what was not rehearsed is skipped."""
 
 from __future__ import annotations
 
@@ -14,31 +14,15 @@ device = "NVIDIA A100"
 
 [recipe]
 prompt = "a photo of an astronaut riding a horse on mars"
-steps = 28
+steps = 4
 """
-PICTURE, VIDEO = "height = 1024\nwidth = 1024\n", "height = 480\nwidth = 832\nframes = 49\n"
+PICTURE, VIDEO = "height = 1024\nwidth = 1024\n", "height = 480\nwidth = 832\nframes = 5\n"
 MODELS = {
-    "sdxl": ("stabilityai/stable-diffusion-xl-base-1.0", PICTURE),
-    "sd3.5": ("stabilityai/stable-diffusion-3.5-medium", PICTURE),
     "flux": ("black-forest-labs/FLUX.1-dev", PICTURE),
-    "qwen": ("Qwen/Qwen-Image", PICTURE),
-    "z-image": ("Tongyi-MAI/Z-Image-Turbo", PICTURE),
+    "sdxl": ("stabilityai/stable-diffusion-xl-base-1.0", PICTURE),
     "wan": ("Wan-AI/Wan2.1-T2V-1.3B-Diffusers", VIDEO),
-    "ltx": ("Lightricks/LTX-Video", VIDEO),
-    "hunyuan": ("hunyuanvideo-community/HunyuanVideo", VIDEO),
-    "cogvideox": ("zai-org/CogVideoX-2b", VIDEO),
 }
 CACHE = '{ name = "first_block_cache", threshold = 1e-9 }'
-ROWS = {
-    "bf16": '"bf16"',
-    "fused": '"fuse_qkv"',
-    "repeated": '"compile_repeated_blocks"',
-    "cached": '{ name = "first_block_cache", threshold = 0.2 }',
-    "tiled": '"vae_tiling"',
-    "offloaded": '"group_offload"',
-    "cast": '"layerwise_casting"',
-    "int8": '{ name = "quantize", method = "int8wo" }',
-}
 BROKEN = {name: f'"{name}_same_weights"' for name in ("another_seed", "another_prompt", "black")}
 
 
@@ -48,7 +32,7 @@ def head(model):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["flux", "sdxl", "wan"])
+@pytest.mark.parametrize("model", MODELS)
 def test_a_pipeline_that_is_broken_on_purpose_fails_on_any_model(pytester, monkeypatch, model):
     table = write_table(pytester, {"baseline": "", "fused": '"fuse_qkv"', **BROKEN}, head(model))
     result = rehearse(pytester, monkeypatch, table)
