@@ -42,8 +42,7 @@ def find_unrehearsed(result: Result) -> str | None:
 def describe_idle(proof: Proof) -> str:
     """Describe an optimization that may act at full size only."""
     return (
-        f"{proof.optimization} cannot be told to act at toy size, and may at full size:"
-        f" {proof.finding.text}"
+        f"{proof.optimization} did not act at toy size, and may at full size: {proof.finding.text}"
     )
 
 

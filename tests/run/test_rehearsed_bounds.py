@@ -20,7 +20,8 @@ def test_an_approximation_is_not_held_at_toy_size_to_what_is_documented_for_more
 
 
 @pytest.mark.parametrize(
-    ("relation", "shrunk"), [("same_weights", True), ("other_autoencoder", True), (None, False), ("approximation", False), ("same_weights", False)]
+    ("relation", "shrunk"),
+    [("same_weights", True), ("other_autoencoder", True), (None, False), ("approximation", False), ("same_weights", False)],
 )
 def test_every_other_row_is_held_to_its_bounds(relation, shrunk):
     assert _find_gate(case(relation, shrunk=shrunk)) is BOUNDS
