@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_sdspeed.errors import ChangedPartError, read_first_line
+from pytest_sdspeed.pipelines.call_traces import is_left_by_call
 from pytest_sdspeed.pipelines.digest import Digest, digest_all
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ _DEPTH = 2
 _SHOWN = 3
 _ABSENT = object()
 _TABLES = {"_modules", "_parameters", "_buffers"}
-_REGISTRY = "_diffusers_hook"
-"""What pipelines of diffusers make of a denoiser when they first call it; a hook in it acts by the
-module's ``forward`` only, which is looked at by itself."""
 
 
 class _Change(NamedTuple):
@@ -331,19 +329,8 @@ def _compare_entries(held: _Held) -> Iterator[_Change]:
             what = "attribute" if isinstance(name, str) else "entry"
             was_shown = "was not there" if was is _ABSENT else f"was {_show(was)}"
             text = f"{held.label} {what} {name} is {_show(value)}, {was_shown}"
-            by_call = name == _REGISTRY or _is_cache(value)
+            by_call = is_left_by_call(name, value)
             yield _Change(text, "cache" if by_call else "attribute", undo)
-
-
-def _is_cache(value: Any) -> bool:
-    """Tell whether a value is what a call may keep for the next: tensors, and nothing that acts."""
-    import torch
-
-    if isinstance(value, dict):
-        value = [*value.values()]
-    if isinstance(value, list | tuple):
-        return bool(value) and all(_is_cache(one) for one in value)
-    return isinstance(value, torch.Tensor) and not isinstance(value, torch.nn.Parameter)
 
 
 def _is_equal(value: Any, was: Any) -> bool:
