@@ -69,7 +69,8 @@ def no_guidance(draw, *args, **kwargs):
 def drawn(change):
     def call(draw, *args, **kwargs):
         output = draw(*args, **kwargs)
-        output.images = change(output.images)
+        name = "images" if "images" in output else "frames"
+        setattr(output, name, change(getattr(output, name)))
         return output
 
     return call

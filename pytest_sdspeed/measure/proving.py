@@ -54,6 +54,6 @@ def _raise_without_effect(proofs: tuple[Proof, ...]) -> None:
     Raises:
         NoEffectError: the message says which, and why.
     """
-    idle = [str(proof) for proof in proofs if not proof.finding.acted]
+    idle = [str(proof) for proof in proofs if not (proof.finding.acted or proof.finding.excused)]
     if idle:
         raise NoEffectError("; ".join(idle))

@@ -12,10 +12,12 @@ class Finding:
     Attributes:
         acted: whether it had any effect; None if that cannot be told.
         text: what was seen, a clause: ``skipped 12 of 28 denoising steps``, or why it had none.
+        excused: whether nothing follows from it if it did not act: at the size of a rehearsal.
     """
 
     acted: bool | None
     text: str
+    excused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -291,7 +291,8 @@ class Result:
 
         It is invalid then, and no block of it was timed.
         """
-        return not all(one.finding.acted for one in (*self.proofs, *self.baseline_proofs))
+        findings = (one.finding for one in (*self.proofs, *self.baseline_proofs))
+        return not all(one.acted or one.excused for one in findings)
 
     @property
     def too_slow(self) -> bool:

@@ -59,6 +59,9 @@ class Optimization:
             (``tf32`` acts on float32 weights only).
         partial: whether a call of a denoiser may skip some of its modules, as caches do; FLOPs are
             then counted by the calls of each module.
+        depends_on_size: whether it may have no effect on few steps, small pictures, narrow layers
+            or random weights, and yet one at full size. A rehearsal then does not hold that against
+            a row.
     """
 
     name: str
@@ -78,6 +81,7 @@ class Optimization:
     relation: Relation = "same_weights"
     precision: str | None = None
     partial: bool = False
+    depends_on_size: bool = False
 
     def with_options(self, given: Mapping[str, Any], where: str) -> Optimization:
         """Return it with other options; those that are not given keep their defaults.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import OutOfMemoryError, SdSpeedError, explain, read_first_line
@@ -93,7 +94,8 @@ class _Question:
             found = self._answer()
             if not isinstance(found, Finding):
                 return Finding(None, f"its proof answers {found!r:.100}, which is no Finding")
-            return Finding(None if found.acted is None else bool(found.acted), str(found.text))
+            acted = None if found.acted is None else bool(found.acted)
+            return replace(found, acted=acted, text=str(found.text))
         except Exception as error:  # noqa: BLE001 - as above
             return Finding(None, _describe("its proof", error))
 

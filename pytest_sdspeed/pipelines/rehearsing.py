@@ -16,7 +16,7 @@ from pytest_sdspeed.pipelines.optimizations.support import GPU_HINT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from pytest_sdspeed.model import Machine, Recipe
+    from pytest_sdspeed.model import Finding, Machine, Recipe
     from pytest_sdspeed.pipelines.optimization import Optimization
 
 INERT = frozenset({"tf32", "cudnn_benchmark"})
@@ -28,22 +28,24 @@ many times as long, which matters at full size only."""
 
 
 def rehearse_stack(
-    stack: Sequence[Optimization], baseline: Sequence[Optimization]
+    stack: Sequence[Optimization], baseline: Sequence[Optimization], *, shrunk: bool = True
 ) -> tuple[Optimization, ...]:
     """Return a stack as a CPU runs it at toy size.
 
     Half types are computed whatever time they take, and nothing is compiled to machine code; see
     ``rehearse``. A switch that does nothing here is set if something else tells the stack from
     that of its baseline: otherwise it cannot be rehearsed, and the optimization's own reason says
-    why.
+    why. What depends on sizes is excused if it has no effect at toy size.
 
     Args:
         stack: optimizations in order.
         baseline: those of the setup that it is compared with, which may be itself.
+        shrunk: whether it draws at toy size.
     """
     differing = set(map(_name, stack)) ^ set(map(_name, baseline))
     acts = not differing or bool({name for name, _ in differing} - INERT)
-    return tuple(_rehearse(part, inert_too=acts) for part in stack)
+    rehearsed = (_rehearse(part, inert_too=acts) for part in stack)
+    return tuple(map(_excuse, rehearsed) if shrunk else rehearsed)
 
 
 def describe_left_out(labels: Iterable[str]) -> Iterator[str]:
@@ -86,6 +88,25 @@ def _apply_scheduler(
     """
     same = steps == recipe.steps
     apply(pipeline, recipe, steps=max(1, steps - 1) if same else steps, **options)
+
+
+def _excuse(part: Optimization) -> Optimization:
+    """Excuse an optimization that depends on sizes from having an effect at toy size."""
+    if not part.depends_on_size or part.prove is None:
+        return part
+    return replace(part, prove=partial(_prove_if_it_can, part.prove))
+
+
+@contextmanager
+def _prove_if_it_can(
+    prove: Callable[..., Any], pipeline: Any, **options: Any
+) -> Iterator[Callable[[], Finding]]:
+    with prove(pipeline, **options) as ask:
+        yield lambda: _excuse_idle(ask())
+
+
+def _excuse_idle(found: Finding) -> Finding:
+    return replace(found, excused=True) if found.acted is False else found
 
 
 def _support(_machine: Machine, **_options: Any) -> str | None:

@@ -95,6 +95,7 @@ class Campaigns:
             make_result_without_effect,
             relative_speeds,
         )
+        from pytest_sdspeed.run.rehearsal import find_unrehearsed
 
         session = self._session
         if session.options.rehearses:
@@ -135,7 +136,10 @@ class Campaigns:
         case = case._replace(starts=_find_starts(resolved, criteria, plan, session))
         speeds = relative_speeds(data)
         speeds.pop(candidate.name, None)
-        return Measured(judge_row(case), speeds)
+        result = judge_row(case)
+        if session.options.rehearses and (unrehearsed := find_unrehearsed(result)):
+            raise UnsupportedError(unrehearsed)
+        return Measured(result, speeds)
 
     def _shared_campaign(self, resolved: ResolvedSetup, plan: Plan) -> CampaignData:
         """Measure a row's campaign once.

@@ -238,9 +238,12 @@ def _make_result(
 def _note_rehearsal(case: RowCase) -> Iterator[str]:
     """Note what of a row's stack a CPU does not do."""
     from pytest_sdspeed.pipelines.rehearsing import describe_left_out
+    from pytest_sdspeed.run.rehearsal import describe_idle
 
     stacks = [one.setup.optimizations for one in (case.candidate, case.base) if one.setup]
     yield from describe_left_out(dict.fromkeys(label for stack in stacks for label in stack))
+    proofs = case.data.proofs.get(case.candidate.name, ())
+    yield from (describe_idle(one) for one in proofs if one.finding.excused)
 
 
 def _describe_rehearsal(case: RowCase, pictures: ImageJudgement | None) -> Rehearsal | None:

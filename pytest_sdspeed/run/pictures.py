@@ -141,12 +141,14 @@ def _compare(
 ) -> tuple[ImageJudgement, list[str]]:
     """Judge the candidate's pictures against the baseline's, and note what that leaves open."""
     setup = case.candidate.setup
+    proofs = case.data.proofs.get(case.candidate.name, ())
+    may_be_equal = case.same_weights or any(one.finding.excused for one in proofs)
     scores, notes = _score_pictures(case, drawn)
     judgement = judge_images(
         sides.ours.first,
         sides.theirs.first,
         _find_gate(case),
-        setup.relation if setup and not case.same_weights else "same_weights",
+        setup.relation if setup and not may_be_equal else "same_weights",
         drawn.reference,
         scores=scores,
         further=case.metrics,

@@ -148,7 +148,8 @@ class Session:
             from pytest_sdspeed.pipelines.rehearsing import rehearse_stack
             from pytest_sdspeed.run.rehearsal import is_shrunk, rehearse_recipe
 
-            stack = rehearse_stack(stack, self.stack_of(self.catalog.find_baseline(resolved)))
+            theirs = self.stack_of(self.catalog.find_baseline(resolved))
+            stack = rehearse_stack(stack, theirs, shrunk=is_shrunk(recipe))
             recipe = rehearse_recipe(recipe)
             compare = compare_by_weights if is_shrunk(recipe) else compare
         return Setup(

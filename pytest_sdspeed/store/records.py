@@ -147,13 +147,18 @@ def _read_counts(stored: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ..
 def _store_proofs(proofs: Sequence[Proof]) -> list[dict[str, Any]]:
     return [
         {"optimization": one.optimization, "acted": one.finding.acted, "text": one.finding.text}
+        | ({"excused": True} if one.finding.excused else {})
         for one in proofs
     ]
 
 
 def _read_proofs(stored: Sequence[Mapping[str, Any]]) -> tuple[Proof, ...]:
     return tuple(
-        Proof(str(one["optimization"]), Finding(one["acted"], str(one["text"]))) for one in stored
+        Proof(
+            str(one["optimization"]),
+            Finding(one["acted"], str(one["text"]), one.get("excused", False) is True),
+        )
+        for one in stored
     )
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 import torch
 
 from pytest_sdspeed.device.machine import describe_cpu
+from pytest_sdspeed.model import Finding
 from pytest_sdspeed.pipelines import rehearsing
 from pytest_sdspeed.pipelines.optimization import Optimization, compare_by_autoencoder, compare_by_weights
+from pytest_sdspeed.pipelines.proving import prove_stack
 from pytest_sdspeed.pipelines.rehearsing import describe_left_out, find_missing_kernel, rehearse, rehearse_stack
 from pytest_sdspeed.setups.registry import Registry
 
@@ -109,3 +112,52 @@ def test_what_a_rehearsal_names_exists():
     known = Registry().optimizations()
     assert known.keys() >= rehearsing.INERT
     assert rehearsing._HALF.keys() <= known.keys()
+
+
+BY_SIZE = {
+    "deepcache",
+    "faster_cache",
+    "first_block_cache",
+    "mag_cache",
+    "pyramid_attention_broadcast",
+    "quantize",
+    "taylorseer",
+    "tome",
+    "vae_tiling",
+}
+"""What acts on many steps, large pictures, wide layers or trained weights, and perhaps not on toys."""
+
+
+def test_what_depends_on_sizes_says_so_and_nothing_else_is_excused():
+    known = Registry().optimizations()
+    assert {name for name, one in known.items() if one.depends_on_size} == BY_SIZE
+    assert all(known[name].prove for name in BY_SIZE)
+
+
+def proven(part, acted, *, shrunk=True):
+    """Return what one optimization, whose proof finds what is given, is found to do in a rehearsal."""
+
+    @contextmanager
+    def prove(_pipeline, **_options):
+        yield lambda: Finding(acted, "seen")
+
+    rehearsed = rehearse_stack([replace(part, prove=prove)], (), shrunk=shrunk)
+    return prove_stack(rehearsed, None, lambda: None)[0].finding
+
+
+@pytest.mark.parametrize("name", sorted(BY_SIZE))
+def test_what_depends_on_sizes_is_excused_at_toy_size_alone(name):
+    part = Registry().optimizations()[name]
+    assert proven(part, acted=False) == Finding(acted=False, text="seen", excused=True)
+    assert proven(part, acted=True) == Finding(acted=True, text="seen")
+    # A proof that broke, or that cannot tell, is no word on the size.
+    assert proven(part, acted=None) == Finding(acted=None, text="seen")
+    # The models that the package brings draw at their own size.
+    assert proven(part, acted=False, shrunk=False) == Finding(acted=False, text="seen")
+
+
+@pytest.mark.parametrize(
+    "name", ["bf16", "fuse_qkv", "group_offload", "layerwise_casting", "compile_repeated_blocks", "sdpa", "feature_cache_2"]
+)
+def test_what_acts_at_any_size_is_not_excused(name):
+    assert proven(Registry().optimizations()[name], acted=False) == Finding(acted=False, text="seen")

@@ -29,6 +29,14 @@ def test_what_was_seen_comes_back():
     assert found.without_effect
 
 
+def test_what_a_rehearsal_excuses_comes_back_and_is_no_row_without_effect():
+    excused = (Proof("vae_tiling", Finding(acted=False, text="no tile", excused=True)),)
+    found = again(to_json(result(proofs=(*SEEN[:1], *excused))))
+    assert found.proofs == (*SEEN[:1], *excused)
+    assert not found.without_effect
+    assert "excused" not in to_json(result(proofs=SEEN))["proofs"][0]
+
+
 def test_records_of_before_saw_nothing():
     stored = to_json(result())
     del stored["proofs"], stored["baseline_proofs"]

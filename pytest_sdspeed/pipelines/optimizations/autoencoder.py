@@ -254,6 +254,7 @@ OPTIMIZATIONS = (
         apply=_apply_tiling,
         prove=_prove_tiling,
         relation="approximation",
+        depends_on_size=True,
     ),
     Optimization(
         name="vae_slicing",

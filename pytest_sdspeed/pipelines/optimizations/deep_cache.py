@@ -130,5 +130,6 @@ OPTIMIZATIONS = (
         apply=_apply,
         prove=_prove,
         relation="approximation",
+        depends_on_size=True,
     ),
 )

@@ -108,6 +108,7 @@ def _make_cache(
         apply=apply,
         prove=prove,
         relation="approximation",
+        depends_on_size=True,
     )
 
 
