@@ -162,6 +162,7 @@ def no_pipelines(monkeypatch):
     monkeypatch.setattr(Setup, "slot", lambda self: nullcontext())
     monkeypatch.setattr(Setup, "weight_bytes", lambda self: 0)
     monkeypatch.setattr(Setup, "profile", None)
+    monkeypatch.setattr(Setup, "has_proofs", False)
     monkeypatch.setattr(Setup, "draw", draw)
 
 slow_at_first = []
