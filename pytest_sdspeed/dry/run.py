@@ -15,6 +15,7 @@ from pytest_sdspeed.dry.functions import FunctionMode
 from pytest_sdspeed.dry.guard import allow_cuda
 from pytest_sdspeed.dry.ledger import Ledger
 from pytest_sdspeed.dry.tensors import hand_to, is_running
+from pytest_sdspeed.dry.tying import keep_tied
 from pytest_sdspeed.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def count(*, values_up_to: int | None = None) -> Iterator[Ledger]:
         held.callback(torch.__future__.set_overwrite_module_params_on_conversion, overwrite)
         # Parameters on the host are replaced by those on the device.
         torch.__future__.set_overwrite_module_params_on_conversion(True)
+        held.enter_context(keep_tied())
         # A compiler would see the tensors inside, and not what is asked of the device.
         held.enter_context(torch.compiler.set_stance("force_eager"))
         held.enter_context(allow_cuda())
