@@ -95,12 +95,14 @@ class PipelineCall:
         if self.size is not None and self.size != (height, width):
             raise GenerationError(
                 f"{self.kind} drew {width}x{height} pixels, and the recipe states"
-                f" {self.size[1]}x{self.size[0]}: state the size that it draws"
+                f" {self.size[1]}x{self.size[0]}: pictures of another size. State the size that it"
+                " draws; if other setups draw the stated one, an optimization here changes it"
             )
         if len(shape) == _VIDEOS and self.frames not in (None, shape[1]):
             raise GenerationError(
                 f"{self.kind} drew {shape[1]} frames, and the recipe states {self.frames}: state"
-                " the number that it draws"
+                " the number that it draws; if other setups draw the stated one, an optimization"
+                " here changes it"
             )
 
 
