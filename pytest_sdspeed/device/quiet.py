@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_LOGGERS = ("diffusers", "transformers", "torch", "huggingface_hub")
+_LOGGERS = ("diffusers", "transformers", "torch", "huggingface_hub", "accelerate", "peft", "torchao")
 _VERBOSITY = {"diffusers": "DIFFUSERS_VERBOSITY", "transformers": "TRANSFORMERS_VERBOSITY"}
 """Library -> the variable that sets its logger's level when it is first imported."""
 
 
 @contextmanager
 def quiet(level: int = logging.ERROR) -> Iterator[None]:
-    """Hide all warnings, and the log lines of torch, diffusers and transformers.
+    """Hide all warnings, and the log lines of torch, diffusers and what they import.
 
     Importing and building must work under ``-W error`` too.
 
