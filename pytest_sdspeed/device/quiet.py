@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_LOGGERS = ("diffusers", "transformers", "torch", "huggingface_hub", "accelerate", "peft", "torchao")
+_LOGGERS = (
+    "diffusers",
+    "transformers",
+    "torch",
+    "huggingface_hub",
+    "accelerate",
+    "peft",
+    "torchao",
+)
 _VERBOSITY = {"diffusers": "DIFFUSERS_VERBOSITY", "transformers": "TRANSFORMERS_VERBOSITY"}
 """Library -> the variable that sets its logger's level when it is first imported."""
 
