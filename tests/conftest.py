@@ -90,6 +90,20 @@ def short_collections(request, monkeypatch):
         monkeypatch.setattr(gc, "unfreeze", lambda: None)
 
 
+@pytest.fixture(autouse=True)
+def same_setups():
+    """Put back what a conftest of a run inside replaced of setups: such a run is in this process."""
+    from pytest_sdspeed.setups.setup import Setup
+
+    before = dict(vars(Setup))
+    yield
+    for name, value in [*vars(Setup).items()]:
+        if name not in before:
+            delattr(Setup, name)
+        elif value is not before[name]:
+            setattr(Setup, name, before[name])
+
+
 @pytest.fixture
 def fake_time(monkeypatch):
     clock = FakeClock()

@@ -95,6 +95,7 @@ def no_pipelines(monkeypatch):
         {build}
 
     monkeypatch.setattr(Setup, "build", build)
+    monkeypatch.setattr(Setup, "measure_loaded", lambda self: None)
 
 builds = []
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from pytest_sdspeed.model import Recipe
@@ -32,6 +34,11 @@ SIZES = {
 STEPS = {"Lightricks/LTX-Video": 2}
 """Model -> the fewest steps that its scheduler takes, if one is too few: its schedule is stretched from the first to the last."""
 
+QUICK = ("stabilityai/stable-diffusion-xl-base-1.0", "Tongyi-MAI/Z-Image-Turbo", "Wan-AI/Wan2.1-T2V-1.3B-Diffusers")
+EVERY = pytest.mark.skipif(
+    "SDSPEED_TEST_MODELS" not in os.environ, reason="counting every known model takes minutes: set SDSPEED_TEST_MODELS=1"
+)
+
 
 def count(model, size, registry=None, steps=1):
     height, width, *frames = size
@@ -49,7 +56,7 @@ def count(model, size, registry=None, steps=1):
     return count_setup(resolved, (), registry)
 
 
-@pytest.mark.parametrize("model", SIZES)
+@pytest.mark.parametrize("model", [model if model in QUICK else pytest.param(model, marks=EVERY) for model in SIZES])
 def test_one_step_of_a_known_model_is_counted(model):
     account = count(model, SIZES[model], steps=STEPS.get(model, 1))
     counts = [one for one in ARCHITECTURES[model].parameters.values() if one.number[-1].isdigit()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from textwrap import indent
 
@@ -207,12 +208,13 @@ def escape(pattern):
     return pattern.replace("[", "[[]")
 
 
+MINUTES = pytest.mark.skipif("SDSPEED_TEST_COMPILE" not in os.environ, reason="compiling takes minutes: set SDSPEED_TEST_COMPILE=1")
 COMPILED = ('"compile_repeated_blocks"', 60)
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", [name for name in PIPELINES if name != "sd3"])
+@pytest.mark.parametrize("name", ["flux", *(pytest.param(name, marks=MINUTES) for name in PIPELINES if name not in ("flux", "sd3"))])
 def test_repeated_blocks_are_compiled(name, gate, drawn):
     result, records = gate(name, {"compiled": COMPILED, "otherwise": ('"another_seed"', BETWEEN[name])})
     verdicts = {row: (record["verdict"], record["image_verdict"]) for row, record in records.items()}
