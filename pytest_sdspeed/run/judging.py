@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.errors import WorkerLostError
@@ -283,48 +284,23 @@ def make_result_without_effect(case: RowCase, reason: str) -> Result:
         case: the row.
         reason: which one, and what was seen.
     """
-    data, candidate, base, machine = case.data, case.candidate, case.base, case.machine
-    name, criteria = candidate.name, case.criteria
-    setup, of_base = candidate.setup, base.setup
-    return Result(
+    data, name, base = case.data, case.candidate.name, case.base
+    setup, of_base = case.candidate.setup, base.setup
+    return replace(
+        _make_untimed_result(name, base.name, case.criteria, case.machine, reason),
         table=case.resolved.table.name if case.resolved else None,
-        setup=name,
-        baseline=base.name,
-        device=machine.device,
-        documented_on=criteria.documented_on,
-        recorded_in=criteria.recorded_in,
-        speedup=math.nan,
-        low=math.nan,
-        high=math.nan,
-        expected=_find_expected(criteria, is_baseline=name == base.name),
-        tolerance=criteria.tolerance,
-        tolerance_s=criteria.tolerance_s,
-        floor=_find_floor(criteria, is_baseline=name == base.name),
-        verdict="invalid",
-        image_verdict=None,
-        blocks=0,
-        latency_s=math.nan,
-        baseline_latency_s=math.nan,
-        samples_s={base.name: (), CONTROL: (), name: ()},
-        image={},
-        images=None,
-        reasons=(reason,),
         control=data.control,
         biased=False,
         recipe=setup.recipe if setup else None,
-        versions=machine.versions,
         weights=case.weights,
         peak_memory_bytes=data.peak_bytes.get(name),
-        memory_bound=criteria.memory,
-        documented_costs=dict(criteria.costs),
-        cost_bounds=dict(criteria.cost_bounds),
         optimizations=setup.optimizations if setup else None,
         baseline_optimizations=of_base.optimizations if of_base else None,
         revision=_find_revision(case),
         proofs=data.proofs.get(name, ()),
         baseline_proofs=data.proofs.get(base.name, ()),
         rehearsal=_describe_rehearsal(case, None),
-        notes=machine.notes,
+        notes=case.machine.notes,
     )
 
 
@@ -340,11 +316,25 @@ def make_lost_result(
         options: options of the run.
         reason: what became of it.
     """
-    is_baseline = resolved.setup == resolved.baseline
-    return Result(
+    return replace(
+        _make_untimed_result(resolved.setup, resolved.baseline, criteria, machine, reason),
         table=resolved.table.name,
-        setup=resolved.setup,
-        baseline=resolved.baseline,
+        recipe=resolved.recipe,
+        weights=weights_of(resolved.recipe, options),
+        optimizations=resolved.optimizations,
+        rehearsal=Rehearsal(drawn_s=math.nan) if options.rehearses else None,
+    )
+
+
+def _make_untimed_result(
+    name: str, base: str, criteria: Criteria, machine: Machine, reason: str
+) -> Result:
+    """Make the result of a row without a single block: invalid, for a reason."""
+    is_baseline = name == base
+    return Result(
+        table=None,
+        setup=name,
+        baseline=base,
         device=machine.device,
         documented_on=criteria.documented_on,
         recorded_in=criteria.recorded_in,
@@ -360,19 +350,16 @@ def make_lost_result(
         blocks=0,
         latency_s=math.nan,
         baseline_latency_s=math.nan,
-        samples_s={resolved.baseline: (), CONTROL: (), resolved.setup: ()},
+        samples_s={base: (), CONTROL: (), name: ()},
         image={},
         images=None,
         reasons=(reason,),
         control=None,
-        recipe=resolved.recipe,
+        recipe=None,
         versions=machine.versions,
-        weights=weights_of(resolved.recipe, options),
         memory_bound=criteria.memory,
         documented_costs=dict(criteria.costs),
         cost_bounds=dict(criteria.cost_bounds),
-        optimizations=resolved.optimizations,
-        rehearsal=Rehearsal(drawn_s=math.nan) if options.rehearses else None,
     )
 
 
