@@ -91,17 +91,21 @@ def short_collections(request, monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def same_setups():
-    """Put back what a conftest of a run inside replaced of setups: such a run is in this process."""
+def same_classes():
+    """Put back what a conftest of a run inside replaced for good: such a run is in this process."""
+    from pytest_sdspeed.device import canary, memory
+    from pytest_sdspeed.measure import clock
     from pytest_sdspeed.setups.setup import Setup
 
-    before = dict(vars(Setup))
+    owners = [Setup, memory.ResidentMemory, memory, canary, clock]
+    before = [dict(vars(owner)) for owner in owners]
     yield
-    for name, value in [*vars(Setup).items()]:
-        if name not in before:
-            delattr(Setup, name)
-        elif value is not before[name]:
-            setattr(Setup, name, before[name])
+    for owner, kept in zip(owners, before, strict=True):
+        for name, value in [*vars(owner).items()]:
+            if name not in kept:
+                delattr(owner, name)
+            elif value is not kept[name]:
+                setattr(owner, name, kept[name])
 
 
 @pytest.fixture
