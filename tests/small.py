@@ -1,5 +1,7 @@
 """A Stable Diffusion of a few thousand weights, saved in the layout of the hub's repositories."""
 
+from dataclasses import replace
+
 from diffusers import AutoencoderKL, AutoencoderTiny, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
@@ -83,6 +85,11 @@ ARCHITECTURES = {
     "small-student": make_architecture(unet=STUDENT),
     "small-tiny-vae": make_architecture(tiny_vae=TINY_VAE),
 }
+
+
+def exchange_unet(architecture, unet):
+    """Return an architecture with another configuration of its UNet."""
+    return replace(architecture, files={**architecture.files, "unet/config.json": {"_class_name": "UNet2DConditionModel", **unet}})
 
 
 def save_small_models(folder, base=ARCHITECTURES["small"]):

@@ -6,11 +6,10 @@ import random
 import shutil
 import sys
 import textwrap
-from dataclasses import replace
 
 import pytest
 import torch
-from small import ONE_BLOCK, save_small_models
+from small import ONE_BLOCK, exchange_unet, save_small_models
 from test_gpu_script import GPU
 
 from pytest_sdspeed.tables import load_table
@@ -42,8 +41,8 @@ def calls_take_time(fake_time):
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     """A UNet of a block without attention on either side: its twenty calls a picture are real, and their time is the clock's."""
-    unet = ONE_BLOCK.unet | {"down_block_types": ("DownBlock2D",), "up_block_types": ("UpBlock2D",)}
-    return save_small_models(tmp_path_factory.mktemp("models"), replace(ONE_BLOCK, unet=unet))["model"]
+    unet = ONE_BLOCK.find_config("unet") | {"down_block_types": ("DownBlock2D",), "up_block_types": ("UpBlock2D",)}
+    return save_small_models(tmp_path_factory.mktemp("models"), exchange_unet(ONE_BLOCK, unet))["model"]
 
 
 @pytest.fixture

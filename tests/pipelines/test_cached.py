@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
-from small import ONE_BLOCK, UNET, save_small_models
+from small import ONE_BLOCK, UNET, exchange_unet, save_small_models
 from torch.utils.flop_counter import FlopCounterMode
 
 from pytest_sdspeed.device.quiet import quiet
@@ -146,7 +146,7 @@ def test_a_unet_of_another_kind_is_refused(make):
 
 def test_both_passes_compile_in_one_graph_each(make, recipe, tmp_path):
     # Two blocks of a layer on either side, and a middle.
-    names = save_small_models(tmp_path, replace(ONE_BLOCK, unet={**UNET, "layers_per_block": 1}))
+    names = save_small_models(tmp_path, exchange_unet(ONE_BLOCK, {**UNET, "layers_per_block": 1}))
     small = replace(recipe, steps=4, height=16, width=16, **names)
     cached = make("feature_cache_2", recipe=small, pool=Pool(PretrainedSource("cpu")))
     drawn = cached.generate(0)
