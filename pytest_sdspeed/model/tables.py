@@ -79,6 +79,26 @@ class Recipe:
         return self.parts.get(role) or own.get(role)
 
 
+COUNT_ARGUMENTS = (
+    "num_images_per_prompt",
+    "num_videos_per_prompt",
+    "num_images",
+    "num_videos",
+)
+"""Names under which calls of pipelines take the number of pictures or videos."""
+RECIPE_ARGUMENTS: Mapping[str, str] = {
+    "prompt": "prompt",
+    "height": "height",
+    "width": "width",
+    "num_inference_steps": "steps",
+    "guidance_scale": "guidance",
+    **dict.fromkeys(COUNT_ARGUMENTS, "images"),
+    "num_frames": "frames",
+}
+"""Argument of a pipeline's call -> the field of a recipe that says it."""
+OWN_ARGUMENTS = ("generator", "latents", "output_type", "return_dict")
+"""Arguments of a pipeline's call that every generation decides for itself."""
+
 RECIPE_DEFAULTS: Mapping[str, Any] = {
     one.name: {} if one.default is MISSING else one.default
     for one in fields(Recipe)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import GenerationError, UsageMistakeError
+from pytest_sdspeed.model import COUNT_ARGUMENTS, OWN_ARGUMENTS, RECIPE_ARGUMENTS
 from pytest_sdspeed.pipelines.inputs import find_needed, is_made, make_input
 from pytest_sdspeed.pipelines.noise import make_generator
 
@@ -19,20 +20,6 @@ PROMPT = "a photo of an astronaut riding a horse on mars"
 _SIDE = 512
 _BATCH, _VIDEOS = 4, 5
 """Axes of pictures, and of videos."""
-_COUNTS = ("num_images_per_prompt", "num_videos_per_prompt", "num_images", "num_videos")
-"""Names under which calls take the number of pictures or videos."""
-_STATED = {
-    "prompt": "prompt",
-    "height": "height",
-    "width": "width",
-    "num_inference_steps": "steps",
-    "guidance_scale": "guidance",
-    "num_frames": "frames",
-    **dict.fromkeys(_COUNTS, "images"),
-}
-"""Argument of a call -> the key of a recipe that says it."""
-_OURS = ("generator", "latents", "output_type", "return_dict")
-"""Arguments that every generation decides for itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +113,7 @@ def make_call(pipeline: Any, recipe: Recipe) -> PipelineCall:
     asked = dict.fromkeys((*recipe.inputs, *find_needed(kind, parameters, required)))
     made = {name: _make(kind, name, recipe, parameters) for name in asked if name not in arguments}
     arguments |= made
-    missing = [name for name in required if name not in {*arguments, *_OURS}]
+    missing = [name for name in required if name not in {*arguments, *OWN_ARGUMENTS}]
     if missing:
         raise UsageMistakeError(
             f"{kind} needs {', '.join(missing)}, which the recipe does not state: add it to call"
@@ -155,7 +142,7 @@ def _state(recipe: Recipe, taken: Collection[str]) -> dict[str, Any]:
         stated["guidance_scale"] = recipe.guidance
     if recipe.frames is not None:
         stated["num_frames"] = recipe.frames
-    count = next((name for name in _COUNTS if name in taken), _COUNTS[0])
+    count = next((name for name in COUNT_ARGUMENTS if name in taken), COUNT_ARGUMENTS[0])
     if recipe.images != 1 or count in taken:
         stated[count] = recipe.images
     return stated
@@ -164,15 +151,15 @@ def _state(recipe: Recipe, taken: Collection[str]) -> dict[str, Any]:
 def _refuse_twice(kind: str, recipe: Recipe, stated: Mapping[str, Any]) -> None:
     """Refuse further arguments of the call that the recipe says elsewhere, or nobody may say."""
     for name in recipe.call:
-        if name in _OURS:
+        if name in OWN_ARGUMENTS:
             raise UsageMistakeError(
                 f"call of the recipe gives {name!r}, which every generation of {kind} gets anew:"
                 " leave it out"
             )
         if name in stated:
             raise UsageMistakeError(
-                f"call of the recipe gives {name!r}, and so does its {_STATED[name]!r}: leave it"
-                " out of call"
+                f"call of the recipe gives {name!r}, and so does its {RECIPE_ARGUMENTS[name]!r}:"
+                " leave it out of call"
             )
         if name in recipe.inputs:
             raise UsageMistakeError(
@@ -187,7 +174,9 @@ def _refuse_unknown(
     if not unknown:
         return
     said = ", ".join(
-        f"{name} ({_STATED[name]} of the recipe)" if name in _STATED else repr(name)
+        f"{name} ({RECIPE_ARGUMENTS[name]} of the recipe)"
+        if name in RECIPE_ARGUMENTS
+        else repr(name)
         for name in unknown
     )
     hint = (

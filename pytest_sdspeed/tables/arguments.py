@@ -4,28 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from pytest_sdspeed.model import SCHEDULERS, StackEntry
+from pytest_sdspeed.model import OWN_ARGUMENTS, RECIPE_ARGUMENTS, SCHEDULERS, StackEntry
 from pytest_sdspeed.tables import values
 from pytest_sdspeed.tables.values import InvalidValueError
 
 _SCHEDULER_CLASS = "the name of a scheduler class of diffusers, such as EulerDiscreteScheduler"
 _OWN = "the gate sets it itself, the same for every arm: leave it out"
-_OWNED = {
-    "prompt": "prompt",
-    "height": "height",
-    "width": "width",
-    "num_inference_steps": "steps",
-    "guidance_scale": "guidance",
-    "num_images_per_prompt": "images",
-    "num_videos_per_prompt": "images",
-    "num_images": "images",
-    "num_videos": "images",
-    "num_frames": "frames",
-    "generator": "seed",
-    "latents": None,
-    "output_type": None,
-    "return_dict": None,
-}
+_OWNED = {**RECIPE_ARGUMENTS, **dict.fromkeys(OWN_ARGUMENTS), "generator": "seed"}
 """Argument of a pipeline's call that a recipe says otherwise -> the recipe's key, None if none."""
 
 
