@@ -162,7 +162,24 @@ class RandomSource:
 
     def load_pipeline(self, model: str, dtype: str, kind: str | None = None) -> Any:
         """Make a pipeline of the model's architecture."""
-        known = find_architecture(model, self._architectures)
+        return self.build_pipeline(
+            model, find_architecture(model, self._architectures), dtype, kind
+        )
+
+    def build_pipeline(
+        self, model: str, known: Architecture, dtype: str, kind: str | None = None
+    ) -> Any:
+        """Make a pipeline of an architecture in hand; of its networks only configurations are read.
+
+        Args:
+            model: name of the model, for messages, and for its weights.
+            known: its architecture.
+            dtype: type of the weights.
+            kind: name of the pipeline's class, or None for the one that the model names.
+
+        Raises:
+            ModelUnavailableError: what is missing or broken, and where.
+        """
         return build_pipeline(
             model,
             self._resize(known),

@@ -81,6 +81,7 @@ def count_setup(
     from pytest_sdspeed.dry.watch import watch_parts, watch_schedulers
     from pytest_sdspeed.errors import UnsupportedError
     from pytest_sdspeed.pipelines.parameters import count_parameters
+    from pytest_sdspeed.pipelines.parts import list_components
     from pytest_sdspeed.pipelines.pool import Pool
     from pytest_sdspeed.pipelines.sources import EmbeddedFirst, PretrainedSource, ShapesSource
     from pytest_sdspeed.run.compiling import add_setup_compilation
@@ -108,7 +109,7 @@ def count_setup(
         setup.keep_alone()
         gc.collect()
         weight_bytes = ledger.held
-        watched = watch_parts(ledger, setup.pipeline.components)
+        watched = watch_parts(ledger, list_components(setup.pipeline))
         with watch_schedulers(ledger), watched, setup.slot():
             for captured in (False, True):
                 ledger.restart()
@@ -117,7 +118,7 @@ def count_setup(
                 if captured or not ledger.captured:
                     break
         account = make_account(ledger, weight_bytes=weight_bytes)
-        account = replace(account, parameters=count_parameters(setup.pipeline.components))
+        account = replace(account, parameters=count_parameters(list_components(setup.pipeline)))
     return add_setup_compilation(account, resolved, stack, own) if compiled.found else account
 
 

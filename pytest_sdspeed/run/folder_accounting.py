@@ -54,17 +54,20 @@ def count_folder(
     from pytest_sdspeed.dry.run import count
     from pytest_sdspeed.dry.watch import watch_parts, watch_schedulers
     from pytest_sdspeed.errors import GenerationError, SdSpeedError, read_first_line
+    from pytest_sdspeed.pipelines.architectures import read_architecture
     from pytest_sdspeed.pipelines.calls import make_arguments
-    from pytest_sdspeed.pipelines.folder_shapes import build_without_weights
     from pytest_sdspeed.pipelines.parameters import count_parameters
+    from pytest_sdspeed.pipelines.parts import list_components
+    from pytest_sdspeed.pipelines.sources import ShapesSource
 
     with torch.no_grad(), count(values_up_to=VALUES_UP_TO) as ledger:
-        pipeline = build_without_weights(folder, dtype, "cuda")
+        saved = read_architecture(folder)
+        pipeline = ShapesSource("cuda").build_pipeline(str(folder), saved, dtype)
         pipeline.set_progress_bar_config(disable=True)
         called = make_arguments(pipeline, arguments, seed)
         ledger.restart()
         weight_bytes = ledger.held
-        watched = watch_parts(ledger, pipeline.components)
+        watched = watch_parts(ledger, list_components(pipeline))
         try:
             with watch_schedulers(ledger), watched:
                 pipeline(**called)
@@ -78,6 +81,6 @@ def count_folder(
             ) from error
         account = replace(
             make_account(ledger, weight_bytes=weight_bytes),
-            parameters=count_parameters(pipeline.components),
+            parameters=count_parameters(list_components(pipeline)),
         )
     return FolderAccount(account=account, pipeline=type(pipeline).__name__, arguments=tuple(called))
