@@ -265,3 +265,20 @@ def toml_recipe(name, folder, **others):
         f"{key} = {json.dumps(list(value) if isinstance(value, tuple) else value)}" for key, value in facts.items() if value is not None
     ]
     return "\n".join([*keys, *(["[recipe.call]"] if call else []), *(f"{key} = {json.dumps(value)}" for key, value in call.items())])
+
+
+TABLE = """\
+schema = 2
+name = "tiny"
+title = "A tiny pipeline"
+source = "https://example.org/tiny"
+device = "cpu"
+[recipe]
+{recipe}
+[[rows]]
+setup = "baseline"
+optimizations = []
+latency_s = 1.5
+speedup = 1
+"""
+"""A table of schema 2 without any row but its baseline; ``recipe`` is what ``toml_recipe`` returns."""

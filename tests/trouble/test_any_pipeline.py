@@ -8,7 +8,7 @@ import random
 import numpy as np
 import pytest
 from small_pipelines import maker
-from tiny_pipelines import RECIPES, save_pipeline, toml_recipe
+from tiny_pipelines import RECIPES, TABLE, save_pipeline, toml_recipe
 
 from pytest_sdspeed.model import Case, Machine, Recipe
 from pytest_sdspeed.pipelines.pool import Pool
@@ -68,31 +68,19 @@ def test_every_arm_draws_from_the_same_noise(name, tiny):
     assert close > other + 10
 
 
-TABLE = """\
-schema = 2
-name = "tiny"
-title = "A tiny pipeline"
-source = "https://example.org/tiny"
-device = "cpu"
-[recipe]
-{recipe}
-[[rows]]
-setup = "baseline"
-optimizations = []
-latency_s = 1.5
-speedup = 1
+ROWS = """\
 [[rows]]
 setup = "half"
 optimizations = ["bf16"]
 latency_s = 1.0
 speedup = 1.5
-image = {{psnr = 40}}
+image = {psnr = 40}
 [[rows]]
 setup = "otherwise"
 optimizations = ["otherwise"]
 latency_s = 1.0
 speedup = 1.5
-image = {{psnr = 40}}
+image = {psnr = 40}
 """
 OTHERWISE = """
 import torch
@@ -128,7 +116,7 @@ def clocked(fake_time, monkeypatch):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", KINDS)
 def test_a_table_alone_gates_it_and_another_picture_fails(name, saved, gated, clocked, pytester):
-    text = TABLE.format(recipe=toml_recipe(name, saved(name)))
+    text = TABLE.format(recipe=toml_recipe(name, saved(name))) + ROWS
     (pytester.path / "tiny.toml").write_text(text)
     result = gated("", "tiny.toml", "--sd-max-blocks=3", "--benchmark-json=out.json", conftest=OTHERWISE.replace("\n", "\n" + 12 * " "))
     result.assert_outcomes(passed=2, failed=1)
@@ -144,7 +132,7 @@ def test_a_table_alone_gates_it_and_another_picture_fails(name, saved, gated, cl
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_table_that_asks_for_what_the_call_does_not_take_fails_with_what_is_valid(saved, gated, clocked, pytester):
-    text = TABLE.format(recipe=toml_recipe("flux", saved("flux"), frames=9))
+    text = TABLE.format(recipe=toml_recipe("flux", saved("flux"), frames=9)) + ROWS
     (pytester.path / "tiny.toml").write_text(text)
     result = gated("", "tiny.toml", "--sd-max-blocks=3", conftest=OTHERWISE.replace("\n", "\n" + 12 * " "))
     result.assert_outcomes(failed=3)

@@ -10,7 +10,7 @@ from textwrap import indent
 import numpy as np
 import pytest
 from rehearsed import STAYS
-from tiny_pipelines import save_pipeline, toml_recipe
+from tiny_pipelines import TABLE, save_pipeline, toml_recipe
 
 from pytest_sdspeed.model import Machine
 from pytest_sdspeed.setups.setup import Setup
@@ -87,20 +87,6 @@ QUICK = ("ltx", "img2img")
 """A video by a transformer and a picture by a UNet for every run; the others take as long, each."""
 KINDS = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in PIPELINES]
 
-TABLE = """\
-schema = 2
-name = "tiny"
-title = "A tiny pipeline"
-source = "https://example.org/tiny"
-device = "cpu"
-[recipe]
-{recipe}
-[[rows]]
-setup = "baseline"
-optimizations = []
-latency_s = 1.5
-speedup = 1
-"""
 ROW = """\
 [[rows]]
 setup = "{row}"
