@@ -24,6 +24,7 @@ from pytest_sdspeed.pipelines.model_folders import (
     find_variant,
     refuse_code,
 )
+from pytest_sdspeed.pipelines.parts import list_components
 from pytest_sdspeed.pipelines.random_weights import draw_network, lay_out_network
 from pytest_sdspeed.pipelines.shrinking import shrink_architecture
 from pytest_sdspeed.pipelines.weight_types import (
@@ -101,7 +102,7 @@ class PretrainedSource:
             arguments = {**self._make_arguments(dtype, wide), **without}
             with hide_kept(kinds[name] for name in wide):
                 pipeline = _load_variant(chosen, model, arguments)
-            for part in pipeline.components.values():
+            for part in list_components(pipeline).values():
                 _cast_rest(part, dtype)
             return pipeline.to(self.device)
 

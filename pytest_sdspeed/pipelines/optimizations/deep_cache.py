@@ -12,7 +12,7 @@ from pytest_sdspeed.model import Finding
 from pytest_sdspeed.pipelines.named_modules import explain, is_compiled
 from pytest_sdspeed.pipelines.optimization import Optimization
 from pytest_sdspeed.pipelines.optimizations.support import require_package
-from pytest_sdspeed.pipelines.parts import DENOISERS
+from pytest_sdspeed.pipelines.parts import DENOISERS, list_components
 from pytest_sdspeed.pipelines.skipping import Call, Tally
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def require_unet(name: str, pipeline: Any) -> Any:
     """
     from diffusers import UNet2DConditionModel
 
-    unet = pipeline.components.get("unet")
+    unet = list_components(pipeline).get("unet")
     if isinstance(unet, UNet2DConditionModel):
         return unet
     has = type(unet).__name__ if unet is not None else "no unet"

@@ -11,7 +11,7 @@ from pytest_sdspeed.model import Finding
 from pytest_sdspeed.pipelines.named_modules import explain, find_modules
 from pytest_sdspeed.pipelines.optimization import Optimization
 from pytest_sdspeed.pipelines.optimizations.support import require_package
-from pytest_sdspeed.pipelines.parts import DENOISERS, MODULES, TEXT_ENCODERS
+from pytest_sdspeed.pipelines.parts import DENOISERS, MODULES, TEXT_ENCODERS, list_components
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -119,8 +119,8 @@ def _fuse(pipeline: Any, scale: float) -> tuple[int, int]:
 
 
 def _list_modules(pipeline: Any, name: str) -> list[Any]:
-    part = pipeline.components.get(name)
-    return [*part.modules()] if hasattr(part, "modules") else []
+    part = list_components(pipeline).get(name)
+    return [*part.modules()] if part is not None and hasattr(part, "modules") else []
 
 
 @contextmanager
