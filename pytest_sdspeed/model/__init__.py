@@ -22,6 +22,7 @@ from pytest_sdspeed.model.account_results import (
     find_count,
 )
 from pytest_sdspeed.model.accounts import COUNTS, Account, Place, Work
+from pytest_sdspeed.model.contradictions import Contradiction
 from pytest_sdspeed.model.history import (
     Acknowledgement,
     Change,
@@ -52,6 +53,7 @@ from pytest_sdspeed.model.results import (
 from pytest_sdspeed.model.stack import StackEntry, list_names
 from pytest_sdspeed.model.tables import (
     BOUNDS,
+    CLAIM_KINDS,
     COUNT_ARGUMENTS,
     DEFAULT_TOLERANCE,
     DTYPES,
@@ -59,13 +61,17 @@ from pytest_sdspeed.model.tables import (
     RECIPE_ARGUMENTS,
     RECIPE_DEFAULTS,
     SCHEDULERS,
+    STATED_FIGURES,
     UNITS,
     CampaignKey,
+    Claim,
+    ClaimKind,
     ImageGate,
     Recipe,
     RegisteredSetup,
     Row,
     Spread,
+    Stated,
     Table,
     Unit,
 )
@@ -85,6 +91,7 @@ __all__ = [
     "ACCOUNT_BOUNDS",
     "BASELINE",
     "BOUNDS",
+    "CLAIM_KINDS",
     "CONTROL",
     "COUNTS",
     "COUNT_ARGUMENTS",
@@ -98,6 +105,7 @@ __all__ = [
     "RECIPE_ARGUMENTS",
     "RECIPE_DEFAULTS",
     "SCHEDULERS",
+    "STATED_FIGURES",
     "STEP_COUNTS",
     "UNITS",
     "UNKNOWN_GPU",
@@ -114,6 +122,9 @@ __all__ = [
     "Case",
     "Cause",
     "Change",
+    "Claim",
+    "ClaimKind",
+    "Contradiction",
     "CountChange",
     "Exhibit",
     "Finding",
@@ -141,6 +152,7 @@ __all__ = [
     "SelfDifference",
     "Spread",
     "StackEntry",
+    "Stated",
     "Table",
     "Telemetry",
     "Unit",

@@ -179,6 +179,35 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stated:
+    """Figures that a source states of a row beside those that the row is held to.
+
+    Nothing is gated by them: they are what the table is checked against.
+
+    Attributes:
+        where: where they stand: a column, the prose, another page of the same project.
+        figures: name in ``STATED_FIGURES`` -> number.
+        text: the figure as it is printed, if it is not a number; else "".
+    """
+
+    where: str
+    figures: Mapping[str, float] = field(default_factory=dict, hash=False)
+    text: str = ""
+
+
+STATED_FIGURES: Mapping[str, str] = {
+    "latency_s": "seconds",
+    "speedup": "latency ratio, baseline over this row",
+    "saved_percent": "percent of the baseline's latency that is saved",
+    "iterations_per_s": "steps of the denoising loop per second",
+    "memory_gb": "peak of the allocated memory, units of 2**30 bytes",
+    "load_gb": "memory after loading, units of 2**30 bytes",
+    "tflops": "floating-point operations of a call, 10**12",
+}
+"""Figure that a source may state of a row -> what it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One setup of a table: what it stacks, and what it is documented to deliver.
 
@@ -206,6 +235,11 @@ class Row:
             ``ACCOUNT_BOUNDS``; empty if there are none.
         notes: what the source leaves unclear.
         spread: how the figures were spread, or None if that is unknown.
+        unsupported: why this project cannot build it (another engine, several GPUs), or "".
+        tflops: documented floating-point operations of a call, 10**12, or None.
+        gpus: GPUs that one generation ran on.
+        stated: what else the source states of it.
+        timings_s: published timings of single calls, seconds; empty if there are none.
     """
 
     setup: str
@@ -229,11 +263,60 @@ class Row:
     account: Mapping[str, int] = field(default_factory=dict, hash=False)
     notes: str = ""
     spread: Spread | None = None
+    unsupported: str = ""
+    tflops: float | None = None
+    gpus: int = 1
+    stated: tuple[Stated, ...] = ()
+    timings_s: tuple[float, ...] = ()
 
     @property
     def is_baseline(self) -> bool:
         """Tell whether other rows are measured against this one."""
         return self.setup == self.baseline
+
+
+ClaimKind = Literal[
+    "faster", "slower", "less_memory", "parameters", "account", "comparable", "defaults"
+]
+CLAIM_KINDS: Mapping[ClaimKind, str] = {
+    "faster": "the first row takes less time than each of the others",
+    "slower": "the first row takes more time than each of the others",
+    "less_memory": "the first row has a lower peak of memory than each of the others",
+    "parameters": "the first row's models have fewer parameters than each of the others'",
+    "account": "what the row asks of a device stays within bounds",
+    "comparable": "the first row's pictures are within its bounds against the others'",
+    "defaults": "settings of torch have these values when it is imported",
+}
+"""Kind of a claim -> what it says, in words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A sentence of the source that compares.
+
+    Attributes:
+        text: the sentence, or what it says in other words.
+        kind: what it compares.
+        rows: setups of the table: the one that it is about, then those it is compared with; empty
+            for ``defaults``.
+        by: ``faster`` and ``slower``: least ratio of the latencies, above 1. ``less_memory`` and
+            ``parameters``: greatest share that the first row has of the others'. None if the
+            sentence only says that it is less or more.
+        part: ``parameters``: role of the part that is counted, such as ``denoiser``; None for the
+            whole pipeline.
+        bounds: ``account``: upper bounds by their names in ``ACCOUNT_BOUNDS``.
+        defaults: ``defaults``: dotted name in torch -> value.
+        notes: what the source leaves unclear.
+    """
+
+    text: str
+    kind: ClaimKind
+    rows: tuple[str, ...] = ()
+    by: float | None = None
+    part: str | None = None
+    bounds: Mapping[str, int] = field(default_factory=dict, hash=False)
+    defaults: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    notes: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +349,7 @@ class Table:
         notes: what the source leaves unclear.
         recorded: where and with what a recorded table was measured; empty for a documented one.
         path: the file it was read from.
+        claims: sentences of the publication that compare.
     """
 
     name: str
@@ -276,6 +360,7 @@ class Table:
     notes: tuple[str, ...] = ()
     recorded: Mapping[str, str] = field(default_factory=dict)
     path: str = ""
+    claims: tuple[Claim, ...] = ()
 
     @property
     def on_cpu(self) -> bool:

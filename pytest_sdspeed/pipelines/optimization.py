@@ -175,3 +175,16 @@ def find_precision(stack: tuple[Optimization, ...], dtype: str) -> str:
         if part.precision and (part.precision != "tf32" or weights == "float32")
     )
     return next(named, weights)
+
+
+def refuse_to_build(reason: str) -> Optimization:
+    """Make an optimization that no machine supports: the stack of a row that is only listed.
+
+    Args:
+        reason: why this project cannot build the row, from its table.
+    """
+    return Optimization(
+        name="unsupported",
+        summary="A row that this project lists and cannot build.",
+        supported=lambda _machine, **_options: f"this project cannot build it: {reason}",
+    )

@@ -163,11 +163,15 @@ class Session:
         )
 
     def stack_of(self, resolved: ResolvedSetup) -> tuple[Optimization, ...]:
-        """Look the optimizations of a setup up, in order.
+        """Look the optimizations of a setup up, in order; a row that is only listed has none.
 
         Raises:
             SdSpeedError: one is unknown, or its recipe lacks a model that one needs.
         """
+        if resolved.row and resolved.row.unsupported:
+            from pytest_sdspeed.pipelines.optimization import refuse_to_build
+
+            return (refuse_to_build(resolved.row.unsupported),)
         named = f"setup {resolved.setup!r} of table {resolved.table.name!r}"
         return self.registry.stack(resolved.optimizations, named, resolved.recipe)
 

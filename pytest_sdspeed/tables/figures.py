@@ -207,8 +207,9 @@ def check_slower(
 ) -> None:
     """Check that a row promises something: speed, or, if it is slower, memory.
 
-    What was measured on another device may come out on either side of 1: a recorded row needs a
-    promise of memory only.
+    A source may publish a row that gives neither, as a warning: its notes say so, and its figures
+    are held like any other's. What was measured on another device may come out on either side of
+    1: a recorded row needs a promise of memory only.
 
     Args:
         place: place of the row.
@@ -218,8 +219,9 @@ def check_slower(
         measured: whether the table is a recorded one.
 
     Raises:
-        TableError: ``slower`` without a promise of memory, with a speed-up above 1 or with no less
-            memory than the baseline; or a row that is slower by more than its tolerance without it.
+        TableError: ``slower`` without a promise of memory or notes, with a speed-up above 1 or
+            with no less memory than the baseline; or a row that is slower by more than its
+            tolerance without it.
     """
     key = place.at("slower")
     if not row.get("slower"):
@@ -227,15 +229,24 @@ def check_slower(
             raise place.at("speedup").error(
                 f"x{speedup:.4g}: slower than its baseline {baseline['setup']!r} by more than its"
                 " tolerance; valid: slower = true, with memory or memory_gb, if it promises memory"
-                " and costs time; else check which of the two figures is the baseline's"
+                " and costs time, or with notes that say why it is published; else check which of"
+                " the two figures is the baseline's"
             )
         return
     if row is baseline:
         raise key.error("a baseline row is what the others are compared with; valid: leave it out")
+    if not measured and speedup > 1:
+        raise key.error(
+            f"x{speedup:.4g} is faster than the baseline {baseline['setup']!r}; valid: with a"
+            " speed-up of at most 1, or leave it out"
+        )
+    if row.get("notes"):
+        return
     if "memory" not in row and "memory_gb" not in row:
         raise key.error(
             "a row that may be slower promises memory, and this one has no figure of it; valid:"
-            " beside it memory, a share of the baseline's peak, or memory_gb"
+            " beside it memory, a share of the baseline's peak, or memory_gb, or notes that say why"
+            " it is published"
         )
     share = row.get("memory")
     if share is not None and share >= 1 and "memory_gb" not in row:
@@ -243,15 +254,10 @@ def check_slower(
             f"{share} allows no less than the baseline's peak, and a row that may be slower"
             " promises memory; valid: below 1, memory_gb beside it, or slower left out"
         )
-    if measured:
-        return
-    if speedup > 1:
-        raise key.error(
-            f"x{speedup:.4g} is faster than the baseline {baseline['setup']!r}; valid: with a"
-            " speed-up of at most 1, or leave it out"
-        )
     peak, theirs = row.get("memory_gb"), baseline.get("memory_gb")
-    if peak is not None and theirs is not None and peak >= theirs:
+    if measured or peak is None or theirs is None:
+        return
+    if peak >= theirs:
         raise place.at("memory_gb").error(
             f"{peak} is no less than the {theirs} of the baseline {baseline['setup']!r}, and a row"
             " that is slower promises memory; valid: a figure below, or slower left out"

@@ -7,8 +7,18 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import TableError
-from pytest_sdspeed.model import DEFAULT_TOLERANCE, ImageGate, Recipe, Row, Spread, Table
+from pytest_sdspeed.model import (
+    DEFAULT_TOLERANCE,
+    STATED_FIGURES,
+    ImageGate,
+    Recipe,
+    Row,
+    Spread,
+    Stated,
+    Table,
+)
 from pytest_sdspeed.tables import figures, schema, values
+from pytest_sdspeed.tables.claims import read_claims
 from pytest_sdspeed.tables.linking import link
 from pytest_sdspeed.tables.schema import TomlPath, read_section, read_value
 
@@ -36,18 +46,21 @@ def parse_table(text: str, path: str, metrics: Collection[str] | None = ()) -> T
     # A file of a later schema would fail at its new keys; the message must name the schema instead.
     if "schema" in raw:
         read_value(place.at("schema"), raw["schema"], schema.TABLE["schema"])
-    head = read_section(place, raw, schema.TABLE)
+    number = raw.get("schema", schema.SCHEMAS[-1])
+    head = read_section(place, raw, schema.TABLE, number)
     recorded = _read_recorded(place.at("recorded"), head.get("recorded"))
     recipe = read_section(place.at("recipe"), head["recipe"], schema.RECIPE, head["schema"])
+    rows = _read_rows(place.at("rows"), head, recipe, metrics, measured=bool(recorded))
     return Table(
         name=head["name"],
         title=head["title"],
         source=head["source"],
         device=head["device"],
-        rows=_read_rows(place.at("rows"), head, recipe, metrics, measured=bool(recorded)),
+        rows=rows,
         notes=head.get("notes", ()),
         recorded=recorded,
         path=path,
+        claims=read_claims(place.at("claims"), head.get("claims", ()), rows),
     )
 
 
@@ -161,10 +174,28 @@ def _read_row(
             place.at("recipe"), row["recipe"], schema.RECIPE, number, whole=False
         )
     if "spread" in row:
-        row["spread"] = Spread(
-            **_convert_to_floats(read_section(place.at("spread"), row["spread"], schema.SPREAD))
+        row |= _read_spread(place.at("spread"), row.pop("spread"), number)
+    if "stated" in row:
+        row["stated"] = tuple(
+            _read_stated(place.at("stated").item(index), one)
+            for index, one in enumerate(row["stated"])
         )
     return row
+
+
+def _read_spread(place: TomlPath, raw: Mapping[str, object], number: int) -> dict[str, Any]:
+    """Return the spread of a recorded row, or the published timings of a documented one."""
+    if number > 1 and "timings_s" in raw:
+        return read_section(place, raw, schema.TIMINGS)
+    return {"spread": Spread(**_convert_to_floats(read_section(place, raw, schema.SPREAD)))}
+
+
+def _read_stated(place: TomlPath, raw: Mapping[str, object]) -> Stated:
+    found = read_section(place, raw, schema.STATED)
+    where, text = found.pop("where"), found.pop("text", "")
+    if not found and not text:
+        raise place.error(f"states no figure; valid: {', '.join(STATED_FIGURES)}, text")
+    return Stated(where=where, figures=_convert_to_floats(found), text=text)
 
 
 def _read_gate(

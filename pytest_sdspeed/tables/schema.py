@@ -8,7 +8,14 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import TableError
-from pytest_sdspeed.model import ACCOUNT_BOUNDS, DTYPES, UNITS, toml_text
+from pytest_sdspeed.model import (
+    ACCOUNT_BOUNDS,
+    CLAIM_KINDS,
+    DTYPES,
+    STATED_FIGURES,
+    UNITS,
+    toml_text,
+)
 from pytest_sdspeed.tables import arguments, values
 
 if TYPE_CHECKING:
@@ -89,6 +96,37 @@ def _check_quartiles(value: object) -> tuple[float, ...]:
     return tuple(map(float, found))
 
 
+def _check_timings(value: object) -> tuple[float, ...]:
+    found = values.expect_array(_positive)(value)
+    if len(found) < 2:  # noqa: PLR2004 - one timing is no spread
+        raise values.InvalidValueError("must be at least two timings of single calls")
+    return tuple(map(float, found))
+
+
+def _check_claimed_rows(value: object) -> tuple[str, ...]:
+    found: tuple[str, ...] = values.expect_array(values.check_identifier, unique=True)(value)
+    if len(found) < 2:  # noqa: PLR2004 - it takes two to compare
+        raise values.InvalidValueError(
+            "must be at least two rows: the one that the sentence is about, and what it is compared"
+            " with"
+        )
+    return found
+
+
+def _check_defaults(value: object) -> dict[str, Any]:
+    found = values.check_table(value)
+    if not found:
+        raise values.InvalidValueError("must not be empty")
+    for name, inner in found.items():
+        if not all(part.isidentifier() for part in name.split(".")):
+            raise values.InvalidValueError(
+                f"{name!r} is not a dotted name in torch, such as backends.cuda.matmul.allow_tf32"
+            )
+        if not isinstance(inner, (bool, str, int)):
+            raise values.InvalidValueError(f"{name!r} must be a boolean, a whole number or a text")
+    return found
+
+
 _positive = values.expect_number("greater than 0", lambda number: number > 0)
 _not_negative = values.expect_number("0 or greater", lambda number: number >= 0)
 _fraction = values.expect_number("at least 0 and below 1", lambda number: 0 <= number < 1)
@@ -110,6 +148,7 @@ TABLE = {
     "recipe": Key(values.check_table, required=True),
     "recorded": Key(values.check_table),
     "rows": Key(values.check_tables, required=True),
+    "claims": Key(values.expect_array(values.check_table), since=2),
 }
 
 RECIPE = {
@@ -169,7 +208,16 @@ ROW = {
     "recipe": Key(values.check_table),
     "notes": Key(values.check_any_text),
     "spread": Key(values.check_table),
+    "unsupported": Key(values.check_text, since=2),
+    "tflops": Key(_positive, since=2),
+    "gpus": Key(_count, since=2),
+    "stated": Key(values.expect_array(values.check_table), since=2),
 }
+
+STATED = {
+    "where": Key(values.check_text, required=True),
+    "text": Key(values.check_text),
+} | {name: Key(_positive) for name in STATED_FIGURES}
 
 SPREAD = {
     "blocks": Key(values.expect_whole(2), required=True),
@@ -178,6 +226,19 @@ SPREAD = {
     "sd": Key(_not_negative, required=True),
     "quartiles_s": Key(_check_quartiles, required=True),
 }
+
+TIMINGS = {"timings_s": Key(_check_timings, required=True)}
+"""Of a documented row, ``spread`` has the published timings of single calls."""
+
+CLAIM = {
+    "text": Key(values.check_text, required=True),
+    "by": Key(_positive),
+    "part": Key(values.check_identifier),
+    "row": Key(values.check_identifier),
+    "bounds": Key(values.check_table),
+    "defaults": Key(_check_defaults),
+    "notes": Key(values.check_any_text),
+} | {kind: Key(_check_claimed_rows) for kind in CLAIM_KINDS if kind not in {"account", "defaults"}}
 
 GATE = {
     "psnr": Key(_positive),

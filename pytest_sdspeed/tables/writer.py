@@ -12,9 +12,11 @@ from pytest_sdspeed.model import (
     DEFAULT_TOLERANCE,
     RECIPE_DEFAULTS,
     SCHEDULERS,
+    Claim,
     Recipe,
     Row,
     StackEntry,
+    Stated,
     Table,
     toml_text,
 )
@@ -28,6 +30,7 @@ _LATER = {
     for section, keys in (("recipe", schema.RECIPE), ("row", schema.ROW))
 }
 """Section -> its keys that schema 1 does not have."""
+_ROW_DEFAULTS = {field.name: field.default for field in fields(Row)}
 _EXACT = ("call", "optimizations")
 """Keys whose numbers are handed on: 1.0 stays a float."""
 
@@ -77,12 +80,16 @@ def _find_difference(table: Table, back: Table) -> str:
 
 def _find_schema(table: Table) -> int:
     """Return the first schema that can hold a table."""
+    if table.claims:
+        return 2
     return 2 if any(_is_later(row) or _is_later_recipe(row.recipe) for row in table.rows) else 1
 
 
 def _is_later(row: Row) -> bool:
-    return any(getattr(row, name) for name in _LATER["row"]) or any(
-        map(has_options, row.optimizations)
+    return (
+        any(getattr(row, name) != _ROW_DEFAULTS[name] for name in _LATER["row"])
+        or bool(row.timings_s)
+        or any(map(has_options, row.optimizations))
     )
 
 
@@ -125,6 +132,9 @@ def _write_lines(table: Table) -> Iterator[str]:
     for row in table.rows:
         yield from ("", "[[rows]]")
         yield from _write_pairs(_list_row_facts(row, {**defaults, **shared}))
+    for claim in table.claims:
+        yield from ("", "[[claims]]")
+        yield from _write_pairs(_list_claim_facts(claim))
 
 
 def _shared_recipe(recipes: Iterable[Recipe], defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,35 +156,55 @@ def _shared_recipe(recipes: Iterable[Recipe], defaults: Mapping[str, Any]) -> di
 
 
 def _list_row_facts(row: Row, shared: Mapping[str, Any]) -> dict[str, Any]:
-    facts: dict[str, Any] = {
+    own = {name: value for name, value in _list_facts(row.recipe).items() if value != shared[name]}
+    facts = {
         "setup": row.setup,
         "optimizations": [_list_entry(label) for label in row.optimizations],
         "baseline": row.baseline,
+        "latency_s": row.latency_s,
+        "speedup": row.speedup,
+        "tolerance": None if row.tolerance == DEFAULT_TOLERANCE else row.tolerance,
+        "image": row.image and row.image.bounds,
+        "image_random": row.image_random and row.image_random.bounds,
+        "tolerance_s": row.tolerance_s,
+        "memory": row.memory,
+        **_list_later_facts(row),
+        "account": dict(row.account) or None,
+        "recipe": own or None if row.is_baseline else None,
+        "notes": row.notes or None,
+        "spread": _list_spread(row),
     }
-    if row.latency_s is not None:
-        facts["latency_s"] = row.latency_s
-    facts["speedup"] = row.speedup
-    if row.tolerance != DEFAULT_TOLERANCE:
-        facts["tolerance"] = row.tolerance
-    for name, gate in (("image", row.image), ("image_random", row.image_random)):
-        if gate is not None:
-            facts[name] = gate.bounds
-    bounds = {"tolerance_s": row.tolerance_s, "memory": row.memory}
-    bounds |= {name: getattr(row, name) or None for name in _LATER["row"]}
-    facts |= {name: bound for name, bound in bounds.items() if bound is not None}
-    if row.account:
-        facts["account"] = dict(row.account)
-    if row.is_baseline:
-        own = {
-            name: value for name, value in _list_facts(row.recipe).items() if value != shared[name]
-        }
-        if own:
-            facts["recipe"] = own
-    if row.notes:
-        facts["notes"] = row.notes
-    if row.spread is not None:
-        facts["spread"] = asdict(row.spread)
-    return facts
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def _list_later_facts(row: Row) -> dict[str, Any]:
+    """Return the keys of schema 2 that say something."""
+    facts = {name: getattr(row, name) for name in _LATER["row"]}
+    facts["stated"] = tuple(map(_list_stated, row.stated))
+    return {name: value for name, value in facts.items() if value != _ROW_DEFAULTS[name]}
+
+
+def _list_spread(row: Row) -> dict[str, Any] | None:
+    if row.timings_s:
+        return {"timings_s": row.timings_s}
+    return None if row.spread is None else asdict(row.spread)
+
+
+def _list_stated(stated: Stated) -> dict[str, Any]:
+    text = {"text": stated.text} if stated.text else {}
+    return {"where": stated.where, **text, **stated.figures}
+
+
+def _list_claim_facts(claim: Claim) -> dict[str, Any]:
+    facts: dict[str, Any] = {"text": claim.text}
+    if claim.kind == "account":
+        facts |= {"row": claim.rows[0], "bounds": dict(claim.bounds)}
+    elif claim.kind == "defaults":
+        facts["defaults"] = dict(claim.defaults)
+    else:
+        facts[claim.kind] = claim.rows
+    further = {"by": claim.by, "part": claim.part, "notes": claim.notes or None}
+    return facts | {name: value for name, value in further.items() if value is not None}
 
 
 def _list_entry(label: str) -> str | dict[str, Any]:

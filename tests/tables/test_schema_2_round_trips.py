@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tables_text import SECOND, VALID
 
-from pytest_sdspeed.model import Recipe, Row, StackEntry
+from pytest_sdspeed.model import Claim, Recipe, Row, StackEntry, Stated
 from pytest_sdspeed.tables import dumps_table
 from pytest_sdspeed.tables.parser import parse_table
 
@@ -36,7 +36,42 @@ RECIPES = st.fixed_dictionaries(
 )
 FIGURES = st.fixed_dictionaries(
     {},
-    optional=dict.fromkeys(("iterations_per_s", "memory_gb", "compile_s", "warm_compile_s", "first_s"), POSITIVE),
+    optional=dict.fromkeys(("iterations_per_s", "memory_gb", "compile_s", "warm_compile_s", "first_s", "tflops"), POSITIVE)
+    | {
+        "unsupported": TEXT.filter(str.strip),
+        "gpus": st.integers(1, 8),
+        "stated": st.lists(
+            st.builds(
+                Stated,
+                where=TEXT.filter(str.strip),
+                figures=st.fixed_dictionaries({"saved_percent": POSITIVE}),
+                text=st.just("") | st.just("2,.1"),
+            ),
+            max_size=2,
+        ).map(tuple),
+        "timings_s": st.lists(POSITIVE, min_size=2, max_size=3).map(tuple),
+    },
+)
+SAYS = TEXT.filter(str.strip)
+CLAIMS = st.one_of(
+    st.builds(
+        Claim,
+        text=SAYS,
+        kind=st.sampled_from(["faster", "slower"]),
+        rows=st.just(("a_row", "a")),
+        by=st.none() | st.floats(1, 9),
+        notes=TEXT,
+    ),
+    st.builds(
+        Claim,
+        text=SAYS,
+        kind=st.just("parameters"),
+        rows=st.just(("b_row", "a")),
+        by=st.none() | st.floats(0.1, 1),
+        part=st.none() | st.just("denoiser"),
+    ),
+    st.builds(Claim, text=SAYS, kind=st.just("account"), rows=st.just(("b",)), bounds=st.just({"host_syncs_per_step": 0})),
+    st.builds(Claim, text=SAYS, kind=st.just("defaults"), defaults=st.just({"backends.cudnn.allow_tf32": True})),
 )
 BASE = parse_table(VALID, "mine.toml")
 
@@ -53,7 +88,7 @@ def tables(draw):
         rows += [base, replace(base, setup=f"{group}_row", optimizations=labels, speedup=draw(st.floats(1, 9)), **figures)]
         if draw(st.booleans()):
             rows.append(replace(base, setup=f"{group}_slow", speedup=0.25, slower=True, memory=0.5))
-    return replace(BASE, rows=tuple(rows))
+    return replace(BASE, rows=tuple(rows), claims=tuple(draw(st.lists(CLAIMS, max_size=3))))
 
 
 def exact(table):
