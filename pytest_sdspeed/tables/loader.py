@@ -27,6 +27,11 @@ def list_builtin_files() -> tuple[Path, ...]:
     return tuple(_BUILTIN / f"{name}{_SUFFIX}" for name in list_builtin_names())
 
 
+def is_builtin(table: Table) -> bool:
+    """Tell whether a table is one that the package brings."""
+    return Path(table.path).parent == _BUILTIN
+
+
 def load_table(path: Path | str, metrics: Collection[str] | None = ()) -> Table:
     """Read one table file.
 
