@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -218,7 +219,7 @@ def swap_digits(number):
     """Return a number with its first two digits that differ in the place of each other."""
     text = repr(number)
     digits = [place for place, sign in enumerate(text) if sign.isdigit()]
-    for one, two in zip(digits, digits[1:], strict=False):
+    for one, two in pairwise(digits):
         if text[one] != text[two]:
             signs = list(text)
             signs[one], signs[two] = signs[two], signs[one]
