@@ -1,0 +1,10 @@
+"""Published figures, checked against each other: inside a table and across tables.
+
+Nothing is measured: a contradiction is found by arithmetic, by a unit, or by what a device can do.
+"""
+
+from __future__ import annotations
+
+from pytest_sdspeed.lint.counts import Counts, dump_counts, fingerprint, load_counts
+
+__all__ = ["Counts", "dump_counts", "fingerprint", "load_counts"]
