@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from pytest_sdspeed.commands.atlas import add_atlas, check_atlas, write_atlas
 from pytest_sdspeed.commands.comment import add_comment, check_arguments, write_comment
 from pytest_sdspeed.commands.dry import add_dry, count_target
 from pytest_sdspeed.errors import (
@@ -101,8 +102,11 @@ def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         help="how many of the latest runs keep their pictures (default: 20)",
     )
     add_dry(commands)
+    atlas = add_atlas(commands)
     parsed = parser.parse_args(given)
-    if parsed.command == "dry":
+    if parsed.command == "atlas":
+        check_atlas(parsed, atlas.error)
+    if parsed.command in {"atlas", "dry"}:
         parsed.missing = []
         return parsed
     if parsed.command == "comment":
@@ -201,6 +205,8 @@ def main(given: Sequence[str] | None = None) -> int:
             write_comment(options)
         elif options.command == "dry":
             return count_target(options)
+        elif options.command == "atlas":
+            write_atlas(options)
         elif options.command == "report":
             _report(options.stored, options.page, options.aliases)
         else:

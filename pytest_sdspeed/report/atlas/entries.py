@@ -16,17 +16,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """What is known of rows besides what their tables say; a row's name is ``TABLE/SETUP``.
+    """What is known of rows besides what their tables say; a row is a file and a setup.
 
     Attributes:
-        obstacles: name of a row -> why this project cannot build it; a row that is missing can be.
-        limits: name of a row -> least time of one call on the table's device.
+        obstacles: row -> why this project cannot build it, beside what its table says of that; a
+            row that is missing can be built.
+        limits: row -> least time of one call on the table's device.
         contradictions: what lint found.
         own: files of the tables that a user added.
     """
 
-    obstacles: Mapping[str, str] = field(default_factory=dict)
-    limits: Mapping[str, Limit] = field(default_factory=dict)
+    obstacles: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    limits: Mapping[tuple[str, str], Limit] = field(default_factory=dict)
     contradictions: Sequence[Contradiction] = ()
     own: Collection[str] = ()
 
@@ -133,12 +134,12 @@ def _join_row(
     about: Sequence[Contradiction],
     findings: Findings,
 ) -> RowEntry:
-    name = f"{table.name}/{row.setup}"
+    name, place = f"{table.name}/{row.setup}", (table.path, row.setup)
     own = tuple(one for one in about if one.setup == row.setup)
     return RowEntry(
         row=row,
-        obstacle=findings.obstacles.get(name, ""),
-        limit=findings.limits.get(name),
+        obstacle=row.unsupported or findings.obstacles.get(place, ""),
+        limit=findings.limits.get(place),
         measured=tuple(one for one in measured if one.row.setup == row.setup),
         contradictions=own,
         named_by=tuple(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
@@ -26,8 +27,14 @@ _STATED: Mapping[str, str] = {
     "load_gb": "{:g} GiB after loading",
     "tflops": "{:g} TFLOPs",
 }
+_COMMIT = re.compile(r"(?<=/)([0-9a-f]{10})[0-9a-f]{30}(?=/)")
 _LEFT_OUT = ("prompt", "seed")
 """What tells little about a figure, and takes room in every table."""
+
+
+def shorten_address(address: str) -> str:
+    """Return an address as people read it: without its scheme, and commits with ten digits."""
+    return _COMMIT.sub(r"\1", re.sub(r"^https?://", "", address))
 
 
 def list_figures(row: Row) -> list[str]:
@@ -59,7 +66,9 @@ def describe_floor(row: Row) -> str:
     """Describe what a run holds a row to: ``held to x1.43``; "" for a baseline."""
     if row.is_baseline:
         return ""
-    memory = "" if row.memory is None else f", {row.memory:.0%} of the baseline's memory"
+    memory = (
+        "" if row.memory is None else f", and at most {row.memory:.0%} of the baseline's memory"
+    )
     return f"held to {format_ratio(row.speedup * (1 - row.tolerance))}{memory}"
 
 
