@@ -22,6 +22,11 @@ def list_builtin_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _BUILTIN.glob(f"*{_SUFFIX}")))
 
 
+def is_builtin(table: Table) -> bool:
+    """Tell whether a table is one that the package brings."""
+    return Path(table.path).parent == _BUILTIN
+
+
 def load_table(path: Path | str, metrics: Collection[str] | None = ()) -> Table:
     """Read one table file.
 
