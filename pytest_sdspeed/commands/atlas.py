@@ -99,7 +99,7 @@ def find_entries(paths: Sequence[Path | str] = (), *, only: bool = False) -> Seq
     Raises:
         TableError: a table cannot be read, or contradicts itself.
     """
-    from pytest_sdspeed import lint
+    from pytest_sdspeed.lint import find_contradictions, load_counts
     from pytest_sdspeed.report.atlas.entries import Findings, join_entries
     from pytest_sdspeed.tables import load_tables
 
@@ -109,7 +109,7 @@ def find_entries(paths: Sequence[Path | str] = (), *, only: bool = False) -> Seq
     findings = Findings(
         obstacles=dict(_find_obstacles(tables)),
         limits=dict(_find_limits(tables)),
-        contradictions=getattr(lint, "find_contradictions", lambda _tables: ())(tables),
+        contradictions=find_contradictions(tables, load_counts()),
         own=own,
     )
     if only:
