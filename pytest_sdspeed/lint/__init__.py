@@ -6,5 +6,16 @@ Nothing is measured: a contradiction is found by arithmetic, by a unit, or by wh
 from __future__ import annotations
 
 from pytest_sdspeed.lint.counts import Counts, dump_counts, fingerprint, load_counts
+from pytest_sdspeed.lint.rules import RULES, Findings, Rule, find_contradictions, lint_tables
 
-__all__ = ["Counts", "dump_counts", "fingerprint", "load_counts"]
+__all__ = [
+    "RULES",
+    "Counts",
+    "Findings",
+    "Rule",
+    "dump_counts",
+    "find_contradictions",
+    "fingerprint",
+    "lint_tables",
+    "load_counts",
+]

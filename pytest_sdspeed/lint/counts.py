@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,9 +95,10 @@ class Counts:
 def fingerprint(row: Row) -> str:
     """Return a mark of what a row generates and of its stack, 16 hexadecimal digits."""
     recipe = {
-        name: value
-        for name, value in asdict(row.recipe).items()
-        if name not in _WITHOUT_WEIGHT and value not in (None, {}, ())
+        one.name: value
+        for one in fields(row.recipe)
+        if (value := getattr(row.recipe, one.name)) not in (None, {}, ())
+        and one.name not in _WITHOUT_WEIGHT
     }
     written = json.dumps([recipe, row.optimizations], sort_keys=True, default=str)
     return hashlib.sha256(written.encode()).hexdigest()[:16]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pytest_sdspeed.tables.loader import (
     add_table,
     is_builtin,
+    list_builtin_files,
     list_builtin_names,
     load_table,
     load_tables,
@@ -15,6 +16,7 @@ __all__ = [
     "add_table",
     "dumps_table",
     "is_builtin",
+    "list_builtin_files",
     "list_builtin_names",
     "load_table",
     "load_tables",
