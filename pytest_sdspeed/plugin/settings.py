@@ -12,6 +12,7 @@ import pytest
 from pytest_sdspeed.errors import DOCUMENTATION, MarkerError, UsageMistakeError
 from pytest_sdspeed.history.aliases import parse_aliases
 from pytest_sdspeed.model import ImageGate
+from pytest_sdspeed.plugin.budget_option import find_total_budget
 from pytest_sdspeed.plugin.options import (
     CLIP,
     FLAGS,
@@ -22,7 +23,6 @@ from pytest_sdspeed.plugin.options import (
     WEIGHTS,
     flag,
 )
-from pytest_sdspeed.plugin.total_budget import find_total_budget
 from pytest_sdspeed.run.settings import REHEARSED, MarkerOptions, Options
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_sdspeed.plugin.options import flag
 from pytest_sdspeed.plugin.state import ANSWER, COLD, is_gated, must_ask, run_of
 
 if TYPE_CHECKING:
@@ -21,43 +20,16 @@ if TYPE_CHECKING:
 _NAME = "sdspeed-total-budget"
 
 
-def find_total_budget(
-    config: pytest.Config, total_s: float | None, *, against: str | None
-) -> float | None:
-    """Return the budget of a run on a GPU; one of another kind passes over that of the ini file.
-
-    A process that repeats a row of another run has none: the other run's budget holds.
-
-    Args:
-        config: the run's configuration.
-        total_s: what is given, seconds.
-        against: the other version that is measured against, or None.
-
-    Raises:
-        pytest.UsageError: the command line gives it to a run that cannot have it.
-    """
-    gpu, given = flag(config, "gpu"), config.getoption("sd_total_budget") is not None
-    if given and not gpu:
-        raise pytest.UsageError(
-            "--sd-total-budget chooses among the tables that fit a GPU: give --sd-gpu too"
-        )
-    if given and against:
-        raise pytest.UsageError(
-            "--sd-total-budget and --sd-against: versions are compared in the order of the tests,"
-            " all of them: give one of them; --sd-budget limits each campaign"
-        )
-    alone = ANSWER in config.stash or COLD in config.stash
-    return total_s if gpu and not against and not alone else None
-
-
 def keep_total_budget(config: pytest.Config, *, distributed: bool) -> None:
     """Register what orders the tests of a run that has a total budget.
+
+    A process that repeats a row of another run has none: the other run's budget holds.
 
     Raises:
         pytest.UsageError: several workers are to share it.
     """
     total_s = run_of(config).options.total_budget_s
-    if total_s is None:
+    if total_s is None or ANSWER in config.stash or COLD in config.stash:
         return
     if distributed or hasattr(config, "workerinput"):
         raise pytest.UsageError(
