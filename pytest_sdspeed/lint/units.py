@@ -199,9 +199,10 @@ def _name_factor(entry: Entry, said: Figure, own: Figure) -> str | None:
 
 def _judge_texts(entry: Entry) -> Iterator[Contradiction]:
     """Find a time that is printed in a column of iterations per second."""
-    table_rates = any(row.iterations_per_s is not None for row in entry.table.rows)
-    rates = entry.row.iterations_per_s is not None or (
-        entry.row.latency_s is None and table_rates and entry.row.recipe.unit == "denoising"
+    rates = any(
+        row.iterations_per_s is not None
+        for row in entry.table.rows
+        if row.recipe.unit == entry.row.recipe.unit
     )
     for index, stated in enumerate(entry.row.stated):
         found = _QUANTITY.fullmatch(stated.text.strip())
@@ -209,8 +210,8 @@ def _judge_texts(entry: Entry) -> Iterator[Contradiction]:
             yield entry.find(
                 "units",
                 f"stated[{index}].text",
-                f"{stated.text!r} ({stated.where}) is a time, and the row's figure is iterations"
-                " per second: the column changes its unit",
+                f"{stated.text!r} ({stated.where}) is a time, and other rows have iterations per"
+                " second: the column changes its unit",
             )
 
 
