@@ -66,7 +66,7 @@ def test_every_row_of_a_built_in_table_resolves(table):
     for row in table.rows:
         if not row.unsupported:
             stack = Registry().stack(row.optimizations, f"table {table.name}", row.recipe)
-            assert tuple(part.name for part in stack) == row.optimizations
+            assert tuple(part.label for part in stack) == row.optimizations
 
 
 def test_later_tables_change_no_meaning_of_the_first_ones():
