@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from pytest_sdspeed.commands.atlas import add_atlas, check_atlas, write_atlas
 from pytest_sdspeed.commands.comment import add_comment, check_arguments, write_comment
 from pytest_sdspeed.commands.dry import add_dry, count_target
 from pytest_sdspeed.commands.lint import add_lint, lint_files
@@ -106,8 +107,11 @@ def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add_dry(commands)
     add_lint(commands)
+    atlas = add_atlas(commands)
     parsed = parser.parse_args(given)
-    if parsed.command in {"dry", "lint"}:
+    if parsed.command == "atlas":
+        check_atlas(parsed, atlas.error)
+    if parsed.command in {"atlas", "dry", "lint"}:
         parsed.missing = []
         return parsed
     if parsed.command == "comment":
@@ -208,6 +212,8 @@ def main(given: Sequence[str] | None = None) -> int:
             return count_target(options)
         elif options.command == "lint":
             return lint_files(options)
+        elif options.command == "atlas":
+            write_atlas(options)
         elif options.command == "report":
             _report(options.stored, options.page, options.aliases)
         else:

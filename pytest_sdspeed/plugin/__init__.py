@@ -109,6 +109,10 @@ def pytest_configure(config: pytest.Config) -> None:
                     "--sd-against measures in processes of its own, which others would disturb: run"
                     " without -n"
                 )
+            if run.options.total_budget_s:
+                from pytest_sdspeed.plugin.total_budget import keep_total_budget
+
+                keep_total_budget(config, distributed=distributed)
             if run.options.tables:
                 manager.register(
                     fixtures.setup_fixtures(run.session.own_setups()), "sdspeed-table-setups"
@@ -335,10 +339,11 @@ def pytest_terminal_summary(
         return
     from pytest_sdspeed.plugin.row_tally import tally_lines
     from pytest_sdspeed.plugin.summary import account_lines, history_lines, table_lines
+    from pytest_sdspeed.plugin.total_budget import total_budget_lines
 
     run = config.stash[RUN]
     lines = [*table_lines(run.results), *account_lines(run.accounts), *history_lines(run)]
-    lines += tally_lines(config)
+    lines += [*tally_lines(config), *total_budget_lines(run)]
     if lines:
         terminalreporter.section("pytest-sdspeed", sep="-")
     for line in (*lines, *run.problems, *run.written):
