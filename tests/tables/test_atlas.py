@@ -14,7 +14,7 @@ ATLAS = [table for table in load_tables() if table.name not in BEFORE]
 ROWS = [(table, row) for table in ATLAS for row in table.rows]
 WORDS = 4
 """Words that a reason has at the least."""
-MOVING = r"github\.com/[^/]+/[^/]+/(blob|tree|raw)/(?![0-9a-f]{40}/|v?\d+\.\d+)"
+MOVING = r"github\.com/[^/]+/[^/]+/(blob|tree|raw)/(?![0-9a-f]{40}(/|$)|v?\d+\.\d+)"
 """A file of a branch on GitHub: what it says changes."""
 
 
