@@ -95,8 +95,8 @@ def judge_contrast(
         verdict = verdict if known else "invalid"
     return Comparison(
         subject=f"{first} against {other}",
-        measured=f"{said} by {interval}" if interval else "too few blocks for an interval",
-        expected=f"more than x{contrast.least:.3g}",
+        measured=str(interval) if interval else "too few blocks for an interval",
+        expected=f"{said}, more than x{contrast.least:.3g}",
         verdict=verdict,
         ratio=interval,
     )

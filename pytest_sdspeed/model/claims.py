@@ -20,17 +20,18 @@ MEASURED_CLAIMS = (*TIMED_CLAIMS, "less_memory", "comparable")
 
 
 def name_claims(claims: Sequence[Claim]) -> dict[str, Claim]:
-    """Name the claims of a table, as tests do: ``faster-combined``, ``parameters-small-denoiser``.
+    """Name the claims of a table, as tests do: ``faster-combined``, ``faster-small-1.75``.
 
-    The kind and the row that the sentence is about, with a number behind if several have both.
+    The kind, the row that the sentence is about, the part and the figure that it names, if any; a
+    number behind if several have all in common.
 
     Args:
         claims: claims in the order of the file.
     """
     named: dict[str, Claim] = {}
     for claim in claims:
-        parts = (claim.kind, *claim.rows[:1], *([claim.part] if claim.part else []))
-        lead = name = "-".join(parts)
+        figure = None if claim.by is None else f"{claim.by:g}"
+        lead = name = "-".join(filter(None, (claim.kind, *claim.rows[:1], claim.part, figure)))
         number = 1
         while name in named:
             number += 1

@@ -341,7 +341,7 @@ def _make_result(
         reasons=judgement.reasons,
         notes=notes,
         acknowledged=find_acknowledgement(claim.notes),
-        binding=not planned.is_measured or not is_another_device(planned.device, device),
+        binding=not planned.is_measured or not is_another_device(device, planned.device),
         device=device,
         weights=weights,
         blocks=blocks,
