@@ -89,7 +89,6 @@ def test_two_equal_rows_are_told_apart_as_rarely_as_a_row_from_its_floor(noise):
     if noise == "drift":
         ours, theirs = (row * np.linspace(1, 1.2, 20)[:, None, None] for row in (ours, theirs))
     above, below = (side[0].mean() for side in decide([(ours, theirs)]))
-    print(f"{noise}: true by mistake {above:.2%}, false by mistake {below:.2%}")
     assert max(above, below) < stopping.ERROR_PER_SIDE + 0.0021
 
 
@@ -99,6 +98,5 @@ def test_a_claim_on_four_equal_rows_is_false_by_mistake_as_rarely_as_on_two():
     rng = np.random.default_rng(8)
     first, *others = (row[: CAMPAIGNS // 2] for _ in range(2) for row in draw(rng, CAMPAIGNS, 20))
     above, below = decide([(other, first) for other in others], family=len(others))
-    print(f"true by mistake {above.all(0).mean():.2%}, false by mistake {below.any(0).mean():.2%}")
     assert above.all(0).mean() < stopping.ERROR_PER_SIDE
     assert below.any(0).mean() < stopping.ERROR_PER_SIDE + 0.003
