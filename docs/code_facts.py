@@ -74,6 +74,13 @@ def sample_machines() -> dict[str, Any]:
     }
 
 
+@cache
+def atlas() -> str:
+    """Return the page with every table and row, as the command ``atlas`` writes it."""
+    found = import_module("pytest_sdspeed.commands.atlas").find_entries()
+    return str(import_module("pytest_sdspeed.report.atlas.render").render_atlas(found))
+
+
 def model_card() -> Path:
     """Return the model card of the embedded miniature."""
     cards = sorted((ROOT / "pytest_sdspeed").rglob("weights/miniature/README.md"))

@@ -1,5 +1,7 @@
 """Events of mkdocs: pages from elsewhere in the repository, and parts of pages from the code.
 
+The atlas is a page of its own, ``atlas.html``, without the site's styles and navigation.
+
 A page has a line ``<!-- generated: NAME -->``, and NAME is a key of ``reference_parts.GENERATORS``.
 Text that the code lacks (an option without help, a fixture without a docstring) ends the build.
 """
@@ -9,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from code_facts import ROOT, UndocumentedError, model_card
+from code_facts import ROOT, UndocumentedError, atlas, model_card
 from reference_parts import expand
 
 if TYPE_CHECKING:
@@ -52,6 +54,11 @@ def added_pages() -> dict[str, str]:
     }
 
 
+def added_files() -> dict[str, str]:
+    """Return the files of the site that are no pages of mkdocs: their path in it -> content."""
+    return {"atlas.html": atlas()}
+
+
 def _without_front_matter(text: str) -> str:
     return re.sub(r"\A---\n.*?\n---\n", "", text, count=1, flags=re.DOTALL)
 
@@ -60,10 +67,10 @@ def _without_front_matter(text: str) -> str:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages that lie outside of ``docs/``."""
+    """Add the pages that lie outside of ``docs/``, and the atlas."""
     from mkdocs.structure.files import File
 
-    for path, text in added_pages().items():
+    for path, text in (added_pages() | added_files()).items():
         files.append(File.generated(config, path, content=text))
     return files
 

@@ -169,6 +169,21 @@ def _builtin_tables() -> Iterator[str]:
         yield ""
 
 
+def _table_list() -> Iterator[str]:
+    """Yield a line for each table, with its place in the atlas."""
+    rows = (
+        (
+            f"[`{table.name}`](../atlas.html#{table.name})",
+            _sentence(table.title),
+            table.device,
+            str(len(table.rows)),
+            str(sum(bool(row.unsupported) for row in table.rows) or ""),
+        )
+        for table in code_facts.package().load_tables()
+    )
+    return _table(("table", "what it is of", "device", "rows", "not built here"), rows)
+
+
 def _rows(table: Any) -> Iterator[str]:
     def cells(row: Any) -> tuple[str, ...]:
         figures = {"s": row.latency_s, "it/s": row.iterations_per_s, "GB": row.memory_gb}
@@ -342,6 +357,7 @@ GENERATORS: Mapping[str, Callable[[], Iterable[str]]] = {
     "hooks": _hooks,
     "errors": _errors,
     "builtin-tables": _builtin_tables,
+    "table-list": _table_list,
     "architectures": _architectures,
     "optimizations": _optimizations,
     "optimizations-in-detail": optimizations_in_detail,

@@ -1,8 +1,8 @@
-"""Stored runs and dry runs from the command line.
+"""Stored runs, dry runs and tables from the command line.
 
 ``python -m pytest_sdspeed history .benchmarks``, ``... report .benchmarks out.html``, ``... comment
-out.json``, ``... clean .benchmarks``, ``... dry inference/fp16``. The first two take several
-folders and addresses of fsspec's, and make one history of them.
+out.json``, ``... clean .benchmarks``, ``... dry inference/fp16``, ``... lint my.sdspeed.toml``. The
+first two take several folders and addresses of fsspec's, and make one history of them.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from pytest_sdspeed.commands.atlas import add_atlas, check_atlas, write_atlas
 from pytest_sdspeed.commands.comment import add_comment, check_arguments, write_comment
 from pytest_sdspeed.commands.dry import add_dry, count_target
+from pytest_sdspeed.commands.lint import add_lint, lint_files
 from pytest_sdspeed.errors import (
     PlaceError,
     SdSpeedError,
@@ -43,7 +45,10 @@ def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the parsed command line; an error in it ends the process with status 2."""
     parser = argparse.ArgumentParser(
         prog="python -m pytest_sdspeed",
-        description="What stored runs say, and what dry runs count: nothing is measured.",
+        description=(
+            "What stored runs say, what dry runs count, and whether tables agree: nothing is"
+            " measured."
+        ),
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     history = commands.add_parser(
@@ -101,8 +106,12 @@ def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         help="how many of the latest runs keep their pictures (default: 20)",
     )
     add_dry(commands)
+    add_lint(commands)
+    atlas = add_atlas(commands)
     parsed = parser.parse_args(given)
-    if parsed.command == "dry":
+    if parsed.command == "atlas":
+        check_atlas(parsed, atlas.error)
+    if parsed.command in {"atlas", "dry", "lint"}:
         parsed.missing = []
         return parsed
     if parsed.command == "comment":
@@ -201,6 +210,10 @@ def main(given: Sequence[str] | None = None) -> int:
             write_comment(options)
         elif options.command == "dry":
             return count_target(options)
+        elif options.command == "lint":
+            return lint_files(options)
+        elif options.command == "atlas":
+            write_atlas(options)
         elif options.command == "report":
             _report(options.stored, options.page, options.aliases)
         else:

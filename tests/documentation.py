@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import yaml
-from hooks import added_pages
+from hooks import added_files, added_pages
 from reference_parts import expand
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,6 +38,12 @@ def pages():
     """Every page of the site: its path in it -> Markdown, snippets and what comes from the code included."""
     written = {file.relative_to(DOCS).as_posix(): file.read_text(encoding="utf-8") for file in sources()}
     return {page: expand(_SNIPPET.sub(_snippet, text)) for page, text in (written | added_pages()).items()}
+
+
+@cache
+def files():
+    """Every file of the site that is made and no page of mkdocs: its path in it -> the ids that it has."""
+    return {path: set(re.findall(r'\bid="([^"]+)"', text)) for path, text in added_files().items()}
 
 
 def sources():

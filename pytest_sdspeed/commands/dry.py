@@ -52,20 +52,31 @@ class Counted:
 
 
 @dataclass(slots=True)
-class _Rows:
-    """Counts rows of one table; a baseline that several need is counted once."""
+class TableCounter:
+    """Counts rows of one table; a baseline that several need is counted once.
+
+    Attributes:
+        table: the table.
+        device: the device whose limits are computed, None for the table's.
+        known: what was counted, by setup.
+    """
 
     table: Table
-    device: str | None
+    device: str | None = None
     known: dict[str, Account] = field(default_factory=dict)
 
     def count(self, row: Row) -> Counted:
+        """Count a row, and hold what is documented of it against that.
+
+        Raises:
+            SdSpeedError: it cannot be counted.
+        """
         from pytest_sdspeed.judge.documented import judge_documented
 
-        account, precision = self._account(row), self._precision(row)
+        account, precision = self.count_account(row), self.find_precision(row)
         base = self.table.row(row.baseline) if row.memory is not None else None
         (own,) = _compute_limits(account, self.table.device, precision, every=False)
-        judgement = judge_documented(row, account, own, self._account(base) if base else None)
+        judgement = judge_documented(row, account, own, self.count_account(base) if base else None)
         documented = self.device is None and judgement.share is not None
         return Counted(
             name=f"{self.table.name}/{row.setup}",
@@ -77,7 +88,12 @@ class _Rows:
             latency_s=judgement.latency_s if documented else None,
         )
 
-    def _account(self, row: Row) -> Account:
+    def count_account(self, row: Row) -> Account:
+        """Return what one call of a row asks of a GPU.
+
+        Raises:
+            SdSpeedError: it cannot be counted.
+        """
         if row.setup not in self.known:
             from pytest_sdspeed.run.accounting import count_setup
             from pytest_sdspeed.setups.catalog import ResolvedSetup
@@ -102,7 +118,8 @@ class _Rows:
         where = f"{self.table.path}: row {row.setup!r}"
         return Registry().stack(row.optimizations, where, row.recipe)
 
-    def _precision(self, row: Row) -> str:
+    def find_precision(self, row: Row) -> str:
+        """Return the type in which a row's float32 matrix products run."""
         from pytest_sdspeed.pipelines.optimization import find_precision
 
         return find_precision(self._stack(row), row.recipe.dtype)
@@ -210,7 +227,7 @@ def count_target(options: argparse.Namespace) -> int:
 def _count_rows(options: argparse.Namespace) -> Iterator[Counted | str]:
     """Count rows of a table; one that cannot be counted is a message, unless it is the only one."""
     table, wanted = _find_rows(options)
-    rows = _Rows(table, options.device)
+    rows = TableCounter(table, options.device)
     for row in wanted:
         try:
             yield rows.count(row)

@@ -188,11 +188,13 @@ class Stated:
         where: where they stand: a column, the prose, another page of the same project.
         figures: name in ``STATED_FIGURES`` -> number.
         text: the figure as it is printed, if it is not a number; else "".
+        written: see ``Row``.
     """
 
     where: str
     figures: Mapping[str, float] = field(default_factory=dict, hash=False)
     text: str = ""
+    written: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 STATED_FIGURES: Mapping[str, str] = {
@@ -240,6 +242,8 @@ class Row:
         gpus: GPUs that one generation ran on.
         stated: what else the source states of it.
         timings_s: published timings of single calls, seconds; empty if there are none.
+        written: figure -> how the file has it, if that ends in zeros that the float has not: 1.50
+            is more exact than 1.5.
     """
 
     setup: str
@@ -268,6 +272,7 @@ class Row:
     gpus: int = 1
     stated: tuple[Stated, ...] = ()
     timings_s: tuple[float, ...] = ()
+    written: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def is_baseline(self) -> bool:
@@ -307,6 +312,7 @@ class Claim:
         bounds: ``account``: upper bounds by their names in ``ACCOUNT_BOUNDS``.
         defaults: ``defaults``: dotted name in torch -> value.
         notes: what the source leaves unclear.
+        written: see ``Row``.
     """
 
     text: str
@@ -317,6 +323,7 @@ class Claim:
     bounds: Mapping[str, int] = field(default_factory=dict, hash=False)
     defaults: Mapping[str, Any] = field(default_factory=dict, hash=False)
     notes: str = ""
+    written: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

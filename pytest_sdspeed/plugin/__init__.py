@@ -232,8 +232,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     # pytest calls this hook after a usage error too.
     if gated and not session.config.stash[PROBLEMS]:
         from pytest_sdspeed.plugin.collecting import select
+        from pytest_sdspeed.plugin.row_tally import list_rows, open_tally
 
         select(session.config, gated)
+        open_tally(session.config).ask(list_rows(gated))
         run = session.config.stash[RUN]
         if (
             run.options.against
@@ -335,6 +337,7 @@ def pytest_terminal_summary(
     """Print a table for each campaign, and a line for each file that was written."""
     if not _is_told(config, exitstatus):
         return
+    from pytest_sdspeed.plugin.row_tally import tally_lines
     from pytest_sdspeed.plugin.summary import (
         account_lines,
         claim_lines,
@@ -349,6 +352,7 @@ def pytest_terminal_summary(
         *claim_lines(run.claims),
         *history_lines(run),
     ]
+    lines += tally_lines(config)
     if lines:
         terminalreporter.section("pytest-sdspeed", sep="-")
     for line in (*lines, *run.problems, *run.written):

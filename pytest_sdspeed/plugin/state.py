@@ -57,9 +57,14 @@ _CLOCK = (perf_counter,)
 """Held here: freezegun replaces the functions of every module, and no members of tuples."""
 
 
+def now() -> float:
+    """Return seconds of the wall clock, which nothing in a test stops."""
+    return _CLOCK[0]()
+
+
 def note_begin(item: pytest.Item, phase: str) -> None:
     """Note that a phase of a test begins, if that is not known yet."""
-    item.stash.setdefault(BEGUN, {}).setdefault(phase, _CLOCK[0]())
+    item.stash.setdefault(BEGUN, {}).setdefault(phase, now())
 
 
 def options_of(config: pytest.Config) -> Options:

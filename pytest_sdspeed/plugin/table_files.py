@@ -20,6 +20,7 @@ from pytest_sdspeed.model import name_claims
 from pytest_sdspeed.plugin.fixtures import setup_fixtures
 from pytest_sdspeed.plugin.options import CLAIM, GATE
 from pytest_sdspeed.plugin.state import CLAIM_NAME, PREFIX, PROBLEMS, run_of
+from pytest_sdspeed.run.session import describe_setups
 from pytest_sdspeed.setups.names import RESERVED
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class TableFile(pytest.Module):
         self.add_marker(pytest.mark.sd_latency(table=table.name))
         name = f"sdspeed-table-{self.nodeid}"
         if not self.config.pluginmanager.hasplugin(name):
-            self.config.pluginmanager.register(setup_fixtures(session.own_setups()), name)
+            self.config.pluginmanager.register(setup_fixtures(describe_setups([table])), name)
         for row in table.rows:
             yield self._make_test(row.setup, _make_gate(row.setup))
         for claim in name_claims(table.claims):

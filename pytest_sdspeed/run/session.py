@@ -18,6 +18,7 @@ from pytest_sdspeed.setups.catalog import Catalog, ResolvedSetup
 from pytest_sdspeed.setups.names import BUILTIN_SETUPS, RESERVED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from pytest_sdspeed.measure.memory import MemoryMeter
@@ -120,16 +121,9 @@ class Session:
 
     def own_setups(self) -> dict[str, str]:
         """Return the setups of users' tables without a built-in fixture, and their docstrings."""
-        rows = {
-            row.setup: f"Row {row.setup!r} of table {table.name!r}."
-            for table in self.tables
-            for row in table.rows
-        }
-        return {
-            name: doc
-            for name, doc in rows.items()
-            if name not in BUILTIN_SETUPS and name not in RESERVED
-        }
+        from pytest_sdspeed.tables import is_builtin
+
+        return describe_setups(table for table in self.tables if not is_builtin(table))
 
     def setup(self, resolved: ResolvedSetup) -> Setup:
         """Make a setup once for each name and campaign, so that its pipeline is built once."""
@@ -236,3 +230,13 @@ class Session:
                 setup.release()
         if usable:
             free_device_memory()
+
+
+def describe_setups(tables: Iterable[Table]) -> dict[str, str]:
+    """Return the setups of tables that have no built-in fixture, and their docstrings."""
+    return {
+        row.setup: f"Row {row.setup!r} of table {table.name!r}."
+        for table in tables
+        for row in table.rows
+        if row.setup not in BUILTIN_SETUPS and row.setup not in RESERVED
+    }

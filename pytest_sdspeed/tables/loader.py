@@ -22,6 +22,16 @@ def list_builtin_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _BUILTIN.glob(f"*{_SUFFIX}")))
 
 
+def list_builtin_files() -> tuple[Path, ...]:
+    """Return the files of the built-in tables, sorted by name."""
+    return tuple(_BUILTIN / f"{name}{_SUFFIX}" for name in list_builtin_names())
+
+
+def is_builtin(table: Table) -> bool:
+    """Tell whether a table is one that the package brings."""
+    return Path(table.path).parent == _BUILTIN
+
+
 def load_table(path: Path | str, metrics: Collection[str] | None = ()) -> Table:
     """Read one table file.
 
@@ -58,7 +68,7 @@ def load_tables(
         TableError: a path does not exist, a folder has no ``*.toml``, a table is malformed, two
             tables have the same name and device, or two tables that are not recorded share a name.
     """
-    files = [_BUILTIN / f"{name}{_SUFFIX}" for name in list_builtin_names()]
+    files = list(list_builtin_files())
     for path in extra:
         files.extend(_list_files(Path(path)))
     tables: list[Table] = []

@@ -117,7 +117,8 @@ def _read_rows(
         row.setdefault("tolerance_s", head.get("tolerance_s"))
         baseline, drawn = rows[baselines[row["baseline"]]], recipes[row["baseline"]]
         speedup = _check_figures(place.item(index), row, baseline, drawn, number, measured=measured)
-        built.append(Row(**{**_convert_to_floats(row), "recipe": drawn, "speedup": speedup}))
+        facts = {**_convert_to_floats(row), "recipe": drawn, "speedup": speedup}
+        built.append(Row(**facts, written=values.find_zeros(row)))
     return tuple(built)
 
 
@@ -195,7 +196,9 @@ def _read_stated(place: TomlPath, raw: Mapping[str, object]) -> Stated:
     where, text = found.pop("where"), found.pop("text", "")
     if not found and not text:
         raise place.error(f"states no figure; valid: {', '.join(STATED_FIGURES)}, text")
-    return Stated(where=where, figures=_convert_to_floats(found), text=text)
+    return Stated(
+        where=where, figures=_convert_to_floats(found), text=text, written=values.find_zeros(found)
+    )
 
 
 def _read_gate(

@@ -200,3 +200,12 @@ def check_tables(value: object) -> tuple[dict[str, Any], ...]:
     if not found:
         raise InvalidValueError("must hold at least two rows: a baseline and one compared with it")
     return found
+
+
+def find_zeros(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Return the figures that are written with zeros at their end, which floats do not keep."""
+    return {
+        name: str(value)
+        for name, value in facts.items()
+        if isinstance(value, Decimal) and str(value).endswith("0") and value.as_tuple().exponent
+    }

@@ -7,7 +7,7 @@ from itertools import chain
 
 import pytest
 from code_facts import UndocumentedError, options
-from documentation import DOCS, README, ROOT, anchors, configuration, links, page_of, pages, sources
+from documentation import DOCS, README, ROOT, anchors, configuration, files, links, page_of, pages, sources
 from fakes import result
 from reference_parts import GENERATORS, expand
 
@@ -37,6 +37,9 @@ def broken(page, text):
         if other in pages():
             if anchor and anchor not in anchors(pages()[other]):
                 yield target
+        elif other in files():
+            if anchor and anchor not in files()[other]:
+                yield target
         elif anchor or other.endswith(".md") or not (DOCS / other).is_file():
             yield target
 
@@ -44,6 +47,8 @@ def broken(page, text):
 def exists(address):
     """Whether an address below ``DOCUMENTATION`` is that of a page, and its anchor one of the page's."""
     if (DOCS / address.strip("/")).is_file():
+        return True
+    if address.strip("/").partition("#")[0] in files():
         return True
     page, anchor = page_of(address)
     return page in pages() and (not anchor or anchor in anchors(pages()[page]))
@@ -56,6 +61,9 @@ def test_links_of_pages_lead_to_pages_anchors_and_pictures():
 def test_links_that_lead_nowhere_are_found():
     text = "[a](guides/nothing.md) [b](index.md#nothing) [c](nothing.png) [d](#nothing)\n" + f"[e]({DOCUMENTATION}/nothing/)"
     assert [target.rpartition("nothing")[2] for target in broken("index.md", text)] == [".md", "", ".png", "", "/"]
+    assert list(broken("guides/ci.md", "[a](../atlas.html#inference/fp16) [b](../atlas.html) [c](../atlas.html#nothing)")) == [
+        "../atlas.html#nothing"
+    ]
     assert list(broken("guides/ci.md", "[a](history.md#many-machines-one-history) ![b](../report.png) [c](https://a.org/b.md)")) == []
 
 
@@ -164,9 +172,10 @@ def test_every_key_of_a_table_file_is_explained():
     from pytest_sdspeed.tables import schema
 
     page = (DOCS / "reference" / "table-file.md").read_text()
-    keys = {*schema.TABLE, *schema.RECIPE, *schema.ROW} - {"recipe", "recorded", "rows"}
+    keys = {*schema.TABLE, *schema.RECIPE, *schema.ROW} - {"recipe", "recorded", "rows", "claims"}
     assert [key for key in sorted(keys) if f"`{key}`" not in page] == []
     assert "`[recipe]`" in page
+    assert [key for key in sorted(schema.CLAIM) if f"`{key}`" not in page] == []
 
 
 def test_figures_are_parts_of_pages():

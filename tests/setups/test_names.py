@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from builtin_tables import FIRST
 
 from pytest_sdspeed.errors import RegistrationError, UnknownNameError
-from pytest_sdspeed.model import RegisteredSetup, Row, Table
+from pytest_sdspeed.model import RegisteredSetup, Row, StackEntry, Table
 from pytest_sdspeed.pipelines.optimization import Optimization
 from pytest_sdspeed.pipelines.optimizations import OPTIMIZATIONS
 from pytest_sdspeed.setups.catalog import Catalog
@@ -16,12 +17,13 @@ from pytest_sdspeed.setups.registry import Registry
 from pytest_sdspeed.tables import load_tables
 
 TABLES = load_tables()
+RECIPE = next(table for table in TABLES if table.name == "inference").rows[0].recipe
 HERE, ELSEWHERE = "NVIDIA H200", "NVIDIA L4"
 
 
 def table(name, *rows, device="NVIDIA A100", recorded=None, recipe=None):
     """Make a table whose first row is its baseline."""
-    recipe = recipe or TABLES[0].rows[0].recipe
+    recipe = recipe or RECIPE
     made = [Row(setup=setup, optimizations=(), baseline=rows[0], recipe=recipe, speedup=1.0 + number) for number, setup in enumerate(rows)]
     return Table(name=name, title="", source="", device=device, rows=tuple(made), recorded=recorded or {})
 
@@ -30,22 +32,58 @@ def catalog(*tables, gpu=True, registry=None, device=HERE):
     return Catalog(tables, registry or Registry(), gpu=gpu, device=lambda: device)
 
 
-def test_the_built_in_setups_are_the_rows_of_the_built_in_tables():
-    assert {row.setup for table in TABLES for row in table.rows} == set(BUILTIN_SETUPS)
+def test_the_built_in_setups_are_the_rows_of_the_first_tables():
+    assert {row.setup for table in TABLES for row in table.rows if table.name in FIRST} == set(BUILTIN_SETUPS)
     assert not RESERVED & BUILTIN_SETUPS.keys()
     assert all(BUILTIN_SETUPS.values())
+
+
+def misnamed(tables):
+    """List the rows of later tables that do not begin with their table's name, or have a name that is taken."""
+    taken = set(BUILTIN_SETUPS) | RESERVED
+    for one in tables:
+        for row in one.rows:
+            if not row.setup.startswith(f"{one.name}_") or row.setup in taken:
+                yield f"{one.name}::{row.setup}"
+            taken.add(row.setup)
+
+
+def test_rows_of_later_tables_begin_with_their_tables_name_and_no_two_are_called_the_same():
+    assert list(misnamed(table for table in TABLES if table.name not in FIRST)) == []
+
+
+def test_a_row_that_is_misnamed_or_named_twice_is_found():
+    tables = [
+        table("tome_v100", "tome_v100_none", "tome_v100_r50"),
+        table("sdpa", "sdpa_fp16_b1"),
+        table("tome", "tome_r50", "tome_v100_r50", "r75"),
+    ]
+    assert list(misnamed(tables)) == ["sdpa::sdpa_fp16_b1", "tome::tome_v100_r50", "tome::r75"]
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_every_row_of_a_built_in_table_resolves(table):
     for row in table.rows:
-        stack = Registry().stack(row.optimizations, f"table {table.name}", row.recipe)
-        assert tuple(part.name for part in stack) == row.optimizations
+        if not row.unsupported:
+            stack = Registry().stack(row.optimizations, f"table {table.name}", row.recipe)
+            assert [part.name for part in stack] == [StackEntry.parse(label).name for label in row.optimizations]
+
+
+def test_later_tables_change_no_meaning_of_the_first_ones():
+    first = [one for one in TABLES if one.name in FIRST]
+    later = table("aaa_new", "aaa_new_base", "aaa_new_fp16")
+    for gpu in (True, False):
+        with_, without = catalog(later, *TABLES, gpu=gpu), catalog(*first, gpu=gpu)
+        for setup in (*BUILTIN_SETUPS, "baseline"):
+            ours, theirs = with_.choose(None, setup, ""), without.choose(None, setup, "")
+            assert (ours.table, ours.row, ours.optimizations) == (theirs.table, theirs.row, theirs.optimizations)
+        assert with_.list_setups(None, "") == without.list_setups(None, "")
+    assert catalog(later, *TABLES).choose(None, "aaa_new_fp16", "").table is later
 
 
 def test_an_unknown_optimization_names_the_valid_ones():
     with pytest.raises(UnknownNameError) as caught:
-        Registry().stack(["sdpa", "fp8"], "table 'mine'", TABLES[0].rows[0].recipe)
+        Registry().stack(["sdpa", "fp8"], "table 'mine'", RECIPE)
     valid = ", ".join(sorted(part.name for part in OPTIMIZATIONS))
     assert str(caught.value) == f"table 'mine': unknown optimization 'fp8'; valid: {valid}"
 
@@ -217,7 +255,7 @@ def test_a_registered_setup_is_found_in_every_table(name, recipe):
     assert (choice.setup, choice.optimizations, choice.row, choice.baseline) == ("mine", ("sdpa",), None, "baseline")
     assert choice.recipe == choice.table.rows[0].recipe
     assert found.choose(name, "own", "").recipe == recipe
-    assert {"mine", "own", *BUILTIN_SETUPS} == found.list_setup_names()
+    assert {"mine", "own", *(row.setup for table in TABLES for row in table.rows)} == found.list_setup_names()
 
 
 def test_a_tables_own_row_comes_before_a_registered_setup():

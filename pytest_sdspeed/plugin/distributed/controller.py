@@ -124,10 +124,12 @@ class Controller:
             )
         from pytest_sdspeed.plugin.collecting import set_up_storage
         from pytest_sdspeed.plugin.distributed.scheduler import CampaignScheduling
+        from pytest_sdspeed.plugin.row_tally import open_tally
         from pytest_sdspeed.plugin.table_files import load_collected
 
         load_collected(self._run.session, groups, self._config.rootpath)
         set_up_storage(self._config)
+        open_tally(self._config)
         self._order = {test: place for place, (test, _) in enumerate(map(read_group, ids))}
         self._gated = set(groups)
         self._announce(groups.values())

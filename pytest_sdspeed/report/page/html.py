@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import math
 from collections import Counter
 from dataclasses import dataclass
-from importlib.resources import files
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
-
-from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from pytest_sdspeed.report import text
 from pytest_sdspeed.report.accounts import describe_account, list_faults
@@ -34,6 +29,7 @@ from pytest_sdspeed.report.messages import describe_result, select_attention
 from pytest_sdspeed.report.page import history_section
 from pytest_sdspeed.report.page.account_section import make_account_groups
 from pytest_sdspeed.report.page.gallery import CaseShown, Gallery
+from pytest_sdspeed.report.page.parts import make_environment, make_head
 from pytest_sdspeed.report.page.recipe import describe_recipe
 from pytest_sdspeed.report.page.thumbnails import make_thumbnails
 from pytest_sdspeed.report.plots.bars import choose_ink, draw_memory, draw_stages, list_stages
@@ -124,76 +120,51 @@ def render_page(
             )
         ]
         elsewhere = history_section.group_elsewhere(groups, histories)
-    script = _read_part("page.js")
-    shown = (
-        _make_environment()
-        .get_template("page.html.jinja")
-        .render(
-            text=text,
-            headline=_write_headline(results, accounts, claims)
-            if results or accounts or claims or not histories
-            else _write_history_headline(histories),
-            results=results,
-            counts=_count_outcomes(results, accounts),
-            counted=make_account_groups(accounts),
-            claims=group_claims(claims),
-            claim_heading=format_heading,
-            claim_remarks=list_remarks,
-            claim_faults=select_claim_faults(claims),
-            describe_claim=describe_claim,
-            account_faults=list_faults(accounts),
-            describe_account=describe_account,
-            describe_result=describe_result,
-            attention=select_attention(results),
-            slower=[
-                history
-                for campaign in campaigns
-                for history in select_slower(shown.history for shown in campaign.past)
-            ],
-            past_message=describe_change,
-            remarks=text.collect_remarks(results),
-            campaigns=campaigns,
-            elsewhere=elsewhere,
-            past_columns=history_section.COLUMNS,
-            kind_of=find_cause,
-            stage_names=list_stages,
-            stage_ink=choose_ink,
-            machine=[
-                *(
-                    (label, value)
-                    for label, value in _describe_machine(results)
-                    if label not in facts
-                ),
-                *facts.items(),
-                *(("split", line) for line in describe_splits(histories)),
-            ],
-            telemetry=[
-                (text.name_campaign([result]), result.setup, ", ".join(_flatten(result.telemetry)))
-                for result in results
-                if result.telemetry
-            ],
-            style=_read_part("page.css"),
-            script=script,
-            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        )
+    environment = make_environment()
+    environment.filters["verdicts"] = _count_verdicts
+    shown = environment.get_template("page/page.html.jinja").render(
+        text=text,
+        headline=_write_headline(results, accounts, claims)
+        if results or accounts or claims or not histories
+        else _write_history_headline(histories),
+        results=results,
+        counts=_count_outcomes(results, accounts),
+        counted=make_account_groups(accounts),
+        claims=group_claims(claims),
+        claim_heading=format_heading,
+        claim_remarks=list_remarks,
+        claim_faults=select_claim_faults(claims),
+        describe_claim=describe_claim,
+        account_faults=list_faults(accounts),
+        describe_account=describe_account,
+        describe_result=describe_result,
+        attention=select_attention(results),
+        slower=[
+            history
+            for campaign in campaigns
+            for history in select_slower(shown.history for shown in campaign.past)
+        ],
+        past_message=describe_change,
+        remarks=text.collect_remarks(results),
+        campaigns=campaigns,
+        elsewhere=elsewhere,
+        past_columns=history_section.COLUMNS,
+        kind_of=find_cause,
+        stage_names=list_stages,
+        stage_ink=choose_ink,
+        machine=[
+            *((label, value) for label, value in _describe_machine(results) if label not in facts),
+            *facts.items(),
+            *(("split", line) for line in describe_splits(histories)),
+        ],
+        telemetry=[
+            (text.name_campaign([result]), result.setup, ", ".join(_flatten(result.telemetry)))
+            for result in results
+            if result.telemetry
+        ],
+        **make_head(("page/page.css", "page/report.css"), "page/page.js"),
     )
     return shown.lstrip()
-
-
-def _read_part(name: str) -> str:
-    return (files(__package__) / name).read_text(encoding="utf-8")
-
-
-def _make_environment() -> Environment:
-    environment = Environment(
-        loader=FunctionLoader(_read_part),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["verdicts"] = _count_verdicts
-    return environment
 
 
 def _make_campaign(

@@ -1,0 +1,147 @@
+"""Acknowledgements: what the notes of a file accept, with a reason: known, and no alarm.
+
+A line of a row's notes, ``RULE: reason``, accepts what that rule finds in the row; one of a claim's
+notes what it finds in the claim. Among the table's notes, ``RULE SETUP: reason`` accepts it in a
+row (or in several: ``RULE SETUP, SETUP: reason``), and ``RULE: reason`` what is about the table as
+a whole, and, of a rule about what a column means or about the device, all rows.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pytest_sdspeed.lint.entries import acknowledge
+from pytest_sdspeed.model.contradictions import Contradiction
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+
+    from pytest_sdspeed.lint.entries import Unchecked
+    from pytest_sdspeed.model import Table
+
+UNUSED = "unused-acknowledgement"
+LEAST_WORDS = 4
+"""Words that a reason has at least."""
+OF_TABLES = frozenset({"does-not-fit", "efficiency", "flops-ratio", "units"})
+"""Rules about what a column means, or the device: one note of the table accepts all rows."""
+
+
+@dataclass(slots=True)
+class Acknowledgement:
+    """A line of a file's notes.
+
+    Attributes:
+        rule: rule whose findings it accepts.
+        table: name of the table.
+        path: its file.
+        key: where the line stands.
+        about: setups whose findings it accepts; those of claims as ``claims[INDEX]``; empty for the
+            table.
+        reason: why.
+        used: how many findings it accepted.
+    """
+
+    rule: str
+    table: str
+    path: str
+    key: str
+    about: tuple[str, ...]
+    reason: str
+    used: int = field(default=0, compare=False)
+
+    @property
+    def has_reason(self) -> bool:
+        """Tell whether its reason says something."""
+        return len(self.reason.split()) >= LEAST_WORDS
+
+    def covers(self, found: Contradiction) -> bool:
+        """Tell whether it accepts a finding of its table."""
+        if found.rule != self.rule:
+            return False
+        # One setup that several tables publish is accepted by a note of any of them.
+        if found.rule == "two-figures" and {f"{self.table}/{setup}" for setup in self.about} & set(
+            found.others
+        ):
+            return True
+        if found.table != self.table or found.path != self.path:
+            return False
+        if self.about:
+            return found.setup in self.about or found.key.partition(".")[0] in self.about
+        return not found.setup or self.rule in OF_TABLES
+
+
+def read_acknowledgements(table: Table, rules: Collection[str]) -> Iterator[Acknowledgement]:
+    """List what the notes of a table accept.
+
+    Args:
+        table: the table.
+        rules: names of the rules.
+    """
+    names = "|".join(map(re.escape, sorted(rules, key=len, reverse=True)))
+    setups = {row.setup for row in table.rows}
+    form = re.compile(rf"\s*(?P<rule>{names})(?P<about>[\w, ]*):(?P<reason>.*)", re.DOTALL)
+
+    def read(key: str, text: str, about: tuple[str, ...] = ()) -> Iterator[Acknowledgement]:
+        for line in text.splitlines():
+            found = form.fullmatch(line)
+            named = set(re.findall(r"\w+", found["about"])) if found else set()
+            # Other words before a colon are prose.
+            if found and (not named if about else named <= setups):
+                yield Acknowledgement(
+                    rule=found["rule"],
+                    table=table.name,
+                    path=table.path,
+                    key=key,
+                    about=about or tuple(sorted(named)),
+                    reason=found["reason"].strip(),
+                )
+
+    for index, note in enumerate(table.notes):
+        yield from read(f"notes[{index}]", note)
+    for index, row in enumerate(table.rows):
+        yield from read(f"rows[{index}].notes", row.notes, (row.setup,))
+    for index, claim in enumerate(table.claims):
+        yield from read(f"claims[{index}].notes", claim.notes, (f"claims[{index}]",))
+
+
+def apply(
+    found: Iterable[Contradiction], given: Sequence[Acknowledgement]
+) -> Iterator[Contradiction]:
+    """Fill in the reasons of findings that are accepted.
+
+    Args:
+        found: the findings.
+        given: what notes accept; what each was used for is counted.
+    """
+    for one in found:
+        covering = [line for line in given if line.covers(one)]
+        for line in covering:
+            line.used += 1
+        reason = next((line.reason for line in covering if line.has_reason), "")
+        yield acknowledge(one, reason)
+
+
+def find_unused(
+    given: Iterable[Acknowledgement], unchecked: Collection[Unchecked]
+) -> Iterator[Contradiction]:
+    """Find lines that accept what is not there: they would hide it later.
+
+    Args:
+        given: what notes accept, after ``apply``.
+        unchecked: what rules could not look at, which may be there.
+    """
+    skipped = {(one.rule, one.table) for one in unchecked}
+    for line in given:
+        if line.used or (line.rule, line.table) in skipped:
+            continue
+        setup = line.about[0] if len(line.about) == 1 else ""
+        yield Contradiction(
+            rule=UNUSED,
+            table=line.table,
+            path=line.path,
+            key=line.key,
+            setup="" if setup.startswith("claims[") else setup,
+            message=f"{line.rule!r} is accepted ({line.reason}), and that rule finds nothing here",
+        )

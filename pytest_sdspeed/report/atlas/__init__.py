@@ -1,0 +1,1 @@
+"""The atlas: one page with every table and every row, and what is known about each."""
