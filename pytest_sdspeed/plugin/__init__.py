@@ -110,6 +110,10 @@ def pytest_configure(config: pytest.Config) -> None:
                     "--sd-against measures in processes of its own, which others would disturb: run"
                     " without -n"
                 )
+            if run.options.total_budget_s:
+                from pytest_sdspeed.plugin.total_budget import keep_total_budget
+
+                keep_total_budget(config, distributed=distributed)
             if run.options.tables:
                 manager.register(
                     fixtures.setup_fixtures(run.session.own_setups()), "sdspeed-table-setups"
@@ -344,6 +348,7 @@ def pytest_terminal_summary(
         history_lines,
         table_lines,
     )
+    from pytest_sdspeed.plugin.total_budget import total_budget_lines
 
     run = config.stash[RUN]
     lines = [
@@ -352,7 +357,7 @@ def pytest_terminal_summary(
         *claim_lines(run.claims),
         *history_lines(run),
     ]
-    lines += tally_lines(config)
+    lines += [*tally_lines(config), *total_budget_lines(run)]
     if lines:
         terminalreporter.section("pytest-sdspeed", sep="-")
     for line in (*lines, *run.problems, *run.written):

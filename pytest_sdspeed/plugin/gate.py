@@ -155,9 +155,13 @@ class Gate:
         if limit is not None and not limit.allows_repetition:
             why = f"{limit.name} ends this test after {limit.seconds:g} s, too soon for it"
             return combine(first, f"{why}: set it to three times that")
+        total = self._run.plan.total
+        if total is not None and total.left_s <= 0:
+            return combine(first, total.explain_nothing_left())
         # The new process builds its own pipelines, and needs the memory of this one's.
         self._run.release()
-        return confirm(first, self._node, self._run.watcher)
+        budget_s = None if total is None else min(self._run.options.budget_s, total.left_s)
+        return confirm(first, self._node, self._run.watcher, budget_s)
 
     def _start(self, table: str, setup: str, cache: Path) -> Started:
         from pytest_sdspeed.plugin.cold_start import start_process

@@ -21,6 +21,7 @@ _VALUES = (
     "weights",
     "tolerance",
     "budget",
+    "total_budget",
     "max_blocks",
     "inconclusive",
     "seed",
@@ -80,6 +81,15 @@ def add_options(parser: pytest.Parser) -> None:
         "--sd-budget",
         metavar="SECONDS",
         help="wall-clock budget of one campaign's timed part (default: 300)",
+    )
+    group.addoption(
+        "--sd-total-budget",
+        metavar="SECONDS",
+        help=(
+            "with --sd-gpu: wall-clock budget of the whole run: tables that fit the device are"
+            " measured in an order that shares weights, the cheapest first, and what has no time is"
+            " left out and listed (default: no limit, and no other order)"
+        ),
     )
     group.addoption(
         "--sd-max-blocks",

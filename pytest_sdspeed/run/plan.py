@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.run.cold_starts import Starter
     from pytest_sdspeed.run.planned_claims import PlannedClaim
     from pytest_sdspeed.run.session import Session
+    from pytest_sdspeed.run.total_budget import TotalBudget
     from pytest_sdspeed.setups.catalog import ResolvedSetup
 
 
@@ -59,10 +60,14 @@ class RunPlan:
 
     Args:
         session: what the run measures with.
+
+    Attributes:
+        total: what the whole run may spend, or None if there is no limit.
     """
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self.total: TotalBudget | None = None
         self._selected: set[tuple[str | None, str]] = set()
         self._claims: dict[tuple[str, str], PlannedClaim] = {}
         self._own_campaigns = self._counted = 0
@@ -114,6 +119,7 @@ class RunPlan:
             if resolved.row
             and self._session.options.measures(on_cpu=resolved.table.on_cpu)
             and self._session.setup(resolved).unsupported is None
+            and (self.total is None or self.total.explain_misfit(resolved) is None)
         )
 
     def resolve_selected(self) -> list[ResolvedSetup]:
@@ -255,6 +261,8 @@ class RunPlan:
                 f"table {table.name!r} has no row {resolved.setup!r} to hold it to: give the"
                 f" marker a speedup{help_}"
             )
+        if unsupported is None and self.total is not None:
+            return self.total.refuse(resolved)
         return unsupported
 
     def limits(
@@ -267,10 +275,14 @@ class RunPlan:
             rows: rows of the whole run that could fail, including those that have failed.
             campaigns: campaigns of the whole run.
             time_limit: when another plugin ends the test that measures, or None.
+
+        Raises:
+            UnsupportedError: nothing is left of the total budget.
         """
         from pytest_sdspeed.measure.campaign_data import Limits
 
         options = self._session.options
+        campaign = base.setup.resolved.campaign if base.setup else None
         recipe = base.setup.recipe if base.setup else None
         prompts, steps = recipe.more_prompts if recipe else (), 0
         if recipe and options.rehearses:
@@ -278,7 +290,9 @@ class RunPlan:
 
             prompts, steps = choose_cases(recipe)
         return Limits(
-            budget_s=options.budget_s,
+            budget_s=(
+                self.total.cut(options.budget_s, campaign) if self.total else options.budget_s
+            ),
             max_blocks=options.max_blocks,
             seed=recipe.seed if recipe else options.seed or 0,
             prompts=tuple(prompt for prompt in prompts if recipe and prompt != recipe.prompt),
