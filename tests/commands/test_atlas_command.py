@@ -1,5 +1,7 @@
 """``python -m pytest_sdspeed atlas``: the page of all tables, with a user's own."""
 
+from pathlib import Path
+
 import pytest
 from pages import Page
 
@@ -23,7 +25,7 @@ model = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 prompt = "a dog"
 height = 512
 width = 512
-steps = 50
+steps = 47
 scheduler = "ddim"
 
 [[rows]]
@@ -79,7 +81,7 @@ def no_results(tmp_path, monkeypatch):
 
 
 def rows(page):
-    return [(data["data-table"], data["data-setup"]) for data, _ in Page(page.read_text(encoding="utf-8")).rows if data]
+    return [tuple(anchor.split("/")) for anchor in Page(page.read_text(encoding="utf-8")).values("id", "tbody")]
 
 
 def find(entries, name):
@@ -154,6 +156,37 @@ def test_limits_come_from_what_was_counted_of_the_same_row(mine, monkeypatch):
     assert find(found, "mine/mine_baseline").limit.certain_s > 0
     assert find(found, "mine/mine_fast").limit.reason == "no configuration"
     assert find(found, "mine/mine_student").limit is None
+
+
+def plant(mine, notes=""):
+    """A row that says 80% of its time is saved, which its latencies deny."""
+    row = 'optimizations = ["distilled_unet"]\n'
+    mine.write_text(TABLE.replace(row, f'{row}stated = [{{where = "column saved", saved_percent = 80}}]\nnotes = "{notes}"\n'))
+
+
+def test_a_contradiction_that_lint_finds_is_on_the_page_until_its_file_gives_a_reason(mine, tmp_path, capsys):
+    page = tmp_path / "out.html"
+    plant(mine)
+    assert main(["atlas", str(mine), "--only", "--output", str(page)]) == 0
+    assert capsys.readouterr().out.count("1 contradiction, 1 of them not acknowledged") == 1
+    told = " ".join(Page(page.read_text(encoding="utf-8")).data)
+    assert "Contradictions that no file acknowledges" in told
+    assert "Contradiction, not acknowledged" in told
+    plant(mine, "saved-percent: the column is of another, older release")
+    assert main(["atlas", str(mine), "--only", "--output", str(page)]) == 0
+    assert capsys.readouterr().out.count("1 contradiction, 0 of them not acknowledged") == 1
+    told = " ".join(Page(page.read_text(encoding="utf-8")).data)
+    assert "The file says: the column is of another, older release" in told
+    assert "not acknowledged (" not in told
+
+
+def test_an_own_figure_that_contradicts_a_built_in_table_is_shown_at_the_own_row(mine, tmp_path):
+    """The built-in table ``legacy`` has 3.61 s for this recipe and stack on this device."""
+    legacy = next(one for one in load_tables() if one.name == "legacy")
+    text = Path(legacy.path).read_text(encoding="utf-8").replace('name = "legacy"', 'name = "mine"')
+    mine.write_text(text.replace("latency_s = 3.61\nspeedup = 2.63", "latency_s = 3.16\nspeedup = 3.01"))
+    found = find(find_entries([mine]), "mine/fp16").contradictions
+    assert [(one.rule, one.others, one.acknowledged) for one in found] == [("two-figures", ("legacy/fp16",), "")]
 
 
 @pytest.mark.parametrize(
