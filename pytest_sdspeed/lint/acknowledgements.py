@@ -3,7 +3,7 @@
 A line of a row's notes, ``RULE: reason``, accepts what that rule finds in the row; one of a claim's
 notes what it finds in the claim. Among the table's notes, ``RULE SETUP: reason`` accepts it in a
 row (or in several: ``RULE SETUP, SETUP: reason``), and ``RULE: reason`` what is about the table as
-a whole, and, of a rule about what a column means, all rows.
+a whole, and, of a rule about what a column means or about the device, all rows.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 UNUSED = "unused-acknowledgement"
 LEAST_WORDS = 4
 """Words that a reason has at least."""
-OF_COLUMNS = frozenset({"efficiency", "flops-ratio", "units"})
-"""Rules about what a column means: one note of the table accepts it in all rows."""
+OF_TABLES = frozenset({"does-not-fit", "efficiency", "flops-ratio", "units"})
+"""Rules about what a column means, or the device: one note of the table accepts all rows."""
 
 
 @dataclass(slots=True)
@@ -58,11 +58,18 @@ class Acknowledgement:
 
     def covers(self, found: Contradiction) -> bool:
         """Tell whether it accepts a finding of its table."""
-        if found.rule != self.rule or found.table != self.table or found.path != self.path:
+        if found.rule != self.rule:
+            return False
+        # One setup that several tables publish is accepted by a note of any of them.
+        if found.rule == "two-figures" and {f"{self.table}/{setup}" for setup in self.about} & set(
+            found.others
+        ):
+            return True
+        if found.table != self.table or found.path != self.path:
             return False
         if self.about:
             return found.setup in self.about or found.key.partition(".")[0] in self.about
-        return not found.setup or self.rule in OF_COLUMNS
+        return not found.setup or self.rule in OF_TABLES
 
 
 def read_acknowledgements(table: Table, rules: Collection[str]) -> Iterator[Acknowledgement]:

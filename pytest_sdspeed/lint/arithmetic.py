@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.lint.entries import Saying
-from pytest_sdspeed.lint.printed import Figure, differ_by, read, show
+from pytest_sdspeed.lint.printed import Figure, differ_by, read_stated, show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_sdspeed.lint.entries import Entry, Material
+    from pytest_sdspeed.model import Stated
     from pytest_sdspeed.model.contradictions import Contradiction
 
 _ENOUGH_PLACES = Decimal("0.02")
 """Width of a figure, as a share of it, up to which a coincidence with another ratio is a hint."""
+_CALLED_SPEEDUP = re.compile(r"speed-?\s?up|faster", re.IGNORECASE)
 
 
 class _Claimed(NamedTuple):
-    """A speed-up that is stated: its place in the row, where it stands, and what it is."""
+    """A speed-up: its place in the row, what it is, and as what it is stated, if it is."""
 
     key: str
-    where: str
     said: Figure
+    stated: Stated | None = None
 
     def __str__(self) -> str:
-        return f"x{self.said} ({self.where})" if self.where else f"x{self.said}"
+        return f"x{self.said} ({self.stated.where})" if self.stated else f"x{self.said}"
 
 
 def find_speedups(material: Material) -> Iterator[Contradiction]:
@@ -50,10 +53,13 @@ def find_saved_percents(material: Material) -> Iterator[Contradiction]:
     for entry in material.entries:
         truth = _find_truth(entry)
         for index, stated, said in entry.stated("saved_percent"):
-            if truth is None or said.agrees(truth.figure.saved_percent):
+            if truth is None:
+                continue
+            if said.agrees(truth.figure.saved_percent):
+                yield from _judge_name(entry, index, stated, said, truth)
                 continue
             documented = entry.documented_speedup
-            claimed = documented and _Claimed("speedup", "", documented)
+            claimed = documented and _Claimed("speedup", documented)
             if claimed and _explain_sold_percent(entry, claimed, None):
                 continue  # found at the speed-up
             message = _explain_percent(entry, stated.where, said, truth)
@@ -71,9 +77,9 @@ def _find(material: Material, rule: str) -> Iterator[Contradiction]:
 def _list_claimed(entry: Entry) -> Iterator[_Claimed]:
     documented = entry.documented_speedup
     if documented:
-        yield _Claimed("speedup", "", documented)
+        yield _Claimed("speedup", documented)
     for index, stated, said in entry.stated("speedup"):
-        yield _Claimed(f"stated[{index}].speedup", stated.where, said)
+        yield _Claimed(f"stated[{index}].speedup", said, stated)
 
 
 def _find_truth(entry: Entry) -> Saying | None:
@@ -87,7 +93,7 @@ def _find_truth(entry: Entry) -> Saying | None:
 def _judge(entry: Entry, claimed: _Claimed) -> tuple[str, str]:
     """Return the rule that a stated speed-up breaks, and why; "" twice if it breaks none."""
     truth = None
-    if claimed.key != "speedup":
+    if claimed.stated:
         truth = _find_own_truth(entry, claimed) or _find_truth(entry)
     if entry.row.is_baseline or (truth and claimed.said.agrees(truth.figure)):
         return "", ""
@@ -152,22 +158,38 @@ def _against(claimed: _Claimed, truth: Saying | None) -> str:
 
 
 def _find_own_truth(entry: Entry, claimed: _Claimed) -> Saying | None:
-    """Return the speed-up of a latency that is stated beside the speed-up itself."""
-    if claimed.key == "speedup":
-        return None
-    stated = entry.row.stated[int(claimed.key.partition("[")[2].partition("]")[0])]
-    ours = read(stated.figures, stated.written, "latency_s")
-    theirs = entry.baseline.figure("latency_s")
+    """Return the speed-up of a latency that is stated beside the speed-up itself.
+
+    It is over the baseline's latency of the same place, or else over its own.
+    """
+    ours = read_stated(claimed.stated, "latency_s") if claimed.stated else None
+    beside = [
+        figure
+        for _, one, figure in entry.baseline.stated("latency_s")
+        if claimed.stated and one.where == claimed.stated.where
+    ]
+    theirs = beside[0] if beside else entry.baseline.figure("latency_s")
     return Saying(theirs / ours, f"{theirs} s / {ours} s") if ours and theirs else None
+
+
+def _judge_name(
+    entry: Entry, index: int, stated: Stated, said: Figure, truth: Saying
+) -> Iterator[Contradiction]:
+    """Find a percent of time saved that its source calls a speed-up."""
+    above = truth.figure.percent_above_one
+    if _CALLED_SPEEDUP.search(stated.where) and not said.agrees(above):
+        yield entry.find(
+            "saved-percent",
+            f"stated[{index}].saved_percent",
+            f"{said}% ({stated.where}) is time saved and no speed-up: {truth.words} is"
+            f" {show(above.value)}% faster",
+        )
 
 
 def _explain_percent(entry: Entry, where: str, said: Figure, truth: Saying) -> str:
     saved = truth.figure.saved_percent
-    more = Figure(
-        *(100 * (part - 1) for part in (truth.figure.value, truth.figure.low, truth.figure.high))
-    )
     text = f"{said}% saved is stated ({where}); {truth.words} saves {show(saved.value, said)}%"
-    if said.agrees(more):
+    if said.agrees(truth.figure.percent_above_one):
         return f"{text}: {said}% is what the speed-up is above 1, and no time that is saved"
     theirs = entry.baseline.figure("latency_s")
     if theirs is None:

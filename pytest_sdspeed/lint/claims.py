@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.lint.devices import find_counts
 from pytest_sdspeed.lint.entries import Entry, Unchecked
-from pytest_sdspeed.lint.printed import show
+from pytest_sdspeed.lint.printed import Figure, show
 from pytest_sdspeed.model.contradictions import Contradiction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_sdspeed.lint.entries import Material
-    from pytest_sdspeed.lint.printed import Figure
     from pytest_sdspeed.model import Claim, Table
+
+
+_OF_WHOLE = Decimal("0.05")
 
 
 def find_denied_claims(material: Material) -> Iterator[Contradiction]:
@@ -63,14 +66,21 @@ def _judge_speed(material: Material, claim: Claim, one: Entry, other: Entry) -> 
         _pass_over(material, one, other, "no times are documented for both")
         return ""
     figure, words = ratio
-    least = claim.by or 1.0
-    if float(figure.high) > least or (claim.by and float(figure.high) == least):
+    if float(figure.high) > _round_down(claim):
         return ""
     wanted = f"at least x{claim.by:g}" if claim.by else "faster"
     return (
         f"{fast.row.setup!r} would be {wanted} against {slow.row.setup!r}, and {words} is"
         f" x{show(figure.value)}"
     )
+
+
+def _round_down(claim: Claim) -> float:
+    """Return the least ratio that rounds to what a sentence says; a whole number has one place."""
+    if claim.by is None:
+        return 1.0
+    figure = Figure.of(claim.by, claim.written.get("by", ""))
+    return float(max(figure.low, figure.value - _OF_WHOLE))
 
 
 def _compare_times(fast: Entry, slow: Entry) -> tuple[Figure, str] | None:
@@ -80,15 +90,20 @@ def _compare_times(fast: Entry, slow: Entry) -> tuple[Figure, str] | None:
     ours, theirs = fast.figure("iterations_per_s"), slow.figure("iterations_per_s")
     if ours and theirs and fast.row.recipe.unit == "denoising":
         return ours / theirs, f"{ours} it/s / {theirs} it/s"
-    ours, theirs = fast.figure("speedup"), slow.figure("speedup")
+    ours, theirs = map(_read_speedup, (fast, slow))
     if ours and theirs and fast.row.baseline == slow.row.baseline:
         return ours / theirs, f"x{ours} / x{theirs}"
     return None
 
 
+def _read_speedup(entry: Entry) -> Figure | None:
+    """Return the documented speed-up; that of a baseline is exactly 1."""
+    one = Decimal(1)
+    return Figure(one, one, one) if entry.row.is_baseline else entry.figure("speedup")
+
+
 def _judge_share(claim: Claim, share: Figure, words: str) -> str:
-    most = claim.by or 1.0
-    if float(share.low) < most or (claim.by and float(share.low) == most):
+    if float(share.low) < (float(Figure.of(claim.by).high) if claim.by else 1.0):
         return ""
     wanted = f"at most {100 * claim.by:g}%" if claim.by else "less"
     return f"it would be {wanted}, and {words} is {show(100 * share.value)}%"
@@ -104,8 +119,8 @@ def _judge_parameters(material: Material, claim: Claim, one: Entry, other: Entry
     if ours is None or theirs is None:
         _pass_over(material, one, other, "the parameters of both were not counted")
         return ""
-    share, most = ours / theirs, claim.by or 1.0
-    if share < most or (claim.by and share <= most):
+    share = ours / theirs
+    if share < (float(Figure.of(claim.by).high) if claim.by else 1.0):
         return ""
     wanted = f"at most {100 * claim.by:g}%" if claim.by else "fewer"
     return f"it would be {wanted}, and {ours:,} of {theirs:,} parameters is {100 * share:.1f}%"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_sdspeed.lint.printed import Figure, read
+from pytest_sdspeed.lint.printed import Figure, read_stated
 from pytest_sdspeed.model import StackEntry
 from pytest_sdspeed.model.contradictions import Contradiction
 
@@ -78,8 +78,8 @@ class Entry:
     @cached_property
     def call_s(self) -> Figure | None:
         """Return the documented latency of one call, seconds, or None."""
-        latency = self.figure("latency_s")
-        return latency.scale(1 / self.row.recipe.repeats) if latency else None
+        latency, calls = self.figure("latency_s"), self.row.recipe.repeats
+        return latency.scale(1 / calls) if latency and calls > 1 else latency
 
     @cached_property
     def measured_speedup(self) -> Saying | None:
@@ -104,7 +104,7 @@ class Entry:
     def stated(self, name: str) -> Iterator[tuple[int, Stated, Figure]]:
         """List what else is stated of a figure: its place among ``stated``, where, the figure."""
         for index, one in enumerate(self.row.stated):
-            figure = read(one.figures, one.written, name)
+            figure = read_stated(one, name)
             if figure:
                 yield index, one, figure
 

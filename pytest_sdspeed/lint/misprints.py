@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _NUMBER = re.compile(r"[+-]?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?")
 _TOKEN = re.compile(r"[^\s()\[\]/;:=]*\d[^\s()\[\]/;:=]*")
-_AROUND = "~\u2248<>\u2264\u2265+-x\u00d7%$\"'\u201c\u201d.,"
+_AROUND = re.compile(r"^[\W_x]+|\W+$")
 """What may stand around a number."""
 _UNIT = re.compile(r"(?<=\d)[A-Za-zµ%²]+\Z")
 _SLACK = 0.05
@@ -39,10 +39,10 @@ def is_number(text: str) -> bool:
 
 def _is_token_a_number(token: str) -> bool:
     """Tell whether a word with digits is a number, a number with a unit, or a name."""
-    bare = token.strip(_AROUND)
+    bare = _AROUND.sub("", token)
     if bare[:1].isalpha():  # a name, such as A100 or fp16
         return True
-    bare = _UNIT.sub("", bare).strip(_AROUND)
+    bare = _UNIT.sub("", bare)
     parts = re.split(r"[x\u00d7\u2013-]", bare)
     return all(_NUMBER.fullmatch(part) for part in parts if part)
 

@@ -6,12 +6,19 @@ source rounded: 1.50 stands for 1.495 to 1.505, 12 for 11.5 to 12.5.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from pytest_sdspeed.model import Stated
+
+
+_ABOUT = re.compile(
+    r"[~\u2248]\s*\d|\b(about|almost|approximately|around|nearly|roughly)\b", re.IGNORECASE
+)
+"""What a source says of a figure that is approximate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +35,21 @@ class Figure:
     high: Decimal
 
     @classmethod
-    def of(cls, number: float, written: str = "") -> Figure:
+    def of(cls, number: float, written: str = "", *, about: bool = False) -> Figure:
         """Read a number.
 
         Args:
             number: as a table holds it.
             written: as its file has it, if that is more exact; "" if not. A text that is another
                 number is passed over.
+            about: whether its source says that it is approximate: zeros at its end say nothing
+                then, so that ~180 stands for 175 to 185.
         """
         value = Decimal(repr(float(number)).removesuffix(".0"))
-        if written and Decimal(written) == value:
+        if written and Decimal(written) == value and not about:
             value = Decimal(written)
-        half = Decimal(1).scaleb(min(int(value.as_tuple().exponent), 0)) / 2
+        exponent = int((value.normalize() if about else value).as_tuple().exponent)
+        half = Decimal(1).scaleb(exponent if about else min(exponent, 0)) / 2
         return cls(value, value - half, value + half)
 
     def __str__(self) -> str:
@@ -58,6 +68,11 @@ class Figure:
         """Return the figure times a positive number."""
         by = Decimal(repr(factor))
         return Figure(self.value * by, self.low * by, self.high * by)
+
+    @property
+    def percent_above_one(self) -> Figure:
+        """Return by how many percent a speed-up of this figure is above 1."""
+        return Figure(*(100 * (part - 1) for part in (self.value, self.low, self.high)))
 
     @property
     def saved_percent(self) -> Figure:
@@ -81,10 +96,13 @@ class Figure:
         return exact and self.low < by + slack and self.high > by - slack
 
 
-def read(figures: Mapping[str, float], written: Mapping[str, str], name: str) -> Figure | None:
-    """Return a figure by its name, or None."""
-    number = figures.get(name)
-    return None if number is None else Figure.of(number, written.get(name, ""))
+def read_stated(stated: Stated, name: str) -> Figure | None:
+    """Return a figure that is stated by its name, or None."""
+    number = stated.figures.get(name)
+    if number is None:
+        return None
+    about = _ABOUT.search(f"{stated.where} {stated.text}") is not None
+    return Figure.of(number, stated.written.get(name, ""), about=about)
 
 
 def differ_by(one: Figure, other: Figure) -> str:

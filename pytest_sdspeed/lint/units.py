@@ -51,6 +51,8 @@ _OTHER_THAN_LOOP = frozenset(
     }
 )
 """Optimizations that change, or may change, what is outside of the denoising loop."""
+_LOOP = frozenset({"denoisers", "transformer", "unet"})
+"""Parts of a pipeline that compute in the denoising loop alone."""
 _QUANTITY = re.compile(
     r"[~≈<>≤≥+\s]*(?P<number>\d+(?:[.,]\d+)?)\s*(?P<unit>ms|s|sec|seconds?|min|minutes?|h|s/it)\b\.?"
 )
@@ -136,7 +138,7 @@ def _judge_outside(entry: Entry) -> Iterator[Contradiction]:
     rate, other = next(_list_rates(entry), None), next(_list_rates(base), None)
     if entry.row.is_baseline or entry.row.recipe.unit != "call" or entry.row.gpus > 1:
         return
-    if not (ours and theirs and rate and other) or entry.names & _OTHER_THAN_LOOP:
+    if not (ours and theirs and rate and other) or _changes_more_than_loop(entry):
         return
     before = theirs.low - base.steps / other.said.low
     after = ours.high - entry.steps / rate.said.high
@@ -152,6 +154,14 @@ def _judge_outside(entry: Entry) -> Iterator[Contradiction]:
         " nothing in the row changes what is outside of the loop: the iterations are of something"
         " else, or one of the figures is",
         (base.name,),
+    )
+
+
+def _changes_more_than_loop(entry: Entry) -> bool:
+    """Tell whether a row changes, or may change, what is outside of the denoising loop."""
+    return any(
+        one.name in _OTHER_THAN_LOOP and not _LOOP.issuperset(one.options.get("parts") or {""})
+        for one in entry.stack
     )
 
 
@@ -199,9 +209,10 @@ def _name_factor(entry: Entry, said: Figure, own: Figure) -> str | None:
 
 def _judge_texts(entry: Entry) -> Iterator[Contradiction]:
     """Find a time that is printed in a column of iterations per second."""
-    table_rates = any(row.iterations_per_s is not None for row in entry.table.rows)
-    rates = entry.row.iterations_per_s is not None or (
-        entry.row.latency_s is None and table_rates and entry.row.recipe.unit == "denoising"
+    rates = any(
+        row.iterations_per_s is not None
+        for row in entry.table.rows
+        if row.recipe.unit == entry.row.recipe.unit
     )
     for index, stated in enumerate(entry.row.stated):
         found = _QUANTITY.fullmatch(stated.text.strip())
@@ -209,8 +220,8 @@ def _judge_texts(entry: Entry) -> Iterator[Contradiction]:
             yield entry.find(
                 "units",
                 f"stated[{index}].text",
-                f"{stated.text!r} ({stated.where}) is a time, and the row's figure is iterations"
-                " per second: the column changes its unit",
+                f"{stated.text!r} ({stated.where}) is a time, and other rows have iterations per"
+                " second: the column changes its unit",
             )
 
 

@@ -312,6 +312,7 @@ class Claim:
         bounds: ``account``: upper bounds by their names in ``ACCOUNT_BOUNDS``.
         defaults: ``defaults``: dotted name in torch -> value.
         notes: what the source leaves unclear.
+        written: see ``Row``.
     """
 
     text: str
@@ -322,6 +323,7 @@ class Claim:
     bounds: Mapping[str, int] = field(default_factory=dict, hash=False)
     defaults: Mapping[str, Any] = field(default_factory=dict, hash=False)
     notes: str = ""
+    written: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pytest_sdspeed.measure.campaign_data import CampaignData
-    from pytest_sdspeed.model import ImageGate, Machine, PictureMetric, Recipe
+    from pytest_sdspeed.model import ImageGate, Machine, PictureMetric, Recipe, Row, Table
     from pytest_sdspeed.model.costs import ColdStarts
     from pytest_sdspeed.pipelines.clip import ClipScorer
     from pytest_sdspeed.run.settings import MarkerOptions, Options
@@ -35,7 +35,7 @@ class Criteria(NamedTuple):
         costs: figure of a result -> what the table documents of it, of memory and of starts.
         cost_bounds: figure -> the most that passes. Bytes are not noisy: neither the marker nor
             ``--sd-tolerance`` widens the table's own tolerance here.
-        slower: whether the row promises memory, and may be slower than its baseline.
+        slower: whether the row promises memory for the time that it costs.
     """
 
     speedup: float
@@ -107,8 +107,23 @@ def find_criteria(
         ),
         costs=costs,
         cost_bounds=find_cost_bounds(costs, row.tolerance) if row else {},
-        slower=row is not None and row.slower,
+        slower=row is not None and resolved is not None and _promises_memory(row, resolved.table),
     )
+
+
+def _promises_memory(row: Row, table: Table) -> bool:
+    """Tell whether a row that may be slower has a promise of memory to keep.
+
+    A source may publish one as a warning: it has no figure of memory, or its peak is documented to
+    be no less than its baseline's. Its figures are held as they are.
+    """
+    if not row.slower or row.memory is not None:
+        return row.slower
+    baseline = table.row(row.baseline)
+    theirs = baseline.memory_gb if baseline else None
+    if row.memory_gb is not None and theirs is not None:
+        return row.memory_gb < theirs
+    return row.memory_gb is not None or row.load_gb is not None
 
 
 class RowCase(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.model import CLAIM_KINDS, Claim, Row
-from pytest_sdspeed.tables import schema
+from pytest_sdspeed.tables import schema, values
 from pytest_sdspeed.tables.schema import TomlPath, read_section
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def _read_claim(place: TomlPath, raw: Mapping[str, object], known: Mapping[str, 
         bounds=found.get("bounds", {}),
         defaults=found.get("defaults", {}),
         notes=found.get("notes", ""),
+        written=values.find_zeros(found),
     )
 
 

@@ -118,7 +118,7 @@ def _read_rows(
         baseline, drawn = rows[baselines[row["baseline"]]], recipes[row["baseline"]]
         speedup = _check_figures(place.item(index), row, baseline, drawn, number, measured=measured)
         facts = {**_convert_to_floats(row), "recipe": drawn, "speedup": speedup}
-        built.append(Row(**facts, written=_find_zeros(row)))
+        built.append(Row(**facts, written=values.find_zeros(row)))
     return tuple(built)
 
 
@@ -197,7 +197,7 @@ def _read_stated(place: TomlPath, raw: Mapping[str, object]) -> Stated:
     if not found and not text:
         raise place.error(f"states no figure; valid: {', '.join(STATED_FIGURES)}, text")
     return Stated(
-        where=where, figures=_convert_to_floats(found), text=text, written=_find_zeros(found)
+        where=where, figures=_convert_to_floats(found), text=text, written=values.find_zeros(found)
     )
 
 
@@ -224,13 +224,4 @@ def _find_metrics(raw: Mapping[str, object]) -> list[str]:
 def _convert_to_floats(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: float(value) if isinstance(value, Decimal) else value for name, value in facts.items()
-    }
-
-
-def _find_zeros(facts: Mapping[str, Any]) -> dict[str, str]:
-    """Return the figures that are written with zeros at their end, which floats do not keep."""
-    return {
-        name: str(value)
-        for name, value in facts.items()
-        if isinstance(value, Decimal) and str(value).endswith("0") and value.as_tuple().exponent
     }

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any, TypeAlias
@@ -200,3 +200,12 @@ def check_tables(value: object) -> tuple[dict[str, Any], ...]:
     if not found:
         raise InvalidValueError("must hold at least two rows: a baseline and one compared with it")
     return found
+
+
+def find_zeros(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Return the figures that are written with zeros at their end, which floats do not keep."""
+    return {
+        name: str(value)
+        for name, value in facts.items()
+        if isinstance(value, Decimal) and str(value).endswith("0") and value.as_tuple().exponent
+    }

@@ -28,8 +28,21 @@ ACTING = {
     "int8": ("flux", "quantize", {}, "MB in the place of"),
     "int8dq": ("flux", 'quantize(method="int8dq")', {}, "without compile it is many times slower"),
     "gguf": ("stable_diffusion", 'quantize(method="gguf_q8_0", parts=["vae", "unet"])', {}, "GGUFParameter"),
+    "gguf, 4 bits and a minimum": ("stable_diffusion", 'quantize(method="gguf_q4_1")', {}, "GGUFParameter"),
+    "quanto": ("flux", 'quantize(method="quanto_int8")', {}, "WeightQBytesTensor"),
+    "quanto, fp8": ("flux", 'quantize(method="quanto_fp8", parts=["denoisers", "text_encoders"])', {}, "WeightQBytesTensor"),
 }
-NEEDS = {"leaves": None, "deepcache": "DeepCache", "tokens": "tomesd", "int8": "torchao", "int8dq": "torchao", "gguf": "gguf"}
+NEEDS = {
+    "leaves": None,
+    "deepcache": "DeepCache",
+    "tokens": "tomesd",
+    "int8": "torchao",
+    "int8dq": "torchao",
+    "gguf": "gguf",
+    "gguf, 4 bits and a minimum": "gguf",
+    "quanto": "optimum.quanto",
+    "quanto, fp8": "optimum.quanto",
+}
 
 
 @pytest.mark.parametrize("name", ["model_offload", "group_offload"])

@@ -82,6 +82,7 @@ scheduler = "ddim"
 setup = "baseline"
 optimizations = []
 speedup = 1
+{base}
 
 [[rows]]
 setup = "row"
@@ -100,7 +101,18 @@ def run(gated, pytester, monkeypatch):
     started = []
 
     def go(
-        bounds, *arguments, exact=True, speedup=1.5, seconds=2.0, load=4.0, beside=6.0, reserved=0, graphs=(), elsewhere=False, starts=()
+        bounds,
+        *arguments,
+        exact=True,
+        speedup=1.5,
+        seconds=2.0,
+        load=4.0,
+        beside=6.0,
+        reserved=0,
+        graphs=(),
+        elsewhere=False,
+        starts=(),
+        base="",
     ):
         if exact:
             monkeypatch.delitem(memory.INEXACT, "cpu", raising=False)
@@ -114,7 +126,7 @@ def run(gated, pytester, monkeypatch):
 
         monkeypatch.setattr(cold_start, "start_process", start)
         told = {"device": "Another CPU", "recorded": ELSEWHERE} if elsewhere else {"device": "cpu", "recorded": ""}
-        (pytester.path / "own.sdspeed.toml").write_text(TABLE.format(bounds=bounds, speedup=speedup, **told))
+        (pytester.path / "own.sdspeed.toml").write_text(TABLE.format(bounds=bounds, speedup=speedup, base=base, **told))
         takes = {"seconds": seconds, "load": load, "beside": beside, "reserved": reserved, "graphs": tuple(graphs)}
         conftest = indent(CONFTEST.format(**takes), " " * 12)
         outcome = gated("", "own.sdspeed.toml::row", "--benchmark-json=out.json", *arguments, conftest=conftest)
@@ -244,6 +256,33 @@ def test_a_row_of_which_the_only_promise_could_not_be_judged_is_no_pass(run):
     assert found["verdict"] == "inconclusive"
     assert "the row promises memory, and not all of it could be judged here" in found["reasons"]
     run(SLOWER, "--sd-inconclusive=warn", **CHEAP, beside=40.0, exact=False)[0].assert_outcomes(passed=1, warnings=1)
+
+
+WARNING = 'slower = true\nnotes = "Its source publishes it as a warning."\n'
+LARGER = {**CHEAP, "load": 4.0, "base": "memory_gb = 10.0"}
+
+
+def test_a_row_that_is_published_as_a_warning_needs_no_promise_of_memory(run):
+    run(WARNING, **{**CHEAP, "load": 4.0}, beside=6.0)[0].assert_outcomes(passed=1)
+
+
+def test_a_warning_is_held_to_the_time_that_is_documented(run):
+    outcome, found = run(WARNING, **{**CHEAP, "load": 4.0, "seconds": 9.0}, beside=6.0)
+    outcome.assert_outcomes(failed=1)
+    assert found["high"] < found["floor"]
+
+
+def test_a_warning_that_is_documented_to_take_more_memory_is_held_to_that(run):
+    run(WARNING + "memory_gb = 11.0", **LARGER, beside=7.5)[0].assert_outcomes(passed=1)
+    run(WARNING + "memory_gb = 11.0", **LARGER, beside=8.0)[0].assert_outcomes(failed=1)
+
+
+def test_notes_do_not_take_back_a_promise_of_memory(run):
+    outcome, found = run(WARNING + "memory_gb = 9.9", **LARGER, beside=6.0)
+    outcome.assert_outcomes(failed=1)
+    assert found["reasons"] == ["the row promises memory, and its peak is x1.000 of its baseline's"]
+    outcome, found = run(WARNING + "load_gb = 3.0", **{**LARGER, "load": 3.0}, beside=7.5)
+    assert found["reasons"] == ["the row promises memory, and its peak is x1.050 of its baseline's"]
 
 
 # Recompilations

@@ -133,6 +133,10 @@ def _make_quanto(weights: str) -> Callable[[Any, Chosen, Any], None]:
     return apply
 
 
+def _use_quanto(weights: str) -> Method:
+    return Method("optimum-quanto", _make_quanto(weights), module="optimum.quanto", extra=None)
+
+
 def _replace_linear(module: Any, chosen: Chosen, convert: Callable[[Any], Any]) -> None:
     paths = [path for path, one in module.named_modules() if chosen(one, path)]
     for path in paths:
@@ -165,9 +169,10 @@ METHODS = {
     "bnb_int8": Method("bitsandbytes", _make_bitsandbytes("int8"), extra=None),
     "gguf_q8_0": Method("gguf", _make_gguf("Q8_0")),
     "gguf_q4_0": Method("gguf", _make_gguf("Q4_0")),
-    "quanto_int8": Method(
-        "optimum-quanto", _make_quanto("qint8"), module="optimum.quanto", extra=None
-    ),
+    "gguf_q4_1": Method("gguf", _make_gguf("Q4_1")),
+    "quanto_int8": _use_quanto("qint8"),
+    "quanto_fp8": _use_quanto("qfloat8"),
+    "quanto_int4": _use_quanto("qint4"),
 }
 """Value of the option ``method`` -> how it is done."""
 
@@ -216,7 +221,8 @@ def _apply(
         except (ValueError, TypeError, AttributeError, AssertionError, RuntimeError) as error:
             what = f"{name}, of {type(module).__name__}, by {method}"
             raise explain(_NAME, what, error) from error
-    pipeline.bytes_before_quantization = before
+    known = getattr(pipeline, "bytes_before_quantization", {})
+    pipeline.bytes_before_quantization = {**before, **known}
 
 
 def _check_linear(name: str, module: Any) -> None:
@@ -240,7 +246,7 @@ def _prove(
 ) -> Iterator[Callable[[], Finding]]:
     """Look at the classes of the weights, and compare their bytes with those of before."""
     modules = find_modules(_NAME, parts, pipeline)
-    before = sum(pipeline.bytes_before_quantization.values())
+    before = sum(pipeline.bytes_before_quantization[name] for name in modules)
     yield lambda: _judge(modules, before, _find(method))
 
 
