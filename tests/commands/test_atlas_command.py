@@ -93,16 +93,17 @@ def test_the_page_has_all_built_in_tables_and_a_users_own_before_them(mine, tmp_
     page = tmp_path / "out.html"
     assert main(["atlas", str(mine), "--output", str(page)]) == 0
     built_in = [(one.name, row.setup) for one in load_tables() for row in one.rows]
-    assert rows(page)[4:] == built_in
-    assert {table for table, _ in rows(page)[:4]} == {"mine"}
+    shown = rows(page)
+    assert shown[4:] == built_in
+    assert {table for table, _ in shown[:4]} == {"mine"}
     said = capsys.readouterr().out
     assert said.startswith(f"{page}: {len(list_builtin_names()) + 1} tables, {len(built_in) + 4} rows, ")
     assert said.endswith(f"{page.stat().st_size / 1e3:.0f} kB\n")
 
 
-def test_it_is_written_to_atlas_html_unless_another_file_is_named(tmp_path, monkeypatch):
+def test_it_is_written_to_atlas_html_unless_another_file_is_named(mine, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert main(["atlas"]) == 0
+    assert main(["atlas", str(mine), "--only"]) == 0
     assert (tmp_path / "atlas.html").read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
@@ -131,7 +132,7 @@ def test_results_of_this_project_are_measured_without_being_named(recorded, monk
 
 
 def test_what_this_project_does_not_know_of_a_stack_cannot_be_built(mine):
-    found = find_entries([mine])
+    found = find_entries([mine], only=True)
     assert find(found, "mine/mine_baseline").obstacle == ""
     assert find(found, "mine/mine_fast").obstacle == "no built-in optimization is called 'quantum_tunnelling'"
     assert find(found, "mine/mine_misspelt").obstacle == "no built-in option of 'tome' is called 'ration'"
@@ -151,7 +152,7 @@ def test_limits_come_from_what_was_counted_of_the_same_row(mine, monkeypatch):
     counted = Counts(fingerprint=fingerprint(one), work=work)
     stored = {counted.fingerprint: counted, fingerprint(other): Counts(fingerprint=fingerprint(other), reason="no configuration")}
     monkeypatch.setattr("pytest_sdspeed.lint.load_counts", lambda: stored)
-    found = find_entries([mine])
+    found = find_entries([mine], only=True)
     assert find(found, "mine/mine_baseline").limit == compute_limit(counted.account, "NVIDIA A100", "")
     assert find(found, "mine/mine_baseline").limit.certain_s > 0
     assert find(found, "mine/mine_fast").limit.reason == "no configuration"
@@ -185,7 +186,7 @@ def test_an_own_figure_that_contradicts_a_built_in_table_is_shown_at_the_own_row
     legacy = next(one for one in load_tables() if one.name == "legacy")
     text = Path(legacy.path).read_text(encoding="utf-8").replace('name = "legacy"', 'name = "mine"')
     mine.write_text(text.replace("latency_s = 3.61\nspeedup = 2.63", "latency_s = 3.16\nspeedup = 3.01"))
-    found = find(find_entries([mine]), "mine/fp16").contradictions
+    found = find(find_entries([mine], only=True), "mine/fp16").contradictions
     assert [(one.rule, one.others, one.acknowledged) for one in found] == [("two-figures", ("legacy/fp16",), "")]
 
 
