@@ -188,7 +188,8 @@ def _rows(table: Any) -> Iterator[str]:
     def cells(row: Any) -> tuple[str, ...]:
         figures = {"s": row.latency_s, "it/s": row.iterations_per_s, "GB": row.memory_gb}
         found = ", ".join(f"{value:g} {unit}" for unit, value in figures.items() if value)
-        floor = "" if row.is_baseline else f"x{row.speedup * (1 - row.tolerance):.2f}"
+        judged_by_speed = not (row.is_baseline or row.unsupported)
+        floor = f"x{row.speedup * (1 - row.tolerance):.2f}" if judged_by_speed else ""
         stack = ", ".join(f"`{name}`" for name in row.optimizations) or "as it comes"
         bounds = [
             _bounds(row.image),
@@ -196,6 +197,8 @@ def _rows(table: Any) -> Iterator[str]:
         ]
         memory = "" if row.memory is None else f"memory at most {row.memory:.0%} of the baseline's"
         judged = "; ".join(filter(None, (*bounds, memory)))
+        if row.unsupported:
+            judged = f"not built: {row.unsupported}"
         return (
             f"`{row.setup}`",
             stack,
