@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_sdspeed.errors import SdSpeedError
+from pytest_sdspeed.errors import NO_ARCHITECTURE, SdSpeedError, UnknownNameError
 from pytest_sdspeed.plugin.account_marker import read_account_marker
 from pytest_sdspeed.plugin.settings import read_marker
 from pytest_sdspeed.plugin.state import (
@@ -104,6 +104,24 @@ def requested_setup(request: pytest.FixtureRequest, name: str) -> Setup:
         from pytest_sdspeed.report.pages import describe_error
 
         pytest.fail(describe_error(error), pytrace=False)
+
+
+def skip_unknown_model(item: Any, error: SdSpeedError) -> None:
+    """Skip a row of a built-in table if there is no configuration of a model that it needs.
+
+    A table that a user wrote may have misspelt it, and fails with the names that are known.
+
+    Args:
+        item: the test.
+        error: what its gate raised.
+    """
+    from pytest_sdspeed.tables import is_builtin
+
+    unknown = isinstance(error, UnknownNameError) and error.kind == NO_ARCHITECTURE
+    if unknown and any(is_builtin(resolved.table) for resolved in plan_of(item).setups):
+        pytest.skip(
+            f"no configuration of {error.name} is known here, which is built without its weights"  # type: ignore[attr-defined]
+        )
 
 
 def _make_counted(session: Session, resolved: ResolvedSetup) -> Setup:
