@@ -78,7 +78,7 @@ class RowTally:
         self._fates[test] = RowFate(table=table, setup=setup, fate=fate, reason=reason)
 
     def format(self) -> list[str]:
-        """Format what became of all rows; nothing if no test ran, as in a run that lists fixtures."""
+        """Format what became of all rows; nothing if no test ran, as if fixtures are listed."""
         if not self._fates:
             return []
         options = run_of(self._config).options
