@@ -6,6 +6,8 @@ import pytest
 
 GATE, COUNTING = "sd_latency", "sd_account"
 """Names of the gates: of their fixtures, and of their markers."""
+CLAIM = "sd_claim"
+"""Name of the fixture that judges a claim of a table; it is a gate without a marker of its own."""
 MARKER = "sd_latency(table=None, *, speedup=None, tolerance=None, tolerance_s=None, image=None)"
 ACCOUNT_MARKER = "sd_account(*, table=None, **bounds)"
 WEIGHTS = ("pretrained", "random", "tiny")
