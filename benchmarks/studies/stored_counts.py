@@ -10,14 +10,16 @@ differ by optimizations which change when and where something is computed, and n
 (``TIMING_ONLY``): compiling, CUDA graphs, memory formats, offloading. Such a row has the work of a
 row without them; its peak of memory is not known then, nor are its weights if it offloads.
 Of a row whose steps are alike four are counted, and the others are as those in steady state; of one
-with a cache all are. Rows without such optimizations come first, baselines before the others, then
-caches, then those that share.
+with a cache all are. Rows without such optimizations come first, pictures before videos, baselines
+before the others; then those that share. ``--memory GB`` ends the count of a row that would need
+more of this machine, which is then not stored.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
+import resource
 import sys
 import time
 import warnings
@@ -26,7 +28,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_sdspeed.errors import explain, read_first_line
+from pytest_sdspeed.errors import OutOfMemoryError, explain, read_first_line
 from pytest_sdspeed.lint.counts import COUNTS, Counts, dump_counts, fingerprint, load_counts
 from pytest_sdspeed.model import StackEntry
 from pytest_sdspeed.model.accounts import Account, Work
@@ -83,6 +85,7 @@ def list_rows(names: Iterable[str] = ()) -> list[tuple[Table, Row]]:
         rows,
         key=lambda one: (
             leave_out(one[1]) != one[1],
+            one[1].recipe.frames is not None,
             bool(CACHES & name_stack(one[1])),
             not one[1].is_baseline,
             one[1].setup in BUILTIN_SETUPS,
@@ -96,8 +99,8 @@ def leave_out(row: Row) -> Row:
     return replace(row, optimizations=tuple(kept))
 
 
-def count(table: Table, row: Row) -> Counts:
-    """Count a row, or say why it cannot be counted."""
+def count(table: Table, row: Row) -> Counts | None:
+    """Count a row, or say why it cannot be counted; None if this machine has not the memory."""
     stack = Registry().stack(row.optimizations, table.name, row.recipe)
 
     def run(steps: int) -> Account:
@@ -122,7 +125,10 @@ def count(table: Table, row: Row) -> Counts:
         ):
             account = run(asked)
     except Exception as error:  # noqa: BLE001 - the other rows are counted, and this one is named
-        said = read_first_line(explain(row.setup, error), "no message")
+        explained = explain(row.setup, error)
+        if isinstance(explained, OutOfMemoryError):
+            return None
+        said = read_first_line(explained, "no message")
         return Counts(
             fingerprint=fingerprint(row),
             # Where it was raised is a path of this machine.
@@ -185,9 +191,11 @@ def store(counts: dict[str, Counts]) -> None:
     unfinished.replace(COUNTS)
 
 
-def count_all(names: Iterable[str], *, again: bool) -> Iterator[tuple[str, Counts, float, str]]:
-    """Count what is not stored, and yield name, counts, seconds, and whose counts a row shares."""
-    known = {} if again else dict(load_counts())
+def count_all(
+    names: Iterable[str], *, again: bool
+) -> Iterator[tuple[str, Counts | None, float, str]]:
+    """Count what is not stored, and yield name, counts, seconds, and ``stored`` or ``shared``."""
+    known: dict[str, Counts | None] = {} if again else dict(load_counts())
     for table, row in list_rows(names):
         mark, plain, began = fingerprint(row), leave_out(row), time.perf_counter()
         if mark in known:
@@ -197,7 +205,9 @@ def count_all(names: Iterable[str], *, again: bool) -> Iterator[tuple[str, Count
         how = "" if plain == row else "shared"
         if base not in known:
             known[base] = count(table, plain)
-        found = known[base] if plain == row else share(row, known[base])
+        found = known[base]
+        if found is not None and plain != row:
+            found = share(row, found)
         known[mark] = found
         yield f"{table.name}/{row.setup}", found, time.perf_counter() - began, how
 
@@ -209,7 +219,7 @@ def check(name: str) -> bool:
     row = table.row(setup)
     assert row is not None
     stored, counted = load_counts().get(fingerprint(row)), count(table, leave_out(row))
-    if leave_out(row) != row:
+    if counted is not None and leave_out(row) != row:
         counted = share(row, counted)
     same = stored == counted
     print(f"{name}: {'as stored' if same else f'NOT as stored: {stored} is {counted} today'}")
@@ -222,14 +232,19 @@ def main() -> int:
     parser.add_argument("--table", action="append", metavar="NAME", help="(repeatable)")
     parser.add_argument("--again", action="store_true", help="count what is stored, too")
     parser.add_argument("--check", metavar="TABLE/SETUP", help="count one row, and compare")
+    parser.add_argument("--memory", type=int, metavar="GB", help="most that a count may need")
     options = parser.parse_args()
+    if options.memory:
+        resource.setrlimit(resource.RLIMIT_AS, (options.memory * 2**30, resource.RLIM_INFINITY))
     warnings.filterwarnings("ignore")
     if options.check:
         return 0 if check(options.check) else 1
     rows = {fingerprint(row): f"{table.name}/{row.setup}" for table, row in list_rows()}
     done = {rows[mark]: one for mark, one in load_counts().items() if mark in rows}
     for name, found, seconds, how in count_all(options.table or (), again=options.again):
-        if how == "stored":
+        if found is None:
+            print(f"{name}: out of memory, {seconds:.0f} s", flush=True)
+        if how == "stored" or found is None:
             continue
         done[name] = found
         store(done)

@@ -161,3 +161,23 @@ def test_what_depends_on_sizes_is_excused_at_toy_size_alone(name):
 )
 def test_what_acts_at_any_size_is_not_excused(name):
     assert proven(Registry().optimizations()[name], acted=False) == Finding(acted=False, text="seen")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_convolutions_of_videos_in_half_types_are_rounded_sums_of_float32(dtype):
+    layer, video = torch.nn.Conv3d(4, 4, 3, padding=1).to(dtype), torch.rand(1, 4, 3, 8, 8).to(dtype)
+    plainly = torch.nn.functional.conv3d
+    with torch.no_grad(), rehearse():
+        drawn = layer(video)
+        exact = plainly(video.float(), layer.weight.float(), layer.bias.float(), padding=1)
+        assert drawn.dtype == dtype
+        assert torch.equal(drawn, exact.to(dtype))
+    assert torch.nn.functional.conv3d is plainly
+
+
+def test_what_a_gpu_refuses_to_convolve_is_refused_in_a_rehearsal_too():
+    layer, video = torch.nn.Conv3d(4, 4, 3).half(), torch.rand(1, 4, 3, 8, 8)
+    with torch.no_grad(), rehearse(), pytest.raises(RuntimeError):
+        layer(video)
+    with torch.no_grad(), rehearse():
+        assert layer.float()(video).dtype == torch.float32
