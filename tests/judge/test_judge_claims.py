@@ -113,9 +113,9 @@ def test_names_tell_claims_apart_and_do_not_depend_on_their_order():
         make_claim(),
         make_claim(by=1.75),
         make_claim(kind="parameters", part="denoiser", by=0.5),
-        make_claim(kind="defaults", rows=(), defaults={"a": 1}),
+        make_claim(kind="defaults", rows=(), defaults={"backends.cudnn.allow_tf32": True}),
     ]
-    names = {"faster-fast", "faster-fast-1.75", "parameters-fast-denoiser-0.5", "defaults"}
+    names = {"faster-fast", "faster-fast-1.75", "parameters-fast-denoiser-0.5", "defaults-allow_tf32"}
     for order in (claims, claims[::-1]):
         named = name_claims(order)
         assert named.keys() == names

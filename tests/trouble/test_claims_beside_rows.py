@@ -36,10 +36,10 @@ def test_a_table_is_a_test_for_each_row_and_each_claim(run):
     assert named(result) == [
         *(f"said.toml::{row}" for row in ("baseline", "quick", "quicker", "elsewhere")),
         "said.toml::claim[faster-quicker]",
-        "said.toml::claim[defaults]",
+        "said.toml::claim[defaults-version]",
     ]
     result = run(claims, "said.toml::claim", "--collect-only", "-q", source="")
-    assert named(result) == ["said.toml::claim[faster-quicker]", "said.toml::claim[defaults]"]
+    assert named(result) == ["said.toml::claim[faster-quicker]", "said.toml::claim[defaults-version]"]
 
 
 def test_a_claim_alone_measures_what_it_compares_and_nothing_else(run):
