@@ -80,7 +80,8 @@ class RunPlan:
         self.__dict__.pop("measurable", None)
         if plan.claim is not None:
             self._claims[plan.claim.table, plan.claim.name] = plan.claim
-            return
+            if not plan.setups:
+                return
         against = self._session.options.against is not None
         if plan.setups and (plan.marker.is_documented or against):
             for resolved in plan.setups:
