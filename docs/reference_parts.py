@@ -256,6 +256,16 @@ def _device_peaks() -> Iterator[str]:
     yield from _table(("device", *kinds, "GB/s", "memory", "sources"), rows)
 
 
+def _lint_rules() -> Iterator[str]:
+    from pytest_sdspeed.lint import RULES
+    from pytest_sdspeed.lint.acknowledgements import UNUSED
+    from pytest_sdspeed.lint.rules import UNUSED_SENTENCE
+
+    sentences = {name: rule.sentence for name, rule in RULES.items()} | {UNUSED: UNUSED_SENTENCE}
+    rows = ((f"`{name}`", sentence) for name, sentence in sentences.items())
+    yield from _table(("rule", "what it finds"), rows)
+
+
 def _commands() -> Iterator[str]:
     for name, text in code_facts.commands().items():
         yield from (f"## {name}", "", "```text", text.rstrip(), "```", "")
@@ -365,6 +375,7 @@ GENERATORS: Mapping[str, Callable[[], Iterable[str]]] = {
     "optimizations": _optimizations,
     "optimizations-in-detail": optimizations_in_detail,
     "commands": _commands,
+    "lint-rules": _lint_rules,
     "device-peaks": _device_peaks,
     **{
         f"class-{name.lower()}": partial(_class, name)
