@@ -1,4 +1,4 @@
-"""The attention table: every documented row against its baseline."""
+"""The attention table: every documented row against its baseline, and what its source claims."""
 
 import pytest
 
@@ -6,3 +6,8 @@ import pytest
 @pytest.mark.sd_latency(table="attention")
 def test_attention(sd_latency, sd_setup):
     sd_latency(sd_setup)
+
+
+@pytest.mark.sd_latency(table="attention")
+def test_claims(sd_claim):
+    sd_claim()

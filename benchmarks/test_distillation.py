@@ -1,4 +1,4 @@
-"""The distillation table: every documented row against its baseline."""
+"""The distillation table: every documented row against its baseline, and what its source claims."""
 
 import pytest
 
@@ -6,3 +6,8 @@ import pytest
 @pytest.mark.sd_latency(table="distillation")
 def test_distillation(sd_latency, sd_setup):
     sd_latency(sd_setup)
+
+
+@pytest.mark.sd_latency(table="distillation")
+def test_claims(sd_claim):
+    sd_claim()

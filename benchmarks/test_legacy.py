@@ -1,4 +1,4 @@
-"""The legacy table: every documented row against its baseline."""
+"""The legacy table: every documented row against its baseline, and what its source claims."""
 
 import pytest
 
@@ -6,3 +6,8 @@ import pytest
 @pytest.mark.sd_latency(table="legacy")
 def test_legacy(sd_latency, sd_setup):
     sd_latency(sd_setup)
+
+
+@pytest.mark.sd_latency(table="legacy")
+def test_claims(sd_claim):
+    sd_claim()

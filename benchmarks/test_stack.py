@@ -1,4 +1,4 @@
-"""The stack table: every documented row against its baseline."""
+"""The stack table: every documented row against its baseline, and what its source claims."""
 
 import pytest
 
@@ -6,3 +6,8 @@ import pytest
 @pytest.mark.sd_latency(table="stack")
 def test_stack(sd_latency, sd_setup):
     sd_latency(sd_setup)
+
+
+@pytest.mark.sd_latency(table="stack")
+def test_claims(sd_claim):
+    sd_claim()

@@ -98,11 +98,13 @@ class Bench:
         self.progress.append(progress)
         self.events.append("watch")
 
-    def run(self, baseline, *rows, memory=None, telemetry=None, canary=dict, watch=None, **limits):
+    def run(self, baseline, *rows, memory=None, telemetry=None, canary=dict, watch=None, compared=(), **limits):
         """Run the campaign; unless told otherwise 20 blocks fit."""
         spend = Limits(**{"budget_s": 1e6, "max_blocks": 20, **limits})
         watch = watch or self.watch
-        return run_campaign(baseline, rows, spend, self.clock, memory=memory, telemetry=telemetry, canary=canary, watch=watch)
+        return run_campaign(
+            baseline, rows, spend, self.clock, memory=memory, telemetry=telemetry, canary=canary, watch=watch, contrasts=compared
+        )
 
 
 def result(setup="fp16", **facts):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -167,6 +168,20 @@ def find_reserved_memory(kind: str) -> ReservedMemory | None:
     if module is None or not all(hasattr(module, name) for name in _RESERVED):
         return None
     return ReservedMemory(module) if module.is_available() else None
+
+
+def find_total_bytes(kind: str) -> int | None:
+    """Return the size of an accelerator's memory, bytes; None if torch does not tell.
+
+    Args:
+        kind: type of a torch device.
+    """
+    module = find_module(kind)
+    with suppress(Exception):
+        return int(module.mem_get_info()[1])
+    with suppress(Exception):
+        return int(module.recommended_max_memory())
+    return None
 
 
 def find_meter(module: Any) -> AllocatorMemory | DriverMemory | None:

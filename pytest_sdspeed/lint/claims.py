@@ -90,10 +90,16 @@ def _compare_times(fast: Entry, slow: Entry) -> tuple[Figure, str] | None:
     ours, theirs = fast.figure("iterations_per_s"), slow.figure("iterations_per_s")
     if ours and theirs and fast.row.recipe.unit == "denoising":
         return ours / theirs, f"{ours} it/s / {theirs} it/s"
-    ours, theirs = fast.figure("speedup"), slow.figure("speedup")
+    ours, theirs = map(_read_speedup, (fast, slow))
     if ours and theirs and fast.row.baseline == slow.row.baseline:
         return ours / theirs, f"x{ours} / x{theirs}"
     return None
+
+
+def _read_speedup(entry: Entry) -> Figure | None:
+    """Return the documented speed-up; that of a baseline is exactly 1."""
+    one = Decimal(1)
+    return Figure(one, one, one) if entry.row.is_baseline else entry.figure("speedup")
 
 
 def _judge_share(claim: Claim, share: Figure, words: str) -> str:

@@ -51,6 +51,8 @@ _OTHER_THAN_LOOP = frozenset(
     }
 )
 """Optimizations that change, or may change, what is outside of the denoising loop."""
+_LOOP = frozenset({"denoisers", "transformer", "unet"})
+"""Parts of a pipeline that compute in the denoising loop alone."""
 _QUANTITY = re.compile(
     r"[~≈<>≤≥+\s]*(?P<number>\d+(?:[.,]\d+)?)\s*(?P<unit>ms|s|sec|seconds?|min|minutes?|h|s/it)\b\.?"
 )
@@ -136,7 +138,7 @@ def _judge_outside(entry: Entry) -> Iterator[Contradiction]:
     rate, other = next(_list_rates(entry), None), next(_list_rates(base), None)
     if entry.row.is_baseline or entry.row.recipe.unit != "call" or entry.row.gpus > 1:
         return
-    if not (ours and theirs and rate and other) or entry.names & _OTHER_THAN_LOOP:
+    if not (ours and theirs and rate and other) or _changes_more_than_loop(entry):
         return
     before = theirs.low - base.steps / other.said.low
     after = ours.high - entry.steps / rate.said.high
@@ -152,6 +154,14 @@ def _judge_outside(entry: Entry) -> Iterator[Contradiction]:
         " nothing in the row changes what is outside of the loop: the iterations are of something"
         " else, or one of the figures is",
         (base.name,),
+    )
+
+
+def _changes_more_than_loop(entry: Entry) -> bool:
+    """Tell whether a row changes, or may change, what is outside of the denoising loop."""
+    return any(
+        one.name in _OTHER_THAN_LOOP and not _LOOP.issuperset(one.options.get("parts") or {""})
+        for one in entry.stack
     )
 
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from pytest_sdspeed.measure.canary import Operations
     from pytest_sdspeed.measure.clock import Clock
-    from pytest_sdspeed.model import Profile, Proof
+    from pytest_sdspeed.model import Contrast, Profile, Proof
     from pytest_sdspeed.model.costs import Loaded
 
 
@@ -51,6 +51,7 @@ def run_campaign(
     telemetry: Telemetry | None = None,
     canary: Callable[[], Operations] = dict,
     watch: Callable[[Progress], None] = ignore_progress,
+    contrasts: Sequence[Contrast] = (),
 ) -> CampaignData:
     """Measure rows against their baseline until each is decided or the budget is spent.
 
@@ -64,6 +65,7 @@ def run_campaign(
         canary: the operations that are timed right before and right after the timed part, asked for
             after warm-up.
         watch: called before every generation, outside the timed region.
+        contrasts: arms whose ratio to each other is to be decided as well.
 
     Returns:
         The data. An arm that raises leaves the campaign with its error there; everything measured
@@ -72,7 +74,15 @@ def run_campaign(
     """
     meter, reader = memory or UnknownMemory(), telemetry or UnknownTelemetry()
     return _Campaign(
-        baseline, rows, limits, clock, memory=meter, telemetry=reader, canary=canary, watch=watch
+        baseline,
+        rows,
+        limits,
+        clock,
+        memory=meter,
+        telemetry=reader,
+        canary=canary,
+        watch=watch,
+        contrasts=contrasts,
     ).run()
 
 
@@ -88,6 +98,7 @@ class _Campaign:
         telemetry: Telemetry,
         canary: Callable[[], Operations],
         watch: Callable[[Progress], None],
+        contrasts: Sequence[Contrast],
     ) -> None:
         self.limits, self.clock, self.memory = limits, clock, memory
         self.telemetry, self.canary, self.watch = telemetry, canary, watch
@@ -95,7 +106,13 @@ class _Campaign:
         self.roster = Roster(baseline, rows, clock, memory)
         self.timer = SlotTimer(self.roster, clock, telemetry, limits.case)
         self.timed_part = TimedPart(
-            self.roster, limits, clock, self.timer, watch, countdown=self.countdown
+            self.roster,
+            limits,
+            clock,
+            self.timer,
+            watch,
+            countdown=self.countdown,
+            contrasts=contrasts,
         )
         self.warm_up = WarmUp({}, {}, {})
         self.loaded: dict[str, Loaded] = {}
@@ -186,6 +203,7 @@ class _Campaign:
             ),
             traced=name_tracer(),
             cut_short=timed.cut_short,
+            contrasts=timed.decisions.contrasts.decided,
         )
 
 

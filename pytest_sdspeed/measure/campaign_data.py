@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.errors import SdSpeedError
     from pytest_sdspeed.judge.pictures.slots import ArmPictures
     from pytest_sdspeed.measure.time_limit import TimeLimit
-    from pytest_sdspeed.model import Interval, Proof, Verdict
+    from pytest_sdspeed.model import Contrast, Interval, Proof, Verdict
     from pytest_sdspeed.model.costs import Loaded
 
 
@@ -86,6 +86,8 @@ class Limits:
         prompts: texts to draw once beside the arms' own.
         rows: how many rows of the whole run could still fail; they share the error of "fail".
         campaigns: how many campaigns the run has; they share the error of the A/A control.
+        contrasts: how many contrasts of the whole run could still fail; they share an error of
+            "fail" of their own.
         slot_s: seconds that a slot should have. If generations are shorter, and the budget
             leaves time, a block has as many palindromes more, and a slot is the median of their
             generations: noise longer than a palindrome falls on all arms alike, shorter on few.
@@ -100,6 +102,7 @@ class Limits:
     prompts: tuple[str, ...] = ()
     rows: int = 1
     campaigns: int = 1
+    contrasts: int = 1
     slot_s: float = 0.0
     time_limit: TimeLimit | None = None
     steps: int = 0
@@ -209,6 +212,7 @@ class CampaignData:
         profiles: arm -> where a generation's time goes, for the arms that have a profile and did
             not raise.
         proofs: arm -> what was seen of its optimizations, for the arms that had something to prove.
+        contrasts: two rows that a claim compares -> what the looks decided about their ratio.
     """
 
     baseline: str
@@ -241,6 +245,7 @@ class CampaignData:
     traced: str = ""
     cut_short: str = ""
     load: str = ""
+    contrasts: Mapping[Contrast, Decision] = field(default_factory=dict)
 
     @property
     def starts_s(self) -> dict[str, list[tuple[float, float]]]:

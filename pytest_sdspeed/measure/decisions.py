@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.errors import ThrottledError
 from pytest_sdspeed.judge.speed import intervals, stopping
-from pytest_sdspeed.judge.speed.bias import withstands_bias
 from pytest_sdspeed.judge.speed.blocks import latencies
 from pytest_sdspeed.measure.campaign_data import Arm, Decision
+from pytest_sdspeed.measure.contrasts import Contrasts, Samples, as_undecided, withstands
 from pytest_sdspeed.model import CONTROL
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pytest_sdspeed.measure.roster import Roster
     from pytest_sdspeed.model import Interval
-
-Samples = dict[str, list[tuple[float, float]]]
 
 
 class Decisions:
@@ -26,9 +25,17 @@ class Decisions:
         samples: arm -> [first, second] slot of every block, seconds.
         decided: row -> what the last look decided about it.
         family_size: how many rows share the error of "fail".
+        contrasts: decides the ratios of two rows that claims compare.
     """
 
-    def __init__(self, roster: Roster, samples: Samples, rows: int, campaigns: int = 1) -> None:
+    def __init__(
+        self,
+        roster: Roster,
+        samples: Samples,
+        rows: int,
+        campaigns: int = 1,
+        contrasts: Contrasts | None = None,
+    ) -> None:
         """Begin without a decision.
 
         Args:
@@ -36,11 +43,14 @@ class Decisions:
             samples: read at every look.
             rows: how many rows of the whole run could still fail.
             campaigns: how many campaigns of the run share the error of the A/A control.
+            contrasts: decides the ratios of two rows; None if no claim compares any.
         """
         floors = sum(row.floor is not None for row in roster.active.values())
         self.samples, self.decided = samples, dict[str, Decision]()
         self.family_size = max(rows, floors, 1)
+        self.contrasts = contrasts or Contrasts((), roster, samples)
         self._roster, self._failed, self._campaigns = roster, set[str](), campaigns
+        self._kept: set[str] = set()
 
     def look(self, blocks: int, planned_blocks: int) -> None:
         """Decide what can be decided after so many blocks.
@@ -51,29 +61,45 @@ class Decisions:
         A row is not decided while the bias that the A/A control shows could turn its verdict: more
         blocks tell whether the control broke by chance. If it is a row that left before, the others
         are decided, and measured on for its sake.
+
+        A row that is decided, and that an open contrast needs, is measured on without being decided
+        again: claims change no row's verdict.
         """
         roster, asked_again = self._roster, True
         control = self._find_control(blocks)
-        stay = not all(_withstands(one, control) for one in self.decided.values())
+        self.contrasts.look(blocks, planned_blocks, control)
+        before = (*self.decided.values(), *self.contrasts.decided.values())
+        stay = not all(withstands(one, control) for one in before)
         while asked_again:
-            found = {name: self._decide(name, blocks, planned_blocks) for name in roster.active}
+            found = {
+                name: self._decide(name, blocks, planned_blocks)
+                for name in roster.active
+                if name not in self._kept
+            }
             decided = {
                 name: decision
                 for name, decision in found.items()
-                if decision.verdict != "inconclusive" and _withstands(decision, control)
+                if decision.verdict != "inconclusive" and withstands(decision, control)
             }
             failed = {
                 name for name, decision in decided.items() if decision.verdict == "fail"
             } - self._failed
             self.decided |= decided
-            roster.active = {
-                name: row
-                for name, row in roster.active.items()
-                if stay or name not in decided or not _may_leave(row, decided[name])
-            }
+            if not stay:
+                self._let_leave(decided, control)
             self._failed |= failed
             self.family_size = max(1, self.family_size - len(failed))
             asked_again = bool(failed)
+
+    def _let_leave(self, decided: Mapping[str, Decision], control: Interval | None) -> None:
+        """Let the rows leave that are decided, but for those that an open contrast needs."""
+        active = self._roster.active
+        self._kept |= {name for name, one in decided.items() if _may_leave(active[name], one)}
+        self._roster.active = {
+            name: row
+            for name, row in active.items()
+            if name not in self._kept or self.contrasts.needs(name, control)
+        }
 
     def close(self, planned_blocks: int, throttled: str) -> None:
         """Say how far the undecided rows are.
@@ -87,6 +113,7 @@ class Decisions:
             throttled: why throttling ended the campaign, or "".
         """
         baseline, errors = self._roster.baseline, self._roster.errors
+        self.contrasts.close(planned_blocks)
         if throttled and len(self.samples[baseline.name]) < stopping.LEAST_BLOCKS:
             errors[baseline.name] = ThrottledError(
                 f"invalid: {throttled}, and fewer than {stopping.LEAST_BLOCKS} are left"
@@ -99,7 +126,7 @@ class Decisions:
             blocks = len(self.samples[name])
             if blocks >= stopping.LEAST_BLOCKS:
                 decision = self._decide(name, blocks, planned_blocks)
-                self.decided[name] = decision if arm.floor is None else _as_undecided(decision)
+                self.decided[name] = decision if arm.floor is None else as_undecided(decision)
 
     def _find_control(self, blocks: int) -> Interval | None:
         outer, inner = (self.samples[arm][:blocks] for arm in (self._roster.baseline.name, CONTROL))
@@ -140,22 +167,5 @@ class Decisions:
         )
 
 
-def _withstands(decision: Decision, control: Interval | None) -> bool:
-    return withstands_bias(decision.interval, decision.floor, control)
-
-
 def _may_leave(row: Arm, decision: Decision) -> bool:
     return row.may_stop is None or row.may_stop(decision)
-
-
-def _as_undecided(decision: Decision) -> Decision:
-    """Return a decision as undecided, since no look was planned there.
-
-    It needs the next look, even if it seems to decide.
-    """
-    more = decision.more_blocks
-    if decision.verdict != "inconclusive":
-        more = next(
-            (look - decision.blocks for look in stopping.later_looks(decision.blocks)), None
-        )
-    return replace(decision, verdict="inconclusive", more_blocks=more)

@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING
 from pytest_sdspeed.judge.speed import stopping, throttling
 from pytest_sdspeed.measure.block_plan import BlockPlan, plan_at_pace, plan_blocks
 from pytest_sdspeed.measure.campaign_data import Limits, Progress, Slot
-from pytest_sdspeed.measure.decisions import Decisions, Samples
+from pytest_sdspeed.measure.contrasts import Contrasts, Samples
+from pytest_sdspeed.measure.decisions import Decisions
 from pytest_sdspeed.measure.order import Palindromes
 from pytest_sdspeed.measure.telemetry import describe_discarded
 from pytest_sdspeed.model import CONTROL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pytest_sdspeed.measure.clock import Clock
     from pytest_sdspeed.measure.countdown import Countdown
     from pytest_sdspeed.measure.roster import Roster
     from pytest_sdspeed.measure.slot_timer import SlotTimer
+    from pytest_sdspeed.model import Contrast
 
 
 class TimedPart:
@@ -46,9 +48,11 @@ class TimedPart:
         watch: Callable[[Progress], None],
         *,
         countdown: Countdown,
+        contrasts: Sequence[Contrast] = (),
     ) -> None:
         self.samples: Samples = {name: [] for name in (*roster.arms, CONTROL)}
-        self.decisions = Decisions(roster, self.samples, limits.rows, limits.campaigns)
+        compared = Contrasts(contrasts, roster, self.samples, limits.contrasts)
+        self.decisions = Decisions(roster, self.samples, limits.rows, limits.campaigns, compared)
         self.slots: list[Slot] = []
         self.discarded: list[tuple[Slot, ...]] = []
         self.throttled = ""

@@ -22,6 +22,14 @@ from pytest_sdspeed.model.account_results import (
     find_count,
 )
 from pytest_sdspeed.model.accounts import COUNTS, Account, Place, Work
+from pytest_sdspeed.model.claims import (
+    MEASURED_CLAIMS,
+    TIMED_CLAIMS,
+    ClaimResult,
+    Comparison,
+    Contrast,
+    name_claims,
+)
 from pytest_sdspeed.model.contradictions import Contradiction
 from pytest_sdspeed.model.history import (
     Acknowledgement,
@@ -98,6 +106,7 @@ __all__ = [
     "DEFAULT_TOLERANCE",
     "DTYPES",
     "HOST_BOUND_UNDER",
+    "MEASURED_CLAIMS",
     "MIG",
     "MINIATURE",
     "OWN_ARGUMENTS",
@@ -107,6 +116,7 @@ __all__ = [
     "SCHEDULERS",
     "STATED_FIGURES",
     "STEP_COUNTS",
+    "TIMED_CLAIMS",
     "UNITS",
     "UNKNOWN_GPU",
     "UNREAD",
@@ -124,7 +134,10 @@ __all__ = [
     "Change",
     "Claim",
     "ClaimKind",
+    "ClaimResult",
+    "Comparison",
     "Contradiction",
+    "Contrast",
     "CountChange",
     "Exhibit",
     "Finding",
@@ -161,4 +174,5 @@ __all__ = [
     "Work",
     "find_count",
     "list_names",
+    "name_claims",
 ]

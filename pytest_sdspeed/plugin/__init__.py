@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_sdspeed.plugin import fixtures, hookspecs, options
-from pytest_sdspeed.plugin.fixtures import sd_account, sd_latency, sd_setup
-from pytest_sdspeed.plugin.options import GATE
+from pytest_sdspeed.plugin.fixtures import sd_account, sd_claim, sd_latency, sd_setup
+from pytest_sdspeed.plugin.options import CLAIM, GATE
 from pytest_sdspeed.plugin.state import (
     ASKING,
     BEGUN,
@@ -24,6 +24,7 @@ from pytest_sdspeed.plugin.state import (
     RUN,
     gates_of,
     is_gated,
+    is_measured,
     is_of_body,
     measures_nothing,
     must_ask,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import Machine
     from pytest_sdspeed.run.run import Run
 
-__all__ = ["sd_account", "sd_latency", "sd_setup"]
+__all__ = ["sd_account", "sd_claim", "sd_latency", "sd_setup"]
 _TABLES = Path(__file__).parents[1] / "tables"
 
 
@@ -109,6 +110,10 @@ def pytest_configure(config: pytest.Config) -> None:
                     "--sd-against measures in processes of its own, which others would disturb: run"
                     " without -n"
                 )
+            if run.options.total_budget_s:
+                from pytest_sdspeed.plugin.total_budget import keep_total_budget
+
+                keep_total_budget(config, distributed=distributed)
             if run.options.tables:
                 manager.register(
                     fixtures.setup_fixtures(run.session.own_setups()), "sdspeed-table-setups"
@@ -178,7 +183,7 @@ def _usage_errors() -> Iterator[None]:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Collect a test for each row of a table that is named, ``*.sdspeed.toml``, or built in."""
+    """Collect tests of a table that is named, ``*.sdspeed.toml``, or built in."""
     if file_path.suffix != ".toml" or not (
         file_path.name.endswith(".sdspeed.toml")
         or file_path.parent == _TABLES
@@ -191,13 +196,16 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Parametrize ``sd_setup`` over the rows of the marker's table."""
-    if ROW in metafunc.fixturenames:
-        from pytest_sdspeed.plugin.collecting import rows_of
+    """Parametrize ``sd_setup`` over the rows of the marker's table, ``sd_claim`` over claims."""
+    if {ROW, CLAIM}.isdisjoint(metafunc.fixturenames):
+        return
+    from pytest_sdspeed.plugin.collecting import list_claims, list_rows
 
-        rows, problem = rows_of(metafunc)
-        metafunc.config.stash[PROBLEMS] += [problem] if problem else []
-        metafunc.parametrize(ROW, rows, indirect=True)
+    for fixture, find in ((ROW, list_rows), (CLAIM, list_claims)):
+        if fixture in metafunc.fixturenames:
+            names, problem = find(metafunc)
+            metafunc.config.stash[PROBLEMS] += [problem] if problem else []
+            metafunc.parametrize(fixture, names, indirect=True)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -296,8 +304,8 @@ def pytest_runtest_makereport(
         insist(asking, call)
     report = yield
     for gate, asking in askings.items():
-        timed = gate == GATE and not run_of(item.config).options.dry
-        off = timed and measures_nothing(item.config)
+        measured = gate in (GATE, CLAIM) and is_measured(item)
+        off = measured and measures_nothing(item.config)
         owes = (asking.owed or must_ask(item, gate)) and not off
         correct(item, asking, call, report, must_ask=owes)
     return report
@@ -334,11 +342,22 @@ def pytest_terminal_summary(
     if not _is_told(config, exitstatus):
         return
     from pytest_sdspeed.plugin.row_tally import tally_lines
-    from pytest_sdspeed.plugin.summary import account_lines, history_lines, table_lines
+    from pytest_sdspeed.plugin.summary import (
+        account_lines,
+        claim_lines,
+        history_lines,
+        table_lines,
+    )
+    from pytest_sdspeed.plugin.total_budget import total_budget_lines
 
     run = config.stash[RUN]
-    lines = [*table_lines(run.results), *account_lines(run.accounts), *history_lines(run)]
-    lines += tally_lines(config)
+    lines = [
+        *table_lines(run.results),
+        *account_lines(run.accounts),
+        *claim_lines(run.claims),
+        *history_lines(run),
+    ]
+    lines += [*tally_lines(config), *total_budget_lines(run)]
     if lines:
         terminalreporter.section("pytest-sdspeed", sep="-")
     for line in (*lines, *run.problems, *run.written):

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_sdspeed.errors import DOCUMENTATION, UsageMistakeError
 from pytest_sdspeed.plugin.bodies import Call, Itself, describe, describe_call, find_body
-from pytest_sdspeed.plugin.options import GATE
+from pytest_sdspeed.plugin.options import CLAIM, COUNTING, GATE
 from pytest_sdspeed.report.pages import add_page, describe_error
 
 if TYPE_CHECKING:
@@ -38,6 +38,12 @@ _ONCE = (
 
 
 _STILL = "nothing yet, it still {find}s."
+_WORDS = {
+    GATE: ("measure", "measured"),
+    COUNTING: ("count", "counted"),
+    CLAIM: ("judge", "judged"),
+}
+"""Gate -> what it does, and what is done, in a word."""
 
 
 def describe_measured(result: Any) -> str:
@@ -107,7 +113,7 @@ class Asking:
         return self._result
 
     def _say(self, words: str) -> str:
-        find, found = ("measure", "measured") if self._gate == GATE else ("count", "counted")
+        find, found = _WORDS[self._gate]
         return words.format(gate=self._gate, find=find, found=found)
 
     def _answer_again(self, call: Call, candidate: Any, baseline: Any) -> Any:

@@ -16,6 +16,7 @@ from pytest_sdspeed.plugin.requests import plan_of
 from pytest_sdspeed.plugin.state import (
     ACCOUNTS,
     BEGUN,
+    CLAIMED,
     CLOCK,
     RESULT,
     is_gated,
@@ -136,12 +137,12 @@ def plan_of_attempt(item: Any) -> Plan:
 
 def _supersede(item: pytest.Item) -> None:
     """Take out what an earlier attempt of a test left in this run."""
-    if RESULT not in item.stash and ACCOUNTS not in item.stash:
+    keys: tuple[pytest.StashKey[Any], ...] = (RESULT, ACCOUNTS, CLAIMED)
+    left = [key for key in keys if key in item.stash]
+    if not left:
         return
-    if RESULT in item.stash:
-        del item.stash[RESULT]
-    if ACCOUNTS in item.stash:
-        del item.stash[ACCOUNTS]
+    for key in left:
+        del item.stash[key]
     run_of(item.config).forget(own_id(item))
     forget(item.config.pluginmanager, item.nodeid)
     _drop_properties(item)

@@ -18,10 +18,17 @@ from pytest_sdspeed.plugin.attempts import (
     set_replay_clock,
 )
 from pytest_sdspeed.plugin.companions import refuse_companions
-from pytest_sdspeed.plugin.options import COUNTING, GATE
+from pytest_sdspeed.plugin.options import CLAIM, COUNTING, GATE
 from pytest_sdspeed.plugin.requests import plan_of
 from pytest_sdspeed.plugin.settings import read_marker
-from pytest_sdspeed.plugin.state import COUNTED, is_timed, must_ask, run_of
+from pytest_sdspeed.plugin.state import (
+    COUNTED,
+    claim_of,
+    is_measured,
+    is_timed,
+    must_ask,
+    run_of,
+)
 from pytest_sdspeed.store.benchmark import (
     PLUGIN,
     Storing,
@@ -42,7 +49,7 @@ STORING = "sdspeed-storing"
 """The name under which a run registers its ``Storing`` with pytest."""
 
 
-def rows_of(metafunc: pytest.Metafunc) -> tuple[Sequence[str], str | None]:
+def list_rows(metafunc: pytest.Metafunc) -> tuple[Sequence[str], str | None]:
     """List the rows that ``sd_setup`` runs over, and say what is wrong with the test's table.
 
     A problem raised here would be a collection error (exit 2); the caller keeps it until collection
@@ -61,12 +68,35 @@ def rows_of(metafunc: pytest.Metafunc) -> tuple[Sequence[str], str | None]:
         return (BASELINE,), str(error)
 
 
+def list_claims(metafunc: pytest.Metafunc) -> tuple[Sequence[str], str | None]:
+    """List the claims that ``sd_claim`` runs over, and say what is wrong with the test's table.
+
+    As for rows, the one name that is returned with a problem makes a test that fails.
+    """
+    from pytest_sdspeed.run.planned_claims import find_claims, list_claim_names
+
+    test, session = metafunc.definition, run_of(metafunc.config).session
+    try:
+        marker = read_marker(test.get_closest_marker(GATE), test.nodeid, session.registry.metrics)
+        found = find_claims(session.catalog, marker.table, test.nodeid)
+    except SdSpeedError as error:
+        return ("claim",), str(error)
+    if found is None:
+        named = marker.table or "of this run"
+        return ("claim",), (
+            f"{test.nodeid}: sd_claim runs over the claims of a table, and table {named!r} has"
+            " none: name one that has by @pytest.mark.sd_latency(table=...), or write [[claims]]"
+        )
+    return list_claim_names(found), None
+
+
 def problems_of(config: pytest.Config, items: Iterable[pytest.Item]) -> Iterable[str]:
     """Say what is wrong with the markers and setups of tests, one line each."""
     session = run_of(config).session
     for item in items:
         try:
-            for resolved in plan_of(item).setups:
+            plan = plan_of(item)
+            for resolved in (*plan.setups, *(plan.claim.rows if plan.claim else ())):
                 session.stack_of(resolved)
         except SdSpeedError as error:
             yield str(error)
@@ -194,9 +224,10 @@ def select(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
     """
     plan = run_of(config).plan
     for item in items:
-        if not is_timed(item):
-            plan.add_counted()
-        elif must_ask(item) and not item.get_closest_marker("skip"):
+        asks = any(must_ask(item, gate) for gate in (GATE, CLAIM))
+        if not is_measured(item):
+            plan.add_counted() if claim_of(item) is None else None
+        elif asks and not item.get_closest_marker("skip"):
             try:
                 plan.add(plan_of(item))
             except SdSpeedError as error:

@@ -46,10 +46,12 @@ class RerunRequest:
     Attributes:
         test: test to run, as a command-line argument names it.
         folder: folder for all it writes.
+        budget_s: budget of its campaign, seconds, or None for that of its arguments.
     """
 
     test: str
     folder: str
+    budget_s: float | None = None
 
     @property
     def answer(self) -> Path:
@@ -70,17 +72,20 @@ class RerunRequest:
 # The process that asks
 
 
-def confirm(first: Result, item: pytest.Item, watcher: Watcher) -> Result:
+def confirm(
+    first: Result, item: pytest.Item, watcher: Watcher, budget_s: float | None = None
+) -> Result:
     """Add to a row that failed on its speed what a new process says of it.
 
     Args:
         first: what this process measured.
         item: the test, which is run again.
         watcher: shows that it runs.
+        budget_s: what a total budget leaves it, seconds, or None without one.
     """
     with watcher(first.table or own_id(item)) as watch:
         watch(Progress(phase=_PHASE, arm=first.setup))
-        return combine(first, rerun(item))
+        return combine(first, rerun(item, budget_s))
 
 
 def combine(first: Result, second: Mapping[str, Any] | str) -> Result:
@@ -162,16 +167,16 @@ def _add_reasons(lead: str, second: Mapping[str, Any]) -> str:
     return f"{lead} ({format_stored_interval(second)}): {why}"
 
 
-def rerun(item: pytest.Item) -> Mapping[str, Any] | str:
+def rerun(item: pytest.Item, budget_s: float | None = None) -> Mapping[str, Any] | str:
     """Run a test alone in a new interpreter, with the arguments of this run.
 
-    There is no time limit: its campaign has a budget of its own.
+    There is no time limit: its campaign has a budget of its own, ``budget_s`` if that is given.
 
     Returns:
         The record it wrote, or why it wrote none.
     """
     with tempfile.TemporaryDirectory(prefix="sdspeed-", ignore_cleanup_errors=True) as folder:
-        request = RerunRequest(test=name_test(item), folder=folder)
+        request = RerunRequest(test=name_test(item), folder=folder, budget_s=budget_s)
         output = Path(folder) / "output.txt"
         try:
             status = _run(request, item.config, output)
@@ -218,6 +223,8 @@ def become_rerun(config: pytest.Config) -> None:
     request = RerunRequest(**json.loads(os.environ.pop(CONFIRMATION)))
     config.stash[ANSWER] = request.answer
     config.args = [request.test]
+    if request.budget_s is not None:
+        config.option.sd_budget = str(request.budget_s)
     write_nothing(config.option, request.temporary)
 
 

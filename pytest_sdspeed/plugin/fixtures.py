@@ -15,6 +15,7 @@ from pytest_sdspeed.setups.names import BUILTIN_SETUPS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pytest_sdspeed.plugin.claims import ClaimGate
     from pytest_sdspeed.plugin.counting import AccountGate
     from pytest_sdspeed.plugin.gate import Gate
     from pytest_sdspeed.setups.setup import Setup
@@ -54,6 +55,18 @@ def sd_setup(request: pytest.FixtureRequest) -> Setup:
     from pytest_sdspeed.plugin.requests import requested_setup
 
     return requested_setup(request, request.param)
+
+
+@pytest.fixture
+def sd_claim(request: pytest.FixtureRequest) -> ClaimGate:
+    """Judge a claim of the marker's table; the test runs for each of its claims in turn.
+
+    ``sd_claim()`` measures the rows that the claim compares, or counts, and fails if it is not
+    true.
+    """
+    from pytest_sdspeed.plugin.claims import claim_gate_of
+
+    return claim_gate_of(request)
 
 
 def setup_fixtures(docs: Mapping[str, str]) -> Any:

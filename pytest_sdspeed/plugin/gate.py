@@ -117,7 +117,7 @@ class Gate:
         past = history.write_message(result.history, change) if result.history and change else ""
         said = past if result.verdict == "pass" else write_message(result, slower)
         if result.verdict == "inconclusive":
-            self._inconclusive(said)
+            end_inconclusive(self._run.options.inconclusive, said)
         elif result.verdict != "pass" or (past and self._run.options.history == "fail"):
             pytest.fail(said, pytrace=False)
         elif past:
@@ -155,9 +155,13 @@ class Gate:
         if limit is not None and not limit.allows_repetition:
             why = f"{limit.name} ends this test after {limit.seconds:g} s, too soon for it"
             return combine(first, f"{why}: set it to three times that")
+        total = self._run.plan.total
+        if total is not None and total.left_s <= 0:
+            return combine(first, total.explain_nothing_left())
         # The new process builds its own pipelines, and needs the memory of this one's.
         self._run.release()
-        return confirm(first, self._node, self._run.watcher)
+        budget_s = None if total is None else min(self._run.options.budget_s, total.left_s)
+        return confirm(first, self._node, self._run.watcher, budget_s)
 
     def _start(self, table: str, setup: str, cache: Path) -> Started:
         from pytest_sdspeed.plugin.cold_start import start_process
@@ -173,12 +177,20 @@ class Gate:
         self._run.release()
         return start_process(self._node, table, setup, cache)
 
-    def _inconclusive(self, text: str) -> None:
-        if self._run.options.inconclusive == "skip":
-            pytest.skip(text)
-        if self._run.options.inconclusive == "fail":
-            pytest.fail(text, pytrace=False)
-        warnings.warn(InconclusiveWarning(text), stacklevel=6)
+
+def end_inconclusive(manner: str, text: str, stacklevel: int = 6) -> None:
+    """End a test whose verdict is inconclusive as ``--sd-inconclusive`` says.
+
+    Args:
+        manner: value of the option.
+        text: what is said.
+        stacklevel: how many calls lie between this one and the body of the test.
+    """
+    if manner == "skip":
+        pytest.skip(text)
+    if manner == "fail":
+        pytest.fail(text, pytrace=False)
+    warnings.warn(InconclusiveWarning(text), stacklevel=stacklevel)
 
 
 _TIMES = ("speedup", "low", "high", "expected", "floor", "latency_s", "baseline_latency_s")

@@ -6,6 +6,8 @@ import pytest
 
 GATE, COUNTING = "sd_latency", "sd_account"
 """Names of the gates: of their fixtures, and of their markers."""
+CLAIM = "sd_claim"
+"""Name of the fixture that judges a claim of a table; it is a gate without a marker of its own."""
 MARKER = "sd_latency(table=None, *, speedup=None, tolerance=None, tolerance_s=None, image=None)"
 ACCOUNT_MARKER = "sd_account(*, table=None, **bounds)"
 WEIGHTS = ("pretrained", "random", "tiny")
@@ -19,6 +21,7 @@ _VALUES = (
     "weights",
     "tolerance",
     "budget",
+    "total_budget",
     "max_blocks",
     "inconclusive",
     "seed",
@@ -78,6 +81,15 @@ def add_options(parser: pytest.Parser) -> None:
         "--sd-budget",
         metavar="SECONDS",
         help="wall-clock budget of one campaign's timed part (default: 300)",
+    )
+    group.addoption(
+        "--sd-total-budget",
+        metavar="SECONDS",
+        help=(
+            "with --sd-gpu: wall-clock budget of the whole run: tables that fit the device are"
+            " measured in an order that shares weights, the cheapest first, and what has no time is"
+            " left out and listed (default: no limit, and no other order)"
+        ),
     )
     group.addoption(
         "--sd-max-blocks",

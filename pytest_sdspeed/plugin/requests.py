@@ -9,8 +9,10 @@ import pytest
 
 from pytest_sdspeed.errors import SdSpeedError
 from pytest_sdspeed.plugin.account_marker import read_account_marker
+from pytest_sdspeed.plugin.options import CLAIM
 from pytest_sdspeed.plugin.settings import read_marker
 from pytest_sdspeed.plugin.state import (
+    CLAIM_NAME,
     GATES,
     PLAN,
     PREFIX,
@@ -22,6 +24,7 @@ from pytest_sdspeed.plugin.state import (
 from pytest_sdspeed.run.plan import Plan
 
 if TYPE_CHECKING:
+    from pytest_sdspeed.run.planned_claims import PlannedClaim
     from pytest_sdspeed.run.session import Session
     from pytest_sdspeed.run.settings import MarkerOptions
     from pytest_sdspeed.setups.catalog import ResolvedSetup
@@ -63,7 +66,22 @@ def _make_plan(item: Any, mark: Any, account_mark: Any) -> Plan:
         ),
         bounds=account.bounds,
         table_file=item.path if item.path.suffix == ".toml" else None,
+        claim=_plan_claim(item, marker, session),
     )
+
+
+def _plan_claim(item: Any, marker: MarkerOptions, session: Session) -> PlannedClaim | None:
+    """Look up the claim that a test judges; one that is counted is that of a GPU."""
+    from pytest_sdspeed.run.planned_claims import plan_claim
+
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    name = parameters.get(CLAIM, item.stash.get(CLAIM_NAME, None))
+    if name is None:
+        return None
+    found = plan_claim(session.catalog, marker.table, name, item.nodeid)
+    if found.is_measured:
+        return found
+    return plan_claim(session.dry_catalog, marker.table or found.table, name, item.nodeid)
 
 
 def _is_undocumented(item: Any, marker: MarkerOptions) -> bool:
@@ -76,7 +94,7 @@ def setups_of(item: Any) -> set[str]:
     chosen = {
         name.removeprefix(PREFIX)
         for name in getattr(item, "fixturenames", ())
-        if name.startswith(PREFIX) and name not in (*GATES, ROW)
+        if name.startswith(PREFIX) and name not in (*GATES, ROW, CLAIM)
     }
     parameters = getattr(getattr(item, "callspec", None), "params", {})
     return chosen | ({parameters[ROW]} if isinstance(parameters.get(ROW), str) else set())

@@ -12,6 +12,7 @@ import pytest
 from pytest_sdspeed.errors import DOCUMENTATION, MarkerError, UsageMistakeError
 from pytest_sdspeed.history.aliases import parse_aliases
 from pytest_sdspeed.model import ImageGate
+from pytest_sdspeed.plugin.budget_option import find_total_budget
 from pytest_sdspeed.plugin.options import (
     CLIP,
     FLAGS,
@@ -36,6 +37,7 @@ _VALID = {
     "tables": "a table file, or a folder of them",
     "tolerance": "a fraction from 0 to below 1",
     "budget": "seconds, more than 0",
+    "total_budget": "seconds, more than 0",
     "max_blocks": "a whole number, 2 or more",
     "inconclusive": ", ".join(INCONCLUSIVE),
     "seed": "a whole number from 0 to 2**62",
@@ -52,6 +54,7 @@ _CHOICES = {"weights": WEIGHTS, "inconclusive": INCONCLUSIVE, "history": HISTORY
 _NUMBERS: Mapping[str, tuple[Callable[[str], Any], Callable[[Any], bool]]] = {
     "tolerance": (float, lambda x: 0 <= x < 1),
     "budget": (float, lambda x: x > 0 and math.isfinite(x)),
+    "total_budget": (float, lambda x: x > 0 and math.isfinite(x)),
     "max_blocks": (int, lambda x: x >= 2),  # noqa: PLR2004 - as ``_VALID`` says
     "seed": (int, lambda x: 0 <= x <= 2**62),
 }
@@ -101,6 +104,9 @@ def read_options(config: pytest.Config) -> Options:
         against_control=flag(config, "against_control"),
         aliases=_read_aliases(config),
         dry=dry,
+        total_budget_s=find_total_budget(
+            config, _read_number(config, "total_budget"), against=against
+        ),
     )
 
 

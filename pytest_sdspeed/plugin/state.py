@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_sdspeed.plugin.options import COUNTING, GATE
+from pytest_sdspeed.plugin.options import CLAIM, COUNTING, GATE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_sdspeed.model import AccountResult, Result
+    from pytest_sdspeed.model import AccountResult, ClaimResult, Result
     from pytest_sdspeed.plugin.asking import Asking
     from pytest_sdspeed.run.plan import Plan
+    from pytest_sdspeed.run.planned_claims import PlannedClaim
     from pytest_sdspeed.run.run import Run
     from pytest_sdspeed.run.settings import Options
     from pytest_sdspeed.setups.registry import Registry
@@ -30,6 +31,8 @@ RESULT: pytest.StashKey[Result] = pytest.StashKey()
 """What the gate of a test measured."""
 ACCOUNTS: pytest.StashKey[list[AccountResult]] = pytest.StashKey()
 """What the gates of a test counted."""
+CLAIMED: pytest.StashKey[ClaimResult] = pytest.StashKey()
+"""What became of the claim of a test."""
 ASKING: pytest.StashKey[dict[str, Asking]] = pytest.StashKey()
 """Gate -> whether a test, in the attempt that runs, has asked it, and how that ended."""
 PROCESS: pytest.StashKey[int] = pytest.StashKey()
@@ -44,6 +47,8 @@ ANSWER: pytest.StashKey[Path] = pytest.StashKey()
 """The file for the finding of a run that is to confirm another one's failure."""
 COLD: pytest.StashKey[Any] = pytest.StashKey()
 """What a run is asked that only starts with one row."""
+CLAIM_NAME: pytest.StashKey[str] = pytest.StashKey()
+"""The name of the claim that a test of a table's file judges."""
 PREFIX = "sd_"
 ROW = "sd_setup"
 GATES = (GATE, COUNTING)
@@ -93,13 +98,13 @@ def run_of(config: pytest.Config) -> Run:
 def gates_of(item: pytest.Item) -> list[str]:
     """Name the gates that a test may call: it has the marker, or gets the fixture in any way.
 
-    ``must_ask`` says which of them it must.
+    A marker beside ``sd_claim`` names the table of the claims, and no other gate. ``must_ask`` says
+    which of them it must.
     """
-    return [
-        gate
-        for gate in GATES
-        if gate in getattr(item, "fixturenames", ()) or item.get_closest_marker(gate) is not None
-    ]
+    names = getattr(item, "fixturenames", ())
+    if CLAIM in names:
+        return [CLAIM, *(gate for gate in GATES if gate in names)]
+    return [gate for gate in GATES if gate in names or item.get_closest_marker(gate) is not None]
 
 
 def is_gated(item: pytest.Item) -> bool:
@@ -110,6 +115,19 @@ def is_gated(item: pytest.Item) -> bool:
 def is_timed(item: pytest.Item) -> bool:
     """Tell whether a test may measure times: under ``--sd-dry`` none does."""
     return GATE in gates_of(item) and not run_of(item.config).options.dry
+
+
+def claim_of(item: pytest.Item) -> PlannedClaim | None:
+    """Return the claim that a test judges, as its collection found it, or None."""
+    known: tuple[Any, Plan] | None = item.stash.get(PLAN, None)
+    return known[1].claim if known else None
+
+
+def is_measured(item: pytest.Item) -> bool:
+    """Tell whether a test may measure: a row, a callable, or the rows that a claim compares."""
+    claim = claim_of(item)
+    measures_claim = claim is not None and claim.is_measured
+    return is_timed(item) or (measures_claim and not run_of(item.config).options.dry)
 
 
 def measures_nothing(config: pytest.Config) -> bool:
@@ -135,6 +153,8 @@ def must_ask(item: pytest.Item, gate: str = GATE) -> bool:
     fixture that these name. An autouse fixture that offers the gate to every test of a class
     obliges none of them.
     """
+    if CLAIM in getattr(item, "fixturenames", ()):
+        return gate in _fixtures_asked_for(item)
     if any(mark.name == gate for mark in item.own_markers):
         return True
     if item.get_closest_marker(gate) is not None:

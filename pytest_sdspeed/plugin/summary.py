@@ -15,7 +15,7 @@ from pytest_sdspeed.report import text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from pytest_sdspeed.model import AccountResult, History, Machine, Result
+    from pytest_sdspeed.model import AccountResult, ClaimResult, History, Machine, Result
     from pytest_sdspeed.run.run import Run
 
 
@@ -34,6 +34,14 @@ def account_lines(results: Iterable[AccountResult]) -> Iterator[str]:
     for group in accounts.group_accounts(results):
         yield from accounts.format_accounts(group)
         yield from (f"note: {note}" for note in accounts.collect_account_notes(group))
+
+
+def claim_lines(results: Iterable[ClaimResult]) -> Iterator[str]:
+    """Yield the lines of every table's claims, and what else a reader should know of them."""
+    from pytest_sdspeed.report import claims
+
+    for group in claims.group_claims(results):
+        yield from claims.format_claims(group)
 
 
 def history_lines(run: Run) -> Iterator[str]:
@@ -154,7 +162,7 @@ def _make_page(run: Run, config: Any) -> str:
 
     # Workers of pytest-xdist send results without their error maps.
     results = [add_error_maps(result) for result in run.results] if run.machines else run.results
-    return render_page(results, _find_facts(config), histories(run), run.accounts)
+    return render_page(results, _find_facts(config), histories(run), run.accounts, run.claims)
 
 
 def _find_facts(config: Any) -> dict[str, str]:

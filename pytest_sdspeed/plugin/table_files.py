@@ -1,4 +1,6 @@
-"""Table files as tests: ``pytest FILE.toml`` has one for each row, and needs no Python.
+"""Table files as tests: one for each row and for each claim, without any Python.
+
+``pytest FILE.toml`` runs them, ``FILE.toml::setup`` a row, ``FILE.toml::claim`` the claims.
 
 So have the files ``*.sdspeed.toml`` of collected folders, and the built-in tables, by ``pytest
 --pyargs pytest_sdspeed.tables``.
@@ -14,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_sdspeed.errors import SdSpeedError, TableError
+from pytest_sdspeed.model import name_claims
 from pytest_sdspeed.plugin.fixtures import setup_fixtures
-from pytest_sdspeed.plugin.options import GATE
-from pytest_sdspeed.plugin.state import PREFIX, PROBLEMS, run_of
+from pytest_sdspeed.plugin.options import CLAIM, GATE
+from pytest_sdspeed.plugin.state import CLAIM_NAME, PREFIX, PROBLEMS, run_of
 from pytest_sdspeed.run.session import describe_setups
 from pytest_sdspeed.setups.names import RESERVED
 
@@ -64,13 +67,13 @@ def load_collected(session: Session, tests: Iterable[str], root: Path) -> None:
 
 
 class TableFile(pytest.Module):
-    """A table, and a test for each of its rows."""
+    """A table, and a test for each of its rows and claims."""
 
     def _getobj(self) -> ModuleType:
         return ModuleType(self.path.stem)
 
     def collect(self) -> Iterator[RowTest]:
-        """Yield a test for each row; of a broken table one that fails, if the run goes on."""
+        """Yield a test for each row, then for each claim; of a broken table one that fails."""
         session = run_of(self.config).session
         try:
             table = session.add_table(self.path)
@@ -85,13 +88,17 @@ class TableFile(pytest.Module):
             self.config.pluginmanager.register(setup_fixtures(describe_setups([table])), name)
         for row in table.rows:
             yield self._make_test(row.setup, _make_gate(row.setup))
+        for claim in name_claims(table.claims):
+            test = self._make_test(f"claim[{claim}]", _with_arguments(_judge, CLAIM))
+            test.stash[CLAIM_NAME] = claim
+            yield test
 
     def _make_test(self, name: str, function: Callable[..., None]) -> RowTest:
         return RowTest.from_parent(self, name=name, callobj=function)
 
 
 class RowTest(pytest.Function):
-    """The gate of one row of a table."""
+    """The gate of one row or claim of a table."""
 
     def reportinfo(self) -> tuple[Path, int, str]:
         """Return the table as the place of the test, and not this module."""
@@ -116,6 +123,10 @@ def _make_gate(setup: str) -> Callable[..., None]:
         fixtures[GATE](fixtures[fixture])
 
     return _with_arguments(measure, GATE, fixture)
+
+
+def _judge(**fixtures: Any) -> None:
+    fixtures[CLAIM]()
 
 
 def _make_failure(message: str) -> Callable[..., None]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.pipelines.optimization import Optimization
     from pytest_sdspeed.setups.catalog import ResolvedSetup
     from pytest_sdspeed.setups.registry import Registry
+    from pytest_sdspeed.setups.setup import Setup
 
 VALUES_UP_TO = 2**20
 """Elements up to which tensors of setups have values: timesteps, sigmas, tokens and masks do, and
@@ -79,33 +80,17 @@ def count_setup(
     from pytest_sdspeed.dry.compilation import watch_for_compiled
     from pytest_sdspeed.dry.run import count
     from pytest_sdspeed.dry.watch import watch_parts, watch_schedulers
-    from pytest_sdspeed.errors import UnsupportedError
     from pytest_sdspeed.pipelines.parameters import count_parameters
     from pytest_sdspeed.pipelines.parts import list_components
-    from pytest_sdspeed.pipelines.pool import Pool
-    from pytest_sdspeed.pipelines.sources import EmbeddedFirst, PretrainedSource, ShapesSource
     from pytest_sdspeed.run.compiling import add_setup_compilation
-    from pytest_sdspeed.setups.setup import Setup
 
-    own = (registry.pipelines, registry.architectures) if registry else ()
+    own = _list_registered(registry)
     with (
         torch.no_grad(),
         count(values_up_to=VALUES_UP_TO) as ledger,
         watch_for_compiled() as compiled,
     ):
-        setup = Setup(
-            resolved.setup,
-            resolved.recipe,
-            stack,
-            machine=describe_counting_device(),
-            pool=Pool(
-                EmbeddedFirst(PretrainedSource("cuda", *own[:1]), ShapesSource("cuda", *own))
-            ),
-            resolved=resolved,
-        )
-        if setup.unsupported:
-            raise UnsupportedError(setup.unsupported)
-        setup.build()
+        setup = _build_setup(resolved, stack, own)
         setup.keep_alone()
         gc.collect()
         weight_bytes = ledger.held
@@ -120,6 +105,74 @@ def count_setup(
         account = make_account(ledger, weight_bytes=weight_bytes)
         account = replace(account, parameters=count_parameters(list_components(setup.pipeline)))
     return add_setup_compilation(account, resolved, stack, own) if compiled.found else account
+
+
+@hold_still()
+def count_setup_parameters(
+    resolved: ResolvedSetup, stack: tuple[Optimization, ...], registry: Registry | None = None
+) -> dict[str, int]:
+    """Count the numbers in the weights of a setup at full size, and of each of its parts.
+
+    It is built as for ``count_setup``, and draws nothing.
+
+    Args:
+        resolved: what the setup's name means.
+        stack: its optimizations in order.
+        registry: what users registered, if they could.
+
+    Returns:
+        Name of a component, or role such as ``denoiser``, -> numbers; "" for all together.
+
+    Raises:
+        UnsupportedError: this build of torch, or the device, cannot do it.
+    """
+    import torch
+
+    from pytest_sdspeed.dry.run import count
+    from pytest_sdspeed.pipelines.parameters import count_parts
+    from pytest_sdspeed.pipelines.parts import list_components
+
+    with torch.no_grad(), count(values_up_to=VALUES_UP_TO):
+        setup = _build_setup(resolved, stack, _list_registered(registry))
+        return count_parts(list_components(setup.pipeline))
+
+
+def _list_registered(registry: Registry | None) -> tuple[Any, ...]:
+    """Return what users registered that pipelines are built of."""
+    return (registry.pipelines, registry.architectures) if registry else ()
+
+
+def _build_setup(
+    resolved: ResolvedSetup, stack: tuple[Optimization, ...], own: tuple[Any, ...]
+) -> Setup:
+    """Build a setup at full size on the device that counts.
+
+    Args:
+        resolved: what the setup's name means.
+        stack: its optimizations in order.
+        own: what ``_list_registered`` returns.
+
+    Raises:
+        UnsupportedError: the device cannot run it.
+    """
+    from pytest_sdspeed.errors import UnsupportedError
+    from pytest_sdspeed.pipelines.pool import Pool
+    from pytest_sdspeed.pipelines.sources import EmbeddedFirst, PretrainedSource, ShapesSource
+    from pytest_sdspeed.setups.setup import Setup
+
+    source = EmbeddedFirst(PretrainedSource("cuda", *own[:1]), ShapesSource("cuda", *own))
+    setup = Setup(
+        resolved.setup,
+        resolved.recipe,
+        stack,
+        machine=describe_counting_device(),
+        pool=Pool(source),
+        resolved=resolved,
+    )
+    if setup.unsupported:
+        raise UnsupportedError(setup.unsupported)
+    setup.build()
+    return setup
 
 
 @hold_still()

@@ -10,25 +10,29 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from pytest_sdspeed.device.accelerator import synchronize
 from pytest_sdspeed.errors import (
     ChangedPartError,
-    NoEffectError,
-    OutOfMemoryError,
     SdSpeedError,
     TimeLimitError,
     UnsupportedError,
     UsageMistakeError,
     read_first_line,
 )
-from pytest_sdspeed.model.costs import START_COSTS, ColdStarts
-from pytest_sdspeed.run.criteria import weights_of
+from pytest_sdspeed.run.outcomes import (
+    find_without_effect,
+    has_compared,
+    has_decided,
+    raise_what_broke,
+)
+from pytest_sdspeed.run.row_starts import find_starts
 from pytest_sdspeed.run.targets import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from pytest_sdspeed.measure.campaign_data import Arm, CampaignData, Watcher
-    from pytest_sdspeed.model import CampaignKey, Result
+    from pytest_sdspeed.model import CampaignKey, Contrast, Result
     from pytest_sdspeed.run.criteria import Criteria
     from pytest_sdspeed.run.plan import Plan, RunPlan
+    from pytest_sdspeed.run.planned_claims import PlannedClaim
     from pytest_sdspeed.run.session import Session
     from pytest_sdspeed.setups.catalog import ResolvedSetup
 
@@ -133,7 +137,7 @@ class Campaigns:
         )
         if idle is not None:
             return Measured(make_result_without_effect(case, idle), {})
-        case = case._replace(starts=_find_starts(resolved, criteria, plan, session))
+        case = case._replace(starts=find_starts(resolved, criteria, plan, session))
         speeds = relative_speeds(data)
         speeds.pop(candidate.name, None)
         result = judge_row(case)
@@ -141,26 +145,80 @@ class Campaigns:
             raise UnsupportedError(unrehearsed)
         return Measured(result, speeds)
 
+    def measure_claim(self, planned: PlannedClaim, plan: Plan) -> CampaignData:
+        """Measure the campaign of a claim's rows, or take what was measured of it before.
+
+        A claim that no test announced gets its own campaign, and so does one whose test runs again.
+
+        Args:
+            planned: the claim.
+            plan: what its test asks for.
+
+        Raises:
+            SdSpeedError: it could not be measured; the message says why.
+        """
+        rows = [row for row in planned.rows if row.setup != row.baseline]
+        contrasts = planned.list_contrasts(self._session.options.tolerance)
+        key = planned.rows[0].campaign
+        known = self._shared.get(key)
+        if plan.earlier or (known and not has_compared(known, planned, contrasts)):
+            own = f"{planned.name}, attempt {len(plan.earlier) + 1}"
+            key = replace(key, own=own if plan.earlier else planned.name)
+            gated = set[str]()
+        else:
+            rows, contrasts = self._plan.rows_beside(rows[0]), self._plan.list_contrasts(key)
+            gated = {row.setup for row in rows if self._plan.is_gated(row)}
+        return self._measure_once(key, rows, plan, gated, contrasts, baseline_of=rows[0])
+
     def _shared_campaign(self, resolved: ResolvedSetup, plan: Plan) -> CampaignData:
         """Measure a row's campaign once.
 
         A row that no test announced gets its own campaign, and so does one whose test runs again:
         what was measured before would only repeat its verdict.
         """
-        key, session = resolved.campaign, self._session
+        key = resolved.campaign
         again = bool(plan.earlier) and key in self._shared
-        late = again or (key in self._shared and resolved.setup not in self._shared[key].samples_s)
+        late = again or (key in self._shared and not has_decided(self._shared[key], resolved))
         if late:
             own = f"{resolved.setup}, attempt {len(plan.earlier) + 1}" if again else resolved.setup
             key = replace(key, own=own)
+        alone = late and resolved.setup != resolved.baseline
+        rows = [resolved] if alone else self._plan.rows_beside(resolved)
+        gated = {resolved.setup, *(row.setup for row in rows if self._plan.is_gated(row))}
+        contrasts = () if late else self._plan.list_contrasts(key)
+        return self._measure_once(key, rows, plan, gated, contrasts, baseline_of=resolved)
+
+    def _measure_once(
+        self,
+        key: CampaignKey,
+        rows: list[ResolvedSetup],
+        plan: Plan,
+        gated: Collection[str],
+        contrasts: tuple[Contrast, ...],
+        *,
+        baseline_of: ResolvedSetup,
+    ) -> CampaignData:
+        """Measure a campaign of a table, unless it was measured before.
+
+        Args:
+            key: its identity.
+            rows: its rows.
+            plan: what the test asks for that measures it.
+            gated: names of the rows that tests hold to the table.
+            contrasts: ratios of two of its arms that claims compare.
+            baseline_of: a row whose baseline is that of the campaign, or that baseline.
+        """
+        session = self._session
         if key not in self._shared:
             self._raise_if_ended(key, plan)
-            alone = late and resolved.setup != resolved.baseline
-            rows = [resolved] if alone else self._plan.rows_beside(resolved)
-            base = Target.of(session.setup(session.catalog.find_baseline(resolved)))
-            arms = [self._documented_arm(Target.of(session.setup(row))) for row in rows]
+            base = Target.of(session.setup(session.catalog.find_baseline(baseline_of)))
+            arms = [
+                self._documented_arm(Target.of(session.setup(row)), gated=row.setup in gated)
+                for row in rows
+            ]
+            name = baseline_of.table.name
             with self._noting_end(key, plan):
-                self._shared[key] = self._run(resolved.table.name, base, arms, plan)
+                self._shared[key] = self._run(name, base, arms, plan, contrasts=contrasts)
         return self._shared[key]
 
     def _raise_if_ended(self, key: CampaignKey, plan: Plan) -> None:
@@ -190,12 +248,19 @@ class Campaigns:
                 )
             raise
 
-    def _documented_arm(self, row: Target) -> Arm:
-        """Make an arm of a row that its table alone holds, whatever the marker of a test says."""
+    def _documented_arm(self, row: Target, *, gated: bool) -> Arm:
+        """Make an arm of a row that its table alone holds, whatever the marker of a test says.
+
+        Args:
+            row: the row.
+            gated: whether a test asks for it; one that claims alone compare has no floor.
+        """
         from pytest_sdspeed.run.criteria import find_criteria
         from pytest_sdspeed.run.settings import MarkerOptions
 
         resolved = row.setup.resolved if row.setup else None
+        if not gated:
+            return row.arm(None)
         held_to = find_criteria(row.name, resolved, MarkerOptions(), self._session.options)
         return self._arm(row, held_to)
 
@@ -221,7 +286,14 @@ class Campaigns:
         )
 
     def _run(
-        self, name: str, base: Target, arms: list[Arm], plan: Plan, counts_as: str = ""
+        self,
+        name: str,
+        base: Target,
+        arms: list[Arm],
+        plan: Plan,
+        *,
+        counts_as: str = "",
+        contrasts: tuple[Contrast, ...] = (),
     ) -> CampaignData:
         from pytest_sdspeed.device.canary import make_canary
         from pytest_sdspeed.device.load import LoadWatch
@@ -254,6 +326,7 @@ class Campaigns:
                 telemetry=session.telemetry,
                 canary=partial(make_canary, session.machine.kind, session.machine.capability),
                 watch=watch,
+                contrasts=contrasts,
             )
         self._unusable = data.unusable
         run_plan.note_failures(data, counts_as or name)
@@ -287,34 +360,6 @@ class Campaigns:
             self._session.release(usable=self._unusable is None)
 
 
-def _find_starts(
-    resolved: ResolvedSetup | None, criteria: Criteria, plan: Plan, session: Session
-) -> ColdStarts | None:
-    """Measure how new processes start with a row, if it has a bound on that which holds here."""
-    from pytest_sdspeed.judge.costs import find_obstacle
-    from pytest_sdspeed.run.cold_starts import measure_cold_starts
-    from pytest_sdspeed.run.costs import find_place
-
-    if resolved is None or plan.start is None:
-        return None
-    place = find_place(criteria, session.machine, weights_of(resolved.recipe, session.options))
-    if session.options.record is not None:
-        # The file is to have the seconds of this device, whatever another one takes.
-        place = place._replace(elsewhere=False)
-    held = {
-        name: bound
-        for name, bound in criteria.cost_bounds.items()
-        if not find_obstacle(name, place)
-    }
-    found = measure_cold_starts(held, plan.start, resolved.table.name, resolved.setup)
-    # Bounds that do not hold here say so.
-    return (
-        ColdStarts({})
-        if found is None and set(START_COSTS) & criteria.cost_bounds.keys()
-        else found
-    )
-
-
 def is_documented(resolved: ResolvedSetup, base: Target) -> bool:
     """Tell whether a row is documented against a baseline, in any table of the same name."""
     if resolved.row is None or base.setup is None or base.name != resolved.baseline:
@@ -338,45 +383,3 @@ def _refuse_callables(*targets: Target | None) -> None:
                 f"--sd-weights=tiny draws setups at toy size, and {target.name} is a callable,"
                 " which draws what it draws: run without --sd-weights=tiny"
             )
-
-
-def find_without_effect(data: CampaignData, candidate: Target, base: Target) -> str | None:
-    """Return which optimization of a target, or of its baseline, was not seen to act.
-
-    Args:
-        data: what their campaign found.
-        candidate: what is judged.
-        base: what it is compared with.
-
-    Returns:
-        The reason why nothing was timed of the target, or None.
-    """
-    own, other = (data.errors.get(target.name) for target in (candidate, base))
-    if not isinstance(own, NoEffectError):
-        return None
-    # What ended the baseline ended the rows that had not left before it.
-    return (
-        f"its baseline {base.name}: {own}"
-        if own is other and candidate.name != base.name
-        else str(own)
-    )
-
-
-def raise_what_broke(data: CampaignData, candidate: Target, base: Target) -> None:
-    """Raise what ended an arm or its baseline before the row was decided.
-
-    A row that was decided before its baseline broke keeps its verdict. One that no longer fits says
-    nothing of its speed; nor does one whose weights, or its baseline's, were changed.
-
-    Raises:
-        SdSpeedError: what the arm, or else its baseline, raised.
-    """
-    error = data.errors.get(candidate.name) or data.errors.get(base.name)
-    decision = data.decisions.get(candidate.name)
-    undecided = (
-        decision is None
-        or isinstance(error, ChangedPartError)
-        or (isinstance(error, OutOfMemoryError) and decision.verdict == "inconclusive")
-    )
-    if error is not None and undecided:
-        raise error

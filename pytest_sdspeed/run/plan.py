@@ -7,17 +7,21 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.errors import UsageMistakeError
+from pytest_sdspeed.judge.memory import INEXACT
 from pytest_sdspeed.run.settings import MarkerOptions
 from pytest_sdspeed.run.targets import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from pytest_sdspeed.measure.campaign_data import CampaignData, Limits
     from pytest_sdspeed.measure.time_limit import TimeLimit
+    from pytest_sdspeed.model import CampaignKey, Contrast
     from pytest_sdspeed.run.cold_starts import Starter
+    from pytest_sdspeed.run.planned_claims import PlannedClaim
     from pytest_sdspeed.run.session import Session
+    from pytest_sdspeed.run.total_budget import TotalBudget
     from pytest_sdspeed.setups.catalog import ResolvedSetup
 
 
@@ -36,6 +40,7 @@ class Plan:
         table_file: file whose row it is, or None for a test in Python.
         start: starts a new process with a row, for bounds on that; None if another process of this
             run asks for them.
+        claim: the claim that it judges, or None.
     """
 
     test: str = ""
@@ -47,6 +52,7 @@ class Plan:
     bounds: Mapping[str, int] = field(default_factory=dict)
     table_file: Path | None = None
     start: Starter | None = None
+    claim: PlannedClaim | None = None
 
 
 class RunPlan:
@@ -54,18 +60,27 @@ class RunPlan:
 
     Args:
         session: what the run measures with.
+
+    Attributes:
+        total: what the whole run may spend, or None if there is no limit.
     """
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self.total: TotalBudget | None = None
         self._selected: set[tuple[str | None, str]] = set()
+        self._claims: dict[tuple[str, str], PlannedClaim] = {}
         self._own_campaigns = self._counted = 0
         self._failed: set[tuple[str, str]] = set()
+        self._failed_contrasts: set[tuple[str, Contrast]] = set()
 
     def add(self, plan: Plan) -> None:
         """Count what a test that will run asks for, or one that is found to while it runs."""
         # What was looked up before does not know of it.
         self.__dict__.pop("measurable", None)
+        if plan.claim is not None:
+            self._claims[plan.claim.table, plan.claim.name] = plan.claim
+            return
         against = self._session.options.against is not None
         if plan.setups and (plan.marker.is_documented or against):
             for resolved in plan.setups:
@@ -104,6 +119,7 @@ class RunPlan:
             if resolved.row
             and self._session.options.measures(on_cpu=resolved.table.on_cpu)
             and self._session.setup(resolved).unsupported is None
+            and (self.total is None or self.total.explain_misfit(resolved) is None)
         )
 
     def resolve_selected(self) -> list[ResolvedSetup]:
@@ -111,6 +127,65 @@ class RunPlan:
         named = sorted(self._selected, key=str)
         choose = self._session.catalog.choose
         return [choose(table, setup, "", undocumented=True) for table, setup in named]
+
+    @property
+    def claims(self) -> tuple[PlannedClaim, ...]:
+        """List the claims of the run that campaigns of this machine judge."""
+        measured = (one for one in self._claims.values() if one.is_measured)
+        return tuple(one for one in measured if self.find_obstacle(one, Plan()) is None)
+
+    def find_obstacle(self, planned: PlannedClaim, plan: Plan) -> str | None:
+        """Say why a claim cannot be judged in this run, with what would help, or None.
+
+        Args:
+            planned: the claim.
+            plan: what its test asks for.
+        """
+        if not planned.is_measured:
+            return None
+        return next(filter(None, self._list_obstacles(planned, plan)), None)
+
+    def _list_obstacles(self, planned: PlannedClaim, plan: Plan) -> Iterator[str | None]:
+        kind = planned.claim.kind
+        yield self._find_manner(kind)
+        yield from (self.skip_reason(row, plan) for row in planned.rows)
+        if not planned.is_of_one_campaign:
+            yield (
+                "its rows are in several tables of this name, which are not measured together:"
+                " record the whole table again"
+            )
+        machine = self._session.machine
+        if kind == "less_memory" and machine.kind in INEXACT:
+            yield f"its memory cannot be compared: {INEXACT[machine.kind]}"
+
+    def _find_manner(self, kind: str) -> str | None:
+        """Say why runs of this manner judge no claim of a kind that has to be measured, or None."""
+        options = self._session.options
+        if options.dry:
+            return "--sd-dry counts and measures nothing, and this claim compares what is measured"
+        if options.rehearses and kind != "comparable":
+            return f"a rehearsal measures neither time nor memory, and this claim says {kind}"
+        if options.against is not None:
+            return (
+                "--sd-against measures each row against the other version of itself, and this claim"
+                " compares rows with each other: run without it"
+            )
+        return None
+
+    def list_contrasts(self, campaign: CampaignKey | None = None) -> tuple[Contrast, ...]:
+        """List the ratios that the claims of the run compare, each once.
+
+        Args:
+            campaign: the campaign that measures them; None for all of the run.
+        """
+        tolerance = self._session.options.tolerance
+        found = {
+            (one.rows[0].campaign, contrast): contrast
+            for one in self.claims
+            if campaign in (None, one.rows[0].campaign)
+            for contrast in one.list_contrasts(tolerance)
+        }
+        return tuple(found.values())
 
     @property
     def rows(self) -> int:
@@ -121,11 +196,26 @@ class RunPlan:
     @property
     def campaigns(self) -> int:
         """Count the campaigns of the whole run: they share the error of the A/A control."""
-        return max(1, len({one.campaign for one in self.measurable}) + self._own_campaigns)
+        compared = {one.rows[0].campaign for one in self.claims}
+        return max(
+            1, len({one.campaign for one in self.measurable} | compared) + self._own_campaigns
+        )
+
+    def is_gated(self, row: ResolvedSetup) -> bool:
+        """Tell whether a test holds a row to its table; a claim may only compare it."""
+        return any(
+            (one.campaign, one.setup) == (row.campaign, row.setup) for one in self.measurable
+        )
 
     def rows_beside(self, asked: ResolvedSetup) -> list[ResolvedSetup]:
-        """List the selected rows of a row's campaign, in the table's order, itself included."""
+        """List the rows of a row's campaign, in the table's order, itself included.
+
+        They are those that tests select, and those that claims compare.
+        """
         selected = {one.setup for one in self.measurable if one.campaign == asked.campaign}
+        selected |= {
+            row.setup for one in self.claims for row in one.rows if row.campaign == asked.campaign
+        }
         selected = (selected | {asked.setup}) - {asked.baseline}
         rows = [row.setup for row in asked.table.rows if row.setup in selected]
         return [self._session.catalog.choose(asked.table.name, row, "") for row in rows]
@@ -171,6 +261,8 @@ class RunPlan:
                 f"table {table.name!r} has no row {resolved.setup!r} to hold it to: give the"
                 f" marker a speedup{help_}"
             )
+        if unsupported is None and self.total is not None:
+            return self.total.refuse(resolved)
         return unsupported
 
     def limits(
@@ -183,10 +275,14 @@ class RunPlan:
             rows: rows of the whole run that could fail, including those that have failed.
             campaigns: campaigns of the whole run.
             time_limit: when another plugin ends the test that measures, or None.
+
+        Raises:
+            UnsupportedError: nothing is left of the total budget.
         """
         from pytest_sdspeed.measure.campaign_data import Limits
 
         options = self._session.options
+        campaign = base.setup.resolved.campaign if base.setup else None
         recipe = base.setup.recipe if base.setup else None
         prompts, steps = recipe.more_prompts if recipe else (), 0
         if recipe and options.rehearses:
@@ -194,12 +290,15 @@ class RunPlan:
 
             prompts, steps = choose_cases(recipe)
         return Limits(
-            budget_s=options.budget_s,
+            budget_s=(
+                self.total.cut(options.budget_s, campaign) if self.total else options.budget_s
+            ),
             max_blocks=options.max_blocks,
             seed=recipe.seed if recipe else options.seed or 0,
             prompts=tuple(prompt for prompt in prompts if recipe and prompt != recipe.prompt),
             rows=rows - len(self._failed),
             campaigns=campaigns,
+            contrasts=len(self.list_contrasts()) - len(self._failed_contrasts),
             time_limit=None if options.rehearses else time_limit,
             steps=steps,
             timed=not options.rehearses,
@@ -214,3 +313,8 @@ class RunPlan:
         """
         decisions = data.decisions.items()
         self._failed |= {(name, row) for row, decision in decisions if decision.verdict == "fail"}
+        self._failed_contrasts |= {
+            (name, contrast)
+            for contrast, decision in data.contrasts.items()
+            if decision.verdict == "fail"
+        }

@@ -87,6 +87,8 @@ def write_reference(
                 rows=rows,
                 recorded=_describe_origin(machine, kept.values(), facts or {}),
                 path="",
+                # What the source says stays with its own table.
+                claims=(),
             )
             recorded.append(made)
     if lines:

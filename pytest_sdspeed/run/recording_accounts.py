@@ -80,7 +80,7 @@ def _choose_base(
         **{name: facts[name] for name in _FACTS if name in facts},
         **{f"version_{name}": version for name, version in versions.items()},
     }
-    return replace(table, device=DRY, recorded=known)
+    return replace(table, device=DRY, recorded=known, claims=())
 
 
 def _select_results(

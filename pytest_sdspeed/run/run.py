@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
 
     from pytest_sdspeed.history.lookup import HistoryLookup
     from pytest_sdspeed.measure.campaign_data import Watcher
-    from pytest_sdspeed.model import AccountResult, Machine, Result
+    from pytest_sdspeed.model import AccountResult, ClaimResult, Machine, Result
     from pytest_sdspeed.run.campaigns import Measurer
+    from pytest_sdspeed.run.claims import Claims
     from pytest_sdspeed.run.plan import Plan
     from pytest_sdspeed.run.settings import Options
     from pytest_sdspeed.run.targets import Target
@@ -46,6 +48,7 @@ class Run:
         watcher: opens the progress display of a campaign by its name.
         results: every result so far, in order, without the candidate's full pictures.
         accounts: what was counted so far, in order.
+        claims: what became of claims so far, in order.
         problems: what could not be stored, a line each.
         recorded: what became of ``--sd-record``, a line each.
         written: what became of each file that was asked for, a line each.
@@ -65,6 +68,7 @@ class Run:
         self.watcher = watcher
         self.results: list[Result] = []
         self.accounts: list[AccountResult] = []
+        self.claims: list[ClaimResult] = []
         self.problems: list[str] = []
         self.recorded: list[str] = []
         self.written: list[str] = []
@@ -139,6 +143,26 @@ class Run:
         self.accounts.append(result)
         return self.accounts[-1]
 
+    @cached_property
+    def _claims(self) -> Claims:
+        from pytest_sdspeed.run.claims import Claims
+
+        return Claims(self.session, self.plan, self.campaigns)
+
+    def judge_claim(self, plan: Plan) -> ClaimResult:
+        """Judge the claim that a test asks for, and keep what came of it.
+
+        Args:
+            plan: what the test asks for.
+
+        Raises:
+            UnsupportedError: this run cannot judge it; the message says why.
+            SdSpeedError: what it compares could not be measured or counted.
+        """
+        assert plan.claim is not None  # noqa: S101 - the test asks for one
+        self.claims.append(self._claims.judge(plan.claim, plan))
+        return self.claims[-1]
+
     def add_account_history(self, result: AccountResult) -> AccountResult:
         """Add what the stored runs counted of the same, if they are asked."""
         if self.lookup is None:
@@ -149,6 +173,7 @@ class Run:
         """Take out what a test found that runs again: its attempts are one measurement."""
         self.results[:] = [result for result in self.results if result.test != test]
         self.accounts[:] = [result for result in self.accounts if result.test != test]
+        self.claims[:] = [result for result in self.claims if result.test != test]
 
     def release(self) -> None:
         """Give the memory of all that was built back."""

@@ -29,6 +29,7 @@ class Options:
         tables: more table files or folders.
         tolerance: overrides the tables' tolerance, or None.
         budget_s: budget of one campaign's timed part, seconds.
+        total_budget_s: budget of the whole run on a GPU, seconds, or None for no limit.
         max_blocks: most blocks of a campaign.
         inconclusive: ``fail``, ``warn`` or ``skip``.
         seed: seed of block order and latents, or None for the recipes' own.
@@ -60,6 +61,7 @@ class Options:
     against_control: bool
     aliases: tuple[Alias, ...] = ()
     dry: bool = False
+    total_budget_s: float | None = None
 
     @property
     def random_weights(self) -> bool:

@@ -83,5 +83,5 @@ BUILTIN_SETUPS: Mapping[str, str] = {
         for kind, how in _FASTEST.items()
     },
 }
-RESERVED = frozenset({"latency", "account", "setup"})
+RESERVED = frozenset({"latency", "account", "setup", "claim"})
 """Names that setups cannot have, because the fixtures ``sd_<name>`` mean something else."""

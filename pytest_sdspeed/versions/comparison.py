@@ -16,7 +16,8 @@ from pytest_sdspeed.errors import (
     WorkerLostError,
 )
 from pytest_sdspeed.model import Against, Interval
-from pytest_sdspeed.run.campaigns import Measured, find_without_effect
+from pytest_sdspeed.run.campaigns import Measured
+from pytest_sdspeed.run.outcomes import find_without_effect
 from pytest_sdspeed.versions.arms import RemoteArm, WorkersMemory
 from pytest_sdspeed.versions.workers import Worker, note_same_code, start_missing
 

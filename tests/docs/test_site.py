@@ -172,9 +172,10 @@ def test_every_key_of_a_table_file_is_explained():
     from pytest_sdspeed.tables import schema
 
     page = (DOCS / "reference" / "table-file.md").read_text()
-    keys = {*schema.TABLE, *schema.RECIPE, *schema.ROW} - {"recipe", "recorded", "rows"}
+    keys = {*schema.TABLE, *schema.RECIPE, *schema.ROW} - {"recipe", "recorded", "rows", "claims"}
     assert [key for key in sorted(keys) if f"`{key}`" not in page] == []
     assert "`[recipe]`" in page
+    assert [key for key in sorted(schema.CLAIM) if f"`{key}`" not in page] == []
 
 
 def test_figures_are_parts_of_pages():

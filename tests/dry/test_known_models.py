@@ -29,6 +29,7 @@ SIZES = {
     # Its autoencoder writes a mask row by row, one for each place and frame: a small video.
     "hunyuanvideo-community/HunyuanVideo": (192, 320, 9),
     "zai-org/CogVideoX-2b": (480, 720, 49),
+    "zai-org/CogVideoX-5b": (480, 720, 49),
 }
 """Model -> height, width and frames, those of its documentation where they can be counted in a moment."""
 STEPS = {"Lightricks/LTX-Video": 2}

@@ -10,7 +10,8 @@ import campaigns
 import pytest
 from fakes import Bench
 
-from pytest_sdspeed.measure.decisions import Decisions, _withstands
+from pytest_sdspeed.measure.contrasts import withstands
+from pytest_sdspeed.measure.decisions import Decisions
 from pytest_sdspeed.measure.memory import UnknownMemory
 from pytest_sdspeed.measure.order import Palindromes
 from pytest_sdspeed.measure.roster import Roster
@@ -116,7 +117,7 @@ def test_a_row_that_withstands_every_bias_is_decided_though_one_that_left_no_lon
     add(9, 1.06, lambda: 0.5)
     decisions.look(12, 20)
     assert decisions._find_control(12).excludes_one
-    assert not _withstands(decisions.decided["close"], decisions._find_control(12))
+    assert not withstands(decisions.decided["close"], decisions._find_control(12))
     assert decisions.decided["far"].verdict == "pass"
     # It is measured on all the same: more blocks tell whether the control broke by chance.
     assert list(roster.active) == ["far"]

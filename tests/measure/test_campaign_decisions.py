@@ -213,7 +213,7 @@ def test_an_inconclusive_row_says_how_many_more_blocks_would_decide():
 @pytest.mark.parametrize(("blocks", "more"), [(2, 1), (19, 1), (23, 2), (200, None)])
 def test_a_row_that_seems_decided_where_no_look_was_needs_the_next_one(blocks, more):
     seeming = Decision(verdict="pass", interval=Interval(2.0, 1.9, 2.1), blocks=blocks, more_blocks=None, minimum_detectable_effect=0.01)
-    found = decisions._as_undecided(seeming)
+    found = decisions.as_undecided(seeming)
     assert (found.verdict, found.more_blocks) == ("inconclusive", more)
 
 

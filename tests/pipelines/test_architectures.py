@@ -104,6 +104,7 @@ def test_the_models_that_are_asked_for_are_known_and_say_where_they_are_from():
         "Lightricks/LTX-Video",
         "hunyuanvideo-community/HunyuanVideo",
         "zai-org/CogVideoX-2b",
+        "zai-org/CogVideoX-5b",
     )
     assert all(ARCHITECTURES[model].source and ARCHITECTURES[model].index for model in asked)
     denoisers = [set(ARCHITECTURES[model].parameters) & {"unet", "transformer"} for model in asked]

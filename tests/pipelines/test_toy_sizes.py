@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from pytest_sdspeed.pipelines.architectures import ARCHITECTURES
+from pytest_sdspeed.pipelines.calls import make_arguments
 from pytest_sdspeed.pipelines.shrinking import shrink_architecture, shrink_config
 from pytest_sdspeed.pipelines.sources import TinySource
 from pytest_sdspeed.pipelines.tokenizer import make_tokenizer
@@ -33,9 +34,10 @@ def draw(pipeline, seed=0, prompt=PROMPT):
     pipeline.set_progress_bar_config(disable=True)
     taken = inspect.signature(type(pipeline).__call__).parameters
     frames = {"num_frames": 9} if "num_frames" in taken else {}
+    common = {"height": 64, "width": 64, "num_inference_steps": 2, "prompt": prompt, **frames}
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        made = pipeline(prompt, height=64, width=64, num_inference_steps=2, output_type="pt", generator=generator, **frames)
+        made = pipeline(**make_arguments(pipeline, {**common, "generator": generator}, seed=0))
     return (made.frames if frames else made.images).float().numpy()
 
 

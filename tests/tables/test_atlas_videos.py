@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 
+from pytest_sdspeed.lint import find_contradictions
 from pytest_sdspeed.tables import load_tables
 
 PUBLISHED = {
@@ -285,3 +286,43 @@ def test_claims_that_the_pages_own_tables_deny_are_acknowledged(tables):
         assert own < 1.7
         assert f"{own:.2f}x" in claim.notes
         assert claim.notes.startswith("claim: ")
+
+
+FOUND = [
+    ("paraattention_l20", "flux_fbcache_fp8_2_gpus", "two-figures"),
+    ("paraattention_l20", "", "claim"),
+    ("distributed_inference_l20", "ulysses", "units"),
+    ("cache_dit_l20", "headline_f8_w4_mc0_r008", "flops-ratio"),
+    ("cache_dit_l20", "f1_w8i4_mc10_r08", "flops-ratio"),
+    ("cache_dit_l20", "fast_base", "two-figures"),
+    ("xdit_stepvideo_h20", "tp_2", "efficiency"),
+    ("ltx_kernels_h100", "kernels_compile", "units"),
+    ("hunyuan_memory_a100", "base", "two-figures"),
+    ("torchao_cogvideox_a100", "5b", "two-figures"),
+    ("torchao_cogvideox_h100", "int8dq_compile", "memory"),
+    ("magcache_a800", "flux_teacache_06", "speedup"),
+]
+"""Contradictions of the sources: table, setup without the table's name, and the rule that finds it."""
+
+
+@pytest.fixture(scope="module")
+def contradictions(tables):
+    return find_contradictions(tables.values(), about=PUBLISHED)
+
+
+@pytest.mark.parametrize(("name", "setup", "rule"), FOUND)
+def test_contradictions_of_the_sources_are_found_and_say_what_is_right(contradictions, name, setup, rule):
+    found = [one for one in contradictions if (one.table, one.setup, one.rule) == (name, f"{name}_{setup}" if setup else "", rule)]
+    assert found
+    assert all(len(one.acknowledged.split()) >= 4 for one in found)
+
+
+def test_no_contradiction_is_left_without_a_reason(contradictions):
+    assert [(one.setup, one.message) for one in contradictions if not one.acknowledged] == []
+
+
+def test_a_contradiction_loses_its_reason_with_the_notes(tables):
+    bare = replace(tables["xdit_stepvideo_h20"], notes=())
+    found = find_contradictions([bare])
+    assert len(found) == 6
+    assert not any(one.acknowledged for one in found)

@@ -324,7 +324,8 @@ def test_every_awkward_character_survives_the_round_trip(write, code):
 
 
 def test_what_all_baselines_agree_on_is_written_once_and_what_is_default_not_at_all(builtin):
-    text = dumps_table(builtin["inference"])
+    # Without claims it is one of schema 1, as it was published first.
+    text = dumps_table(replace(builtin["inference"], claims=()))
     assert "recipe = {" not in text
     assert not any(f"{name} =" in text for name in ("guidance", "dtype", "repeats", "seed", "images"))
     rows = make_table().rows

@@ -15,7 +15,7 @@ from merging import TO_Q, UNET, add, add_to_data, merging, optimization, to_q
 from small import save_small_models
 
 from pytest_sdspeed.errors import ChangedPartError
-from pytest_sdspeed.run.campaigns import raise_what_broke
+from pytest_sdspeed.run.outcomes import raise_what_broke
 from pytest_sdspeed.run.targets import Target
 
 

@@ -70,6 +70,36 @@ def judge_logs(ours: FloatArray, theirs: FloatArray) -> FloatArray:
     return ratios
 
 
+def contrast_ratios(slower: ArrayLike, faster: ArrayLike) -> FloatArray:
+    """Compute the log ratio of every block between two rows, of which neither is the reference.
+
+    It is that of ``block_ratios`` unless either row is slow in some calls by its own doing: then
+    the location of a pair, of both rows, is the log of the mean of its slots, as in
+    ``judge_ratios``. So swapping the rows changes the sign and nothing else.
+
+    Args:
+        slower: durations of the row that is said to take more time, as for ``block_ratios``.
+        faster: those of the other one.
+
+    Returns:
+        Natural logs, shape (..., blocks); above 0 the first row takes more time.
+
+    Raises:
+        ValueError: as ``block_ratios``.
+    """
+    ours, theirs = _paired_logs(slower, faster)
+    counts = (
+        slow_pairs.count(ours, theirs, _slot_deviation(ours)),
+        slow_pairs.count(theirs, ours, _slot_deviation(theirs)),
+    )
+    own = slow_pairs.are_its_own(counts[0]) | slow_pairs.are_its_own(counts[1])
+    ratios = guard_logs(ours, theirs)
+    if own.any():
+        whole = _log_means(ours).mean(-1) - _log_means(theirs).mean(-1)
+        ratios = np.where(own[..., None], whole, ratios)
+    return ratios
+
+
 def count_slow_pairs(baseline: ArrayLike, candidate: ArrayLike) -> slow_pairs.Counts:
     """Count pairs with a slow slot, see ``slow_pairs.count``; arguments as for ``block_ratios``."""
     ours, theirs = _paired_logs(baseline, candidate)

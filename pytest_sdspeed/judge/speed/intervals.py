@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from scipy import special
 
 from pytest_sdspeed.judge.speed import stopping
-from pytest_sdspeed.judge.speed.blocks import block_ratios, judge_ratios
+from pytest_sdspeed.judge.speed.blocks import block_ratios, contrast_ratios, judge_ratios
 from pytest_sdspeed.model import Interval
 
 if TYPE_CHECKING:
@@ -53,6 +53,25 @@ def log_ratios(baseline: Sequence[Pairs], candidate: Sequence[Pairs]) -> tuple[f
         ValueError: if the numbers of blocks differ, or a duration is not a positive finite number.
     """
     return _compute_ratios(judge_ratios, baseline, candidate)
+
+
+def contrast_log_ratios(slower: Sequence[Pairs], faster: Sequence[Pairs]) -> tuple[float, ...]:
+    """Compute the log ratio of two rows in every block, see ``blocks.contrast_ratios``.
+
+    The blocks are the sample, as for a row and its baseline. Two intervals against the baseline do
+    not make one of their ratio: both hold the noise of the same baseline, which cancels in it.
+
+    Args:
+        slower: per kind of pair the [first, second] slots of every block, seconds.
+        faster: those of the other row, likewise.
+
+    Returns:
+        One natural log per block; above 0 the first row takes more time. Empty without blocks.
+
+    Raises:
+        ValueError: as ``log_ratios``.
+    """
+    return _compute_ratios(contrast_ratios, slower, faster)
 
 
 def control_ratios(first: Pairs, second: Pairs) -> tuple[float, ...]:

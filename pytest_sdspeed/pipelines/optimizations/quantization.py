@@ -221,7 +221,8 @@ def _apply(
         except (ValueError, TypeError, AttributeError, AssertionError, RuntimeError) as error:
             what = f"{name}, of {type(module).__name__}, by {method}"
             raise explain(_NAME, what, error) from error
-    pipeline.bytes_before_quantization = before
+    known = getattr(pipeline, "bytes_before_quantization", {})
+    pipeline.bytes_before_quantization = {**before, **known}
 
 
 def _check_linear(name: str, module: Any) -> None:
@@ -245,7 +246,7 @@ def _prove(
 ) -> Iterator[Callable[[], Finding]]:
     """Look at the classes of the weights, and compare their bytes with those of before."""
     modules = find_modules(_NAME, parts, pipeline)
-    before = sum(pipeline.bytes_before_quantization.values())
+    before = sum(pipeline.bytes_before_quantization[name] for name in modules)
     yield lambda: _judge(modules, before, _find(method))
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from pytest_sdspeed.errors import SdSpeedError, StoredRunError, UnknownNameError, UsageMistakeError
 from pytest_sdspeed.model import UNKNOWN_GPU, CampaignKey, Machine
+from pytest_sdspeed.model.claims import claim_from_json
 from pytest_sdspeed.plugin.distributed.groups import read_group, read_problem
 from pytest_sdspeed.plugin.distributed.placement import (
     assign_gpus,
@@ -29,7 +30,7 @@ from pytest_sdspeed.report.pages import WORKER_LOST, add_page
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
 
-    from pytest_sdspeed.model import Result
+    from pytest_sdspeed.model import ClaimResult, Result
     from pytest_sdspeed.plugin.distributed.groups import Group
     from pytest_sdspeed.plugin.distributed.placement import Placement
     from pytest_sdspeed.run.run import Run
@@ -56,6 +57,7 @@ class Controller:
         self._machines: dict[str, Machine] = {}
         self._received: list[tuple[str, Received]] = []
         self._counted: list[tuple[str, ReceivedAccount]] = []
+        self._claims: list[tuple[str, ClaimResult]] = []
         self._lost: list[tuple[str, Result]] = []
 
     @property
@@ -142,6 +144,8 @@ class Controller:
         """Count what the tests will measure, as a process that collects them itself counts it."""
         run = self._run
         for group in groups:
+            if group.claim:
+                continue
             if group.counts:
                 run.plan.add_counted()
             elif group.campaign:
@@ -163,6 +167,7 @@ class Controller:
             # Another plugin runs the test again: what an earlier attempt brought counts no more.
             self._received = [one for one in self._received if one[0] != report.nodeid]
             self._counted = [one for one in self._counted if one[0] != report.nodeid]
+            self._claims = [one for one in self._claims if one[0] != report.nodeid]
             if report.passed:
                 self._reported.discard(report.nodeid)
         sent = report.__dict__.pop(REPORT, {})
@@ -177,6 +182,8 @@ class Controller:
             try:
                 for one in sent.get("accounts", ()):
                     self._counted.append((report.nodeid, unpack_account(one)))
+                if "claim" in sent:
+                    self._claims.append((report.nodeid, claim_from_json(sent["claim"])))
                 if "result" in sent:
                     self._received.append((report.nodeid, unpack(sent["result"], self._spool)))
             except StoredRunError as error:
@@ -208,6 +215,7 @@ class Controller:
             for _, account in self._counted:
                 store_received_account(stored, account)
                 self._run.accounts.append(self._run.add_account_history(account.result))
+            self._run.claims += [one for _, one in sorted(self._claims, key=self._place)]
             measured = [(test, replace(one.result, test=test)) for test, one in self._received]
             arrived = {test for test, _ in measured}
             lost = [(test, result) for test, result in self._lost if test not in arrived]
@@ -266,7 +274,7 @@ class Controller:
                 reason = f"worker {worker} ended in the teardown of {lost}"
             else:
                 reason = f"worker {worker} ended while it ran {test}: its campaign is invalid"
-                if row is not None and row.campaign:
+                if row is not None and row.campaign and not row.claim:
                     self._lost += [(lost, result) for result in self._invalid(row, worker, reason)]
             one.nodeid, one.longrepr = lost, add_page(reason, WORKER_LOST)
             one.location = (lost.split("::")[0], None, lost.partition("::")[2].replace("::", "."))

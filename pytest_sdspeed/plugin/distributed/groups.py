@@ -17,13 +17,15 @@ _PROBLEM = "@sdspeed-problem:"
 class Group(NamedTuple):
     """The row that a gated test asks for: all "" if it brings a campaign of its own.
 
-    A test that counts and measures no time has ``counts``, and no campaign.
+    A test that counts and measures no time has ``counts``, and no campaign; one of a claim has
+    ``claim``, and a campaign if it is measured: that of the rows that it compares.
     """
 
     table: str = ""
     baseline: str = ""
     setup: str = ""
     counts: str = ""
+    claim: str = ""
 
     @property
     def campaign(self) -> CampaignKey | None:

@@ -17,9 +17,11 @@ from pytest_sdspeed.plugin.distributed.groups import Group, add_group, add_probl
 from pytest_sdspeed.plugin.distributed.placement import Placement, pin
 from pytest_sdspeed.plugin.state import (
     ACCOUNTS,
+    CLAIMED,
     PROBLEMS,
     RESULT,
     is_gated,
+    is_measured,
     is_of_body,
     is_timed,
     measures_nothing,
@@ -67,7 +69,7 @@ class Worker:
         problems: list[str] = [*self._config.stash[PROBLEMS]]
         if gated and not problems:
             self._keep_quiet(items)
-            timed = [item for item in gated if is_timed(item)]
+            timed = [item for item in gated if is_measured(item)]
             if measures_nothing(self._config):
                 gated = [item for item in gated if item not in timed]
                 timed = []
@@ -108,9 +110,14 @@ class Worker:
         """Return the row that a test asks for; of several, one that is no baseline."""
         from pytest_sdspeed.plugin.requests import plan_of
 
+        plan, catalog = plan_of(item), run_of(self._config).session.catalog
+        if plan.claim is not None and not is_timed(item):
+            row = next((one for one in plan.claim.rows if one.setup != one.baseline), None)
+            if not is_measured(item) or row is None:
+                return Group(claim="yes")
+            return Group(*catalog.find_campaign(row.table.name, row.setup), row.setup, claim="yes")
         if not is_timed(item):
             return Group(counts="yes")
-        plan, catalog = plan_of(item), run_of(self._config).session.catalog
         if not plan.marker.is_documented:
             return Group()
         rows = [
@@ -125,7 +132,7 @@ class Worker:
     ) -> Generator[None, Any, Any]:
         """Add the machine to the report of a gated test's setup, the result to that of its call."""
         report = yield
-        if is_timed(item) and call.when == "setup" and report.passed:
+        if is_measured(item) and call.when == "setup" and report.passed:
             setattr(report, REPORT, {"machine": machine_to_json(run_of(self._config).machine)})
         elif is_of_body(item, call):
             setattr(report, REPORT, _pack(item))
@@ -143,6 +150,10 @@ def _pack(item: pytest.Item) -> dict[str, Any]:
         from pytest_sdspeed.store.transfer import pack_account
 
         found["accounts"] = [pack_account(one, item, own_id(item)) for one in item.stash[ACCOUNTS]]
+    if CLAIMED in item.stash:
+        from pytest_sdspeed.model.claims import claim_to_json
+
+        found["claim"] = claim_to_json(item.stash[CLAIMED])
     return found
 
 

@@ -10,6 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.report import text
 from pytest_sdspeed.report.accounts import describe_account, list_faults
+from pytest_sdspeed.report.claims import (
+    describe_claim,
+    format_heading,
+    group_claims,
+    list_remarks,
+    select_claim_faults,
+)
 from pytest_sdspeed.report.costs import list_known_columns
 from pytest_sdspeed.report.devices import describe_splits
 from pytest_sdspeed.report.history import (
@@ -33,7 +40,7 @@ from pytest_sdspeed.report.plots.timeline import Timeline, draw_timeline
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from pytest_sdspeed.model import AccountResult, History, Result
+    from pytest_sdspeed.model import AccountResult, ClaimResult, History, Result
     from pytest_sdspeed.report.costs import CostColumn
     from pytest_sdspeed.report.page.history_section import HistoryShown
 
@@ -84,6 +91,7 @@ def render_page(
     facts: Mapping[str, str] = _NO_FACTS,
     histories: Sequence[History] = (),
     accounts: Sequence[AccountResult] = (),
+    claims: Sequence[ClaimResult] = (),
 ) -> str:
     """Render the whole page, verdicts that need attention first.
 
@@ -92,6 +100,7 @@ def render_page(
         facts: label -> value, about the machine and the run.
         histories: histories of these rows and of any others.
         accounts: what the run counted.
+        claims: what became of claims of tables.
     """
     gallery = Gallery(
         make_thumbnails(
@@ -115,12 +124,17 @@ def render_page(
     environment.filters["verdicts"] = _count_verdicts
     shown = environment.get_template("page/page.html.jinja").render(
         text=text,
-        headline=_write_headline(results, accounts)
-        if results or accounts or not histories
+        headline=_write_headline(results, accounts, claims)
+        if results or accounts or claims or not histories
         else _write_history_headline(histories),
         results=results,
         counts=_count_outcomes(results, accounts),
         counted=make_account_groups(accounts),
+        claims=group_claims(claims),
+        claim_heading=format_heading,
+        claim_remarks=list_remarks,
+        claim_faults=select_claim_faults(claims),
+        describe_claim=describe_claim,
         account_faults=list_faults(accounts),
         describe_account=describe_account,
         describe_result=describe_result,
@@ -210,8 +224,18 @@ def _count_outcomes(
     return [(verdict, counts[verdict]) for verdict in (*_VERDICTS, "counted") if counts[verdict]]
 
 
-def _write_headline(results: Sequence[Result], accounts: Sequence[AccountResult]) -> str:
+def _write_headline(
+    results: Sequence[Result], accounts: Sequence[AccountResult], claims: Sequence[ClaimResult]
+) -> str:
     """Write the page in one line."""
+    said, faults = _write_rows(results, accounts), len(select_claim_faults(claims))
+    of_claims = f"{faults} of {len(claims)} claims need attention" if faults else ""
+    if claims and not results and not accounts:
+        return of_claims or f"No claim of {len(claims)} needs attention"
+    return f"{said}, {of_claims}" if of_claims else said
+
+
+def _write_rows(results: Sequence[Result], accounts: Sequence[AccountResult]) -> str:
     counts = dict(_count_outcomes(results, accounts))
     counts.pop("counted", None)
     total, passed = sum(counts.values()), counts.get("pass", 0)
