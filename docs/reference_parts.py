@@ -188,7 +188,8 @@ def _rows(table: Any) -> Iterator[str]:
     def cells(row: Any) -> tuple[str, ...]:
         figures = {"s": row.latency_s, "it/s": row.iterations_per_s, "GB": row.memory_gb}
         found = ", ".join(f"{value:g} {unit}" for unit, value in figures.items() if value)
-        floor = "" if row.is_baseline else f"x{row.speedup * (1 - row.tolerance):.2f}"
+        judged_by_speed = not (row.is_baseline or row.unsupported)
+        floor = f"x{row.speedup * (1 - row.tolerance):.2f}" if judged_by_speed else ""
         stack = ", ".join(f"`{name}`" for name in row.optimizations) or "as it comes"
         bounds = [
             _bounds(row.image),
@@ -196,6 +197,8 @@ def _rows(table: Any) -> Iterator[str]:
         ]
         memory = "" if row.memory is None else f"memory at most {row.memory:.0%} of the baseline's"
         judged = "; ".join(filter(None, (*bounds, memory)))
+        if row.unsupported:
+            judged = f"not built: {row.unsupported}"
         return (
             f"`{row.setup}`",
             stack,
@@ -251,6 +254,16 @@ def _device_peaks() -> Iterator[str]:
         for spec in DEVICES
     ]
     yield from _table(("device", *kinds, "GB/s", "memory", "sources"), rows)
+
+
+def _lint_rules() -> Iterator[str]:
+    from pytest_sdspeed.lint import RULES
+    from pytest_sdspeed.lint.acknowledgements import UNUSED
+    from pytest_sdspeed.lint.rules import UNUSED_SENTENCE
+
+    sentences = {name: rule.sentence for name, rule in RULES.items()} | {UNUSED: UNUSED_SENTENCE}
+    rows = ((f"`{name}`", sentence) for name, sentence in sentences.items())
+    yield from _table(("rule", "what it finds"), rows)
 
 
 def _commands() -> Iterator[str]:
@@ -362,6 +375,7 @@ GENERATORS: Mapping[str, Callable[[], Iterable[str]]] = {
     "optimizations": _optimizations,
     "optimizations-in-detail": optimizations_in_detail,
     "commands": _commands,
+    "lint-rules": _lint_rules,
     "device-peaks": _device_peaks,
     **{
         f"class-{name.lower()}": partial(_class, name)

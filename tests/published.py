@@ -23,18 +23,19 @@ unit = "{unit}"
 """
 
 
-def table(*rows, claims=(), name="page", device="NVIDIA A100", model="org/model", steps=50, unit="call", notes=()):
+def table(*rows, claims=(), name="page", device="NVIDIA A100", model="org/model", steps=50, unit="call", notes=(), folder=""):
     """Make a table of a documented page.
 
     Args:
         rows: TOML of each row, without its header; the first is the baseline of those that name none.
         claims: TOML of each claim.
         name, device, model, steps, unit, notes: of the table and its recipe.
+        folder: that its file is in, with a slash.
     """
     quoted = ", ".join(f"'''{note}'''" for note in notes)
     text = HEAD.format(name=name, device=device, model=model, steps=steps, unit=unit, notes=quoted)
     text += "".join(f"[[rows]]\n{row.strip()}\n" for row in rows) + "".join(f"[[claims]]\n{claim.strip()}\n" for claim in claims)
-    return parse_table(text, f"{name}.toml")
+    return parse_table(text, f"{folder}{name}.toml")
 
 
 def row(setup, figures="", stack=None, *, base="base", **further):

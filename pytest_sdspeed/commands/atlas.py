@@ -106,16 +106,17 @@ def find_entries(paths: Sequence[Path | str] = (), *, only: bool = False) -> Seq
     results = () if only else sorted(_RESULTS.rglob("*.toml"))
     tables = load_tables([*results, *paths], None)
     own = frozenset(table.path for table in tables if _is_own(table))
+    recorded = {table.name for table in tables if table.recorded}
+    shown = [table for table in tables if not only or table.path in own or table.name in recorded]
+    # A figure of a table that is shown may contradict one that is not.
+    contradictions = find_contradictions(tables, load_counts(), {table.name for table in shown})
     findings = Findings(
-        obstacles=dict(_find_obstacles(tables)),
-        limits=dict(_find_limits(tables)),
-        contradictions=find_contradictions(tables, load_counts()),
+        obstacles=dict(_find_obstacles(shown)),
+        limits=dict(_find_limits(shown)),
+        contradictions=contradictions,
         own=own,
     )
-    if only:
-        recorded = {table.name for table in tables if table.recorded}
-        tables = tuple(table for table in tables if table.path in own or table.name in recorded)
-    return join_entries(tables, findings)
+    return join_entries(shown, findings)
 
 
 def _is_own(table: Table) -> bool:

@@ -177,9 +177,14 @@ def describe(found: Findings) -> Iterator[str]:
         yield from ("not checked", *unchecked, "")
     accepted = len(found.contradictions) - len(found.open)
     yield (
-        f"{found.tables} tables, {found.rows} rows: {len(found.contradictions)} contradictions,"
+        f"{_count(found.tables, 'table')}, {_count(found.rows, 'row')}:"
+        f" {_count(len(found.contradictions), 'contradiction')},"
         f" {accepted} acknowledged, {len(found.open)} not"
     )
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number} {name}" if number == 1 else f"{number} {name}s"
 
 
 def _describe_one(one: Contradiction) -> Iterator[str]:

@@ -3,13 +3,15 @@
 A line of a row's notes, ``RULE: reason``, accepts what that rule finds in the row; one of a claim's
 notes what it finds in the claim. Among the table's notes, ``RULE SETUP: reason`` accepts it in a
 row (or in several: ``RULE SETUP, SETUP: reason``), and ``RULE: reason`` what is about the table as
-a whole, and, of a rule about what a column means or about the device, all rows.
+a whole, and, of a rule about what a column means or the device, all rows. A setup that several
+tables of one folder publish is accepted by a note of any of them: a user's file is no such table.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.lint.entries import acknowledge
@@ -60,10 +62,10 @@ class Acknowledgement:
         """Tell whether it accepts a finding of its table."""
         if found.rule != self.rule:
             return False
-        # One setup that several tables publish is accepted by a note of any of them.
-        if found.rule == "two-figures" and {f"{self.table}/{setup}" for setup in self.about} & set(
-            found.others
-        ):
+        # One setup that several tables of a folder publish is accepted by a note of any of them.
+        named = {f"{self.table}/{setup}" for setup in self.about}
+        beside = Path(found.path).parent == Path(self.path).parent
+        if found.rule == "two-figures" and beside and named & set(found.others):
             return True
         if found.table != self.table or found.path != self.path:
             return False

@@ -132,10 +132,12 @@ def lint_tables(
     found = [one for rule in RULES.values() for one in rule.find(material)]
     looked_at = [table for table in given if table.name in named]
     lines = [
-        line for table in looked_at for line in acknowledgements.read_acknowledgements(table, RULES)
+        line for table in given for line in acknowledgements.read_acknowledgements(table, RULES)
     ]
     accepted = list(acknowledgements.apply(_merge(found), lines))
-    accepted += acknowledgements.find_unused(lines, material.unchecked)
+    accepted += acknowledgements.find_unused(
+        (line for line in lines if line.table in named), material.unchecked
+    )
     order = {table.name: place for place, table in enumerate(looked_at)}
     accepted.sort(key=lambda one: order[one.table])
     return Findings(

@@ -1,5 +1,7 @@
 """``python -m pytest_sdspeed atlas``: the page of all tables, with a user's own."""
 
+from pathlib import Path
+
 import pytest
 from pages import Page
 
@@ -23,7 +25,7 @@ model = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 prompt = "a dog"
 height = 512
 width = 512
-steps = 50
+steps = 47
 scheduler = "ddim"
 
 [[rows]]
@@ -79,7 +81,7 @@ def no_results(tmp_path, monkeypatch):
 
 
 def rows(page):
-    return [(data["data-table"], data["data-setup"]) for data, _ in Page(page.read_text(encoding="utf-8")).rows if data]
+    return [tuple(anchor.split("/")) for anchor in Page(page.read_text(encoding="utf-8")).values("id", "tbody")]
 
 
 def find(entries, name):
@@ -91,16 +93,17 @@ def test_the_page_has_all_built_in_tables_and_a_users_own_before_them(mine, tmp_
     page = tmp_path / "out.html"
     assert main(["atlas", str(mine), "--output", str(page)]) == 0
     built_in = [(one.name, row.setup) for one in load_tables() for row in one.rows]
-    assert rows(page)[4:] == built_in
-    assert {table for table, _ in rows(page)[:4]} == {"mine"}
+    shown = rows(page)
+    assert shown[4:] == built_in
+    assert {table for table, _ in shown[:4]} == {"mine"}
     said = capsys.readouterr().out
     assert said.startswith(f"{page}: {len(list_builtin_names()) + 1} tables, {len(built_in) + 4} rows, ")
     assert said.endswith(f"{page.stat().st_size / 1e3:.0f} kB\n")
 
 
-def test_it_is_written_to_atlas_html_unless_another_file_is_named(tmp_path, monkeypatch):
+def test_it_is_written_to_atlas_html_unless_another_file_is_named(mine, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert main(["atlas"]) == 0
+    assert main(["atlas", str(mine), "--only"]) == 0
     assert (tmp_path / "atlas.html").read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
@@ -129,7 +132,7 @@ def test_results_of_this_project_are_measured_without_being_named(recorded, monk
 
 
 def test_what_this_project_does_not_know_of_a_stack_cannot_be_built(mine):
-    found = find_entries([mine])
+    found = find_entries([mine], only=True)
     assert find(found, "mine/mine_baseline").obstacle == ""
     assert find(found, "mine/mine_fast").obstacle == "no built-in optimization is called 'quantum_tunnelling'"
     assert find(found, "mine/mine_misspelt").obstacle == "no built-in option of 'tome' is called 'ration'"
@@ -149,11 +152,42 @@ def test_limits_come_from_what_was_counted_of_the_same_row(mine, monkeypatch):
     counted = Counts(fingerprint=fingerprint(one), work=work)
     stored = {counted.fingerprint: counted, fingerprint(other): Counts(fingerprint=fingerprint(other), reason="no configuration")}
     monkeypatch.setattr("pytest_sdspeed.lint.load_counts", lambda: stored)
-    found = find_entries([mine])
+    found = find_entries([mine], only=True)
     assert find(found, "mine/mine_baseline").limit == compute_limit(counted.account, "NVIDIA A100", "")
     assert find(found, "mine/mine_baseline").limit.certain_s > 0
     assert find(found, "mine/mine_fast").limit.reason == "no configuration"
     assert find(found, "mine/mine_student").limit is None
+
+
+def plant(mine, notes=""):
+    """A row that says 80% of its time is saved, which its latencies deny."""
+    row = 'optimizations = ["distilled_unet"]\n'
+    mine.write_text(TABLE.replace(row, f'{row}stated = [{{where = "column saved", saved_percent = 80}}]\nnotes = "{notes}"\n'))
+
+
+def test_a_contradiction_that_lint_finds_is_on_the_page_until_its_file_gives_a_reason(mine, tmp_path, capsys):
+    page = tmp_path / "out.html"
+    plant(mine)
+    assert main(["atlas", str(mine), "--only", "--output", str(page)]) == 0
+    assert capsys.readouterr().out.count("1 contradiction, 1 of them not acknowledged") == 1
+    told = " ".join(Page(page.read_text(encoding="utf-8")).data)
+    assert "Contradictions that no file acknowledges" in told
+    assert "Contradiction, not acknowledged" in told
+    plant(mine, "saved-percent: the column is of another, older release")
+    assert main(["atlas", str(mine), "--only", "--output", str(page)]) == 0
+    assert capsys.readouterr().out.count("1 contradiction, 0 of them not acknowledged") == 1
+    told = " ".join(Page(page.read_text(encoding="utf-8")).data)
+    assert "The file says: the column is of another, older release" in told
+    assert "not acknowledged (" not in told
+
+
+def test_an_own_figure_that_contradicts_a_built_in_table_is_shown_at_the_own_row(mine, tmp_path):
+    """The built-in table ``legacy`` has 3.61 s for this recipe and stack on this device."""
+    legacy = next(one for one in load_tables() if one.name == "legacy")
+    text = Path(legacy.path).read_text(encoding="utf-8").replace('name = "legacy"', 'name = "mine"')
+    mine.write_text(text.replace("latency_s = 3.61\nspeedup = 2.63", "latency_s = 3.16\nspeedup = 3.01"))
+    found = find(find_entries([mine], only=True), "mine/fp16").contradictions
+    assert [(one.rule, one.others, one.acknowledged) for one in found] == [("two-figures", ("legacy/fp16",), "")]
 
 
 @pytest.mark.parametrize(

@@ -83,13 +83,19 @@ def test_prose_with_a_colon_accepts_nothing():
     assert found(noted("memory of the baseline: 5 GB", "units are seconds: all of them", figures="latency_s = 2.0")) == []
 
 
-def test_one_setup_of_two_tables_is_accepted_by_either():
-    one, other = (
-        table(row("base", f"latency_s = {latency}; notes = '''{notes}'''"), row("fast", "latency_s = 2"), name=name)
-        for name, latency, notes in (("a", "3.1", "two-figures: the other page is the later one"), ("b", "3.2", ""))
-    )
-    assert [(each.table, each.acknowledged) for each in find_contradictions([one, other], {})] == [("b", "the other page is the later one")]
-    assert [each.acknowledged for each in find_contradictions([one, other], {}, ["b"])] == [""], "a file that is linted says so itself"
+def test_one_setup_of_two_tables_of_a_folder_is_accepted_by_either():
+    def page(name, latency, notes="", folder="tables/"):
+        return table(row("base", f"latency_s = {latency}; notes = '{notes}'"), row("fast", "latency_s = 2"), name=name, folder=folder)
+
+    def told(*tables, about=None):
+        return [(each.table, each.acknowledged) for each in find_contradictions(tables, {}, about)]
+
+    later = "the other page is the later one"
+    one, other = page("a", "3.1", f"two-figures: {later}"), page("b", "3.2")
+    assert told(one, other) == [("b", later)]
+    assert told(one, other, about=["b"]) == [("b", later)]
+    assert told(one, other, about=["a"]) == [("a", later)]
+    assert told(one, other, page("own", "3.3", folder="mine/"), about=["own"]) == [("own", "")], "a file of a user says so itself"
 
 
 def test_every_rule_has_a_sentence():

@@ -9,7 +9,7 @@ const tables = [...document.querySelectorAll("section.table")].map((section) => 
   rows: [...section.querySelectorAll("tbody")].map((row) => ({ row, words: row.textContent.toLowerCase() })),
 }));
 const total = tables.reduce((sum, { rows }) => sum + rows.length, 0);
-const details = [...document.querySelectorAll("details")];
+const details = [...document.querySelectorAll("main details")];
 
 function fits({ device }, { model, built, state }) {
   const wanted = form.elements;
@@ -71,6 +71,8 @@ function follow() {
 }
 
 for (const part of details) part.open = false;
+const list = document.querySelector("nav details");
+if (list) list.open = matchMedia("(min-width: 52rem)").matches;
 form.hidden = false;
 filter();
 form.addEventListener("input", filter);

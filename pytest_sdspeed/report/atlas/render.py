@@ -159,7 +159,6 @@ def _show_row(
     open_ = any(not one.acknowledged for one in known.contradictions)
     differences = words.describe_differences(row.recipe, common) if row.is_baseline else ""
     lines = [
-        words.describe_unit(row),
         differences and f"Recipe of this group: {differences}",
         *(f"Also published, {words.describe_stated(stated)}" for stated in row.stated),
         words.describe_timings(row.timings_s),

@@ -6,7 +6,6 @@ import re
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
-from pytest_sdspeed.model import UNITS
 from pytest_sdspeed.report.account_text import format_seconds
 from pytest_sdspeed.report.page.recipe import describe_recipe
 from pytest_sdspeed.report.text import format_ratio
@@ -19,13 +18,13 @@ if TYPE_CHECKING:
     from pytest_sdspeed.report.atlas.entries import Measured
 
 _STATED: Mapping[str, str] = {
-    "latency_s": "{:g} s",
-    "speedup": "x{:g}",
-    "saved_percent": "{:g}% of the time saved",
-    "iterations_per_s": "{:g} it/s",
-    "memory_gb": "{:g} GiB at the peak",
-    "load_gb": "{:g} GiB after loading",
-    "tflops": "{:g} TFLOPs",
+    "latency_s": "{} s",
+    "speedup": "x{}",
+    "saved_percent": "{}% of the time saved",
+    "iterations_per_s": "{} it/s",
+    "memory_gb": "{} GiB at the peak",
+    "load_gb": "{} GiB after loading",
+    "tflops": "{} TFLOPs",
 }
 _COMMIT = re.compile(r"(?<=/)([0-9a-f]{10})[0-9a-f]{30}(?=/)")
 _LEFT_OUT = ("prompt", "seed")
@@ -43,23 +42,37 @@ def list_figures(row: Row) -> list[str]:
 
 
 def _write_figures(row: Row) -> Iterator[str]:
-    yield "baseline" if row.is_baseline else format_ratio(row.speedup)
+    yield "baseline" if row.is_baseline else _write_ratio(row.speedup)
     if row.latency_s is not None:
-        yield f"{row.latency_s:g} s" + (
+        yield f"{_write_exactly(row.latency_s)} s" + (
             f" for {row.recipe.repeats} calls" if row.recipe.repeats > 1 else ""
         )
     costs = {
-        "{:g} it/s": row.iterations_per_s,
-        "{:g} GiB at the peak": row.memory_gb,
-        "{:g} GiB after loading": row.load_gb,
-        "{:g} s to compile": row.compile_s,
-        "{:g} s with a warm cache": row.warm_compile_s,
-        "{:g} s to the first picture": row.first_s,
-        "{:g} TFLOPs": row.tflops,
+        "{} it/s": row.iterations_per_s,
+        "{} GiB at the peak": row.memory_gb,
+        "{} GiB after loading": row.load_gb,
+        "{} s to compile": row.compile_s,
+        "{} s with a warm cache": row.warm_compile_s,
+        "{} s to the first picture": row.first_s,
+        "{} TFLOPs": row.tflops,
     }
-    yield from (form.format(value) for form, value in costs.items() if value is not None)
+    yield from (
+        form.format(_write_exactly(value)) for form, value in costs.items() if value is not None
+    )
     if row.gpus > 1:
         yield f"{row.gpus} GPUs"
+
+
+def _write_exactly(figure: float) -> str:
+    """Write a published figure with all of its digits."""
+    return f"{figure:.12g}"
+
+
+def _write_ratio(speedup: float) -> str:
+    """Write a speed-up with two digits after the point, or with the three that it may have."""
+    printed = _write_exactly(speedup)
+    three = len(printed.partition(".")[2]) == 3  # noqa: PLR2004 - a ratio of latencies has more
+    return f"x{printed}" if three else format_ratio(speedup)
 
 
 def describe_floor(row: Row) -> str:
@@ -79,7 +92,7 @@ def describe_stack(row: Row, baselines: int) -> str:
         row: a row of a table.
         baselines: number of baselines in its table.
     """
-    stack = " + ".join(row.optimizations) or "as it comes"
+    stack = " + ".join(row.optimizations).replace('"', "") or "as it comes"
     against = f", against {row.baseline}" if baselines > 1 and not row.is_baseline else ""
     return f"{stack}{against}"
 
@@ -119,7 +132,9 @@ def describe_measured(measured: Measured) -> tuple[str, str]:
 
 def describe_stated(stated: Stated) -> str:
     """Describe what a source states of a row beside its figures: ``column x: 37.88% ...``."""
-    figures = [_STATED[name].format(value) for name, value in stated.figures.items()]
+    figures = [
+        _STATED[name].format(_write_exactly(value)) for name, value in stated.figures.items()
+    ]
     return f"{stated.where}: {', '.join([*figures, *filter(None, [stated.text])])}"
 
 
@@ -128,7 +143,7 @@ def describe_timings(timings: Sequence[float]) -> str:
     if not timings:
         return ""
     spread = f", CV {stdev(timings) / fmean(timings):.2%}" if len(timings) > 1 else ""
-    low, high = format(min(timings), "g"), format(max(timings), "g")
+    low, high = map(_write_exactly, (min(timings), max(timings)))
     return f"{len(timings)} single timings published: {low} to {high} s{spread}"
 
 
@@ -154,11 +169,6 @@ def list_recipe(recipe: Recipe) -> Mapping[str, str]:
     """Return label -> value of what a recipe says, without what tells little about a figure."""
     said = describe_recipe(recipe)
     return {label: value for label, value in said.items() if label not in _LEFT_OUT}
-
-
-def describe_unit(row: Row) -> str:
-    """Describe what the figures of a row are of, if it is not a whole call."""
-    return "" if row.recipe.unit == "call" else f"figures of {UNITS[row.recipe.unit]}"
 
 
 def describe_claim(claim: Claim) -> str:
