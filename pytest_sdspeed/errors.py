@@ -84,6 +84,10 @@ class UnknownNameError(SdSpeedError):
         )
 
 
+NO_ARCHITECTURE = "architecture for random weights"
+"""Kind of the name of a model of which no configuration is known."""
+
+
 class MarkerError(SdSpeedError):
     """The marker ``sd_latency`` or ``sd_account`` has an invalid argument."""
 

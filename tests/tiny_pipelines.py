@@ -16,8 +16,10 @@ Diffusion), ``sdxl_img2img``. The same name always has the same weights. Picture
 from __future__ import annotations
 
 import json
+import os
 import zlib
 
+import pytest
 import torch
 from small import SCHEDULER, TEXT, UNET, VAE
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, T5Config, T5EncoderModel
@@ -39,6 +41,11 @@ RECIPES = {
     "sdxl_img2img": {**PICTURE, "steps": 4, "inputs": ("image",), "call": {"strength": 0.5}},
 }
 """Name -> the fields of a recipe but for its model."""
+_CI = ("sdxl", "wan", "inpaint")
+"""Of each kind one: the others ask no other question of this project, and a minute more of a machine."""
+BY_REQUEST = pytest.mark.skipif(
+    os.environ.get("SDSPEED_TEST_PIPELINES") != "1", reason="as every other pipeline: set SDSPEED_TEST_PIPELINES=1"
+)
 _CLIP = {**TEXT, "hidden_size": 32, "projection_dim": 32}
 _T5 = {"vocab_size": TEXT["vocab_size"], "d_model": 32, "d_ff": 37, "d_kv": 8, "num_layers": 1, "num_heads": 4}
 _FLAT_VAE = {
@@ -49,6 +56,12 @@ _FLAT_VAE = {
     "use_post_quant_conv": False,
     "shift_factor": 0.06,
 }
+
+
+def mark_kinds(quick, names=tuple(RECIPES)):
+    """Return pipelines as parameters: the quick ones, those of a whole run, and those that are tested by request."""
+    marks = {name: [pytest.mark.slow] if name in _CI else [pytest.mark.slow, BY_REQUEST] for name in names}
+    return [name if name in quick else pytest.param(name, marks=marks[name]) for name in names]
 
 
 def save_pipeline(name, folder):

@@ -10,7 +10,7 @@ import pytest
 from pytest_sdspeed.errors import SdSpeedError, UnsupportedError, UsageMistakeError
 from pytest_sdspeed.model import ACCOUNT_BOUNDS, find_count
 from pytest_sdspeed.plugin.options import COUNTING, GATE
-from pytest_sdspeed.plugin.requests import plan_of
+from pytest_sdspeed.plugin.requests import plan_of, skip_unknown_model
 from pytest_sdspeed.plugin.state import ACCOUNTS, ASKING, own_id, run_of
 from pytest_sdspeed.run.targets import Target, make_target
 
@@ -76,6 +76,7 @@ class AccountGate:
         except UnsupportedError as error:
             pytest.skip(str(error))
         except SdSpeedError as error:
+            skip_unknown_model(item, error)
             raise pytest.fail.Exception(describe_error(error), pytrace=False) from None
         store_account(self._benchmark, result)
         item.stash.setdefault(ACCOUNTS, []).append(result)

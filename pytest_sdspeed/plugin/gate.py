@@ -17,7 +17,7 @@ from pytest_sdspeed.errors import (
 from pytest_sdspeed.plugin.asking import Asking
 from pytest_sdspeed.plugin.attempts import find_time_limit, plan_of_attempt
 from pytest_sdspeed.plugin.options import GATE
-from pytest_sdspeed.plugin.requests import plan_of
+from pytest_sdspeed.plugin.requests import plan_of, skip_unknown_model
 from pytest_sdspeed.plugin.state import (
     ANSWER,
     ASKING,
@@ -102,6 +102,7 @@ class Gate:
         except UnsupportedError as error:
             pytest.skip(str(error))
         except SdSpeedError as error:
+            skip_unknown_model(self._node, error)
             # The error that it was raised from says the same.
             raise pytest.fail.Exception(describe_error(error), pytrace=False) from None
         store(self._benchmark, self._node.stash[CLOCK], result, self._drawer(candidate))

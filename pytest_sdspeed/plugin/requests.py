@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_sdspeed.errors import SdSpeedError
+from pytest_sdspeed.errors import (
+    NO_ARCHITECTURE,
+    SdSpeedError,
+    UnknownNameError,
+    UsageMistakeError,
+)
 from pytest_sdspeed.plugin.account_marker import read_account_marker
 from pytest_sdspeed.plugin.options import CLAIM
 from pytest_sdspeed.plugin.settings import read_marker
@@ -24,6 +29,8 @@ from pytest_sdspeed.plugin.state import (
 from pytest_sdspeed.run.plan import Plan
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pytest_sdspeed.run.planned_claims import PlannedClaim
     from pytest_sdspeed.run.session import Session
     from pytest_sdspeed.run.settings import MarkerOptions
@@ -54,6 +61,7 @@ def _make_plan(item: Any, mark: Any, account_mark: Any) -> Plan:
     if marker.table is not None:
         catalog.find_tables(marker.table, item.nodeid)
     names = sorted(setups_of(item) & catalog.list_setup_names())
+    _refuse_without_fixture(item, names, session)
     return Plan(
         test=own_id(item),
         path=str(item.location[0]),
@@ -82,6 +90,25 @@ def _plan_claim(item: Any, marker: MarkerOptions, session: Session) -> PlannedCl
     if found.is_measured:
         return found
     return plan_claim(session.dry_catalog, marker.table or found.table, name, item.nodeid)
+
+
+def _refuse_without_fixture(item: Any, names: Iterable[str], session: Session) -> None:
+    """Refuse rows that a test takes as fixtures and that have none: those of most built-in tables.
+
+    Raises:
+        UsageMistakeError: there is such a row; the message says how it is reached.
+    """
+    taken = getattr(getattr(item, "_fixtureinfo", None), "argnames", ())
+    known = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+    for name in names:
+        fixture = f"{PREFIX}{name}"
+        if fixture in taken and fixture not in known:
+            table = next(table for table in session.tables if table.row(name))
+            raise UsageMistakeError(
+                f"{item.nodeid}: the rows of table {table.name!r} have no fixtures: mark the test"
+                f" with sd_latency(table={table.name!r}) and take sd_setup, which is each of them"
+                f" in turn, or run pytest {table.path}::{name}"
+            )
 
 
 def _is_undocumented(item: Any, marker: MarkerOptions) -> bool:
@@ -122,6 +149,24 @@ def requested_setup(request: pytest.FixtureRequest, name: str) -> Setup:
         from pytest_sdspeed.report.pages import describe_error
 
         pytest.fail(describe_error(error), pytrace=False)
+
+
+def skip_unknown_model(item: Any, error: SdSpeedError) -> None:
+    """Skip a row of a built-in table if there is no configuration of a model that it needs.
+
+    A table that a user wrote may have misspelt it, and fails with the names that are known.
+
+    Args:
+        item: the test.
+        error: what its gate raised.
+    """
+    from pytest_sdspeed.tables import is_builtin
+
+    unknown = isinstance(error, UnknownNameError) and error.kind == NO_ARCHITECTURE
+    if unknown and any(is_builtin(resolved.table) for resolved in plan_of(item).setups):
+        pytest.skip(
+            f"no configuration of {error.name} is known here, which is built without its weights"  # type: ignore[attr-defined]
+        )
 
 
 def _make_counted(session: Session, resolved: ResolvedSetup) -> Setup:

@@ -78,7 +78,9 @@ class RowTally:
         self._fates[test] = RowFate(table=table, setup=setup, fate=fate, reason=reason)
 
     def format(self) -> list[str]:
-        """Format what became of all rows."""
+        """Format what became of all rows; nothing if no test ran, as if fixtures are listed."""
+        if not self._fates:
+            return []
         options = run_of(self._config).options
         done = "counted" if options.dry else "rehearsed" if options.rehearses else "measured"
         return format_tally(self._asked, self._fates, done, now() - self._begun)

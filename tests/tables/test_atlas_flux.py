@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from pytest_sdspeed.errors import TableError
 from pytest_sdspeed.lint import find_contradictions
 from pytest_sdspeed.tables import load_table
+from pytest_sdspeed.tables.parser import parse_table
 
 TABLES = Path(__file__).parents[2] / "pytest_sdspeed" / "tables"
 
@@ -190,3 +192,38 @@ def test_tiles_are_held_only_if_the_picture_is_larger_than_one():
     held = [row for row in tiled if not row.unsupported]
     assert all(row.setup.endswith("_sd15_1024_tiled") and row.slower and row.memory for row in held)
     assert len(held) == len(names)
+
+
+PLANTED = {
+    "swapped digits of a latency beside its percent": ("tome_a100", "latency_s = 5.26", "latency_s = 2.56", "saved-percent"),
+    "swapped digits of a percent": ("tome_v100", "saved_percent = 37.75", "saved_percent = 35.77", "saved-percent"),
+    "the percent of time that is saved, as a speed-up": (
+        "lora_fast_rtx4090",
+        "speedup = 2.04",
+        "stated = [{where = 'a column', speedup = 1.51}]",
+        "saved-percent",
+    ),
+    "memory that another row has": ("flux_memory_rtx4090", "memory_gb = 14.9453", "memory_gb = 12.2369\nload_gb = 14.9453", ""),
+    "swapped digits of a latency beside its speed-up": ("deepcache_a5000", "latency_s = 6.88", "latency_s = 8.68", ""),
+}
+"""What is planted: table, what is replaced, by what, and the rule that finds it, "" if the table does not load."""
+
+
+@pytest.mark.parametrize("fault", PLANTED)
+def test_a_planted_fault_is_found(fault):
+    name, old, new, rule = PLANTED[fault]
+    text = (TABLES / f"{name}.toml").read_text(encoding="utf-8")
+    assert old in text
+    planted = text.replace(old, new, 1)
+    if not rule:
+        with pytest.raises(TableError):
+            parse_table(planted, "planted.toml")
+        return
+    found = find_contradictions([parse_table(planted, "planted.toml")])
+    assert rule in {one.rule for one in found if not one.acknowledged}
+
+
+def test_a_figure_that_was_corrected_leaves_no_reason_behind_that_hides_the_next_one():
+    text = (TABLES / "tome_a100.toml").read_text(encoding="utf-8")
+    corrected = parse_table(text.replace("latency_s = 2.1\n", "latency_s = 3.1\n"), "corrected.toml")
+    assert {one.rule for one in find_contradictions([corrected])} == {"unused-acknowledgement"}

@@ -8,7 +8,7 @@ import random
 import numpy as np
 import pytest
 from small_pipelines import maker
-from tiny_pipelines import RECIPES, TABLE, save_pipeline, toml_recipe
+from tiny_pipelines import RECIPES, TABLE, mark_kinds, save_pipeline, toml_recipe
 
 from pytest_sdspeed.model import Case, Machine, Recipe
 from pytest_sdspeed.pipelines.pool import Pool
@@ -17,7 +17,7 @@ from pytest_sdspeed.setups.setup import Setup
 
 QUICK = ("flux", "ltx")
 """A picture and a video for every run; the others take as long, each."""
-KINDS = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in RECIPES]
+KINDS = mark_kinds(QUICK)
 VIDEOS = ("wan", "ltx")
 
 

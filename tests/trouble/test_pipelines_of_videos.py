@@ -7,7 +7,7 @@ import textwrap
 
 import numpy as np
 import pytest
-from tiny_pipelines import tiny_recipe
+from tiny_pipelines import BY_REQUEST, tiny_recipe
 
 from pytest_sdspeed.model import Case, Machine
 from pytest_sdspeed.pipelines.pool import Pool
@@ -95,9 +95,9 @@ def count_directly(setup):
     [
         ("wan", ["text_encoder", "denoising", "decoding"]),
         pytest.param("flux", ["text_encoder", "denoising", "decoding"], marks=pytest.mark.slow),
-        pytest.param("ltx", ["text_encoder", "denoising", "decoding"], marks=pytest.mark.slow),
+        pytest.param("ltx", ["text_encoder", "denoising", "decoding"], marks=[pytest.mark.slow, BY_REQUEST]),
         pytest.param("img2img", ["text_encoder", "image_encoding", "denoising", "decoding"], marks=pytest.mark.slow),
-        pytest.param("sdxl", ["text_encoder", "denoising", "decoding"], marks=pytest.mark.slow),
+        pytest.param("sdxl", ["text_encoder", "denoising", "decoding"], marks=[pytest.mark.slow, BY_REQUEST]),
     ],
 )
 def test_a_setup_of_any_pipeline_has_its_stages_and_its_flops(name, stages, tmp_path):

@@ -10,7 +10,7 @@ from textwrap import indent
 import numpy as np
 import pytest
 from rehearsed import STAYS
-from tiny_pipelines import TABLE, save_pipeline, toml_recipe
+from tiny_pipelines import TABLE, mark_kinds, save_pipeline, toml_recipe
 
 from pytest_sdspeed.model import Machine
 from pytest_sdspeed.setups.setup import Setup
@@ -85,7 +85,7 @@ BETWEEN = {**dict.fromkeys(PIPELINES, 20), "wan": 30}
 """Pipeline -> PSNR (dB) between what its rows have and what another seed draws."""
 QUICK = ("ltx", "img2img")
 """A video by a transformer and a picture by a UNet for every run; the others take as long, each."""
-KINDS = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in PIPELINES]
+KINDS = mark_kinds(QUICK, tuple(PIPELINES))
 
 ROW = """\
 [[rows]]

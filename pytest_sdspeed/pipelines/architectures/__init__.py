@@ -15,7 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pytest_sdspeed.errors import ModelUnavailableError, UnknownNameError, read_first_line
+from pytest_sdspeed.errors import (
+    NO_ARCHITECTURE,
+    ModelUnavailableError,
+    UnknownNameError,
+    read_first_line,
+)
 
 Config = Mapping[str, Any]
 
@@ -198,4 +203,4 @@ def find_architecture(
         return known[model]
     if Path(model).is_dir():
         return read_architecture(Path(model))
-    raise UnknownNameError("architecture for random weights", model, known)
+    raise UnknownNameError(NO_ARCHITECTURE, model, known)
