@@ -31,8 +31,7 @@ def test_every_source_is_a_permanent_link(table):
 
 @pytest.mark.parametrize("table", ATLAS, ids=lambda table: table.name)
 def test_every_table_says_what_its_source_leaves_open(table):
-    assert table.notes
-    assert [note for note in table.notes if not note.strip().endswith((".", ":", "?"))] == []
+    assert any(len(note.split()) >= WORDS for note in table.notes)
 
 
 def test_every_row_that_cannot_be_built_says_why_in_words():
