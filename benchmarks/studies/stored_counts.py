@@ -28,7 +28,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_sdspeed.errors import OutOfMemoryError, explain, read_first_line
+from pytest_sdspeed.errors import (
+    NO_ARCHITECTURE,
+    OutOfMemoryError,
+    UnknownNameError,
+    explain,
+    read_first_line,
+)
 from pytest_sdspeed.lint.counts import COUNTS, Counts, dump_counts, fingerprint, load_counts
 from pytest_sdspeed.model import StackEntry
 from pytest_sdspeed.model.accounts import Account, Work
@@ -129,6 +135,8 @@ def count(table: Table, row: Row) -> Counts | None:
         if isinstance(explained, OutOfMemoryError):
             return None
         said = read_first_line(explained, "no message")
+        if isinstance(explained, UnknownNameError) and explained.kind == NO_ARCHITECTURE:
+            said = f"no configuration of {explained.name} is known here"
         return Counts(
             fingerprint=fingerprint(row),
             # Where it was raised is a path of this machine.
