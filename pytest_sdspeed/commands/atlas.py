@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.setups.registry import Registry
 
 _PAGE = "atlas.html"
-_PACKAGE = Path(__file__).resolve().parents[1]
-_RESULTS = _PACKAGE.parent / "benchmarks" / "results"
+_RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
 """What this project measured: in a clone, not in an installed wheel."""
 
 
@@ -121,8 +120,9 @@ def find_entries(paths: Sequence[Path | str] = (), *, only: bool = False) -> Seq
 
 def _is_own(table: Table) -> bool:
     """Tell whether a table is a user's own: neither built in nor a result of this project."""
-    folders = Path(table.path).resolve().parents
-    return _PACKAGE / "tables" not in folders and _RESULTS not in folders
+    from pytest_sdspeed.tables import is_builtin
+
+    return not is_builtin(table) and _RESULTS not in Path(table.path).resolve().parents
 
 
 def _find_obstacles(tables: Iterable[Table]) -> Iterator[tuple[tuple[str, str], str]]:

@@ -13,6 +13,7 @@ from reference_parts import GENERATORS, expand
 
 import pytest_sdspeed
 from pytest_sdspeed.errors import DOCUMENTATION
+from pytest_sdspeed.setups.names import BUILTIN_SETUPS
 from pytest_sdspeed.store.records import to_json
 
 PACKAGE = sorted((ROOT / "pytest_sdspeed").rglob("*.py"))
@@ -126,7 +127,8 @@ def test_every_setup_and_public_class_is_on_its_page():
     loaded = pytest_sdspeed.load_tables()
     assert [table.name for table in loaded if f"## `{table.name}`" not in tables] == []
     assert [row.setup for table in loaded for row in table.rows if f"| `{row.setup}` |" not in tables] == []
-    assert [row.setup for table in loaded for row in table.rows if f"| `sd_{row.setup}` |" not in fixtures] == []
+    assert [setup for setup in BUILTIN_SETUPS if f"| `sd_{setup}` |" not in fixtures] == []
+    assert {table.name for table in loaded for row in table.rows if row.setup in BUILTIN_SETUPS} >= {"inference", "fastest", "miniature"}
     classes = ("Result", "Recipe", "ImageGate", "Optimization", "Registry")
     text = fixtures + pages()["reference/result.md"]
     assert [name for name in classes if f"## `{name}`\n" not in text] == []
