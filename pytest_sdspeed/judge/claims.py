@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pytest_sdspeed.model import Contrast, Interval, Verdict
 
-_ACKNOWLEDGED = re.compile(r"^claim:\s*(\S.*)$", re.MULTILINE)
+_ACKNOWLEDGED = re.compile(r"^[ \t]*claim:[ \t]*(\S.*)$", re.MULTILINE)
 _LEAST_WORDS = 4
 """Words of a reason that acknowledges: fewer say nothing."""
 

@@ -22,8 +22,8 @@ MEASURED_CLAIMS = (*TIMED_CLAIMS, "less_memory", "comparable")
 def name_claims(claims: Sequence[Claim]) -> dict[str, Claim]:
     """Name the claims of a table, as tests do: ``faster-combined``, ``faster-small-1.75``.
 
-    The kind, the row that the sentence is about, the part and the figure that it names, if any; a
-    number behind if several have all in common.
+    The kind, the row (or setting) that the sentence is about, the part and the figure that it
+    names, if any; a number behind if several have all in common.
 
     Args:
         claims: claims in the order of the file.
@@ -31,7 +31,9 @@ def name_claims(claims: Sequence[Claim]) -> dict[str, Claim]:
     named: dict[str, Claim] = {}
     for claim in claims:
         figure = None if claim.by is None else f"{claim.by:g}"
-        lead = name = "-".join(filter(None, (claim.kind, *claim.rows[:1], claim.part, figure)))
+        settings = (name.rpartition(".")[2] for name in claim.defaults)
+        about = next(iter((*claim.rows, *settings)), None)
+        lead = name = "-".join(filter(None, (claim.kind, about, claim.part, figure)))
         number = 1
         while name in named:
             number += 1

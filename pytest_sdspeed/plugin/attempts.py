@@ -12,6 +12,7 @@ import pytest
 from pytest_sdspeed.errors import read_first_line
 from pytest_sdspeed.measure.clock import WallClock
 from pytest_sdspeed.measure.time_limit import TimeLimit
+from pytest_sdspeed.model import ClaimResult
 from pytest_sdspeed.plugin.requests import plan_of
 from pytest_sdspeed.plugin.state import (
     ACCOUNTS,
@@ -56,7 +57,8 @@ class Attempts:
         """
         limited = [item for item in session.items if is_gated(item) and find_time_limit(item)]
         if limited and not session.config.option.collectonly:
-            drawn = any(plan_of(item).setups for item in limited)
+            plans = [plan_of(item) for item in limited]
+            drawn = any(plan.setups or (plan.claim and plan.claim.rows) for plan in plans)
             # Whatever cannot be imported, the tests that need it say so.
             with suppress(Exception):
                 run_of(session.config).session.load_libraries(pipelines=drawn)
@@ -86,7 +88,8 @@ class Attempts:
         report = yield
         attempts = item.stash.get(_ENDED, [])
         if attempts and attempts[-1] in (_UNDER_WAY, "passed") and call.when != "teardown":
-            attempts[-1] = _describe_end(item.stash.get(RESULT, None), report, call)
+            found = item.stash.get(CLAIMED, item.stash.get(RESULT, None))
+            attempts[-1] = _describe_end(found, report, call)
         return report
 
     @pytest.hookimpl(tryfirst=True)
@@ -155,8 +158,13 @@ def _drop_properties(told: Any) -> None:
     ]
 
 
-def _describe_end(result: Result | None, report: Any, call: pytest.CallInfo[None]) -> str:
+def _describe_end(
+    result: ClaimResult | Result | None, report: Any, call: pytest.CallInfo[None]
+) -> str:
     """Say in a clause how an attempt ended."""
+    if isinstance(result, ClaimResult) and result.verdict != "pass":
+        compared = (f"{one.subject} {one.measured}" for one in result.comparisons)
+        return f"{result.outcome}, {'; '.join(compared)}"
     if result is not None and result.verdict != "pass":
         return f"{result.verdict}, {'; '.join(result.reasons)}"
     if report.passed:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_sdspeed.plugin.state import ANSWER, COLD, is_gated, must_ask, run_of
+from pytest_sdspeed.plugin.state import ANSWER, COLD, claim_of, is_gated, must_ask, run_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,7 +60,9 @@ class Orderer:
         first, last = -1, len(places)
 
         def place_of(item: pytest.Item) -> int:
-            resolved = asked.get(item)
+            claim = claim_of(item)
+            # A claim is measured with the rows that it compares.
+            resolved = claim.rows[0] if claim and claim.is_measured else asked.get(item)
             return first if resolved is None else places.get(resolved.campaign, last)
 
         items.sort(key=place_of)

@@ -81,7 +81,8 @@ def describe_claim(result: ClaimResult) -> str:
     facts = f": {found}{blocks}." if found else "."
     why = [f"Reason: {'; '.join(result.reasons)}."] if result.reasons else []
     denied = [f"Its notes say: {result.acknowledged.rstrip('.')}."] if result.acknowledged else []
-    return " ".join([lead + facts, *why, *denied, *result.notes, *_advise(result)])
+    notes = [f"{note}." for note in result.notes]
+    return " ".join([lead + facts, *why, *denied, *notes, *_advise(result)])
 
 
 def _advise(result: ClaimResult) -> Iterable[str]:

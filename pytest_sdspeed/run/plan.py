@@ -80,7 +80,8 @@ class RunPlan:
         self.__dict__.pop("measurable", None)
         if plan.claim is not None:
             self._claims[plan.claim.table, plan.claim.name] = plan.claim
-            return
+            if not plan.setups:
+                return
         against = self._session.options.against is not None
         if plan.setups and (plan.marker.is_documented or against):
             for resolved in plan.setups:
@@ -132,10 +133,12 @@ class RunPlan:
     def claims(self) -> tuple[PlannedClaim, ...]:
         """List the claims of the run that campaigns of this machine judge."""
         measured = (one for one in self._claims.values() if one.is_measured)
-        return tuple(one for one in measured if self.find_obstacle(one, Plan()) is None)
+        return tuple(one for one in measured if self._find_obstacle(one, Plan()) is None)
 
     def find_obstacle(self, planned: PlannedClaim, plan: Plan) -> str | None:
-        """Say why a claim cannot be judged in this run, with what would help, or None.
+        """Say why a claim is not judged in this run, with what would help, or None.
+
+        A claim that has to be measured is refused by a total budget as its rows are.
 
         Args:
             planned: the claim.
@@ -143,12 +146,21 @@ class RunPlan:
         """
         if not planned.is_measured:
             return None
+        obstacle = self._find_obstacle(planned, plan)
+        if obstacle is None and self.total is not None:
+            return next(filter(None, map(self.total.refuse, planned.rows)), None)
+        return obstacle
+
+    def _find_obstacle(self, planned: PlannedClaim, plan: Plan) -> str | None:
+        """Say what stands in the way of a claim that has to be measured, but for the time."""
         return next(filter(None, self._list_obstacles(planned, plan)), None)
 
     def _list_obstacles(self, planned: PlannedClaim, plan: Plan) -> Iterator[str | None]:
         kind = planned.claim.kind
         yield self._find_manner(kind)
-        yield from (self.skip_reason(row, plan) for row in planned.rows)
+        for row in planned.rows:
+            yield self._explain_skip(row, plan)
+            yield None if self.total is None else self.total.explain_misfit(row)
         if not planned.is_of_one_campaign:
             yield (
                 "its rows are in several tables of this name, which are not measured together:"
@@ -241,6 +253,13 @@ class RunPlan:
             resolved: the setup.
             plan: what its test asks for.
         """
+        reason = self._explain_skip(resolved, plan)
+        if reason is None and self.total is not None and self._session.options.against is None:
+            return self.total.refuse(resolved)
+        return reason
+
+    def _explain_skip(self, resolved: ResolvedSetup, plan: Plan) -> str | None:
+        """Say why a setup cannot be measured in this run, whatever its time is, or None."""
         table, session = resolved.table, self._session
         gpu = session.options.gpu or session.options.rehearses
         suits = session.options.measures(on_cpu=table.on_cpu)
@@ -261,8 +280,6 @@ class RunPlan:
                 f"table {table.name!r} has no row {resolved.setup!r} to hold it to: give the"
                 f" marker a speedup{help_}"
             )
-        if unsupported is None and self.total is not None:
-            return self.total.refuse(resolved)
         return unsupported
 
     def limits(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.errors import UnknownNameError
-from pytest_sdspeed.judge.claims import find_least_ratio
+from pytest_sdspeed.judge.claims import find_acknowledgement, find_least_ratio
 from pytest_sdspeed.model import MEASURED_CLAIMS, TIMED_CLAIMS, Contrast, name_claims
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ class PlannedClaim:
     def list_contrasts(self, tolerance: float | None) -> tuple[Contrast, ...]:
         """List the ratios that decide it: of the first row and each of the others.
 
+        A figure that the notes call wrong has no tolerance: what is denied is what it says.
+
         Args:
             tolerance: that of ``--sd-tolerance``, or None for that of the first row.
         """
@@ -59,7 +61,9 @@ class PlannedClaim:
             return ()
         first, *others = self.rows
         own = first.row.tolerance if first.row else 0.0
-        least = find_least_ratio(self.claim.by, own if tolerance is None else tolerance)
+        held_to = own if tolerance is None else tolerance
+        denied = bool(find_acknowledgement(self.claim.notes))
+        least = find_least_ratio(self.claim.by, 0.0 if denied else held_to)
         pairs = ((other.setup, first.setup) for other in others)
         if self.claim.kind == "slower":
             pairs = ((first.setup, other.setup) for other in others)

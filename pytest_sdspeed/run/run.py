@@ -160,8 +160,13 @@ class Run:
             SdSpeedError: what it compares could not be measured or counted.
         """
         assert plan.claim is not None  # noqa: S101 - the test asks for one
-        self.claims.append(self._claims.judge(plan.claim, plan))
-        return self.claims[-1]
+        result = self._claims.judge(plan.claim, plan)
+        if plan.earlier and plan.claim.is_timed:
+            result = replace(
+                result, notes=(*result.notes, describe_attempts(plan.earlier, "claim"))
+            )
+        self.claims.append(result)
+        return result
 
     def add_account_history(self, result: AccountResult) -> AccountResult:
         """Add what the stored runs counted of the same, if they are asked."""
@@ -182,12 +187,18 @@ class Run:
             self.against.release()
 
 
-def describe_attempts(earlier: Sequence[str]) -> str:
-    """Say how the attempts before the one that counts ended, and what that means for its error."""
+def describe_attempts(earlier: Sequence[str], about: str = "row") -> str:
+    """Say how the attempts before the one that counts ended, and what that means for its error.
+
+    Args:
+        earlier: how each of them ended.
+        about: what is judged, in a word.
+    """
     many = len(earlier) > 1
+    edge = "a row on its floor" if about == "row" else "a claim that is just not true"
     return (
         f"{len(earlier)} attempt{'s' if many else ''} of this test came before this one, which"
-        f" alone counts ({' | '.join(earlier)}): each attempt lets a row on its floor pass by"
+        f" alone counts ({' | '.join(earlier)}): each attempt lets {edge} pass by"
         f" mistake in up to {ERROR_PER_SIDE:.1%} of cases, {len(earlier) + 1} of them in up to"
         f" {(len(earlier) + 1) * ERROR_PER_SIDE:.1%}"
     )

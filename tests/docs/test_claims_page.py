@@ -32,7 +32,7 @@ def test_every_row_and_claim_that_the_page_names_exists():
 
 
 def test_what_no_table_has_is_found():
-    text = "`inference::fp17`, `inference::claim[faster-nobody]`, `nowhere::fp16` and `inference::claim[defaults]`"
+    text = "`inference::fp17`, `inference::claim[faster-nobody]`, `nowhere::fp16` and `inference::claim[defaults-allow_tf32]`"
     assert find_missing(text) == ["inference::fp17", "inference::claim[faster-nobody]", "nowhere::fp16"]
 
 

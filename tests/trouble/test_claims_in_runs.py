@@ -91,6 +91,13 @@ def test_an_acknowledged_claim_is_skipped_while_it_is_false_and_fails_when_it_is
     said(result, "is true, and its notes call it false*Take the line `claim: ...` out")
 
 
+@pytest.mark.parametrize(("seconds", "outcome"), [(0.77, "skipped"), (0.72, "failed")])
+def test_a_figure_that_is_called_wrong_has_no_tolerance(run, seconds, outcome):
+    """x1.30 is within the tolerance of x1.333, and is not what the sentence says."""
+    denied = claim('faster = ["quicker", "quick"]\nby = 1.333\nnotes = "claim: the source itself measured less"')
+    run(denied, seconds={"quicker": seconds}).assert_outcomes(**{outcome: 1})
+
+
 def test_an_acknowledgement_of_too_few_words_acknowledges_nothing(run):
     run(claim('faster = ["quicker", "quick"]\nnotes = "claim: not true"'), seconds={"quicker": 1.2}).assert_outcomes(failed=1)
 
