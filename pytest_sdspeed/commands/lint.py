@@ -189,7 +189,9 @@ def _count(number: int, name: str) -> str:
 
 def _describe_one(one: Contradiction) -> Iterator[str]:
     name = f"{one.table}/{one.setup}" if one.setup else one.table
-    yield f"{one.rule}   {name}   {one.path}: {one.key}"
+    path = Path(one.path)
+    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    yield f"{one.rule}   {name}   {shown}: {one.key}"
     yield f"  {one.message}"
     if one.acknowledged:
         yield f"  acknowledged: {one.acknowledged}"

@@ -107,6 +107,10 @@ PLANTED = [
     ("commands.comment", "def f():\n    import pytest"),
     ("store.github", "from pytest_sdspeed.report import comment"),
     ("report.comment", "from pytest_sdspeed.store import github"),
+    ("lint.units", "import torch"),
+    ("lint.rules", "import pytest"),
+    ("lint.across", "from pytest_sdspeed.setups import registry"),
+    ("tables.loader", "from pytest_sdspeed import lint"),
     ("newcomer", ""),
 ]
 

@@ -8,8 +8,10 @@ import pytest
 
 from pytest_sdspeed import tables
 from pytest_sdspeed.__main__ import main
+from pytest_sdspeed.commands.dry import TableCounter
+from pytest_sdspeed.errors import ModelUnavailableError
 from pytest_sdspeed.lint import Counts, counts, dump_counts, find_contradictions, fingerprint, load_counts
-from pytest_sdspeed.model.accounts import Work
+from pytest_sdspeed.model.accounts import Account, Work
 from pytest_sdspeed.tables import list_builtin_files, load_table, load_tables
 
 FILES = {file.stem: file for file in list_builtin_files()}
@@ -285,17 +287,35 @@ def test_a_figure_of_a_user_is_held_against_the_built_in_tables(tmp_path, capsys
     assert "flux_memory_rtx4090/flux_memory_rtx4090_nf4" in first["others"]
 
 
-@pytest.mark.slow
-def test_dry_counts_what_has_no_counts(tmp_path, capsys):
-    text = (
-        FILES["miniature"]
-        .read_text(encoding="utf-8")
-        .replace('device = "cpu"', 'device = "NVIDIA A100"')
-        .replace('name = "miniature"', 'name = "small"')
-    )
-    (path := tmp_path / "small.toml").write_text(text.replace("speedup = 1\n", "latency_s = 0.0000001\n", 1), encoding="utf-8")
-    assert main(["lint", "--json", str(path)]) == 0
-    capsys.readouterr()
-    status, told, said = lint(path, "--dry", capsys=capsys)
-    assert "counting small/baseline" in said
-    assert (status, [one["rule"] for one in told["contradictions"]]) == (1, ["limit"])
+@pytest.fixture
+def counting(monkeypatch):
+    """Counts of a dry run that need no building: of two rows, one that takes an A100 2.9 s at least, and one that cannot be counted."""
+
+    def count(self, row):
+        if row.setup == "mine_fast":
+            raise ModelUnavailableError("no configuration of org/model")
+        return Account(operations=80, flops=8 * 10**14, work=(Work("mm", "bfloat16", 10**13, 0, 80),), weight_bytes=1)
+
+    monkeypatch.setattr(TableCounter, "count_account", count)
+    monkeypatch.setattr(TableCounter, "find_precision", lambda self, row: "bfloat16")
+
+
+def test_dry_counts_what_has_no_counts_and_says_what_it_cannot(own, capsys, counting):
+    text = OWN.replace("NVIDIA GeForce RTX 4090", "NVIDIA A100").replace("3.00", "2.10").replace("2.27", "1.59").replace("1.35", "1.32")
+    own.write_text(text)
+    assert lint(own, capsys=capsys)[0] == 0
+    status, told, said = lint(own, "--dry", capsys=capsys)
+    assert "counting mine/mine_base" in said
+    assert (status, [(one["rule"], one["setup"]) for one in told["contradictions"]]) == (1, [("limit", "mine_base")])
+    assert [(one["setup"], one["reason"]) for one in told["unchecked"] if one["rule"] == "limit"] == [
+        ("mine_fast", "no configuration of org/model")
+    ]
+
+
+def test_dry_does_not_count_what_has_counts(own, capsys, counting, monkeypatch):
+    rows = load_table(own).rows
+    stored = {fingerprint(row): Counts(fingerprint=fingerprint(row), reason="it was tried") for row in rows}
+    monkeypatch.setattr("pytest_sdspeed.lint.load_counts", lambda: stored)
+    _, told, said = lint(own, "--dry", capsys=capsys)
+    assert "counting" not in said
+    assert {one["reason"] for one in told["unchecked"] if one["rule"] == "limit"} == {"it was tried"}
