@@ -22,9 +22,12 @@ from pytest_sdspeed.judge.pictures.self_difference import (
     measure_self_difference,
 )
 from pytest_sdspeed.judge.pictures.slots import find_broken_slots, list_details
+from pytest_sdspeed.model import StackEntry
 from pytest_sdspeed.run.settings import REHEARSED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy as np
 
     from pytest_sdspeed.judge.pictures.frames import Frames
@@ -159,9 +162,19 @@ def _compare(
     if case.is_shrunk and setup is not None:
         against = sides.theirs if sides.reference is None else sides.reference
         judgement = hold_to_other_cases(
-            judgement, sides.ours.outputs, against.first, setup.relation
+            judgement,
+            sides.ours.outputs,
+            against.first,
+            setup.relation,
+            own_steps=_has_own_steps(setup.optimizations),
         )
     return judgement, [*notes]
+
+
+def _has_own_steps(labels: Iterable[str]) -> bool:
+    """Tell whether a stack takes a number of steps of its own: a scheduler with ``steps``."""
+    entries = map(StackEntry.parse, labels)
+    return any(one.name == "scheduler" and one.options.get("steps") for one in entries)
 
 
 def _find_gate(case: RowCase) -> ImageGate | None:

@@ -34,11 +34,11 @@ def kept_of(drawn):
     return {case: keep(pictures) for case, pictures in drawn.items()}
 
 
-def judge(ours, baseline, relation="same_weights", extra=None):
+def judge(ours, baseline, relation="same_weights", extra=None, *, own_steps=False):
     kept, theirs = kept_of(ours), kept_of(baseline)
     every = {case: (output, *(extra or {}).get(case, ())) for case, output in kept.items()}
     first = judge_images(kept, theirs, None, relation)
-    return hold_to_other_cases(first, every, theirs, relation)
+    return hold_to_other_cases(first, every, theirs, relation, own_steps=own_steps)
 
 
 def rounded(baseline, spread):
@@ -72,6 +72,16 @@ def test_an_approximation_may_lean_towards_fewer_steps_and_rounding_may_not(base
     assert judge(leaning, baseline).verdict == "fail"
     other = {**rounded(baseline, 0.001), MAIN: clip(0.4 * baseline[MAIN] + 0.6 * baseline[PROMPT])}
     assert judge(other, baseline, "approximation").verdict == "fail"
+
+
+def test_a_stack_with_steps_of_its_own_is_not_held_to_other_steps_and_to_all_else(baseline):
+    ours = rounded(baseline, 0.004)
+    ours |= {STEPS: ours[MAIN]}
+    assert judge(ours, baseline, "approximation").verdict == "fail"
+    assert judge(ours, baseline, "approximation", own_steps=True).verdict == "pass"
+    for other in (SEED, PROMPT):
+        wrong = {**ours, MAIN: clip(baseline[other] + noise(20, 0.004))}
+        assert judge(wrong, baseline, "approximation", own_steps=True).verdict == "fail"
 
 
 def test_an_approximation_may_skip_nothing_of_few_steps_and_must_act_in_all_other_cases(baseline):

@@ -138,7 +138,14 @@ def test_a_search_narrows_counts_and_is_cleared_by_keyboard(visited, entries):
     keyboard.type("QUANTUM mine_fast")
     assert shown(visited) == ["mine/mine_fast"]
     assert count(visited) == f"1 of {total} rows in 1 table"
+    # What was found stands right below the search, within the first screen, and is the next stop after the filters.
+    box = visited.page.locator("tbody:visible").bounding_box()
+    assert box["y"] + box["height"] < visited.page.viewport_size["height"]
+    for _ in range(5):
+        keyboard.press("Tab")
+    assert focused(visited) == "#mine"
     keyboard.press("Escape")
+    assert visited.page.locator("nav").is_visible()
     assert visited.page.locator("#words").input_value() == ""
     assert shown(visited) == every(entries)
     assert count(visited) == f"{total} rows in {len(entries)} tables"

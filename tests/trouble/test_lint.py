@@ -15,7 +15,7 @@ from pytest_sdspeed.model.accounts import Account, Work
 from pytest_sdspeed.tables import list_builtin_files, load_table, load_tables
 
 FILES = {file.stem: file for file in list_builtin_files()}
-CLEAN = ("attention", "stack", "legacy", "inference", "deepcache_a5000", "fastest", "miniature", "sdxl_fast_a100", "tome_v100")
+CLEAN = ("attention", "stack", "legacy", "deepcache_a5000", "fastest", "miniature", "sdxl_fast_a100", "tome_v100")
 
 KNOWN = {
     "tome: 37.88% beside 2.1 s is a misprint of 3.1 s": ("saved-percent", "tome_a100/tome_a100_768_b2_tome_xformers"),
@@ -84,8 +84,7 @@ def test_every_contradiction_of_the_built_in_tables_is_acknowledged_in_its_file(
 
 @pytest.mark.parametrize("name", CLEAN)
 def test_nothing_is_found_in_clean_tables(builtin, name):
-    found = [one for one in builtin if one.table == name and one.rule != "two-figures"]
-    assert found == []
+    assert [one for one in builtin if one.table == name] == []
 
 
 # Faults in copies

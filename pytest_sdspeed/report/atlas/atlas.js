@@ -53,8 +53,8 @@ function filter() {
     holding += shown > 0;
     noted += mentions;
   }
-  const attention = document.getElementById("attention");
-  if (attention) attention.parentElement.hidden = narrowed;
+  // What was found stands right below the search.
+  for (const part of document.querySelectorAll("nav, section[aria-labelledby=attention]")) part.hidden = narrowed;
   const said = narrowed ? `${found} of ${say(total, "row")} in ${say(holding, "table")}` : `${say(total, "row")} in ${say(tables.length, "table")}`;
   document.getElementById("count").textContent = said + (noted ? `; ${say(noted, "more table")} in notes or claims` : "");
 }
