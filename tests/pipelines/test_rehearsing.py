@@ -161,3 +161,12 @@ def test_what_depends_on_sizes_is_excused_at_toy_size_alone(name):
 )
 def test_what_acts_at_any_size_is_not_excused(name):
     assert proven(Registry().optimizations()[name], acted=False) == Finding(acted=False, text="seen")
+
+
+def test_a_lora_of_the_hub_fits_no_toy_and_one_of_a_folder_is_rehearsed(recipe, tmp_path, cpu):
+    labels = stack(replace(recipe, parts={"lora": "somebody/a-lora"}), "lora")
+    (refused,) = rehearse_stack(labels, (), lora="somebody/a-lora")
+    assert "the LoRA somebody/a-lora is of weights at full size" in refused.supported(cpu)
+    for given, options in ((str(tmp_path), {}), ("somebody/a-lora", {"shrunk": False}), (None, {})):
+        (kept,) = rehearse_stack(labels, (), lora=given, **options)
+        assert kept.supported is labels[0].supported
