@@ -6,6 +6,7 @@ import sys
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, partial, wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import read_first_line
@@ -28,7 +29,11 @@ many times as long, which matters at full size only."""
 
 
 def rehearse_stack(
-    stack: Sequence[Optimization], baseline: Sequence[Optimization], *, shrunk: bool = True
+    stack: Sequence[Optimization],
+    baseline: Sequence[Optimization],
+    *,
+    shrunk: bool = True,
+    lora: str | None = None,
 ) -> tuple[Optimization, ...]:
     """Return a stack as a CPU runs it at toy size.
 
@@ -41,11 +46,15 @@ def rehearse_stack(
         stack: optimizations in order.
         baseline: those of the setup that it is compared with, which may be itself.
         shrunk: whether it draws at toy size.
+        lora: hub id or folder of the recipe's LoRA, or None. One of the hub is of weights at full
+            size: no toy can take it.
     """
     differing = set(map(_name, stack)) ^ set(map(_name, baseline))
     acts = not differing or bool({name for name, _ in differing} - INERT)
     rehearsed = (_rehearse(part, inert_too=acts) for part in stack)
-    return tuple(map(_excuse, rehearsed) if shrunk else rehearsed)
+    if not shrunk:
+        return tuple(rehearsed)
+    return tuple(_excuse(_refuse_lora(part, lora)) for part in rehearsed)
 
 
 def describe_left_out(labels: Iterable[str]) -> Iterator[str]:
@@ -88,6 +97,13 @@ def _apply_scheduler(
     """
     same = steps == recipe.steps
     apply(pipeline, recipe, steps=max(1, steps - 1) if same else steps, **options)
+
+
+def _refuse_lora(part: Optimization, lora: str | None) -> Optimization:
+    if part.name != "lora" or lora is None or Path(lora).exists():
+        return part
+    reason = f"the LoRA {lora} is of weights at full size, and a rehearsal draws at toy size"
+    return replace(part, supported=lambda _machine, **_options: reason)
 
 
 def _excuse(part: Optimization) -> Optimization:

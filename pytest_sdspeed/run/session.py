@@ -143,7 +143,9 @@ class Session:
             from pytest_sdspeed.run.rehearsal import is_shrunk, rehearse_recipe
 
             theirs = self.stack_of(self.catalog.find_baseline(resolved))
-            stack = rehearse_stack(stack, theirs, shrunk=is_shrunk(recipe))
+            stack = rehearse_stack(
+                stack, theirs, shrunk=is_shrunk(recipe), lora=recipe.part("lora")
+            )
             recipe = rehearse_recipe(recipe)
             compare = compare_by_weights if is_shrunk(recipe) else compare
         return Setup(

@@ -181,3 +181,12 @@ def test_what_a_gpu_refuses_to_convolve_is_refused_in_a_rehearsal_too():
         layer(video)
     with torch.no_grad(), rehearse():
         assert layer.float()(video).dtype == torch.float32
+
+
+def test_a_lora_of_the_hub_fits_no_toy_and_one_of_a_folder_is_rehearsed(recipe, tmp_path, cpu):
+    labels = stack(replace(recipe, parts={"lora": "somebody/a-lora"}), "lora")
+    (refused,) = rehearse_stack(labels, (), lora="somebody/a-lora")
+    assert "the LoRA somebody/a-lora is of weights at full size" in refused.supported(cpu)
+    for given, options in ((str(tmp_path), {}), ("somebody/a-lora", {"shrunk": False}), (None, {})):
+        (kept,) = rehearse_stack(labels, (), lora=given, **options)
+        assert kept.supported is labels[0].supported

@@ -57,7 +57,8 @@ def _load(pipeline: Any, source: str, weight_name: str, **options: Any) -> None:
     """Load it from a file, a folder or the hub; only safetensors.
 
     Raises:
-        ModelUnavailableError: there is no such file, or it holds no LoRA of this pipeline.
+        ModelUnavailableError: there is no such file, it cannot be downloaded, or it holds no LoRA
+            of this pipeline.
     """
     path = Path(source)
     if path.is_file():
@@ -67,7 +68,7 @@ def _load(pipeline: Any, source: str, weight_name: str, **options: Any) -> None:
         pipeline.load_lora_weights(
             source, adapter_name=_ADAPTER, use_safetensors=True, **named, **options
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except Exception as error:
         said = read_first_line(error, type(error).__name__)
         raise ModelUnavailableError(
             f"{_NAME} {_locate(source, weight_name)} cannot be loaded into"
