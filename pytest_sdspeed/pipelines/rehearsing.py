@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 INERT = frozenset({"tf32", "cudnn_benchmark"})
 """Switches of a GPU that any process can set, and that do nothing on a CPU."""
 _COMPILED = frozenset({"compile", "compile_repeated_blocks"})
+_CACHE, _INTERVAL = "deepcache", 3
+"""Of ten steps a toy computes four in full at this interval, and two at five: too few for a picture
+that tells its case from another one."""
 _HALF = {"fp16": "float16", "bf16": "bfloat16", "autocast": "float16"}
 """Optimizations that compute in half types -> the type. A CPU without instructions for it takes
 many times as long, which matters at full size only."""
@@ -37,10 +40,10 @@ def rehearse_stack(
 ) -> tuple[Optimization, ...]:
     """Return a stack as a CPU runs it at toy size.
 
-    Half types are computed whatever time they take, and nothing is compiled to machine code; see
-    ``rehearse``. A switch that does nothing here is set if something else tells the stack from
-    that of its baseline: otherwise it cannot be rehearsed, and the optimization's own reason says
-    why. What depends on sizes is excused if it has no effect at toy size.
+    Half types are computed whatever time they take, features are kept for few steps, and nothing is
+    compiled to machine code; see ``rehearse``. A switch that does nothing here is set if
+    something else tells the stack from that of its baseline: otherwise it cannot be rehearsed, and
+    the optimization's own reason says why. What depends on sizes is excused if it has no effect at toy size.
 
     Args:
         stack: optimizations in order.
@@ -63,9 +66,14 @@ def describe_left_out(labels: Iterable[str]) -> Iterator[str]:
     Args:
         labels: labels of its optimizations.
     """
+    labels = tuple(labels)
     names = {StackEntry.parse(label).name for label in labels}
     for name in sorted(names & INERT):
         yield f"{name} was set, and does nothing on a CPU"
+    for label in labels:
+        interval = StackEntry.parse(label).options.get("interval", 0)
+        if StackEntry.parse(label).name == _CACHE and interval > _INTERVAL:
+            yield f"{label} kept its features for {_INTERVAL} steps: a rehearsal has few"
     for name in sorted(names & _COMPILED):
         yield f"{name} was traced, and the graphs run as they were traced: nothing was compiled"
 
@@ -77,6 +85,8 @@ def _name(part: Optimization) -> tuple[str, str]:
 def _rehearse(part: Optimization, *, inert_too: bool) -> Optimization:
     if (part.name in INERT and inert_too) or part.name in _COMPILED:
         return replace(part, supported=_support)
+    if part.name == _CACHE and part.options["interval"] > _INTERVAL:
+        return replace(part, options={**part.options, "interval": _INTERVAL})
     if part.name == "scheduler":
         return replace(part, apply=partial(_apply_scheduler, part.apply))
     if part.name in _HALF:

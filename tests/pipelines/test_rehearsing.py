@@ -64,6 +64,13 @@ def test_a_switch_without_effect_is_set_if_something_else_tells_the_row_apart(re
     ]
 
 
+def test_features_are_kept_for_as_many_steps_as_a_toy_can_bear(recipe):
+    long, short = "deepcache(branch=1, interval=5)", "deepcache(interval=2)"
+    found = rehearse_stack(stack(recipe, long, short), ())
+    assert [(part.label, part.options["interval"]) for part in found] == [(long, 3), (short, 2)]
+    assert list(describe_left_out([long, short])) == [f"{long} kept its features for 3 steps: a rehearsal has few"]
+
+
 def test_what_needs_a_gpu_says_so_as_ever(recipe):
     assert reasons(recipe, ["cuda_graphs", "fp16"])[0] == "cuda_graphs needs a CUDA GPU: run with --sd-gpu"
     assert reasons(recipe, ["xformers"])[0] is not None
