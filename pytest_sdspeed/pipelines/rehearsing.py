@@ -43,7 +43,8 @@ def rehearse_stack(
     Half types are computed whatever time they take, features are kept for few steps, and nothing is
     compiled to machine code; see ``rehearse``. A switch that does nothing here is set if
     something else tells the stack from that of its baseline: otherwise it cannot be rehearsed, and
-    the optimization's own reason says why. What depends on sizes is excused if it has no effect at toy size.
+    the optimization's own reason says why. What depends on sizes is excused if it has no effect at
+    toy size.
 
     Args:
         stack: optimizations in order.
