@@ -33,6 +33,7 @@ failed test ends with the message. Exit codes 1 and 2 are those of ``python -m p
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -79,9 +80,20 @@ class UnknownNameError(SdSpeedError):
     def __init__(self, kind: str, name: str, valid: Iterable[str], where: str = "") -> None:
         self.kind, self.name = kind, name
         prefix = f"{where}: " if where else ""
+        known = sorted(valid)
         super().__init__(
-            f"{prefix}unknown {kind} {name!r}; valid: {', '.join(sorted(valid)) or 'none'}"
+            f"{prefix}unknown {kind} {name!r}; {_find_meant(name, known)}"
+            f"valid: {', '.join(known) or 'none'}"
         )
+
+
+_MANY = 40
+"""Names that nobody reads to the end: the one that was meant is said first."""
+
+
+def _find_meant(name: str, known: list[str]) -> str:
+    close = get_close_matches(name, known, n=1) if len(known) > _MANY else []
+    return f"did you mean {close[0]!r}? " if close else ""
 
 
 NO_ARCHITECTURE = "architecture for random weights"

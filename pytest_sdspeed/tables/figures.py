@@ -235,15 +235,28 @@ def check_slower(
         return
     if row is baseline:
         raise key.error("a baseline row is what the others are compared with; valid: leave it out")
-    if not measured and speedup > 1:
+    if not row.get("notes"):
+        _check_promise(place, row)
+    if measured:
+        return
+    if speedup > 1:
         raise key.error(
             f"x{speedup:.4g} is faster than the baseline {baseline['setup']!r}; valid: with a"
             " speed-up of at most 1, or leave it out"
         )
-    if row.get("notes"):
-        return
+    peak, theirs = row.get("memory_gb"), baseline.get("memory_gb")
+    if not row.get("notes") and peak is not None and theirs is not None and peak >= theirs:
+        raise place.at("memory_gb").error(
+            f"{peak} is no less than the {theirs} of the baseline {baseline['setup']!r}, and a row"
+            " that is slower promises memory; valid: a figure below, slower left out, or notes that"
+            " say why it is published"
+        )
+
+
+def _check_promise(place: TomlPath, row: Mapping[str, Any]) -> None:
+    """Check that a row promises less memory than its baseline needs."""
     if "memory" not in row and "memory_gb" not in row:
-        raise key.error(
+        raise place.at("slower").error(
             "a row that may be slower promises memory, and this one has no figure of it; valid:"
             " beside it memory, a share of the baseline's peak, or memory_gb, or notes that say why"
             " it is published"
@@ -253,14 +266,6 @@ def check_slower(
         raise place.at("memory").error(
             f"{share} allows no less than the baseline's peak, and a row that may be slower"
             " promises memory; valid: below 1, memory_gb beside it, or slower left out"
-        )
-    peak, theirs = row.get("memory_gb"), baseline.get("memory_gb")
-    if measured or peak is None or theirs is None:
-        return
-    if peak >= theirs:
-        raise place.at("memory_gb").error(
-            f"{peak} is no less than the {theirs} of the baseline {baseline['setup']!r}, and a row"
-            " that is slower promises memory; valid: a figure below, or slower left out"
         )
 
 
