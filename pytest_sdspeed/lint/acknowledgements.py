@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.lint.entries import acknowledge
-from pytest_sdspeed.model.contradictions import Contradiction
+from pytest_sdspeed.model.contradictions import LEAST_WORDS, Contradiction
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import Table
 
 UNUSED = "unused-acknowledgement"
-LEAST_WORDS = 4
-"""Words that a reason has at least."""
 OF_TABLES = frozenset({"does-not-fit", "efficiency", "flops-ratio", "units"})
 """Rules about what a column means, or the device: one note of the table accepts all rows."""
 
@@ -71,7 +69,8 @@ class Acknowledgement:
             return False
         if self.about:
             return found.setup in self.about or found.key.partition(".")[0] in self.about
-        return not found.setup or self.rule in OF_TABLES
+        about_table = not found.setup and not found.key.startswith("claims[")
+        return about_table or self.rule in OF_TABLES
 
 
 def read_acknowledgements(table: Table, rules: Collection[str]) -> Iterator[Acknowledgement]:

@@ -40,7 +40,7 @@ def find_larger(material: Material) -> Iterator[tuple[Entry, Entry, str]]:
 
 
 def _compare(group: Iterable[Entry]) -> Iterator[tuple[Entry, Entry, str]]:
-    """Compare rows with their next smaller ones: further ones say no more."""
+    """Compare every row with all that draw less of something, and more of nothing."""
     ordered = sorted(group, key=lambda one: _measure(one.row.recipe))
     for smaller, larger in combinations(ordered, 2):
         by = _describe_more(larger.row.recipe, smaller.row.recipe)

@@ -94,11 +94,10 @@ def _judge_rates(entry: Entry) -> Iterator[Contradiction]:
     for rate in _list_rates(entry):
         product = rate.said * seconds
         least = steps * _find_share_of_steps(entry)
-        enough = float(product.high) >= least * _SHORT
-        if unit != "call":
-            most = steps * (2 - _SHORT)
-            enough = enough and float(product.low) <= most
-        if enough or (steps == 1 and product.is_near(1)):
+        # A call takes time outside of its loop as well.
+        most = steps * (IMPLAUSIBLE if unit == "call" else 2 - _SHORT)
+        agree = float(product.high) >= least * _SHORT and float(product.low) <= most
+        if agree or (steps == 1 and product.is_near(1)):
             continue
         stands = f" ({rate.where})" if rate.where else ""
         text = f"{rate.said} it/s{stands} for {seconds} s are {show(product.value)} iterations"

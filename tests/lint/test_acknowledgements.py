@@ -69,6 +69,13 @@ def test_a_claim_has_notes_of_its_own():
     assert claim("as it says") == [("claim", "")]
 
 
+def test_a_note_of_the_table_accepts_no_claim():
+    text = 'text = "Faster."\nfaster = ["base", "fast"]'
+    rows = row("base", "latency_s = 3.00"), row("fast", "latency_s = 2.00")
+    one = table(*rows, claims=[text], notes=["claim: the table says the opposite"])
+    assert accepted(one) == [("claim", ""), ("unused-acknowledgement", "")]
+
+
 def test_what_is_accepted_and_not_found_is_told_by_its_place():
     one = noted(f"saved-percent: {REASON}", figures="latency_s = 2.0")
     assert found(one) == [("unused-acknowledgement", "page/fast", "rows[1].notes")]

@@ -21,6 +21,12 @@ def test_a_loop_that_takes_longer_than_its_call():
     assert "50 steps alone would take 3.791 s" in messages(wrong)[0]
 
 
+def test_milliseconds_of_a_whole_table_beside_its_rates():
+    wrong = table(row("base", "latency_s = 1604; iterations_per_s = 33.19"), row("fast", "latency_s = 1058; iterations_per_s = 50.29"))
+    assert found(wrong) == [("units", "page/base", "rows[0].iterations_per_s"), ("units", "page/fast", "rows[1].iterations_per_s")]
+    assert "50 steps alone would take 1.506 s" in messages(wrong)[0]
+
+
 def test_a_step_for_a_run():
     ulysses = table(
         row("base", "latency_s = 0.35134; iterations_per_s = 2.85"),
