@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 IMPLAUSIBLE = 100
 """Ratio of two figures of one group from which they are of two units: the greatest published ones
 that are not are x20 (int8 without compilation against bfloat16) and x43 (memory of an offload)."""
+_MINUTE = (55, 65)
+"""Ratio of two times of one group from and to which one is likely in minutes."""
 _SLACK = Decimal("0.03")
 """Share of a call by which two ways to compute the time outside of its loop may differ."""
 _SHORT = 0.97
@@ -233,12 +235,14 @@ def _judge_ratios(entry: Entry) -> Iterator[Contradiction]:
         if ours is None or theirs is None:
             continue
         large = max(ours.value / theirs.value, theirs.value / ours.value)
-        if large >= IMPLAUSIBLE:
+        minutes = name == "latency_s" and _MINUTE[0] <= large <= _MINUTE[1]
+        if large >= IMPLAUSIBLE or minutes:
+            unit = "in minutes" if minutes else "of another unit"
             yield entry.find(
                 "units",
                 name,
                 f"{ours} {key} is x{show(large)} apart from the baseline's {theirs} {key}: no"
-                " optimization does that, and one of the two is likely of another unit",
+                f" optimization does that, and one of the two is likely {unit}",
                 (entry.baseline.name,),
             )
     documented = entry.documented_speedup

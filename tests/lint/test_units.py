@@ -115,6 +115,13 @@ def test_milliseconds_in_one_row_of_seconds():
     assert rules(table(row("base", "latency_s = 109"), row("fast", "latency_s = 12"))) == []
 
 
+@pytest.mark.parametrize(("latency", "expected"), [("14.5", ["units"]), ("15", ["units"]), ("20.0", []), ("12", [])])
+def test_minutes_in_one_row_of_seconds(latency, expected):
+    one = table(row("base", "latency_s = 863"), row("fast", f"latency_s = {latency}"))
+    assert rules(one) == expected
+    assert [text for text in messages(one) if not text.endswith("likely in minutes")] == []
+
+
 def test_megabytes_in_one_row_of_gigabytes():
     wrong = table(
         row("base", "latency_s = 5; memory_gb = 24576", "x"), row("fast", "latency_s = 4; memory_gb = 22.1", "y"), device="another"
