@@ -24,7 +24,7 @@ def draw(self, case, output="np"):
     builtins.sd_fake_time.spend(SECONDS[self.name] * noise.gauss(1, CV))
     if self.name in {broken}:
         raise RuntimeError("planted")
-    return picture(1000 * PICTURES.get(self.name, 0) + case.seed)
+    return picture(1000 * PICTURES.get(self.name, 0) + case.seed) * (self.name not in {black})
 
 
 @contextmanager
@@ -93,8 +93,10 @@ def claim(says, text="It is said."):
     return f'\n[[claims]]\ntext = "{text}"\n{says}\n'
 
 
-def judge(gated, pytester, claims, *arguments, source=JUDGE, seconds=None, pictures=None, broken=(), cv=0.003, seed=1, head=HEAD):
+def judge(gated, pytester, claims, *arguments, source=JUDGE, seconds=None, pictures=None, broken=(), black=(), cv=0.003, seed=1, head=HEAD):
     """Run the tests of claims of a table whose rows take these seconds."""
     (pytester.path / "said.toml").write_text(head + claims)
-    conftest = CONFTEST.format(seconds={**SECONDS, **(seconds or {})}, pictures=pictures or {}, broken=broken, cv=cv, seed=seed)
+    conftest = CONFTEST.format(
+        seconds={**SECONDS, **(seconds or {})}, pictures=pictures or {}, broken=broken, black=black, cv=cv, seed=seed
+    )
     return gated(source, "-p", "no:cacheprovider", "--sd-tables=said.toml", *arguments, conftest=textwrap.indent(conftest, 12 * " "))

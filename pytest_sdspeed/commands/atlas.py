@@ -157,7 +157,7 @@ def _find_limits(tables: Iterable[Table]) -> Iterator[tuple[tuple[str, str], Lim
     stored = load_counts()
     for table in tables:
         for row in table.rows:
-            counts = stored.get(fingerprint(row))
+            counts = None if row.unsupported else stored.get(fingerprint(row))
             if counts is None:
                 continue
             yield (

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.judge.speed.bias import withstands_bias
 from pytest_sdspeed.model import Comparison
+from pytest_sdspeed.model.contradictions import LEAST_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import Contrast, Interval, Verdict
 
 _ACKNOWLEDGED = re.compile(r"^[ \t]*claim:[ \t]*(\S.*)$", re.MULTILINE)
-_LEAST_WORDS = 4
-"""Words of a reason that acknowledges: fewer say nothing."""
 
 
 class ClaimJudgement(NamedTuple):
@@ -40,7 +39,7 @@ def find_acknowledgement(notes: str) -> str:
     """
     found = _ACKNOWLEDGED.search(notes)
     reason = found[1].strip() if found else ""
-    return reason if len(reason.split()) >= _LEAST_WORDS else ""
+    return reason if len(reason.split()) >= LEAST_WORDS else ""
 
 
 def find_least_ratio(by: float | None, tolerance: float) -> float:

@@ -5,17 +5,23 @@ notes what it finds in the claim. Among the table's notes, ``RULE SETUP: reason`
 row (or in several: ``RULE SETUP, SETUP: reason``), and ``RULE: reason`` what is about the table as
 a whole, and, of a rule about what a column means or the device, all rows. A setup that several
 tables of one folder publish is accepted by a note of any of them: a user's file is no such table.
+
+A reason that names figures accepts what shows one of them, and of several findings of a row those
+that are of a figure that it names: so a second fault of the same row is found, too.
 """
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.lint.entries import acknowledge
-from pytest_sdspeed.model.contradictions import Contradiction
+from pytest_sdspeed.lint.printed import Figure
+from pytest_sdspeed.model.contradictions import LEAST_WORDS, Contradiction
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -24,10 +30,13 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import Table
 
 UNUSED = "unused-acknowledgement"
-LEAST_WORDS = 4
-"""Words that a reason has at least."""
 OF_TABLES = frozenset({"does-not-fit", "efficiency", "flops-ratio", "units"})
 """Rules about what a column means, or the device: one note of the table accepts all rows."""
+_FIGURE = re.compile(
+    r"(?<![\w.,-])[x~]?(?P<figure>\d+(?:[.,]+\d+)*)(?!\w*-[A-Za-z])(?![A-Za-z]{4})"
+)
+"""A number as it is printed, a unit behind it or not; no part of a name, and no "8-bit"."""
+_GROUP = "one setup is published"
 
 
 @dataclass(slots=True)
@@ -58,10 +67,27 @@ class Acknowledgement:
         """Tell whether its reason says something."""
         return len(self.reason.split()) >= LEAST_WORDS
 
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """Return the figures that its reason names; none of a note about a whole table.
+
+        What a table's note is about, all of its rows share, whatever their figures.
+        """
+        return tuple(_list_figures(self.reason)) if self.about else ()
+
     def covers(self, found: Contradiction) -> bool:
-        """Tell whether it accepts a finding of its table."""
-        if found.rule != self.rule:
+        """Tell whether it accepts a finding of its table, if nothing else is found beside it."""
+        if found.rule != self.rule or not self._is_about(found):
             return False
+        shown = _list_figures(found.message)
+        named = self.figures
+        return not named or any(_rounds_to(one, other) for one in shown for other in named)
+
+    def names(self, found: Contradiction) -> bool:
+        """Tell whether its reason names the figure that a finding is of."""
+        return not set(self.figures).isdisjoint(_list_doubted(found))
+
+    def _is_about(self, found: Contradiction) -> bool:
         # One setup that several tables of a folder publish is accepted by a note of any of them.
         named = {f"{self.table}/{setup}" for setup in self.about}
         beside = Path(found.path).parent == Path(self.path).parent
@@ -71,7 +97,30 @@ class Acknowledgement:
             return False
         if self.about:
             return found.setup in self.about or found.key.partition(".")[0] in self.about
-        return not found.setup or self.rule in OF_TABLES
+        about_table = not found.setup and not found.key.startswith("claims[")
+        return about_table or self.rule in OF_TABLES
+
+
+def _list_figures(text: str) -> list[str]:
+    """List the numbers of a text; one with two points is a version or a date."""
+    found = (one["figure"] for one in _FIGURE.finditer(text))
+    return [one for one in found if one.replace(",", "").count(".") < 2]  # noqa: PLR2004 - points
+
+
+def _rounds_to(shown: str, named: str) -> bool:
+    """Tell whether a figure of a message is one of a reason; it may be rounded there."""
+    one, other = (Decimal(text.replace(",", "")) for text in (shown, named))
+    return one == other or ("." in named and Figure.of(float(other)).agrees(Figure(one, one, one)))
+
+
+def _list_doubted(found: Contradiction) -> list[str]:
+    """List the figures that a finding is of.
+
+    A finding of a row begins with its figure. One of a claim, or of a setup that is published
+    several times, is of all that it shows.
+    """
+    figures = _list_figures(found.message)
+    return figures if not found.setup or found.message.startswith(_GROUP) else figures[:1]
 
 
 def read_acknowledgements(table: Table, rules: Collection[str]) -> Iterator[Acknowledgement]:
@@ -117,12 +166,25 @@ def apply(
         found: the findings.
         given: what notes accept; what each was used for is counted.
     """
-    for one in found:
-        covering = [line for line in given if line.covers(one)]
-        for line in covering:
+    everything = tuple(found)
+    covering: dict[int, list[Acknowledgement]] = defaultdict(list)
+    for line in given:
+        for index in _choose(everything, line):
             line.used += 1
-        reason = next((line.reason for line in covering if line.has_reason), "")
+            covering[index].append(line)
+    for index, one in enumerate(everything):
+        reason = next((line.reason for line in covering[index] if line.has_reason), "")
         yield acknowledge(one, reason)
+
+
+def _choose(found: Sequence[Contradiction], line: Acknowledgement) -> Iterator[int]:
+    """Choose what a line accepts: of several findings of a row those that it names, if any."""
+    rows: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for index, one in enumerate(found):
+        if line.covers(one):
+            rows[one.table, one.setup].append(index)
+    for indices in rows.values():
+        yield from [index for index in indices if line.names(found[index])] or indices
 
 
 def find_unused(
@@ -145,5 +207,6 @@ def find_unused(
             path=line.path,
             key=line.key,
             setup="" if setup.startswith("claims[") else setup,
-            message=f"{line.rule!r} is accepted ({line.reason}), and that rule finds nothing here",
+            message=f"{line.rule!r} is accepted ({line.reason}), and that rule finds nothing here"
+            + (f" of {' or '.join(sorted(set(line.figures)))}" if line.figures else ""),
         )

@@ -42,10 +42,6 @@ _DEFAULT = frozenset({"sdpa", *_TYPES})
 """Optimizations that the identity of a row has otherwise, or that every row has by default."""
 _KINDS = ("Img2Img", "Inpaint", "ControlNet", "Fill", "Edit", "Kontext", "Upscale", "ImageToVideo")
 _TWO_CALLS = ("Heun", "KDPM2", "2S", "SDE")
-_SAME_MODELS = {
-    "stable-diffusion-v1-5": "stable-diffusion-v1-5",
-    "sd-v1-5": "stable-diffusion-v1-5",
-}
 _STATISTIC = re.compile(r"\b(average|max|maximum|mean|median|min|minimum)\b", re.IGNORECASE)
 _OF_STATISTIC = Decimal("0.05")
 
@@ -91,7 +87,7 @@ def identify(entry: Entry) -> object:
     pipeline = recipe.pipeline or ""
     return (
         _identify_device(entry.table.device),
-        _SAME_MODELS.get(model, model),
+        model,
         next((kind for kind in _KINDS if kind in pipeline), ""),
         (recipe.height, recipe.width, recipe.frames or 1, recipe.images, entry.steps),
         (recipe.unit, row.gpus, dtype, stack, row.unsupported),

@@ -134,9 +134,11 @@ def _explain_sold_percent(entry: Entry, claimed: _Claimed, truth: Saying | None)
     if truth:
         saved.insert(0, truth.figure.saved_percent)
     for one in saved:
+        if one.low <= 0 or one.high >= 100:  # noqa: PLR2004 - nothing saves all of its time
+            continue
         real = Figure(*(1 / (1 - part / 100) for part in (one.value, one.low, one.high)))
         sold = Figure(*(1 + part / 100 for part in (one.value, one.low, one.high)))
-        if one.low > 0 and said.agrees(sold) and not said.agrees(real):
+        if said.agrees(sold) and not said.agrees(real):
             return (
                 f"{claimed} sells a percent of time saved as a speed-up: {show(one.value)}% less"
                 f" time is x{show(real.value, said)}"

@@ -103,10 +103,15 @@ def _read_speedup(entry: Entry) -> Figure | None:
 
 
 def _judge_share(claim: Claim, share: Figure, words: str) -> str:
-    if float(share.low) < (float(Figure.of(claim.by).high) if claim.by else 1.0):
+    if _is_within(float(share.low), claim):
         return ""
     wanted = f"at most {100 * claim.by:g}%" if claim.by else "less"
     return f"it would be {wanted}, and {words} is {show(100 * share.value)}%"
+
+
+def _is_within(share: float, claim: Claim) -> bool:
+    """Tell whether a share makes a sentence true: at most what it names, or less than all."""
+    return share < 1 if claim.by is None else share <= claim.by
 
 
 def _judge_parameters(material: Material, claim: Claim, one: Entry, other: Entry) -> str:
@@ -120,7 +125,7 @@ def _judge_parameters(material: Material, claim: Claim, one: Entry, other: Entry
         _pass_over(material, one, other, "the parameters of both were not counted")
         return ""
     share = ours / theirs
-    if share < (float(Figure.of(claim.by).high) if claim.by else 1.0):
+    if _is_within(share, claim):
         return ""
     wanted = f"at most {100 * claim.by:g}%" if claim.by else "fewer"
     return f"it would be {wanted}, and {ours:,} of {theirs:,} parameters is {100 * share:.1f}%"

@@ -78,8 +78,12 @@ def find_too_large(material: Material) -> Iterator[Contradiction]:
 
 
 def find_counts(material: Material, entry: Entry) -> Counts | None:
-    """Return what a row asks of a device, or None if it was not counted."""
-    return material.counts.get(fingerprint(entry.row))
+    """Return what a row asks of a device, or None if it was not counted.
+
+    The stack of a row that cannot be built is not all that it does: counts of the same stack are
+    those of another row.
+    """
+    return None if entry.row.unsupported else material.counts.get(fingerprint(entry.row))
 
 
 def _explain_no_limit(entry: Entry, counts: Counts | None) -> str:

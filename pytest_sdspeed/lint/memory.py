@@ -10,7 +10,7 @@ from __future__ import annotations
 from itertools import permutations
 from typing import TYPE_CHECKING
 
-from pytest_sdspeed.lint.printed import differ_by
+from pytest_sdspeed.lint.printed import differ_by, is_copied
 from pytest_sdspeed.lint.similar import find_larger, list_groups
 
 if TYPE_CHECKING:
@@ -42,8 +42,6 @@ _KEEPING_LOADED = (
 _SLACK = 0.01
 """Share by which two figures of memory may differ by the allocator alone."""
 _LOADED_SLACK = 0.02
-_COPIED_DIGITS = 3
-"""Digits from which two equal figures are more likely one that was copied than chance."""
 
 
 def find_memory_mistakes(material: Material) -> Iterator[Contradiction]:
@@ -82,7 +80,7 @@ def _judge_added(more: Entry, less: Entry) -> Iterator[Contradiction]:
         if _exceeds(ours, theirs):
             message = f"{said} has {theirs} GB: {differ_by(ours, theirs)} less"
             yield more.find("memory", "memory_gb", message, (less.name,))
-        elif _is_copied(ours, theirs) and _must_save(added, more):
+        elif is_copied(ours, theirs) and _must_save(added, more):
             message = f"{said} has the same to the last digit: one is likely the other's"
             yield more.find("memory", "memory_gb", message, (less.name,))
     ours, theirs = more.figure("load_gb"), less.figure("load_gb")
@@ -118,10 +116,6 @@ def _must_save(added: frozenset[str], more: Entry) -> bool:
     saving = _OFFLOADS | {"quantize", "layerwise_casting"}
     saving |= {"bf16", "fp16"} if recipe.dtype == "float32" else set()
     return bool(added & saving) or ("vae_slicing" in added and recipe.images > 1)
-
-
-def _is_copied(one: Figure, other: Figure) -> bool:
-    return one.value == other.value and len(str(one).replace(".", "").lstrip("0")) >= _COPIED_DIGITS
 
 
 def _exceeds(one: Figure, other: Figure) -> bool:

@@ -19,6 +19,8 @@ _ABOUT = re.compile(
     r"[~\u2248]\s*\d|\b(about|almost|approximately|around|nearly|roughly)\b", re.IGNORECASE
 )
 """What a source says of a figure that is approximate."""
+_COPIED_DIGITS = 3
+"""Digits from which two equal figures are more likely one that was copied than chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,12 @@ def read_stated(stated: Stated, name: str) -> Figure | None:
         return None
     about = _ABOUT.search(f"{stated.where} {stated.text}") is not None
     return Figure.of(number, stated.written.get(name, ""), about=about)
+
+
+def is_copied(one: Figure, other: Figure) -> bool:
+    """Tell whether two figures are equal in so many digits that one is likely the other's."""
+    digits = str(one).replace(".", "").lstrip("0")
+    return one.value == other.value and len(digits) >= _COPIED_DIGITS
 
 
 def differ_by(one: Figure, other: Figure) -> str:

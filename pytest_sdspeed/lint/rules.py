@@ -76,7 +76,7 @@ RULES: Mapping[str, Rule] = {
     "misprint": Rule(
         find_misprints,
         "A figure is no number, or is impossible beside its neighbors: more pictures are not drawn"
-        " faster.",
+        " faster, nor in the same time to the last digit, nor far slower than there are more.",
     ),
 }
 """Name of a rule -> the rule."""

@@ -39,8 +39,18 @@ def find_larger(material: Material) -> Iterator[tuple[Entry, Entry, str]]:
             yield from _compare(group)
 
 
+def find_most_work(large: Recipe, small: Recipe) -> float:
+    """Return how many times as much a recipe computes than one that draws less, at most.
+
+    Work grows with the number of pictures, and with their pixels and frames no faster than
+    attention does: by the square.
+    """
+    sizes = [one.height * one.width * (one.frames or 1) for one in (large, small)]
+    return large.images / small.images * (sizes[0] / sizes[1]) ** 2
+
+
 def _compare(group: Iterable[Entry]) -> Iterator[tuple[Entry, Entry, str]]:
-    """Compare rows with their next smaller ones: further ones say no more."""
+    """Compare every row with all that draw less of something, and more of nothing."""
     ordered = sorted(group, key=lambda one: _measure(one.row.recipe))
     for smaller, larger in combinations(ordered, 2):
         by = _describe_more(larger.row.recipe, smaller.row.recipe)

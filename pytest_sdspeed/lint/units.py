@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 IMPLAUSIBLE = 100
 """Ratio of two figures of one group from which they are of two units: the greatest published ones
 that are not are x20 (int8 without compilation against bfloat16) and x43 (memory of an offload)."""
+_MINUTE = (55, 65)
+"""Ratio of two times of one group from and to which one is likely in minutes."""
 _SLACK = Decimal("0.03")
 """Share of a call by which two ways to compute the time outside of its loop may differ."""
 _SHORT = 0.97
@@ -94,11 +96,10 @@ def _judge_rates(entry: Entry) -> Iterator[Contradiction]:
     for rate in _list_rates(entry):
         product = rate.said * seconds
         least = steps * _find_share_of_steps(entry)
-        enough = float(product.high) >= least * _SHORT
-        if unit != "call":
-            most = steps * (2 - _SHORT)
-            enough = enough and float(product.low) <= most
-        if enough or (steps == 1 and product.is_near(1)):
+        # A call takes time outside of its loop as well.
+        most = steps * (IMPLAUSIBLE if unit == "call" else 2 - _SHORT)
+        agree = float(product.high) >= least * _SHORT and float(product.low) <= most
+        if agree or (steps == 1 and product.is_near(1)):
             continue
         stands = f" ({rate.where})" if rate.where else ""
         text = f"{rate.said} it/s{stands} for {seconds} s are {show(product.value)} iterations"
@@ -234,12 +235,14 @@ def _judge_ratios(entry: Entry) -> Iterator[Contradiction]:
         if ours is None or theirs is None:
             continue
         large = max(ours.value / theirs.value, theirs.value / ours.value)
-        if large >= IMPLAUSIBLE:
+        minutes = name == "latency_s" and _MINUTE[0] <= large <= _MINUTE[1]
+        if large >= IMPLAUSIBLE or minutes:
+            unit = "in minutes" if minutes else "of another unit"
             yield entry.find(
                 "units",
                 name,
                 f"{ours} {key} is x{show(large)} apart from the baseline's {theirs} {key}: no"
-                " optimization does that, and one of the two is likely of another unit",
+                f" optimization does that, and one of the two is likely {unit}",
                 (entry.baseline.name,),
             )
     documented = entry.documented_speedup

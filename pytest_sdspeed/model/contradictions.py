@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+LEAST_WORDS = 4
+"""Words of a reason that accepts a contradiction: fewer say nothing."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contradiction:

@@ -162,10 +162,11 @@ def skip_unknown_model(item: Any, error: SdSpeedError) -> None:
     """
     from pytest_sdspeed.tables import is_builtin
 
-    unknown = isinstance(error, UnknownNameError) and error.kind == NO_ARCHITECTURE
-    if unknown and any(is_builtin(resolved.table) for resolved in plan_of(item).setups):
+    if not isinstance(error, UnknownNameError) or error.kind != NO_ARCHITECTURE:
+        return
+    if any(is_builtin(resolved.table) for resolved in plan_of(item).setups):
         pytest.skip(
-            f"no configuration of {error.name} is known here, which is built without its weights"  # type: ignore[attr-defined]
+            f"no configuration of {error.name} is known here, which is built without its weights"
         )
 
 

@@ -55,7 +55,8 @@ class Orderer:
     ) -> None:
         """Put the tests of campaigns in the order of the budget, behind those of no campaign."""
         run, asked = run_of(config), dict(_list_asked(items))
-        total = run.plan.total = make_total_budget(run, asked.values(), self._total_s)
+        wanted = [*asked.values(), *_list_compared(items)]
+        total = run.plan.total = make_total_budget(run, wanted, self._total_s)
         places = {one.key: place for place, one in enumerate(total.ordered)}
         first, last = -1, len(places)
 
@@ -143,6 +144,14 @@ def _list_asked(items: Iterable[pytest.Item]) -> Iterable[tuple[pytest.Item, Res
         row = find_row(item) if is_gated(item) and must_ask(item) else None
         if row is not None and item.stash[PLAN][1].marker.is_documented:
             yield item, row
+
+
+def _list_compared(items: Iterable[pytest.Item]) -> Iterable[ResolvedSetup]:
+    """Yield the rows that claims compare, which a campaign measures without tests of their own."""
+    for item in items:
+        claim = claim_of(item)
+        if claim is not None and claim.is_measured:
+            yield from claim.rows
 
 
 def total_budget_lines(run: Run) -> list[str]:

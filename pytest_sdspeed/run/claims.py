@@ -14,6 +14,7 @@ from pytest_sdspeed.judge.claims import (
     judge_defaults,
     judge_share,
 )
+from pytest_sdspeed.judge.pictures.slots import find_broken_slots
 from pytest_sdspeed.model import ClaimResult, Comparison
 from pytest_sdspeed.model.machine import is_another_device
 from pytest_sdspeed.run.criteria import RowCase, find_criteria, weights_of
@@ -95,13 +96,15 @@ class Claims:
         idle = self._find_without_effect(planned, data)
         if idle:
             return ClaimJudgement("invalid", (), (idle,))
+        _raise_what_broke(planned, data, contrasts)
+        if planned.claim.kind == "comparable":
+            return self._judge_pictures(planned, data)
+        broken = _find_broken_pictures(planned, data)
+        if broken:
+            return ClaimJudgement("invalid", (), broken)
         if planned.is_timed:
-            _raise_what_broke(planned, data, contrasts)
             return _judge_times(planned, data, contrasts)
-        _raise_what_broke(planned, data)
-        if planned.claim.kind == "less_memory":
-            return _judge_memory(planned, data)
-        return self._judge_pictures(planned, data)
+        return _judge_memory(planned, data)
 
     def _target(self, row: ResolvedSetup) -> Target:
         return Target.of(self._session.setup(row))
@@ -234,16 +237,26 @@ class Claims:
         return ClaimJudgement(verdict or "pass", tuple(comparisons), reasons)
 
 
+def _find_broken_pictures(planned: PlannedClaim, data: CampaignData) -> tuple[str, ...]:
+    """Find what is wrong with the pictures of a claim's rows: what draws none saves nothing."""
+    return tuple(
+        f"{row.setup}: {fault}"
+        for row in planned.rows
+        if row.setup in data.pictures
+        for fault in find_broken_slots(data.pictures[row.setup])
+    )
+
+
 def _raise_what_broke(
-    planned: PlannedClaim, data: CampaignData, contrasts: Sequence[Contrast] = ()
+    planned: PlannedClaim, data: CampaignData, contrasts: Sequence[Contrast]
 ) -> None:
     """Raise what ended an arm of a claim, or its baseline, before the claim was decided.
 
     Args:
         planned: the claim.
         data: what its campaign found.
-        contrasts: the ratios that decide it; one that was decided before keeps its verdict. Without
-            any, nothing was decided.
+        contrasts: the ratios that decide it; one that was decided before keeps its verdict. There
+            are none if no times decide it.
 
     Raises:
         SdSpeedError: what an arm, or else the baseline, raised.

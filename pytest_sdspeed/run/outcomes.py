@@ -33,7 +33,7 @@ def has_compared(
 ) -> bool:
     """Tell whether a campaign says what a claim asks for."""
     rows = all(row.setup in data.samples_s for row in planned.rows)
-    broken = any(row.setup in data.errors for row in (*planned.rows,))
+    broken = any(row.setup in data.errors for row in planned.rows)
     return rows and (broken or data.contrasts.keys() >= set(contrasts))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from published import found, row, rules, table
+from published import found, messages, row, rules, table
 
 from pytest_sdspeed.lint import RULES, find_contradictions, lint_tables
 from pytest_sdspeed.tables import load_tables
@@ -52,6 +52,42 @@ def test_a_note_of_another_row_or_rule_accepts_nothing_and_is_said_to():
     assert accepted(noted("", f"speedup: {REASON}")) == [("speedup", ""), ("unused-acknowledgement", "")], "a table's note is of the table"
 
 
+TWICE = 'latency_s = 2.27; stated = [{where = "blog", speedup = 1.35}, {where = "column", speedup = 1.53}]'
+
+
+@pytest.mark.parametrize(
+    ("reason", "taken"),
+    [
+        ("3.00 s / 2.27 s is x1.32, and no x1.35", ["1.35"]),
+        ("1.53 is what the 8-bit model has on 4090 cards", ["1.53"]),
+        ("1.35, 1.53: both are of the loop alone", ["1.35", "1.53"]),
+        ("both are of the denoising loop alone", ["1.35", "1.53"]),
+        ("the A100 was an 80-GB one, of an 8-bit model", ["1.35", "1.53"]),
+    ],
+)
+def test_a_reason_that_names_figures_accepts_what_is_found_of_these(reason, taken):
+    one = noted(f"speedup: {reason}", figures=TWICE)
+    assert [each.message[1:5] for each in find_contradictions([one], {}) if each.acknowledged] == taken
+
+
+def test_a_reason_of_the_right_figure_alone_accepts_all_of_its_row():
+    one = noted("speedup: 3.00 s / 2.27 s is what holds", figures=TWICE)
+    assert accepted(one) == 2 * [("speedup", "3.00 s / 2.27 s is what holds")]
+
+
+def test_a_reason_of_figures_that_nothing_shows_accepts_nothing_and_is_said_to():
+    one = noted("speedup: 3.10 s / 2.72 s is what holds")
+    assert accepted(one) == [("speedup", ""), ("unused-acknowledgement", "")]
+    assert messages(one)[-1].endswith("that rule finds nothing here of 2.72 or 3.10")
+
+
+def test_a_note_about_the_table_is_about_all_of_its_figures():
+    flops = 'latency_s = 2.0; tflops = 10; stated = [{where = "column", speedup = 3.0}]'
+    reason = "the column divides 30 by 10 and so on"
+    one = table(row("base", "latency_s = 3.00; tflops = 30"), row("fast", flops), notes=[f"flops-ratio: {reason}"])
+    assert accepted(one) == [("flops-ratio", reason)]
+
+
 def test_a_rule_about_a_column_is_accepted_for_the_table():
     flops = 'latency_s = 2.0; tflops = 10; stated = [{where = "column", speedup = 3.0}]'
     one = table(
@@ -67,6 +103,18 @@ def test_a_claim_has_notes_of_its_own():
 
     assert claim("claim: the table says the opposite") == [("claim", "the table says the opposite")]
     assert claim("as it says") == [("claim", "")]
+
+
+def test_a_version_in_a_reason_is_no_figure():
+    reason = "torch 2.1.0 of that page had 1.32"
+    assert accepted(noted(f"speedup: {reason}")) == [("speedup", reason)]
+
+
+def test_a_note_of_the_table_accepts_no_claim():
+    text = 'text = "Faster."\nfaster = ["base", "fast"]'
+    rows = row("base", "latency_s = 3.00"), row("fast", "latency_s = 2.00")
+    one = table(*rows, claims=[text], notes=["claim: the table says the opposite"])
+    assert accepted(one) == [("claim", ""), ("unused-acknowledgement", "")]
 
 
 def test_what_is_accepted_and_not_found_is_told_by_its_place():

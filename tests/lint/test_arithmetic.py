@@ -42,6 +42,11 @@ def test_a_percent_of_time_that_is_sold_as_a_speed_up():
     assert rules(ladder("latency_s = 3.1; " + stated("speedup = 1.61"))) == []
 
 
+@pytest.mark.parametrize("percent", ["100", "120"])
+def test_a_percent_that_nothing_can_save_is_found(percent):
+    assert rules(ladder(f"latency_s = 3.1; {stated(f'saved_percent = {percent}, speedup = 1.61')}")) == ["saved-percent"]
+
+
 def test_a_percent_that_is_sold_by_a_row_without_latencies_is_one_finding():
     sold = ladder(f"speedup = 1.38; {stated('saved_percent = 38')}", base="")
     assert found(sold) == [("saved-percent", "page/fast", "rows[1].speedup")]

@@ -36,6 +36,12 @@ def test_a_latency_of_several_calls_is_held_by_the_call():
     assert rules(one, counts=counted(one)) == ["limit"]
 
 
+def test_counts_of_the_same_stack_are_not_those_of_a_row_that_cannot_be_built():
+    one = table(row("base", "latency_s = 5"), row("fp8", "latency_s = 2.0", "quantize", unsupported='"its method is not stated"'))
+    assert rules(one, counts=counted(one)) == []
+    assert rules(replace(one, rows=tuple(replace(row, unsupported="") for row in one.rows)), counts=counted(one)) == ["limit"]
+
+
 def test_counts_of_a_row_that_was_changed_are_not_used():
     one = timed("0.47")
     counts = counted(one)
@@ -76,5 +82,5 @@ def test_a_peak_that_the_device_does_not_have():
 
 def test_weights_that_the_device_cannot_hold():
     one = timed("50", device="NVIDIA GeForce RTX 4090")
-    assert rules(one, counts=counted(one, weight_bytes=24 * 2**30)) == ["does-not-fit"][:0]
+    assert rules(one, counts=counted(one, weight_bytes=24 * 2**30)) == []
     assert rules(one, counts=counted(one, weight_bytes=25 * 2**30)) == ["does-not-fit"]

@@ -81,6 +81,46 @@ def test_more_work_is_not_faster(recipe, expected):
     assert rules(one) == expected
 
 
+def sized(ours, recipe, theirs="6.40"):
+    """Two batches or sizes of one stack, each with a row that is compared with it."""
+    return table(
+        row("base", f"latency_s = {theirs}"),
+        row("fast", "speedup = 1.1"),
+        row("large", f"latency_s = {ours}; recipe = {{{recipe}}}", "", base="large"),
+        row("quick", "speedup = 1.1", "fast", base="large"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "expected"),
+    [("6.41", "6.40", []), ("6.40", "6.40", ["misprint"]), ("6.4", "6.4", []), ("0.031", "0.031", [])],
+)
+def test_the_time_of_another_batch_was_copied(ours, theirs, expected):
+    assert rules(sized(ours, "images = 4", theirs)) == expected
+
+
+@pytest.mark.parametrize(
+    ("ours", "recipe", "expected"),
+    [
+        ("28.0", "images = 4", []),
+        ("82.0", "images = 4", ["misprint"]),
+        ("80.0", "height = 2048", ["misprint"]),
+        ("40.0", "height = 2048", []),
+        ("40.0", "frames = 2", []),
+    ],
+)
+def test_more_work_is_not_far_slower_than_there_is_more(ours, recipe, expected):
+    assert rules(sized(ours, recipe)) == expected
+
+
+def test_seconds_per_iteration_in_a_row_of_a_larger_batch():
+    assert found(rates(6.9, 0.559, 0.427)) == [("misprint", "page/b4", "rows[2].iterations_per_s")]
+    assert (
+        "x12.34 the time for at most x4 the work; as seconds per iteration it would be 1.789 it/s" in messages(rates(6.9, 0.559, 0.427))[0]
+    )
+    assert "the same to the last digit" in messages(rates(6.91, 1.79, 1.79))[0]
+
+
 def test_a_latency_outside_of_its_own_timings():
     def timed(latency):
         return table(row("base", f"latency_s = {latency}; spread = {{timings_s = [1.0565, 1.0567, 1.0597]}}"), row("fast", "speedup = 1.1"))

@@ -21,6 +21,12 @@ def test_a_loop_that_takes_longer_than_its_call():
     assert "50 steps alone would take 3.791 s" in messages(wrong)[0]
 
 
+def test_milliseconds_of_a_whole_table_beside_its_rates():
+    wrong = table(row("base", "latency_s = 1604; iterations_per_s = 33.19"), row("fast", "latency_s = 1058; iterations_per_s = 50.29"))
+    assert found(wrong) == [("units", "page/base", "rows[0].iterations_per_s"), ("units", "page/fast", "rows[1].iterations_per_s")]
+    assert "50 steps alone would take 1.506 s" in messages(wrong)[0]
+
+
 def test_a_step_for_a_run():
     ulysses = table(
         row("base", "latency_s = 0.35134; iterations_per_s = 2.85"),
@@ -107,6 +113,13 @@ def test_a_second_latency_is_the_same_another_unit_or_another_figure(said, rule)
 def test_milliseconds_in_one_row_of_seconds():
     assert rules(table(row("base", "latency_s = 5270"), row("fast", "latency_s = 3.51"))) == ["units"]
     assert rules(table(row("base", "latency_s = 109"), row("fast", "latency_s = 12"))) == []
+
+
+@pytest.mark.parametrize(("latency", "expected"), [("14.5", ["units"]), ("15", ["units"]), ("20.0", []), ("12", [])])
+def test_minutes_in_one_row_of_seconds(latency, expected):
+    one = table(row("base", "latency_s = 863"), row("fast", f"latency_s = {latency}"))
+    assert rules(one) == expected
+    assert [text for text in messages(one) if not text.endswith("likely in minutes")] == []
 
 
 def test_megabytes_in_one_row_of_gigabytes():

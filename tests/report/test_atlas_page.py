@@ -163,6 +163,7 @@ def test_every_figure_that_can_be_stated_has_words():
         ({"kind": "faster", "rows": ("a", "b"), "by": 1.5}, "a takes less time than b, at least x1.5"),
         ({"kind": "slower", "rows": ("a", "b", "c")}, "a takes more time than b and c"),
         ({"kind": "less_memory", "rows": ("a", "b"), "by": 0.5}, "the peak memory of a is below that of b, at most 50% of it"),
+        ({"kind": "less_memory", "rows": ("a", "b"), "by": 0.495}, "the peak memory of a is below that of b, at most 49.5% of it"),
         (
             {"kind": "parameters", "rows": ("a", "b"), "by": 0.6, "part": "denoiser"},
             "a has fewer parameters in its denoiser than b, at most 60% of them",

@@ -151,6 +151,13 @@ def test_a_row_that_raises_fails_the_claims_on_it(run):
     said(result, "quick raised RuntimeError: planted")
 
 
+@pytest.mark.parametrize("name", ["quick", "quicker"])
+def test_a_row_that_draws_black_pictures_is_no_evidence_of_speed(run, name):
+    result = run(claim('faster = ["quicker", "quick"]'), black=(name,))
+    result.assert_outcomes(failed=1)
+    said(result, f"could not be judged*Reason: {name}: *slots black")
+
+
 def test_a_test_that_never_judges_its_claim_fails(run):
     result = run(claim(FASTER), source="@pytest.mark.sd_latency(table='said')\ndef test_claims(sd_claim):\n    pass\n")
     result.assert_outcomes(failed=1)

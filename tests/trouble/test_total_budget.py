@@ -42,7 +42,11 @@ def test_mine(sd_latency):
 """
 
 
-def write(pytester, *, models=None, facts=None, faster=2, more=""):
+CLAIM = '\n[[claims]]\ntext = "It is faster."\nfaster = ["quick", "baseline"]\n'
+"""A claim, for each of the four tables."""
+
+
+def write(pytester, *, models=None, facts=None, faster=2, more="", claims=""):
     """Write four tables with a baseline and a row each.
 
     Args:
@@ -50,6 +54,7 @@ def write(pytester, *, models=None, facts=None, faster=2, more=""):
         facts: table -> what its baseline's row says beside its latency, as TOML.
         faster: how many times as fast the rows are; all are documented as twice.
         more: further tests.
+        claims: claims of each table, as TOML.
     """
     pytester.makeconftest(OWN.replace("FASTER = 2", f"FASTER = {faster}"))
     pytester.mkdir("tables")
@@ -57,7 +62,7 @@ def write(pytester, *, models=None, facts=None, faster=2, more=""):
         text = TABLE.format(name=name).replace('device = "cpu"', 'device = "NVIDIA H200"').replace("schema = 1", "schema = 2")
         text = text.replace('"miniature"', f'"{(models or {}).get(name, "a/model")}"')
         text = text.replace("speedup = 1\n", f"latency_s = {seconds}\n{(facts or {}).get(name, '')}")
-        (pytester.path / "tables" / f"{name}.toml").write_text(text + ROW.format(setup="quick", speedup=2))
+        (pytester.path / "tables" / f"{name}.toml").write_text(text + ROW.format(setup="quick", speedup=2) + claims)
     pytester.makepyfile(test_it="import pytest\n" + "".join(ONE.format(name=name) for name in SECONDS) + more)
 
 
@@ -226,3 +231,19 @@ def test_the_time_of_a_confirmation_counts(run, monkeypatch):
     _, last, left_out = said(result)
     assert "more than that: a campaign that was begun is ended: 1 campaign measured, 1 left out" in last
     assert left_out.startswith("left out: large against baseline")
+
+
+def test_claims_alone_cost_what_their_campaigns_do(run):
+    files = [f"tables/{name}.toml::claim" for name in SECONDS]
+    result = run("--sd-total-budget=120", *files, claims=CLAIM)
+    result.assert_outcomes(passed=2, skipped=2)
+    *_, last = [one for one in said(result) if one.startswith("sd total budget")]
+    assert "more than that" not in last
+    assert last.endswith(": 2 campaigns measured, 2 left out")
+    assert "left out: slow against baseline, 1 row, about 3 min 8 s" in said(result)
+
+
+def test_claims_beside_rows_of_other_tables_are_in_the_order_too(run):
+    result = run("--sd-total-budget=120", "tables/quick.toml", "tables/mid.toml::claim", claims=CLAIM)
+    result.assert_outcomes(passed=3, skipped=1)
+    assert said(result)[-1] == "left out: mid against baseline, 1 row, about 1 min 44 s"

@@ -20,7 +20,7 @@ HEADLINE = "Atlas of published speed-ups"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class ContradictionShown:
     """A contradiction as it is shown: ``links`` are names of rows, with an anchor or ""."""
 
     contradiction: Contradiction
@@ -38,8 +38,8 @@ class RowShown:
     floor: str
     limit: tuple[str, str]
     measured: Sequence[tuple[str, str]]
-    found: Sequence[Found]
-    named_by: Sequence[Found]
+    found: Sequence[ContradictionShown]
+    named_by: Sequence[ContradictionShown]
     lines: Sequence[str]
     model: int
     state: str
@@ -58,7 +58,7 @@ class TableShown:
     device: int
     recipe: Mapping[str, str]
     rows: Sequence[RowShown]
-    found: Sequence[Found]
+    found: Sequence[ContradictionShown]
     claims: Sequence[tuple[str, str, str]]
     left_over: Sequence[tuple[str, str, str]]
 
@@ -192,6 +192,8 @@ def _list_notes(known: RowEntry) -> Sequence[str]:
 
 def _show_found(
     found: Contradiction, anchors: Mapping[str, str], names: Sequence[str] | None = None
-) -> Found:
+) -> ContradictionShown:
     named = found.others if names is None else names
-    return Found(contradiction=found, links=[(name, anchors.get(name, "")) for name in named])
+    return ContradictionShown(
+        contradiction=found, links=[(name, anchors.get(name, "")) for name in named]
+    )

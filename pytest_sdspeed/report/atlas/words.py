@@ -79,10 +79,10 @@ def describe_floor(row: Row) -> str:
     """Describe what a run holds a row to: ``held to x1.43``; "" for a baseline."""
     if row.is_baseline:
         return ""
-    memory = (
-        "" if row.memory is None else f", and at most {row.memory:.0%} of the baseline's memory"
-    )
-    return f"held to {format_ratio(row.speedup * (1 - row.tolerance))}{memory}"
+    speed = f"held to {format_ratio(row.speedup * (1 - row.tolerance))}"
+    if row.memory is None:
+        return speed
+    return f"{speed}, and at most {100 * row.memory:g}% of the baseline's memory"
 
 
 def describe_stack(row: Row, baselines: int) -> str:
@@ -175,7 +175,7 @@ def describe_claim(claim: Claim) -> str:
     """Describe what a claim compares, as a sentence without its end."""
     subject = claim.rows[0] if claim.rows else ""
     others = " and of ".join(claim.rows[1:])
-    share = "" if claim.by is None else f", at most {claim.by:.0%} of it"
+    share = "" if claim.by is None else f", at most {100 * claim.by:g}% of it"
     ratio = "" if claim.by is None else f", at least x{claim.by:g}"
     part = f" in its {claim.part}" if claim.part else ""
     bounds = ", ".join(f"{name} at most {most}" for name, most in claim.bounds.items())
