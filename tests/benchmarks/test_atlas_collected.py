@@ -31,7 +31,9 @@ def collected(pytester, monkeypatch):
             shutil.copy(file, folder)
         change(folder)
         monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-        result = pytester.runpytest_inprocess("-p", "benchmark", "-p", "sdspeed", *QUIET, "--collect-only", "-q", "benchmarks", *arguments)
+        result = pytester.runpytest_inprocess(
+            "-p", "benchmark", "-p", "sdspeed", *QUIET, "--import-mode=importlib", "--collect-only", "-q", "benchmarks", *arguments
+        )
         assert result.ret == pytest.ExitCode.OK, result.outlines
         return Counter(found.groups()[1:] for line in result.outlines if (found := TEST.search(line)))
 

@@ -26,7 +26,7 @@ def collected(pytester, monkeypatch):
         change(folder)
         monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
         result = pytester.runpytest_inprocess(
-            "-p", "benchmark", "-p", "sdspeed", "-p", "no:cacheprovider", "--collect-only", "-q", "benchmarks"
+            "-p", "benchmark", "-p", "sdspeed", "-p", "no:cacheprovider", "--import-mode=importlib", "--collect-only", "-q", "benchmarks"
         )
         assert result.ret == pytest.ExitCode.OK, result.outlines
         found = (match.groups() for line in result.outlines if (match := TEST.search(line)))

@@ -187,6 +187,7 @@ def test_a_word_of_a_note_alone_shows_the_note_without_rows(visited):
 
 
 def test_tab_leads_from_the_skip_link_to_the_search_the_filters_and_the_tables(visited):
+    visited.page.reload()  # What another test has searched for may have closed the list of tables.
     visited.page.evaluate("document.body.tabIndex = -1; document.body.focus()")
     order = []
     for _ in range(9):
