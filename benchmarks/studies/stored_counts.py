@@ -36,7 +36,7 @@ from pytest_sdspeed.errors import (
     read_first_line,
 )
 from pytest_sdspeed.lint.counts import COUNTS, Counts, dump_counts, fingerprint, load_counts
-from pytest_sdspeed.model import StackEntry
+from pytest_sdspeed.model import StackEntry, list_names
 from pytest_sdspeed.model.accounts import Account, Work
 from pytest_sdspeed.pipelines.optimization import find_precision
 from pytest_sdspeed.run.accounting import count_setup
@@ -150,7 +150,7 @@ def count(table: Table, row: Row) -> Counts | None:
 
 def name_stack(row: Row) -> set[str]:
     """Return the names of a row's optimizations."""
-    return {StackEntry.parse(one).name for one in row.optimizations}
+    return set(list_names(row.optimizations))
 
 
 def aggregate(account: Account, more: int = 0) -> Account:

@@ -151,13 +151,13 @@ def _find_unknown(row: Row, registry: Registry) -> str:
 def _find_limits(tables: Iterable[Table]) -> Iterator[tuple[tuple[str, str], Limit]]:
     """Find the least time of a call on the table's device, of rows that were counted."""
     from pytest_sdspeed.dry.limits import compute_limit
-    from pytest_sdspeed.lint import fingerprint, load_counts
+    from pytest_sdspeed.lint import find_counts, load_counts
     from pytest_sdspeed.model.limits import Limit
 
     stored = load_counts()
     for table in tables:
         for row in table.rows:
-            counts = None if row.unsupported else stored.get(fingerprint(row))
+            counts = find_counts(stored, row)
             if counts is None:
                 continue
             yield (

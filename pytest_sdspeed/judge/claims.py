@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.judge.speed.bias import withstands_bias
 from pytest_sdspeed.model import Comparison
+from pytest_sdspeed.model.claims import is_share_true
 from pytest_sdspeed.model.contradictions import LEAST_WORDS
 
 if TYPE_CHECKING:
@@ -112,12 +113,11 @@ def judge_share(
         share: the first row's over the other's.
         by: greatest share that makes the sentence true; None if it only says less.
     """
-    holds = share < 1 if by is None else share <= by
     return Comparison(
         subject=subject,
         measured=f"{share:.1%} ({figures[0]} of {figures[1]})",
         expected="less than 100%" if by is None else f"at most {by:.1%}",
-        verdict="pass" if holds else "fail",
+        verdict="pass" if is_share_true(share, by) else "fail",
         share=share,
     )
 

@@ -5,7 +5,7 @@ Nothing is measured: a contradiction is found by arithmetic, by a unit, or by wh
 
 from __future__ import annotations
 
-from pytest_sdspeed.lint.counts import Counts, dump_counts, fingerprint, load_counts
+from pytest_sdspeed.lint.counts import Counts, dump_counts, find_counts, fingerprint, load_counts
 from pytest_sdspeed.lint.rules import RULES, Findings, Rule, find_contradictions, lint_tables
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Rule",
     "dump_counts",
     "find_contradictions",
+    "find_counts",
     "fingerprint",
     "lint_tables",
     "load_counts",

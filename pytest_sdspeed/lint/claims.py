@@ -5,9 +5,10 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from pytest_sdspeed.lint.devices import find_counts
-from pytest_sdspeed.lint.entries import Entry, Unchecked
+from pytest_sdspeed.lint.counts import find_counts
+from pytest_sdspeed.lint.entries import Entry, Saying, Unchecked, compare_times
 from pytest_sdspeed.lint.printed import Figure, show
+from pytest_sdspeed.model.claims import is_share_true
 from pytest_sdspeed.model.contradictions import Contradiction
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def _judge(material: Material, claim: Claim, one: Entry, other: Entry) -> str:
 
 def _judge_speed(material: Material, claim: Claim, one: Entry, other: Entry) -> str:
     fast, slow = (one, other) if claim.kind == "faster" else (other, one)
-    ratio = _compare_times(fast, slow)
+    ratio = _compare_speeds(fast, slow)
     if ratio is None:
         _pass_over(material, one, other, "no times are documented for both")
         return ""
@@ -83,16 +84,13 @@ def _round_down(claim: Claim) -> float:
     return float(max(figure.low, figure.value - _OF_WHOLE))
 
 
-def _compare_times(fast: Entry, slow: Entry) -> tuple[Figure, str] | None:
-    ours, theirs = fast.figure("latency_s"), slow.figure("latency_s")
-    if ours and theirs:
-        return theirs / ours, f"{theirs} s / {ours} s"
-    ours, theirs = fast.figure("iterations_per_s"), slow.figure("iterations_per_s")
-    if ours and theirs and fast.row.recipe.unit == "denoising":
-        return ours / theirs, f"{ours} it/s / {theirs} it/s"
+def _compare_speeds(fast: Entry, slow: Entry) -> Saying | None:
+    timed = compare_times(fast, slow)
+    if timed:
+        return timed
     ours, theirs = map(_read_speedup, (fast, slow))
     if ours and theirs and fast.row.baseline == slow.row.baseline:
-        return ours / theirs, f"x{ours} / x{theirs}"
+        return Saying(ours / theirs, f"x{ours} / x{theirs}")
     return None
 
 
@@ -103,19 +101,14 @@ def _read_speedup(entry: Entry) -> Figure | None:
 
 
 def _judge_share(claim: Claim, share: Figure, words: str) -> str:
-    if _is_within(float(share.low), claim):
+    if is_share_true(float(share.low), claim.by):
         return ""
     wanted = f"at most {100 * claim.by:g}%" if claim.by else "less"
     return f"it would be {wanted}, and {words} is {show(100 * share.value)}%"
 
 
-def _is_within(share: float, claim: Claim) -> bool:
-    """Tell whether a share makes a sentence true: at most what it names, or less than all."""
-    return share < 1 if claim.by is None else share <= claim.by
-
-
 def _judge_parameters(material: Material, claim: Claim, one: Entry, other: Entry) -> str:
-    counts = [find_counts(material, entry) for entry in (one, other)]
+    counts = [find_counts(material.counts, entry.row) for entry in (one, other)]
     numbers = [
         None if found is None else found.parts.get(claim.part) if claim.part else found.parameters
         for found in counts
@@ -125,7 +118,7 @@ def _judge_parameters(material: Material, claim: Claim, one: Entry, other: Entry
         _pass_over(material, one, other, "the parameters of both were not counted")
         return ""
     share = ours / theirs
-    if _is_within(share, claim):
+    if is_share_true(share, claim.by):
         return ""
     wanted = f"at most {100 * claim.by:g}%" if claim.by else "fewer"
     return f"it would be {wanted}, and {ours:,} of {theirs:,} parameters is {100 * share:.1f}%"

@@ -113,6 +113,19 @@ def load_counts() -> Mapping[str, Counts]:
     return {one["fingerprint"]: _read(one) for one in stored.values()}
 
 
+def find_counts(counts: Mapping[str, Counts], row: Row) -> Counts | None:
+    """Return what a row asks of a device, or None if it was not counted.
+
+    The stack of a row that cannot be built is not all that it does: counts of the same stack are
+    those of another row.
+
+    Args:
+        counts: fingerprint -> counts, as ``load_counts`` returns them.
+        row: the row.
+    """
+    return None if row.unsupported else counts.get(fingerprint(row))
+
+
 def dump_counts(counts: Mapping[str, Counts]) -> str:
     """Write counts as JSON, one line each.
 

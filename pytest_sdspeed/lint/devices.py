@@ -6,9 +6,10 @@ import re
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.dry.limits import compute_limit
-from pytest_sdspeed.lint.counts import fingerprint
+from pytest_sdspeed.lint.counts import find_counts
 from pytest_sdspeed.lint.printed import show
 from pytest_sdspeed.model import UNITS
+from pytest_sdspeed.model.costs import GIB
 from pytest_sdspeed.model.devices import find_specs
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model.contradictions import Contradiction
 
 _SIZE = re.compile(r"(\d+)\s*gb")
-_GIB = 2**30
 NO_COUNTS = "no counts of it are stored: --dry counts it"
 
 
@@ -29,7 +29,7 @@ def find_impossible_latencies(material: Material) -> Iterator[Contradiction]:
         seconds = entry.call_s
         if seconds is None:
             continue
-        counts = find_counts(material, entry)
+        counts = find_counts(material.counts, entry.row)
         reason = _explain_no_limit(entry, counts)
         if reason or counts is None:
             material.pass_over("limit", entry, reason)
@@ -50,7 +50,7 @@ def find_impossible_latencies(material: Material) -> Iterator[Contradiction]:
 def find_too_large(material: Material) -> Iterator[Contradiction]:
     """Find rows that need more memory than the device has."""
     for entry in material.entries:
-        peak, counts = entry.figure("memory_gb"), find_counts(material, entry)
+        peak, counts = entry.figure("memory_gb"), find_counts(material.counts, entry.row)
         weights = counts.weight_bytes if counts and entry.row.gpus == 1 else None
         if peak is None and weights is None:
             if entry.row.latency_s is not None and not entry.table.recorded:
@@ -68,22 +68,13 @@ def find_too_large(material: Material) -> Iterator[Contradiction]:
                 "memory_gb",
                 f"{peak} GB, and the largest {entry.table.device} has {size} GB",
             )
-        elif weights and weights / _GIB > size:
+        elif weights and weights / GIB > size:
             yield entry.find(
                 "does-not-fit",
                 "",
-                f"its weights alone take {weights / _GIB:.1f} GB, counted, and the largest"
+                f"its weights alone take {weights / GIB:.1f} GB, counted, and the largest"
                 f" {entry.table.device} has {size} GB",
             )
-
-
-def find_counts(material: Material, entry: Entry) -> Counts | None:
-    """Return what a row asks of a device, or None if it was not counted.
-
-    The stack of a row that cannot be built is not all that it does: counts of the same stack are
-    those of another row.
-    """
-    return None if entry.row.unsupported else material.counts.get(fingerprint(entry.row))
 
 
 def _explain_no_limit(entry: Entry, counts: Counts | None) -> str:

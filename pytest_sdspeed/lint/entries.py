@@ -84,15 +84,7 @@ class Entry:
     @cached_property
     def measured_speedup(self) -> Saying | None:
         """Return the speed-up that follows from documented times of the row and its baseline."""
-        ours, theirs = self.figure("latency_s"), self.baseline.figure("latency_s")
-        if self.row.is_baseline:
-            return None
-        if ours and theirs:
-            return Saying(theirs / ours, f"{theirs} s / {ours} s")
-        ours, theirs = self.figure("iterations_per_s"), self.baseline.figure("iterations_per_s")
-        if ours and theirs and self.row.recipe.unit == "denoising":
-            return Saying(ours / theirs, f"{ours} it/s / {theirs} it/s")
-        return None
+        return None if self.row.is_baseline else compare_times(self, self.baseline)
 
     @property
     def documented_speedup(self) -> Figure | None:
@@ -127,6 +119,20 @@ class Entry:
             message=message,
             others=tuple(others),
         )
+
+
+def compare_times(fast: Entry, slow: Entry) -> Saying | None:
+    """Return how many times as fast a row is as another one by their times, None without them.
+
+    Iterations per second are those of the denoising loop: they stand for that unit alone.
+    """
+    ours, theirs = fast.figure("latency_s"), slow.figure("latency_s")
+    if ours and theirs:
+        return Saying(theirs / ours, f"{theirs} s / {ours} s")
+    ours, theirs = fast.figure("iterations_per_s"), slow.figure("iterations_per_s")
+    if ours and theirs and fast.row.recipe.unit == "denoising":
+        return Saying(ours / theirs, f"{ours} it/s / {theirs} it/s")
+    return None
 
 
 def _parse(label: str) -> StackEntry:

@@ -19,6 +19,16 @@ MEASURED_CLAIMS = (*TIMED_CLAIMS, "less_memory", "comparable")
 """Kinds of claims that a campaign has to measure, or draw pictures for."""
 
 
+def is_share_true(share: float, by: float | None) -> bool:
+    """Tell whether a share makes a sentence true: at most what it names, or less than all.
+
+    Args:
+        share: the first row's over the other's.
+        by: greatest share that the sentence names, or None if it only says less.
+    """
+    return share < 1 if by is None else share <= by
+
+
 def name_claims(claims: Sequence[Claim]) -> dict[str, Claim]:
     """Name the claims of a table, as tests do: ``faster-combined``, ``faster-small-1.75``.
 

@@ -67,14 +67,13 @@ def describe_left_out(labels: Iterable[str]) -> Iterator[str]:
     Args:
         labels: labels of its optimizations.
     """
-    labels = tuple(labels)
-    names = {StackEntry.parse(label).name for label in labels}
+    stack = tuple(map(StackEntry.parse, labels))
+    names = {entry.name for entry in stack}
     for name in sorted(names & INERT):
         yield f"{name} was set, and does nothing on a CPU"
-    for label in labels:
-        interval = StackEntry.parse(label).options.get("interval", 0)
-        if StackEntry.parse(label).name == _CACHE and interval > _INTERVAL:
-            yield f"{label} kept its features for {_INTERVAL} steps: a rehearsal has few"
+    for entry in stack:
+        if entry.name == _CACHE and entry.options.get("interval", 0) > _INTERVAL:
+            yield f"{entry.label} kept its features for {_INTERVAL} steps: a rehearsal has few"
     for name in sorted(names & _COMPILED):
         yield f"{name} was traced, and the graphs run as they were traced: nothing was compiled"
 

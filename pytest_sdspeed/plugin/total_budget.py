@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_sdspeed.plugin.state import ANSWER, COLD, claim_of, is_gated, must_ask, run_of
+from pytest_sdspeed.plugin.state import ANSWER, COLD, PLAN, claim_of, is_gated, must_ask, run_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pytest_sdspeed.lint.counts import Counts
-    from pytest_sdspeed.model import CampaignKey, Row
+    from pytest_sdspeed.model import CampaignKey
     from pytest_sdspeed.run.run import Run
     from pytest_sdspeed.run.total_budget import TotalBudget
     from pytest_sdspeed.setups.catalog import ResolvedSetup
@@ -99,17 +99,14 @@ def make_total_budget(run: Run, asked: Iterable[ResolvedSetup], total_s: float) 
         total_s: seconds of the whole run.
     """
     from pytest_sdspeed.device.memory import find_total_bytes
-    from pytest_sdspeed.lint.counts import fingerprint, load_counts
+    from pytest_sdspeed.lint.counts import find_counts, load_counts
     from pytest_sdspeed.measure.clock import WallClock
     from pytest_sdspeed.run.estimates import estimate_campaign, explain_misfit
     from pytest_sdspeed.run.total_budget import TotalBudget, order_campaigns
 
-    session, stored = run.session, load_counts()
+    session = run.session
     machine, memory_bytes = session.machine, find_total_bytes(session.machine.kind)
-
-    def counts(row: Row) -> Counts | None:
-        return stored.get(fingerprint(row))
-
+    counts = partial(find_counts, load_counts())
     campaigns: dict[CampaignKey, dict[str, ResolvedSetup]] = {}
     misfits: dict[tuple[CampaignKey, str], str] = {}
     for resolved in asked:
@@ -138,7 +135,6 @@ def make_total_budget(run: Run, asked: Iterable[ResolvedSetup], total_s: float) 
 def _list_asked(items: Iterable[pytest.Item]) -> Iterable[tuple[pytest.Item, ResolvedSetup]]:
     """Yield the tests that ask for a row of a table, and nothing else, of the table's campaign."""
     from pytest_sdspeed.plugin.row_tally import find_row
-    from pytest_sdspeed.plugin.state import PLAN
 
     for item in items:
         row = find_row(item) if is_gated(item) and must_ask(item) else None

@@ -16,6 +16,7 @@ from pytest_sdspeed.judge.claims import (
 )
 from pytest_sdspeed.judge.pictures.slots import find_broken_slots
 from pytest_sdspeed.model import ClaimResult, Comparison
+from pytest_sdspeed.model.costs import GIB
 from pytest_sdspeed.model.machine import is_another_device
 from pytest_sdspeed.run.criteria import RowCase, find_criteria, weights_of
 from pytest_sdspeed.run.outcomes import find_without_effect
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from pytest_sdspeed.run.planned_claims import PlannedClaim
     from pytest_sdspeed.run.session import Session
     from pytest_sdspeed.setups.catalog import ResolvedSetup
-
-_GIB = 2**30
 
 
 class Claims:
@@ -317,7 +316,7 @@ def _judge_memory(planned: PlannedClaim, data: CampaignData) -> ClaimJudgement:
     comparisons = tuple(
         judge_share(
             f"peak memory of {first} against {other}",
-            (f"{sizes[first] / _GIB:.2f} GiB", f"{sizes[other] / _GIB:.2f} GiB"),
+            (f"{sizes[first] / GIB:.2f} GiB", f"{sizes[other] / GIB:.2f} GiB"),
             sizes[first] / sizes[other],
             planned.claim.by,
         )

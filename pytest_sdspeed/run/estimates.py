@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.dry.limits import compute_limit
-from pytest_sdspeed.model import CampaignKey, StackEntry
+from pytest_sdspeed.model import CampaignKey, list_names
+from pytest_sdspeed.model.costs import GIB
 from pytest_sdspeed.model.devices import find_specs
 from pytest_sdspeed.model.machine import is_another_device
 
@@ -139,7 +140,7 @@ def _find_call_s(row: Row) -> float | None:
 def _estimate_compile_s(row: Row) -> float:
     if row.compile_s is not None:
         return row.compile_s
-    names = {StackEntry.parse(label).name for label in row.optimizations}
+    names = list_names(row.optimizations)
     return COMPILE_S if any("compile" in name for name in names) else 0.0
 
 
@@ -183,7 +184,7 @@ class MemoryNeed:
 def find_memory_need(row: Row, counts: Counts | None) -> MemoryNeed | None:
     """Find what a row needs of the device's memory: its page's figure, else what was counted."""
     if row.memory_gb is not None:
-        return MemoryNeed(row.memory_gb * 2**30, "documented at its peak")
+        return MemoryNeed(row.memory_gb * GIB, "documented at its peak")
     if counts is None:
         return None
     if counts.peak_bytes:
@@ -212,7 +213,7 @@ def explain_misfit(
         if need is not None and need.size > memory_bytes:
             whose = "it" if one.setup == resolved.setup else f"its baseline {one.setup}"
             return (
-                f"does not fit: {whose} needs {need.size / 2**30:.1f} GB ({need.source}), and"
-                f" {device} has {memory_bytes / 2**30:.1f} GB"
+                f"does not fit: {whose} needs {need.size / GIB:.1f} GB ({need.source}), and"
+                f" {device} has {memory_bytes / GIB:.1f} GB"
             )
     return None
