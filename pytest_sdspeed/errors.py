@@ -12,6 +12,7 @@ failed test ends with the message. Exit codes 1 and 2 are those of ``python -m p
         UnsupportedError       exit code 4 for --sd-gpu, a skipped test for --sd-against
         ModelUnavailableError  a failed test; a note for the model of --sd-clip
         GenerationError        a failed test
+        UnstageableError       a note: the campaign measures whole calls
         OutOfMemoryError       a skipped test for a setup, a failed one for a callable
         UnusableDeviceError    a failed test, and the tests after it that measure fail too
         ThrottledError         a failed test
@@ -125,6 +126,10 @@ class ModelUnavailableError(SdSpeedError):
 
 class GenerationError(SdSpeedError):
     """An arm raised while generating."""
+
+
+class UnstageableError(SdSpeedError):
+    """A call cannot be measured by stages: it is measured as a whole."""
 
 
 class OutOfMemoryError(SdSpeedError):

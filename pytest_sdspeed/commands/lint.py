@@ -144,7 +144,7 @@ def _needs_counts(table: Table, row: Row) -> bool:
     from pytest_sdspeed.model.devices import find_specs
 
     compared = any(row.setup in claim.rows for claim in table.claims if claim.kind == "parameters")
-    timed = row.latency_s is not None and row.recipe.unit == "call" and row.gpus == 1
+    timed = row.latency_s is not None and row.recipe.of_call and row.gpus == 1
     return not row.unsupported and (compared or (timed and bool(find_specs(table.device))))
 
 

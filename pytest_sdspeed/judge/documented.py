@@ -52,7 +52,7 @@ def judge_documented(
         baseline: account of the row's baseline, or None.
     """
     latency = None if row.latency_s is None else row.latency_s / row.recipe.repeats
-    if row.recipe.unit != "call":
+    if not row.recipe.of_call:
         reason = f"it is that of {UNITS[row.recipe.unit]}, and limits are those of a whole call"
         limit = replace(limit, limit_s=None, reason=reason)
     found = _judge_latency(row, latency, limit)

@@ -79,7 +79,7 @@ def find_too_large(material: Material) -> Iterator[Contradiction]:
 
 def _explain_no_limit(entry: Entry, counts: Counts | None) -> str:
     row = entry.row
-    if row.recipe.unit != "call":
+    if not row.recipe.of_call:
         return f"it is {UNITS[row.recipe.unit]}, and limits are those of a whole call"
     if row.gpus > 1:
         return "it ran on several GPUs, and limits are those of one"

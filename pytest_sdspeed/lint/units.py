@@ -137,7 +137,7 @@ def _judge_outside(entry: Entry) -> Iterator[Contradiction]:
     base = entry.baseline
     ours, theirs = entry.call_s, base.call_s
     rate, other = next(_list_rates(entry), None), next(_list_rates(base), None)
-    if entry.row.is_baseline or entry.row.recipe.unit != "call" or entry.row.gpus > 1:
+    if entry.row.is_baseline or not entry.row.recipe.of_call or entry.row.gpus > 1:
         return
     if not (ours and theirs and rate and other) or _changes_more_than_loop(entry):
         return

@@ -11,6 +11,7 @@ from pytest_sdspeed.measure.campaign_data import (
     CampaignData,
     Limits,
     Progress,
+    StageData,
     ignore_progress,
 )
 from pytest_sdspeed.measure.canary import CanaryTimes, pair_times, time_canary
@@ -20,7 +21,9 @@ from pytest_sdspeed.measure.memory import MemoryMeter, UnknownMemory
 from pytest_sdspeed.measure.profiling import profile_arms
 from pytest_sdspeed.measure.proving import prove_arms
 from pytest_sdspeed.measure.roster import Roster
+from pytest_sdspeed.measure.rounds import Rounds
 from pytest_sdspeed.measure.slot_timer import SlotTimer
+from pytest_sdspeed.measure.staging import Staging
 from pytest_sdspeed.measure.timed_part import TimedPart
 from pytest_sdspeed.measure.tracers import list_unstoppable, name_tracer
 from pytest_sdspeed.measure.warm_up import (
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 
     from pytest_sdspeed.measure.canary import Operations
     from pytest_sdspeed.measure.clock import Clock
+    from pytest_sdspeed.measure.staging import StagedPlan
     from pytest_sdspeed.model import Contrast, Profile, Proof
     from pytest_sdspeed.model.costs import Loaded
 
@@ -104,7 +108,8 @@ class _Campaign:
         self.telemetry, self.canary, self.watch = telemetry, canary, watch
         self.countdown = Countdown(limits.time_limit, clock)
         self.roster = Roster(baseline, rows, clock, memory)
-        self.timer = SlotTimer(self.roster, clock, telemetry, limits.case)
+        self.staging = Staging(limits.unit if limits.timed else "call", limits.case)
+        self.timer = SlotTimer(self.roster, clock, telemetry, limits.case, self.staging)
         self.timed_part = TimedPart(
             self.roster,
             limits,
@@ -116,6 +121,8 @@ class _Campaign:
         )
         self.warm_up = WarmUp({}, {}, {})
         self.loaded: dict[str, Loaded] = {}
+        self.stages: StageData | None = None
+        self.whole_s: dict[str, list[float]] = {}
         self.references: References = {}
         self.canary_before = self.canary_after = CanaryTimes({}, {})
         self.profiles: dict[str, Profile] = {}
@@ -144,7 +151,12 @@ class _Campaign:
         with collect_between_slots():
             begun = self.countdown.left_s
             self.canary_before = self._time_canary(operations)
-            self.timed_part.run(self.warm_up.costs_s, after_s=_spent(begun, self.countdown.left_s))
+            after_s = _spent(begun, self.countdown.left_s)
+            plan = self.staging.plan(self.roster)
+            if plan is None:
+                self.timed_part.run(self.warm_up.costs_s, after_s=after_s)
+            else:
+                self._measure_by_stages(plan, after_s)
             self.roster.check_all()
             self.canary_after = self._time_canary({} if self.roster.unusable else operations)
             profiles = self.countdown.allows_profiles(self.warm_up.costs_s)
@@ -152,6 +164,35 @@ class _Campaign:
                 self.profiles, self.roster.unusable = profile_arms(
                     self.roster.remaining, self.limits.case, self.clock, self.watch
                 )
+
+    def _measure_by_stages(self, plan: StagedPlan, after_s: float) -> None:
+        """Measure blocks by stages, and whole calls after them."""
+        rounds = Rounds(self.roster, self.timer, self.staging, plan.sampling)
+        # A pipeline's copy of its own, and what it keeps, is made in the first call of each.
+        rounds.measure([self.roster.baseline.name, CONTROL, *self.roster.active])
+        self.timed_part.rounds = rounds
+        costs_s = self.warm_up.costs_s
+        whole_s = 2 * sum(costs_s[arm.name] for arm in self.roster.remaining)
+        self.timed_part.run(dict(plan.costs_s), after_s=after_s + whole_s)
+        self.staging.close()
+        if not self.roster.ended:
+            self._draw_whole_calls()
+        self.stages = StageData(
+            sampling=plan.sampling,
+            samples_s=self.timed_part.stage_samples,
+            whole_s=self.whole_s,
+        )
+
+    def _draw_whole_calls(self) -> None:
+        """Time whole calls of all arms, one palindrome, to compare them with their stages' sum."""
+        half = self.roster.remaining
+        for arm in (*half, *reversed(half)):
+            if arm.name in self.roster.errors or self.roster.ended:
+                continue
+            self.watch(Progress(phase="whole call", arm=arm.name))
+            timed = self.timer.generate(arm, self.limits.case)
+            if timed is not None:
+                self.whole_s.setdefault(arm.name, []).append(timed.duration_s)
 
     def _watch_building(self, progress: Progress) -> None:
         self.countdown.check_building()
@@ -204,6 +245,8 @@ class _Campaign:
             traced=name_tracer(),
             cut_short=timed.cut_short,
             contrasts=timed.decisions.contrasts.decided,
+            stages=self.stages,
+            unstaged=self.staging.refused,
         )
 
 

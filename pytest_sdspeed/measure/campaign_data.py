@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
     from pytest_sdspeed.errors import SdSpeedError
     from pytest_sdspeed.judge.pictures.slots import ArmPictures
+    from pytest_sdspeed.judge.speed.put_together import Sampling
     from pytest_sdspeed.measure.time_limit import TimeLimit
     from pytest_sdspeed.model import Contrast, Interval, Proof, Verdict
     from pytest_sdspeed.model.costs import Loaded
+    from pytest_sdspeed.model.stages import Stages
 
 
 def _prepare_nothing() -> None:
@@ -53,6 +55,8 @@ class Arm:
             ``generate`` is timed here.
         profile: generates once or a few times more, in slots of its own, to see where the time
             goes; None if that is unknown.
+        stages: returns what calls it by stages; may raise ``UnstageableError``. None if it has no
+            stages that are known.
         draws_cases: whether ``generate`` draws what it is asked for. A callable of a user's cannot
             be asked: all of its slots count as slots of the case that is timed.
     """
@@ -72,6 +76,7 @@ class Arm:
     profile: Callable[[Case], Profile] | None = None
     prove: Callable[[Case], tuple[Proof, ...]] | None = None
     timed: Callable[[Case], tuple[Any, float]] | None = None
+    stages: Callable[[], Stages] | None = None
     draws_cases: bool = True
 
 
@@ -94,6 +99,7 @@ class Limits:
         time_limit: when another plugin ends the test that measures, or None.
         steps: another number of denoising steps to draw once, or 0.
         timed: whether anything is timed. If not, the case that slots would draw is drawn twice.
+        unit: what a slot is: ``call``, ``stage``, or ``auto`` for stages of calls that take long.
     """
 
     budget_s: float = 300.0
@@ -107,6 +113,7 @@ class Limits:
     time_limit: TimeLimit | None = None
     steps: int = 0
     timed: bool = True
+    unit: str = "call"
 
     @property
     def case(self) -> Case:
@@ -138,6 +145,7 @@ class Slot:
         duration_s: how long it took, seconds.
         reading: what the device said right after it.
         energy_j: energy by the device's counter, joules, or None if that is unknown.
+        inside_s: seconds that were measured of it, if it is put together from stages; else None.
     """
 
     arm: str
@@ -146,6 +154,23 @@ class Slot:
     duration_s: float
     reading: Reading = UNREAD
     energy_j: float | None = None
+    inside_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageData:
+    """What was measured by stages.
+
+    Attributes:
+        sampling: how many of the denoising steps of each call.
+        samples_s: arm -> stage -> [first, second] call of every block, seconds of the stage; the
+            control's calls are its own.
+        whole_s: arm -> whole calls after the blocks, seconds.
+    """
+
+    sampling: Sampling
+    samples_s: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]]
+    whole_s: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +238,8 @@ class CampaignData:
             not raise.
         proofs: arm -> what was seen of its optimizations, for the arms that had something to prove.
         contrasts: two rows that a claim compares -> what the looks decided about their ratio.
+        stages: what was measured by stages, or None if the slots were whole calls.
+        unstaged: why they were whole calls although stages were asked for, or "".
     """
 
     baseline: str
@@ -246,6 +273,8 @@ class CampaignData:
     cut_short: str = ""
     load: str = ""
     contrasts: Mapping[Contrast, Decision] = field(default_factory=dict)
+    stages: StageData | None = None
+    unstaged: str = ""
 
     @property
     def starts_s(self) -> dict[str, list[tuple[float, float]]]:
@@ -266,7 +295,11 @@ class CampaignData:
     @property
     def overhead(self) -> float:
         """Return the fraction by which the timed part exceeds the sum of all its slots."""
-        inside = sum(slot.duration_s for slots in (self.slots, *self.discarded) for slot in slots)
+        inside = sum(
+            slot.duration_s if slot.inside_s is None else slot.inside_s
+            for slots in (self.slots, *self.discarded)
+            for slot in slots
+        )
         return self.timed_s / inside - 1 if inside else 0.0
 
 

@@ -6,7 +6,7 @@ import gc
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_sdspeed.errors import GenerationError, explain
+from pytest_sdspeed.errors import GenerationError, UnstageableError, explain
 from pytest_sdspeed.measure.picture_log import PictureLog
 from pytest_sdspeed.measure.telemetry import spent_j
 from pytest_sdspeed.measure.tracers import call_traced, call_untraced
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from pytest_sdspeed.measure.clock import Clock
     from pytest_sdspeed.measure.memory import MemoryMeter
     from pytest_sdspeed.measure.roster import Roster
+    from pytest_sdspeed.measure.staging import Staging
     from pytest_sdspeed.model import Case, Reading, Telemetry
+    from pytest_sdspeed.model.stages import StagedCall, StageTime
 
 
 class TimedGeneration(NamedTuple):
@@ -42,12 +44,19 @@ class SlotTimer:
         tracers: names of the tracers that could not be kept out of the slots.
     """
 
-    def __init__(self, roster: Roster, clock: Clock, telemetry: Telemetry, main: Case) -> None:
+    def __init__(
+        self,
+        roster: Roster,
+        clock: Clock,
+        telemetry: Telemetry,
+        main: Case,
+        staging: Staging | None = None,
+    ) -> None:
         self._logs = {name: PictureLog() for name in roster.arms}
         self.tracers: set[str] = set()
         self._seen: set[str] = set()
         self._roster, self._clock, self._telemetry = roster, clock, telemetry
-        self._main = main
+        self._main, self._staging = main, staging
 
     @property
     def pictures(self) -> dict[str, ArmPictures]:
@@ -105,10 +114,40 @@ class SlotTimer:
         self._seen.add(arm.name)
         return call_traced if first else partial(call_untraced, left=self.tracers)
 
+    def advance(self, arm: Arm, call: StagedCall) -> tuple[float, StageTime, Reading] | None:
+        """Go on with a call to its next border, and time it.
+
+        Args:
+            arm: what the call is of.
+            call: goes on.
+
+        Returns:
+            When it went on, what it took, and what the device said right after it; None if the arm
+            raised, and has left the campaign.
+        """
+        try:
+            with arm.slot():
+                start = self._clock.now()
+                part = call_untraced(call.advance, left=self.tracers)
+                reading = self._telemetry.read()
+        except Exception as error:  # noqa: BLE001 - whatever an arm raises ends that arm, never the others
+            self._roster.remove(arm, explain(arm.name, error))
+            return None
+        return start, part, reading
+
     def _time(self, arm: Arm, case: Case) -> tuple[float, Any, float]:
         start = self._clock.now()
+        if self._staging and self._staging.draws(case):
+            try:
+                return start, *self._staging.draw(arm, case)
+            except UnstageableError as error:
+                self._staging.refuse(str(error))
+                start = self._clock.now()
         if arm.timed:
             return start, *arm.timed(case)
         pictures = arm.generate(case)
         self._clock.synchronize()
-        return start, pictures, self._clock.now() - start
+        duration_s = self._clock.now() - start
+        if self._staging:
+            self._staging.note(duration_s)
+        return start, pictures, duration_s

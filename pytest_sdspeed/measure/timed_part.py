@@ -12,6 +12,7 @@ from pytest_sdspeed.measure.campaign_data import Limits, Progress, Slot
 from pytest_sdspeed.measure.contrasts import Contrasts, Samples
 from pytest_sdspeed.measure.decisions import Decisions
 from pytest_sdspeed.measure.order import Palindromes
+from pytest_sdspeed.measure.rounds import StagedSlot
 from pytest_sdspeed.measure.telemetry import describe_discarded
 from pytest_sdspeed.model import CONTROL
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from pytest_sdspeed.measure.clock import Clock
     from pytest_sdspeed.measure.countdown import Countdown
     from pytest_sdspeed.measure.roster import Roster
-    from pytest_sdspeed.measure.slot_timer import SlotTimer
+    from pytest_sdspeed.measure.rounds import Rounds
+    from pytest_sdspeed.measure.slot_timer import SlotTimer, TimedGeneration
     from pytest_sdspeed.model import Contrast
 
 
@@ -37,6 +39,9 @@ class TimedPart:
         plan: how the time is spent.
         spent_s: seconds that the blocks took so far.
         cut_short: what ended the campaign before its budget, and what to set, or "".
+        rounds: measures blocks by stages; None if slots are whole calls.
+        stage_samples: arm -> stage -> [first, second] call of every block, seconds; empty if slots
+            are whole calls.
     """
 
     def __init__(
@@ -50,6 +55,8 @@ class TimedPart:
         countdown: Countdown,
         contrasts: Sequence[Contrast] = (),
     ) -> None:
+        self.rounds: Rounds | None = None
+        self.stage_samples: dict[str, dict[str, list[tuple[float, float]]]] = {}
         self.samples: Samples = {name: [] for name in (*roster.arms, CONTROL)}
         compared = Contrasts(contrasts, roster, self.samples, limits.contrasts)
         self.decisions = Decisions(roster, self.samples, limits.rows, limits.campaigns, compared)
@@ -126,7 +133,7 @@ class TimedPart:
             f" {self._countdown.describe_need(missing_s)}"
         )
 
-    def _measure_block(self, block: int, labels: Iterable[str]) -> bool:
+    def _measure_block(self, block: int, labels: Sequence[str]) -> bool:
         """Measure one block.
 
         Only arms that finished all of their slots gain a sample, and none does if the GPU
@@ -136,38 +143,91 @@ class TimedPart:
             False if the campaign ends: the baseline or the device broke, or the GPU throttled
             too often.
         """
-        taken: dict[str, list[float]] = {}
         first = len(self.slots)
+        taken = self._take_turns(block, labels) if self.rounds else self._take_slots(block, labels)
+        if self._roster.ended:
+            return False
+        if any(throttling.is_distorted(slot.reading.reasons) for slot in self.slots[first:]):
+            return self._discard(first)
+        for label, found in taken.items():
+            if label == CONTROL or label not in self._roster.errors:
+                self.samples[label].append(
+                    (
+                        statistics.median(one.duration_s for one in found[::2]),
+                        statistics.median(one.duration_s for one in found[1::2]),
+                    )
+                )
+                self._keep_stages(label, found)
+        return True
+
+    def _keep_stages(self, label: str, found: Sequence[TimedGeneration | StagedSlot]) -> None:
+        """Keep what each stage of a block's two calls took."""
+        first, second = found[0], found[-1]
+        if not isinstance(first, StagedSlot) or not isinstance(second, StagedSlot):
+            return
+        own = self.stage_samples.setdefault(label, {})
+        for stage, seconds in first.stages_s.items():
+            own.setdefault(stage, []).append((seconds, second.stages_s[stage]))
+
+    def _take_turns(self, block: int, labels: Sequence[str]) -> dict[str, list[StagedSlot]]:
+        """Measure a block by stages: two rounds, one in the order of its first half, one reversed.
+
+        Returns:
+            Label -> its two calls, of those that finished both.
+        """
+        assert self.rounds is not None  # noqa: S101 - the caller asked
+        half = labels[: len(labels) // 2]
+        taken: dict[str, list[StagedSlot]] = {}
+        for order in (half, half[::-1]):
+            self._watch(self._progress(block))
+            for label, found in self.rounds.measure(order).items():
+                taken.setdefault(label, []).append(found)
+                start_s = found.start_s - self._started_s
+                self.slots.append(
+                    Slot(
+                        label,
+                        block,
+                        start_s,
+                        found.duration_s,
+                        found.reading,
+                        inside_s=found.inside_s,
+                    )
+                )
+            if self._roster.ended:
+                break
+        return taken
+
+    def _take_slots(self, block: int, labels: Iterable[str]) -> dict[str, list[TimedGeneration]]:
+        """Measure the slots of a block, each a whole call, until the campaign ends.
+
+        Returns:
+            Label -> its calls.
+        """
+        taken: dict[str, list[TimedGeneration]] = {}
         for label in labels:
             arm = self._roster.arm_of(label)
             if arm.name in self._roster.errors:
                 continue
-            self._watch(
-                Progress(
-                    phase="block",
-                    arm=arm.name,
-                    block=block,
-                    blocks=self.plan.blocks,
-                    left_s=self._left_s(block),
-                )
-            )
+            self._watch(self._progress(block, arm.name))
             timed = self._timer.generate(arm, self._limits.case)
             if timed is not None:
-                taken.setdefault(label, []).append(timed.duration_s)
+                taken.setdefault(label, []).append(timed)
                 start_s = timed.start_s - self._started_s
                 self.slots.append(
                     Slot(label, block, start_s, timed.duration_s, timed.reading, timed.energy_j)
                 )
             if self._roster.ended:
-                return False
-        if any(throttling.is_distorted(slot.reading.reasons) for slot in self.slots[first:]):
-            return self._discard(first)
-        for label, durations in taken.items():
-            if label == CONTROL or label not in self._roster.errors:
-                self.samples[label].append(
-                    (statistics.median(durations[::2]), statistics.median(durations[1::2]))
-                )
-        return True
+                break
+        return taken
+
+    def _progress(self, block: int, arm: str = "") -> Progress:
+        return Progress(
+            phase="block",
+            arm=arm,
+            block=block,
+            blocks=self.plan.blocks,
+            left_s=self._left_s(block),
+        )
 
     def _discard(self, first: int) -> bool:
         """Take a block out, the slots from ``first`` on.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from pytest_sdspeed.model.results import Case
 
 TEXT_ENCODING = "text_encoder"
 IMAGE_ENCODING = "image_encoding"
@@ -114,3 +116,72 @@ def order_stages(names: Iterable[str]) -> list[str]:
         *(stage for stage in STAGES if stage in found),
         *(stage for stage in found if stage not in STAGES),
     ]
+
+
+class StageTime(NamedTuple):
+    """One stage of a call, or one of its denoising steps, timed by itself.
+
+    Attributes:
+        stage: its name.
+        seconds: how long it took, until the device had done it.
+        work: what the denoisers were asked for in it, as a mark: equal marks are equal work as far
+            as the shapes of calls tell; "" for another stage.
+    """
+
+    stage: str
+    seconds: float
+    work: str = ""
+
+    @property
+    def is_step(self) -> bool:
+        """Tell whether it is a denoising step."""
+        return self.stage in LOOPS
+
+
+class StagedCall(Protocol):
+    """A call that stops at the borders of its stages, and goes on when it is asked to."""
+
+    @property
+    def pictures(self) -> Any:
+        """What the call returned; None while it has not."""
+        ...
+
+    @property
+    def done(self) -> bool:
+        """Whether the call has returned."""
+        ...
+
+    def advance(self) -> StageTime:
+        """Go on to the next border, or to the end, and time it.
+
+        Raises:
+            UnstageableError: this call cannot be stopped, or not be told apart into stages.
+        """
+        ...
+
+    def close(self) -> None:
+        """Abandon a call that has not returned."""
+        ...
+
+
+class Stages(Protocol):
+    """What can call one setup by stages.
+
+    Attributes:
+        uneven: why its denoising steps are of unlike cost, or "".
+    """
+
+    @property
+    def uneven(self) -> str:
+        """Why its denoising steps are of unlike cost, as far as it is known before; or ""."""
+        ...
+
+    def call(self, case: Case, steps: int | None, number: int) -> StagedCall:
+        """Begin a call, which has done nothing yet.
+
+        Args:
+            case: what it draws.
+            steps: denoising steps after which it goes on to decoding; None for all of them.
+            number: which of the calls that take turns; each has a pipeline of its own.
+        """
+        ...

@@ -11,10 +11,11 @@ if TYPE_CHECKING:
 DEFAULT_TOLERANCE = 0.05
 SCHEDULERS = ("ddim", "pndm")
 DTYPES = ("float32", "float16", "bfloat16")
-Unit = Literal["call", "denoising", "denoiser", "decode"]
+Unit = Literal["call", "stage", "denoising", "denoiser", "decode"]
 """What a latency is of."""
 UNITS: Mapping[Unit, str] = {
     "call": "a whole call",
+    "stage": "a whole call, measured by stages",
     "denoising": "the denoising loop",
     "denoiser": "one forward of the denoiser",
     "decode": "one decoding of latents",
@@ -72,6 +73,11 @@ class Recipe:
     inputs: tuple[str, ...] = ()
     parts: Mapping[str, str] = field(default_factory=dict, hash=False)
     unit: Unit = "call"
+
+    @property
+    def of_call(self) -> bool:
+        """Tell whether its latencies are of whole calls, however they are measured."""
+        return self.unit in ("call", "stage")
 
     def part(self, role: str) -> str | None:
         """Return the model that something is taken from, or None if the recipe names none."""

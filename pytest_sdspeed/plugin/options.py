@@ -14,6 +14,7 @@ WEIGHTS = ("pretrained", "random", "tiny")
 CLIP = "openai/clip-vit-large-patch14"
 INCONCLUSIVE = ("fail", "warn", "skip")
 HISTORY = ("off", "warn", "fail")
+UNIT_CHOICES = ("table", "auto", "call", "stage")
 CONFIRMATION = "SDSPEED_CONFIRMATION"
 """The environment variable that makes a run the confirmation of another: a ``RerunRequest`` as
 JSON."""
@@ -25,6 +26,7 @@ _VALUES = (
     "max_blocks",
     "inconclusive",
     "seed",
+    "unit",
     "report",
     "record",
     "clip",
@@ -108,6 +110,15 @@ def add_options(parser: pytest.Parser) -> None:
         help=(
             "measure a row that is too slow again in a new process; it fails only if it fails"
             " there too"
+        ),
+    )
+    group.addoption(
+        "--sd-unit",
+        metavar="|".join(UNIT_CHOICES),
+        help=(
+            "what a slot is: a whole call, or one stage of it (text encoding, one denoising step,"
+            " decoding), from which the call is put together; auto: stages, if a call takes a"
+            ' second or more (default: table, which is call unless a table says unit = "stage")'
         ),
     )
     group.addoption("--sd-seed", metavar="N", help="seed of block order and latents (default: 0)")

@@ -20,6 +20,7 @@ from pytest_sdspeed.plugin.options import (
     INCONCLUSIVE,
     MARKER,
     NO_OTHER_VERSION,
+    UNIT_CHOICES,
     WEIGHTS,
     flag,
 )
@@ -41,6 +42,7 @@ _VALID = {
     "max_blocks": "a whole number, 2 or more",
     "inconclusive": ", ".join(INCONCLUSIVE),
     "seed": "a whole number from 0 to 2**62",
+    "unit": ", ".join(UNIT_CHOICES),
     "clip": "a folder, or a hub id",
     "history": ", ".join(HISTORY),
     "history_alias": "OLD=NEW, what was called so before and what it is called today",
@@ -49,7 +51,12 @@ _VALID = {
     ),
 }
 """What the value of an option may be, in words; an empty one means something for none of them."""
-_CHOICES = {"weights": WEIGHTS, "inconclusive": INCONCLUSIVE, "history": HISTORY}
+_CHOICES = {
+    "weights": WEIGHTS,
+    "inconclusive": INCONCLUSIVE,
+    "history": HISTORY,
+    "unit": UNIT_CHOICES,
+}
 """Option -> the values that it may have."""
 _NUMBERS: Mapping[str, tuple[Callable[[str], Any], Callable[[Any], bool]]] = {
     "tolerance": (float, lambda x: 0 <= x < 1),
@@ -104,6 +111,7 @@ def read_options(config: pytest.Config) -> Options:
         against_control=flag(config, "against_control"),
         aliases=_read_aliases(config),
         dry=dry,
+        unit=_read_choice(config, "unit", "table"),
         total_budget_s=find_total_budget(
             config, _read_number(config, "total_budget"), against=against
         ),

@@ -246,7 +246,7 @@ def describe_circumstances(results: Sequence[Result]) -> str:
     documented = f"{name_origin(least)} on {least.documented_on}, " if least.documented_on else ""
     blocks = max(result.blocks for result in results)
     where = f"{documented}measured on {describe_device(least)}, {blocks} blocks"
-    if least.recipe is not None and least.recipe.unit != "call":
+    if least.recipe is not None and not least.recipe.of_call:
         where += f", latency of {UNITS[least.recipe.unit]} alone"
     if least.against is not None:
         told = (where, against.describe_versions(results), f"floor -{format_tolerance(least)}")

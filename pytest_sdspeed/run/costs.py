@@ -112,7 +112,7 @@ def _find_compile_s(case: RowCase) -> float | None:
     """Return how much longer the first generation of the campaign took, if it compiled anything."""
     data, name, setup = case.data, case.candidate.name, case.candidate.setup
     taken, compiled = data.warm_up_s.get(name, ()), data.compiled.get(name, ())
-    if setup is not None and setup.recipe.unit != "call":
+    if setup is not None and not setup.recipe.of_call:
         # What was compiled was so before the unit was timed.
         return None
     if len(taken) < 2 or not compiled or not compiled[0]:  # noqa: PLR2004 - a first one and another

@@ -131,7 +131,7 @@ def _find_documented_s(table: Table, row: Row) -> float | None:
 
 def _find_call_s(row: Row) -> float | None:
     steps = row.recipe.steps
-    of_unit = {"call": 1, "denoising": 1, "denoiser": steps}
+    of_unit = {"call": 1, "stage": 1, "denoising": 1, "denoiser": steps}
     if row.latency_s is not None and row.recipe.unit in of_unit:
         return row.latency_s * of_unit[row.recipe.unit] / row.recipe.repeats
     return steps / row.iterations_per_s if row.iterations_per_s else None

@@ -42,6 +42,7 @@ class Options:
         history: ``off``, ``warn`` or ``fail``: what a row does that became slower than in the
             stored runs.
         aliases: names of before, for the histories.
+        unit: what a slot is, ``auto``, ``call``, ``stage``, or ``table`` for what the table says.
     """
 
     gpu: bool
@@ -60,6 +61,7 @@ class Options:
     against: str | None
     against_control: bool
     aliases: tuple[Alias, ...] = ()
+    unit: str = "table"
     dry: bool = False
     total_budget_s: float | None = None
 

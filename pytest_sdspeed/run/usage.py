@@ -37,7 +37,7 @@ def describe_usage(
 
     profile, setup = case.data.profiles.get(case.candidate.name), case.candidate.setup
     # The profile is that of a whole call.
-    whole = setup is None or setup.recipe.unit == "call"
+    whole = setup is None or setup.recipe.of_call
     known = profile if whole else None
     asked = compute_rates(known, latency_s, _find_ceiling_flops_s(case)) if known else {}
     told = summarize_telemetry(case.data, case.candidate.name, pictures, videos=videos)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from pytest_sdspeed.model import Machine, Profile, Proof, Recipe, Relation
     from pytest_sdspeed.pipelines.pool import Built, Pool
+    from pytest_sdspeed.pipelines.staged_calls import PipelineStages
     from pytest_sdspeed.pipelines.units import UnitTimer
     from pytest_sdspeed.setups.catalog import ResolvedSetup
 
@@ -258,7 +259,7 @@ class Setup:
             self._find_call()
             return as_floats(self.draw(Case(self.recipe.seed if seed is None else seed)))
 
-    def draw(self, case: Case, output: str = "np") -> Any:
+    def draw(self, case: Case, output: str = "np", pipeline: Any = None) -> Any:
         """Call the pipeline once and do nothing else: this is the timed work.
 
         The caller holds ``slot``.
@@ -267,6 +268,7 @@ class Setup:
             case: seed of the initial latents, and the prompt if it is not the recipe's.
             output: what the pipeline returns: ``np``, or ``pt`` for tensors that stay on the
                 device.
+            pipeline: a copy of its own that shares the modules, or None for its own.
 
         Returns:
             Pictures, float32 (images, height, width, 3) in [0, 1], or videos (videos, frames,
@@ -279,7 +281,7 @@ class Setup:
         arguments = call.fill(case, output)
         # For what draws from nothing that it is given; its noise is not that of the generator.
         seed_torch(case.seed + _APART if "generator" in arguments else case.seed)
-        returned = built.pipeline(**arguments)
+        returned = (pipeline or built.pipeline)(**arguments)
         if self._extras is None:
             self._extras = list_extras(returned)
         drawn = take_pictures(returned)
@@ -336,6 +338,21 @@ class Setup:
                 self.pipeline, self.draw, self.recipe.unit, self.name, self._machine.kind
             )
         return self._unit_timer.time(case)
+
+    def open_stages(self) -> PipelineStages:
+        """Return what calls its pipeline by stages; the caller holds ``slot`` at every advance.
+
+        Raises:
+            UnstageableError: the pipeline has nothing that tells its denoising steps apart.
+        """
+        from pytest_sdspeed.pipelines.staged_calls import PipelineStages
+
+        return PipelineStages(
+            self.pipeline,
+            lambda case, twin: self.draw(case, pipeline=twin),
+            f"setup {self.name!r}",
+            self._machine.kind,
+        )
 
     def profile(self, case: Case) -> Profile:
         """Measure where the time of a generation goes, in one more or, on a GPU, two more.

@@ -109,7 +109,7 @@ def describe_limit(limit: Limit | None, row: Row) -> tuple[str, str]:
     if limit.certain_s is None:
         return "unknown", limit.reason
     words = format_seconds(limit.certain_s)
-    if row.latency_s is None or row.recipe.unit != "call" or not limit.certain_s:
+    if row.latency_s is None or not row.recipe.of_call or not limit.certain_s:
         return words, limit.device
     ratio = row.latency_s / row.recipe.repeats / limit.certain_s
     return words, f"{limit.device}; published is {ratio:.3g} times that"

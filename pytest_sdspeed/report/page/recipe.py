@@ -34,6 +34,6 @@ def describe_recipe(recipe: Recipe | None) -> Mapping[str, str]:
         "tiny autoencoder": recipe.tiny_vae,
         **{f"part: {role}": model for role, model in recipe.parts.items()},
         "seed": str(recipe.seed),
-        "a latency is of": None if recipe.unit == "call" else UNITS[recipe.unit],
+        "a latency is of": None if recipe.of_call else UNITS[recipe.unit],
     }
     return {label: value for label, value in known.items() if value}

@@ -1,0 +1,131 @@
+"""Calls that are measured by stages: a whole one in the warm-up, and then many that take turns."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pytest_sdspeed.errors import UnstageableError
+from pytest_sdspeed.judge.speed.put_together import Sampling, choose_sampling
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pytest_sdspeed.measure.campaign_data import Arm
+    from pytest_sdspeed.measure.roster import Roster
+    from pytest_sdspeed.model import Case
+    from pytest_sdspeed.model.stages import StagedCall, Stages, StageTime
+
+AUTO_S = 1.0
+"""Seconds of a call of the baseline from which on ``auto`` measures by stages."""
+
+_BY_CALLS = "call"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagedPlan:
+    """How a campaign measures by stages.
+
+    Attributes:
+        sampling: how many of the denoising steps of a call.
+        costs_s: arm -> seconds of one call as far as it is measured.
+    """
+
+    sampling: Sampling
+    costs_s: Mapping[str, float] = field(default_factory=dict)
+
+
+class Staging:
+    """Calls arms by stages, as far as they can be.
+
+    Args:
+        unit: ``stage``, ``auto`` or ``call``.
+        main: what the timed slots draw.
+
+    Attributes:
+        refused: why whole calls are measured although stages were asked for, or "".
+    """
+
+    def __init__(self, unit: str, main: Case) -> None:
+        self.refused = ""
+        self._unit, self._main = unit, main
+        self._stages: dict[str, Stages] = {}
+        self._whole: dict[str, list[StageTime]] = {}
+        self._fastest_s = math.inf
+
+    def note(self, seconds: float) -> None:
+        """Note how long a whole call took; the first ones are the baseline's."""
+        self._fastest_s = min(self._fastest_s, seconds)
+
+    def draws(self, case: Case) -> bool:
+        """Tell whether the warm-up draws a case by stages, which ``auto`` is settled for then."""
+        if self.refused or case != self._main:
+            return False
+        if self._unit == "auto":
+            self._unit = "stage" if self._fastest_s >= AUTO_S else _BY_CALLS
+        return self._unit == "stage"
+
+    def draw(self, arm: Arm, case: Case) -> tuple[Any, float]:
+        """Draw a whole call by stages, for its pictures, and for what its stages take.
+
+        Returns:
+            Pictures, and the seconds of all stages.
+
+        Raises:
+            UnstageableError: the arm cannot be called by stages.
+        """
+        if arm.stages is None:
+            raise UnstageableError(f"{arm.name} is no pipeline whose stages are known")
+        stages = arm.stages()
+        call = stages.call(case, None, 0)
+        parts: list[StageTime] = []
+        while not call.done:
+            parts.append(call.advance())
+        self._stages[arm.name], self._whole[arm.name] = stages, parts
+        return call.pictures, sum(part.seconds for part in parts)
+
+    def refuse(self, why: str) -> None:
+        """Measure whole calls of all arms."""
+        self.refused = self.refused or why
+
+    def plan(self, roster: Roster) -> StagedPlan | None:
+        """Plan the calls of the arms that are left; None if they are measured as a whole."""
+        arms = [arm.name for arm in roster.remaining]
+        if self._unit != "stage" or self.refused:
+            return None
+        own = {name: choose_sampling(self._whole[name], self._stages[name].uneven) for name in arms}
+        steps = {one.steps for one in own.values()}
+        if len(steps) > 1:
+            self.refuse(
+                "denoising steps cannot be paired: "
+                + ", ".join(f"{name} takes {own[name].steps}" for name in arms)
+            )
+            return None
+        kept = self._stages[roster.baseline.name].uneven
+        if kept:
+            self.refuse(f"two calls of {roster.baseline.name} cannot take turns: {kept}")
+            return None
+        most = max(own, key=lambda name: own[name].sampled)
+        why = own[most].why and f"{most}: {own[most].why}"
+        sampling = own[most]._replace(why=why)
+        return StagedPlan(
+            sampling=sampling,
+            costs_s={name: _estimate_cost(self._whole[name], sampling) for name in arms},
+        )
+
+    def call(self, arm: Arm, steps: int | None, *, control: bool) -> StagedCall:
+        """Begin a call that takes turns with others."""
+        return self._stages[arm.name].call(self._main, steps, int(control))
+
+    def close(self) -> None:
+        """Measure no more by stages, and forget what the calls left."""
+        self._stages.clear()
+        self._unit = _BY_CALLS
+
+
+def _estimate_cost(whole: Sequence[StageTime], sampling: Sampling) -> float:
+    """Return the seconds of a call of which only some of the steps are measured."""
+    steps = [part.seconds for part in whole if part.is_step]
+    others = sum(part.seconds for part in whole if not part.is_step)
+    return others + sum(steps[: sampling.sampled])
