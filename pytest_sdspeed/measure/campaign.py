@@ -33,6 +33,7 @@ from pytest_sdspeed.measure.warm_up import (
     draw_references,
     warm_up_arms,
 )
+from pytest_sdspeed.measure.whole_calls import draw_whole_calls
 from pytest_sdspeed.model import CONTROL, Telemetry, UnknownTelemetry
 
 if TYPE_CHECKING:
@@ -122,7 +123,6 @@ class _Campaign:
         self.warm_up = WarmUp({}, {}, {})
         self.loaded: dict[str, Loaded] = {}
         self.stages: StageData | None = None
-        self.whole_s: dict[str, list[float]] = {}
         self.references: References = {}
         self.canary_before = self.canary_after = CanaryTimes({}, {})
         self.profiles: dict[str, Profile] = {}
@@ -175,24 +175,18 @@ class _Campaign:
         whole_s = 2 * sum(costs_s[arm.name] for arm in self.roster.remaining)
         self.timed_part.run(dict(plan.costs_s), after_s=after_s + whole_s)
         self.staging.close()
-        if not self.roster.ended:
-            self._draw_whole_calls()
-        self.stages = StageData(
-            sampling=plan.sampling,
-            samples_s=self.timed_part.stage_samples,
-            whole_s=self.whole_s,
+        timed = self.timed_part
+        whole = draw_whole_calls(
+            self.roster,
+            self.timer,
+            self.limits.case,
+            self.watch,
+            decided=timed.decisions.decided,
+            samples_s=timed.samples,
         )
-
-    def _draw_whole_calls(self) -> None:
-        """Time whole calls of all arms, one palindrome, to compare them with their stages' sum."""
-        half = self.roster.remaining
-        for arm in (*half, *reversed(half)):
-            if arm.name in self.roster.errors or self.roster.ended:
-                continue
-            self.watch(Progress(phase="whole call", arm=arm.name))
-            timed = self.timer.generate(arm, self.limits.case)
-            if timed is not None:
-                self.whole_s.setdefault(arm.name, []).append(timed.duration_s)
+        self.stages = StageData(
+            sampling=plan.sampling, samples_s=timed.stage_samples, whole_s=whole
+        )
 
     def _watch_building(self, progress: Progress) -> None:
         self.countdown.check_building()

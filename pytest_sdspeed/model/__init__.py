@@ -57,6 +57,7 @@ from pytest_sdspeed.model.results import (
     Interval,
     Rehearsal,
     Result,
+    StageResults,
 )
 from pytest_sdspeed.model.stack import StackEntry, list_names
 from pytest_sdspeed.model.tables import (
@@ -165,6 +166,7 @@ __all__ = [
     "SelfDifference",
     "Spread",
     "StackEntry",
+    "StageResults",
     "Stated",
     "Table",
     "Telemetry",

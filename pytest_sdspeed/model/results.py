@@ -102,6 +102,30 @@ class Against:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StageResults:
+    """What was measured of each stage.
+
+    Attributes:
+        steps: denoising steps of a whole call; sampled_steps: how many of them were measured of
+            each call, the first ones; why_all: why it was all of them, or "".
+        ratios: stage -> the baseline's time over the candidate's, with an interval; those of all
+            stages hold together.
+        latencies_s: stage -> medians of the candidate and of its baseline, seconds of a whole call.
+        whole_s: medians of whole calls of the candidate and of its baseline after the blocks,
+            seconds; empty if there were none.
+        unowned: by which fraction these took more than the sum of the stages, likewise.
+    """
+
+    steps: int
+    sampled_steps: int
+    why_all: str = ""
+    ratios: Mapping[str, Interval] = field(default_factory=dict)
+    latencies_s: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    whole_s: Sequence[float] = ()
+    unowned: Sequence[float] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rehearsal:
     """What a rehearsal found in the place of times.
 
@@ -194,6 +218,7 @@ class Result:
         test: id of the test that asked, or None if that is unknown.
         rehearsal: what a rehearsal found; nothing was timed then, and every time and ratio is NaN.
             None if the row was measured.
+        by_stage: what was measured of each stage; None if slots were whole calls.
         proofs, baseline_proofs: what was seen of the optimizations of the setup and of its baseline
             in a generation before the blocks; empty if they have nothing to show it by.
     """
@@ -261,6 +286,7 @@ class Result:
     proofs: tuple[Proof, ...] = ()
     baseline_proofs: tuple[Proof, ...] = ()
     rehearsal: Rehearsal | None = None
+    by_stage: StageResults | None = None
 
     @property
     def name(self) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.run.pictures import PictureFindings
     from pytest_sdspeed.run.settings import Options
     from pytest_sdspeed.run.speed import SpeedFindings
+    from pytest_sdspeed.run.stages import StageFindings
     from pytest_sdspeed.setups.catalog import ResolvedSetup
 
 
@@ -33,12 +34,14 @@ class _Findings(NamedTuple):
         pictures: its pictures.
         costs: its memory, what compiles, and how it starts.
         speed: what stands behind the decision.
+        stages: what its stages show.
     """
 
     decision: Decision | None
     pictures: PictureFindings
     costs: CostFindings
     speed: SpeedFindings
+    stages: StageFindings
 
 
 class _Figures(NamedTuple):
@@ -73,6 +76,7 @@ def _examine(case: RowCase) -> _Findings:
     from pytest_sdspeed.run.costs import examine_costs
     from pytest_sdspeed.run.pictures import judge_pictures
     from pytest_sdspeed.run.speed import examine_speed
+    from pytest_sdspeed.run.stages import examine_stages
 
     name = case.candidate.name
     timed = name != case.base.name and not case.options.rehearses
@@ -82,6 +86,7 @@ def _examine(case: RowCase) -> _Findings:
         judge_pictures(case),
         examine_costs(case),
         examine_speed(case, decision),
+        examine_stages(case, decision),
     )
 
 
@@ -96,7 +101,7 @@ def _combine(case: RowCase, found: _Findings) -> tuple[Verdict, tuple[str, ...]]
         memory=found.costs.memory.reason,
         costs=found.costs.judgement.reasons,
         doubts=found.costs.judgement.doubts,
-        throttled=case.data.throttled,
+        throttled=case.data.throttled or found.stages.broken,
         withstands=found.speed.withstands,
     )
     if case.is_shrunk and found.pictures.judgement is not None:
@@ -107,7 +112,7 @@ def _combine(case: RowCase, found: _Findings) -> tuple[Verdict, tuple[str, ...]]
         # It raised after some blocks, which are kept.
         verdict = "invalid" if isinstance(error, WorkerLostError) else "fail"
         reasons = (str(error), *reasons)
-    return verdict, (*reasons, *found.speed.reasons)
+    return verdict, (*reasons, *found.speed.reasons, *found.stages.reasons)
 
 
 def _measure(case: RowCase, decision: Decision | None) -> _Figures:
@@ -212,6 +217,7 @@ def _make_result(
         documented_costs=dict(criteria.costs),
         cost_bounds=dict(criteria.cost_bounds),
         stages_s=profile.stages_s if profile else None,
+        by_stage=found.stages.results,
         proofs=data.proofs.get(name, ()),
         baseline_proofs=data.proofs.get(base, ()),
         telemetry=describe_usage(
@@ -227,6 +233,7 @@ def _make_result(
         notes=(
             *found.pictures.notes,
             *found.speed.notes,
+            *found.stages.notes,
             *filter(None, (found.costs.memory.note,)),
             *found.costs.judgement.notes,
             *(_note_rehearsal(case) if case.options.rehearses else describe_unknowns(case)),

@@ -27,6 +27,7 @@ from pytest_sdspeed.model import (
 )
 from pytest_sdspeed.model.numbers import finite_or_none, number_or_nan
 from pytest_sdspeed.store.pictures import describe, restore
+from pytest_sdspeed.store.stages import read_stages, store_stages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -180,6 +181,7 @@ _RATE = _Form(_if_known(finite_or_none), later=NoneType)
 _NUMBERS = _Form(_store_numbers, _read_numbers, dict)
 _DIFFERENCE = _Form(_if_known(_store_difference), _if_known(_read_difference), NoneType)
 _REHEARSAL = _Form(_if_known(_store_rehearsal), _if_known(_read_rehearsal), NoneType)
+_BY_STAGE = _Form(_if_known(store_stages), _if_known(read_stages), NoneType)
 _PROOFS = _Form(_store_proofs, _read_proofs, tuple)
 
 _FORMS: dict[str, _Form] = {
@@ -238,6 +240,7 @@ _FORMS: dict[str, _Form] = {
     "proofs": _PROOFS,
     "baseline_proofs": _PROOFS,
     "rehearsal": _REHEARSAL,
+    "by_stage": _BY_STAGE,
 }
 """Every figure of a result that is stored under its own name. ``recipe`` and ``pictures`` are not
 among them; the latencies are medians of ``samples_s``."""

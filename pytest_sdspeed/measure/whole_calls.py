@@ -1,0 +1,77 @@
+"""Whole calls after blocks by stages: do they take what their stages add up to?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_sdspeed.judge.speed.blocks import latencies
+from pytest_sdspeed.judge.speed.whole_calls import compare_whole_calls, withstands_whole_calls
+from pytest_sdspeed.measure.campaign_data import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pytest_sdspeed.measure.campaign_data import Decision
+    from pytest_sdspeed.measure.contrasts import Samples
+    from pytest_sdspeed.measure.roster import Roster
+    from pytest_sdspeed.measure.slot_timer import SlotTimer
+    from pytest_sdspeed.model import Case
+
+MOST_PALINDROMES = 3
+"""Palindromes of whole calls at most: more than one only if the first disagrees with a verdict."""
+
+
+def draw_whole_calls(
+    roster: Roster,
+    timer: SlotTimer,
+    case: Case,
+    watch: Callable[[Progress], None],
+    *,
+    decided: Mapping[str, Decision],
+    samples_s: Samples,
+) -> dict[str, list[float]]:
+    """Time whole calls of all arms, in a palindrome, and in two more if they turn a verdict.
+
+    Args:
+        roster: the arms that are left.
+        timer: generates.
+        case: what it draws.
+        watch: called before every call.
+        decided: row -> what was decided about it by stages.
+        samples_s: arm -> [first, second] call of every block, put together, seconds.
+
+    Returns:
+        Arm -> seconds of its whole calls.
+    """
+    found: dict[str, list[float]] = {}
+    for _ in range(MOST_PALINDROMES):
+        half = roster.remaining
+        for arm in (*half, *reversed(half)):
+            if arm.name in roster.errors or roster.ended:
+                continue
+            watch(Progress(phase="whole call", arm=arm.name))
+            timed = timer.generate(arm, case)
+            if timed is not None:
+                found.setdefault(arm.name, []).append(timed.duration_s)
+        if roster.ended or _agree(roster, decided, samples_s, found):
+            break
+    return found
+
+
+def _agree(
+    roster: Roster,
+    decided: Mapping[str, Decision],
+    samples_s: Samples,
+    whole_s: Mapping[str, list[float]],
+) -> bool:
+    """Tell whether every verdict is the same by whole calls."""
+    base = roster.baseline.name
+    for arm in roster.remaining:
+        decision = decided.get(arm.name)
+        if decision is None or arm.name == base:
+            continue
+        ours_s, theirs_s = latencies(samples_s, arm.name, base)
+        found = compare_whole_calls(whole_s[arm.name], ours_s, whole_s[base], theirs_s)
+        if not withstands_whole_calls(decision.interval, decision.floor, found):
+            return False
+    return True

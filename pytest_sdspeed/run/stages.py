@@ -1,0 +1,154 @@
+"""What a campaign by stages says of a row: each stage's ratio, and whether whole calls agree."""
+
+from __future__ import annotations
+
+import statistics
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_sdspeed.judge.speed import intervals, stopping
+from pytest_sdspeed.judge.speed.blocks import latencies
+from pytest_sdspeed.judge.speed.whole_calls import compare_whole_calls, withstands_whole_calls
+from pytest_sdspeed.model import CONTROL, StageResults
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pytest_sdspeed.judge.speed.whole_calls import WholeCalls
+    from pytest_sdspeed.measure.campaign_data import Decision, StageData
+    from pytest_sdspeed.model import Interval
+    from pytest_sdspeed.run.criteria import RowCase
+
+
+class StageFindings(NamedTuple):
+    """What is known of a row's stages.
+
+    Attributes:
+        results: each stage's ratio and latencies; None if whole calls were measured.
+        broken: why no verdict on its speed stands, or "".
+        reasons: which stage made the verdict, in words.
+        notes: what else a reader should know.
+    """
+
+    results: StageResults | None = None
+    broken: str = ""
+    reasons: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def examine_stages(case: RowCase, decision: Decision | None) -> StageFindings:
+    """Examine what the stages of a row show.
+
+    Args:
+        case: the row.
+        decision: what the looks decided; None for the baseline.
+    """
+    data = case.data
+    if data.stages is None:
+        why = data.unstaged
+        return StageFindings(
+            notes=(f"measured by whole calls, not by stages: {why}",) if why else ()
+        )
+    if decision is None or decision.blocks < stopping.LEAST_BLOCKS:
+        return StageFindings(_summarize(data.stages, {}, {}))
+    name, base = case.candidate.name, case.base.name
+    samples = {
+        arm: {stage: pairs[: decision.blocks] for stage, pairs in found.items()}
+        for arm, found in data.stages.samples_s.items()
+    }
+    shared = [stage for stage in samples.get(name, {}) if stage in samples[base]]
+    ratios = {stage: _find_ratio(samples, name, base, stage, len(shared)) for stage in shared}
+    medians = {
+        stage: latencies(
+            {arm: found[stage] for arm, found in samples.items() if stage in found}, name, base
+        )
+        for stage in shared
+    }
+    results = _summarize(data.stages, ratios, medians)
+    whole = _compare(case, decision)
+    if whole is None:
+        return StageFindings(results, reasons=tuple(_name_slowest(case, decision, results)))
+    whole_s = data.stages.whole_s
+    results = _summarize(
+        data.stages,
+        ratios,
+        medians,
+        whole_s=(statistics.median(whole_s[name]), statistics.median(whole_s[base])),
+        unowned=(whole.candidate, whole.baseline),
+    )
+    said = _describe(case, whole)
+    if not withstands_whole_calls(decision.interval, decision.floor, whole):
+        return StageFindings(results, broken=f"time that no stage owns: {said}")
+    notes = (
+        (f"{said}: time that no stage owns, which turns no verdict",) if whole.excess != 1 else ()
+    )
+    return StageFindings(
+        results, reasons=tuple(_name_slowest(case, decision, results)), notes=notes
+    )
+
+
+def _summarize(
+    data: StageData,
+    ratios: Mapping[str, Interval],
+    medians: Mapping[str, Sequence[float]],
+    whole_s: Sequence[float] = (),
+    unowned: Sequence[float] = (),
+) -> StageResults:
+    sampling = data.sampling
+    return StageResults(
+        steps=sampling.steps,
+        sampled_steps=sampling.sampled,
+        why_all=sampling.why,
+        ratios=ratios,
+        latencies_s=medians,
+        whole_s=whole_s,
+        unowned=unowned,
+    )
+
+
+def _find_ratio(
+    samples: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]],
+    name: str,
+    base: str,
+    stage: str,
+    stages: int,
+) -> Interval:
+    """Estimate a stage's ratio; the error is shared by all stages, and by both sides of each."""
+    own = samples[name][stage]
+    theirs = [samples[arm][stage] for arm in (base, CONTROL)]
+    ratios = intervals.log_ratios(theirs, [own])
+    return intervals.interval(ratios, stopping.critical_value(len(own), stages))
+
+
+def _compare(case: RowCase, decision: Decision) -> WholeCalls | None:
+    """Compare whole calls with the stages' sums; None if there are too few of them."""
+    data, name, base = case.data, case.candidate.name, case.base.name
+    assert data.stages is not None  # noqa: S101 - the caller asked
+    ours, theirs = (data.stages.whole_s.get(arm, ()) for arm in (name, base))
+    if min(len(ours), len(theirs)) < stopping.LEAST_BLOCKS:
+        return None
+    samples = {arm: pairs[: decision.blocks] for arm, pairs in data.samples_s.items()}
+    ours_s, theirs_s = latencies(samples, name, base)
+    return compare_whole_calls(ours, ours_s, theirs, theirs_s)
+
+
+def _describe(case: RowCase, whole: WholeCalls) -> str:
+    return (
+        f"whole calls of {case.candidate.name} take {whole.candidate:+.1%} beside the sum of its"
+        f" stages, those of {case.base.name} {whole.baseline:+.1%}"
+    )
+
+
+def _name_slowest(case: RowCase, decision: Decision, results: StageResults) -> Iterator[str]:
+    """Name the stage that misses most of the time that a row which fails should save."""
+    if decision.verdict != "fail" or not results.ratios:
+        return
+    missing = {
+        stage: ours - theirs / case.criteria.speedup
+        for stage, (ours, theirs) in results.latencies_s.items()
+    }
+    worst = max(missing, key=lambda stage: missing[stage])
+    share = missing[worst] / sum(value for value in missing.values() if value > 0)
+    yield (
+        f"by stages: {worst} {results.ratios[worst]} misses {share:.0%} of the time that"
+        f" x{case.criteria.speedup:.2f} would save"
+    )
