@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that only a GPU can tell, in nine minutes, unattended and offline: run_all.sh [--fastest] [FOLDER]
+# Everything that only a GPU can tell, in nine minutes, unattended and offline: run_all.sh [--fastest | --stages] [FOLDER]
 #
 # Each part has a log and a time limit of its own, and what it wrote stays when a later one fails. A part that is out of time gets what Ctrl-C
 # would send, so that pytest writes what it has, and is killed when that takes too long. The limits, with that, add up to 540 s or less.
@@ -19,18 +19,20 @@
 #   same                2 x 2.2 = 5 s, 6 blocks of 10 x 0.55 s = 33 s
 # --fastest: 2 x 6 + 5 to capture = 17 s, 5 x (4 x 2.5 + 2 x 3.3) = 83 s; then the last row, 5 x 10.6 = 53 s, and the compilation of its graphs
 # and its reference's, 3 to 4 minutes. What is compiled stays in Inductor's cache, from which another run on the machine goes on.
+# --stages: SDXL and FLUX at full size, bfloat16 against its compiled blocks, by stages and by calls: what both say, and what both take. A block by
+# stages is 6 calls of which a fifth is measured: SDXL 6 x 0.5 s, FLUX 6 x 1.5 s; by calls 6 x 2 s and 6 x 5 s. Loading FLUX takes 40 s.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 
 python=${PYTHON:-python3}
 export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH} HF_HUB_OFFLINE=1 PYTHONUNBUFFERED=1
-fastest=
-if [ "${1-}" = --fastest ]; then
-    fastest=yes
+mode=
+if [ "${1-}" = --fastest ] || [ "${1-}" = --stages ]; then
+    mode=$1
     shift
 fi
 if [ $# -gt 1 ] || [[ ${1-} == -* ]]; then
-    echo "usage: run_all.sh [--fastest] [FOLDER]" >&2
+    echo "usage: run_all.sh [--fastest | --stages] [FOLDER]" >&2
     exit 2
 fi
 "$python" - << 'PYTHON' || exit
@@ -90,11 +92,21 @@ facts() {
     part facts 8 2 bash -c 'nvidia-smi -q -d CLOCK,PERFORMANCE,POWER,MEMORY,TEMPERATURE; "$0" -m pip list; "$0" -V' "$python"
 }
 
-if [ "$fastest" ]; then
+if [ "$mode" = --fastest ]; then
     tables fastest 150 benchmarks/gpu/fastest.py --sd-max-blocks=5 --sd-budget=120 \
         -k "_b1 and (baseline or fp16 or graphs) and not cache_2"
     tables compiled 340 benchmarks/gpu/fastest.py --sd-max-blocks=5 --sd-budget=120 \
         -k "baseline_b1 or compile_cache_3_tiny_vae_distilled_b1"
+    facts
+elif [ "$mode" = --stages ]; then
+    for unit in stage call; do
+        tables "sdxl_$unit" 80 benchmarks/gpu/stages.py --sd-unit="$unit" --sd-max-blocks=8 --sd-budget=40 --sd-tables=benchmarks/gpu/stages \
+            -k stages_sdxl
+    done
+    for unit in stage call; do
+        tables "flux_$unit" 140 benchmarks/gpu/stages.py --sd-unit="$unit" --sd-max-blocks=5 --sd-budget=60 --sd-tables=benchmarks/gpu/stages \
+            -k stages_flux
+    done
     facts
 else
     tables tables 250 benchmarks/test_{inference,distillation,stack,attention,legacy}.py --sd-max-blocks=5 --sd-budget=62 -k "not compile \
@@ -107,7 +119,7 @@ else
     part noise 60 5 "$python" benchmarks/studies/record_noise.py "$folder/noise-gpu.json" --gpu --minutes 0.6
     facts
 fi
-for log in tables fastest compiled same; do
+for log in tables fastest compiled same sdxl_stage sdxl_call flux_stage flux_call; do
     [ -f "$folder/$log.log" ] && grep -hE '^(sd |note:|[a-z0-9_]+ +[0-9.]+ m?s )' "$folder/$log.log" >> "$summary"
 done
 cat "$summary"

@@ -107,8 +107,15 @@ def test_the_table_of_goals_is_run_instead(run):
     assert "benchmarks/test_" not in calls
 
 
+def test_stages_are_measured_beside_calls_instead(run):
+    done, calls, files = run("--stages")
+    assert done.returncode == 0
+    assert codes(files["summary.txt"]) == {"sdxl_stage": 0, "sdxl_call": 0, "flux_stage": 0, "flux_call": 0, "facts": 0}
+    assert calls.count("--sd-unit=stage") == calls.count("--sd-unit=call") == 2
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-@pytest.mark.parametrize("arguments", [[], ["--fastest"]])
+@pytest.mark.parametrize("arguments", [[], ["--fastest"], ["--stages"]])
 def test_without_a_gpu_it_says_so_before_anything_else(arguments, tmp_path):
     done = subprocess.run(
         [SCRIPT, *arguments, tmp_path / "out"], env=os.environ | {"PYTHON": sys.executable}, capture_output=True, text=True, check=False
@@ -129,12 +136,15 @@ def test_an_interpreter_that_lacks_something_is_named(tmp_path):
 
 def test_wrong_use_is_explained(tmp_path):
     done = subprocess.run([SCRIPT, "--slowest"], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (2, "usage: run_all.sh [--fastest] [FOLDER]\n")
+    assert (done.returncode, done.stderr) == (2, "usage: run_all.sh [--fastest | --stages] [FOLDER]\n")
 
 
 def test_either_run_is_limited_to_nine_minutes():
-    fastest, rest = re.search(r'if \[ "\$fastest" \]; then\n(.*?)\nelse\n(.*?)\nfi', SCRIPT.read_text(), re.DOTALL).groups()
-    for branch in (fastest, rest):
+    script = re.sub(r"\\\n +", "", SCRIPT.read_text())
+    branches = re.search(r"= --fastest \]; then\n(.*?)\nelif [^\n]*\n(.*?)\nelse\n(.*?)\nfi", script, re.DOTALL).groups()
+    twice = r"    for unit in stage call; do\n        (.*)\n    done"
+    for written in branches:
+        branch = re.sub(twice, lambda loop: "\n".join(2 * [re.sub(r'"(\w+)_\$unit"', r"\1", f"    {loop[1]}")]), written)
         limits = [int(limit) + 15 for limit in re.findall(r"^ +tables \w+ (\d+)", branch, re.MULTILINE)]
         limits += [int(limit) + int(grace) for limit, grace in re.findall(r"^ +part \w+ (\d+) (\d+)", branch, re.MULTILINE)]
         assert len(limits) == branch.count("tables ") + branch.count("part ") - branch.count("tables tables")
