@@ -59,6 +59,7 @@ from pytest_sdspeed.model.results import (
     Result,
 )
 from pytest_sdspeed.model.stack import StackEntry, list_names
+from pytest_sdspeed.model.table_set import TableSet
 from pytest_sdspeed.model.tables import (
     BOUNDS,
     CLAIM_KINDS,
@@ -167,6 +168,7 @@ __all__ = [
     "StackEntry",
     "Stated",
     "Table",
+    "TableSet",
     "Telemetry",
     "Unit",
     "UnknownTelemetry",

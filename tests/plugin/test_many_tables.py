@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -76,9 +77,9 @@ def test_a_row_that_has_no_fixture_is_refused_with_the_ways_to_reach_it(pytester
     )
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("arguments", "reads"), [((), False), (("--sd-seed=1",), False), (("--sd-tables=mine.toml",), True)])
-def test_a_plugin_that_is_not_used_opens_no_table(pytester, mine, arguments, reads):
+@pytest.fixture
+def opened(pytester):
+    """Run pytest in a process of its own, and name the tables whose files it opens."""
     pytester.makeconftest(
         """
         import json, sys
@@ -88,13 +89,80 @@ def test_a_plugin_that_is_not_used_opens_no_table(pytester, mine, arguments, rea
 
 
         def pytest_unconfigure(config):
-            print("OPENED", json.dumps([path for path in OPENED if path.endswith(".toml") and "sdspeed" in path]))
+            print("OPENED", json.dumps([path for path in OPENED if path.endswith(".toml")]))
         """
     )
+
+    def run(*arguments):
+        result = pytester.runpytest_subprocess(*PLUGINS, *QUIET, *arguments)
+        said = next(line for line in result.outlines if "OPENED [" in line)
+        return sorted(Path(path).stem for path in json.loads(said.partition("OPENED ")[2])), result
+
+    return run
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("arguments", "names"), [((), []), (("--sd-seed=1",), []), (("--sd-tables=mine.toml",), ["mine"])])
+@pytest.mark.usefixtures("mine")
+def test_a_plugin_that_is_not_used_opens_no_table_but_the_users(pytester, opened, arguments, names):
     pytester.makepyfile("def test_nothing(): pass")
-    said = pytester.runpytest_subprocess(*PLUGINS, *QUIET, *arguments).outlines
-    opened = json.loads(next(line for line in said if line.startswith("OPENED")).removeprefix("OPENED "))
-    assert bool(opened) == reads
+    assert opened(*arguments)[0] == names
+
+
+TABLED = """
+    import pytest
+
+    @pytest.fixture
+    def sd_my_engine():
+        return lambda: None
+
+    @pytest.mark.sd_latency(table={name!r})
+    def test_row(sd_latency, {setup}):
+        sd_latency({setup})
+
+    @pytest.mark.sd_latency(speedup=1.3)
+    def test_own(sd_latency, sd_my_engine):
+        sd_latency(sd_my_engine, baseline=sd_my_engine)
+    """
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "setup", "arguments"),
+    [("inference", "sd_fp16", ()), (LATER.name, "sd_setup", ()), ("mine", "sd_my_tf32", ("--sd-tables=mine.toml",))],
+)
+@pytest.mark.usefixtures("mine")
+def test_a_run_opens_the_table_that_its_tests_name_and_no_other(pytester, opened, name, setup, arguments):
+    pytester.makepyfile(TABLED.format(name=name, setup=setup))
+    found, result = opened("--collect-only", "-q", *arguments)
+    assert (found, result.ret) == ([name], pytest.ExitCode.OK)
+
+
+@pytest.mark.slow
+def test_a_run_that_records_its_counts_opens_the_tables_that_it_counted(pytester, opened):
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.sd_latency(table="miniature")
+        def test_row(sd_latency, sd_distilled):
+            sd_latency(sd_distilled)
+        """
+    )
+    found, result = opened("--sd-dry", "--sd-record=here.toml")
+    assert found[-1:] == ["miniature"]
+    assert set(found) <= {"here", "miniature"}
+    assert result.ret == pytest.ExitCode.OK
+    assert (pytester.path / "here.toml").is_file()
+
+
+@pytest.mark.slow
+def test_an_unknown_table_is_explained_with_the_names_of_all_and_none_is_opened(pytester, opened):
+    pytester.makepyfile(TABLED.format(name="inferense", setup="sd_fp16"))
+    found, result = opened("--collect-only", "-q")
+    assert (found, result.ret) == ([], pytest.ExitCode.USAGE_ERROR)
+    known = ", ".join(sorted(table.name for table in load_tables()))
+    assert f"unknown table 'inferense'; did you mean 'inference'? valid: {known}" in result.stderr.str()
 
 
 def test_tables_of_the_package_are_told_from_those_of_users(mine):
