@@ -238,18 +238,19 @@ def _count_rows(options: argparse.Namespace) -> Iterator[Counted | str]:
 
 
 def _find_rows(options: argparse.Namespace) -> tuple[Table, tuple[Row, ...]]:
-    from pytest_sdspeed.tables import load_tables
+    from pytest_sdspeed.tables import open_tables
 
     target: str = options.target
-    tables = {table.name: table for table in load_tables(options.tables, None)}
+    tables = open_tables(options.tables, None)
     name, _, row_name = target.partition("/")
-    if name not in tables:
+    found = tables.find(name)
+    if not found:
         if Path(target).is_dir():
             raise ModelUnavailableError(
                 f"{target}: no saved pipeline: {_INDEX} is missing, and no table has that name"
             )
-        raise UnknownNameError("table, or folder of a saved pipeline,", target, tables, "dry")
-    table = tables[name]
+        raise UnknownNameError("table, or folder of a saved pipeline,", target, tables.names, "dry")
+    table = found[-1]
     if not row_name:
         return table, table.rows
     row = table.row(row_name)

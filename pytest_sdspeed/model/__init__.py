@@ -60,6 +60,7 @@ from pytest_sdspeed.model.results import (
     StageResults,
 )
 from pytest_sdspeed.model.stack import StackEntry, list_names
+from pytest_sdspeed.model.table_set import TableSet
 from pytest_sdspeed.model.tables import (
     BOUNDS,
     CLAIM_KINDS,
@@ -169,6 +170,7 @@ __all__ = [
     "StageResults",
     "Stated",
     "Table",
+    "TableSet",
     "Telemetry",
     "Unit",
     "UnknownTelemetry",

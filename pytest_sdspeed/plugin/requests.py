@@ -60,7 +60,7 @@ def _make_plan(item: Any, mark: Any, account_mark: Any) -> Plan:
         marker = replace(marker, table=account.table)
     if marker.table is not None:
         catalog.find_tables(marker.table, item.nodeid)
-    names = sorted(setups_of(item) & catalog.list_setup_names())
+    names = sorted(filter(catalog.is_setup, setups_of(item)))
     _refuse_without_fixture(item, names, session)
     return Plan(
         test=own_id(item),

@@ -126,14 +126,16 @@ def _write_reference_files(run: Run, config: Any) -> bool:
     if run.options.dry:
         from pytest_sdspeed.run.recording_accounts import write_accounts
 
-        counted = write_accounts(run.options.record, run.accounts, run.session.tables, facts)
+        tables = run.session.tables.find(*(one.table for one in run.accounts))
+        counted = write_accounts(run.options.record, run.accounts, tables, facts)
         run.recorded += counted.lines
         return counted.complete or not run.plan.tests
+    tables = run.session.tables.find(*(one.table for one in run.results))
     made = [
         write_reference(
             path,
             [result for result in run.results if result.device == device],
-            run.session.tables,
+            tables,
             machine,
             facts,
         )

@@ -15,7 +15,7 @@ from pytest_sdspeed.run import accounting
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pytest_sdspeed.model import Account, Row, Table
+    from pytest_sdspeed.model import Account, Row, TableSet
     from pytest_sdspeed.run.session import Session
     from pytest_sdspeed.run.targets import Target
     from pytest_sdspeed.setups.catalog import ResolvedSetup
@@ -88,7 +88,7 @@ class RowBounds(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def find_bounds(resolved: ResolvedSetup, tables: tuple[Table, ...]) -> RowBounds:
+def find_bounds(resolved: ResolvedSetup, tables: TableSet) -> RowBounds:
     """Find what the tables hold the account of a row to; recorded ones take precedence.
 
     Args:
@@ -100,10 +100,8 @@ def find_bounds(resolved: ResolvedSetup, tables: tuple[Table, ...]) -> RowBounds
         return RowBounds({})
     found = [
         (row, table)
-        for table in sorted(tables, key=lambda one: not one.recorded)
-        if table.name == resolved.table.name
-        and (row := table.row(resolved.setup)) is not None
-        and row.account
+        for table in sorted(tables.find(resolved.table.name), key=lambda one: not one.recorded)
+        if (row := table.row(resolved.setup)) is not None and row.account
     ]
     same = [row.account for row, _ in found if _is_same_work(row, resolved)]
     notes = [

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_sdspeed.measure.memory import MemoryMeter
-    from pytest_sdspeed.model import CampaignKey, Machine, Table, Telemetry
+    from pytest_sdspeed.model import CampaignKey, Machine, Table, TableSet, Telemetry
     from pytest_sdspeed.pipelines.clip import ClipScorer
     from pytest_sdspeed.pipelines.optimization import Optimization
     from pytest_sdspeed.pipelines.pool import Pool
@@ -45,11 +45,11 @@ class Session:
         self._machine: Machine | None = None
 
     @cached_property
-    def tables(self) -> tuple[Table, ...]:
-        """Load every table: the built-in ones and those of ``--sd-tables``."""
-        from pytest_sdspeed.tables import load_tables
+    def tables(self) -> TableSet:
+        """Load the tables of ``--sd-tables``; a built-in one is loaded when it is asked for."""
+        from pytest_sdspeed.tables import open_tables
 
-        return load_tables(self.options.tables, self.registry.metrics)
+        return open_tables(self.options.tables, self.registry.metrics)
 
     def add_table(self, path: Path) -> Table:
         """Load one more table, unless that file is loaded already.
@@ -121,9 +121,7 @@ class Session:
 
     def own_setups(self) -> dict[str, str]:
         """Return the setups of users' tables without a built-in fixture, and their docstrings."""
-        from pytest_sdspeed.tables import is_builtin
-
-        return describe_setups(table for table in self.tables if not is_builtin(table))
+        return describe_setups(self.tables.added)
 
     def setup(self, resolved: ResolvedSetup) -> Setup:
         """Make a setup once for each name and campaign, so that its pipeline is built once."""

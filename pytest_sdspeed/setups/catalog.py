@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.errors import UnknownNameError
-from pytest_sdspeed.model import BASELINE, MINIATURE, CampaignKey, Recipe, Row, Table
+from pytest_sdspeed.model import BASELINE, MINIATURE, CampaignKey, Recipe, Row, Table, TableSet
 from pytest_sdspeed.setups.names import BUILTIN_SETUPS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator
 
     from pytest_sdspeed.setups.registry import Registry
 
@@ -46,8 +46,11 @@ class ResolvedSetup:
 class Catalog:
     """Tables and registered setups, looked up by name.
 
+    Only the tables that an answer depends on are read. Every method raises TableError if one that
+    is read now is malformed.
+
     Args:
-        tables: all tables that are loaded.
+        tables: all tables.
         registry: setups that users registered.
         gpu: whether this run measures on the GPU, which decides the default table.
         device: returns the name of this machine's device; called only if a recorded table could
@@ -55,7 +58,7 @@ class Catalog:
     """
 
     def __init__(
-        self, tables: Sequence[Table], registry: Registry, *, gpu: bool, device: Callable[[], str]
+        self, tables: TableSet, registry: Registry, *, gpu: bool, device: Callable[[], str]
     ) -> None:
         self._tables, self._registry, self._gpu, self._device = tables, registry, gpu, device
 
@@ -68,9 +71,9 @@ class Catalog:
         Raises:
             UnknownNameError: no table has that name.
         """
-        found = [table for table in self._tables if table.name == name]
+        found = list(self._tables.find(name))
         if not found:
-            raise UnknownNameError("table", name, {table.name for table in self._tables}, where)
+            raise UnknownNameError("table", name, self._tables.names, where)
         return found if len(found) == 1 else sorted(found, key=self._rank)
 
     def _rank(self, table: Table) -> int:
@@ -86,11 +89,20 @@ class Catalog:
         """
         if not self._gpu:
             return MINIATURE
-        holders = sorted(
-            (table for table in self._tables if table.row(setup)), key=lambda table: table.on_cpu
-        )
-        names = [table.name for table in holders]
-        return DEFAULT_ON_GPU if DEFAULT_ON_GPU in names or not names else names[0]
+        holders = self._find_holders(setup)
+        first = next(holders, None)
+        if first is None or first.name == DEFAULT_ON_GPU:
+            return DEFAULT_ON_GPU
+        return min([first, *holders], key=lambda table: table.on_cpu).name
+
+    def _find_holders(self, setup: str) -> Iterator[Table]:
+        """Yield the tables that have a setup: ``DEFAULT_ON_GPU`` before the others are read."""
+        for table in self._tables.find(DEFAULT_ON_GPU):
+            if table.row(setup):
+                yield table
+        for table in self._tables:
+            if table.name != DEFAULT_ON_GPU and table.row(setup):
+                yield table
 
     def list_setups(self, name: str | None, where: str) -> tuple[str, ...]:
         """Return the setups of a table, baselines included, in its order.
@@ -156,9 +168,7 @@ class Catalog:
             setup: name of a row of the table; if the table does not have it, the baseline is "".
         """
         table = name or self.choose_table(setup)
-        tables = sorted(
-            (one for one in self._tables if one.name == table), key=lambda one: bool(one.recorded)
-        )
+        tables = sorted(self._tables.find(table), key=lambda one: bool(one.recorded))
         return table, next((row.baseline for one in tables if (row := one.row(setup))), "")
 
     @staticmethod
@@ -172,21 +182,22 @@ class Catalog:
         return _resolve_row(resolved.table, row)
 
     def _find_builtin_stack(self, setup: str) -> tuple[str, ...]:
-        holders = sorted(
-            (table for table in self._tables if table.row(setup)),
-            key=lambda table: table.name != DEFAULT_ON_GPU,
-        )
-        row = holders[0].row(setup)
+        row = next(self._find_holders(setup)).row(setup)
         assert row is not None  # noqa: S101 - chosen for having it
         return row.optimizations
 
-    def list_setup_names(self) -> set[str]:
-        """Return the names of all setups that have a fixture."""
-        return (
-            {row.setup for table in self._tables for row in table.rows}
-            | BUILTIN_SETUPS.keys()
-            | self._registry.setups.keys()
-        )
+    def is_setup(self, name: str) -> bool:
+        """Tell whether a name is that of a setup, as a fixture ``sd_<name>`` would have it.
+
+        The row of a built-in table has a name of ``BUILTIN_SETUPS``, or one that begins with its
+        table's name: no other built-in table is read.
+        """
+        if name in BUILTIN_SETUPS or name in self._registry.setups:
+            return True
+        if any(table.row(name) for table in self._tables.added):
+            return True
+        named = [table for table in self._tables.names if name.startswith(f"{table}_")]
+        return any(table.row(name) for table in self._tables.find(*named))
 
 
 def _resolve_row(table: Table, row: Row) -> ResolvedSetup:

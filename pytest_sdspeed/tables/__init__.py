@@ -9,6 +9,7 @@ from pytest_sdspeed.tables.loader import (
     list_builtin_names,
     load_table,
     load_tables,
+    open_tables,
 )
 from pytest_sdspeed.tables.writer import dumps_table
 
@@ -20,4 +21,5 @@ __all__ = [
     "list_builtin_names",
     "load_table",
     "load_tables",
+    "open_tables",
 ]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.errors import TableError
+from pytest_sdspeed.model import TableSet
 from pytest_sdspeed.tables.parser import parse_table
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from pytest_sdspeed.model import Table
 
@@ -53,7 +55,7 @@ def load_table(path: Path | str, metrics: Collection[str] | None = ()) -> Table:
 def load_tables(
     extra: Iterable[Path | str] = (), metrics: Collection[str] | None = ()
 ) -> tuple[Table, ...]:
-    """Read the built-in tables, and then further ones.
+    """Read the built-in tables, and further ones.
 
     Args:
         extra: files, or folders whose ``*.toml`` files are read, without those of folders inside. A
@@ -68,24 +70,42 @@ def load_tables(
         TableError: a path does not exist, a folder has no ``*.toml``, a table is malformed, two
             tables have the same name and device, or two tables that are not recorded share a name.
     """
-    files = list(list_builtin_files())
-    for path in extra:
-        files.extend(_list_files(Path(path)))
-    tables: list[Table] = []
+    return tuple(open_tables(extra, metrics))
+
+
+def open_tables(extra: Iterable[Path | str] = (), metrics: Collection[str] | None = ()) -> TableSet:
+    """Read further tables, and find the built-in ones, which are read when they are asked for.
+
+    A built-in table has the name of its file.
+
+    Args:
+        extra: see ``load_tables``.
+        metrics: names of the registered metrics of pictures; None if any name may be one.
+
+    Returns:
+        The tables in the order of ``load_tables``.
+
+    Raises:
+        TableError: see ``load_tables``; what is wrong with a built-in table is said when it is
+            read, and it is read if another one has its name.
+    """
+    known = None if metrics is None else tuple(metrics)
+    tables = TableSet(
+        {file.stem: partial(load_table, file, known) for file in list_builtin_files()}
+    )
+    files = [file for path in extra for file in _list_files(Path(path))]
     for file in _drop_repeats(files):
-        table = load_table(file, metrics)
-        _refuse_clash(table, tables)
-        tables.append(table)
-    return tuple(tables)
+        tables = _add_checked(tables, load_table(file, known))
+    return tables
 
 
 def add_table(
-    tables: tuple[Table, ...], path: Path, metrics: Collection[str] | None = ()
-) -> tuple[tuple[Table, ...], Table]:
-    """Read one more table, unless it is among those that were read.
+    tables: TableSet, path: Path, metrics: Collection[str] | None = ()
+) -> tuple[TableSet, Table]:
+    """Read one more table, unless it is among those that were read, or built in.
 
     Args:
-        tables: those that were read.
+        tables: those that were read, and the built-in ones.
         path: its file.
         metrics: names of the registered metrics of pictures; None if any name may be one.
 
@@ -95,12 +115,13 @@ def add_table(
     Raises:
         TableError: it is malformed, or one of the others has its name.
     """
-    for known in tables:
-        if Path(known.path).resolve() == path.resolve():
+    real = path.resolve()
+    builtin = _resolve_builtin(_BUILTIN).get(real)
+    for known in tables.added if builtin is None else tables.find(builtin):
+        if Path(known.path).resolve() == real:
             return tables, known
     table = load_table(path, metrics)
-    _refuse_clash(table, tables)
-    return (*tables, table), table
+    return _add_checked(tables, table), table
 
 
 def _read(path: Path | str) -> str:
@@ -151,8 +172,9 @@ def _list_files(path: Path) -> list[Path]:
     return files
 
 
-def _drop_repeats(files: Iterable[Path]) -> Iterator[Path]:
-    seen: set[Path] = set()
+def _drop_repeats(files: Sequence[Path]) -> Iterator[Path]:
+    """Yield the files that are not built in, each once, however they are named."""
+    seen = set(_resolve_builtin(_BUILTIN)) if files else set()
     for file in files:
         real = file.resolve()
         if real not in seen:
@@ -160,10 +182,15 @@ def _drop_repeats(files: Iterable[Path]) -> Iterator[Path]:
             yield file
 
 
-def _refuse_clash(table: Table, earlier: Iterable[Table]) -> None:
-    for other in earlier:
-        if other.name != table.name:
-            continue
+@cache
+def _resolve_builtin(folder: Path) -> Mapping[Path, str]:
+    """Return the files of the built-in tables as they are without links -> names of the tables."""
+    return {file.resolve(): file.stem for file in folder.glob(f"*{_SUFFIX}")}
+
+
+def _add_checked(tables: TableSet, table: Table) -> TableSet:
+    """Add a table, or refuse it if one of those of its name rules that out."""
+    for other in tables.find(table.name):
         if other.device == table.device:
             problem = (
                 f"{table.name!r} for device {table.device!r} is also in {other.path}; give one of"
@@ -177,3 +204,4 @@ def _refuse_clash(table: Table, earlier: Iterable[Table]) -> None:
                 " another device"
             )
             raise TableError(table.path, "name", problem)
+    return tables.add(table)

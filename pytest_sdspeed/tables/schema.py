@@ -283,22 +283,34 @@ def read_section(
     Raises:
         TableError: a key is unknown, of a later schema or missing, or its value is invalid.
     """
-    known = {
-        name: key.first or key if schema == 1 else key
-        for name, key in keys.items()
-        if key.since <= schema
-    }
+    known = keys if schema == SCHEMAS[-1] else _select_keys(keys, schema)
     for name in raw:
         if name not in known:
             raise place.at(name).error(
                 _explain_later_key(schema) if name in keys else _explain_unknown_key(name, known)
             )
     for name, key in known.items():
-        if whole and key.required and name not in raw:
+        if key.required and whole and name not in raw:
             raise place.at(name).error(
                 f"missing; required: {', '.join(other for other in known if known[other].required)}"
             )
-    return {name: read_value(place.at(name), value, known[name]) for name, value in raw.items()}
+    found = {}
+    # Tables have ten thousands of values: the place of one is only made for a message.
+    for name, value in raw.items():
+        try:
+            found[name] = known[name].check(value)
+        except values.InvalidValueError as problem:
+            raise place.at(name).error(str(problem)) from None
+    return found
+
+
+def _select_keys(keys: Mapping[str, Key], schema: int) -> dict[str, Key]:
+    """Return the keys that a schema before the last one has, each as it is there."""
+    return {
+        name: key.first or key if schema == 1 else key
+        for name, key in keys.items()
+        if key.since <= schema
+    }
 
 
 def read_value(place: TomlPath, value: object, key: Key) -> Any:

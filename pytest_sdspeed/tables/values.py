@@ -59,9 +59,10 @@ def check_any_text(value: object) -> str:
 
 def check_text(value: object) -> str:
     """Check a string that has more than white space."""
-    if not check_any_text(value).strip():
+    text = check_any_text(value)
+    if not text.strip():
         raise InvalidValueError("must not be empty")
-    return check_any_text(value)
+    return text
 
 
 def check_boolean(value: object) -> bool:
@@ -129,9 +130,10 @@ def expect_number(valid: str, within: Callable[[float], bool]) -> Check:
             raise reject_type("a number", value)
         written = Decimal(value)
         # Later computations use the float: 1e-400 is positive as a Decimal, and zero as a float.
-        if not math.isfinite(to_float(written)):
+        number = to_float(written)
+        if not math.isfinite(number):
             raise InvalidValueError(f"must be finite, not {value}")
-        if not within(to_float(written)):
+        if not within(number):
             raise InvalidValueError(f"must be {valid}, not {value}")
         return written
 

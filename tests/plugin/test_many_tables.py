@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -18,7 +19,7 @@ from pytest_sdspeed.run.plan import Plan
 from pytest_sdspeed.run.session import describe_setups
 from pytest_sdspeed.setups.catalog import ResolvedSetup
 from pytest_sdspeed.setups.names import BUILTIN_SETUPS
-from pytest_sdspeed.tables import is_builtin, load_tables
+from pytest_sdspeed.tables import is_builtin, load_tables, loader
 
 QUIET = ("-p", "no:cacheprovider", "-p", "no:randomly", "-W", "default")
 LATER = next(table for table in load_tables() if table.name not in FIRST)
@@ -77,8 +78,9 @@ def test_a_row_that_has_no_fixture_is_refused_with_the_ways_to_reach_it(pytester
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("arguments", "reads"), [((), False), (("--sd-seed=1",), False), (("--sd-tables=mine.toml",), True)])
-def test_a_plugin_that_is_not_used_opens_no_table(pytester, mine, arguments, reads):
+@pytest.mark.parametrize(("arguments", "names"), [((), []), (("--sd-seed=1",), []), (("--sd-tables=mine.toml",), ["mine"])])
+@pytest.mark.usefixtures("mine")
+def test_a_plugin_that_is_not_used_opens_no_table_but_the_users(pytester, arguments, names):
     pytester.makeconftest(
         """
         import json, sys
@@ -88,13 +90,82 @@ def test_a_plugin_that_is_not_used_opens_no_table(pytester, mine, arguments, rea
 
 
         def pytest_unconfigure(config):
-            print("OPENED", json.dumps([path for path in OPENED if path.endswith(".toml") and "sdspeed" in path]))
+            print("OPENED", json.dumps([path for path in OPENED if path.endswith(".toml")]))
         """
     )
     pytester.makepyfile("def test_nothing(): pass")
     said = pytester.runpytest_subprocess(*PLUGINS, *QUIET, *arguments).outlines
     opened = json.loads(next(line for line in said if line.startswith("OPENED")).removeprefix("OPENED "))
-    assert bool(opened) == reads
+    assert [Path(path).stem for path in opened] == names
+
+
+@pytest.fixture
+def read(pytester, monkeypatch):
+    """Run pytest, and name the tables that it reads."""
+    names = []
+
+    def load(path, metrics=(), load=loader.load_table):
+        names.append(Path(path).stem)
+        return load(path, metrics)
+
+    def run(*arguments):
+        result = pytester.runpytest_inprocess(*QUIET, *arguments)
+        return sorted(names), result
+
+    monkeypatch.setattr(loader, "load_table", load)
+    return run
+
+
+TABLED = """
+    import pytest
+
+    @pytest.fixture
+    def sd_my_engine():
+        return lambda: None
+
+    @pytest.mark.sd_latency(table={name!r})
+    def test_row(sd_latency, {setup}):
+        sd_latency({setup})
+
+    @pytest.mark.sd_latency(speedup=1.3)
+    def test_own(sd_latency, sd_my_engine):
+        sd_latency(sd_my_engine, baseline=sd_my_engine)
+    """
+
+
+@pytest.mark.parametrize(
+    ("name", "setup", "arguments"),
+    [("inference", "sd_fp16", ()), (LATER.name, "sd_setup", ()), ("mine", "sd_my_tf32", ("--sd-tables=mine.toml",))],
+)
+@pytest.mark.usefixtures("mine")
+def test_a_run_reads_the_table_that_its_tests_name_and_no_other(pytester, read, name, setup, arguments):
+    pytester.makepyfile(TABLED.format(name=name, setup=setup))
+    found, result = read("--collect-only", "-q", *arguments)
+    assert (found, result.ret) == ([name], pytest.ExitCode.OK)
+
+
+@pytest.mark.parametrize("dry", [(), ("--sd-dry",)])
+def test_a_run_that_records_reads_no_table_beside_those_of_its_results(pytester, read, dry):
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.sd_latency(table="miniature")
+        def test_row(sd_latency, sd_distilled):
+            pytest.skip("not here")
+        """
+    )
+    found, result = read("--sd-record=here.toml", *dry)
+    assert found == ["miniature"]
+    result.stdout.fnmatch_lines(["sd record: nothing to record; *here.toml was not written"])
+
+
+def test_an_unknown_table_is_explained_with_the_names_of_all_and_none_is_read(pytester, read):
+    pytester.makepyfile(TABLED.format(name="inferense", setup="sd_fp16"))
+    found, result = read("--collect-only", "-q")
+    assert (found, result.ret) == ([], pytest.ExitCode.USAGE_ERROR)
+    known = ", ".join(sorted(table.name for table in load_tables()))
+    assert f"unknown table 'inferense'; did you mean 'inference'? valid: {known}" in result.stderr.str()
 
 
 def test_tables_of_the_package_are_told_from_those_of_users(mine):

@@ -7,14 +7,14 @@ from pytest_sdspeed.errors import UnsupportedError
 from pytest_sdspeed.run.accounting import count_callable, count_setup
 from pytest_sdspeed.setups.catalog import Catalog
 from pytest_sdspeed.setups.registry import Registry
-from pytest_sdspeed.tables import load_tables
+from pytest_sdspeed.tables import open_tables
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")
 
 
 def count_row(table, row):
     registry = Registry()
-    catalog = Catalog(load_tables((), registry.metrics), registry, gpu=True, device=lambda: "NVIDIA A100")
+    catalog = Catalog(open_tables((), registry.metrics), registry, gpu=True, device=lambda: "NVIDIA A100")
     resolved = catalog.choose(table, row, "test")
     return count_setup(resolved, registry.stack(resolved.optimizations, "test", resolved.recipe))
 

@@ -8,7 +8,7 @@ import pytest
 from builtin_tables import FIRST
 
 from pytest_sdspeed.errors import RegistrationError, UnknownNameError
-from pytest_sdspeed.model import RegisteredSetup, Row, StackEntry, Table
+from pytest_sdspeed.model import RegisteredSetup, Row, StackEntry, Table, TableSet
 from pytest_sdspeed.pipelines.optimization import Optimization
 from pytest_sdspeed.pipelines.optimizations import OPTIMIZATIONS
 from pytest_sdspeed.setups.catalog import Catalog
@@ -29,7 +29,7 @@ def table(name, *rows, device="NVIDIA A100", recorded=None, recipe=None):
 
 
 def catalog(*tables, gpu=True, registry=None, device=HERE):
-    return Catalog(tables, registry or Registry(), gpu=gpu, device=lambda: device)
+    return Catalog(TableSet({}, tables), registry or Registry(), gpu=gpu, device=lambda: device)
 
 
 def test_the_built_in_setups_are_the_rows_of_the_first_tables():
@@ -224,7 +224,7 @@ def test_the_device_is_not_asked_for_where_nothing_depends_on_it():
     def fail():
         raise AssertionError("asked")
 
-    found = Catalog(TABLES, Registry(), gpu=True, device=fail)
+    found = Catalog(TableSet({}, TABLES), Registry(), gpu=True, device=fail)
     assert found.choose(None, "fp16", "").table.name == "inference"
 
 
@@ -255,7 +255,8 @@ def test_a_registered_setup_is_found_in_every_table(name, recipe):
     assert (choice.setup, choice.optimizations, choice.row, choice.baseline) == ("mine", ("sdpa",), None, "baseline")
     assert choice.recipe == choice.table.rows[0].recipe
     assert found.choose(name, "own", "").recipe == recipe
-    assert {"mine", "own", *(row.setup for table in TABLES for row in table.rows)} == found.list_setup_names()
+    assert all(map(found.is_setup, {"mine", "own", *(row.setup for table in TABLES for row in table.rows)}))
+    assert not any(map(found.is_setup, ("other", "", *(f"{table.name}_other" for table in TABLES))))
 
 
 def test_a_tables_own_row_comes_before_a_registered_setup():

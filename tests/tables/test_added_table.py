@@ -4,9 +4,11 @@ import pytest
 from tables_text import VALID
 
 from pytest_sdspeed.errors import TableError
-from pytest_sdspeed.tables import add_table, dumps_table, load_table, load_tables
+from pytest_sdspeed.model import TableSet
+from pytest_sdspeed.tables import add_table, dumps_table, load_table, load_tables, open_tables
 from pytest_sdspeed.tables.parser import parse_table
 
+NONE = TableSet({})
 OWN = VALID.replace("image = {psnr = 28", "image = {sharpness = 3, psnr = 28")
 
 
@@ -18,15 +20,15 @@ def path(tmp_path):
 
 
 def test_it_comes_after_those_that_are_loaded(path):
-    known = load_tables()
-    tables, table = add_table(known, path)
-    assert tables == (*known, table)
+    tables, table = add_table(open_tables(), path)
+    assert tuple(tables) == (*load_tables(), table)
     assert table == load_table(path)
-    assert add_table((), path) == ((table,), table)
+    tables, again = add_table(NONE, path)
+    assert (tuple(tables), again) == ((table,), table)
 
 
 def test_a_file_that_is_loaded_is_not_read_again_however_it_is_named(path, tmp_path, monkeypatch):
-    tables, table = add_table(load_tables(), path)
+    tables, table = add_table(open_tables(), path)
     path.write_text("broken")
     monkeypatch.chdir(tmp_path)
     link = tmp_path / "link.toml"
@@ -40,12 +42,12 @@ def test_a_file_that_is_loaded_is_not_read_again_however_it_is_named(path, tmp_p
 
 def test_one_that_was_loaded_by_another_name_is_known_too(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    tables, table = add_table((), path.relative_to(tmp_path))
+    tables, table = add_table(NONE, path.relative_to(tmp_path))
     assert add_table(tables, path) == (tables, table)
 
 
 def test_another_file_of_its_name_is_refused(path, tmp_path):
-    tables, _ = add_table(load_tables(), path)
+    tables, _ = add_table(open_tables(), path)
     other = tmp_path / "other.toml"
     other.write_text(VALID)
     with pytest.raises(TableError, match=r"other.toml: name: 'mine' for device 'NVIDIA A100' is also in .*mine.toml"):
@@ -55,17 +57,17 @@ def test_another_file_of_its_name_is_refused(path, tmp_path):
 def test_its_gates_may_have_bounds_on_the_metrics_that_are_registered(path):
     path.write_text(OWN)
     with pytest.raises(TableError, match="sharpness"):
-        add_table((), path)
+        add_table(NONE, path)
     with pytest.raises(TableError, match="sharpness"):
-        add_table((), path, ("other",))
+        add_table(NONE, path, ("other",))
     for metrics in (("sharpness",), None):
-        _, table = add_table((), path, metrics)
+        _, table = add_table(NONE, path, metrics)
         assert table.row("tf32").image.bounds["sharpness"] == 3
 
 
 def test_a_file_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(TableError, match=r"nowhere\.toml: cannot be read"):
-        add_table((), tmp_path / "nowhere.toml")
+        add_table(NONE, tmp_path / "nowhere.toml")
 
 
 # Seconds

@@ -2,8 +2,8 @@
 
 ``python benchmarks/studies/costs/table_loading.py [--runs N]`` prints medians of processor time,
 which load on the machine affects far less than wall time; both sides of a ratio take turns. An
-unused plugin parses no table: its start-up with all table files beside it, and with seven, is one
-ratio; a run that loads tables is the other.
+unused plugin parses no table, and a test that names one parses that one: their start-up with all
+table files beside it, and with seven, are two ratios; a process that loads all tables is another.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,14 @@ PACKAGE = Path(pytest_sdspeed.__file__).parent
 TABLES = PACKAGE / "tables"
 MOST_S = 0.3
 """Seconds that loading all of them may take."""
+_ONE = """
+import pytest
+
+
+@pytest.mark.sd_latency(table="inference")
+def test_one(sd_latency, sd_fp16):
+    sd_latency(sd_fp16)
+"""
 _COLD = "import pytest_sdspeed.tables as tables; tables.load_tables()"
 
 
@@ -95,38 +104,43 @@ def copy_with_first(folder: Path) -> None:
             path.unlink()
 
 
-def measure_processes(runs: int) -> tuple[dict[str, float], dict[str, float]]:
-    """Measure a new process that loads the tables, and a run of pytest that needs none."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+def measure_processes(runs: int) -> dict[str, dict[str, float]]:
+    """Measure a new process that loads all tables, and runs of pytest that need none and one."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         copies = {"first": folder / "first", "all": folder / "all"}
         copy_with_first(copies["first"])
         shutil.copytree(
             PACKAGE, copies["all"] / "pytest_sdspeed", ignore=shutil.ignore_patterns("weights")
         )
-        tests = folder / "tests"
-        tests.mkdir()
-        (tests / "test_nothing.py").write_text("def test_nothing():\n    pass\n")
+        texts = {"unused": "def test_nothing():\n    pass\n", "one": _ONE}
+        for name, text in texts.items():
+            (folder / name).mkdir()
+            (folder / name / "test_it.py").write_text(text)
 
         def load(side: str) -> None:
             subprocess.run([sys.executable, "-c", _COLD], cwd=copies[side], check=True)
 
-        def start(side: str) -> None:
+        def start(tests: str, side: str) -> None:
             os.environ["PYTHONPATH"] = str(copies[side])
-            collect_only(tests)
+            collect_only(folder / tests)
 
         before = os.environ.get("PYTHONPATH")
         try:
-            loading = take_turns({one: _call(load, one) for one in copies}, runs, read_children_s)
-            starting = take_turns({one: _call(start, one) for one in copies}, runs, read_children_s)
+            calls: dict[str, Callable[[str], None]] = {
+                "a new process that loads them": load,
+                "collecting one test with the plugin unused": partial(start, "unused"),
+                "collecting one test of one table": partial(start, "one"),
+            }
+            return {
+                what: take_turns(
+                    {side: partial(call, side) for side in copies}, runs, read_children_s
+                )
+                for what, call in calls.items()
+            }
         finally:
             os.environ.pop("PYTHONPATH", None)
             os.environ |= {"PYTHONPATH": before} if before else {}
-    return loading, starting
-
-
-def _call(function: Callable[[str], None], side: str) -> Callable[[], None]:
-    return lambda: function(side)
 
 
 def main() -> int:
@@ -139,16 +153,12 @@ def main() -> int:
     rows = sum(len(table.rows) for table in tables)
     rows_first = sum(len(table.rows) for table in tables if Path(table.path) in first)
     loaded = measure_loading(options.runs)
-    process, unused = measure_processes(options.runs)
+    measured = {"loading": loaded, **measure_processes(options.runs)}
     print(f"first tables: {len(first)} files, {rows_first} rows, {loaded['first'] * 1e3:.0f} ms")
     print(
         f"all tables: {len(list_builtin_names())} files, {rows} rows, {loaded['all'] * 1e3:.0f} ms"
     )
-    for what, found in (
-        ("loading", loaded),
-        ("a new process that loads them", process),
-        ("collecting one test with the plugin unused", unused),
-    ):
+    for what, found in measured.items():
         print(
             f"{what}: all x{found['all'] / found['first']:.2f} of the first, {found['all']:.3f} s"
         )
