@@ -114,12 +114,17 @@ class PipelineCallByStages:
 
     def advance(self) -> StageTime:
         """Go on to the next border, or to the end, and time it; see ``StagedCall``."""
-        with self._watch(), self._thread.lend(self._owner):
-            synchronize()
-            start = time.perf_counter()
-            self._greenlet.switch()
-            synchronize()
-            seconds = time.perf_counter() - start
+        try:
+            with self._watch(), self._thread.lend(self._owner):
+                synchronize()
+                start = time.perf_counter()
+                self._greenlet.switch()
+                synchronize()
+                seconds = time.perf_counter() - start
+        except UnstageableError:
+            # It stopped inside of a mode of torch, and has to leave it before anybody else does.
+            self._leave()
+            raise
         if self.done and not self._taken:
             raise UnstageableError(f"{self._owner}: its pipeline took no denoising step")
         work, self._work = self._work.hexdigest(), hashlib.blake2b(digest_size=8)
@@ -129,8 +134,13 @@ class PipelineCallByStages:
         """Abandon the call, if it has not returned: its frames end, and what they hold is freed."""
         if self._greenlet and not self.done:
             with self._watch(), self._thread.lend(self._owner):
-                self._greenlet.throw(GreenletExit)
-            self.done = True
+                self._leave()
+
+    def _leave(self) -> None:
+        """End the frames of the call, if there are any."""
+        self.done = True
+        if self._greenlet:
+            self._greenlet.throw(GreenletExit)
 
     @contextmanager
     def _watch(self) -> Iterator[None]:
