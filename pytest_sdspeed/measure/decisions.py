@@ -102,8 +102,7 @@ class Decisions:
         """Let the rows leave that are decided, but for those that something open needs."""
         active = self._roster.active
         self._kept |= {name for name, one in decided.items() if _may_leave(active[name], one)}
-        failed = {name for name, one in self.decided.items() if one.verdict == "fail"}
-        if self.stages.needs_more(failed):
+        if self.stages.needs_more(self.decided):
             return
         self._roster.active = {
             name: row

@@ -8,9 +8,15 @@ from pytest_sdspeed.judge.speed.stage_floors import StageVerdict, choose_held, j
 from pytest_sdspeed.model import CONTROL
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping
+    from collections.abc import Mapping
 
+    from pytest_sdspeed.measure.campaign_data import Decision
     from pytest_sdspeed.measure.roster import Roster
+
+_FEW_BLOCKS = 6
+"""So few blocks say little of the noise: a stage is given them, whatever it seems to need."""
+_LEAST_BLOCKS, _TIMES = 8, 2
+"""Blocks that stages may take in all: the least, and how many times those of the call."""
 
 StageSamples = dict[str, dict[str, list[tuple[float, float]]]]
 
@@ -44,25 +50,32 @@ class HeldStages:
             if arm.stage_floor is not None and name in self._samples:
                 self._judge(name, arm.stage_floor)
 
-    def needs_more(self, failed: Container[str]) -> bool:
-        """Tell whether a stage of a row is undecided that the planned blocks could decide.
+    def needs_more(self, decided: Mapping[str, Decision]) -> bool:
+        """Tell whether a row whose call passed is measured on for an undecided stage.
 
-        All arms are measured on for its sake, but not for a row that fails in any case.
+        All arms are, for as long as its blocks are few, and then as long as the noise promises a
+        decision within ``_TIMES`` the blocks that its call took. A row that fails in any case is
+        not.
 
         Args:
-            failed: rows whose calls are too slow.
+            decided: row -> what was decided about its calls.
         """
         return any(
-            self._is_open(found)
+            self._is_open(found, decided[name].blocks)
             for name, found in self.verdicts.items()
-            if name in self._roster.active and name not in failed
+            if name in self._roster.active and name in decided and decided[name].verdict == "pass"
         )
 
-    def _is_open(self, found: Mapping[str, StageVerdict]) -> bool:
+    def _is_open(self, found: Mapping[str, StageVerdict], blocks: int) -> bool:
         if any(one.verdict == "fail" for one in found.values()):
             return False
-        needs = [one.needed for one in found.values() if one.verdict == "inconclusive"]
-        return any(needed is not None and needed <= self._planned for needed in needs)
+        most = min(self._planned, max(_LEAST_BLOCKS, _TIMES * blocks))
+        return any(
+            one.blocks < most
+            and (one.blocks < _FEW_BLOCKS or (one.needed is not None and one.needed <= most))
+            for one in found.values()
+            if one.verdict == "inconclusive"
+        )
 
     def _judge(self, name: str, floor: float) -> None:
         own = self._samples[name]

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from against import compare, stored, workers
+from small import save_small_models
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Not saving anything")]
 
@@ -104,12 +105,12 @@ def spending(method, part):
 TABLE = """
 schema = 2
 name = "planted"
-title = "The miniature"
+title = "A Stable Diffusion of a few thousand weights"
 source = "a test"
 device = "cpu"
 
 [recipe]
-model = "miniature"
+model = "{model}"
 prompt = "a horse"
 height = 32
 width = 32
@@ -156,7 +157,8 @@ def staged(pytester, once):
 
     def run():
         rows = "".join(ROW.format(name=name, more=', "feature_cache_2"' * (name == "cached")) for name in SETUPS[1:])
-        (pytester.path / "planted.toml").write_text(TABLE.format(steps=STEPS) + rows)
+        model = save_small_models(pytester.path / "models")["model"]
+        (pytester.path / "planted.toml").write_text(TABLE.format(model=model, steps=STEPS) + rows)
         # In the middle of a call by stages, in the fourth block or so.
         engine(pytester.path, SLOWER, dies=80)
         engine(pytester.path / "old", {})
@@ -186,7 +188,8 @@ def test_equal_versions_pass_by_their_calls_and_in_each_stage(staged):
 def test_calls_are_put_together_of_what_their_parts_cost(staged):
     record = record_of(staged, "equal")
     step_s = COSTS["unet"] + COSTS["block"]
-    whole_s = COSTS["text"] + STEPS * step_s + COSTS["decoder"]
+    # A prompt, and the one that guidance leads away from.
+    whole_s = 2 * COSTS["text"] + STEPS * step_s + COSTS["decoder"]
     assert record["by_stage"]["latencies_s"]["denoising"] == pytest.approx([STEPS * step_s] * 2, rel=0.01)
     for pairs in record["samples_s"].values():
         assert [slot for pair in pairs for slot in pair] == pytest.approx([whole_s] * 2 * len(pairs), rel=0.02)
