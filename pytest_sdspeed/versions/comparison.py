@@ -43,6 +43,8 @@ _ROUNDS, _ROUNDS_OF_SLOWER, _MOST_ROUNDS = 1, 3, 50
 for one that does not, and the most for both."""
 _STAGES_S, _STAGES_OF_SLOWER_S = 5.0, 15.0
 """Seconds that these palindromes may take if they are more than the least."""
+_LEAST_STAGE = 0.02
+"""Share of a generation below which a stage is left out: the time of a few palindromes is noise."""
 
 
 class Comparison:
@@ -277,8 +279,6 @@ class Comparison:
 
         The ratio is the median over palindromes of both.
         """
-        from pytest_sdspeed.judge.speed.stage_floors import LEAST_SHARE
-
         found = [self._time_stages(named, seed) for _ in range(rounds)]
         new, old = found[0]
         share = {
@@ -288,7 +288,7 @@ class Comparison:
         return {
             stage: statistics.median(new[stage] / old[stage] for new, old in found)
             for stage in old
-            if share.get(stage, 0) > LEAST_SHARE
+            if share.get(stage, 0) > _LEAST_STAGE
         }
 
     def _time_stages(
