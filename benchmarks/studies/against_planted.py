@@ -8,6 +8,8 @@ The miniature draws in two steps (``against.toml``).
 - ``same``: diffusers against a copy of itself. It passes; pictures are identical.
 - ``slower``: 6% of busy waiting is planted into the UNet's forward of the new version. It fails,
   and names denoising.
+- ``decoder``: 6% of busy waiting is planted into decoding, and slots are stages. It fails, and
+  names decoding, though the call as a whole passes.
 - ``pictures``: another epsilon is planted into the GroupNorms of the UNet's residual blocks. It
   passes on speed; pictures differ.
 - ``release``: against another release from the package index (``--release 0.41.0``). It runs to the
@@ -42,6 +44,24 @@ def _slower(self, *args, **kwargs):
 
 UNet2DConditionModel.forward = _slower
 """
+DECODER = """
+
+import time as _time
+
+from ..autoencoders.autoencoder_kl import AutoencoderKL as _Autoencoder
+
+_decode = _Autoencoder.decode
+
+def _slower(self, *args, **kwargs):
+    start = _time.perf_counter()
+    found = _decode(self, *args, **kwargs)
+    end = start + 1.06 * (_time.perf_counter() - start)
+    while _time.perf_counter() < end:
+        pass
+    return found
+
+_Autoencoder.decode = _slower
+"""
 EPSILON = """
 
 from ..resnet import ResnetBlock2D as _Block
@@ -54,7 +74,9 @@ def _other(self, *args, **kwargs):
 
 _Block.__init__ = _other
 """
-PLANTED = {"same": "", "slower": SLOWER, "pictures": EPSILON}
+PLANTED = {"same": "", "slower": SLOWER, "decoder": DECODER, "pictures": EPSILON}
+_FAIL = ("slower", "decoder")
+"""What is planted that fails."""
 
 
 def copy(folder: Path, planted: str) -> Path:
@@ -79,10 +101,10 @@ def main() -> int:
     cut = arguments.index("--") if "--" in arguments else len(arguments)
     given, options = parser.parse_args(arguments[:cut]), arguments[cut + 1 :]
     here = Path(__file__).resolve().parent
-    tests = [
-        f"{here / 'against_miniature.py'}::test_short[short]",
-        f"--sd-tables={here.parent / 'against.toml'}",
-    ]
+    test, tables = here / "against_miniature.py", f"--sd-tables={here.parent / 'against.toml'}"
+    tests = [f"{test}::test_short[short]", tables]
+    # Its other setup has the tiny autoencoder.
+    decoded = [f"{test}::test_short[short_baseline]", tables, "--sd-unit=stage"]
     wrong = 0
     with tempfile.TemporaryDirectory() as temporary:
         old = copy(Path(temporary, "old"), "")
@@ -100,14 +122,22 @@ def main() -> int:
             started = time.monotonic()
             print(f"== {kind}: --sd-against={spec}", flush=True)
             status = subprocess.run(
-                [sys.executable, "-m", "pytest", *tests, f"--sd-against={spec}", "-q", *options],
+                [
+                    sys.executable,
+                    "-m",
+                    "pytest",
+                    *(decoded if kind == "decoder" else tests),
+                    f"--sd-against={spec}",
+                    "-q",
+                    *options,
+                ],
                 env=environment,
                 check=False,
             ).returncode
             print(
                 f"== {kind}: exit status {status}, {time.monotonic() - started:.0f} s", flush=True
             )
-            wrong += kind != "release" and status != (1 if kind == "slower" else 0)
+            wrong += kind != "release" and status != (1 if kind in _FAIL else 0)
     return wrong
 
 

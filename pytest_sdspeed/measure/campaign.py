@@ -187,7 +187,10 @@ class _Campaign:
             samples_s=timed.samples,
         )
         self.stages = StageData(
-            sampling=plan.sampling, samples_s=timed.stage_samples, whole_s=whole
+            sampling=plan.sampling,
+            samples_s=timed.stage_samples,
+            whole_s=whole,
+            verdicts=timed.decisions.stages.verdicts,
         )
 
     def _watch_building(self, progress: Progress) -> None:

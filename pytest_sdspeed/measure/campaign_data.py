@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.errors import SdSpeedError
     from pytest_sdspeed.judge.pictures.slots import ArmPictures
     from pytest_sdspeed.judge.speed.put_together import Sampling
+    from pytest_sdspeed.judge.speed.stage_floors import StageVerdict
     from pytest_sdspeed.measure.time_limit import TimeLimit
     from pytest_sdspeed.model import Contrast, Interval, Proof, Verdict
     from pytest_sdspeed.model.costs import Loaded
@@ -34,6 +35,8 @@ class Arm:
         generate: called with what to draw; returns pictures, or None.
         slot: context held around every generation, outside the timed region.
         floor: least speed-up that passes, or None for an arm no gate holds.
+        stage_floor: least ratio of every stage of it that passes, if it is measured by stages; None
+            for an arm whose stages are held to nothing.
         floor_at: returns the floor that the baseline's latency, seconds, makes of it; None if the
             floor is the same at any.
         may_stop: asked whether a decided row may leave; while it may not it is measured on, and
@@ -65,6 +68,7 @@ class Arm:
     generate: Callable[[Case], Any]
     slot: Callable[[], AbstractContextManager[Any]] = nullcontext
     floor: float | None = None
+    stage_floor: float | None = None
     floor_at: Callable[[float], float] | None = None
     may_stop: Callable[[Decision], bool] | None = None
     prepare: Callable[[], None] = _prepare_nothing
@@ -166,11 +170,13 @@ class StageData:
         samples_s: arm -> stage -> [first, second] call of every block, seconds of the stage; the
             control's calls are its own.
         whole_s: arm -> whole calls after the blocks, seconds.
+        verdicts: arm -> stage -> what the looks decided about it, of the stages that are held.
     """
 
     sampling: Sampling
     samples_s: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]]
     whole_s: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    verdicts: Mapping[str, Mapping[str, StageVerdict]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

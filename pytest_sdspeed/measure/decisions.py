@@ -9,6 +9,7 @@ from pytest_sdspeed.judge.speed import intervals, stopping
 from pytest_sdspeed.judge.speed.blocks import latencies
 from pytest_sdspeed.measure.campaign_data import Arm, Decision
 from pytest_sdspeed.measure.contrasts import Contrasts, Samples, as_undecided, withstands
+from pytest_sdspeed.measure.held_stages import HeldStages
 from pytest_sdspeed.model import CONTROL
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class Decisions:
         family_size: how many rows share the error of "fail".
         allowance: by which fraction intervals are widened, for a bias that nobody sees.
         contrasts: decides the ratios of two rows that claims compare.
+        stages: judges the stages of the rows that are held to a floor in each.
     """
 
     def __init__(
@@ -35,7 +37,9 @@ class Decisions:
         samples: Samples,
         rows: int,
         campaigns: int = 1,
+        *,
         contrasts: Contrasts | None = None,
+        stages: HeldStages | None = None,
     ) -> None:
         """Begin without a decision.
 
@@ -45,12 +49,14 @@ class Decisions:
             rows: how many rows of the whole run could still fail.
             campaigns: how many campaigns of the run share the error of the A/A control.
             contrasts: decides the ratios of two rows; None if no claim compares any.
+            stages: judges single stages; None if none is held.
         """
         floors = sum(row.floor is not None for row in roster.active.values())
         self.samples, self.decided = samples, dict[str, Decision]()
         self.family_size = max(rows, floors, 1)
         self.allowance = 0.0
         self.contrasts = contrasts or Contrasts((), roster, samples)
+        self.stages = stages or HeldStages(roster, {})
         self._roster, self._failed, self._campaigns = roster, set[str](), campaigns
         self._kept: set[str] = set()
 
@@ -68,12 +74,13 @@ class Decisions:
         blocks tell whether the control broke by chance. If it is a row that left before, the others
         are decided, and measured on for its sake.
 
-        A row that is decided, and that an open contrast needs, is measured on without being decided
-        again: claims change no row's verdict.
+        A row that is decided, and that an open contrast or an open stage needs, is measured on
+        without being decided again: neither changes what is decided about its call.
         """
         roster, asked_again = self._roster, True
         control = self._find_control(blocks)
         self.contrasts.look(blocks, planned_blocks, control)
+        self.stages.look(planned_blocks)
         before = (*self.decided.values(), *self.contrasts.decided.values())
         stay = not all(withstands(one, control) for one in before)
         while asked_again:
@@ -98,9 +105,11 @@ class Decisions:
             asked_again = bool(failed)
 
     def _let_leave(self, decided: Mapping[str, Decision], control: Interval | None) -> None:
-        """Let the rows leave that are decided, but for those that an open contrast needs."""
+        """Let the rows leave that are decided, but for those that something open needs."""
         active = self._roster.active
         self._kept |= {name for name, one in decided.items() if _may_leave(active[name], one)}
+        if self.stages.needs_more(self.decided):
+            return
         self._roster.active = {
             name: row
             for name, row in active.items()

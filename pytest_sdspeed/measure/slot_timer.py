@@ -147,10 +147,11 @@ class SlotTimer:
     def _time_whole(self, arm: Arm, case: Case) -> tuple[float, Any, float]:
         start = self._clock.now()
         if arm.timed:
-            return start, *arm.timed(case)
-        pictures = arm.generate(case)
-        self._clock.synchronize()
-        duration_s = self._clock.now() - start
+            pictures, duration_s = arm.timed(case)
+        else:
+            pictures = arm.generate(case)
+            self._clock.synchronize()
+            duration_s = self._clock.now() - start
         if self._staging:
             self._staging.note(duration_s)
         return start, pictures, duration_s

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import statistics
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.judge.speed import stopping, throttling
@@ -11,6 +12,7 @@ from pytest_sdspeed.measure.block_plan import BlockPlan, plan_at_pace, plan_bloc
 from pytest_sdspeed.measure.campaign_data import Limits, Progress, Slot
 from pytest_sdspeed.measure.contrasts import Contrasts, Samples
 from pytest_sdspeed.measure.decisions import Decisions
+from pytest_sdspeed.measure.held_stages import HeldStages, StageSamples
 from pytest_sdspeed.measure.order import Palindromes
 from pytest_sdspeed.measure.rounds import StagedSlot
 from pytest_sdspeed.measure.telemetry import describe_discarded
@@ -56,10 +58,13 @@ class TimedPart:
         contrasts: Sequence[Contrast] = (),
     ) -> None:
         self.rounds: Rounds | None = None
-        self.stage_samples: dict[str, dict[str, list[tuple[float, float]]]] = {}
+        self.stage_samples: StageSamples = {}
         self.samples: Samples = {name: [] for name in (*roster.arms, CONTROL)}
         compared = Contrasts(contrasts, roster, self.samples, limits.contrasts)
-        self.decisions = Decisions(roster, self.samples, limits.rows, limits.campaigns, compared)
+        held = HeldStages(roster, self.stage_samples, limits.campaigns)
+        self.decisions = Decisions(
+            roster, self.samples, limits.rows, limits.campaigns, contrasts=compared, stages=held
+        )
         self.slots: list[Slot] = []
         self.discarded: list[tuple[Slot, ...]] = []
         self.throttled = ""
@@ -80,7 +85,11 @@ class TimedPart:
         Raises:
             TimeLimitError: that limit leaves too little for the first look.
         """
-        roster, asked = self._roster, self._limits
+        # By stages a round is long already, and what disturbs it falls on all arms alike.
+        roster, asked = (
+            self._roster,
+            replace(self._limits, slot_s=0.0 if self.rounds else self._limits.slot_s),
+        )
         baseline, gated = roster.baseline.name, bool(roster.active)
         self.plan = plan_blocks(asked, costs_s, baseline, roster.active)
         limits = self._limits = self._countdown.fit(

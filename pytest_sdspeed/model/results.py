@@ -109,7 +109,10 @@ class StageResults:
         steps: denoising steps of a whole call; sampled_steps: how many of them were measured of
             each call, the first ones; why_all: why it was all of them, or "".
         ratios: stage -> the baseline's time over the candidate's, with an interval; those of all
-            stages hold together.
+            stages hold together, but for a stage with a verdict: its interval is that of its look.
+        verdicts: stage -> ``pass``, ``fail`` or ``inconclusive``, of the stages that are held to a
+            floor; empty for a row that is held as a whole.
+        floor: least ratio of a stage that is held, or None.
         latencies_s: stage -> medians of the candidate and of its baseline, seconds of a whole call.
         whole_s: medians of whole calls of the candidate and of its baseline after the blocks,
             seconds; empty if there were none.
@@ -120,6 +123,8 @@ class StageResults:
     sampled_steps: int
     why_all: str = ""
     ratios: Mapping[str, Interval] = field(default_factory=dict)
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    floor: float | None = None
     latencies_s: Mapping[str, Sequence[float]] = field(default_factory=dict)
     whole_s: Sequence[float] = ()
     unowned: Sequence[float] = ()

@@ -94,8 +94,9 @@ def _combine(case: RowCase, found: _Findings) -> tuple[Verdict, tuple[str, ...]]
     """Return the verdict on speed, pictures and costs together, with its reasons."""
     from pytest_sdspeed.judge.verdict import combine_verdicts
 
+    speed = found.decision.verdict if found.decision else "pass"
     verdict, reasons = combine_verdicts(
-        found.decision.verdict if found.decision else "pass",
+        "fail" if found.stages.slower else speed,
         found.pictures.judgement,
         case.data.control,
         memory=found.costs.memory.reason,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.judge.speed import intervals, stopping
@@ -13,10 +14,14 @@ from pytest_sdspeed.model import CONTROL, StageResults
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from pytest_sdspeed.judge.speed.stage_floors import StageVerdict
     from pytest_sdspeed.judge.speed.whole_calls import WholeCalls
     from pytest_sdspeed.measure.campaign_data import Decision, StageData
     from pytest_sdspeed.model import Interval
     from pytest_sdspeed.run.criteria import RowCase
+
+
+_NONE: Mapping[str, StageVerdict] = MappingProxyType({})
 
 
 class StageFindings(NamedTuple):
@@ -25,12 +30,14 @@ class StageFindings(NamedTuple):
     Attributes:
         results: each stage's ratio and latencies; None if whole calls were measured.
         broken: why no verdict on its speed stands, or "".
+        slower: whether a stage is below its floor, which fails the row whatever its calls take.
         reasons: which stage made the verdict, in words.
         notes: what else a reader should know.
     """
 
     results: StageResults | None = None
     broken: str = ""
+    slower: bool = False
     reasons: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -56,40 +63,47 @@ def examine_stages(case: RowCase, decision: Decision | None) -> StageFindings:
         for arm, found in data.stages.samples_s.items()
     }
     shared = [stage for stage in samples.get(name, {}) if stage in samples[base]]
-    ratios = {stage: _find_ratio(samples, name, base, stage, len(shared)) for stage in shared}
+    ratios = {stage: find_stage_ratio(samples, name, base, stage, len(shared)) for stage in shared}
     medians = {
         stage: latencies(
             {arm: found[stage] for arm, found in samples.items() if stage in found}, name, base
         )
         for stage in shared
     }
-    results = _summarize(data.stages, ratios, medians)
+    verdicts = data.stages.verdicts.get(name, {})
+    ratios |= {stage: found.interval for stage, found in verdicts.items()}
+    slower = any(found.verdict == "fail" for found in verdicts.values())
+    results = _summarize(data.stages, ratios, medians, verdicts)
+    reasons = tuple(_list_reasons(case, decision, results))
+    undecided = tuple(_note_undecided(results))
     whole = _compare(case, decision)
     if whole is None:
-        return StageFindings(results, reasons=tuple(_name_slowest(case, decision, results)))
+        return StageFindings(results, slower=slower, reasons=reasons, notes=undecided)
     whole_s = data.stages.whole_s
     results = _summarize(
         data.stages,
         ratios,
         medians,
+        verdicts,
         whole_s=(statistics.median(whole_s[name]), statistics.median(whole_s[base])),
         unowned=(whole.candidate, whole.baseline),
     )
     said = _describe(case, whole)
     if not withstands_whole_calls(decision.interval, decision.floor, whole):
-        return StageFindings(results, broken=f"time that no stage owns: {said}")
+        broken = f"time that no stage owns: {said}"
+        return StageFindings(results, broken=broken, slower=slower, notes=undecided)
     notes = (
         (f"{said}: time that no stage owns, which turns no verdict",) if whole.excess != 1 else ()
     )
-    return StageFindings(
-        results, reasons=tuple(_name_slowest(case, decision, results)), notes=notes
-    )
+    return StageFindings(results, slower=slower, reasons=reasons, notes=(*notes, *undecided))
 
 
 def _summarize(
     data: StageData,
     ratios: Mapping[str, Interval],
     medians: Mapping[str, Sequence[float]],
+    verdicts: Mapping[str, StageVerdict] = _NONE,
+    *,
     whole_s: Sequence[float] = (),
     unowned: Sequence[float] = (),
 ) -> StageResults:
@@ -99,22 +113,32 @@ def _summarize(
         sampled_steps=sampling.sampled,
         why_all=sampling.why,
         ratios=ratios,
+        verdicts={stage: found.verdict for stage, found in verdicts.items()},
+        floor=next((found.floor for found in verdicts.values()), None),
         latencies_s=medians,
         whole_s=whole_s,
         unowned=unowned,
     )
 
 
-def _find_ratio(
+def find_stage_ratio(
     samples: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]],
     name: str,
     base: str,
     stage: str,
     stages: int,
 ) -> Interval:
-    """Estimate a stage's ratio; the error is shared by all stages, and by both sides of each."""
+    """Estimate a stage's ratio; the error is shared by all stages, and by both sides of each.
+
+    Args:
+        samples: arm -> stage -> [first, second] call of every block, seconds.
+        name: name of the arm.
+        base: name of its baseline, whose second pairs are the control's.
+        stage: name of the stage.
+        stages: how many stages share the error.
+    """
     own = samples[name][stage]
-    theirs = [samples[arm][stage] for arm in (base, CONTROL)]
+    theirs = [samples[arm][stage][: len(own)] for arm in (base, CONTROL)]
     ratios = intervals.log_ratios(theirs, [own])
     return intervals.interval(ratios, stopping.critical_value(len(own), stages))
 
@@ -138,6 +162,29 @@ def _describe(case: RowCase, whole: WholeCalls) -> str:
     )
 
 
+def _list_reasons(case: RowCase, decision: Decision, results: StageResults) -> Iterator[str]:
+    """Name the stages that make the row fail."""
+    slower = [stage for stage, verdict in results.verdicts.items() if verdict == "fail"]
+    for stage in slower:
+        yield (f"{_say(stage)} {results.ratios[stage]:.3f} is below its floor x{results.floor:.3f}")
+    if not slower:
+        yield from _name_slowest(case, decision, results)
+
+
+def _note_undecided(results: StageResults) -> Iterator[str]:
+    """Note the stages that may be slower: their blocks could not tell."""
+    for stage, verdict in results.verdicts.items():
+        if verdict == "inconclusive":
+            yield (
+                f"{_say(stage)} {results.ratios[stage]:.3f} cannot be told from its floor"
+                f" x{results.floor:.3f}: the row is judged without it"
+            )
+
+
+def _say(stage: str) -> str:
+    return stage.replace("_", " ")
+
+
 def _name_slowest(case: RowCase, decision: Decision, results: StageResults) -> Iterator[str]:
     """Name the stage that misses most of the time that a row which fails should save."""
     if decision.verdict != "fail" or not results.ratios:
@@ -148,6 +195,10 @@ def _name_slowest(case: RowCase, decision: Decision, results: StageResults) -> I
     }
     worst = max(missing, key=lambda stage: missing[stage])
     share = missing[worst] / sum(value for value in missing.values() if value > 0)
+    if results.verdicts:
+        # Against another version nothing is to be saved.
+        yield f"by stages: {_say(worst)} {results.ratios[worst]} is {share:.0%} of what was lost"
+        return
     yield (
         f"by stages: {worst} {results.ratios[worst]} misses {share:.0%} of the time that"
         f" x{case.criteria.speedup:.2f} would save"

@@ -22,6 +22,8 @@ def store_stages(found: StageResults) -> dict[str, Any]:
             stage: {name: finite_or_none(value) for name, value in asdict(ratio).items()}
             for stage, ratio in found.ratios.items()
         },
+        "verdicts": dict(found.verdicts),
+        "floor": found.floor,
         "latencies_s": {stage: _store(pair) for stage, pair in found.latencies_s.items()},
         "whole_s": _store(found.whole_s),
         "unowned": _store(found.unowned),
@@ -38,6 +40,8 @@ def read_stages(stored: Mapping[str, Any]) -> StageResults:
             stage: Interval(*(number_or_nan(ratio[end]) for end in ("speedup", "low", "high")))
             for stage, ratio in stored["ratios"].items()
         },
+        verdicts=dict(stored["verdicts"]),
+        floor=stored["floor"],
         latencies_s={stage: _read(pair) for stage, pair in stored["latencies_s"].items()},
         whole_s=_read(stored["whole_s"]),
         unowned=_read(stored["unowned"]),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_sdspeed.errors import PictureError
 from pytest_sdspeed.measure.campaign_data import Arm
 from pytest_sdspeed.model import Finding, Proof
+from pytest_sdspeed.versions.remote_calls import RemoteStages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -58,6 +59,7 @@ class RemoteArm:
         name: str,
         floor: float | None = None,
         may_stop: Callable[[Decision], bool] | None = None,
+        stage_floor: float | None = None,
     ) -> Arm:
         """Make the arm; see ``Arm`` for the arguments."""
         return Arm(
@@ -65,11 +67,13 @@ class RemoteArm:
             generate=lambda case: self.timed(case)[0],
             timed=self.timed,
             floor=floor,
+            stage_floor=stage_floor,
             may_stop=may_stop,
             prepare=lambda: self._worker.ask("build", self._named),
             check=lambda: self._worker.ask("unchanged", self._named),
             held_bytes=lambda: int(self._worker.ask("held", self._named)),
             prove=None if self._named[0] == "call" else self._prove,
+            stages=None if self._named[0] == "call" else self._open_stages,
             draws_cases=self._named[0] != "call",
         )
 
@@ -77,6 +81,9 @@ class RemoteArm:
         """Return what the worker saw of the optimizations, which may be other ones there."""
         told = self._worker.ask("prove", self._named, case.seed, case.prompt)
         return tuple(Proof(label, Finding(acted, text)) for label, acted, text in told)
+
+    def _open_stages(self) -> RemoteStages:
+        return RemoteStages(self._worker, self._named, lambda: self._memory.metered, self._take)
 
     def timed(self, case: Case) -> tuple[Any, float]:
         """Draw once.
@@ -88,9 +95,13 @@ class RemoteArm:
         told = self._worker.ask(
             "draw", self._named, case.seed, case.prompt, int(self._memory.metered)
         )
+        return self._take(case, told), float(told["duration_s"])
+
+    def _take(self, case: Case, told: Mapping[str, Any]) -> Any:
+        """Take what a worker tells after a generation: its memory, and the pictures."""
         if self._memory.metered:
             self._memory.latest = told["peak_bytes"]
-        return self._unpack(case, told), float(told["duration_s"])
+        return self._unpack(case, told)
 
     def _unpack(self, case: Case, told: Mapping[str, Any]) -> Any:
         if told["pictures"] is None:

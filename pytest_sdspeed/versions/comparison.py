@@ -44,7 +44,7 @@ for one that does not, and the most for both."""
 _STAGES_S, _STAGES_OF_SLOWER_S = 5.0, 15.0
 """Seconds that these palindromes may take if they are more than the least."""
 _LEAST_STAGE = 0.02
-"""Share of a generation below which a stage is left out: its time is noise."""
+"""Share of a generation below which a stage is left out: the time of a few palindromes is noise."""
 
 
 class Comparison:
@@ -136,8 +136,9 @@ class Comparison:
             decided.append(found)
             return True
 
+        floor = 1 - self._tolerance
         new = RemoteArm(self._new, named, self._memory).arm(
-            candidate.name, 1 - self._tolerance, may_stop
+            candidate.name, floor, may_stop, stage_floor=floor
         )
         old = RemoteArm(self._old, named, self._memory).arm(f"{candidate.name} of {label}")
         arms = [new]
@@ -145,7 +146,7 @@ class Comparison:
             # It is measured until the row is decided.
             arms.append(
                 RemoteArm(self._control, named, self._memory).arm(
-                    f"{old.name}, another process", may_stop=lambda _found: bool(decided)
+                    _name_control(old.name), may_stop=lambda _found: bool(decided)
                 )
             )
         data = self._campaign(candidate, old, arms, plan)
@@ -219,15 +220,17 @@ class Comparison:
         A row is invalid if two processes of one version differ by as much as it does. Stages take
         time after the campaign, which a time limit of the test may not leave.
         """
+        from pytest_sdspeed.versions.stage_comparison import list_changes
+
         versions: Mapping[str, str] = {}
-        stages: Mapping[str, float] = {}
+        stages: Mapping[str, float] = list_changes(result.by_stage) if result.by_stage else {}
         # A worker may be lost here too; what was measured before stays.
         with suppress(SdSpeedError):
             ours, versions = self._new.ask("versions"), self._old.ask("versions")
             result = replace(
                 result, versions=ours, notes=(*result.notes, *note_same_code(self._old))
             )
-            if not limited:
+            if not limited and result.by_stage is None:
                 stages = self._compare_stages(named, data.case.seed, _count_rounds(result))
         versions_of = Against(
             spec=self._spec,
@@ -238,20 +241,36 @@ class Comparison:
             turns=data.repeats,
             process_control=control,
         )
-        if (
-            control is not None
-            and _differs(control, self._tolerance / 2)
-            and result.verdict != "invalid"
-            and result.image_verdict != "fail"
-        ):
-            why = (
-                f"two processes of {versions_of.label} differ by as much ({control:.3f}): an effect"
-                " of the process, not of the code"
+        result = replace(result, against=versions_of)
+        why = self._explain_by_process(result, data, control)
+        if why and result.verdict != "invalid" and result.image_verdict != "fail":
+            return replace(result, verdict="invalid", reasons=(*result.reasons, why))
+        return result
+
+    def _explain_by_process(
+        self, result: Result, data: CampaignData, control: Interval | None
+    ) -> str:
+        """Say why the process made what was measured, and not the code, or return ""."""
+        from pytest_sdspeed.versions.stage_comparison import explain_by_process
+
+        label = self._old.environment.label
+        if control is None:
+            return ""
+        if _differs(control, self._tolerance / 2):
+            return (
+                f"two processes of {label} differ by as much ({control:.3f}): an effect of the"
+                " process, not of the code"
             )
-            return replace(
-                result, against=versions_of, verdict="invalid", reasons=(*result.reasons, why)
-            )
-        return replace(result, against=versions_of)
+        decision = data.decisions.get(result.setup)
+        if result.by_stage is None or decision is None or decision.verdict == "fail":
+            return ""
+        return explain_by_process(
+            result.by_stage,
+            data,
+            _name_control(data.baseline),
+            label,
+            lambda found: _differs(found, self._tolerance / 2),
+        )
 
     def _compare_stages(
         self, named: tuple[str, ...], seed: int, rounds: int
@@ -301,6 +320,10 @@ def _name_for_workers(candidate: Target) -> tuple[str, ...]:
             " 'module:name'"
         )
     return ("call", candidate.address)
+
+
+def _name_control(old: str) -> str:
+    return f"{old}, another process"
 
 
 def _count_rounds(result: Result) -> int:

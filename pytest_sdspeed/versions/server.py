@@ -1,4 +1,4 @@
-"""The requests that a worker answers: build, draw, time the stages."""
+"""The requests that a worker answers: build, draw, draw by stages, time the stages."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pytest_sdspeed.errors import PictureError, SdSpeedError, explain
 from pytest_sdspeed.measure.tracers import call_traced, call_untraced
 from pytest_sdspeed.model import Case
 from pytest_sdspeed.run.targets import Target, targets_of
+from pytest_sdspeed.versions.served_calls import ServedCalls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -51,6 +52,7 @@ class WorkerServer:
         self._arms: dict[tuple[str, ...], Arm] = {}
         self._draws: dict[tuple[str, ...], int] = {}
         self._sent: dict[tuple[object, ...], bytes] = {}
+        self._calls = ServedCalls()
 
     def answer(self, command: str, *arguments: Any) -> tuple[str, Any]:
         """Answer ``ok`` and what was asked for, or ``error``, its kind and its message."""
@@ -163,6 +165,50 @@ class WorkerServer:
         finally:
             self._settle(named)
 
+    def on_open_stages(self, named: tuple[str, ...]) -> str:
+        """Open what calls a target by stages; see ``ServedCalls.open``."""
+        return self._calls.open(named, self._arm(named))
+
+    def on_begin_call(
+        self,
+        named: tuple[str, ...],
+        number: int,
+        case: tuple[int, str],
+        steps: int | None,
+        metered: int,
+    ) -> None:
+        """Begin a call by stages, which has done nothing yet.
+
+        Args:
+            named: the target, whose stages were opened.
+            number: which of its calls that take turns.
+            case: seed and prompt of the case.
+            steps: denoising steps after which it goes on to decoding; None for a whole call.
+            metered: whether to meter memory; 0 or 1.
+        """
+        meter = self._session.memory() if metered else None
+        self._calls.begin(named, number, self._arm(named), Case(*case), steps, meter=meter)
+
+    def on_advance_call(self, named: tuple[str, ...], number: int) -> dict[str, Any]:
+        """Go on with a call by stages to its next border.
+
+        Returns:
+            ``stage``, ``seconds``, ``work`` and ``done``; at the end of a whole call also its
+            pictures and ``peak_bytes``, as ``on_draw`` tells them.
+        """
+        told = self._calls.advance(named, number)
+        if not told["done"]:
+            return told
+        case, drawn = told.pop("case", None), told.pop("drawn", None)
+        packed = self._pack((named, case.seed, case.prompt), drawn) if case else {}
+        del drawn
+        self._settle(named)
+        return {"peak_bytes": None, **told, **packed}
+
+    def on_abandon_call(self, named: tuple[str, ...], number: int) -> None:
+        """Abandon a call by stages, if it has not returned."""
+        self._calls.abandon(named, number)
+
     def on_prove(
         self, named: tuple[str, ...], seed: int, prompt: str
     ) -> list[tuple[str, bool | None, str]]:
@@ -199,6 +245,7 @@ class WorkerServer:
 
     def on_release(self) -> None:
         """Free the memory of everything that was built."""
+        self._calls.release()
         self._arms.clear()
         self._sent.clear()
         self._draws.clear()
