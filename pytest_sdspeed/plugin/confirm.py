@@ -131,7 +131,7 @@ _MEASURED = (
 """Keys of a record that go over into a result as they are."""
 _READ = (
     *("image_ranges", "self_difference", "baseline_self_difference"),
-    *("biased", "slow_pairs"),
+    *("biased", "slow_pairs", "by_stage"),
 )
 """Keys of a record whose figures do."""
 
