@@ -203,9 +203,24 @@ def minimum_detectable_effect(ratios: Sequence[float], blocks: int, rows: int = 
     Raises:
         ValueError: with fewer than two ratios, or one that is not finite.
     """
+    return find_resolution(_moments(ratios)[1], blocks, rows) if stopping.looks(blocks) else None
+
+
+def find_resolution(noise: float, blocks: int, rows: int = 1) -> float | None:
+    """Return how far from its floor a speed-up must be to be decided at a known noise.
+
+    Args:
+        noise: standard deviation of a block's log ratio.
+        blocks: number of blocks.
+        rows: how many rows share the error of "fail", the side that needs more.
+
+    Returns:
+        A fraction, or None if there is no look within so few blocks; see
+        ``minimum_detectable_effect``.
+    """
     if not stopping.looks(blocks):
         return None
-    return math.expm1(min(_reach(blocks, rows) * _moments(ratios)[1], _LARGEST_EXPONENT))
+    return math.expm1(min(_reach(blocks, rows) * noise, _LARGEST_EXPONENT))
 
 
 def _reach(look: int, rows: int) -> float:
