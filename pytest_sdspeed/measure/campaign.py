@@ -206,6 +206,7 @@ class _Campaign:
             self.roster.baseline.name,
             list(self.roster.active),
             family_size=self.timed_part.decisions.family_size,
+            profiled=[arm.name for arm in self.roster.remaining if arm.profile],
             sampling=sampling,
             refused=self.staging.refused,
         )

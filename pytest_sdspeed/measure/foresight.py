@@ -8,10 +8,13 @@ from pytest_sdspeed.judge.speed import intervals, stopping
 from pytest_sdspeed.model.campaign_plan import ASSUMED_NOISE, CampaignPlan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pytest_sdspeed.judge.speed.put_together import Sampling
     from pytest_sdspeed.measure.block_plan import BlockPlan
+
+PROFILE_CALLS = 2
+"""Calls of an arm for its profile at most, which an accelerator takes."""
 
 
 def foresee(
@@ -22,6 +25,7 @@ def foresee(
     rows: Sequence[str],
     *,
     family_size: int,
+    profiled: Iterable[str] = (),
     sampling: Sampling | None = None,
     refused: str = "",
 ) -> CampaignPlan:
@@ -34,6 +38,7 @@ def foresee(
         baseline: name of the baseline, which has four calls in a palindrome.
         rows: names of the rows, which have two.
         family_size: how many rows share the error of "fail".
+        profiled: names of the arms that have a profile.
         sampling: how many denoising steps of each call are measured; None if slots are whole calls.
         refused: why they are although stages were asked for, or "".
     """
@@ -50,6 +55,7 @@ def foresee(
         blocks=blocks.blocks,
         whole_calls=2 * (1 + len(rows)) if sampling else 0,
         whole_s=2 * (whole_s[baseline] + sum(whole_s[name] for name in rows)) if sampling else 0.0,
+        profiles_s=PROFILE_CALLS * sum(whole_s[name] for name in profiled),
         steps=sampling.steps if sampling else 0,
         sampled_steps=sampling.sampled if sampling else 0,
         why=sampling.why if sampling else refused,

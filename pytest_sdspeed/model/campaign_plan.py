@@ -26,6 +26,7 @@ class CampaignPlan:
         first_look: blocks after which a row may be decided.
         blocks: the most that the budget allows.
         whole_calls, whole_s: whole calls that are timed after blocks by stages, and their seconds.
+        profiles_s: the most that profiles of its arms take after all that, seconds.
         steps, sampled_steps: denoising steps of a call, and how many are measured; 0 if slots are
             whole calls.
         why: why all steps are measured, or why whole calls are although stages were asked for;
@@ -43,6 +44,7 @@ class CampaignPlan:
     blocks: int
     whole_calls: int = 0
     whole_s: float = 0.0
+    profiles_s: float = 0.0
     steps: int = 0
     sampled_steps: int = 0
     why: str = ""
@@ -50,10 +52,10 @@ class CampaignPlan:
 
     @property
     def least_s(self) -> float:
-        """Return what it takes to the first look, seconds."""
+        """Return what its blocks to the first look take, and its whole calls, seconds."""
         return min(self.first_look, self.blocks) * self.block_s + self.whole_s
 
     @property
     def most_s(self) -> float:
-        """Return what all of its blocks take, seconds."""
+        """Return what all of its blocks take, and its whole calls, seconds."""
         return self.blocks * self.block_s + self.whole_s

@@ -25,7 +25,8 @@ def describe_plan(campaign: str, plan: CampaignPlan) -> str:
     baseline; by calls 8.4 s, 6 calls), 3 to 20 blocks and 4 whole calls take 13 s to 48 s; at 1%
     noise of a block 20 blocks resolve 0.7%``
     """
-    costs = ", ".join(filter(None, (_describe_block(plan), _describe_blocks(plan))))
+    profiles = f"profiles up to {format_seconds(plan.profiles_s)} more" if plan.profiles_s else ""
+    costs = ", ".join(filter(None, (_describe_block(plan), _describe_blocks(plan), profiles)))
     return f"sd plan: {campaign} {_describe_manner(plan)}: {costs}; {_describe_resolution(plan)}"
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import campaigns
 import pytest
 from stage_bench import staged_arm
 
 from pytest_sdspeed.judge.speed import intervals
-from pytest_sdspeed.model import CONTROL
+from pytest_sdspeed.model import CONTROL, Profile
 
 bench = campaigns.bench
 _quick_collector = campaigns.quick_collector
@@ -52,6 +54,12 @@ def test_stages_cost_the_steps_that_are_measured_and_whole_calls_in_the_end(benc
     blocks = len(record.samples_s["base"])
     assert record.timed_s == pytest.approx(blocks * plan.block_s)
     assert len(record.stages.whole_s["row"]) + len(record.stages.whole_s["base"]) == plan.whole_calls
+
+
+def test_profiles_cost_up_to_two_calls_of_each_arm_that_has_one(bench):
+    base, row = bench.arm("base", 2.0), bench.arm("row", 1.0, floor=0.5)
+    bench.run(base, replace(row, profile=lambda _case: Profile()))
+    assert plan_of(bench).profiles_s == 2.0
 
 
 def test_what_the_blocks_resolve_is_told_for_one_percent_of_noise(bench):

@@ -30,6 +30,10 @@ def test_a_campaign_by_calls_says_how_many():
     )
 
 
+def test_profiles_are_told_beside_what_is_timed():
+    assert ", 3 to 20 blocks take 6.1 s to 41 s, profiles up to 6.8 s more; at" in describe_plan("mine", plan(profiles_s=6.8))
+
+
 def test_a_campaign_that_cannot_be_staged_says_why():
     said = describe_plan("mine", plan(block_s=8.4, why="row is no pipeline whose stages are known"))
     assert said.startswith(
