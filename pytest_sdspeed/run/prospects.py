@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pytest_sdspeed.device.memory import find_total_bytes
+from pytest_sdspeed.device import memory
 from pytest_sdspeed.lint.counts import find_counts, load_counts
 from pytest_sdspeed.run.estimates import estimate_campaign, explain_misfit
 
@@ -32,7 +32,7 @@ def estimate_run(
         does not fit its memory.
     """
     options, machine = session.options, session.machine
-    memory_bytes = find_total_bytes(machine.kind)
+    memory_bytes = memory.find_total_bytes(machine.kind)
     counts = partial(find_counts, load_counts())
     campaigns: dict[CampaignKey, dict[str, ResolvedSetup]] = {}
     misfits: dict[tuple[CampaignKey, str], str] = {}
