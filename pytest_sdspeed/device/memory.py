@@ -171,11 +171,13 @@ def find_reserved_memory(kind: str) -> ReservedMemory | None:
 
 
 def find_total_bytes(kind: str) -> int | None:
-    """Return the size of an accelerator's memory, bytes; None if torch does not tell.
+    """Return the size of an accelerator's memory, bytes; None if torch does not tell, or for a CPU.
 
     Args:
         kind: type of a torch device.
     """
+    if kind == "cpu":
+        return None
     module = find_module(kind)
     with suppress(Exception):
         return int(module.mem_get_info()[1])

@@ -90,7 +90,7 @@ def identify(entry: Entry) -> object:
         model,
         next((kind for kind in _KINDS if kind in pipeline), ""),
         (recipe.height, recipe.width, recipe.frames or 1, recipe.images, entry.steps),
-        (recipe.unit, row.gpus, dtype, stack, row.unsupported),
+        (recipe.as_calls.unit, row.gpus, dtype, stack, row.unsupported),
         recipe.guidance is not None and recipe.guidance <= 1,
         any(word in (recipe.scheduler or "") for word in _TWO_CALLS),
         repr(sorted(call.items())),

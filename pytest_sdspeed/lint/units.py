@@ -213,7 +213,7 @@ def _judge_texts(entry: Entry) -> Iterator[Contradiction]:
     rates = any(
         row.iterations_per_s is not None
         for row in entry.table.rows
-        if row.recipe.unit == entry.row.recipe.unit
+        if row.recipe.as_calls.unit == entry.row.recipe.as_calls.unit
     )
     for index, stated in enumerate(entry.row.stated):
         found = _QUANTITY.fullmatch(stated.text.strip())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.judge.speed import intervals
@@ -18,6 +19,7 @@ from pytest_sdspeed.measure.campaign_data import (
 from pytest_sdspeed.measure.canary import CanaryTimes, pair_times, time_canary
 from pytest_sdspeed.measure.collector import collect_between_slots
 from pytest_sdspeed.measure.countdown import Countdown
+from pytest_sdspeed.measure.foresight import foresee
 from pytest_sdspeed.measure.memory import MemoryMeter, UnknownMemory
 from pytest_sdspeed.measure.profiling import profile_arms
 from pytest_sdspeed.measure.proving import prove_arms
@@ -38,8 +40,10 @@ from pytest_sdspeed.measure.whole_calls import draw_whole_calls
 from pytest_sdspeed.model import CONTROL, Telemetry, UnknownTelemetry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from pytest_sdspeed.judge.speed.put_together import Sampling
+    from pytest_sdspeed.measure.block_plan import BlockPlan
     from pytest_sdspeed.measure.canary import Operations
     from pytest_sdspeed.measure.clock import Clock
     from pytest_sdspeed.measure.rounds import Rounds
@@ -160,7 +164,9 @@ class _Campaign:
                 self._measure_by_stages(*opened, after_s)
             else:
                 self.staging.close()
-                self.timed_part.run(self.warm_up.costs_s, after_s=after_s)
+                costs_s = self.warm_up.costs_s
+                announce = partial(self._announce, costs_s)
+                self.timed_part.run(costs_s, after_s=after_s, announce=announce)
             self.roster.check_all()
             self.canary_after = self._time_canary({} if self.roster.unusable else operations)
             profiles = self.countdown.allows_profiles(self.warm_up.costs_s)
@@ -175,7 +181,8 @@ class _Campaign:
         self.timed_part.decisions.widen(LEAST_DIFFERENCE)
         costs_s = self.warm_up.costs_s
         whole_s = 2 * sum(costs_s[arm.name] for arm in self.roster.remaining)
-        self.timed_part.run(dict(plan.costs_s), after_s=after_s + whole_s)
+        announce = partial(self._announce, plan.costs_s, sampling=plan.sampling)
+        self.timed_part.run(dict(plan.costs_s), after_s=after_s + whole_s, announce=announce)
         self.staging.close()
         timed = self.timed_part
         whole = draw_whole_calls(
@@ -192,6 +199,23 @@ class _Campaign:
             whole_s=whole,
             verdicts=timed.decisions.stages.verdicts,
         )
+
+    def _announce(
+        self, costs_s: Mapping[str, float], blocks: BlockPlan, sampling: Sampling | None = None
+    ) -> None:
+        """Tell the watcher what the campaign will cost, before its first block."""
+        plan = foresee(
+            blocks,
+            costs_s,
+            self.warm_up.costs_s,
+            self.roster.baseline.name,
+            list(self.roster.active),
+            family_size=self.timed_part.decisions.family_size,
+            profiled=[arm.name for arm in self.roster.remaining if arm.profile],
+            sampling=sampling,
+            refused=self.staging.refused,
+        )
+        self.watch(Progress(phase="plan", plan=plan))
 
     def _watch_building(self, progress: Progress) -> None:
         self.countdown.check_building()

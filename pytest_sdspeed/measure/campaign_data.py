@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.judge.speed.stage_floors import StageVerdict
     from pytest_sdspeed.measure.time_limit import TimeLimit
     from pytest_sdspeed.model import Contrast, Interval, Proof, Verdict
+    from pytest_sdspeed.model.campaign_plan import CampaignPlan
     from pytest_sdspeed.model.costs import Loaded
     from pytest_sdspeed.model.stages import Stages
 
@@ -314,11 +315,12 @@ class Progress:
     """How far a campaign is, for its watcher.
 
     Attributes:
-        phase: ``build``, ``warm-up``, ``proof``, ``reference pictures``, ``canary``, ``block``,
-            ``whole call`` or ``profile``, or that another process measures.
+        phase: ``build``, ``warm-up``, ``proof``, ``reference pictures``, ``canary``, ``plan``,
+            ``block``, ``whole call`` or ``profile``, or that another process measures.
         arm: about to run; "" if it is none.
         block: number from 1; blocks: how many the plan allows.
         left_s: seconds left of the plan at the expected pace, None while unknown.
+        plan: what the campaign will cost, in the phase ``plan``; else None.
     """
 
     phase: str
@@ -326,6 +328,7 @@ class Progress:
     block: int = 0
     blocks: int = 0
     left_s: float | None = None
+    plan: CampaignPlan | None = None
 
 
 Watcher = Callable[[str], AbstractContextManager["Callable[[Progress], None]"]]

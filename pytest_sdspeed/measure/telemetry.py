@@ -57,7 +57,8 @@ def summarize_telemetry(
         ``throttle_reasons``, names, including those in discarded blocks; ``discarded_blocks``, how
         many the campaign has; ``energy_per_picture_j``, of videos that of a frame, and
         ``energy_from``, see ``_energy_j``; of videos also ``energy_per_video_j``.
-        Unknown is None.
+        Unknown is None. So are power and energy of calls that are put together from stages: most
+        GPUs average their power over a second, in which several arms take turns.
     """
     labels = {name, CONTROL} if name == data.baseline else {name}
     kept = [slot for slot in data.slots if slot.arm in labels]
@@ -65,11 +66,12 @@ def summarize_telemetry(
     if all(slot.reading.empty for slot in every):
         return {}
     known = [slot.reading.reasons for slot in every if slot.reading.reasons is not None]
-    energy_j, origin = _energy_j(kept)
+    whole = [slot for slot in kept if slot.inside_s is None]
+    energy_j, origin = _energy_j(whole)
     return {
         "sm_clock_mhz": _summarize(slot.reading.sm_clock_mhz for slot in kept),
         "temperature_c": _summarize(slot.reading.temperature_c for slot in kept),
-        "power_w": _summarize(slot.reading.power_w for slot in kept),
+        "power_w": _summarize(slot.reading.power_w for slot in whole),
         "throttle_reasons": (
             sorted({reason for reasons in known for reason in reasons}) if known else None
         ),

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import Contrast
 
 
+def _announce_nothing(_plan: BlockPlan) -> None:
+    """Tell nobody what is planned."""
+
+
 class TimedPart:
     """Measures blocks, and asks for decisions at the looks.
 
@@ -75,12 +79,18 @@ class TimedPart:
         self._roster, self._limits, self._clock = roster, limits, clock
         self._timer, self._watch, self._countdown = timer, watch, countdown
 
-    def run(self, costs_s: Mapping[str, float], after_s: float = 0.0) -> None:
+    def run(
+        self,
+        costs_s: Mapping[str, float],
+        after_s: float = 0.0,
+        announce: Callable[[BlockPlan], None] = _announce_nothing,
+    ) -> None:
         """Measure blocks until every row is decided, or the budget or the plan is spent.
 
         Args:
             costs_s: arm -> seconds of one generation, by the warm-up.
             after_s: seconds to leave for what follows before the time limit of another plugin.
+            announce: told what is planned, before the first block.
 
         Raises:
             TimeLimitError: that limit leaves too little for the first look.
@@ -97,6 +107,7 @@ class TimedPart:
         )
         if limits.budget_s < asked.budget_s:
             self.plan = plan_blocks(limits, costs_s, baseline, roster.active)
+        announce(self.plan)
         order = Palindromes(baseline, random.Random(limits.seed))  # noqa: S311 - no secret
         self._started_s = self._clock.now()
         block, done = 0, False

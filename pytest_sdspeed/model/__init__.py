@@ -22,6 +22,7 @@ from pytest_sdspeed.model.account_results import (
     find_count,
 )
 from pytest_sdspeed.model.accounts import COUNTS, Account, Place, Work
+from pytest_sdspeed.model.call_arguments import COUNT_ARGUMENTS, OWN_ARGUMENTS, RECIPE_ARGUMENTS
 from pytest_sdspeed.model.claims import (
     MEASURED_CLAIMS,
     TIMED_CLAIMS,
@@ -64,15 +65,11 @@ from pytest_sdspeed.model.table_set import TableSet
 from pytest_sdspeed.model.tables import (
     BOUNDS,
     CLAIM_KINDS,
-    COUNT_ARGUMENTS,
     DEFAULT_TOLERANCE,
     DTYPES,
-    OWN_ARGUMENTS,
-    RECIPE_ARGUMENTS,
     RECIPE_DEFAULTS,
     SCHEDULERS,
     STATED_FIGURES,
-    UNITS,
     CampaignKey,
     Claim,
     ClaimKind,
@@ -83,8 +80,8 @@ from pytest_sdspeed.model.tables import (
     Spread,
     Stated,
     Table,
-    Unit,
 )
+from pytest_sdspeed.model.unit import UNITS, Unit
 from pytest_sdspeed.model.vocabulary import (
     BASELINE,
     CONTROL,

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
+
+from pytest_sdspeed.model.unit import OF_CALL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pytest_sdspeed.model.unit import Unit
+
 DEFAULT_TOLERANCE = 0.05
 SCHEDULERS = ("ddim", "pndm")
 DTYPES = ("float32", "float16", "bfloat16")
-Unit = Literal["call", "stage", "denoising", "denoiser", "decode"]
-"""What a latency is of."""
-UNITS: Mapping[Unit, str] = {
-    "call": "a whole call",
-    "stage": "a whole call, measured by stages",
-    "denoising": "the denoising loop",
-    "denoiser": "one forward of the denoiser",
-    "decode": "one decoding of latents",
-}
-"""Unit -> what it is, in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,33 +71,18 @@ class Recipe:
     @property
     def of_call(self) -> bool:
         """Tell whether its latencies are of whole calls, however they are measured."""
-        return self.unit in ("call", "stage")
+        return self.unit in OF_CALL
+
+    @property
+    def as_calls(self) -> Recipe:
+        """Return the same work with latencies of calls that are measured as a whole."""
+        return replace(self, unit="call") if self.of_call else self
 
     def part(self, role: str) -> str | None:
         """Return the model that something is taken from, or None if the recipe names none."""
         own = {"student": self.student, "tiny_vae": self.tiny_vae}
         return self.parts.get(role) or own.get(role)
 
-
-COUNT_ARGUMENTS = (
-    "num_images_per_prompt",
-    "num_videos_per_prompt",
-    "num_images",
-    "num_videos",
-)
-"""Names under which calls of pipelines take the number of pictures or videos."""
-RECIPE_ARGUMENTS: Mapping[str, str] = {
-    "prompt": "prompt",
-    "height": "height",
-    "width": "width",
-    "num_inference_steps": "steps",
-    "guidance_scale": "guidance",
-    **dict.fromkeys(COUNT_ARGUMENTS, "images"),
-    "num_frames": "frames",
-}
-"""Argument of a pipeline's call -> the field of a recipe that says it."""
-OWN_ARGUMENTS = ("generator", "latents", "output_type", "return_dict")
-"""Arguments of a pipeline's call that every generation decides for itself."""
 
 RECIPE_DEFAULTS: Mapping[str, Any] = {
     one.name: {} if one.default is MISSING else one.default

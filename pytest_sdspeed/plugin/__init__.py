@@ -251,6 +251,16 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             open_comparison(session.config, session.items)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> str:
+    """Say what the tests will cost, as far as that is published."""
+    if RUN not in config.stash and not any(map(is_gated, items)):
+        return ""
+    from pytest_sdspeed.plugin.prospect import describe_run
+
+    return describe_run(config, items)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
     """If this run is to start with one row, do that in the place of running its tests."""
@@ -357,7 +367,7 @@ def pytest_terminal_summary(
         *claim_lines(run.claims),
         *history_lines(run),
     ]
-    lines += [*tally_lines(config), *total_budget_lines(run)]
+    lines += [*run.planned, *tally_lines(config), *total_budget_lines(run)]
     if lines:
         terminalreporter.section("pytest-sdspeed", sep="-")
     for line in (*lines, *run.problems, *run.written):

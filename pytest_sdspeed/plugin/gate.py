@@ -200,7 +200,8 @@ _TIMES = ("speedup", "low", "high", "expected", "floor", "latency_s", "baseline_
 def properties(result: Result) -> Iterator[tuple[str, str | float]]:
     """Yield what ``--junit-xml`` writes: verdict, ratios, blocks, latencies in seconds, metrics.
 
-    A rehearsal has the verdict and the metrics alone.
+    A row that was measured by stages has those of each; a rehearsal has the verdict and the metrics
+    alone.
     """
     yield "verdict", result.verdict
     if result.rehearsal is None:
@@ -209,6 +210,10 @@ def properties(result: Result) -> Iterator[tuple[str, str | float]]:
         yield "blocks", result.blocks
     else:
         yield "rehearsal", f"{result.weights} weights"
+    if result.by_stage is not None:
+        from pytest_sdspeed.report.by_stage import list_properties
+
+        yield from list_properties(result.by_stage)
     if result.image_verdict:
         yield "image_verdict", result.image_verdict
     yield from ((f"image_{metric}", round(value, 6)) for metric, value in result.image.items())

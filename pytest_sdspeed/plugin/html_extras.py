@@ -10,6 +10,7 @@ import pytest
 
 from pytest_sdspeed.plugin.state import RESULT, is_of_body
 from pytest_sdspeed.report import text
+from pytest_sdspeed.report.by_stage import list_stage_lines
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -59,4 +60,8 @@ def _table(result: Result) -> str:
         f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
         for cells in text.format_rows([result])
     )
-    return f"<p>{escape(text.format_heading([result]))}</p><table><tr>{head}</tr>{rows}</table>"
+    stages = "".join(
+        f"<p>{escape(f'by stages: {words}')}</p>" for _, words in list_stage_lines([result])
+    )
+    heading = f"<p>{escape(text.format_heading([result]))}</p>"
+    return f"{heading}<table><tr>{head}</tr>{rows}</table>{stages}"

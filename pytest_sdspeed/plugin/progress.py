@@ -37,12 +37,26 @@ def _keep_streams(
     return kept
 
 
-def make_watcher(config: pytest.Config) -> Watcher:
-    """Return what opens a progress line: none under ``-q``, or if the output is no terminal."""
+def _forget(_line: str) -> None:
+    """Keep no line."""
+
+
+def make_watcher(config: pytest.Config, keep: Callable[[str], None] = _forget) -> Watcher:
+    """Return what opens a progress line: none under ``-q``, or if the output is no terminal.
+
+    Args:
+        config: the run's configuration.
+        keep: takes what each campaign will cost, in words, for the end of the run.
+    """
 
     @contextmanager
     def watch(campaign: str) -> Iterator[Callable[[Progress], None]]:
+        from pytest_sdspeed.report.prospect import describe_plan
         from pytest_sdspeed.report.text import format_progress
+
+        def keep_plan(progress: Progress) -> None:
+            if progress.plan is not None:
+                keep(describe_plan(campaign, progress.plan))
 
         capture = config.pluginmanager.getplugin("capturemanager")
         uncaptured = _keep_streams(capture.global_and_fixture_disabled if capture else nullcontext)
@@ -54,10 +68,10 @@ def make_watcher(config: pytest.Config) -> Watcher:
                 and sys.stdout.isatty()
             )
         if not watched:
-            yield lambda _progress: None
+            yield keep_plan
             return
         writer = config.get_terminal_writer()
-        campaign = shorten(campaign, writer.fullwidth // 2)
+        short = shorten(campaign, writer.fullwidth // 2)
 
         def show(text: str) -> None:
             with uncaptured():
@@ -65,11 +79,18 @@ def make_watcher(config: pytest.Config) -> Watcher:
                     f"\r{text[: writer.fullwidth - 1].ljust(writer.fullwidth - 1)}", flush=True
                 )
 
-        show(f"{campaign}: building")
-        try:
-            yield lambda progress: show(
+        def follow(progress: Progress) -> None:
+            if progress.plan is not None:
+                planned = describe_plan(campaign, progress.plan)
+                keep(planned)
+                # A line that stays, however long it is.
+                show("")
+                with uncaptured():
+                    writer.write(f"\r{planned}\n", flush=True)
+                return
+            show(
                 format_progress(
-                    campaign,
+                    short,
                     progress.phase,
                     progress.arm,
                     block=progress.block,
@@ -77,6 +98,10 @@ def make_watcher(config: pytest.Config) -> Watcher:
                     left_s=progress.left_s,
                 )
             )
+
+        show(f"{short}: building")
+        try:
+            yield follow
         finally:
             show("")
 

@@ -127,6 +127,8 @@ def _refuse_beside_dry(config: pytest.Config) -> None:
             flag(config, "against_control"),
             "counts exactly, and needs no control",
         ),
+        # What the configuration file says of slots is meant for other runs.
+        "--sd-unit": (config.getoption("sd_unit") not in (None, "table"), "times no call"),
     }
     _refuse_beside("--sd-dry", beside)
 
@@ -146,11 +148,12 @@ def _refuse_beside_rehearsal(
             f"{timeless}, and needs no control",
         ),
         "--sd-confirm": (flag(config, "confirm"), f"{timeless} that could be confirmed"),
-        # What the configuration file says of histories is meant for other runs.
+        # What the configuration file says of these is meant for other runs.
         "--sd-history": (
             config.getoption("sd_history") not in (None, "off"),
             f"{timeless}, and is in no history",
         ),
+        "--sd-unit": (config.getoption("sd_unit") not in (None, "table"), timeless),
     }
     _refuse_beside(f"--sd-weights={REHEARSED}", beside)
 

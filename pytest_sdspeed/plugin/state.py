@@ -91,7 +91,10 @@ def run_of(config: pytest.Config) -> Run:
         from pytest_sdspeed.plugin.progress import make_watcher
         from pytest_sdspeed.run.run import Run
 
-        config.stash[RUN] = Run(given, config.stash[REGISTRY], make_watcher(config))
+        planned: list[str] = []
+        watcher = make_watcher(config, planned.append)
+        run = config.stash[RUN] = Run(given, config.stash[REGISTRY], watcher)
+        run.planned = planned
     return config.stash[RUN]
 
 

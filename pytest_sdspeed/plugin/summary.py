@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 
 def table_lines(results: Iterable[Result]) -> Iterator[str]:
     """Yield the lines of every campaign's table, and what else a reader should know of it."""
+    from pytest_sdspeed.report.by_stage import list_stage_lines
+
     for group in text.group_by_campaign(results):
         yield from text.format_table(group)
+        yield from (f"by stages: {setup}: {words}" for setup, words in list_stage_lines(group))
         yield from (f"seen to act: {setup}: {words}" for setup, words in text.list_proofs(group))
         yield from (f"note: {remark}" for remark in text.collect_remarks(group))
 

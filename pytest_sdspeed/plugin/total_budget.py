@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +11,6 @@ from pytest_sdspeed.plugin.state import ANSWER, COLD, PLAN, claim_of, is_gated, 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pytest_sdspeed.model import CampaignKey
     from pytest_sdspeed.run.run import Run
     from pytest_sdspeed.run.total_budget import TotalBudget
     from pytest_sdspeed.setups.catalog import ResolvedSetup
@@ -98,36 +96,11 @@ def make_total_budget(run: Run, asked: Iterable[ResolvedSetup], total_s: float) 
         asked: the rows that its tests ask for.
         total_s: seconds of the whole run.
     """
-    from pytest_sdspeed.device.memory import find_total_bytes
-    from pytest_sdspeed.lint.counts import find_counts, load_counts
     from pytest_sdspeed.measure.clock import WallClock
-    from pytest_sdspeed.run.estimates import estimate_campaign, explain_misfit
+    from pytest_sdspeed.run.prospects import estimate_run
     from pytest_sdspeed.run.total_budget import TotalBudget, order_campaigns
 
-    session = run.session
-    machine, memory_bytes = session.machine, find_total_bytes(session.machine.kind)
-    counts = partial(find_counts, load_counts())
-    campaigns: dict[CampaignKey, dict[str, ResolvedSetup]] = {}
-    misfits: dict[tuple[CampaignKey, str], str] = {}
-    for resolved in asked:
-        base = session.catalog.find_baseline(resolved)
-        measurable = session.options.measures(on_cpu=resolved.table.on_cpu)
-        if not measurable or any(session.setup(one).unsupported for one in (base, resolved)):
-            continue
-        why = memory_bytes and explain_misfit(resolved, base, machine.device, memory_bytes, counts)
-        if why:
-            misfits[resolved.campaign, resolved.setup] = why
-        else:
-            campaigns.setdefault(resolved.campaign, {})[resolved.setup] = resolved
-    estimates = [
-        estimate_campaign(
-            session.catalog.find_baseline(next(iter(rows.values()))),
-            [row for row in rows.values() if row.setup != row.baseline],
-            machine.device,
-            counts,
-        )
-        for rows in campaigns.values()
-    ]
+    estimates, misfits = estimate_run(run.session, asked)
     clock = WallClock(lambda: None)
     return TotalBudget(total_s, order_campaigns(estimates), misfits, clock.now)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pytest_sdspeed.report import history as past
 from pytest_sdspeed.report import text
 from pytest_sdspeed.report.accounts import MOST_ROWS, write_accounts
+from pytest_sdspeed.report.by_stage import list_stage_lines
 from pytest_sdspeed.report.messages import describe_result, select_attention
 
 if TYPE_CHECKING:
@@ -229,6 +230,9 @@ def write_campaigns(results: Iterable[Result], say: Callable[[str], str]) -> Ite
         )
         yield ""
         yield from (f"- {say(line)}" for line in text.describe_confirmations(group))
+        yield from (
+            f"- {say(f'by stages: {setup}: {words}')}" for setup, words in list_stage_lines(group)
+        )
         yield ""
 
 

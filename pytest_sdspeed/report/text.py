@@ -245,7 +245,8 @@ def describe_circumstances(results: Sequence[Result]) -> str:
     least = max(results, key=lambda result: result.resolves or 0.0)
     documented = f"{name_origin(least)} on {least.documented_on}, " if least.documented_on else ""
     blocks = max(result.blocks for result in results)
-    where = f"{documented}measured on {describe_device(least)}, {blocks} blocks"
+    staged = " by stages" if any(result.by_stage for result in results) else ""
+    where = f"{documented}measured on {describe_device(least)}, {blocks} blocks{staged}"
     if least.recipe is not None and not least.recipe.of_call:
         where += f", latency of {UNITS[least.recipe.unit]} alone"
     if least.against is not None:

@@ -367,7 +367,8 @@ def is_documented(resolved: ResolvedSetup, base: Target) -> bool:
     theirs = base.setup.resolved
     return (
         theirs.table.name == resolved.table.name
-        and replace(theirs.recipe, repeats=resolved.recipe.repeats) == resolved.recipe
+        and replace(theirs.recipe.as_calls, repeats=resolved.recipe.repeats)
+        == resolved.recipe.as_calls
     )
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.dry.limits import compute_limit
+from pytest_sdspeed.judge.speed.put_together import count_sampled
+from pytest_sdspeed.measure.staging import AUTO_S
 from pytest_sdspeed.model import CampaignKey, list_names
 from pytest_sdspeed.model.costs import GIB
 from pytest_sdspeed.model.devices import find_specs
@@ -50,7 +52,11 @@ class CampaignEstimate:
         weights: what it shares with other campaigns: model, pipeline and dtype.
         rows: its rows that fit the device, the baseline not among them.
         before_s: seconds for building, compiling, warm-up and profiles.
-        timed_s: seconds of ``BLOCKS`` blocks.
+        timed_s: seconds of ``BLOCKS`` blocks, and of whole calls after blocks by stages.
+        block_s: seconds of one more block.
+        call_s: seconds of one call of the baseline.
+        is_known: whether pages or stored counts say how long each of its calls takes.
+        by_stages: whether its calls are put together from stages.
     """
 
     key: CampaignKey
@@ -58,11 +64,26 @@ class CampaignEstimate:
     rows: tuple[str, ...]
     before_s: float
     timed_s: float
+    block_s: float = 0.0
+    call_s: float = 0.0
+    is_known: bool = False
+    by_stages: bool = False
 
     @property
     def total_s(self) -> float:
         """Seconds of the whole campaign."""
         return self.before_s + self.timed_s
+
+    def find_most_s(self, budget_s: float, max_blocks: int) -> float:
+        """Return the seconds of the whole campaign if it takes all of its blocks.
+
+        Args:
+            budget_s: seconds that its blocks may take.
+            max_blocks: most blocks.
+        """
+        after_s = self.timed_s - BLOCKS * self.block_s
+        spent_s = max(BLOCKS * self.block_s, min(budget_s, max_blocks * self.block_s))
+        return self.before_s + spent_s + after_s
 
 
 def estimate_campaign(
@@ -70,6 +91,7 @@ def estimate_campaign(
     rows: Sequence[ResolvedSetup],
     device: str,
     counts: Callable[[Row], Counts | None],
+    unit: str = "call",
 ) -> CampaignEstimate:
     """Estimate what a campaign costs on a device.
 
@@ -78,22 +100,37 @@ def estimate_campaign(
         rows: the rows that are measured beside it.
         device: name of the device.
         counts: returns the stored counts of a row, None if there are none.
+        unit: what a slot is: ``call``, ``stage`` or ``auto``. By stages, a call is taken to last
+            as its denoising steps do, of which some are measured.
     """
     assert base.row is not None  # noqa: S101 - a baseline is a row
     recipe, known = base.recipe, [row.row for row in rows if row.row is not None]
-    calls = [estimate_call_s(base.table, row, device, counts(row)) for row in (base.row, *known)]
+    measured = [base.row, *known]
+    calls = [estimate_call_s(base.table, row, device, counts(row)) for row in measured]
     others = [prompt for prompt in recipe.more_prompts if prompt != recipe.prompt]
     warm_ups = 2 + len(others) + PROFILES
     read = counts(base.row)
     load_s = ((read.weight_bytes or 0) if read else 0) / LOAD_BYTES_S
-    compiling = sum(_estimate_compile_s(row) for row in (base.row, *known))
+    compiling = sum(_estimate_compile_s(row) for row in measured)
+    # The baseline has two pairs of slots in a palindrome, a row has one.
+    block_s, after_s = 4 * calls[0] + 2 * sum(calls[1:]), 0.0
+    by_stages = unit == "stage" or (unit == "auto" and calls[0] >= AUTO_S)
+    if by_stages:
+        block_s *= count_sampled(recipe.steps) / recipe.steps
+        after_s = 2 * sum(calls)
     return CampaignEstimate(
         key=base.campaign,
         weights=(recipe.model, recipe.pipeline or "", recipe.dtype),
         rows=tuple(row.setup for row in rows),
         before_s=load_s + LOAD_S * len(calls) + compiling + warm_ups * sum(calls),
-        # The baseline has two pairs of slots in a palindrome, a row has one.
-        timed_s=BLOCKS * (4 * calls[0] + 2 * sum(calls[1:])),
+        timed_s=BLOCKS * block_s + after_s,
+        block_s=block_s,
+        call_s=calls[0],
+        is_known=all(
+            _find_call_by_source(base.table, row, device, counts(row)) is not None
+            for row in measured
+        ),
+        by_stages=by_stages,
     )
 
 
@@ -106,6 +143,18 @@ def estimate_call_s(table: Table, row: Row, device: str, counts: Counts | None) 
         device: name of the device.
         counts: its stored counts, or None.
     """
+    found = _find_call_by_source(table, row, device, counts)
+    if found is not None:
+        return found
+    recipe = row.recipe
+    pictures = recipe.images * max(1.0, (recipe.frames or 1) / _FRAMES_OF_PICTURE)
+    return STEP_S * recipe.steps * pictures * recipe.height * recipe.width / 1e6
+
+
+def _find_call_by_source(
+    table: Table, row: Row, device: str, counts: Counts | None
+) -> float | None:
+    """Return the seconds of a call by its page or its stored counts, or None."""
     documented = _find_documented_s(table, row)
     if documented is not None:
         return documented * compare_devices(table.device, device)
@@ -114,9 +163,7 @@ def estimate_call_s(table: Table, row: Row, device: str, counts: Counts | None) 
             limit_s = compute_limit(counts.account, name, counts.precision).limit_s
             if limit_s:
                 return OF_LIMIT * limit_s * scale
-    recipe = row.recipe
-    pictures = recipe.images * max(1.0, (recipe.frames or 1) / _FRAMES_OF_PICTURE)
-    return STEP_S * recipe.steps * pictures * recipe.height * recipe.width / 1e6
+    return None
 
 
 def _find_documented_s(table: Table, row: Row) -> float | None:

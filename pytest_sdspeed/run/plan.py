@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pytest_sdspeed.measure.campaign_data import CampaignData, Limits
     from pytest_sdspeed.measure.time_limit import TimeLimit
-    from pytest_sdspeed.model import CampaignKey, Contrast, Recipe
+    from pytest_sdspeed.model import CampaignKey, Contrast
     from pytest_sdspeed.run.cold_starts import Starter
     from pytest_sdspeed.run.planned_claims import PlannedClaim
     from pytest_sdspeed.run.session import Session
@@ -319,7 +319,7 @@ class RunPlan:
             time_limit=None if options.rehearses else time_limit,
             steps=steps,
             timed=not options.rehearses,
-            unit=_choose_unit(options.unit, recipe),
+            unit=options.choose_unit(recipe),
         )
 
     def note_failures(self, data: CampaignData, name: str) -> None:
@@ -336,10 +336,3 @@ class RunPlan:
             for contrast, decision in data.contrasts.items()
             if decision.verdict == "fail"
         }
-
-
-def _choose_unit(asked: str, recipe: Recipe | None) -> str:
-    """Return what a slot is: ``call``, ``stage``, or ``auto``."""
-    if asked != "table":
-        return asked
-    return "stage" if recipe and recipe.unit == "stage" else "call"

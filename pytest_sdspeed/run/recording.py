@@ -347,6 +347,7 @@ def _describe_origin(
         "weights": _join_distinct(result.weights for result in kept),
         "seed": _join_distinct(result.recipe.seed for result in kept if result.recipe),
         "blocks": str(max(result.blocks for result in kept)),
+        **({"unit": "stage"} if any(result.by_stage for result in kept) else {}),
         **{name: facts[name] for name in _FACTS if name in facts},
     }
     return known | {f"version_{name}": version for name, version in machine.versions.items()}

@@ -82,7 +82,7 @@ def _describe_row(old: Row | None, row: Row, table: Table) -> str:
     )
     if old is None:
         return f"new, {new}"
-    if old.recipe != row.recipe or old.optimizations != row.optimizations:
+    if old.recipe.as_calls != row.recipe.as_calls or old.optimizations != row.optimizations:
         return f"{_format_old(old)} -> {new}, of another recipe or stack"
     if row.is_baseline:
         return f"{_format_old(old)} -> {new}{_format_change(old.latency_s, row.latency_s)}"

@@ -52,6 +52,7 @@ class Run:
         problems: what could not be stored, a line each.
         recorded: what became of ``--sd-record``, a line each.
         written: what became of each file that was asked for, a line each.
+        planned: what each campaign was planned to cost, a line each.
         machines: machines that workers of pytest-xdist measured on, by device; empty if this
             process measures.
     """
@@ -72,6 +73,7 @@ class Run:
         self.problems: list[str] = []
         self.recorded: list[str] = []
         self.written: list[str] = []
+        self.planned: list[str] = []
         self.machines: dict[str, Machine] = {}
 
     @property

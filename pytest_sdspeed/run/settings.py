@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_sdspeed.history.aliases import Alias
+    from pytest_sdspeed.model import Recipe
 
 
 REHEARSED = "tiny"
@@ -64,6 +65,19 @@ class Options:
     unit: str = "table"
     dry: bool = False
     total_budget_s: float | None = None
+
+    def choose_unit(self, recipe: Recipe | None) -> str:
+        """Return what a slot of a recipe is: ``call``, ``stage``, or ``auto``.
+
+        Args:
+            recipe: the recipe; None for callables, which have none.
+        """
+        if recipe is not None and not recipe.of_call:
+            # Its latencies are of a part of the call, which is timed by itself.
+            return "call"
+        if self.unit != "table":
+            return self.unit
+        return "stage" if recipe and recipe.unit == "stage" else "call"
 
     @property
     def random_weights(self) -> bool:

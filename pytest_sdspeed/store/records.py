@@ -26,6 +26,7 @@ from pytest_sdspeed.model import (
     Verdict,
 )
 from pytest_sdspeed.model.numbers import finite_or_none, number_or_nan
+from pytest_sdspeed.model.unit import OF_CALL
 from pytest_sdspeed.store.pictures import describe, restore
 from pytest_sdspeed.store.stages import read_stages, store_stages
 
@@ -363,8 +364,9 @@ def make_recipe_key(recipe: Mapping[str, Any] | None, test: str) -> str:
     """Return what tells recipes, weights and, for callables, tests apart.
 
     What has its default is left out, so that the records from before a recipe had it belong to the
-    same history. So is what no slot depends on: a reference that is recorded from a table gives the
-    latency of one call, and that of several in the table is no other work.
+    same history. So is what no latency depends on: a reference that is recorded from a table gives
+    the latency of one call, and that of several in the table is no other work; a call that is
+    measured by stages takes as long as one that is measured as a whole.
 
     Args:
         recipe: its stored form, or None for callables.
@@ -376,6 +378,7 @@ def make_recipe_key(recipe: Mapping[str, Any] | None, test: str) -> str:
         name: value
         for name, value in recipe.items()
         if name != _OF_DOCUMENT
+        and not (name == "unit" and value in OF_CALL)
         and (name not in RECIPE_DEFAULTS or value != _store_default(RECIPE_DEFAULTS[name]))
     }
     return json.dumps(told, sort_keys=True, separators=(",", ":"))

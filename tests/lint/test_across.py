@@ -43,7 +43,7 @@ def test_what_differs_is_another_setup(changed):
     assert found(page("one", "32.570"), page("two", "12.602", **changed)) == []
 
 
-@pytest.mark.parametrize("changed", [{"stack": "quantize sdpa"}, {"stack": "bf16 quantize"}, {"model": "mirror/MODEL"}])
+@pytest.mark.parametrize("changed", [{"stack": "quantize sdpa"}, {"stack": "bf16 quantize"}, {"model": "mirror/MODEL"}, {"unit": "stage"}])
 def test_what_is_said_in_other_words_is_the_same_setup(changed):
     assert rules(page("one", "32.570"), page("two", "12.602", **changed)) == ["two-figures"]
 

@@ -86,14 +86,15 @@ def test_warm_up_is_the_same_for_every_arm_and_never_in_the_samples(bench):
     record = bench.run(*arms, seed=7)
     warm_up = [event for event in bench.events if event.startswith("generate")][:4]
     assert warm_up == ["generate:base:8", "generate:base:7", "generate:row:8", "generate:row:7"]
-    assert [(progress.phase, progress.arm) for progress in bench.progress[:7]] == [
+    assert [(progress.phase, progress.arm) for progress in bench.progress[:8]] == [
         ("build", "base"),
         ("build", "row"),
         ("warm-up", "base"),
         ("warm-up", "base"),
         ("warm-up", "row"),
         ("warm-up", "row"),
-        ("block", bench.progress[6].arm),
+        ("plan", ""),
+        ("block", bench.progress[7].arm),
     ]
     assert all(set(durations(record, label)) == {1.0} for label in ("base", CONTROL, "row"))
     assert len(record.slots) == 6 * 3

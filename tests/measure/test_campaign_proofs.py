@@ -36,7 +36,7 @@ def test_proofs_are_taken_between_the_warm_up_and_the_blocks_and_spend_no_budget
     found = bench.run(base, row, undecidable_as("other", bench), seed=3)
     assert found.proofs == {"base": (ACTED,), "row": (ACTED,)}
     phases = list(dict.fromkeys(progress.phase for progress in bench.progress))
-    assert phases == ["build", "warm-up", "proof", "block"]
+    assert phases == ["build", "warm-up", "proof", "plan", "block"]
     assert [event for event in bench.events if event.startswith("prove")] == ["prove:base:3", "prove:row:3"]
     assert found.timed_s == pytest.approx(sum(slot.duration_s for slot in found.slots))
     assert found.errors == {}

@@ -250,3 +250,25 @@ def test_what_is_unknown_stays_unknown():
 @pytest.mark.parametrize(("before", "after", "spent"), [(1.0, 3.5, 2.5), (None, 3.5, None), (1.0, None, None)])
 def test_energy_is_the_difference_of_two_readings(before, after, spent):
     assert spent_j(before, after) == spent
+
+
+def test_calls_put_together_from_stages_have_no_power_and_no_energy_of_their_own():
+    # The device's power is a mean over a second, in which arms take turns at single steps.
+    said = {"power_w": 500.0, "temperature_c": 60.0, "sm_clock_mhz": 1900.0}
+    whole = slot(energy_j=1000.0, **said)
+    staged = replace(slot(**said), inside_s=0.4)
+    known = summarize_telemetry(record(whole, whole), "row", 2)
+    assert (known["energy_per_picture_j"], known["energy_from"], known["power_w"]) == (500.0, "counter", [500.0] * 3)
+    unknown = summarize_telemetry(record(staged, staged), "row", 2, videos=1)
+    assert {name: unknown[name] for name in ("energy_per_picture_j", "energy_per_video_j", "energy_from", "power_w")} == {
+        "energy_per_picture_j": None,
+        "energy_per_video_j": None,
+        "energy_from": None,
+        "power_w": None,
+    }
+    assert unknown["temperature_c"] == [60.0] * 3
+
+
+def test_overhead_is_beside_what_was_measured_of_calls_that_were_put_together():
+    slots = [replace(slot(duration_s=10.0), inside_s=2.0), replace(slot(duration_s=10.0), inside_s=2.0)]
+    assert record(*slots, timed_s=5.0).overhead == pytest.approx(0.25)

@@ -331,6 +331,7 @@ KEYS = [
     "proofs",
     "baseline_proofs",
     "rehearsal",
+    "by_stage",
     "pictures",
 ]
 

@@ -69,6 +69,8 @@ def test_a_bad_table_of_sd_setup_is_a_usage_error(gated):
         ("--sd-max-blocks=2.5", "--sd-max-blocks=2.5: valid: a whole number"),
         ("--sd-inconclusive=shrug", "--sd-inconclusive=shrug: valid: fail, warn, skip"),
         ("--sd-seed=-1", "--sd-seed=-1: valid: a whole number"),
+        ("--sd-unit=step", "--sd-unit=step: valid: table, auto, call, stage"),
+        ("--sd-unit=", "--sd-unit=: the value is empty; valid: table, auto, call, stage"),
         ("--sd-tables=nowhere.toml", "nowhere.toml*"),
         ("--sd-report=nowhere/report.html", "--sd-report=nowhere/report.html: the folder * does not exist"),
         ("--sd-record=.", "--sd-record=.: is a folder; name a file"),
@@ -78,7 +80,9 @@ def test_a_bad_option_is_a_usage_error(gated, option, message):
     usage_error(gated(ENGINE, option), message)
 
 
-@pytest.mark.parametrize("name", ["weights", "tolerance", "budget", "max_blocks", "inconclusive", "seed", "tables", "report", "record"])
+@pytest.mark.parametrize(
+    "name", ["weights", "tolerance", "budget", "max_blocks", "inconclusive", "seed", "unit", "tables", "report", "record"]
+)
 def test_every_option_has_an_ini_twin(gated, pytester, name):
     pytester.makeini(f"[pytest]\nsdspeed_{name} = nowhere/at/all\n")
     usage_error(gated(ENGINE), "nowhere/at/all")

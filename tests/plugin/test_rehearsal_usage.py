@@ -21,6 +21,7 @@ ROWS = {"baseline": "", "fp16": '"fp16"'}
         (["--sd-confirm"], "measures no time that could be confirmed"),
         (["--sd-history=fail"], "measures no time, and is in no history: give one of them"),
         (["--sd-history=warn"], "--sd-weights=tiny and --sd-history"),
+        (["--sd-unit=stage"], "--sd-weights=tiny and --sd-unit: --sd-weights=tiny measures no time: give one of them"),
     ],
 )
 def test_what_needs_a_time_or_a_gpu_is_refused_by_name(pytester, monkeypatch, arguments, said):
@@ -32,7 +33,7 @@ def test_what_needs_a_time_or_a_gpu_is_refused_by_name(pytester, monkeypatch, ar
 
 
 def test_what_a_file_says_of_other_runs_does_not_keep_a_rehearsal_from_running(pytester, monkeypatch):
-    pytester.makeini("[pytest]\nsdspeed_history = fail\nsdspeed_weights = tiny\nsdspeed_inconclusive = warn\n")
+    pytester.makeini("[pytest]\nsdspeed_history = fail\nsdspeed_weights = tiny\nsdspeed_inconclusive = warn\nsdspeed_unit = stage\n")
     table = write_table(pytester, ROWS)
     result = rehearse(pytester, monkeypatch, table, "--sd-history=off", "--sd-record=", "--collect-only", "-q", conftest="")
     assert result.ret == 0

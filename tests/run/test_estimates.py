@@ -76,10 +76,10 @@ def test_another_device_takes_what_it_is_slower_in_or_gains_least_in():
     assert call_s(base(), row(latency_s=3.0), device=H200) == 3.0 * compare_devices(A100, H200)
 
 
-def campaign(*rows, counts=lambda _row: None):
+def campaign(*rows, counts=lambda _row: None, unit="call"):
     one = table(*rows)
     found = [resolve(one, each.setup) for each in one.rows]
-    return estimate_campaign(found[0], found[1:], A100, counts)
+    return estimate_campaign(found[0], found[1:], A100, counts, unit)
 
 
 def test_a_campaign_takes_three_blocks_and_what_comes_before_them():
@@ -89,6 +89,48 @@ def test_a_campaign_takes_three_blocks_and_what_comes_before_them():
     assert found.before_s == 3 * estimates.LOAD_S + (2 + estimates.PROFILES) * 7.0
     assert found.total_s == found.before_s + found.timed_s
     assert (found.rows, found.weights) == (("fast", "faster"), ("a/model", "", "float32"))
+
+
+FIFTY = replace(RECIPE, steps=50)
+
+
+def test_by_stages_blocks_cost_the_steps_that_are_measured_and_whole_calls_follow():
+    rows = base(latency_s=4.0, recipe=FIFTY), row(latency_s=2.0, recipe=FIFTY)
+    calls, stages = campaign(*rows), campaign(*rows, unit="stage")
+    assert (calls.by_stages, stages.by_stages) == (False, True)
+    assert (calls.block_s, calls.timed_s) == (20.0, 60.0)
+    # 7 of 50 steps; two whole calls of each arm.
+    assert stages.block_s == pytest.approx(20.0 * 7 / 50)
+    assert stages.timed_s == pytest.approx(3 * stages.block_s + 2 * (4.0 + 2.0))
+    assert stages.before_s == calls.before_s
+    assert calls.call_s == stages.call_s == 4.0
+
+
+def test_few_steps_are_all_measured():
+    few = replace(RECIPE, steps=4)
+    rows = base(latency_s=4.0, recipe=few), row(latency_s=2.0, recipe=few)
+    assert campaign(*rows, unit="stage").block_s == campaign(*rows).block_s
+
+
+@pytest.mark.parametrize(("call_s", "by_stages"), [(0.99, False), (1.0, True)])
+def test_auto_is_by_stages_from_a_second_of_the_baseline_on(call_s, by_stages):
+    rows = base(latency_s=call_s, recipe=FIFTY), row(latency_s=call_s / 2, recipe=FIFTY)
+    assert campaign(*rows, unit="auto").by_stages is by_stages
+
+
+def test_all_blocks_cost_what_the_budget_allows():
+    found = campaign(base(latency_s=4.0, recipe=FIFTY), row(latency_s=2.0, recipe=FIFTY), unit="stage")
+    assert found.find_most_s(1000.0, 20) == pytest.approx(found.before_s + 20 * found.block_s + 12.0)
+    assert found.find_most_s(30.0, 20) == pytest.approx(found.before_s + 30.0 + 12.0)
+    # The first look is not cut.
+    assert found.find_most_s(1.0, 20) == pytest.approx(found.total_s)
+
+
+def test_what_a_page_or_counts_say_of_every_call_is_known():
+    counts = Counts(fingerprint="", work=(Work("mm", "float16", 312 * 10**12, 0, 2),))
+    assert campaign(base(latency_s=4.0), row()).is_known
+    assert campaign(base(), row(), counts=lambda _: counts).is_known
+    assert not campaign(base(), row(latency_s=4.0)).is_known
 
 
 def test_compiling_weights_and_further_prompts_cost_too():

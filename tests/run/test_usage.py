@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from fakes import baseline_result, failed, result, tf32
+from fakes import RECIPE, baseline_result, failed, result, tf32
 from stored import write_run
 from test_report_page import words
 
@@ -62,7 +63,7 @@ def judged(profile, *, kind="cuda", precision="float16", canary_s=None, setup=Tr
     facts = {"samples_s": {}, "slots": (), "pictures": {}, "decisions": {}, "errors": {}, "peak_bytes": {}, "control": None}
     plan = {"looks": (), "planned_blocks": 0, "block_s": 0.0, "timed_s": 0.0, "case": None}
     known = CampaignData(baseline="base", **facts, **plan, canary_s=canary_s or {}, profiles={"row": profile} if profile else {})
-    row = SimpleNamespace(name="row", setup=SimpleNamespace(precision=precision, recipe=SimpleNamespace(unit=unit)) if setup else None)
+    row = SimpleNamespace(name="row", setup=SimpleNamespace(precision=precision, recipe=replace(RECIPE, unit=unit)) if setup else None)
     return SimpleNamespace(data=known, candidate=row, machine=SimpleNamespace(kind=kind))
 
 

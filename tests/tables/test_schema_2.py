@@ -123,7 +123,7 @@ FAULTS = {
     "pipeline is no class": ('"WanPipeline"', '"Wan Pipeline"', "recipe.pipeline", ["not the name of a class"]),
     "scheduler in short": ('"EulerDiscreteScheduler"', '"euler"', "recipe.scheduler", ["unknown scheduler 'euler'", "EulerDiscreteScheduler"]),
     "frames of zero": ("frames = 81", "frames = 0", "recipe.frames", ["at least 1"]),
-    "unit of steps": ('unit = "denoising"', 'unit = "step"', "recipe.unit", ["valid: call, denoising, denoiser, decode"]),
+    "unit of steps": ('unit = "denoising"', 'unit = "step"', "recipe.unit", ["valid: call, stage, denoising, denoiser, decode"]),
     "call is no table": ("[recipe.call]", "[recipe.x]", "recipe.x", ["unknown key"]),
     "call holds a date": ('"blurry"', "2026-01-01", "recipe.call", ["negative_prompt: must be a boolean, a number", "not a date"]),
     "call holds a deep date": ("[1, 2.5,", "[1, 2026-01-01,", "recipe.call", ["joint_attention_kwargs", "not a date"]),
@@ -199,7 +199,7 @@ def test_faults_are_named(write, fault):
     refused(write(SECOND.replace(old, new, 1)), key, *words)
 
 
-@pytest.mark.parametrize("unit", ["call", "denoiser", "decode"])
+@pytest.mark.parametrize("unit", ["call", "stage", "denoiser", "decode"])
 def test_iterations_alone_document_the_denoising_loop_only(write, unit):
     text = SECOND.replace("speedup = 1.50\n", "").replace('unit = "denoising"', f'unit = "{unit}"')
     refused(write(text), "rows[1].iterations_per_s", f"speed-up of a {unit!r}", 'valid: unit = "denoising"', "latency_s")

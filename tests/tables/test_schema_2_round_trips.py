@@ -31,7 +31,7 @@ RECIPES = st.fixed_dictionaries(
         "call": st.dictionaries(NAMES.map("call_{}".format), BUILTINS, max_size=3),
         "inputs": st.lists(NAMES, unique=True, max_size=2).map(tuple),
         "parts": st.dictionaries(NAMES.map("part_{}".format), TEXT.filter(str.strip), max_size=2),
-        "unit": st.sampled_from(["call", "denoising", "denoiser", "decode"]),
+        "unit": st.sampled_from(["call", "stage", "denoising", "denoiser", "decode"]),
     },
 )
 FIGURES = st.fixed_dictionaries(

@@ -89,6 +89,14 @@ def test_a_new_row_and_another_recipe_are_called_so(path):
     assert "fp16: x1.31 -> x1.20 [1.19, 1.21], of another recipe or stack" in lines[2]
 
 
+def test_a_recipe_that_is_measured_by_stages_is_no_other_recipe(path):
+    record(path, fp16(1.31))
+    staged = [replace(one, recipe=replace(RECIPE, unit="stage")) for one in table().rows]
+    lines, _ = record(path, fp16(1.4), tables=[table(rows=tuple(staged))])
+    assert lines[1].endswith("fp16: x1.31 -> x1.40 [1.39, 1.41], faster")
+    assert load_table(path).row("fp16").recipe.unit == "stage"
+
+
 def test_the_table_of_another_device_is_not_replaced(path):
     record(path, fp16(1.31), machine=OTHER)
     before = path.read_text()

@@ -222,7 +222,27 @@ def minimum_detectable_effect(
     """
     if not stopping.looks(blocks):
         return None
-    reach = _reach(blocks, rows) * _moments(ratios)[1] + math.log1p(allowance)
+    return find_resolution(_moments(ratios)[1], blocks, rows, allowance)
+
+
+def find_resolution(
+    noise: float, blocks: int, rows: int = 1, allowance: float = 0.0
+) -> float | None:
+    """Return how far from its floor a speed-up must be to be decided at a known noise.
+
+    Args:
+        noise: standard deviation of a block's log ratio.
+        blocks: number of blocks.
+        rows: how many rows share the error of "fail", the side that needs more.
+        allowance: fraction by which the interval is wider on each side.
+
+    Returns:
+        A fraction, or None if there is no look within so few blocks; see
+        ``minimum_detectable_effect``.
+    """
+    if not stopping.looks(blocks):
+        return None
+    reach = _reach(blocks, rows) * noise + math.log1p(allowance)
     return math.expm1(min(reach, _LARGEST_EXPONENT))
 
 

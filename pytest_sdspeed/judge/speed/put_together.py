@@ -60,11 +60,17 @@ def choose_sampling(whole: Sequence[StageTime], uneven: str = "") -> Sampling:
         uneven: why its steps are known to be of unlike cost, or "".
     """
     steps = [part for part in whole if part.is_step]
-    sampled = 1 + max(LEAST_STEPS, round((len(steps) - 1) / SHARE))
-    if sampled >= _WORTH_ALL * len(steps):
+    sampled = count_sampled(len(steps))
+    if sampled == len(steps):
         return Sampling(len(steps), len(steps), "its steps are few")
     why = uneven or _find_uneven(whole, sampled)
     return Sampling(len(steps), len(steps) if why else sampled, why)
+
+
+def count_sampled(steps: int) -> int:
+    """Return how many denoising steps of a call are measured if they are alike; all if few are."""
+    sampled = 1 + max(LEAST_STEPS, round((steps - 1) / SHARE))
+    return steps if sampled >= _WORTH_ALL * steps else sampled
 
 
 def _find_uneven(whole: Sequence[StageTime], sampled: int) -> str:

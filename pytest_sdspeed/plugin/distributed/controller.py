@@ -58,6 +58,7 @@ class Controller:
         self._received: list[tuple[str, Received]] = []
         self._counted: list[tuple[str, ReceivedAccount]] = []
         self._claims: list[tuple[str, ClaimResult]] = []
+        self._planned: list[tuple[str, Sequence[str]]] = []
         self._lost: list[tuple[str, Result]] = []
 
     @property
@@ -179,6 +180,7 @@ class Controller:
             from pytest_sdspeed.plugin.collecting import STORING
             from pytest_sdspeed.store.transfer import unpack, unpack_account
 
+            self._planned.append((report.nodeid, sent.get("planned", ())))
             try:
                 for one in sent.get("accounts", ()):
                     self._counted.append((report.nodeid, unpack_account(one)))
@@ -216,6 +218,8 @@ class Controller:
                 store_received_account(stored, account)
                 self._run.accounts.append(self._run.add_account_history(account.result))
             self._run.claims += [one for _, one in sorted(self._claims, key=self._place)]
+            for _, lines in sorted(self._planned, key=self._place):
+                self._run.planned += lines
             measured = [(test, replace(one.result, test=test)) for test, one in self._received]
             arrived = {test for test, _ in measured}
             lost = [(test, result) for test, result in self._lost if test not in arrived]

@@ -141,7 +141,10 @@ class Worker:
 
 def _pack(item: pytest.Item) -> dict[str, Any]:
     """Return what a test measured and counted, as builtins."""
-    found: dict[str, Any] = {}
+    planned = run_of(item.config).planned
+    found: dict[str, Any] = {"planned": [*planned]} if planned else {}
+    # What a later test sends is its own.
+    planned.clear()
     if RESULT in item.stash:
         from pytest_sdspeed.store.transfer import pack
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from pytest_sdspeed.report import text
+from pytest_sdspeed.report import by_stage, text
 from pytest_sdspeed.report.accounts import describe_account, list_faults
 from pytest_sdspeed.report.claims import (
     describe_claim,
@@ -150,6 +150,7 @@ def render_page(
         elsewhere=elsewhere,
         past_columns=history_section.COLUMNS,
         kind_of=find_cause,
+        by_stage=by_stage,
         stage_names=list_stages,
         stage_ink=choose_ink,
         machine=[

@@ -77,7 +77,9 @@ def draw_timeline(results: Sequence[Result], name: str, title: str) -> Timeline 
         _draw_strip(drawing, STRIP * number, arm, scale, number)
     return Timeline(
         drawing.to_svg(name, title, " ".join(map(_describe, arms))),
-        _write_caption(scale, elsewhere, timed=timed),
+        _write_caption(
+            scale, elsewhere, timed=timed, staged=any(result.by_stage for result in results)
+        ),
     )
 
 
@@ -182,10 +184,16 @@ def _describe(arm: _Arm) -> str:
     return f"{arm.name}: {slots}, from {min(arm.deviations):+.1%} to {max(arm.deviations):+.1%}."
 
 
-def _write_caption(scale: float, elsewhere: list[str], *, timed: bool) -> str:
+def _write_caption(scale: float, elsewhere: list[str], *, timed: bool, staged: bool) -> str:
+    mark = "a slot"
+    if staged:
+        mark = (
+            "a call, put together from its stages, at the time of its first; the calls of a round"
+            " take turns"
+        )
     said = [
         (
-            f"Each mark is a slot; the line is its arm's median, a strip's edges are"
+            f"Each mark is {mark}; the line is its arm's median, a strip's edges are"
             f" {100 * scale:g}% off it. Vertical lines begin blocks."
         )
     ]

@@ -1,0 +1,117 @@
+"""Rows that were measured by stages, in words: what was found of each stage, and how."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from pytest_sdspeed.model.stages import order_stages
+from pytest_sdspeed.report.text import format_latency
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pytest_sdspeed.model import Result, StageResults
+
+COLUMNS = ("setup", "stage", "latency", "baseline", "speed-up")
+"""Columns of ``list_stage_cells``."""
+
+
+def list_stage_lines(results: Iterable[Result]) -> list[tuple[str, str]]:
+    """List the rows that were measured by stages, each with what was found.
+
+    ``text_encoder x1.00 [0.99, 1.01] (5.10 ms, baseline 5.11 ms), denoising x1.63 [1.60, 1.66]
+    (1.20 s, baseline 1.96 s); 7 of 50 steps of each call were measured; ...``
+    """
+    said = ((result.setup, _describe(found)) for result, found in _select(results))
+    return list(dict.fromkeys(said))
+
+
+def list_stage_cells(results: Iterable[Result]) -> list[tuple[str, ...]]:
+    """List the cells of ``COLUMNS``: a line for each stage of each row."""
+    lines = (
+        (
+            result.setup,
+            _name(stage),
+            *map(format_latency, _find_latencies(found, stage)),
+            str(found.ratios[stage]),
+        )
+        for result, found in _select(results)
+        for stage in order_stages(found.ratios)
+    )
+    return list(dict.fromkeys(lines))
+
+
+def list_manners(results: Iterable[Result]) -> list[tuple[str, str]]:
+    """List how each row was measured by stages: which steps, and what whole calls say."""
+    said = (
+        (result.setup, "; ".join(_describe_manner(found))) for result, found in _select(results)
+    )
+    return list(dict.fromkeys(said))
+
+
+def list_properties(found: StageResults) -> Iterator[tuple[str, str | float]]:
+    """Yield what ``--junit-xml`` writes of a row that was measured by stages.
+
+    Latencies are seconds of a whole call; what was not measured is left out.
+    """
+    yield "unit", "stage"
+    yield "steps", found.steps
+    yield "sampled_steps", found.sampled_steps
+    known: dict[str, float] = {}
+    for stage in order_stages(found.ratios):
+        ratio, (ours_s, theirs_s) = found.ratios[stage], _find_latencies(found, stage)
+        known |= {
+            f"stage_{stage}_speedup": ratio.speedup,
+            f"stage_{stage}_low": ratio.low,
+            f"stage_{stage}_high": ratio.high,
+            f"stage_{stage}_latency_s": ours_s,
+            f"stage_{stage}_baseline_latency_s": theirs_s,
+        }
+    known |= zip(("whole_call_s", "baseline_whole_call_s"), found.whole_s, strict=False)
+    known |= zip(("unowned", "baseline_unowned"), found.unowned, strict=False)
+    yield from ((name, round(value, 6)) for name, value in known.items() if math.isfinite(value))
+
+
+def describe_steps(steps: int, sampled: int, why_all: str = "") -> str:
+    """Describe which steps of a call are measured: ``7 of 50 steps of each call``."""
+    if sampled < steps:
+        return f"{sampled} of {steps} steps of each call"
+    return f"all {steps} steps of each call{f' ({why_all})' if why_all else ''}"
+
+
+def _select(results: Iterable[Result]) -> Iterator[tuple[Result, StageResults]]:
+    """Yield the rows whose stages have ratios: no baseline, and none that had no look."""
+    for result in results:
+        if result.by_stage is not None and result.by_stage.ratios:
+            yield result, result.by_stage
+
+
+def _describe(found: StageResults) -> str:
+    stages = []
+    for stage in order_stages(found.ratios):
+        ours, theirs = map(format_latency, _find_latencies(found, stage))
+        stages.append(f"{_name(stage)} {found.ratios[stage]} ({ours}, baseline {theirs})")
+    return "; ".join((", ".join(stages), *_describe_manner(found)))
+
+
+def _describe_manner(found: StageResults) -> Iterator[str]:
+    yield f"{describe_steps(found.steps, found.sampled_steps, found.why_all)} were measured"
+    if found.whole_s and found.unowned:
+        ours, theirs = (
+            f"{format_latency(seconds)}, the fastest {share:+.1%}"
+            for seconds, share in zip(found.whole_s, found.unowned, strict=True)
+        )
+        yield f"whole calls against the sum of their stages: {ours}; of the baseline {theirs}"
+    else:
+        yield "no whole calls were timed beside them"
+
+
+def _find_latencies(found: StageResults, stage: str) -> tuple[float, float]:
+    """Return a stage's latency and the baseline's, seconds; NaN if they are unknown."""
+    pair = found.latencies_s.get(stage, ())
+    return (pair[0], pair[1]) if len(pair) > 1 else (math.nan, math.nan)
+
+
+def _name(stage: str) -> str:
+    return stage.replace("_", " ")
