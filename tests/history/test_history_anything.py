@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import math
+import sys
 import tempfile
 from pathlib import Path
 
@@ -131,6 +132,16 @@ def test_cleaning_beside_any_file_ends_and_leaves_the_runs(content):
         assert (folder / "0002_odd.json").read_bytes() == content
 
 
+@pytest.fixture
+def usual_recursion():
+    """Python's own limit: torch's compiler doubles it in a process, for good."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(1000)
+    yield
+    sys.setrecursionlimit(before)
+
+
+@pytest.mark.usefixtures("usual_recursion")
 @pytest.mark.parametrize("depth", [960, 990, 10_000])
 def test_what_is_nested_too_deeply_ends_no_command(depth):
     nested = b"[" * depth + b"1" + b"]" * depth

@@ -245,18 +245,47 @@ def test_what_is_no_recipe_is_no_difference():
     assert describe_difference(replace(key, recipe=text), replace(key, recipe=text.replace("25", "30"))) == "recipe changed: 25 -> 30 steps"
 
 
+SMALL = """
+schema = 1
+name = "small"
+title = "One step"
+source = "https://example.org"
+device = "cpu"
+
+[recipe]
+model = "miniature"
+prompt = "a red ball"
+height = 16
+width = 16
+steps = 1
+scheduler = "ddim"
+student = "miniature-student"
+
+[[rows]]
+setup = "baseline"
+optimizations = []
+
+[[rows]]
+setup = "distilled"
+optimizations = ["distilled_unet"]
+speedup = 1.5
+"""
+
+
 @pytest.mark.slow
-def test_a_run_stores_the_stacks_and_the_revision_of_what_it_measured(pytester):
+def test_a_run_stores_the_stacks_and_the_revision_of_what_it_measured(pytester, monkeypatch):
+    monkeypatch.setattr("pytest_sdspeed.device.canary.make_canary", lambda *_machine: {})
+    (pytester.path / "small.toml").write_text(SMALL)
     pytester.makepyfile(
         """
         import pytest
 
-        @pytest.mark.sd_latency(table="miniature", speedup=0.1, tolerance=0.5)
+        @pytest.mark.sd_latency(table="small", speedup=0.1, tolerance=0.5)
         def test_row(sd_latency, sd_distilled):
             sd_latency(sd_distilled)
         """
     )
-    done = pytester.runpytest("--benchmark-json=run.json", "--sd-max-blocks=3")
+    done = pytester.runpytest("--sd-tables=small.toml", "--benchmark-json=run.json", "--sd-max-blocks=2")
     (one,) = json.loads((pytester.path / "run.json").read_text())["benchmarks"]
     record = one["extra_info"]["sdspeed"]
     assert (record["optimizations"], record["baseline_optimizations"]) == (["distilled_unet"], []), done.stdout

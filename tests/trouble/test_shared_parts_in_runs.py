@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from children import PLUGINS
+from failures import match_failures
 from fakes import Bench
 from merging import TO_Q, UNET, add, add_to_data, merging, optimization, to_q
 from small import save_small_models
@@ -191,21 +189,11 @@ def pytest_sdspeed_register(registry):
 
 
 @pytest.mark.slow
-def test_a_lora_fused_by_peft_is_named_or_measured_if_it_is_declared(pytester, tmp_path):
-    # A process of its own: diffusers asks at its import whether peft is there.
-    peft = Path(os.environ.get("SDSPEED_COMPANIONS", "")) / "peft"
-    if not (peft / "peft").is_dir():
-        pytest.skip("needs peft in SDSPEED_COMPANIONS: python tests/companions/install.py FOLDER")
+def test_a_lora_fused_by_peft_is_named_or_measured_if_it_is_declared(pytester, monkeypatch, tmp_path):
+    pytest.importorskip("peft")
+    monkeypatch.setattr("pytest_sdspeed.device.canary.make_canary", lambda *_machine: {})
     pytester.makeconftest(with_small_model(PEFT_CONFTEST, tmp_path))
     pytester.makepyfile(test_rows=PEFT_TEST)
-    path = os.pathsep.join([str(peft), str(peft.with_name("accelerate")), *filter(None, sys.path)])
-    run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "benchmark", "-p", "sdspeed", *LIMITS],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=pytester.path,
-        env={**os.environ, "PYTHONPATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
-    )
-    assert "1 failed, 1 passed" in run.stdout, run.stdout + run.stderr
-    assert "building setup 'fused_row' changed what setups share: unet.down_blocks" in run.stdout
+    run = pytester.runpytest_inprocess(*PLUGINS, *LIMITS)
+    run.assert_outcomes(passed=1, failed=1)
+    match_failures(run, {"test_fused": "*building setup 'fused_row' changed what setups share: unet.down_blocks*"})

@@ -200,7 +200,7 @@ COMPILED = ('"compile_repeated_blocks"', 60)
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", ["flux", *(pytest.param(name, marks=MINUTES) for name in PIPELINES if name not in ("flux", "sd3"))])
+@pytest.mark.parametrize("name", ["ltx", *(pytest.param(name, marks=MINUTES) for name in PIPELINES if name not in ("ltx", "sd3"))])
 def test_repeated_blocks_are_compiled(name, gate, drawn):
     result, records = gate(name, {"compiled": COMPILED, "otherwise": ('"another_seed"', BETWEEN[name])})
     verdicts = {row: (record["verdict"], record["image_verdict"]) for row, record in records.items()}

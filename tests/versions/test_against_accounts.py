@@ -219,9 +219,11 @@ def test_junit_and_the_report_have_old_beside_new(run):
 
 
 def test_the_other_version_that_does_not_import_is_a_usage_error(pytester):
-    write_versions(pytester.path)
+    (pytester.path / "old").mkdir()
     (pytester.path / "old" / "engine.py").write_text("raise ImportError('no engine')\n")
-    pytester.makepyfile(test_engine=TESTS)
-    done = pytester.runpytest_subprocess(*PLUGINS, "--sd-dry", "--sd-against=old")
+    pytester.makepyfile(engine="def loop(device): raise AssertionError('is not counted')")
+    pytester.makepyfile(test_engine="import engine\n\ndef test_equal(sd_account): sd_account(engine.loop)\n")
+    done = pytester.runpytest_inprocess(*PLUGINS, "--sd-dry", "--sd-against=old")
     assert done.ret == 4
     done.stderr.fnmatch_lines(["*--sd-against=old: old:*no engine*"])
+    done.stdout.no_fnmatch_line("*is not counted*")
