@@ -188,14 +188,14 @@ def _hold_to_page(setup: Setup, account: Account, session: Session) -> Documente
     baseline = None
     if row.memory is not None and not row.is_baseline:
         base = session.catalog.find_baseline(resolved)
-        baseline = accounting.count_setup(base, session.stack_of(base), session.registry)
+        baseline = session.counts.count(base, session.stack_of(base))
     return judge_documented(row, account, limit, baseline)
 
 
 def _count(target: Target, session: Session) -> Account:
     if target.setup is not None:
         resolved = target.setup.resolved
-        return accounting.count_setup(resolved, session.stack_of(resolved), session.registry)
+        return session.counts.count(resolved, session.stack_of(resolved))
     from pytest_sdspeed.device.flags import guard
 
     draw = _check_callable(target)
