@@ -10,7 +10,8 @@ failed test ends with the message. Exit codes 1 and 2 are those of ``python -m p
         RegistrationError      exit code 4; a failed test for optimizations that exclude each other
         UsageMistakeError      a failed test; exit code 4 for an environment of --sd-against
         UnsupportedError       exit code 4 for --sd-gpu, a skipped test for --sd-against
-        ModelUnavailableError  a failed test; a note for the model of --sd-clip
+        ModelUnavailableError  a failed test; a skipped one for a built-in row of --sd-dry; a note
+                               for the model of --sd-clip
         GenerationError        a failed test
         UnstageableError       a note: the campaign measures whole calls
         OutOfMemoryError       a skipped test for a setup, a failed one for a callable
@@ -21,7 +22,7 @@ failed test ends with the message. Exit codes 1 and 2 are those of ``python -m p
         DistributedError       exit code 4
         LeakedFlagError        a failed test
         ChangedPartError       a failed test
-        DryRunError            a failed test
+        DryRunError            a failed test; a skipped one for a row of --sd-dry without account
         TimeLimitError         a failed test, and so are the others of its table
         PictureError           a failed picture gate, whose test fails
             MetricError        a failed picture gate, whose test fails

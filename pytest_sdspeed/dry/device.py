@@ -11,7 +11,14 @@ from pytest_sdspeed.dry import operations
 from pytest_sdspeed.dry.ledger import Operation
 from pytest_sdspeed.dry.memo import Memo, make_key, make_tensors
 from pytest_sdspeed.dry.tensors import DEVICE, HOST, CountedTensor
-from pytest_sdspeed.dry.values import META, Values, find_tensors, find_written, map_tensors
+from pytest_sdspeed.dry.values import (
+    META,
+    Values,
+    find_tensors,
+    find_written,
+    leave_values_out,
+    map_tensors,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,6 +26,7 @@ if TYPE_CHECKING:
     import torch
 
     from pytest_sdspeed.dry.ledger import Ledger
+    from pytest_sdspeed.dry.operations import Facts
 
 
 class CountingDevice:
@@ -61,7 +69,12 @@ class CountingDevice:
         return self._values_up_to is not None and elements > self._values_up_to
 
     def compute(
-        self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], name: str = ""
+        self,
+        func: Any,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        name: str = "",
+        given: Sequence[torch.Tensor] | None = None,
     ) -> Any:
         """Compute results that are on the device, and write the operation down.
 
@@ -70,11 +83,12 @@ class CountingDevice:
             args: its arguments.
             kwargs: those that are named.
             name: what to call it instead of its own name.
+            given: the tensors among them, if they are known.
         """
         values, facts = self.values, operations.describe(func)
         written = find_written(facts.written, args, kwargs) if facts.written else []
-        given = list(find_tensors(args, kwargs))
-        valueless = any(map(values.is_valueless, given))
+        given = find_tensors(args, kwargs) if given is None else given
+        valueless = values.are_valueless(given)
         if valueless:
             for one in written:
                 assert type(one) is CountedTensor  # noqa: S101 - others were refused
@@ -90,17 +104,46 @@ class CountingDevice:
                     self.ledger.add(known[1])
                 return map_tensors(make_tensors(known[0]), self.take)
         inner_args = values.unwrap(args, valueless=valueless)
-        inner_kwargs = values.unwrap(dict(kwargs), valueless=valueless)
-        inner_kwargs.pop("pin_memory", None)
-        if "device" in kwargs:
-            inner_kwargs["device"] = META if large else HOST
-        found = operations.run(func, inner_args, inner_kwargs)
+        inner_kwargs = self._unwrap_named(kwargs, META if large else HOST, valueless=valueless)
+        run = operations.run if valueless or large or written else self._run_with_values
+        found = run(func, facts, inner_args, inner_kwargs)
         operation = None
         if facts.starts_kernel:
             operation = self._describe(func, name, inner_args, inner_kwargs, found)
             self.ledger.add(operation)
         self._memo.keep(key, found, operation)
         return self._wrap(found, given, written)
+
+    def _unwrap_named(
+        self, kwargs: Mapping[str, Any], where: torch.device, *, valueless: bool
+    ) -> dict[str, Any]:
+        """Return named arguments with the tensors inside, and the device that these are on."""
+        if not kwargs:
+            return {}
+        inner: dict[str, Any] = self.values.unwrap(dict(kwargs), valueless=valueless)
+        inner.pop("pin_memory", None)
+        if "device" in kwargs:
+            inner["device"] = where
+        return inner
+
+    def _run_with_values(
+        self, func: Any, facts: Facts, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Any:
+        """Run an operation on values, unless what it makes of them is too large to have any.
+
+        A comparison of all tokens of a video with each other would fill the memory of this machine.
+        """
+        if not (facts.is_view or facts.makes_host_wait) and self.is_large(
+            operations.count_most_elements(args)
+        ):
+            try:
+                found = func(*leave_values_out(args), **leave_values_out(kwargs))
+            except (NotImplementedError, RuntimeError):
+                # Its sizes depend on values.
+                found = None
+            if any(self.is_large(one.numel()) for one in find_tensors(found)):
+                return found
+        return operations.run(func, facts, args, kwargs)
 
     @staticmethod
     def _describe(
@@ -114,7 +157,7 @@ class CountingDevice:
             own == "copy_" and args[0].dtype != args[1].dtype
         )
         read = find_tensors(args[1:] if operations.describe(func).overwrites else args, kwargs)
-        return _make_operation(name or own, read, list(find_tensors(found)), int(flops), cast=cast)
+        return _make_operation(name or own, read, find_tensors(found), int(flops), cast=cast)
 
     def add_operation(
         self,

@@ -48,8 +48,12 @@ class Dispatcher:
         if facts.is_composite:
             # As in inference mode, in which torch hands such operations on as they are.
             return func.decompose(*args, **kwargs)
-        given = list(find_tensors(args, kwargs))
-        on_device = any(type(one) is CountedTensor and one.on_device for one in given)
+        given = find_tensors(args, kwargs)
+        on_device = False
+        for one in given:
+            if type(one) is CountedTensor and one.on_device:
+                on_device = True
+                break
         name, target = facts.name, kwargs.get("device")
         wanted = on_device if target is None else torch.device(target).type == DEVICE.type
         if not (on_device or wanted):
@@ -62,9 +66,9 @@ class Dispatcher:
             self._device.ledger.see("host_sync")
             for one in given:
                 self._device.values.known(one, "what it finds")
-        if not operations.is_factory(name):
+        if not facts.is_factory:
             _check_devices(func, given)
-        return self._device.compute(func, args, kwargs)
+        return self._device.compute(func, args, kwargs, given=given)
 
     def _run_on_host(
         self,
@@ -77,7 +81,7 @@ class Dispatcher:
         if not any(type(one) is CountedTensor for one in given):
             return func(*args, **kwargs)
         values = self._device.values
-        valueless = any(map(values.is_valueless, given))
+        valueless = values.are_valueless(given)
         if operations.describe(func).makes_host_wait:
             for one in given:
                 values.known(one, "the value")
@@ -98,7 +102,7 @@ class Dispatcher:
 def _check_devices(func: Any, given: Sequence[torch.Tensor]) -> None:
     """Refuse what a real device refuses: tensors of the host beside its own."""
     for one in given:
-        if one.dim() and not (type(one) is CountedTensor and one.on_device):
+        if not (type(one) is CountedTensor and one.on_device) and one.dim():
             raise RuntimeError(
                 "Expected all tensors to be on the same device, but found at least two devices,"
                 f" {DEVICE} and {one.device}! ({func})"

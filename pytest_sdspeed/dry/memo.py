@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     Known = tuple[Any, Operation | None]
 
 
+_META = torch.device("meta")
+_NUMBERS = frozenset({int, float, bool, type(None)})
+
+
 class Memo:
     """Remembers the shapes of what operations return, and how they are written down.
 
@@ -49,15 +53,17 @@ def make_key(name: str, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any
 def _describe(value: Any) -> Any:
     """Describe an argument by what the shapes of results depend on; its type tells 1 from 1.0."""
     kind = type(value)
+    if kind in _NUMBERS:
+        return (kind, value)
     if kind is CountedTensor:
         value = value.inner
     if isinstance(value, torch.Tensor):
         # What a single number is does not matter, and its type does.
-        where = value.dim() > 0 or value.is_meta
+        where = value.is_meta or value.dim() > 0
         storage = value.untyped_storage().nbytes() if where else 0
         return (value.shape, value.stride(), value.dtype, value.storage_offset(), storage, where)
     if kind is list or kind is tuple:
-        return tuple(map(_describe, value))
+        return tuple([_describe(one) for one in value])
     if kind is dict:
         return tuple((name, _describe(one)) for name, one in value.items())
     if isinstance(value, (list, tuple)):
@@ -82,4 +88,4 @@ def make_tensors(shapes: Any) -> Any:
         kind, inner = shapes
         return kind(map(make_tensors, inner))
     shape, stride, dtype = shapes
-    return torch.empty_strided(shape, stride, dtype=dtype, device="meta")
+    return torch.empty_strided(shape, stride, dtype=dtype, device=_META)

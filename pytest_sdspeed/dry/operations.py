@@ -51,6 +51,7 @@ class Facts:
         makes_host_wait: whether it needs a value on the host: it returns a number, or sizes by one.
         overwrites: whether it writes to its first argument without reading it.
         is_composite: whether it is made of others for every device.
+        is_factory: whether it only takes the shape and type of the tensors that it is given.
         written: position and name of each argument that it writes into.
     """
 
@@ -61,6 +62,7 @@ class Facts:
     makes_host_wait: bool
     overwrites: bool
     is_composite: bool
+    is_factory: bool
     written: tuple[tuple[int, str], ...]
 
 
@@ -87,6 +89,7 @@ def _find_facts(func: Any) -> Facts:
         or (_returns_number(schema) and name not in _METADATA),
         overwrites=name in _WRITE_ONLY,
         is_composite=_has_composite_kernel(func),
+        is_factory=name.endswith("_like") or name.startswith("new_"),
         written=tuple(
             (at, argument.name)
             for at, argument in enumerate(schema.arguments)
@@ -117,16 +120,11 @@ def name_of(func: Any) -> str:
     return describe(func).name
 
 
-def run(func: Any, args: Any, kwargs: Any) -> Any:
+def run(func: Any, facts: Facts, args: Any, kwargs: Any) -> Any:
     """Run an operation on the CPU, or on torch's meta device; some the CPU cannot do as it is."""
-    if name_of(func) in _WIDENING and args[2] and not args[0].is_meta:
+    if facts.name in _WIDENING and args[2] and not args[0].is_meta:
         return func(args[0].float(), args[1], False)  # noqa: FBT003 - torch's signature
     return func(*args, **kwargs)
-
-
-def is_factory(name: str) -> bool:
-    """Tell whether an operation only takes the shape and type of the tensors that it is given."""
-    return name.endswith("_like") or name.startswith("new_")
 
 
 def count_new_elements(args: Any) -> int:
@@ -134,6 +132,28 @@ def count_new_elements(args: Any) -> int:
     if not args or not isinstance(args[0], (list, tuple)):
         return 0
     return math.prod(int(length) for length in args[0])
+
+
+def count_most_elements(args: Any) -> int:
+    """Return how many elements the results of most operations have at most.
+
+    Tensors that are combined have at most the product of their elements, and those that are
+    repeated or resized that times what they are told.
+
+    Args:
+        args: arguments of the operation.
+    """
+    most = 1
+    for tree in args:
+        if isinstance(tree, torch.Tensor):
+            most *= max(1, tree.numel())
+        elif isinstance(tree, (list, tuple)):
+            for one in tree:
+                if isinstance(one, torch.Tensor):
+                    most *= max(1, one.numel())
+                elif isinstance(one, int):
+                    most *= max(1, one)
+    return most
 
 
 def count_bytes(tensor: torch.Tensor) -> int:

@@ -11,9 +11,14 @@ from pytest_sdspeed.dry.tensors import CountedTensor
 from pytest_sdspeed.errors import DryRunError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 META = torch.device("meta")
+_LEAVES = frozenset(
+    {int, float, bool, str, type(None), torch.dtype, torch.device, torch.layout}
+    | {torch.memory_format}
+)
+"""Types of most arguments that are no tensors and have none."""
 
 
 class Values:
@@ -76,11 +81,16 @@ class Values:
             valueless: whether one of all has no values: then the others lose theirs, except single
                 numbers, which torch's meta device takes from the CPU.
         """
+        kind = type(tree)
+        if kind in _LEAVES:
+            return tree
         if isinstance(tree, torch.Tensor):
             inner = self.inner(tree)
-            return inner.to(META) if valueless and inner.dim() and not inner.is_meta else inner
+            if valueless and not inner.is_meta and inner.dim():
+                return inner.to(META)
+            return inner
         if isinstance(tree, (list, tuple)):
-            return type(tree)(self.unwrap(one, valueless=valueless) for one in tree)
+            return kind([self.unwrap(one, valueless=valueless) for one in tree])
         if isinstance(tree, dict):
             return {name: self.unwrap(one, valueless=valueless) for name, one in tree.items()}
         return tree
@@ -88,6 +98,13 @@ class Values:
     def is_valueless(self, tensor: Any) -> bool:
         """Tell whether a tensor is a counted one without values."""
         return type(tensor) is CountedTensor and self.inner(tensor).is_meta
+
+    def are_valueless(self, tensors: Iterable[Any]) -> bool:
+        """Tell whether one of some tensors is a counted one without values."""
+        for one in tensors:
+            if type(one) is CountedTensor and (one.inner.is_meta or self.inner(one).is_meta):
+                return True
+        return False
 
 
 def _view(base: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
@@ -97,19 +114,48 @@ def _view(base: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     return made
 
 
-def find_tensors(*trees: Any) -> Iterator[torch.Tensor]:
+def leave_values_out(tree: Any) -> Any:
+    """Return a value with tensors without values in the place of those with some.
+
+    They have the same strides, also if those repeat elements; single numbers stay.
+    """
+    if isinstance(tree, torch.Tensor):
+        if tree.is_meta or not tree.dim():
+            return tree
+        return torch.empty_strided(tree.shape, tree.stride(), dtype=tree.dtype, device=META)
+    if isinstance(tree, dict):
+        return {
+            name: META if name == "device" else leave_values_out(one) for name, one in tree.items()
+        }
+    return map_tensors(tree, leave_values_out)
+
+
+def find_tensors(*trees: Any) -> list[torch.Tensor]:
     """Find the tensors among values, and in the lists, tuples and dictionaries among them."""
+    found: list[torch.Tensor] = []
+    _add_tensors(trees, found)
+    return found
+
+
+def _add_tensors(trees: Iterable[Any], found: list[torch.Tensor]) -> None:
     for tree in trees:
-        if isinstance(tree, torch.Tensor):
-            yield tree
+        kind = type(tree)
+        if kind is CountedTensor:
+            found.append(tree)
+        elif kind in _LEAVES:
+            continue
+        elif isinstance(tree, torch.Tensor):
+            found.append(tree)
         elif isinstance(tree, (list, tuple)):
-            yield from find_tensors(*tree)
+            _add_tensors(tree, found)
         elif isinstance(tree, dict):
-            yield from find_tensors(*tree.values())
+            _add_tensors(tree.values(), found)
 
 
 def map_tensors(tree: Any, change: Callable[[torch.Tensor], Any]) -> Any:
     """Return a value with its tensors changed: a tensor, or lists and tuples with some."""
+    if type(tree) in _LEAVES:
+        return tree
     if isinstance(tree, torch.Tensor):
         return change(tree)
     if isinstance(tree, (list, tuple)):
@@ -128,4 +174,4 @@ def find_written(
         kwargs: what it was given by name.
     """
     values = [args[at] if at < len(args) else kwargs.get(name) for at, name in arguments]
-    return list(find_tensors(*values))
+    return find_tensors(*values)

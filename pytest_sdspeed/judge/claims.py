@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from pytest_sdspeed.model import Contrast, Interval, Verdict
 
-_ACKNOWLEDGED = re.compile(r"^[ \t]*claim:[ \t]*(\S.*)$", re.MULTILINE)
-
 
 class ClaimJudgement(NamedTuple):
     """What became of a claim.
@@ -33,12 +31,16 @@ class ClaimJudgement(NamedTuple):
     reasons: tuple[str, ...] = ()
 
 
-def find_acknowledgement(notes: str) -> str:
-    """Return why the notes of a claim call it false, or "" if they do not.
+def find_acknowledgement(notes: str, rule: str = "claim") -> str:
+    """Return why the notes of a claim or a row call what a rule checks false, or "" if they do not.
 
-    A line ``claim: REASON`` does, with a reason of four words or more.
+    A line ``RULE: REASON`` does, with a reason of four words or more.
+
+    Args:
+        notes: notes of the claim or row.
+        rule: name of the rule.
     """
-    found = _ACKNOWLEDGED.search(notes)
+    found = re.search(rf"^[ \t]*{re.escape(rule)}:[ \t]*(\S.*)$", notes, re.MULTILINE)
     reason = found[1].strip() if found else ""
     return reason if len(reason.split()) >= LEAST_WORDS else ""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_sdspeed.judge.claims import find_acknowledgement
 from pytest_sdspeed.judge.memory import judge_memory
 from pytest_sdspeed.model import UNITS, list_names
 
@@ -43,7 +44,8 @@ def judge_documented(
     """Hold a documented row against its account and the limit of the documented device.
 
     A latency fails below the certain limit alone, which no implementation beats. Between the two
-    limits it is possible, and a note says by what.
+    limits it is possible, and a note says by what. One that the row's notes call wrong, by a line
+    ``limit: REASON``, is a note as well.
 
     Args:
         row: what is documented.
@@ -55,7 +57,7 @@ def judge_documented(
     if not row.recipe.of_call:
         reason = f"it is that of {UNITS[row.recipe.unit]}, and limits are those of a whole call"
         limit = replace(limit, limit_s=None, reason=reason)
-    found = _judge_latency(row, latency, limit)
+    found = _accept(row, _judge_latency(row, latency, limit))
     memory = judge_memory(account.peak_bytes, baseline.peak_bytes if baseline else None, row.memory)
     share = None if latency is None or limit.limit_s is None else limit.limit_s / latency
     return DocumentedJudgement(
@@ -72,6 +74,12 @@ class _Finding(NamedTuple):
 
     error: str = ""
     note: str = ""
+
+
+def _accept(row: Row, found: _Finding) -> _Finding:
+    """Return an error as a note if the row's own notes say why it is there."""
+    reason = find_acknowledgement(row.notes, "limit") if found.error else ""
+    return _Finding(note=f"{found.error}. Its table knows: {reason}") if reason else found
 
 
 def _judge_latency(row: Row, latency: float | None, limit: Limit) -> _Finding:

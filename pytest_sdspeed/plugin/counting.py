@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from pytest_sdspeed.errors import SdSpeedError, UnsupportedError, UsageMistakeError
+from pytest_sdspeed.errors import (
+    DryRunError,
+    ModelUnavailableError,
+    SdSpeedError,
+    UnsupportedError,
+    UsageMistakeError,
+)
 from pytest_sdspeed.model import ACCOUNT_BOUNDS, find_count
 from pytest_sdspeed.plugin.options import COUNTING, GATE
 from pytest_sdspeed.plugin.requests import plan_of, skip_unknown_model
@@ -17,7 +23,7 @@ from pytest_sdspeed.run.targets import Target, make_target
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_sdspeed.model import Account, AccountResult
+    from pytest_sdspeed.model import Account, AccountResult, TableSet
     from pytest_sdspeed.plugin.asking import Asking
 
 _LATE = (
@@ -65,7 +71,7 @@ class AccountGate:
         from pytest_sdspeed.report.pages import describe_error
         from pytest_sdspeed.store.accounts import store_account
 
-        plan, item = plan_of(self._node), self._node
+        plan, item, made = plan_of(self._node), self._node, None
         try:
             role = "target" if self._gate == COUNTING else "candidate"
             made = make_target(target, role, self._gate)
@@ -77,6 +83,8 @@ class AccountGate:
             pytest.skip(str(error))
         except SdSpeedError as error:
             skip_unknown_model(item, error)
+            if self._gate == GATE and made is not None and self._run.options.against is None:
+                _skip_uncountable(made, error, self._run.session.tables)
             raise pytest.fail.Exception(describe_error(error), pytrace=False) from None
         store_account(self._benchmark, result)
         item.stash.setdefault(ACCOUNTS, []).append(result)
@@ -147,6 +155,29 @@ def _skip_timed(target: Target) -> None:
             f"--sd-dry counts, and {target.name} takes no device that it could be counted on: run"
             " without --sd-dry, or count it with sd_account(lambda device: ...)"
         )
+
+
+def _skip_uncountable(target: Target, error: SdSpeedError, tables: TableSet) -> None:
+    """Skip a row of a table under ``--sd-dry`` that cannot be counted here, and is held to nothing.
+
+    A row that has an account could be counted once: it fails if it cannot be any more. So does one
+    that another version is compared with, and one of a user's table that names a model which is
+    nowhere.
+
+    Args:
+        target: what was to be counted.
+        error: why it was not.
+        tables: all tables of the run.
+    """
+    from pytest_sdspeed.run.account_results import find_bounds
+    from pytest_sdspeed.tables import is_builtin
+
+    resolved = target.setup.resolved if target.setup else None
+    if resolved is None or resolved.row is None or find_bounds(resolved, tables).bounds:
+        return
+    unavailable = isinstance(error, ModelUnavailableError) and is_builtin(resolved.table)
+    if isinstance(error, DryRunError) or unavailable:
+        pytest.skip(f"it cannot be counted: {error}")
 
 
 def account_properties(result: AccountResult) -> Iterator[tuple[str, str | int]]:

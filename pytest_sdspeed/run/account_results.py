@@ -183,17 +183,22 @@ def _hold_to_page(setup: Setup, account: Account, session: Session) -> Documente
     if row is None or table.recorded or table.on_cpu:
         return _NO_PAGE
     limit = compute_limit(account, table.device, setup.precision)
-    baseline = None
-    if row.memory is not None and not row.is_baseline:
-        base = session.catalog.find_baseline(resolved)
-        baseline = accounting.count_setup(base, session.stack_of(base), session.registry)
+    if row.memory is None or row.is_baseline:
+        return judge_documented(row, account, limit)
+    base = session.catalog.find_baseline(resolved)
+    try:
+        baseline = session.counts.count(base, session.stack_of(base))
+    except Exception as error:  # noqa: BLE001 - the row was counted, and its baseline has a test
+        judged = judge_documented(row, account, limit)
+        said = f"its memory was not held to the page, as its baseline: {explain(base.setup, error)}"
+        return replace(judged, notes=(*judged.notes, said))
     return judge_documented(row, account, limit, baseline)
 
 
 def _count(target: Target, session: Session) -> Account:
     if target.setup is not None:
         resolved = target.setup.resolved
-        return accounting.count_setup(resolved, session.stack_of(resolved), session.registry)
+        return session.counts.count(resolved, session.stack_of(resolved))
     from pytest_sdspeed.device.flags import guard
 
     draw = _check_callable(target)

@@ -41,17 +41,23 @@ def describe_counting_device() -> Machine:
 def hold_still() -> Iterator[None]:
     """Keep the collector from freeing memory at a moment of its own, and libraries from talking.
 
-    The peak of an account would otherwise depend on what ran before.
+    The peak of an account would otherwise depend on what ran before. What was there before is not
+    walked by the collections inside, which would take longer than all else of a small account.
     """
     from pytest_sdspeed.device.quiet import quiet
 
-    gc.collect()
-    enabled = gc.isenabled()
+    enabled, freezes = gc.isenabled(), not gc.get_freeze_count()
     gc.disable()
+    if freezes:
+        gc.freeze()
     try:
         with quiet():
             yield
     finally:
+        # What was counted is freed, so that the next one finds its memory.
+        gc.collect()
+        if freezes:
+            gc.unfreeze()
         if enabled:
             gc.enable()
 

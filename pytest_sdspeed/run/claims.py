@@ -24,7 +24,7 @@ from pytest_sdspeed.run.settings import MarkerOptions
 from pytest_sdspeed.run.targets import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from pytest_sdspeed.measure.campaign_data import CampaignData, Decision
     from pytest_sdspeed.model import Contrast, Verdict
@@ -46,7 +46,6 @@ class Claims:
 
     def __init__(self, session: Session, plan: RunPlan, campaigns: Campaigns) -> None:
         self._session, self._plan, self._campaigns = session, plan, campaigns
-        self._parameters: dict[tuple[str, str, str], Mapping[str, int]] = {}
 
     def judge(self, planned: PlannedClaim, plan: Plan) -> ClaimResult:
         """Judge a claim.
@@ -193,17 +192,11 @@ class Claims:
         Raises:
             UnknownNameError: its pipeline has no such part.
         """
-        from pytest_sdspeed.run.accounting import count_setup_parameters
-
-        key, session = (row.table.name, row.table.device, row.setup), self._session
-        if key not in self._parameters:
-            try:
-                self._parameters[key] = count_setup_parameters(
-                    row, session.stack_of(row), session.registry
-                )
-            except Exception as error:  # noqa: BLE001 - a pipeline of anybody's may raise anything
-                raise explain(row.setup, error) from None
-        found = self._parameters[key]
+        session = self._session
+        try:
+            found = session.counts.count_parameters(row, session.stack_of(row))
+        except Exception as error:  # noqa: BLE001 - a pipeline of anybody's may raise anything
+            raise explain(row.setup, error) from None
         if (part or "") not in found:
             where = f"setup {row.setup!r} of table {row.table.name!r}"
             raise UnknownNameError("part of the pipeline", str(part), filter(None, found), where)
@@ -212,11 +205,10 @@ class Claims:
     def _count_account(self, planned: PlannedClaim) -> ClaimJudgement:
         from pytest_sdspeed.judge.accounts import judge_account
         from pytest_sdspeed.model import find_count
-        from pytest_sdspeed.run.accounting import count_setup
 
         (row,), session = planned.rows, self._session
         try:
-            account = count_setup(row, session.stack_of(row), session.registry)
+            account = session.counts.count(row, session.stack_of(row))
         except Exception as error:  # noqa: BLE001 - a pipeline of anybody's may raise anything
             raise explain(row.setup, error) from None
         verdict, reasons = judge_account(account, planned.claim.bounds)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.pipelines.optimization import Optimization
     from pytest_sdspeed.pipelines.pool import Pool
     from pytest_sdspeed.run.settings import Options
+    from pytest_sdspeed.run.setup_counts import SetupCounts
     from pytest_sdspeed.setups.registry import Registry
     from pytest_sdspeed.setups.setup import Setup
 
@@ -168,6 +169,13 @@ class Session:
             return (refuse_to_build(resolved.row.unsupported),)
         named = f"setup {resolved.setup!r} of table {resolved.table.name!r}"
         return self.registry.stack(resolved.optimizations, named, resolved.recipe)
+
+    @cached_property
+    def counts(self) -> SetupCounts:
+        """Count what setups ask of a GPU, each once."""
+        from pytest_sdspeed.run.setup_counts import SetupCounts
+
+        return SetupCounts(self.registry)
 
     def load_libraries(self, *, pipelines: bool) -> None:
         """Import what campaigns need, so that the first of them does not.

@@ -43,6 +43,16 @@ class RemoteStages:
         """Return why its denoising steps are of unlike cost, as the worker knew before."""
         return self._uneven
 
+    @property
+    def alone(self) -> str:
+        """Return why two calls of it cannot take turns, as they showed so far; or ""."""
+        return str(_ask(self._worker, "describe_calls", self._named)[0])
+
+    @property
+    def casts(self) -> bool:
+        """Return whether its calls are under autocast, as the last one showed."""
+        return bool(_ask(self._worker, "describe_calls", self._named)[1])
+
     def call(self, case: Case, steps: int | None, number: int) -> RemoteStagedCall:
         """Begin a call, which has done nothing yet; see ``model.stages.Stages``."""
         return RemoteStagedCall(

@@ -59,6 +59,11 @@ class ServedCalls:
         self._stages[named] = stages = arm.stages()
         return stages.uneven
 
+    def describe(self, named: Named) -> tuple[str, bool]:
+        """Return what the calls of a target showed: ``Stages.alone`` and ``Stages.casts``."""
+        stages = self._stages[named]
+        return stages.alone, stages.casts
+
     def begin(
         self,
         named: Named,

@@ -169,6 +169,10 @@ class WorkerServer:
         """Open what calls a target by stages; see ``ServedCalls.open``."""
         return self._calls.open(named, self._arm(named))
 
+    def on_describe_calls(self, named: tuple[str, ...]) -> tuple[str, bool]:
+        """Return what calls by stages of a target showed; see ``ServedCalls.describe``."""
+        return self._calls.describe(named)
+
     def on_begin_call(
         self,
         named: tuple[str, ...],

@@ -13,9 +13,11 @@ from pytest_sdspeed.model.limits import Limit
 ONE_SECOND = Limit(device="NVIDIA A100 80GB", certain_s=0.25, arithmetic_s=0.5, traffic_s=0.75, limit_s=1.0)
 
 
-def row(latency_s, *optimizations, repeats=1, memory=None):
+def row(latency_s, *optimizations, repeats=1, memory=None, notes=""):
     recipe = Recipe(model="m", prompt="p", height=8, width=8, steps=1, scheduler="ddim", repeats=repeats)
-    return Row(setup="s", optimizations=optimizations, baseline="b", recipe=recipe, speedup=1, latency_s=latency_s, memory=memory)
+    return Row(
+        setup="s", optimizations=optimizations, baseline="b", recipe=recipe, speedup=1, latency_s=latency_s, memory=memory, notes=notes
+    )
 
 
 def judge(latency_s, *optimizations, limit=ONE_SECOND, **more):
@@ -33,6 +35,25 @@ def test_a_latency_under_the_certain_limit_contradicts_the_row():
     (error,) = found.errors
     assert "documented 0.2 s on NVIDIA A100 80GB is impossible" in error
     assert "at least 0.25 s" in error
+
+
+def test_a_latency_that_the_table_itself_calls_wrong_is_a_note_with_its_reason():
+    found = judge(0.2, notes="Printed on page 3.\nlimit: it is of fewer steps than the page says")
+    assert found.errors == ()
+    (note,) = found.notes
+    assert "documented 0.2 s on NVIDIA A100 80GB is impossible" in note
+    assert note.endswith("Its table knows: it is of fewer steps than the page says")
+
+
+@pytest.mark.parametrize("notes", ["limit: wrong", "claim: it is of fewer steps than said", "the limit: it is of fewer steps than said"])
+def test_notes_without_a_reason_of_that_rule_accept_no_latency(notes):
+    assert judge(0.2, notes=notes).errors
+
+
+def test_an_accepted_latency_accepts_no_memory():
+    found = judge(0.2, memory=0.5, notes="limit: it is of fewer steps than the page says")
+    assert len(found.errors) == 1
+    assert "memory" in found.errors[0]
 
 
 def test_half_the_limit_of_plain_products_is_found():

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from pytest_sdspeed.errors import DryRunError, ModelUnavailableError
 from pytest_sdspeed.model import Account, Place
 from pytest_sdspeed.model.accounts import Work
 from pytest_sdspeed.tables import load_table
@@ -55,7 +56,10 @@ def counts(monkeypatch):
 
     def count(resolved, stack, _registry):
         asked.append((resolved.table.name, resolved.setup, [part.name for part in stack], resolved.recipe))
-        return found.get(resolved.setup, CALL)
+        account = found.get(resolved.setup, CALL)
+        if isinstance(account, Exception):
+            raise account
+        return account
 
     monkeypatch.setattr("pytest_sdspeed.run.accounting.count_setup", count)
     found["asked"] = asked
@@ -348,3 +352,39 @@ def test_a_row_that_promises_memory_is_held_to_it_without_a_gpu(dry, counts, pyt
     pytester.makefile(".toml", mine=TABLE.replace('setup = "half"', 'setup = "half"\nmemory = 0.5'))
     counts["baseline"] = replace(CALL, peak_bytes=baseline)
     dry("mine.toml::half").assert_outcomes(**outcome)
+
+
+def test_a_row_whose_work_depends_on_values_is_skipped_unless_it_has_an_account_to_keep(dry, counts):
+    counts["baseline"] = counts["half"] = DryRunError("cache.py:7 needs the value of a tensor that has no values in this dry run")
+    run = dry("mine.toml")
+    run.assert_outcomes(skipped=2, failed=1)
+    run.stdout.fnmatch_lines(
+        ["sd rows: 3 of 1 table*: 0 counted, 1 failed without a figure, 2 skipped", "failed without a figure: mine::half"],
+        consecutive=False,
+    )
+    run.stdout.fnmatch_lines(
+        ["*skipped, 1 row: it cannot be counted: cache.py:7 needs the value of a tensor * in this dry run: mine::baseline"]
+    )
+
+
+def test_weights_that_are_not_here_skip_a_row_of_the_package_and_fail_one_of_a_user(dry, counts, pytester):
+    counts["baseline"] = counts["fp16"] = ModelUnavailableError("lora a/b cannot be loaded")
+    dry("mine.toml::baseline").assert_outcomes(failed=1)
+    pytester.makepyfile("def test_fp16(sd_latency, sd_fp16):\n    sd_latency(sd_fp16)\n")
+    run = dry()
+    run.assert_outcomes(skipped=1)
+    run.stdout.fnmatch_lines(["*it cannot be counted: lora a/b cannot be loaded*"])
+
+
+def test_a_test_that_asks_for_an_account_fails_if_there_is_none(dry, counts, pytester):
+    counts["baseline"] = DryRunError("cache.py:7 needs the value")
+    pytester.makepyfile("""
+        import pytest
+
+        @pytest.mark.sd_account(table="mine", operations=1)
+        def test_row(sd_account, sd_baseline):
+            sd_account(sd_baseline)
+        """)
+    run = dry("--sd-tables=mine.toml")
+    run.assert_outcomes(failed=1)
+    run.stdout.fnmatch_lines(["*cache.py:7 needs the value*"])

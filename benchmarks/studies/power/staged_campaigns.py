@@ -77,7 +77,8 @@ class Calls:
         """
         missing = self.steps - self.sampled
         others: np.ndarray = parts[..., 2:-1, :].mean(-2)
-        return parts.sum(-2) + missing * others
+        whole: np.ndarray = parts.sum(-2) + missing * others
+        return whole
 
 
 def take_turns(

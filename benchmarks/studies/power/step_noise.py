@@ -76,7 +76,9 @@ class StepNoise:
             logs = logs + self.ramp * (arms * np.arange(parts)[:, None] + place) / (parts * arms)
         return self._add_own(rng, logs)
 
-    def draw_calls(self, rng: np.random.Generator, order: tuple[int, ...], shape: tuple[int, int]):
+    def draw_calls(
+        self, rng: np.random.Generator, order: tuple[int, ...], shape: tuple[int, int]
+    ) -> np.ndarray:
         """Draw the noise of whole calls, one after another.
 
         Args:
