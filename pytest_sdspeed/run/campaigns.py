@@ -16,6 +16,7 @@ from pytest_sdspeed.errors import (
     UsageMistakeError,
     read_first_line,
 )
+from pytest_sdspeed.measure.collector import Standing
 from pytest_sdspeed.run.outcomes import (
     find_without_effect,
     has_compared,
@@ -85,6 +86,7 @@ class Campaigns:
         self._open: CampaignKey | None = None
         self._unusable: SdSpeedError | None = None
         self._ended: dict[CampaignKey, TimeLimitError] = {}
+        self._standing = Standing()
 
     @property
     def shared(self) -> Mapping[CampaignKey, CampaignData]:
@@ -352,12 +354,15 @@ class Campaigns:
         campaign = base.setup.resolved.campaign
         if self._open not in (None, campaign):
             self._session.release(keep=campaign, usable=self._unusable is None)
+        if self._open != campaign and self._session.options.rehearses:
+            self._standing.leave_out()
         self._open = campaign
 
     def release(self) -> None:
         """Free the memory of pipelines; one that is used again is built again."""
         if self._open is not None:
             self._session.release(usable=self._unusable is None)
+        self._standing.take_back()
 
 
 def is_documented(resolved: ResolvedSetup, base: Target) -> bool:
