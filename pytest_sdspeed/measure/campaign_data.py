@@ -55,6 +55,7 @@ class Arm:
             goes; None if that is unknown.
         draws_cases: whether ``generate`` draws what it is asked for. A callable of a user's cannot
             be asked: all of its slots count as slots of the case that is timed.
+        identity: text that arms have in common which draw the same, or None if that is unknown.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Arm:
     prove: Callable[[Case], tuple[Proof, ...]] | None = None
     timed: Callable[[Case], tuple[Any, float]] | None = None
     draws_cases: bool = True
+    identity: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ from pytest_sdspeed.run.outcomes import (
     has_decided,
     raise_what_broke,
 )
+from pytest_sdspeed.run.rehearsed_arms import RehearsedArms
 from pytest_sdspeed.run.row_starts import find_starts
 from pytest_sdspeed.run.targets import Target
 
@@ -86,7 +87,7 @@ class Campaigns:
         self._open: CampaignKey | None = None
         self._unusable: SdSpeedError | None = None
         self._ended: dict[CampaignKey, TimeLimitError] = {}
-        self._standing = Standing()
+        self._standing, self._rehearsed = Standing(), RehearsedArms()
 
     @property
     def shared(self) -> Mapping[CampaignKey, CampaignData]:
@@ -319,17 +320,19 @@ class Campaigns:
         load = LoadWatch()
         manner = rehearse() if session.options.rehearses else nullcontext()
         with quiet(), manner, self._watcher(name) as watch:
-            data = run_campaign(
+            draw = partial(
+                run_campaign,
                 baseline,
-                arms,
-                limits,
-                WallClock(synchronize),
+                limits=limits,
+                clock=WallClock(synchronize),
                 memory=session.memory() if limits.timed else None,
                 telemetry=session.telemetry,
                 canary=partial(make_canary, session.machine.kind, session.machine.capability),
                 watch=watch,
                 contrasts=contrasts,
             )
+            once = None if limits.timed else self._rehearsed.complete
+            data = once(baseline, arms, limits.cases, draw) if once else draw(arms)
         self._unusable = data.unusable
         run_plan.note_failures(data, counts_as or name)
         return replace(data, load=load.describe())
