@@ -63,6 +63,7 @@ class Arm:
             stages that are known.
         draws_cases: whether ``generate`` draws what it is asked for. A callable of a user's cannot
             be asked: all of its slots count as slots of the case that is timed.
+        identity: text that arms have in common which draw the same, or None if that is unknown.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Arm:
     timed: Callable[[Case], tuple[Any, float]] | None = None
     stages: Callable[[], Stages] | None = None
     draws_cases: bool = True
+    identity: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,13 @@ _COMPILED = frozenset({"compile", "compile_repeated_blocks"})
 _CACHE, _INTERVAL = "deepcache", 3
 """Of ten steps a toy computes four in full at this interval, and two at five: too few for a picture
 that tells its case from another one."""
+_SLOW_IN = {
+    "conv2d": ("float16",),
+    "conv3d": ("float16", "bfloat16"),
+    "linear": ("float16",),
+}
+"""Functions of ``torch.nn.functional`` -> half types that CPUs take many times as long for as for
+float32: 5 to 40 times for float16 without instructions for it, nine times for videos."""
 _HALF = {"fp16": "float16", "bf16": "bfloat16", "autocast": "float16"}
 """Optimizations that compute in half types -> the type. A CPU without instructions for it takes
 many times as long, which matters at full size only."""
@@ -185,21 +192,25 @@ def rehearse() -> Iterator[None]:
     ``torch.compile`` traces and guards as ever, and compiles nothing: the graphs run as they were
     traced. So graph breaks, wrappers and pictures are those of compiled code, without a C++
     compiler and its minutes. There is one thread: several wait for each other at this size.
-    Convolutions of videos in half types are computed in float32 and rounded, as a GPU sums them up
-    too: a CPU's own take nine times as long.
+    Convolutions and linear layers in half types are computed in float32 and rounded, as a GPU sums
+    them up too; see ``_SLOW_IN``.
     """
     import torch
     from torch.nn import functional
 
     compile_plainly, threads = torch.compile, torch.get_num_threads()
-    convolve_plainly = functional.conv3d
+    slow = {name: getattr(functional, name) for name in _SLOW_IN}
     torch.compile = _make_tracer(compile_plainly)
-    functional.conv3d = _sum_up_in_float32(convolve_plainly)
+    for name, plain in slow.items():
+        types = frozenset(getattr(torch, dtype) for dtype in _SLOW_IN[name])
+        setattr(functional, name, _sum_up_in_float32(plain, types))
     torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.compile, functional.conv3d = compile_plainly, convolve_plainly
+        torch.compile = compile_plainly
+        for name, plain in slow.items():
+            setattr(functional, name, plain)
         torch.set_num_threads(threads)
         # Torch keeps few versions of a function, and would run further ones uncompiled.
         if "torch._dynamo" in sys.modules:
@@ -216,15 +227,26 @@ def _make_tracer(plain: Callable[..., Any]) -> Callable[..., Any]:
     return trace
 
 
-def _sum_up_in_float32(plain: Callable[..., Any]) -> Callable[..., Any]:
-    """Make a convolution that sums half types up in float32; mixed types stay an error."""
+def _sum_up_in_float32(plain: Callable[..., Any], types: frozenset[Any]) -> Callable[..., Any]:
+    """Make a layer's function that sums up in float32; mixed types stay an error.
+
+    Args:
+        plain: the function, of an input, weights and perhaps a bias.
+        types: types of torch that it is done for.
+    """
+    import torch
+
+    own = (torch.Tensor, torch.nn.Parameter)
 
     @wraps(plain)
-    def convolve(given: Any, weight: Any, bias: Any = None, *rest: Any, **named: Any) -> Any:
-        types = {one.dtype for one in (given, weight, bias) if one is not None}
-        if len(types) > 1 or given.dtype.itemsize != 2 or given.device.type != "cpu":  # noqa: PLR2004 - bytes of half types
+    def compute(given: Any, weight: Any, bias: Any = None, *rest: Any, **named: Any) -> Any:
+        taken = (given, weight) if bias is None else (given, weight, bias)
+        # Quantized weights are tensors of other classes, which bring their own kernels.
+        if not all(type(one) in own and one.dtype == given.dtype for one in taken):
+            return plain(given, weight, bias, *rest, **named)
+        if given.dtype not in types or given.device.type != "cpu":
             return plain(given, weight, bias, *rest, **named)
         wide = (None if one is None else one.float() for one in (given, weight, bias))
         return plain(*wide, *rest, **named).to(given.dtype)
 
-    return convolve
+    return compute

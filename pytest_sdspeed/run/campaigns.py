@@ -16,12 +16,14 @@ from pytest_sdspeed.errors import (
     UsageMistakeError,
     read_first_line,
 )
+from pytest_sdspeed.measure.collector import Standing
 from pytest_sdspeed.run.outcomes import (
     find_without_effect,
     has_compared,
     has_decided,
     raise_what_broke,
 )
+from pytest_sdspeed.run.rehearsed_arms import RehearsedArms
 from pytest_sdspeed.run.row_starts import find_starts
 from pytest_sdspeed.run.targets import Target
 
@@ -85,6 +87,7 @@ class Campaigns:
         self._open: CampaignKey | None = None
         self._unusable: SdSpeedError | None = None
         self._ended: dict[CampaignKey, TimeLimitError] = {}
+        self._standing, self._rehearsed = Standing(), RehearsedArms()
 
     @property
     def shared(self) -> Mapping[CampaignKey, CampaignData]:
@@ -317,17 +320,19 @@ class Campaigns:
         load = LoadWatch()
         manner = rehearse() if session.options.rehearses else nullcontext()
         with quiet(), manner, self._watcher(name) as watch:
-            data = run_campaign(
+            draw = partial(
+                run_campaign,
                 baseline,
-                arms,
-                limits,
-                WallClock(synchronize),
+                limits=limits,
+                clock=WallClock(synchronize),
                 memory=session.memory() if limits.timed else None,
                 telemetry=session.telemetry,
                 canary=partial(make_canary, session.machine.kind, session.machine.capability),
                 watch=watch,
                 contrasts=contrasts,
             )
+            once = None if limits.timed else self._rehearsed.complete
+            data = once(baseline, arms, limits.cases, draw) if once else draw(arms)
         self._unusable = data.unusable
         run_plan.note_failures(data, counts_as or name)
         return replace(data, load=load.describe())
@@ -352,12 +357,15 @@ class Campaigns:
         campaign = base.setup.resolved.campaign
         if self._open not in (None, campaign):
             self._session.release(keep=campaign, usable=self._unusable is None)
+        if self._open != campaign and self._session.options.rehearses:
+            self._standing.leave_out()
         self._open = campaign
 
     def release(self) -> None:
         """Free the memory of pipelines; one that is used again is built again."""
         if self._open is not None:
             self._session.release(usable=self._unusable is None)
+        self._standing.take_back()
 
 
 def is_documented(resolved: ResolvedSetup, base: Target) -> bool:

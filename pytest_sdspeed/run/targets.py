@@ -96,6 +96,7 @@ def _make_arm(setup: Setup, floor: float | None) -> Arm:
         reference=_make_arm(setup.reference, None) if setup.reference else None,
         profile=setup.profile,
         prove=setup.prove if setup.has_proofs else None,
+        identity=setup.identity,
     )
 
 

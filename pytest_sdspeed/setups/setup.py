@@ -109,6 +109,12 @@ class Setup:
         )
 
     @property
+    def identity(self) -> str:
+        """Return a text that it has in common with setups of a run that draw the same."""
+        stack = [(part.name, part.label, sorted(part.options.items())) for part in self._stack]
+        return repr((replace(self.recipe, repeats=1), stack))
+
+    @property
     def unsupported(self) -> str | None:
         """Return why this machine cannot run it, or None."""
         return next(

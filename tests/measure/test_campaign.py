@@ -16,6 +16,7 @@ from fakes import Bench
 from pytest_sdspeed.errors import GenerationError
 from pytest_sdspeed.measure.campaign_data import CampaignData, Slot
 from pytest_sdspeed.measure.clock import WallClock
+from pytest_sdspeed.measure.collector import Standing
 from pytest_sdspeed.measure.order import Palindromes
 from pytest_sdspeed.model import CONTROL, Case
 
@@ -25,8 +26,9 @@ _quick_collector = campaigns.quick_collector
 
 @pytest.fixture
 def real_collector():
-    """Put the collector back as it was."""
+    """Put the collector back as it was; nothing is frozen when a test begins."""
     enabled = gc.isenabled()
+    gc.unfreeze()
     yield
     (gc.enable if enabled else gc.disable)()
 
@@ -296,6 +298,32 @@ def test_no_collection_inside_slots_and_collecting_is_back_afterwards(bench, rea
     assert seen == {"warm-up": {(False, True)}, "block": {(False, True)}}
     assert gc.isenabled()
     assert gc.get_freeze_count() == 0
+
+
+def test_what_the_process_has_frozen_itself_stays_so(bench, real_collector):
+    gc.freeze()
+    count = gc.get_freeze_count()
+    bench.run(bench.calling("base", lambda _seed: bench.clock.spend(1.0)))
+    assert gc.get_freeze_count() >= count - 100  # what is let go of meanwhile
+
+
+def test_what_stands_between_campaigns_is_left_out_of_collections_until_it_is_taken_back(real_collector):
+    standing = Standing()
+    standing.leave_out()
+    first = gc.get_freeze_count()
+    kept = [[] for _ in range(1000)]
+    standing.leave_out()
+    assert gc.get_freeze_count() >= first + len(kept) - 100
+    standing.take_back()
+    assert gc.get_freeze_count() == 0
+
+
+def test_what_was_frozen_before_is_not_taken_back(real_collector):
+    gc.freeze()
+    standing = Standing()
+    standing.leave_out()
+    standing.take_back()
+    assert gc.get_freeze_count() > 0
 
 
 def test_collecting_stays_off_where_it_was_off(bench, real_collector):

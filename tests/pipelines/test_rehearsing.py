@@ -170,30 +170,57 @@ def test_what_acts_at_any_size_is_not_excused(name):
     assert proven(Registry().optimizations()[name], acted=False) == Finding(acted=False, text="seen")
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_convolutions_of_videos_in_half_types_are_rounded_sums_of_float32(dtype):
-    layer, video = torch.nn.Conv3d(4, 4, 3, padding=1).to(dtype), torch.rand(1, 4, 3, 8, 8).to(dtype)
-    plainly = torch.nn.functional.conv3d
+LAYERS = {
+    "conv3d": (lambda: torch.nn.Conv3d(4, 4, 3, padding=1), (1, 4, 3, 8, 8), {"padding": 1}),
+    "conv2d": (lambda: torch.nn.Conv2d(4, 4, 3, padding=1), (1, 4, 8, 8), {"padding": 1}),
+    "linear": (lambda: torch.nn.Linear(4, 4, bias=False), (2, 4), {}),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        ("conv3d", torch.float16),
+        ("conv3d", torch.bfloat16),
+        ("conv2d", torch.float16),
+        ("linear", torch.float16),
+    ],
+)
+@pytest.mark.parametrize("compiled", [False, True])
+def test_layers_in_half_types_are_rounded_sums_of_float32(name, dtype, compiled):
+    make, shape, options = LAYERS[name]
+    layer, given = make().to(dtype), torch.rand(shape).to(dtype)
+    plainly = getattr(torch.nn.functional, name)
     with torch.no_grad(), rehearse():
-        drawn = layer(video)
-        exact = plainly(video.float(), layer.weight.float(), layer.bias.float(), padding=1)
+        drawn = (torch.compile(layer, fullgraph=True) if compiled else layer)(given)
+        bias = None if layer.bias is None else layer.bias.float()
+        exact = plainly(given.float(), layer.weight.float(), bias, **options)
         assert drawn.dtype == dtype
         assert torch.equal(drawn, exact.to(dtype))
-    assert torch.nn.functional.conv3d is plainly
+    assert getattr(torch.nn.functional, name) is plainly
 
 
-def test_what_a_gpu_refuses_to_convolve_is_refused_in_a_rehearsal_too():
-    layer, video = torch.nn.Conv3d(4, 4, 3).half(), torch.rand(1, 4, 3, 8, 8)
+@pytest.mark.parametrize("name", LAYERS)
+def test_what_a_gpu_refuses_to_compute_is_refused_in_a_rehearsal_too(name):
+    make, shape, _ = LAYERS[name]
+    layer, given = make().half(), torch.rand(shape)
     with torch.no_grad(), rehearse(), pytest.raises(RuntimeError):
-        layer(video)
+        layer(given)
     with torch.no_grad(), rehearse():
-        assert layer.float()(video).dtype == torch.float32
+        assert layer.float()(given).dtype == torch.float32
 
 
-def test_a_lora_of_the_hub_fits_no_toy_and_one_of_a_folder_is_rehearsed(recipe, tmp_path, cpu):
-    labels = stack(replace(recipe, parts={"lora": "somebody/a-lora"}), "lora")
-    (refused,) = rehearse_stack(labels, (), lora="somebody/a-lora")
-    assert "the LoRA somebody/a-lora is of weights at full size" in refused.supported(cpu)
-    for given, options in ((str(tmp_path), {}), ("somebody/a-lora", {"shrunk": False}), (None, {})):
-        (kept,) = rehearse_stack(labels, (), lora=given, **options)
-        assert kept.supported is labels[0].supported
+def test_weights_of_another_class_of_tensors_are_left_to_their_own_kernels():
+    asked = []
+
+    class Quantized(torch.Tensor):
+        @classmethod
+        def __torch_function__(cls, function, types, args=(), kwargs=None):
+            asked.append(function)
+            with torch._C.DisableTorchFunctionSubclass():
+                return function(*args, **(kwargs or {}))
+
+    plainly, weight = torch.nn.functional.linear, torch.rand(4, 4).half().as_subclass(Quantized)
+    with torch.no_grad(), rehearse():
+        torch.nn.functional.linear(torch.rand(2, 4).half(), weight)
+    assert plainly in asked
