@@ -259,7 +259,7 @@ def _recorded(
         )
 
 
-def _machine(*, gpu: bool) -> dict[str, Any]:
+def describe_machine(*, gpu: bool) -> dict[str, Any]:
     import torch
 
     from pytest_sdspeed.device.machine import describe_cpu, describe_cuda
@@ -275,14 +275,14 @@ def _machine(*, gpu: bool) -> dict[str, Any]:
     }
 
 
-def _positive(text: str) -> float:
+def parse_positive(text: str) -> float:
     number = float(text)
     if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(f"{text} is not above 0")
     return number
 
 
-def _count(text: str) -> int:
+def parse_count(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
@@ -299,21 +299,21 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "output", type=Path, metavar="OUTPUT", help="the JSON file to write; it must not exist"
     )
     parser.add_argument(
-        "--minutes", type=_positive, default=3.0, help="how long to record (default: 3)"
+        "--minutes", type=parse_positive, default=3.0, help="how long to record (default: 3)"
     )
     parser.add_argument(
         "--seconds-per-slot",
-        type=_positive,
+        type=parse_positive,
         default=0.2,
         help="about how long a slot takes (default: 0.2)",
     )
     parser.add_argument(
-        "--threads", type=_count, help="threads of torch on the CPU (default: torch's own)"
+        "--threads", type=parse_count, help="threads of torch on the CPU (default: torch's own)"
     )
     parser.add_argument("--gpu", action="store_true", help="work on the CUDA GPU")
     parser.add_argument(
         "--load",
-        type=_count,
+        type=parse_count,
         metavar="N",
         help="run N busy processes beside it for a random half of the time",
     )
@@ -343,7 +343,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _options(arguments)
     # This comes first: it fails for a GPU without kernels before minutes are recorded.
-    machine = _machine(gpu=options.gpu)
+    machine = describe_machine(gpu=options.gpu)
     try:
         work = gpu_work() if options.gpu else cpu_work()
         passes, slots, load = _recorded(work, options)

@@ -1,0 +1,144 @@
+"""Simulated campaigns by stages: rounds of calls that take turns, put together as the package does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from power.campaigns import FIRST_ROW
+from power.slot_order import balanced_places
+from pytest_sdspeed.judge.speed import put_together
+
+if TYPE_CHECKING:
+    from power.step_noise import StepNoise
+
+ROUNDS = 2
+"""Rounds of a block; the order of the second one is the reverse of the first one's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calls:
+    """What the calls of a baseline and of its candidate are made of, in units of a usual step.
+
+    Attributes:
+        name: name in tables.
+        steps: denoising steps of a call.
+        text, first, decode: text encoding, the first step, decoding.
+        cheap: the candidate's share of a step in every second one: a cache. All steps are measured
+            then.
+        drift: how much slower the last step of a call is than the first, in both arms.
+        own_drift: likewise, of the candidate alone.
+    """
+
+    name: str
+    steps: int = 50
+    text: float = 0.5
+    first: float = 3.0
+    decode: float = 2.0
+    cheap: float = 1.0
+    drift: float = 0.0
+    own_drift: float = 0.0
+
+    @property
+    def sampled(self) -> int:
+        """Return how many of the steps are measured, as the package chooses."""
+        if self.cheap != 1.0:
+            return self.steps
+        found = 1 + max(put_together.LEAST_STEPS, round((self.steps - 1) / put_together.SHARE))
+        return min(found, self.steps)
+
+    def costs(self) -> np.ndarray:
+        """Return what the parts of a whole call cost, shape (2, parts): baseline, candidate."""
+        steps = np.ones((2, self.steps))
+        steps[1, 2::2] = self.cheap
+        along = np.arange(self.steps) / (self.steps - 1)
+        steps *= 1 + along * np.array([[self.drift], [self.drift + self.own_drift]])
+        steps[:, 0] = self.first
+        ends = np.ones((2, 1))
+        return np.hstack([self.text * ends, steps, self.decode * ends])
+
+    def measured(self) -> np.ndarray:
+        """Return which parts of a whole call are measured, in order."""
+        return np.array([*range(1 + self.sampled), 1 + self.steps])
+
+    def put_together(self, parts: np.ndarray) -> np.ndarray:
+        """Put calls together from their measured parts, as ``put_together.put_together`` does.
+
+        Args:
+            parts: durations, shape (..., parts, arms).
+
+        Returns:
+            Durations of whole calls, shape (..., arms).
+        """
+        missing = self.steps - self.sampled
+        others: np.ndarray = parts[..., 2:-1, :].mean(-2)
+        return parts.sum(-2) + missing * others
+
+
+def take_turns(
+    rng: np.random.Generator, trials: int, blocks: int, parts: int, arms: int
+) -> np.ndarray:
+    """Draw who runs when, as ``measure.rounds.Rounds`` does in the blocks of a campaign.
+
+    The order is reversed at every other part, and in the second round of a block.
+
+    Returns:
+        Place of every arm among those that take turns at a part, shape (trials, rounds, parts,
+        arms). The first two are the baseline's calls, of which the first one begins first.
+    """
+    half = balanced_places(rng, trials, blocks, arms)
+    half[..., :FIRST_ROW] = np.sort(half[..., :FIRST_ROW], axis=-1)
+    flipped = (np.arange(ROUNDS)[:, None] + np.arange(parts)) % 2 == 1
+    places = np.where(
+        flipped[None, None, :, :, None],
+        arms - 1 - half[:, :, None, None, :],
+        half[:, :, None, None, :],
+    )
+    return places.reshape(trials, blocks * ROUNDS, parts, arms)
+
+
+def simulate(
+    rng: np.random.Generator, noise: StepNoise, calls: Calls, trials: int, rows: int = 1
+) -> np.ndarray:
+    """Simulate campaigns by stages whose arms' whole calls do not differ.
+
+    Args:
+        rng: source of noise and order.
+        noise: noise of the parts.
+        calls: what calls are made of; every arm's whole call counts as one.
+        trials: number of campaigns.
+        rows: number of arms beside the baseline.
+
+    Returns:
+        Durations of calls put together, shape (trials, blocks, 2 + rows, 2), for
+        ``campaigns.seen``.
+    """
+    arms, kept = FIRST_ROW + rows, calls.measured()
+    owner = np.minimum(np.maximum(np.arange(arms) - 1, 0), 1)
+    costs = calls.costs()
+    own = (costs[:, kept] / costs.sum(-1, keepdims=True))[owner].T
+    if noise.own_stalls:
+        # The stalls are part of what a call of the candidate costs.
+        own[:, FIRST_ROW:] /= 1 + 2 * noise.own_stalls
+    place = take_turns(rng, trials, noise.blocks, len(kept), arms)
+    found = calls.put_together(own * np.exp(noise.draw(rng, place)))
+    return np.swapaxes(found.reshape(trials, noise.blocks, ROUNDS, arms), -1, -2)
+
+
+def simulate_calls(
+    rng: np.random.Generator, noise: StepNoise, calls: Calls, trials: int
+) -> np.ndarray:
+    """Simulate a palindrome of whole calls of a baseline and its candidate.
+
+    Returns:
+        Durations, shape (trials, 2, 2): the two calls of each, in the units of ``simulate``.
+    """
+    order = (0, 1, 1, 0)
+    costs = calls.costs()
+    shares = (costs / costs.sum(-1, keepdims=True))[list(order)]
+    logs = noise.draw_calls(rng, order, (trials, shares.shape[-1]))
+    found = (shares * np.exp(logs)).sum(-1)
+    found[:, 1:3] /= 1 + 2 * noise.own_stalls
+    return np.stack([found[:, ::3], found[:, 1:3]], axis=1)

@@ -1,0 +1,120 @@
+"""Noise of the parts of calls that are measured by stages: simulated, or replayed from a recording.
+
+A part is what one arm does before the next one takes its turn: its text encoding, one denoising
+step, its decoding.
+"""
+
+from __future__ import annotations
+
+import json
+import lzma
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import signal
+
+from power.noise import STALL
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OWN_STALL = math.log(3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepNoise:
+    """Noise of parts: log durations around any level.
+
+    Attributes:
+        name: name in tables.
+        cv: standard deviation of the log of one part.
+        phi: coefficient of AR(1) from one part to the next; 0 for independent parts.
+        own: whether these are the parts of one arm; if not, those of all arms in the order in which
+            they run.
+        call: standard deviation of what hits all parts of one call alike.
+        ramp: how much slower the last part of a round is than its first one.
+        stalls: share of parts that take x20, in all arms.
+        own_stalls: share of parts that take x3, in the candidate alone.
+    """
+
+    name: str
+    cv: float = 0.03
+    phi: float = 0.0
+    own: bool = False
+    call: float = 0.0
+    ramp: float = 0.0
+    stalls: float = 0.0
+    own_stalls: float = 0.0
+
+    @property
+    def blocks(self) -> int:
+        """Return for how many blocks there is noise."""
+        return 20
+
+    def draw(self, rng: np.random.Generator, place: np.ndarray) -> np.ndarray:
+        """Draw the noise of rounds.
+
+        Args:
+            rng: source of noise.
+            place: place of every arm among those that take turns at a part, shape (trials, rounds,
+                parts, arms).
+
+        Returns:
+            Log durations of that shape. The candidate is the last arm.
+        """
+        trials, rounds, parts, arms = place.shape
+        if self.own:
+            series = self._correlate(rng, (trials, arms, rounds * parts))
+            logs = np.moveaxis(series.reshape(trials, arms, rounds, parts), 1, -1)
+        else:
+            series = self._correlate(rng, (trials, rounds * parts * arms))
+            series += STALL * (rng.random(series.shape) < self.stalls)
+            logs = np.take_along_axis(series.reshape(place.shape), place, -1)
+        if self.ramp:
+            logs = logs + self.ramp * (arms * np.arange(parts)[:, None] + place) / (parts * arms)
+        return self._add_own(rng, logs)
+
+    def draw_calls(self, rng: np.random.Generator, order: tuple[int, ...], shape: tuple[int, int]):
+        """Draw the noise of whole calls, one after another.
+
+        Args:
+            rng: source of noise.
+            order: the arm of each call, 0 or 1 for the candidate.
+            shape: (trials, parts of a call).
+
+        Returns:
+            Log durations, shape (trials, calls, parts).
+        """
+        trials, parts = shape
+        if self.own:
+            logs = np.empty((trials, len(order), parts))
+            for arm in set(order):
+                at = [index for index, one in enumerate(order) if one == arm]
+                series = self._correlate(rng, (trials, len(at) * parts))
+                logs[:, at] = series.reshape(trials, len(at), parts)
+        else:
+            logs = self._correlate(rng, (trials, len(order) * parts))
+            logs += STALL * (rng.random(logs.shape) < self.stalls)
+            logs = logs.reshape(trials, len(order), parts)
+        logs = logs + self.ramp * np.arange(parts) / parts
+        hit = np.array(order)[:, None] == 1
+        logs = logs + OWN_STALL * (hit & (rng.random(logs.shape) < self.own_stalls))
+        return logs + self.call * rng.standard_normal((trials, len(order), 1))
+
+    def _add_own(self, rng: np.random.Generator, logs: np.ndarray) -> np.ndarray:
+        trials, rounds, _parts, arms = logs.shape
+        if self.call:
+            logs = logs + self.call * rng.standard_normal((trials, rounds, 1, arms))
+        if self.own_stalls:
+            logs[..., -1] += OWN_STALL * (rng.random(logs.shape[:-1]) < self.own_stalls)
+        return logs
+
+    def _correlate(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        noise = rng.standard_normal(shape)
+        if self.phi:
+            noise[..., 1:] *= math.sqrt(1 - self.phi**2)
+            noise = signal.lfilter([1.0], [1.0, -self.phi], noise, axis=-1)
+        noise *= self.cv
+        return noise
