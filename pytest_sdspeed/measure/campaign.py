@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.judge.speed import intervals
+from pytest_sdspeed.judge.speed.whole_calls import LEAST_DIFFERENCE
 from pytest_sdspeed.measure.campaign_data import (
     Arm,
     CampaignData,
@@ -171,6 +172,7 @@ class _Campaign:
         # A pipeline's copy of its own, and what it keeps, is made in the first call of each.
         rounds.measure([self.roster.baseline.name, CONTROL, *self.roster.active])
         self.timed_part.rounds = rounds
+        self.timed_part.decisions.widen(LEAST_DIFFERENCE)
         costs_s = self.warm_up.costs_s
         whole_s = 2 * sum(costs_s[arm.name] for arm in self.roster.remaining)
         self.timed_part.run(dict(plan.costs_s), after_s=after_s + whole_s)

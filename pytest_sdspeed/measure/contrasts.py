@@ -37,6 +37,7 @@ class Contrasts:
     Attributes:
         decided: contrast -> what the looks decided about it.
         family_size: how many contrasts share the error of "fail".
+        allowance: by which fraction intervals are widened, for a bias that nobody sees.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Contrasts:
     ) -> None:
         self.decided: dict[Contrast, Decision] = {}
         self.family_size = max(family, len(wanted), 1)
+        self.allowance = 0.0
         self._wanted, self._roster, self._samples = tuple(dict.fromkeys(wanted)), roster, samples
 
     def look(self, blocks: int, planned_blocks: int, control: Interval | None) -> None:
@@ -110,17 +112,18 @@ class Contrasts:
             stopping.critical_value(blocks),
             stopping.critical_value(blocks, self.family_size),
         )
+        interval = intervals.widen(interval, self.allowance)
         verdict = intervals.decide(interval, one.least)
-        needed = (
-            intervals.blocks_to_decide(ratios, one.least, self.family_size) if not verdict else None
-        )
+        needed = None
+        if not verdict:
+            needed = intervals.blocks_to_decide(ratios, one.least, self.family_size, self.allowance)
         return Decision(
             verdict=verdict or "inconclusive",
             interval=interval,
             blocks=blocks,
             more_blocks=None if needed is None else needed - blocks,
             minimum_detectable_effect=intervals.minimum_detectable_effect(
-                ratios, planned_blocks, self.family_size
+                ratios, planned_blocks, self.family_size, self.allowance
             ),
             floor=one.least,
         )

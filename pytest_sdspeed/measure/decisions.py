@@ -25,6 +25,7 @@ class Decisions:
         samples: arm -> [first, second] slot of every block, seconds.
         decided: row -> what the last look decided about it.
         family_size: how many rows share the error of "fail".
+        allowance: by which fraction intervals are widened, for a bias that nobody sees.
         contrasts: decides the ratios of two rows that claims compare.
     """
 
@@ -48,9 +49,14 @@ class Decisions:
         floors = sum(row.floor is not None for row in roster.active.values())
         self.samples, self.decided = samples, dict[str, Decision]()
         self.family_size = max(rows, floors, 1)
+        self.allowance = 0.0
         self.contrasts = contrasts or Contrasts((), roster, samples)
         self._roster, self._failed, self._campaigns = roster, set[str](), campaigns
         self._kept: set[str] = set()
+
+    def widen(self, allowance: float) -> None:
+        """Widen all intervals by a fraction, those of contrasts as well."""
+        self.allowance = self.contrasts.allowance = allowance
 
     def look(self, blocks: int, planned_blocks: int) -> None:
         """Decide what can be decided after so many blocks.
@@ -150,10 +156,11 @@ class Decisions:
         interval = intervals.interval(
             ratios, stopping.critical_value(look), stopping.critical_value(look, self.family_size)
         )
+        interval = intervals.widen(interval, self.allowance)
         verdict = "pass" if floor is None else intervals.decide(interval, floor)
         more = None
         if verdict is None and floor is not None:
-            needed = intervals.blocks_to_decide(ratios, floor, self.family_size)
+            needed = intervals.blocks_to_decide(ratios, floor, self.family_size, self.allowance)
             more = None if needed is None else needed - len(pairs)
         return Decision(
             verdict=verdict or "inconclusive",
@@ -161,7 +168,7 @@ class Decisions:
             blocks=len(pairs),
             more_blocks=more,
             minimum_detectable_effect=intervals.minimum_detectable_effect(
-                ratios, planned_blocks, self.family_size
+                ratios, planned_blocks, self.family_size, self.allowance
             ),
             floor=floor,
         )

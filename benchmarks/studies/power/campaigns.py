@@ -161,12 +161,13 @@ def _control_bias(logs: np.ndarray) -> np.ndarray:
     return bias
 
 
-def verdicts(looks: Looks, ratio: float) -> tuple[np.ndarray, np.ndarray]:
+def verdicts(looks: Looks, ratio: float, allowance: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Judge campaigns whose rows all have one true speed-up.
 
     Args:
         looks: what the looks see at equal speed.
         ratio: true speed-up over the documented one; ``FLOOR`` is on the floor.
+        allowance: by how much the ends of intervals lie further out, a log; that of stages.
 
     Returns:
         ``PASS``, ``FAIL``, ``UNDECIDED`` or ``INVALID``, and the blocks taken; both of shape
@@ -183,7 +184,7 @@ def verdicts(looks: Looks, ratio: float) -> tuple[np.ndarray, np.ndarray]:
     for index, blocks in enumerate(looks.blocks):
         at, error, least = mean[..., index], looks.error[..., index], bias[:, index, None]
         asked = (margin > least).all(1, keepdims=True)
-        beyond = at - stopping.critical_value(int(blocks)) * error
+        beyond = at - stopping.critical_value(int(blocks)) * error - allowance
         passing = asked & (verdict == UNDECIDED) & (beyond > least)
         verdict[passing], taken[passing], margin[passing] = PASS, blocks, beyond[passing]
         critical_by_size = np.array(
@@ -193,7 +194,7 @@ def verdicts(looks: Looks, ratio: float) -> tuple[np.ndarray, np.ndarray]:
             ]
         )
         while True:
-            beyond = -at - critical_by_size[family_size][:, None] * error
+            beyond = -at - critical_by_size[family_size][:, None] * error - allowance
             failing = asked & (verdict == UNDECIDED) & (beyond > least)
             if not failing.any():
                 break
@@ -201,25 +202,28 @@ def verdicts(looks: Looks, ratio: float) -> tuple[np.ndarray, np.ndarray]:
             family_size = np.maximum(1, family_size - failing.sum(1))
     if looks.bias is not None:
         end = np.searchsorted(looks.blocks, taken.max(1))
-        undecided = _margin_undecided(looks, mean[..., -1], family_size)
+        undecided = _margin_undecided(looks, mean[..., -1], family_size, allowance)
         margin = np.where(verdict == UNDECIDED, undecided, margin)
         least = looks.bias[np.arange(trials), end][:, None]
         verdict[(margin <= least) & (least > 0)] = INVALID
     return verdict, taken
 
 
-def _margin_undecided(looks: Looks, last: np.ndarray, family_size: np.ndarray) -> np.ndarray:
+def _margin_undecided(
+    looks: Looks, last: np.ndarray, family_size: np.ndarray, allowance: float
+) -> np.ndarray:
     """Return how large a bias must be to turn rows that the last look leaves undecided.
 
     Args:
         looks: what the looks see.
         last: distances from the floor at the last look, shape (trials, rows).
         family_size: how many rows share the error of "fail" then, shape (trials,).
+        allowance: as for ``verdicts``.
     """
     blocks, error = int(looks.blocks[-1]), looks.error[..., -1]
     critical = np.array([stopping.critical_value(blocks, int(size)) for size in family_size])
     ends = (last - stopping.critical_value(blocks) * error, -last - critical[:, None] * error)
-    margin: np.ndarray = np.abs(np.maximum(*ends))
+    margin: np.ndarray = np.abs(np.maximum(*ends) - allowance)
     return margin
 
 

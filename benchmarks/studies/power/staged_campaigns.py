@@ -1,4 +1,4 @@
-"""Simulated campaigns by stages: rounds of calls that take turns, put together as the package does."""
+"""Simulated campaigns by stages: calls take turns, and are put together as the package does."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import lzma
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -118,3 +118,67 @@ class StepNoise:
             noise = signal.lfilter([1.0], [1.0, -self.phi], noise, axis=-1)
         noise *= self.cv
         return noise
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayedSteps:
+    """Noise of a recording of equal calls that took turns.
+
+    Campaigns begin at any block of it and go on at its beginning; which of the recorded calls is
+    the candidate, and which ones are the baseline's, is drawn for each campaign.
+
+    Attributes:
+        name: name in tables.
+        logs: log durations less the median of their part, shape (rounds, parts, calls).
+        costs: median of every part, in units of the steps after the first.
+    """
+
+    name: str
+    logs: np.ndarray
+    costs: np.ndarray
+
+    @property
+    def blocks(self) -> int:
+        """Return for how many blocks there is noise."""
+        return min(20, len(self.logs) // 2)
+
+    def draw(self, rng: np.random.Generator, place: np.ndarray) -> np.ndarray:
+        """Draw the noise of rounds, see ``StepNoise.draw``; the places are those of the recording.
+
+        Raises:
+            ValueError: the recording has calls of other parts, or fewer than there are arms.
+        """
+        trials, rounds, parts, arms = place.shape
+        if parts != self.logs.shape[1] or arms > self.logs.shape[2]:
+            raise ValueError(
+                f"{self.name} has {self.logs.shape[1]} parts of {self.logs.shape[2]} calls, not"
+                f" {parts} of {arms}"
+            )
+        recorded = len(self.logs) - len(self.logs) % 2
+        begin = 2 * rng.integers(0, recorded // 2, (trials, 1))
+        chosen = self.logs[(begin + np.arange(rounds)) % recorded]
+        lanes = np.argsort(rng.random((trials, self.logs.shape[2])), axis=-1)[:, :arms]
+        found: np.ndarray = np.take_along_axis(chosen, lanes[:, None, None, :], -1)
+        return found
+
+
+def replayed_steps(path: Path) -> ReplayedSteps:
+    """Return the noise of a recording of ``record_steps.py``.
+
+    Raises:
+        ValueError: the file is no such recording, or has fewer than three blocks.
+    """
+    try:
+        trace = json.loads(lzma.decompress(path.read_bytes()))
+        seconds = np.array(trace["microseconds"], dtype=float)
+    except (lzma.LZMAError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: no recording of record_steps.py: {error}") from None
+    if seconds.ndim != 3 or not (seconds > 0).all():
+        raise ValueError(
+            f"{path}: microseconds are not positive, one for each round, part and call"
+        )
+    if len(seconds) < 6:
+        raise ValueError(f"{path}: {len(seconds)} rounds; three blocks need 6")
+    usual = np.median(seconds, axis=(0, 2))
+    logs = np.log(seconds) - np.log(usual)[:, None]
+    return ReplayedSteps(path.name.partition(".")[0], logs, usual / np.median(usual[2:-1]))

@@ -133,6 +133,17 @@ def interval(ratios: Sequence[float], below: float, above: float | None = None) 
     )
 
 
+def widen(measured: Interval, allowance: float) -> Interval:
+    """Return an interval whose ends lie further out by a fraction, for a bias that nobody sees.
+
+    ``[low / (1 + allowance), high * (1 + allowance)]``: it holds the true speed-up as surely as
+    before if the measured one is biased by no more than that.
+    """
+    return Interval(
+        measured.speedup, measured.low / (1 + allowance), measured.high * (1 + allowance)
+    )
+
+
 def decide(measured: Interval, floor: float) -> Literal["pass", "fail"] | None:
     """Tell what the interval says about the floor.
 
@@ -149,7 +160,9 @@ def decide(measured: Interval, floor: float) -> Literal["pass", "fail"] | None:
     return None
 
 
-def blocks_to_decide(ratios: Sequence[float], floor: float, rows: int = 1) -> int | None:
+def blocks_to_decide(
+    ratios: Sequence[float], floor: float, rows: int = 1, allowance: float = 0.0
+) -> int | None:
     """Estimate after how many blocks in all a look would decide, with probability ``POWER``.
 
     The first later look whose ``_reach``, times the standard deviation of a block, is less than the
@@ -160,6 +173,7 @@ def blocks_to_decide(ratios: Sequence[float], floor: float, rows: int = 1) -> in
         ratios: log speed-ups, one per block.
         floor: least speed-up, a ratio above 0.
         rows: how many rows share the error of "fail".
+        allowance: by which fraction the interval is widened, see ``widen``.
 
     Returns:
         A total, not a number on top, and more than there are; None if even the last look would
@@ -178,13 +192,15 @@ def blocks_to_decide(ratios: Sequence[float], floor: float, rows: int = 1) -> in
         (
             look
             for look in stopping.later_looks(len(ratios))
-            if _reach(look, sharing) * spread < abs(gap)
+            if _reach(look, sharing) * spread < abs(gap) - math.log1p(allowance)
         ),
         None,
     )
 
 
-def minimum_detectable_effect(ratios: Sequence[float], blocks: int, rows: int = 1) -> float | None:
+def minimum_detectable_effect(
+    ratios: Sequence[float], blocks: int, rows: int = 1, allowance: float = 0.0
+) -> float | None:
     """Estimate how far from its floor a speed-up must be to be decided at so many blocks.
 
     The fraction is ``exp(reach * s) - 1`` with the reach of ``_reach`` and the standard deviation
@@ -195,6 +211,7 @@ def minimum_detectable_effect(ratios: Sequence[float], blocks: int, rows: int = 
         ratios: log speed-ups, one per block, for their noise.
         blocks: number of blocks.
         rows: how many rows share the error of "fail", the side that needs more.
+        allowance: by which fraction the interval is widened, see ``widen``.
 
     Returns:
         A fraction: 0.03 means that a speed-up 3% below the floor fails. None if there is
@@ -205,7 +222,8 @@ def minimum_detectable_effect(ratios: Sequence[float], blocks: int, rows: int = 
     """
     if not stopping.looks(blocks):
         return None
-    return math.expm1(min(_reach(blocks, rows) * _moments(ratios)[1], _LARGEST_EXPONENT))
+    reach = _reach(blocks, rows) * _moments(ratios)[1] + math.log1p(allowance)
+    return math.expm1(min(reach, _LARGEST_EXPONENT))
 
 
 def _reach(look: int, rows: int) -> float:

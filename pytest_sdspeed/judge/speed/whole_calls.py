@@ -12,7 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LEAST_DIFFERENCE = 0.01
-"""Fraction by which whole calls may differ from their stages' sum before it counts."""
+"""Fraction by which whole calls may differ from their stages' sum before it counts.
+
+So much may also be wrong without notice with steps that were not measured, and with what waiting
+for the device at every border costs. The intervals of a campaign by stages are wider by it: nothing
+closer to its floor is decided. ``benchmarks/studies/gate_power.py`` has what that is worth, in its
+study ``stages``."""
 
 
 class WholeCalls(NamedTuple):
