@@ -3,7 +3,7 @@
     python benchmarks/studies/gate_power.py                      # all figures, an hour
     python benchmarks/studies/gate_power.py --quick              # with fewer trials, minutes
     python benchmarks/studies/gate_power.py --only gate control  # some studies, a few minutes
-    python benchmarks/studies/gate_power.py --traces t.json      # traces of record_noise.py
+    python benchmarks/studies/gate_power.py --traces t.json      # traces of record_*.py
     python benchmarks/studies/gate_power.py --docs docs/figures  # also renews the documentation
 
 All rules are asked about the same noise. The study writes gate_power.csv, gate_power.md and
@@ -18,26 +18,42 @@ from pathlib import Path
 
 import numpy as np
 from markdown_tables import add_docs_option, write_snippets
-from power import peers, report, studies
+from power import peers, report, stages, studies
 from power.campaigns import slots_per_block
 from power.noise import Noise, replayed
+from power.step_noise import ReplayedSteps, replayed_steps
 from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parents[2]
 TRACES = (ROOT / "benchmarks" / "traces", ROOT.parent / "shared" / "data")
+SLOTS, STEPS = ".json", ".json.xz"
+"""Endings of the traces of ``record_noise.py`` and of ``record_steps.py``."""
+MOST_STAGED = 20_000
+"""Campaigns by stages a line at most: each takes as long as ten by calls."""
 FULL, QUICK = (40_000, 1_000), (2_000, 60)
 
 
-def traces(given: list[Path] | None) -> list[Noise]:
+def find_traces(given: list[Path] | None) -> tuple[list[Noise], list[ReplayedSteps]]:
     """Read the traces to replay: those given, else those in the usual folders.
+
+    Returns:
+        Those of ``record_noise.py``, and those of ``record_steps.py``.
 
     Raises:
         SystemExit: a trace cannot be replayed.
     """
-    usual = {path.name: path for folder in TRACES for path in sorted(folder.glob("noise-*.json"))}
+    usual = {
+        path.name: path
+        for folder in TRACES
+        for pattern in (f"noise-*{SLOTS}", f"steps-*{STEPS}")
+        for path in sorted(folder.glob(pattern))
+    }
     paths = given if given is not None else list(usual.values())
     try:
-        return [replayed(path, slots_per_block(1)) for path in paths]
+        return (
+            [replayed(path, slots_per_block(1)) for path in paths if path.suffix != STEPS[-3:]],
+            [replayed_steps(path) for path in paths if path.suffix == STEPS[-3:]],
+        )
     except (OSError, ValueError) as error:
         raise SystemExit(f"gate_power: {error}") from None
 
@@ -79,7 +95,11 @@ def main() -> None:
     known, missing = peers.available()
     for line in missing:
         print(line, file=sys.stderr)
-    tasks = studies.tasks(trials, peer_trials, traces(options.traces), known)
+    slots, steps = find_traces(options.traces)
+    tasks = [
+        *studies.tasks(trials, peer_trials, slots, known),
+        *stages.tasks(min(trials, MOST_STAGED), steps),
+    ]
     seeds = np.random.SeedSequence(options.seed).spawn(len(tasks))
     # A study has the same seeds whichever others run.
     chosen = [

@@ -10,6 +10,7 @@ from markdown_tables import MarkdownTable, join_titled
 
 from power.campaigns import FLOOR
 from power.slot_order import EFFECTS, SIZES
+from power.stages import ALLOWED, BARE
 from power.studies import ABOVE, BEFORE, DOCUMENTED, NOW, RATIOS, SHORT, Line
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 PLOTTED = "mixed, CV 3.0%"
 GATE, ORDER, OWN, PEERS = "gate.md", "gate-order.md", "gate-own.md", "gate-peers.md"
+STAGES = "gate-stages.md"
 """Snippets of the documentation."""
 
 
@@ -31,7 +33,7 @@ def write_csv(lines: Sequence[Line], path: Path) -> None:
 
 def markdown(lines: Sequence[Line]) -> str:
     """Write every study as a table, with shares in percent."""
-    tables = [make(lines) for make in (_gate, _order, _own, _rules, _rows, _control, _peers)]
+    tables = [make(lines) for make in TABLES]
     return join_titled([table for table in tables if table.rows], level=3) + "\n"
 
 
@@ -48,6 +50,7 @@ def snippets(lines: Sequence[Line]) -> dict[str, str]:
         ORDER: _order(lines),
         OWN: _own(lines),
         PEERS: _peers(peers),
+        STAGES: _stages(lines),
     }
     return {name: table.text() for name, table in tables.items() if table.rows}
 
@@ -164,9 +167,15 @@ def _mean(lines: Iterable[Line], rule: str, ratio: float, figure: str) -> float:
     return found / sum(line.trials for line in chosen)
 
 
-def _both(rules: Mapping[str, Mapping[float, Line]], ratio: float, figure: str, digits: int) -> str:
-    """Write a figure of the rule before and of the one now as ``0.45% / 0.43%``."""
-    told = [rules[rule][ratio] if rule in rules else None for rule in (BEFORE, NOW)]
+def _both(
+    rules: Mapping[str, Mapping[float, Line]],
+    ratio: float,
+    figure: str,
+    digits: int,
+    pair: tuple[str, str] = (BEFORE, NOW),
+) -> str:
+    """Write a figure of two rules, that before and the one now, as ``0.45% / 0.43%``."""
+    told = [rules[rule][ratio] if rule in rules else None for rule in pair]
     values = [None if line is None else getattr(line, figure) for line in told]
     return " / ".join(
         number(value) if figure == "blocks" else share(value, digits) for value in values
@@ -268,6 +277,37 @@ def _peers(lines: Iterable[Line]) -> MarkdownTable:
     return MarkdownTable("Peers, at equal generations", header, cells)
 
 
+def _stages(lines: Iterable[Line]) -> MarkdownTable:
+    header = (
+        "noise of parts",
+        "calls",
+        "wrong at the floor: `pass`",
+        "`fail`",
+        "false `fail` at documented",
+        "`fail` 10% short",
+        "`pass` at documented",
+        "`invalid` at documented",
+        "blocks at documented",
+    )
+    cells = []
+    for name, rules in _by_noise(lines, "stages").items():
+        noise, calls = name.split("; ")
+        figures = (
+            (FLOOR, "passed", 2),
+            (FLOOR, "failed", 2),
+            (DOCUMENTED, "failed", 3),
+            (SHORT, "failed", 1),
+            (DOCUMENTED, "passed", 1),
+            (DOCUMENTED, "invalid", 2),
+            (DOCUMENTED, "blocks", 1),
+        )
+        told = [_both(rules, *figure, pair=(BARE, ALLOWED)) for figure in figures]
+        cells.append((noise, calls, *told))
+    return MarkdownTable(
+        "By stages: without and with the 1% by which intervals are wider", header, cells
+    )
+
+
 def _undecided(line: Line) -> float | None:
     """Return the share without a verdict; None for rules that always decide."""
     return None if line.passed is None else max(0.0, 1 - line.passed - line.failed)
@@ -282,6 +322,9 @@ def _by_ratio(
         if line.study == study:
             found.setdefault((line.noise, line.rule), {})[line.ratio] = line
     return found.items()
+
+
+TABLES = (_gate, _order, _own, _rules, _rows, _control, _peers, _stages)
 
 
 def share(value: float | None, digits: int = 2) -> str:

@@ -12,7 +12,7 @@ from power.slot_order import balanced_places
 from pytest_sdspeed.judge.speed import put_together
 
 if TYPE_CHECKING:
-    from power.step_noise import StepNoise
+    from power.step_noise import ReplayedSteps, StepNoise
 
 ROUNDS = 2
 """Rounds of a block; the order of the second one is the reverse of the first one's."""
@@ -30,6 +30,7 @@ class Calls:
             then.
         drift: how much slower the last step of a call is than the first, in both arms.
         own_drift: likewise, of the candidate alone.
+        every: whether all steps are measured though they are alike.
     """
 
     name: str
@@ -40,11 +41,12 @@ class Calls:
     cheap: float = 1.0
     drift: float = 0.0
     own_drift: float = 0.0
+    every: bool = False
 
     @property
     def sampled(self) -> int:
         """Return how many of the steps are measured, as the package chooses."""
-        if self.cheap != 1.0:
+        if self.every or self.cheap != 1.0:
             return self.steps
         found = 1 + max(put_together.LEAST_STEPS, round((self.steps - 1) / put_together.SHARE))
         return min(found, self.steps)
@@ -100,7 +102,11 @@ def take_turns(
 
 
 def simulate(
-    rng: np.random.Generator, noise: StepNoise, calls: Calls, trials: int, rows: int = 1
+    rng: np.random.Generator,
+    noise: StepNoise | ReplayedSteps,
+    calls: Calls,
+    trials: int,
+    rows: int = 1,
 ) -> np.ndarray:
     """Simulate campaigns by stages whose arms' whole calls do not differ.
 

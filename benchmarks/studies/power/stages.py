@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ from power.campaigns import (
 )
 from power.staged_campaigns import ROUNDS, Calls, simulate, simulate_calls
 from power.step_noise import ReplayedSteps, StepNoise
-from power.studies import DOCUMENTED, SHORT, Line
+from power.studies import DOCUMENTED, SHORT, Line, Task
 from pytest_sdspeed.judge.speed import stopping
 from pytest_sdspeed.judge.speed.whole_calls import (
     LEAST_DIFFERENCE,
@@ -130,6 +131,7 @@ def cells() -> list[Cell]:
         )
         for share in (0.001, 0.005, 0.01, 0.02, 0.05)
     ]
+    candidate.append(Cell(candidate[2].noise, replace(usual, name="all 50 measured", every=True)))
     mixed = StepNoise(
         name="AR(0.7) of the machine, calls differ by 1%, one part in 1000 takes x20, CV 3%",
         phi=0.7,
@@ -253,3 +255,16 @@ def measured_share(calls: Calls) -> float:
     """Return which share of a baseline's call is measured."""
     costs = calls.costs()[0]
     return float(costs[calls.measured()].sum() / costs.sum())
+
+
+def replay_cell(noise: ReplayedSteps) -> Cell:
+    """Return the cell of a recording: calls of 50 steps whose parts are as long as its own."""
+    text, first, decode = (float(noise.costs[at]) for at in (0, 1, -1))
+    calls = Calls(name="50 steps", text=text, first=first, decode=decode)
+    return Cell(noise, calls)
+
+
+def tasks(trials: int, recordings: Sequence[ReplayedSteps]) -> list[Task]:
+    """Return the tasks of the study, one for each cell."""
+    every = [*cells(), *map(replay_cell, recordings)]
+    return [Task("stages", partial(stage_lines, cell=cell, trials=trials)) for cell in every]

@@ -131,11 +131,13 @@ class ReplayedSteps:
         name: name in tables.
         logs: log durations less the median of their part, shape (rounds, parts, calls).
         costs: median of every part, in units of the steps after the first.
+        own_stalls: as of ``StepNoise``: none are known.
     """
 
     name: str
     logs: np.ndarray
     costs: np.ndarray
+    own_stalls: float = 0.0
 
     @property
     def blocks(self) -> int:

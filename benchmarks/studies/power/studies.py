@@ -48,7 +48,7 @@ SLOW_EVERY, SLOWER = (2, 3, 4, 5, 6, 8, 10, 16), (1.5, 3.0, 20.0)
 """Candidates that are slow in one call of so many, and how many times as slow."""
 
 
-STUDIES = ("gate", "rules", "rows", "control", "own", "order", "peers")
+STUDIES = ("gate", "rules", "rows", "control", "own", "order", "peers", "stages")
 
 
 class Task(NamedTuple):
@@ -68,7 +68,7 @@ class Line:
     """One cell of a study: a rule under a noise at a true speed-up.
 
     Attributes:
-        study: ``gate``, ``rules``, ``rows``, ``control``, ``order``, ``own`` or ``peers``.
+        study: one of ``STUDIES``.
         rule: name of the rule.
         noise: name of the noise.
         rows: number of arms beside the baseline.
@@ -79,7 +79,7 @@ class Line:
         generations: slots of a campaign, or samples that a peer was given.
         suite_passed: share of campaigns in which every row passes.
         suite_failed: share of campaigns in which at least one row fails.
-        invalid: share of rows that the A/A control makes invalid.
+        invalid: share of rows that the A/A control, or whole calls after stages, make invalid.
     """
 
     study: str

@@ -22,8 +22,9 @@ SHARE = 8
 _WORTH_ALL = 0.6
 """Share of the steps from which on all of them are measured."""
 
-_UNEVEN = 0.02
-"""Fraction of a call that the first steps may mispredict, beside their own noise."""
+_UNEVEN = 0.01
+"""Fraction of a call that the first steps may mispredict, beside their own noise: so much are
+intervals by stages wider, see ``whole_calls.LEAST_DIFFERENCE``."""
 
 _NORMAL_MAD = 1.4826
 """Standard deviations of a normal value in its median absolute deviation."""

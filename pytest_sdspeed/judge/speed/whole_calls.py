@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.judge.speed.intervals import decide
@@ -44,8 +45,10 @@ def compare_whole_calls(
 
     Of each arm's whole calls the fastest counts, since contention only slows. With ``u`` the log of
     that over the sum, the difference ``u_candidate - u_baseline`` is what the speed-up by stages is
-    too large by. It counts as far as it exceeds ``LEAST_DIFFERENCE`` and the difference of each
-    arm's two fastest calls: that is how well their fastest call is known.
+    too large by. It counts as far as it exceeds ``LEAST_DIFFERENCE`` and twice the log of the
+    median over the fastest of each arm's calls, which tells how well the fastest one is known: of
+    two calls that is their difference, and of six normal ones 2.5 standard deviations, while the
+    difference of two arms' fastest has 0.9.
 
     Args:
         candidate_s: whole calls of the row, seconds; two or more.
@@ -81,8 +84,8 @@ def withstands_whole_calls(measured: Interval, floor: float | None, found: Whole
 
 
 def _compare(whole_s: Sequence[float], sum_s: float) -> tuple[float, float]:
-    """Return the log of the fastest call over the sum, and that of the two fastest calls."""
+    """Return the log of the fastest call over the sum, and how well it is known, a log."""
     if len(whole_s) < 2:  # noqa: PLR2004 - a palindrome has two of each
         raise ValueError(f"{len(whole_s)} whole call(s); valid: two or more")
-    first, second = sorted(whole_s)[:2]
-    return math.log(first / sum_s), math.log(second / first)
+    fastest = min(whole_s)
+    return math.log(fastest / sum_s), 2 * math.log(statistics.median(whole_s) / fastest)
