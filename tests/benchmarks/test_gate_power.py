@@ -28,7 +28,7 @@ from pytest_sdspeed.model import CONTROL
 pytestmark = pytest.mark.slow
 
 TRIALS = 6000
-MOST = [study for study in studies.STUDIES if study not in ("order", "own")]
+MOST = [study for study in studies.STUDIES if study not in ("order", "own", "stages")]
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 
 

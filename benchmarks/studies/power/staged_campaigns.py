@@ -9,7 +9,8 @@ import numpy as np
 
 from power.campaigns import FIRST_ROW
 from power.slot_order import balanced_places
-from pytest_sdspeed.judge.speed import put_together
+from pytest_sdspeed.judge.speed.put_together import choose_sampling
+from pytest_sdspeed.model.stages import DENOISING, StageTime
 
 if TYPE_CHECKING:
     from power.step_noise import ReplayedSteps, StepNoise
@@ -48,8 +49,8 @@ class Calls:
         """Return how many of the steps are measured, as the package chooses."""
         if self.every or self.cheap != 1.0:
             return self.steps
-        found = 1 + max(put_together.LEAST_STEPS, round((self.steps - 1) / put_together.SHARE))
-        return min(found, self.steps)
+        step = StageTime(DENOISING, 1.0)
+        return choose_sampling([step] * self.steps).sampled
 
     def costs(self) -> np.ndarray:
         """Return what the parts of a whole call cost, shape (2, parts): baseline, candidate."""
