@@ -28,8 +28,8 @@ ROOT = Path(__file__).resolve().parents[2]
 TRACES = (ROOT / "benchmarks" / "traces", ROOT.parent / "shared" / "data")
 SLOTS, STEPS = ".json", ".json.xz"
 """Endings of the traces of ``record_noise.py`` and of ``record_steps.py``."""
-MOST_STAGED = 20_000
-"""Campaigns by stages a line at most: each takes as long as ten by calls."""
+MOST_STAGED = 10_000
+"""Campaigns by stages a line at most: each takes as long as several by calls."""
 FULL, QUICK = (40_000, 1_000), (2_000, 60)
 
 

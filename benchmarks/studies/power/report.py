@@ -375,6 +375,7 @@ def plot(lines: Sequence[Line], path: Path) -> None:
         f"An alarm in the shaded range is false; dotted: 5% below ({PLOTTED}, equal generations)",
         fontsize="medium",
     )
-    axes.legend(fontsize="small", frameon=False)
+    if chosen:
+        axes.legend(fontsize="small", frameon=False)
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
