@@ -11,10 +11,11 @@ from fakes import FakeClock
 from pytest_sdspeed.errors import GenerationError, OutOfMemoryError, UnusableDeviceError
 from pytest_sdspeed.judge.speed import intervals
 from pytest_sdspeed.measure.campaign_data import Arm
+from pytest_sdspeed.measure.contrasts import Contrasts
 from pytest_sdspeed.measure.decisions import Decisions
 from pytest_sdspeed.measure.memory import UnknownMemory
 from pytest_sdspeed.measure.roster import Roster
-from pytest_sdspeed.model import CONTROL
+from pytest_sdspeed.model import CONTROL, Contrast
 
 
 def fail(text="the weights changed"):
@@ -139,3 +140,17 @@ def test_of_memory_that_a_platform_does_not_tell_nothing_is_said():
 def test_the_error_is_shared_by_all_rows_of_the_run_that_can_fail(rows, floors, family):
     here = roster(*(arm(f"row{number}") for number in range(floors)), arm("free", floor=None))
     assert Decisions(here, {}, rows).family_size == family
+
+
+@pytest.mark.parametrize(("allowance", "verdict"), [(0.0, "pass"), (0.2, "inconclusive")])
+def test_intervals_that_are_wider_decide_less_of_rows_and_of_contrasts(allowance, verdict):
+    samples = measured() | {"other": measured(row=1.0)["row"]}
+    here, contrast = roster(arm("row"), arm("other", floor=None)), Contrast("other", "row", 1.0)
+    decisions = Decisions(here, samples, rows=1, contrasts=Contrasts([contrast], here, samples))
+    decisions.widen(allowance)
+    decisions.look(6, 20)
+    decisions.close(20, "")
+    for decision in (decisions.decided["row"], decisions.contrasts.decided[contrast]):
+        assert decision.verdict == verdict
+        assert decision.interval.low == pytest.approx(1 / 0.9 / (1 + allowance), rel=1e-3)
+        assert decision.minimum_detectable_effect == pytest.approx(allowance, abs=1e-3)
