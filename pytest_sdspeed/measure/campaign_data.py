@@ -310,7 +310,7 @@ class Progress:
 
     Attributes:
         phase: ``build``, ``warm-up``, ``proof``, ``reference pictures``, ``canary``, ``block``,
-            ``whole call`` or ``profile``, or that another process measures; ``plan`` with a plan.
+            ``profile`` or ``plan``, or that another process measures.
         arm: about to run; "" if it is none.
         block: number from 1; blocks: how many the plan allows.
         left_s: seconds left of the plan at the expected pace, None while unknown.
