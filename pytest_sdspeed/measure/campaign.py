@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.judge.speed import intervals
@@ -42,7 +41,6 @@ from pytest_sdspeed.model import CONTROL, Telemetry, UnknownTelemetry
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from pytest_sdspeed.judge.speed.put_together import Sampling
     from pytest_sdspeed.measure.block_plan import BlockPlan
     from pytest_sdspeed.measure.canary import Operations
     from pytest_sdspeed.measure.clock import Clock
@@ -126,6 +124,7 @@ class _Campaign:
             countdown=self.countdown,
             contrasts=contrasts,
         )
+        self.timed_part.announce = self._announce
         self.warm_up = WarmUp({}, {}, {})
         self.loaded: dict[str, Loaded] = {}
         self.stages: StageData | None = None
@@ -164,9 +163,7 @@ class _Campaign:
                 self._measure_by_stages(*opened, after_s)
             else:
                 self.staging.close()
-                costs_s = self.warm_up.costs_s
-                announce = partial(self._announce, costs_s)
-                self.timed_part.run(costs_s, after_s=after_s, announce=announce)
+                self.timed_part.run(self.warm_up.costs_s, after_s=after_s)
             self.roster.check_all()
             self.canary_after = self._time_canary({} if self.roster.unusable else operations)
             profiles = self.countdown.allows_profiles(self.warm_up.costs_s)
@@ -181,8 +178,7 @@ class _Campaign:
         self.timed_part.decisions.widen(LEAST_DIFFERENCE)
         costs_s = self.warm_up.costs_s
         whole_s = 2 * sum(costs_s[arm.name] for arm in self.roster.remaining)
-        announce = partial(self._announce, plan.costs_s, sampling=plan.sampling)
-        self.timed_part.run(dict(plan.costs_s), after_s=after_s + whole_s, announce=announce)
+        self.timed_part.run(dict(plan.costs_s), after_s=after_s + whole_s)
         self.staging.close()
         timed = self.timed_part
         whole = draw_whole_calls(
@@ -200,10 +196,9 @@ class _Campaign:
             verdicts=timed.decisions.stages.verdicts,
         )
 
-    def _announce(
-        self, costs_s: Mapping[str, float], blocks: BlockPlan, sampling: Sampling | None = None
-    ) -> None:
+    def _announce(self, blocks: BlockPlan, costs_s: Mapping[str, float]) -> None:
         """Tell the watcher what the campaign will cost, before its first block."""
+        rounds = self.timed_part.rounds
         plan = foresee(
             blocks,
             costs_s,
@@ -212,7 +207,7 @@ class _Campaign:
             list(self.roster.active),
             family_size=self.timed_part.decisions.family_size,
             profiled=[arm.name for arm in self.roster.remaining if arm.profile],
-            sampling=sampling,
+            sampling=rounds.sampling if rounds else None,
             refused=self.staging.refused,
         )
         self.watch(Progress(phase="plan", plan=plan))

@@ -59,6 +59,11 @@ class Rounds:
         self._roster, self._timer, self._staging = roster, timer, staging
         self._sampling = sampling
 
+    @property
+    def sampling(self) -> Sampling:
+        """Return how many denoising steps of each call are measured."""
+        return self._sampling
+
     def measure(self, labels: Sequence[str]) -> dict[str, StagedSlot]:
         """Measure one round.
 

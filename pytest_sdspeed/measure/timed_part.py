@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.model import Contrast
 
 
-def _announce_nothing(_plan: BlockPlan) -> None:
+def _announce_nothing(_plan: BlockPlan, _costs_s: Mapping[str, float]) -> None:
     """Tell nobody what is planned."""
 
 
@@ -45,6 +45,8 @@ class TimedPart:
         plan: how the time is spent.
         spent_s: seconds that the blocks took so far.
         cut_short: what ended the campaign before its budget, and what to set, or "".
+        announce: told, before the first block, what is planned, and the seconds of each arm's call
+            as far as it is measured.
         rounds: measures blocks by stages; None if slots are whole calls.
         stage_samples: arm -> stage -> [first, second] call of every block, seconds; empty if slots
             are whole calls.
@@ -61,6 +63,7 @@ class TimedPart:
         countdown: Countdown,
         contrasts: Sequence[Contrast] = (),
     ) -> None:
+        self.announce: Callable[[BlockPlan, Mapping[str, float]], None] = _announce_nothing
         self.rounds: Rounds | None = None
         self.stage_samples: StageSamples = {}
         self.samples: Samples = {name: [] for name in (*roster.arms, CONTROL)}
@@ -79,18 +82,12 @@ class TimedPart:
         self._roster, self._limits, self._clock = roster, limits, clock
         self._timer, self._watch, self._countdown = timer, watch, countdown
 
-    def run(
-        self,
-        costs_s: Mapping[str, float],
-        after_s: float = 0.0,
-        announce: Callable[[BlockPlan], None] = _announce_nothing,
-    ) -> None:
+    def run(self, costs_s: Mapping[str, float], after_s: float = 0.0) -> None:
         """Measure blocks until every row is decided, or the budget or the plan is spent.
 
         Args:
             costs_s: arm -> seconds of one generation, by the warm-up.
             after_s: seconds to leave for what follows before the time limit of another plugin.
-            announce: told what is planned, before the first block.
 
         Raises:
             TimeLimitError: that limit leaves too little for the first look.
@@ -107,7 +104,7 @@ class TimedPart:
         )
         if limits.budget_s < asked.budget_s:
             self.plan = plan_blocks(limits, costs_s, baseline, roster.active)
-        announce(self.plan)
+        self.announce(self.plan, costs_s)
         order = Palindromes(baseline, random.Random(limits.seed))  # noqa: S311 - no secret
         self._started_s = self._clock.now()
         block, done = 0, False

@@ -9,12 +9,9 @@ from pytest_sdspeed.model.stages import order_stages
 from pytest_sdspeed.report.text import format_latency
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pytest_sdspeed.model import Result, StageResults
-
-COLUMNS = ("setup", "stage", "latency", "baseline", "speed-up")
-"""Columns of ``list_stage_cells``."""
 
 
 def list_stage_lines(results: Iterable[Result]) -> list[tuple[str, str]]:
@@ -23,12 +20,19 @@ def list_stage_lines(results: Iterable[Result]) -> list[tuple[str, str]]:
     ``text_encoder x1.00 [0.99, 1.01] (5.10 ms, baseline 5.11 ms), denoising x1.63 [1.60, 1.66]
     (1.20 s, baseline 1.96 s); 7 of 50 steps of each call were measured; ...``
     """
-    said = ((result.setup, _describe(found)) for result, found in _select(results))
+    said = (
+        (result.setup, _describe(found, _name_other(result))) for result, found in _select(results)
+    )
     return list(dict.fromkeys(said))
 
 
+def list_columns(results: Sequence[Result]) -> tuple[str, ...]:
+    """Return what the columns of ``list_stage_cells`` are called."""
+    return "setup", "stage", "latency", _name_other(results[0]), "speed-up"
+
+
 def list_stage_cells(results: Iterable[Result]) -> list[tuple[str, ...]]:
-    """List the cells of ``COLUMNS``: a line for each stage of each row."""
+    """List the cells of ``list_columns``: a line for each stage of each row."""
     lines = (
         (
             result.setup,
@@ -45,7 +49,8 @@ def list_stage_cells(results: Iterable[Result]) -> list[tuple[str, ...]]:
 def list_manners(results: Iterable[Result]) -> list[tuple[str, str]]:
     """List how each row was measured by stages: which steps, and what whole calls say."""
     said = (
-        (result.setup, "; ".join(_describe_manner(found))) for result, found in _select(results)
+        (result.setup, "; ".join(_describe_manner(found, _name_other(result))))
+        for result, found in _select(results)
     )
     return list(dict.fromkeys(said))
 
@@ -87,22 +92,27 @@ def _select(results: Iterable[Result]) -> Iterator[tuple[Result, StageResults]]:
             yield result, result.by_stage
 
 
-def _describe(found: StageResults) -> str:
+def _name_other(result: Result) -> str:
+    """Name what a row is compared with: its baseline, or its old version."""
+    return "old" if result.against else "baseline"
+
+
+def _describe(found: StageResults, other: str) -> str:
     stages = []
     for stage in order_stages(found.ratios):
         ours, theirs = map(format_latency, _find_latencies(found, stage))
-        stages.append(f"{_name(stage)} {found.ratios[stage]} ({ours}, baseline {theirs})")
-    return "; ".join((", ".join(stages), *_describe_manner(found)))
+        stages.append(f"{_name(stage)} {found.ratios[stage]} ({ours}, {other} {theirs})")
+    return "; ".join((", ".join(stages), *_describe_manner(found, other)))
 
 
-def _describe_manner(found: StageResults) -> Iterator[str]:
+def _describe_manner(found: StageResults, other: str) -> Iterator[str]:
     yield f"{describe_steps(found.steps, found.sampled_steps, found.why_all)} were measured"
     if found.whole_s and found.unowned:
         ours, theirs = (
             f"{format_latency(seconds)}, the fastest {share:+.1%}"
             for seconds, share in zip(found.whole_s, found.unowned, strict=True)
         )
-        yield f"whole calls against the sum of their stages: {ours}; of the baseline {theirs}"
+        yield f"whole calls against the sum of their stages: {ours}; {other} {theirs}"
     else:
         yield "no whole calls were timed beside them"
 

@@ -11,7 +11,7 @@ from fakes import baseline_result, result
 from stored import write_run
 
 from pytest_sdspeed.__main__ import main
-from pytest_sdspeed.model import Interval, StageResults
+from pytest_sdspeed.model import Against, Interval, StageResults
 from pytest_sdspeed.plugin.confirm import combine
 from pytest_sdspeed.plugin.gate import properties
 from pytest_sdspeed.plugin.html_extras import _table
@@ -42,7 +42,7 @@ STAGES = (
     " decoding x0.99 [0.98, 1.00] (0.20 s, baseline 0.20 s)"
 )
 STEPS = "7 of 50 steps of each call were measured"
-WHOLE = "whole calls against the sum of their stages: 1.45 s, the fastest +0.3%; of the baseline 2.20 s, the fastest -0.1%"
+WHOLE = "whole calls against the sum of their stages: 1.45 s, the fastest +0.3%; baseline 2.20 s, the fastest -0.1%"
 WORDS = f"{STAGES}; {STEPS}; {WHOLE}"
 
 
@@ -77,6 +77,14 @@ def test_all_steps_are_told_with_the_reason():
     (words,) = (words for _, words in by_stage.list_stage_lines([staged(sampled_steps=50, why_all="fp16: its steps are few")]))
     assert "all 50 steps of each call (fp16: its steps are few) were measured" in words
     assert "7 of 50" not in words
+
+
+def test_two_versions_are_called_so():
+    other = Against(spec="main", label="main", versions={}, stages={}, identical=True)
+    ((_, words),) = by_stage.list_stage_lines([replace(staged(), against=other)])
+    assert words == WORDS.replace("baseline", "old")
+    page = render_page([replace(staged(), against=other)])
+    assert '<th scope="col">latency</th><th scope="col">old</th><th scope="col">speed-up</th>' in page
 
 
 def test_missing_whole_calls_are_told():

@@ -48,6 +48,12 @@ class Sampling(NamedTuple):
     why: str = ""
 
 
+def count_sampled(steps: int) -> int:
+    """Return how many denoising steps of a call are measured if they are alike; all if few are."""
+    sampled = 1 + max(LEAST_STEPS, round((steps - 1) / SHARE))
+    return steps if sampled >= _WORTH_ALL * steps else sampled
+
+
 def choose_sampling(whole: Sequence[StageTime], uneven: str = "") -> Sampling:
     """Choose how many denoising steps are measured, from one whole call by stages.
 
