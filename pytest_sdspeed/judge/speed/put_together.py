@@ -73,12 +73,6 @@ def choose_sampling(whole: Sequence[StageTime], uneven: str = "") -> Sampling:
     return Sampling(len(steps), len(steps) if why else sampled, why)
 
 
-def count_sampled(steps: int) -> int:
-    """Return how many denoising steps of a call are measured if they are alike; all if few are."""
-    sampled = 1 + max(LEAST_STEPS, round((steps - 1) / SHARE))
-    return steps if sampled >= _WORTH_ALL * steps else sampled
-
-
 def _find_uneven(whole: Sequence[StageTime], sampled: int) -> str:
     """Say why the first steps do not stand for all, or return ""."""
     steps = [part for part in whole if part.is_step]
