@@ -76,8 +76,8 @@ class Calls:
             Durations of whole calls, shape (..., arms).
         """
         missing = self.steps - self.sampled
-        others: np.ndarray = parts[..., 2:-1, :].mean(-2)
-        return parts.sum(-2) + missing * others
+        between: np.ndarray = parts[..., 2:-2, :].mean(-2)
+        return parts.sum(-2) + missing * between
 
 
 def take_turns(
