@@ -67,7 +67,7 @@ def take_packages_turns(labels, parts):
         call.done = not call.left
         return 0.0, StageTime(DENOISING, 1.0), UNREAD
 
-    staging = SimpleNamespace(call=lambda arm, _steps, control: Call(CONTROL if control else arm.name))
+    staging = SimpleNamespace(call=lambda arm, _steps, control: Call(CONTROL if control else arm.name), describe_unlike=lambda *_parts: "")
     Rounds(roster, SimpleNamespace(advance=advance), staging, Sampling(parts, parts)).measure(labels)
     return taken
 
