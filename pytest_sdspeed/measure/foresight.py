@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.judge.speed import intervals, stopping
+from pytest_sdspeed.judge.speed.whole_calls import LEAST_DIFFERENCE
 from pytest_sdspeed.model.campaign_plan import ASSUMED_NOISE, CampaignPlan
 
 if TYPE_CHECKING:
@@ -59,5 +60,7 @@ def foresee(
         steps=sampling.steps if sampling else 0,
         sampled_steps=sampling.sampled if sampling else 0,
         why=sampling.why if sampling else refused,
-        resolves=intervals.find_resolution(ASSUMED_NOISE, blocks.blocks, family_size),
+        resolves=intervals.find_resolution(
+            ASSUMED_NOISE, blocks.blocks, family_size, LEAST_DIFFERENCE if sampling else 0.0
+        ),
     )

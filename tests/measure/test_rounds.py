@@ -86,12 +86,10 @@ def undecidable_row(bench):
     return bench.staged("row", floor=1.0, **SHORT)
 
 
-def test_a_block_of_several_palindromes_has_two_rounds_for_each(bench):
+def test_a_block_has_two_rounds_whatever_length_a_slot_should_have(bench):
     record = run(bench, bench.staged("base", **SHORT), undecidable_row(bench), slot_s=2.0, budget_s=1e4)
-    assert record.repeats == 3
-    moves = turns(bench)
-    assert len(moves) == 3 * 6 * 3 * 8
-    assert {len({(name, number) for name, number, _ in moves[at : at + 3]}) for at in range(0, len(moves), 3)} == {3}
+    assert record.repeats == 1
+    assert len(turns(bench)) == 3 * 2 * 3 * 8
     assert [len(pairs) for pairs in record.samples_s.values()] == [3, 3, 3]
     assert [len(pairs) for pairs in record.stages.samples_s["row"].values()] == [3, 3, 3]
 
