@@ -48,6 +48,10 @@ def untraced_processes():
         os.environ.pop(variable, None)
 
 
+COVERED_BY_QUICK_TESTS = {"dry", "pipelines", "plugin"}
+"""Rooms whose slow tests reach few lines that their quick ones do not."""
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection():
     """Collecting is not traced for coverage either: this file has imported every module already."""
@@ -63,10 +67,10 @@ def pytest_collection():
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item):
-    """Only quick tests of rooms are traced for coverage, which doubles the time of what Python does: a room is covered by its own quick tests."""
+    """A room is covered by its own tests, some by quick ones alone: no others are traced, which doubles the time of what Python does."""
     tracer, room = sys.gettrace(), Path(pytest_sdspeed.__file__).with_name(item.path.parent.name)
-    quick = room.is_dir() and not item.get_closest_marker("slow")
-    if quick or not type(tracer).__module__.startswith("coverage"):
+    traced = room.is_dir() and not (room.name in COVERED_BY_QUICK_TESTS and item.get_closest_marker("slow"))
+    if traced or not type(tracer).__module__.startswith("coverage"):
         return (yield)
     sys.settrace(None)
     try:
