@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_sdspeed.device.accelerator import find_kind, find_module, list_used
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 @contextmanager
@@ -49,6 +49,46 @@ def hold_torch_generators() -> Iterator[None]:
                 devices = range(module.device_count())
                 held.enter_context(torch.random.fork_rng(devices, device_type=kind))
         yield
+
+
+class Generators(NamedTuple):
+    """Where the generators of Python, numpy and torch are.
+
+    Attributes:
+        python, numpy, torch: state of each; torch's is that of the CPU.
+        devices: kind of an accelerator that is in use -> the state of each of its devices.
+    """
+
+    python: Any
+    numpy: Any
+    torch: Any
+    devices: Mapping[str, Sequence[Any]]
+
+    @classmethod
+    def read(cls) -> Generators:
+        """Read them."""
+        import numpy as np
+        import torch
+
+        devices = {
+            kind: [module.get_rng_state(at) for at in range(module.device_count())]
+            for kind in list_used()
+            if hasattr(module := find_module(kind), "get_rng_state")
+        }
+        legacy = np.random.get_state()  # noqa: NPY002 - the legacy state is the global one
+        return cls(random.getstate(), legacy, torch.random.get_rng_state(), devices)
+
+    def write(self) -> None:
+        """Put them back to where they were."""
+        import numpy as np
+        import torch
+
+        random.setstate(self.python)
+        np.random.set_state(self.numpy)  # noqa: NPY002 - as above
+        torch.random.set_rng_state(self.torch)
+        for kind, states in self.devices.items():
+            for at, state in enumerate(states):
+                find_module(kind).set_rng_state(state, at)
 
 
 def seed_torch(seed: int) -> None:

@@ -21,7 +21,7 @@ from pytest_sdspeed.measure.memory import MemoryMeter, UnknownMemory
 from pytest_sdspeed.measure.profiling import profile_arms
 from pytest_sdspeed.measure.proving import prove_arms
 from pytest_sdspeed.measure.roster import Roster
-from pytest_sdspeed.measure.rounds import Rounds
+from pytest_sdspeed.measure.rounds import open_rounds
 from pytest_sdspeed.measure.slot_timer import SlotTimer
 from pytest_sdspeed.measure.staging import Staging
 from pytest_sdspeed.measure.timed_part import TimedPart
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from pytest_sdspeed.measure.canary import Operations
     from pytest_sdspeed.measure.clock import Clock
+    from pytest_sdspeed.measure.rounds import Rounds
     from pytest_sdspeed.measure.staging import StagedPlan
     from pytest_sdspeed.model import Contrast, Profile, Proof
     from pytest_sdspeed.model.costs import Loaded
@@ -153,10 +154,12 @@ class _Campaign:
             self.canary_before = self._time_canary(operations)
             after_s = _spent(begun, self.countdown.left_s)
             plan = self.staging.plan(self.roster)
-            if plan is None:
-                self.timed_part.run(self.warm_up.costs_s, after_s=after_s)
+            opened = plan and open_rounds(self.roster, self.timer, self.staging, plan)
+            if opened:
+                self._measure_by_stages(*opened, after_s)
             else:
-                self._measure_by_stages(plan, after_s)
+                self.staging.close()
+                self.timed_part.run(self.warm_up.costs_s, after_s=after_s)
             self.roster.check_all()
             self.canary_after = self._time_canary({} if self.roster.unusable else operations)
             profiles = self.countdown.allows_profiles(self.warm_up.costs_s)
@@ -165,11 +168,8 @@ class _Campaign:
                     self.roster.remaining, self.limits.case, self.clock, self.watch
                 )
 
-    def _measure_by_stages(self, plan: StagedPlan, after_s: float) -> None:
+    def _measure_by_stages(self, rounds: Rounds, plan: StagedPlan, after_s: float) -> None:
         """Measure blocks by stages, and whole calls after them."""
-        rounds = Rounds(self.roster, self.timer, self.staging, plan.sampling)
-        # A pipeline's copy of its own, and what it keeps, is made in the first call of each.
-        rounds.measure([self.roster.baseline.name, CONTROL, *self.roster.active])
         self.timed_part.rounds = rounds
         costs_s = self.warm_up.costs_s
         whole_s = 2 * sum(costs_s[arm.name] for arm in self.roster.remaining)

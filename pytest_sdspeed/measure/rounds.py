@@ -5,17 +5,19 @@ from __future__ import annotations
 import gc
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_sdspeed.errors import GenerationError, UnstageableError, explain
 from pytest_sdspeed.judge.speed import throttling
 from pytest_sdspeed.judge.speed.put_together import put_together
 from pytest_sdspeed.model import CONTROL, UNREAD
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pytest_sdspeed.judge.speed.put_together import Sampling
+    from pytest_sdspeed.measure.campaign_data import Arm
     from pytest_sdspeed.measure.roster import Roster
     from pytest_sdspeed.measure.slot_timer import SlotTimer
-    from pytest_sdspeed.measure.staging import Staging
+    from pytest_sdspeed.measure.staging import StagedPlan, Staging
     from pytest_sdspeed.model import Reading
     from pytest_sdspeed.model.stages import StagedCall, StageTime
 
@@ -69,55 +71,87 @@ class Rounds:
         Returns:
             Label -> its call, of those that did not raise.
         """
-        turns = {label: _Turns(label, self._begin(label)) for label in labels}
-        order = list(labels)
-        try:
-            while any(one.call and not one.call.done for one in turns.values()):
-                for label in order:
-                    self._advance(turns[label])
-                    if self._roster.ended:
-                        return {}
-                order.reverse()
-        finally:
-            for one in turns.values():
-                if one.call:
-                    one.call.close()
-            gc.collect()
+        left = [label for label in labels if self._is_left(self._roster.arm_of(label))]
+        turns = self._take_turns(left, self._advance_or_remove)
+        for one in turns:
+            self._check(one)
         return {
-            label: one.close(self._sampling.steps)
-            for label, one in turns.items()
-            if one.call and self._roster.arm_of(label).name not in self._roster.errors
+            one.label: one.close(self._sampling.steps) for one in turns if self._is_left(one.arm)
         }
 
-    def _begin(self, label: str) -> StagedCall | None:
-        arm, sampling = self._roster.arm_of(label), self._sampling
-        if arm.name in self._roster.errors:
-            return None
-        steps = sampling.sampled if sampling.sampled < sampling.steps else None
-        return self._staging.call(arm, steps, control=label == CONTROL)
+    def rehearse(self, labels: Sequence[str]) -> str:
+        """Take one round that does not count, to see whether calls can take turns.
+
+        What a call of each arm keeps for the next ones is made in it too.
+
+        Args:
+            labels: as for ``measure``.
+
+        Returns:
+            Why the calls are not those that are wanted, or "".
+        """
+        turns = self._take_turns(labels, self._advance)
+        unlike = (self._describe_unlike(one) for one in turns)
+        return next(filter(None, unlike), "")
+
+    def _take_turns(self, labels: Sequence[str], advance: Callable[[_Turns], None]) -> list[_Turns]:
+        steps = self._sampling.sampled if self._sampling.sampled < self._sampling.steps else None
+        turns: list[_Turns] = []
+        try:
+            for label in labels:
+                arm = self._roster.arm_of(label)
+                call = self._staging.call(arm, steps, control=label == CONTROL)
+                turns.append(_Turns(label, arm, call))
+            order = list(turns)
+            while any(map(self._is_going, turns)):
+                for one in order:
+                    if self._is_going(one):
+                        advance(one)
+                order.reverse()
+        finally:
+            for one in turns:
+                one.call.close()
+            gc.collect()
+        return turns
+
+    def _is_left(self, arm: Arm) -> bool:
+        return arm.name not in self._roster.errors and not self._roster.ended
+
+    def _is_going(self, one: _Turns) -> bool:
+        return not one.call.done and self._is_left(one.arm)
 
     def _advance(self, one: _Turns) -> None:
-        arm = self._roster.arm_of(one.label)
-        if one.call is None or one.call.done or arm.name in self._roster.errors:
-            return
-        found = self._timer.advance(arm, one.call)
-        if found is not None:
-            one.add(*found)
+        one.add(*self._timer.advance(one.arm, one.call))
+
+    def _advance_or_remove(self, one: _Turns) -> None:
+        try:
+            self._advance(one)
+        except Exception as error:  # noqa: BLE001 - whatever an arm raises ends that arm, never the others
+            self._roster.remove(one.arm, explain(one.arm.name, error))
+
+    def _check(self, one: _Turns) -> None:
+        """Take an arm out whose call was another one than in the rehearsal."""
+        unlike = self._describe_unlike(one) if self._is_left(one.arm) else ""
+        if unlike:
+            self._roster.remove(one.arm, GenerationError(f"{unlike}: measure it by --sd-unit=call"))
+
+    def _describe_unlike(self, one: _Turns) -> str:
+        return self._staging.describe_unlike(one.arm, one.parts, self._sampling)
 
 
 class _Turns:
     """What was measured of one call so far."""
 
-    def __init__(self, label: str, call: StagedCall | None) -> None:
-        self.label, self.call = label, call
+    def __init__(self, label: str, arm: Arm, call: StagedCall) -> None:
+        self.label, self.arm, self.call = label, arm, call
         self._start_s: float | None = None
-        self._parts: list[StageTime] = []
+        self.parts: list[StageTime] = []
         self._reading = UNREAD
 
     def add(self, start_s: float, part: StageTime, reading: Reading) -> None:
         """Add a part."""
         self._start_s = start_s if self._start_s is None else self._start_s
-        self._parts.append(part)
+        self.parts.append(part)
         if not throttling.is_distorted(self._reading.reasons):
             self._reading = reading
 
@@ -125,7 +159,41 @@ class _Turns:
         """Put the call together."""
         return StagedSlot(
             self._start_s or 0.0,
-            put_together(self._parts, steps),
-            sum(part.seconds for part in self._parts),
+            put_together(self.parts, steps),
+            sum(part.seconds for part in self.parts),
             self._reading,
         )
+
+
+def open_rounds(
+    roster: Roster, timer: SlotTimer, staging: Staging, plan: StagedPlan
+) -> tuple[Rounds, StagedPlan] | None:
+    """Try how calls take turns, before any of them counts.
+
+    Calls that do not end when they are asked to are measured with all of their steps.
+
+    Args:
+        roster: who takes part.
+        timer: times the parts.
+        staging: calls the arms by stages; it notes why, if they cannot take turns.
+        plan: how many denoising steps of each call are measured.
+
+    Returns:
+        What measures rounds, and the plan as it is then; None if they cannot take turns.
+    """
+    labels = [roster.baseline.name, CONTROL, *roster.active]
+    try:
+        rounds = Rounds(roster, timer, staging, plan.sampling)
+        unlike = rounds.rehearse(labels)
+        if unlike and plan.sampling.sampled < plan.sampling.steps:
+            plan = staging.plan_all_steps(plan, unlike)
+            rounds = Rounds(roster, timer, staging, plan.sampling)
+            unlike = rounds.rehearse(labels)
+    except UnstageableError as error:
+        unlike = str(error)
+    except Exception as error:  # noqa: BLE001 - whole calls show whether an arm is at fault
+        unlike = f"calls cannot take turns: {error or type(error).__name__}"
+    if unlike:
+        staging.refuse(unlike)
+        return None
+    return rounds, plan

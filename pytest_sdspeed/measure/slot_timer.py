@@ -114,7 +114,7 @@ class SlotTimer:
         self._seen.add(arm.name)
         return call_traced if first else partial(call_untraced, left=self.tracers)
 
-    def advance(self, arm: Arm, call: StagedCall) -> tuple[float, StageTime, Reading] | None:
+    def advance(self, arm: Arm, call: StagedCall) -> tuple[float, StageTime, Reading]:
         """Go on with a call to its next border, and time it.
 
         Args:
@@ -122,27 +122,30 @@ class SlotTimer:
             call: goes on.
 
         Returns:
-            When it went on, what it took, and what the device said right after it; None if the arm
-            raised, and has left the campaign.
+            When it went on, what it took, and what the device said right after it.
         """
-        try:
-            with arm.slot():
-                start = self._clock.now()
-                part = call_untraced(call.advance, left=self.tracers)
-                reading = self._telemetry.read()
-        except Exception as error:  # noqa: BLE001 - whatever an arm raises ends that arm, never the others
-            self._roster.remove(arm, explain(arm.name, error))
-            return None
+        with arm.slot():
+            start = self._clock.now()
+            part = call_untraced(call.advance, left=self.tracers)
+            reading = self._telemetry.read()
         return start, part, reading
 
     def _time(self, arm: Arm, case: Case) -> tuple[float, Any, float]:
-        start = self._clock.now()
         if self._staging and self._staging.draws(case):
+            start = self._clock.now()
             try:
                 return start, *self._staging.draw(arm, case)
             except UnstageableError as error:
-                self._staging.refuse(str(error))
-                start = self._clock.now()
+                why = str(error)
+            except Exception as error:  # noqa: BLE001 - a whole call shows whether the arm is at fault
+                why = f"{arm.name} cannot be called by stages: {explain(arm.name, error)}"
+            found = self._time_whole(arm, case)
+            self._staging.refuse(why)
+            return found
+        return self._time_whole(arm, case)
+
+    def _time_whole(self, arm: Arm, case: Case) -> tuple[float, Any, float]:
+        start = self._clock.now()
         if arm.timed:
             return start, *arm.timed(case)
         pictures = arm.generate(case)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import UnstageableError
-from pytest_sdspeed.judge.speed.put_together import Sampling, choose_sampling
+from pytest_sdspeed.judge.speed.put_together import Sampling, choose_sampling, cut_short
+from pytest_sdspeed.model.stages import CASTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,8 +82,11 @@ class Staging:
         stages = arm.stages()
         call = stages.call(case, None, 0)
         parts: list[StageTime] = []
-        while not call.done:
-            parts.append(call.advance())
+        try:
+            while not call.done:
+                parts.append(call.advance())
+        finally:
+            call.close()
         self._stages[arm.name], self._whole[arm.name] = stages, parts
         return call.pictures, sum(part.seconds for part in parts)
 
@@ -102,16 +107,56 @@ class Staging:
                 + ", ".join(f"{name} takes {own[name].steps}" for name in arms)
             )
             return None
-        kept = self._stages[roster.baseline.name].uneven
-        if kept:
-            self.refuse(f"two calls of {roster.baseline.name} cannot take turns: {kept}")
+        why = self._find_conflict(roster.baseline.name, arms)
+        if why:
+            self.refuse(why)
             return None
         most = max(own, key=lambda name: own[name].sampled)
         why = own[most].why and f"{most}: {own[most].why}"
         sampling = own[most]._replace(why=why)
+        return self._plan(arms, sampling)
+
+    def plan_all_steps(self, plan: StagedPlan, why: str) -> StagedPlan:
+        """Plan to measure all denoising steps of every call.
+
+        Args:
+            plan: the plan so far.
+            why: why those of it do not do.
+        """
+        steps = plan.sampling.steps
+        return self._plan(list(plan.costs_s), Sampling(steps, steps, why))
+
+    def _plan(self, arms: Sequence[str], sampling: Sampling) -> StagedPlan:
         return StagedPlan(
             sampling=sampling,
             costs_s={name: _estimate_cost(self._whole[name], sampling) for name in arms},
+        )
+
+    def _find_conflict(self, baseline: str, arms: Sequence[str]) -> str:
+        """Say why the calls of these arms cannot take turns, or return ""."""
+        alone = self._stages[baseline].alone
+        if alone:
+            return f"two calls of {baseline} cannot take turns: {alone}"
+        casting = [name for name in arms if self._stages[name].casts]
+        if len(casting) > 1:
+            return f"{' and '.join(casting)} cannot take turns: {CASTS}"
+        return ""
+
+    def describe_unlike(self, arm: Arm, parts: Sequence[StageTime], sampling: Sampling) -> str:
+        """Say in what the parts of a call are unlike those of the whole call, or return "".
+
+        Args:
+            arm: whose call it was.
+            parts: what it took.
+            sampling: how many of its denoising steps were wanted.
+        """
+        wanted = cut_short(self._whole[arm.name], sampling)
+        if [(part.stage, part.work) for part in parts] == [(one.stage, one.work) for one in wanted]:
+            return ""
+        return (
+            f"a call of {arm.name} that ends after {sampling.sampled} of {sampling.steps} steps has"
+            f" other stages than the first of a whole one: {_list(parts)} instead of"
+            f" {_list(wanted)}"
         )
 
     def call(self, arm: Arm, steps: int | None, *, control: bool) -> StagedCall:
@@ -122,6 +167,12 @@ class Staging:
         """Measure no more by stages, and forget what the calls left."""
         self._stages.clear()
         self._unit = _BY_CALLS
+
+
+def _list(parts: Sequence[StageTime]) -> str:
+    """List the stages of a call."""
+    runs = [(stage, len(list(run))) for stage, run in groupby(part.stage for part in parts)]
+    return ", ".join(f"{count} {stage}" for stage, count in runs)
 
 
 def _estimate_cost(whole: Sequence[StageTime], sampling: Sampling) -> float:

@@ -161,24 +161,24 @@ class TimedPart:
         return True
 
     def _keep_stages(self, label: str, found: Sequence[TimedGeneration | StagedSlot]) -> None:
-        """Keep what each stage of a block's two calls took."""
-        first, second = found[0], found[-1]
-        if not isinstance(first, StagedSlot) or not isinstance(second, StagedSlot):
-            return
-        own = self.stage_samples.setdefault(label, {})
-        for stage, seconds in first.stages_s.items():
-            own.setdefault(stage, []).append((seconds, second.stages_s[stage]))
+        """Keep what each stage of a block's calls took."""
+        calls = [one.stages_s for one in found if isinstance(one, StagedSlot)]
+        own = self.stage_samples.setdefault(label, {}) if calls else {}
+        for stage in calls[0] if calls else ():
+            seconds = [one[stage] for one in calls]
+            pair = statistics.median(seconds[::2]), statistics.median(seconds[1::2])
+            own.setdefault(stage, []).append(pair)
 
     def _take_turns(self, block: int, labels: Sequence[str]) -> dict[str, list[StagedSlot]]:
-        """Measure a block by stages: two rounds, one in the order of its first half, one reversed.
+        """Measure a block by stages: two rounds for each palindrome, in the order of its halves.
 
         Returns:
-            Label -> its two calls, of those that finished both.
+            Label -> its calls.
         """
         assert self.rounds is not None  # noqa: S101 - the caller asked
-        half = labels[: len(labels) // 2]
+        half = len(set(labels))
         taken: dict[str, list[StagedSlot]] = {}
-        for order in (half, half[::-1]):
+        for order in (labels[at : at + half] for at in range(0, len(labels), half)):
             self._watch(self._progress(block))
             for label, found in self.rounds.measure(order).items():
                 taken.setdefault(label, []).append(found)

@@ -54,6 +54,10 @@ counts."""
 _PATTERNS = {stage: re.compile(names) for stage, names in _COMPONENTS.items()}
 
 
+CASTS = "torch keeps what autocast makes of weights for one call at a time"
+"""Why no two calls under autocast can take turns."""
+
+
 def find_stage(component: str, method: str) -> str | None:
     """Return the stage to which a call of a component belongs, or None if it is none.
 
@@ -165,15 +169,21 @@ class StagedCall(Protocol):
 
 
 class Stages(Protocol):
-    """What can call one setup by stages.
-
-    Attributes:
-        uneven: why its denoising steps are of unlike cost, or "".
-    """
+    """What can call one setup by stages."""
 
     @property
     def uneven(self) -> str:
         """Why its denoising steps are of unlike cost, as far as it is known before; or ""."""
+        ...
+
+    @property
+    def alone(self) -> str:
+        """Why two calls of it cannot take turns, or ""."""
+        ...
+
+    @property
+    def casts(self) -> bool:
+        """Whether its calls are under autocast, as the last one showed; see ``CASTS``."""
         ...
 
     def call(self, case: Case, steps: int | None, number: int) -> StagedCall:
@@ -182,6 +192,6 @@ class Stages(Protocol):
         Args:
             case: what it draws.
             steps: denoising steps after which it goes on to decoding; None for all of them.
-            number: which of the calls that take turns; each has a pipeline of its own.
+            number: which of the calls that take turns; each has attributes of its own.
         """
         ...

@@ -2,8 +2,9 @@
 
 A call runs in a greenlet: it has a stack of its own, and stays in the thread that runs everything
 else. In a thread of its own it would lack what libraries keep for each thread: the trees of CUDA
-graphs that torch compiled, the handles of cuBLAS, the workers of OpenMP. What torch keeps for each
-thread, and a call changes (gradients, autocast), is put back whenever a call stops.
+graphs that torch compiled, the handles of cuBLAS, the workers of OpenMP. What a call changes
+outside of its frames is put aside whenever it stops: flags and generators of torch, and the
+attributes of its pipeline and schedulers, of which every call has a set of its own.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from __future__ import annotations
 import copy
 import hashlib
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,7 @@ from pytest_sdspeed.device.accelerator import synchronize
 from pytest_sdspeed.device.thread_state import ThreadState
 from pytest_sdspeed.errors import UnstageableError
 from pytest_sdspeed.model.stages import (
+    CASTS,
     DECODING,
     LOOPS,
     TEXT_ENCODING,
@@ -30,10 +33,10 @@ from pytest_sdspeed.model.stages import (
 from pytest_sdspeed.pipelines.parts import list_modules
 from pytest_sdspeed.pipelines.recorded_calls import read_call
 from pytest_sdspeed.pipelines.stages import replace_method, unwrap
-from pytest_sdspeed.pipelines.units import find_denoisers, watch_calls
+from pytest_sdspeed.pipelines.units import find_kept, watch_calls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from pytest_sdspeed.model import Case
 
@@ -46,20 +49,20 @@ class PipelineStages:
 
     Args:
         pipeline: the pipeline.
-        draw: draws one generation of a case with the pipeline that it is given.
+        draw: draws one generation of a case with it.
         owner: what it belongs to, for messages.
-        kind: kind of the device.
+
+    Attributes:
+        casts: whether its calls stop under autocast, as the last one showed.
 
     Raises:
         UnstageableError: nothing tells its denoising steps apart.
     """
 
-    def __init__(
-        self, pipeline: Any, draw: Callable[[Case, Any], Any], owner: str, kind: str
-    ) -> None:
-        self._pipeline, self._draw = pipeline, draw
-        self._owner, self._kind = owner, kind
-        self._twins: dict[int, Any] = {}
+    def __init__(self, pipeline: Any, draw: Callable[[Case], Any], owner: str) -> None:
+        self._pipeline, self._draw, self._owner = pipeline, draw, owner
+        self._attributes: dict[int, Attributes] = {}
+        self.casts = False
         if not find_schedulers(pipeline):
             raise UnstageableError(
                 f"{owner}: {type(pipeline).__name__} has no scheduler, whose steps would tell its"
@@ -71,19 +74,39 @@ class PipelineStages:
         """Return why its denoising steps are of unlike cost, as far as that is known before."""
         return find_kept(self._pipeline)
 
+    @property
+    def alone(self) -> str:
+        """Return why two calls of it cannot take turns, or ""."""
+        if self.casts:
+            return CASTS
+        moved = [
+            name
+            for name, module in list_modules(self._pipeline).items()
+            if getattr(unwrap(module), "_hf_hook", None) is not None
+        ]
+        return self.uneven or (f"its {moved[0]} is moved between devices" if moved else "")
+
     def call(self, case: Case, steps: int | None, number: int) -> PipelineCallByStages:
         """Begin a call, which has done nothing yet; see ``model.stages.Stages``.
 
         Raises:
             UnstageableError: another call must not come between its steps.
         """
-        kept = self.uneven
-        if kept and number:
-            raise UnstageableError(f"two calls of {self._owner} cannot take turns: {kept}")
-        twin = self._twins.setdefault(number, copy_pipeline(self._pipeline))
+        if number and self.alone:
+            raise UnstageableError(f"two calls of {self._owner} cannot take turns: {self.alone}")
+        if number not in self._attributes:
+            self._attributes[number] = Attributes(self._pipeline, copied=number > 0)
         return PipelineCallByStages(
-            twin, lambda: self._draw(case, twin), steps, self._owner, self._kind
+            self._pipeline,
+            lambda: self._draw(case),
+            steps,
+            owner=self._owner,
+            attributes=self._attributes[number],
+            note_casts=self._note_casts,
         )
+
+    def _note_casts(self) -> None:
+        self.casts = True
 
 
 class PipelineCallByStages:
@@ -96,13 +119,21 @@ class PipelineCallByStages:
     """
 
     def __init__(
-        self, pipeline: Any, draw: Callable[[], Any], steps: int | None, owner: str, kind: str
+        self,
+        pipeline: Any,
+        draw: Callable[[], Any],
+        steps: int | None,
+        *,
+        owner: str,
+        attributes: Attributes,
+        note_casts: Callable[[], None] = lambda: None,
     ) -> None:
         self._pipeline, self._steps, self._owner = pipeline, steps, owner
-        self._stage, self._stepped, self._taken = TEXT_ENCODING, True, 0
+        self._attributes, self._note_casts = attributes, note_casts
+        self._stage, self._begun = TEXT_ENCODING, 0
+        self._stepped, self._ever_stepped = True, False
         self._work = hashlib.blake2b(digest_size=8)
-        self._thread = ThreadState(kind)
-        self._modules = list_modules(pipeline)
+        self._thread = ThreadState()
         self._returned: Any = None
         self.done = False
         self._greenlet = greenlet(lambda: self._run(draw))
@@ -114,23 +145,50 @@ class PipelineCallByStages:
 
     def advance(self) -> StageTime:
         """Go on to the next border, or to the end, and time it; see ``StagedCall``."""
-        with self._watch(), self._thread.lend(self._owner):
-            synchronize()
-            start = time.perf_counter()
-            self._greenlet.switch()
-            synchronize()
-            seconds = time.perf_counter() - start
-        if self.done and not self._taken:
-            raise UnstageableError(f"{self._owner}: its pipeline took no denoising step")
+        if not self._greenlet:
+            # It would have none of the values that context variables have here.
+            self._greenlet.gr_context = copy_context()
+        try:
+            with self._move():
+                synchronize()
+                start = time.perf_counter()
+                self._greenlet.switch()
+                synchronize()
+                seconds = time.perf_counter() - start
+            self._check()
+        except BaseException:
+            self.close()
+            raise
+        if self._thread.casts:
+            self._note_casts()
         work, self._work = self._work.hexdigest(), hashlib.blake2b(digest_size=8)
         return StageTime(self._stage, seconds, work if self._stage in LOOPS else "")
 
     def close(self) -> None:
         """Abandon the call, if it has not returned: its frames end, and what they hold is freed."""
         if self._greenlet and not self.done:
-            with self._watch(), self._thread.lend(self._owner):
-                self._greenlet.throw(GreenletExit)
             self.done = True
+            # What it raises on its way out is nobody's business.
+            with suppress(Exception), self._move():
+                self._greenlet.throw(GreenletExit)
+        self.done = True
+        self._thread.forget()
+
+    def _check(self) -> None:
+        """Check that a call which has returned has shown its denoising steps."""
+        if self.done and not (self._begun and self._ever_stepped):
+            unseen = "took a step of its scheduler" if self._begun else "called a known denoiser"
+            raise UnstageableError(f"{self._owner}: its pipeline never {unseen}")
+
+    @contextmanager
+    def _move(self) -> Iterator[None]:
+        """Have inside the block all that the call had when it stopped, and watch its borders."""
+        with (
+            self._thread.lend(self._owner, lambda: self.done),
+            self._attributes.lend(),
+            self._watch(),
+        ):
+            yield
 
     @contextmanager
     def _watch(self) -> Iterator[None]:
@@ -138,7 +196,7 @@ class PipelineCallByStages:
         with ExitStack() as held:
             for scheduler in find_schedulers(self._pipeline).values():
                 held.enter_context(replace_method(scheduler, "step", self._note_steps))
-            for name, module in self._modules.items():
+            for name, module in list_modules(self._pipeline).items():
                 stage = find_stage(name, "forward")
                 if stage in LOOPS:
                     begins = partial(self._note_denoiser, name, stage)
@@ -157,7 +215,8 @@ class PipelineCallByStages:
         self, name: str, stage: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> None:
         """Stop before a call of a denoiser that begins a step."""
-        if self._stepped:
+        if self._stepped or self._stage not in LOOPS:
+            self._begun += 1
             self._stop(stage)
         self._work.update(repr((name, read_call(args, kwargs))).encode())
 
@@ -166,9 +225,10 @@ class PipelineCallByStages:
 
         def note(*args: Any, **kwargs: Any) -> Any:
             found = step(*args, **kwargs)
-            self._stepped = True
-            self._taken += 1
-            if self._steps is not None and self._taken >= self._steps:
+            self._stepped = self._ever_stepped = True
+            # A pipeline that heeds it has set it when its call began.
+            heeds = vars(self._pipeline).get(_INTERRUPT) is False
+            if heeds and self._steps is not None and self._begun >= self._steps:
                 setattr(self._pipeline, _INTERRUPT, True)
             return found
 
@@ -178,41 +238,62 @@ class PipelineCallByStages:
         """Stop before decoding, once there is something to decode."""
 
         def note(*args: Any, **kwargs: Any) -> Any:
-            if self._stepped and self._taken and self._stage in LOOPS:
+            if self._stepped and self._ever_stepped and self._stage in LOOPS:
                 self._stop(DECODING)
             return decode(*args, **kwargs)
 
         return note
 
     def _stop(self, stage: str) -> None:
+        if self.done:
+            # It was abandoned, and has caught what ended it.
+            raise GreenletExit
         self._greenlet.parent.switch()
         self._stage, self._stepped = stage, False
 
 
-def copy_pipeline(pipeline: Any) -> Any:
-    """Return a pipeline with the same modules, and with state and schedulers of its own."""
-    twin = copy.copy(pipeline)
-    vars(twin).update(
-        {name: copy.deepcopy(scheduler) for name, scheduler in find_schedulers(pipeline).items()}
-    )
-    return twin
+class Attributes:
+    """The attributes that a pipeline and its schedulers have for one of the calls that take turns.
+
+    What refers to the pipeline, or has wrapped a method of a scheduler, finds the same objects for
+    every call.
+
+    Args:
+        pipeline: the pipeline, as it is before its first call.
+        copied: whether what its schedulers hold is copied.
+    """
+
+    def __init__(self, pipeline: Any, *, copied: bool) -> None:
+        schedulers = list(find_schedulers(pipeline).values())
+        self._own = [(pipeline, dict(vars(pipeline)))]
+        for scheduler in schedulers:
+            memo = {id(one): one for one in (pipeline, *schedulers)}
+            held = vars(scheduler)
+            self._own.append((scheduler, copy.deepcopy(held, memo) if copied else dict(held)))
+
+    @contextmanager
+    def lend(self) -> Iterator[None]:
+        """Give them to the pipeline and its schedulers inside the block."""
+        before = [(owner, dict(vars(owner))) for owner, _ in self._own]
+        _give(self._own)
+        try:
+            yield
+        finally:
+            self._own = [(owner, dict(vars(owner))) for owner, _ in self._own]
+            _give(before)
+
+
+def _give(attributes: Iterable[tuple[Any, Mapping[str, Any]]]) -> None:
+    for owner, own in attributes:
+        vars(owner).clear()
+        vars(owner).update(own)
 
 
 def find_schedulers(pipeline: Any) -> dict[str, Any]:
-    """Find what steps in a pipeline: name -> scheduler."""
-    return {
-        name: value
-        for name, value in vars(pipeline).items()
-        if callable(getattr(value, "step", None)) and hasattr(value, "set_timesteps")
-    }
-
-
-def find_kept(pipeline: Any) -> str:
-    """Say what a pipeline's denoisers keep of a step for the next ones, or return ""."""
-    deep = hasattr(pipeline, "deep_cache_helper")
-    for name, wrapped in find_denoisers(pipeline).items():
-        module = unwrap(wrapped)
-        kept = getattr(module, "is_cache_enabled", False) or getattr(module, "interval", 1) > 1
-        if deep or kept:
-            return f"its {name} keeps what it computed for its next calls"
-    return ""
+    """Find what steps in a pipeline, each once: name -> scheduler."""
+    found: dict[str, Any] = {}
+    for name, value in vars(pipeline).items():
+        steps = callable(getattr(value, "step", None)) and hasattr(value, "set_timesteps")
+        if steps and not any(value is known for known in found.values()):
+            found[name] = value
+    return found

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections import Counter
 from contextlib import ExitStack, contextmanager
-from functools import partial
+from copy import deepcopy
+from functools import partial, update_wrapper
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pytest_sdspeed.model.stages import LOOPS, STAGES, Run, find_stage, group_runs
@@ -298,17 +299,45 @@ def _count_call(inner: Counter[str], path: str, _module: Any, _args: Any) -> Non
     inner[path] += 1
 
 
+class _StandIn:
+    """What is called in a method's place, with the method's name and signature.
+
+    A copy of its owner that is made meanwhile has the method itself: some pipelines copy their
+    scheduler in every call, and the steps of the copy are its own.
+    """
+
+    def __init__(self, owner: Any, name: str, wrapped: Callable[..., Any]) -> None:
+        self._owner, self._name, self._wrapped = owner, name, wrapped
+        self._own = vars(owner).get(name)
+        # Pipelines read from its signature what a scheduler's step takes.
+        update_wrapper(self, getattr(owner, name), updated=())
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._wrapped(*args, **kwargs)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        twin = memo.get(id(self._owner))
+        if twin is None:
+            return self
+        own = getattr(type(self._owner), self._name, None) if self._own is None else None
+        return deepcopy(self._own, memo) if own is None else own.__get__(twin)
+
+    def remove(self) -> None:
+        """Put the method back."""
+        if self._own is None:
+            delattr(self._owner, self._name)
+        else:
+            setattr(self._owner, self._name, self._own)
+
+
 @contextmanager
 def replace_method(
     owner: Any, name: str, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]
 ) -> Iterator[None]:
     """Wrap a method of an object inside the block."""
-    own, call = vars(owner).get(name), getattr(owner, name)
-    setattr(owner, name, wrap(call))
+    stand_in = _StandIn(owner, name, wrap(getattr(owner, name)))
+    setattr(owner, name, stand_in)
     try:
         yield
     finally:
-        if own is None:
-            delattr(owner, name)
-        else:
-            setattr(owner, name, own)
+        stand_in.remove()

@@ -132,12 +132,9 @@ class UnitTimer:
         Raises:
             GenerationError: it keeps what it computed for later calls.
         """
-        deep = hasattr(self.pipeline, "deep_cache_helper")
-        for name, wrapped in find_denoisers(self.pipeline).items():
-            module = unwrap(wrapped)
-            kept = getattr(module, "is_cache_enabled", False) or getattr(module, "interval", 1) > 1
-            if deep or kept:
-                self._refuse(f"its {name} keeps what it computed for its next calls")
+        kept = find_kept(self.pipeline)
+        if kept:
+            self._refuse(kept)
 
     def _refuse(self, why: str) -> None:
         raise GenerationError(
@@ -288,6 +285,28 @@ def find_denoisers(pipeline: Any) -> dict[str, Any]:
     """Find the denoisers of a pipeline by their names, without what controls them."""
     modules = list_modules(pipeline)
     return {name: modules[name] for name in find_parts(DENOISERS, modules)}
+
+
+def find_kept(pipeline: Any) -> str:
+    """Say what a pipeline's denoisers keep of a step for the next ones, or return ""."""
+    deep = hasattr(pipeline, "deep_cache_helper")
+    for name, wrapped in find_denoisers(pipeline).items():
+        if deep or _is_keeping(unwrap(wrapped)):
+            return f"its {name} keeps what it computed for its next calls"
+    return ""
+
+
+def _is_keeping(module: Any) -> bool:
+    """Tell whether a denoiser is cached: by itself, or by hooks of diffusers on its parts."""
+    interval = getattr(module, "interval", 1)
+    if getattr(module, "is_cache_enabled", False) or (isinstance(interval, int) and interval > 1):
+        return True
+    registries = [getattr(part, "_diffusers_hook", None) for part in module.modules()]
+    return any(
+        getattr(hook, "_is_stateful", False)
+        for registry in registries
+        for hook in getattr(registry, "hooks", {}).values()
+    )
 
 
 def _keep_first(

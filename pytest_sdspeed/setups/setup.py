@@ -259,7 +259,7 @@ class Setup:
             self._find_call()
             return as_floats(self.draw(Case(self.recipe.seed if seed is None else seed)))
 
-    def draw(self, case: Case, output: str = "np", pipeline: Any = None) -> Any:
+    def draw(self, case: Case, output: str = "np") -> Any:
         """Call the pipeline once and do nothing else: this is the timed work.
 
         The caller holds ``slot``.
@@ -268,7 +268,6 @@ class Setup:
             case: seed of the initial latents, and the prompt if it is not the recipe's.
             output: what the pipeline returns: ``np``, or ``pt`` for tensors that stay on the
                 device.
-            pipeline: a copy of its own that shares the modules, or None for its own.
 
         Returns:
             Pictures, float32 (images, height, width, 3) in [0, 1], or videos (videos, frames,
@@ -281,7 +280,7 @@ class Setup:
         arguments = call.fill(case, output)
         # For what draws from nothing that it is given; its noise is not that of the generator.
         seed_torch(case.seed + _APART if "generator" in arguments else case.seed)
-        returned = (pipeline or built.pipeline)(**arguments)
+        returned = built.pipeline(**arguments)
         if self._extras is None:
             self._extras = list_extras(returned)
         drawn = take_pictures(returned)
@@ -347,12 +346,7 @@ class Setup:
         """
         from pytest_sdspeed.pipelines.staged_calls import PipelineStages
 
-        return PipelineStages(
-            self.pipeline,
-            lambda case, twin: self.draw(case, pipeline=twin),
-            f"setup {self.name!r}",
-            self._machine.kind,
-        )
+        return PipelineStages(self.pipeline, self.draw, f"setup {self.name!r}")
 
     def profile(self, case: Case) -> Profile:
         """Measure where the time of a generation goes, in one more or, on a GPU, two more.

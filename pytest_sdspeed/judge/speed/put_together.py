@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,6 +26,9 @@ _WORTH_ALL = 0.6
 _UNEVEN = 0.02
 """Fraction of a call that the first steps may mispredict, beside their own noise."""
 
+_MOST_NOISE = 0.03
+"""Fraction of a call that their noise may explain: steps that differ more are all measured."""
+
 _NORMAL_MAD = 1.4826
 """Standard deviations of a normal value in its median absolute deviation."""
 
@@ -46,8 +50,9 @@ class Sampling(NamedTuple):
 def choose_sampling(whole: Sequence[StageTime], uneven: str = "") -> Sampling:
     """Choose how many denoising steps are measured, from one whole call by stages.
 
-    The first step stands for itself; those after it stand for all the others, if they are alike:
-    if the denoisers are asked for equal work in each, and if the first of them predict the call.
+    Those after the first stand for all the others, if they are alike: if the denoisers are asked
+    for equal work in each, if nothing is decoded between them, and if the first of them predict the
+    call.
 
     Args:
         whole: the parts of a whole call.
@@ -57,35 +62,54 @@ def choose_sampling(whole: Sequence[StageTime], uneven: str = "") -> Sampling:
     sampled = 1 + max(LEAST_STEPS, round((len(steps) - 1) / SHARE))
     if sampled >= _WORTH_ALL * len(steps):
         return Sampling(len(steps), len(steps), "its steps are few")
-    why = uneven or _find_uneven(steps, sampled, sum(part.seconds for part in whole))
+    why = uneven or _find_uneven(whole, sampled)
     return Sampling(len(steps), len(steps) if why else sampled, why)
 
 
-def _find_uneven(steps: Sequence[StageTime], sampled: int, call_s: float) -> str:
+def _find_uneven(whole: Sequence[StageTime], sampled: int) -> str:
     """Say why the first steps do not stand for all, or return ""."""
+    steps = [part for part in whole if part.is_step]
     kinds = len({step.work for step in steps[1:]})
     if kinds > 1:
         return f"its denoisers are asked for {kinds} kinds of work"
     if len({step.stage for step in steps}) > 1:
         return "it denoises in more than one stage"
-    seconds = [step.seconds for step in steps[1:]]
-    predicted = (len(steps) - 1) * statistics.fmean(seconds[: sampled - 1])
-    middle = statistics.median(seconds)
-    noise = _NORMAL_MAD * statistics.median(abs(one - middle) for one in seconds)
-    allowed = 4 * noise * len(seconds) / math.sqrt(sampled - 1) + _UNEVEN * call_s
-    if abs(predicted - sum(seconds)) > allowed:
+    first = next(at for at, part in enumerate(whole) if part.is_step)
+    if not all(part.is_step for part in whole[first : first + len(steps)]):
+        return "it decodes between its denoising steps"
+    # What follows the loop and is no stage of its own is done in the last step.
+    seconds = [step.seconds for step in steps[1:-1]]
+    measured = seconds[: sampled - 2]
+    missed = abs(len(seconds) * statistics.fmean(measured) - sum(seconds))
+    # From one step to the next: a cache that sets in later is no noise.
+    turns = [abs(one - other) for one, other in itertools.pairwise(seconds)]
+    noise = _NORMAL_MAD * statistics.median(turns) / math.sqrt(2)
+    call_s = sum(part.seconds for part in whole)
+    explained = 4 * noise * len(seconds) / math.sqrt(len(measured))
+    if missed > min(explained, _MOST_NOISE * call_s) + _UNEVEN * call_s:
+        ends = steps[0].seconds + steps[-1].seconds
         return (
-            f"its first {sampled} steps would make {predicted + steps[0].seconds:.3g} s of the"
-            f" {sum(step.seconds for step in steps):.3g} s that all of them took"
+            f"its first {sampled} steps would make"
+            f" {len(seconds) * statistics.fmean(measured) + ends:.3g} s of the"
+            f" {sum(seconds) + ends:.3g} s that all of them took"
         )
     return ""
+
+
+def cut_short(whole: Sequence[StageTime], sampling: Sampling) -> list[StageTime]:
+    """Return the parts of a whole call that are left if some of its steps are measured alone."""
+    places = [at for at, part in enumerate(whole) if part.is_step]
+    left_out = set(places[sampling.sampled :])
+    return [part for at, part in enumerate(whole) if at not in left_out]
 
 
 def put_together(parts: Sequence[StageTime], steps: int) -> dict[str, float]:
     """Put the seconds of each stage of a whole call together.
 
-    Denoising steps that were not measured are as long as the mean of those after the first:
-    ``first + (steps - 1) * mean(others)``. A call of which every step was measured is its sum.
+    The first step that was measured stands for itself, and so does the last: what follows the loop
+    and is no stage of its own is done in it. Those that were not measured are as long as the mean
+    of the ones between: ``first + (steps - 2) * mean(between) + last``. A call of which every step
+    was measured is its sum.
 
     Args:
         parts: what was measured of one call, in order.
@@ -95,7 +119,7 @@ def put_together(parts: Sequence[StageTime], steps: int) -> dict[str, float]:
         Stage -> seconds, in the order of stages; their sum is the call's latency.
 
     Raises:
-        ValueError: steps are missing, and only the first one was measured.
+        ValueError: steps are missing, and none between the first and the last was measured.
     """
     found: dict[str, float] = {}
     for part in parts:
@@ -103,9 +127,8 @@ def put_together(parts: Sequence[StageTime], steps: int) -> dict[str, float]:
     measured = [part for part in parts if part.is_step]
     missing = steps - len(measured)
     if missing > 0:
-        if len(measured) < 2:  # noqa: PLR2004 - the first one, and one that stands for the others
+        between = [part.seconds for part in measured[1:-1]]
+        if not between:
             raise ValueError(f"{len(measured)} of {steps} steps say nothing about the others")
-        found[measured[-1].stage] += missing * statistics.fmean(
-            part.seconds for part in measured[1:]
-        )
+        found[measured[-1].stage] += missing * statistics.fmean(between)
     return {stage: found[stage] for stage in order_stages(found)}
