@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
@@ -12,6 +13,7 @@ from PIL import Image
 from pytest_sdspeed.measure.campaign import run_campaign
 from pytest_sdspeed.measure.campaign_data import Arm, Limits
 from pytest_sdspeed.model import CONTROL, Exhibit, Interval, Machine, Recipe, Result
+from pytest_sdspeed.model.stages import DECODING, DENOISING, TEXT_ENCODING, StageTime
 
 RECIPE = Recipe(model="miniature", prompt="a cat", height=64, width=64, steps=4, scheduler="ddim")
 SLOW = "slower than its floor: at most x1.330, the floor is x1.425"
@@ -92,6 +94,19 @@ class Bench:
 
         return Arm(name=name, generate=generate, slot=slot, floor=floor)
 
+    def staged(self, name, *, floor=None, returns=None, **facts):
+        """An arm that can be called by stages; ``facts`` are those of ``FakeStages``. A whole call takes what its parts do, and ``stall``."""
+        stages = FakeStages(self, name, returns, **facts)
+
+        def generate(case):
+            self.events.append(f"generate:{name}:{case.seed}")
+            for _, seconds, _ in stages.parts(None):
+                self.clock.spend(stages.shake(seconds))
+            self.clock.spend(stages.stall)
+            return returns
+
+        return replace(self.calling(name, generate, floor=floor), stages=lambda: stages)
+
     def watch(self, progress):
         """Note where the campaign stands."""
         self.slot = self.slot + 1 if progress.block == self.block else 0
@@ -105,6 +120,73 @@ class Bench:
         return run_campaign(
             baseline, rows, spend, self.clock, memory=memory, telemetry=telemetry, canary=canary, watch=watch, contrasts=compared
         )
+
+
+class FakeStages:
+    """What calls an arm by stages on a bench; see ``model.stages.Stages``. Times are seconds.
+
+    Attributes:
+        text, decode: of these stages.
+        step: of each denoising step, or a function of its number, from 0.
+        steps: how many denoising steps a whole call takes.
+        work: what the denoiser is asked for in a step, a function of its number.
+        stall: what a whole call takes beside its stages.
+        heeds: whether a call ends after the steps that it is asked for.
+        cv: standard deviation of each part, a fraction.
+        effect: what every part is longer by, asked at that moment.
+        fails: raises, or not; called before every part with the number of the call and of the part.
+        calls: those that were begun.
+    """
+
+    def __init__(self, bench, name, returns=None, **facts):
+        self.bench, self.name, self.returns, self.calls = bench, name, returns, []
+        known = {"text": 0.1, "step": 0.1, "decode": 0.2, "steps": 20, "stall": 0.0, "heeds": True, "cv": 0.0, "uneven": "", "alone": ""}
+        known |= {"casts": False, "work": lambda _at: "w", "effect": lambda: 1.0, "fails": lambda _number, _part: None}
+        vars(self).update(known)
+        assert not facts.keys() - known.keys()
+        vars(self).update(facts)
+
+    def parts(self, steps):
+        """(Stage, seconds, work) of each part of a call."""
+        taken = self.steps if steps is None or not self.heeds else min(steps, self.steps)
+        step = self.step if callable(self.step) else lambda _at: self.step
+        loop = [(DENOISING, step(at), self.work(at)) for at in range(taken)]
+        return [(TEXT_ENCODING, self.text, ""), *loop, (DECODING, self.decode, "")]
+
+    def shake(self, seconds):
+        return seconds * max(self.bench.noise.gauss(1, self.cv), 0.1) * self.effect()
+
+    def call(self, case, steps, number):
+        self.calls.append(FakeStagedCall(self, steps, number))
+        return self.calls[-1]
+
+
+class FakeStagedCall:
+    """A call by stages on a bench.
+
+    Attributes:
+        closed: whether somebody has closed it.
+    """
+
+    def __init__(self, stages, steps, number):
+        self._stages, self._number, self.steps = stages, number, steps
+        self._left, self._at = stages.parts(steps), -1
+        self.done = self.closed = False
+        self.pictures = None
+
+    def advance(self):
+        stages, self._at = self._stages, self._at + 1
+        stages.bench.events.append(f"advance:{stages.name}:{self._number}:{self._at}")
+        stages.fails(self._number, self._at)
+        stage, seconds, work = self._left.pop(0)
+        if not self._left:
+            self.done, self.pictures = True, stages.returns
+        took = stages.shake(seconds)
+        stages.bench.clock.spend(took)
+        return StageTime(stage, took, work)
+
+    def close(self):
+        self.closed = True
 
 
 def result(setup="fp16", **facts):

@@ -89,9 +89,9 @@ def _find_uneven(whole: Sequence[StageTime], sampled: int) -> str:
     if missed > min(explained, _MOST_NOISE * call_s) + _UNEVEN * call_s:
         ends = steps[0].seconds + steps[-1].seconds
         return (
-            f"its first {sampled} steps would make"
-            f" {len(seconds) * statistics.fmean(measured) + ends:.3g} s of the"
-            f" {sum(seconds) + ends:.3g} s that all of them took"
+            f"by its first {sampled - 1} steps and its last one all would take"
+            f" {len(seconds) * statistics.fmean(measured) + ends:.3g} s, and they took"
+            f" {sum(seconds) + ends:.3g} s"
         )
     return ""
 

@@ -20,13 +20,15 @@ class WholeCalls(NamedTuple):
 
     Attributes:
         candidate, baseline: by which fraction their whole calls took more than their stages' sum.
-        excess: by which factor the measured speed-up may exceed that of whole calls, less what
-            noise explains; 1.0 if they agree.
+        excess: by which factor the measured speed-up exceeds that of whole calls, less what noise
+            explains; 1.0 if they agree.
+        doubt: the same without what noise explains: more calls would tell.
     """
 
     candidate: float
     baseline: float
     excess: float
+    doubt: float
 
 
 def compare_whole_calls(
@@ -53,10 +55,11 @@ def compare_whole_calls(
     """
     ours, our_noise = _compare(candidate_s, candidate_sum_s)
     theirs, their_noise = _compare(baseline_s, baseline_sum_s)
-    difference = ours - theirs
-    allowed = max(LEAST_DIFFERENCE, our_noise, their_noise)
-    beyond = math.copysign(max(0.0, abs(difference) - allowed), difference)
-    return WholeCalls(math.expm1(ours), math.expm1(theirs), math.exp(beyond))
+    beyond, in_doubt = (
+        math.copysign(max(0.0, abs(ours - theirs) - allowed), ours - theirs)
+        for allowed in (max(LEAST_DIFFERENCE, our_noise, their_noise), LEAST_DIFFERENCE)
+    )
+    return WholeCalls(math.expm1(ours), math.expm1(theirs), math.exp(beyond), math.exp(in_doubt))
 
 
 def withstands_whole_calls(measured: Interval, floor: float | None, found: WholeCalls) -> bool:

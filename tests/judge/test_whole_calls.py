@@ -1,0 +1,77 @@
+"""Whole calls beside the sums of their stages: what noise explains, and when a verdict does not stand."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+
+from pytest_sdspeed.judge.speed.whole_calls import LEAST_DIFFERENCE, compare_whole_calls, withstands_whole_calls
+from pytest_sdspeed.model import Interval
+
+NARROW = Interval(1.3, 1.29, 1.31)
+
+
+def test_calls_that_take_what_their_stages_do_agree():
+    found = compare_whole_calls([2.0, 2.0], 2.0, [3.0, 3.0], 3.0)
+    assert (found.candidate, found.baseline, found.excess, found.doubt) == (0, 0, 1, 1)
+
+
+@pytest.mark.parametrize(("candidate", "baseline"), [(1.06, 1.0), (1.0, 1.06), (0.94, 1.0), (1.1, 1.04)])
+def test_time_that_no_stage_owns_counts_beyond_a_hundredth(candidate, baseline):
+    found = compare_whole_calls([2.0 * candidate] * 2, 2.0, [3.0 * baseline] * 2, 3.0)
+    assert found.candidate == pytest.approx(candidate - 1)
+    assert found.baseline == pytest.approx(baseline - 1)
+    beyond = math.log(candidate / baseline)
+    assert math.log(found.excess) == pytest.approx(math.copysign(abs(beyond) - LEAST_DIFFERENCE, beyond))
+    assert found.doubt == found.excess
+
+
+def test_what_both_have_turns_no_ratio():
+    assert compare_whole_calls([2.4, 2.4], 2.0, [3.6, 3.6], 3.0).excess == 1
+
+
+def test_the_fastest_calls_count_and_the_gap_between_them_is_noise():
+    quiet = compare_whole_calls([2.12, 2.12, 2.5], 2.0, [3.0, 3.0, 9.0], 3.0)
+    assert quiet.excess == pytest.approx(1.06 / math.exp(LEAST_DIFFERENCE))
+    for noisy in (([2.12, 2.3], [3.0, 3.0]), ([2.12, 2.12], [3.0, 3.2])):
+        found = compare_whole_calls(noisy[0], 2.0, noisy[1], 3.0)
+        assert found.excess == 1
+        assert found.doubt == pytest.approx(quiet.excess)
+
+
+@pytest.mark.parametrize(
+    ("interval", "floor", "excess", "stands"),
+    [
+        (NARROW, 1.2, 1.0, True),
+        (NARROW, 1.2, 1.05, True),
+        (NARROW, 1.2, 1.12, False),
+        (NARROW, 1.2, 1.08, False),
+        (NARROW, 1.35, 1.1, True),
+        (NARROW, 1.35, 0.9, False),
+        (Interval(1.3, 1.1, 1.5), 1.2, 1.02, True),
+        (NARROW, None, 2.0, True),
+    ],
+    ids=["agree", "still a pass", "a fail", "undecided", "fails all the more", "no fail", "undecided anyway", "no floor"],
+)
+def test_a_verdict_stands_if_it_is_the_same_by_whole_calls(interval, floor, excess, stands):
+    found = compare_whole_calls([1.0, 1.0], 1.0, [1.0, 1.0], 1.0)._replace(excess=excess)
+    assert withstands_whole_calls(interval, floor, found) == stands
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [([1.0], [1.0, 1.0]), ([1.0, 1.0], [])])
+def test_one_call_says_nothing_of_its_noise(ours, theirs):
+    with pytest.raises(ValueError, match=r"valid: two or more"):
+        compare_whole_calls(ours, 1.0, theirs, 1.0)
+
+
+@pytest.mark.parametrize("noise", [0.005, 0.02])
+def test_noise_alone_seldom_turns_a_verdict(noise):
+    """Arms whose calls are their sums, 2% of noise in each: a verdict 3% from its floor stands."""
+    draw, fallen = random.Random(1), 0
+    for _ in range(1000):
+        calls = [[1 + abs(draw.gauss(0, noise)) for _ in range(2)] for _ in range(2)]
+        found = compare_whole_calls(calls[0], 1 + 0.8 * noise, calls[1], 1 + 0.8 * noise)
+        fallen += not withstands_whole_calls(Interval(1.04, 1.03, 1.05), 1.0, found)
+    assert fallen <= 10
