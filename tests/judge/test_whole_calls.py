@@ -32,13 +32,21 @@ def test_what_both_have_turns_no_ratio():
     assert compare_whole_calls([2.4, 2.4], 2.0, [3.6, 3.6], 3.0).excess == 1
 
 
-def test_the_fastest_calls_count_and_the_gap_between_them_is_noise():
-    quiet = compare_whole_calls([2.12, 2.12, 2.5], 2.0, [3.0, 3.0, 9.0], 3.0)
-    assert quiet.excess == pytest.approx(1.06 / math.exp(LEAST_DIFFERENCE))
-    for noisy in (([2.12, 2.3], [3.0, 3.0]), ([2.12, 2.12], [3.0, 3.2])):
-        found = compare_whole_calls(noisy[0], 2.0, noisy[1], 3.0)
-        assert found.excess == 1
-        assert found.doubt == pytest.approx(quiet.excess)
+def test_the_mean_call_counts_and_only_the_noise_of_the_baseline_excuses_it():
+    even = compare_whole_calls([2.12, 2.12], 2.0, [3.0, 3.0], 3.0)
+    assert even.excess == pytest.approx(1.06 / math.exp(LEAST_DIFFERENCE))
+    # A stall in every second call is the candidate's own.
+    stalls = compare_whole_calls([2.0, 2.24], 2.0, [3.0, 3.0], 3.0)
+    assert stalls.excess == pytest.approx(even.excess)
+    found = compare_whole_calls([2.12, 2.12], 2.0, [2.9, 3.1], 3.0)
+    assert found.excess == 1
+    assert found.doubt == pytest.approx(even.doubt)
+
+
+def test_one_slow_call_of_six_is_left_out():
+    slow = compare_whole_calls([2.0, 2.0, 2.0, 9.0, 2.0, 2.0], 2.0, [3.0, 3.0, 9.0, 3.0, 3.0, 3.0], 3.0)
+    assert (slow.excess, slow.doubt) == (1, 1)
+    assert compare_whole_calls([2.0, 2.0, 2.0, 9.0, 9.0, 2.0], 2.0, [3.0] * 6, 3.0).excess > 1.5
 
 
 @pytest.mark.parametrize(
