@@ -158,11 +158,11 @@ def _skip_timed(target: Target) -> None:
 
 
 def _skip_uncountable(target: Target, error: SdSpeedError, tables: TableSet) -> None:
-    """Skip a row of a table under ``--sd-dry`` that cannot be counted here, and is held to nothing.
+    """Skip a row of a table under ``--sd-dry`` that cannot be counted here.
 
-    A row that has an account could be counted once: it fails if it cannot be any more. So does one
-    that another version is compared with, and one of a user's table that names a model which is
-    nowhere.
+    A row that has an account could be counted once: it fails if its work came to depend on values.
+    So does one that another version is compared with, and one of a user's table that names a model
+    which is nowhere.
 
     Args:
         target: what was to be counted.
@@ -173,11 +173,12 @@ def _skip_uncountable(target: Target, error: SdSpeedError, tables: TableSet) -> 
     from pytest_sdspeed.tables import is_builtin
 
     resolved = target.setup.resolved if target.setup else None
-    if resolved is None or resolved.row is None or find_bounds(resolved, tables).bounds:
+    if resolved is None or resolved.row is None:
         return
     unavailable = isinstance(error, ModelUnavailableError) and is_builtin(resolved.table)
-    if isinstance(error, DryRunError) or unavailable:
-        pytest.skip(f"it cannot be counted: {error}")
+    unknown = isinstance(error, DryRunError) and not find_bounds(resolved, tables).bounds
+    if unknown or unavailable:
+        pytest.skip(f"it cannot be counted: {error}".rstrip("."))
 
 
 def account_properties(result: AccountResult) -> Iterator[tuple[str, str | int]]:

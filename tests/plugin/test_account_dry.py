@@ -367,13 +367,21 @@ def test_a_row_whose_work_depends_on_values_is_skipped_unless_it_has_an_account_
     )
 
 
-def test_weights_that_are_not_here_skip_a_row_of_the_package_and_fail_one_of_a_user(dry, counts, pytester):
-    counts["baseline"] = counts["fp16"] = ModelUnavailableError("lora a/b cannot be loaded")
+@pytest.mark.parametrize("row", ["lora_fast_h100_lora", "lora_fast_h100_no_fa3_fp8"], ids=["no account", "an account"])
+def test_weights_that_are_not_here_skip_a_row_of_the_package_and_fail_one_of_a_user(dry, counts, pytester, row):
+    pytest.importorskip("peft")
+    counts["baseline"] = counts[row] = ModelUnavailableError("lora a/b cannot be loaded.")
     dry("mine.toml::baseline").assert_outcomes(failed=1)
-    pytester.makepyfile("def test_fp16(sd_latency, sd_fp16):\n    sd_latency(sd_fp16)\n")
-    run = dry()
+    pytester.makepyfile("""
+        import pytest
+
+        @pytest.mark.sd_latency(table="lora_fast_h100")
+        def test_row(sd_latency, sd_setup):
+            sd_latency(sd_setup)
+        """)
+    run = dry("-k", f"{row}]")
     run.assert_outcomes(skipped=1)
-    run.stdout.fnmatch_lines(["*it cannot be counted: lora a/b cannot be loaded*"])
+    run.stdout.fnmatch_lines([f"skipped, 1 row: it cannot be counted: lora a/b cannot be loaded: lora_fast_h100::{row}"])
 
 
 def test_a_test_that_asks_for_an_account_fails_if_there_is_none(dry, counts, pytester):
