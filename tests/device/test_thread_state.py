@@ -100,7 +100,7 @@ def test_generators_of_nobody_are_where_they_were():
 def test_a_mode_that_is_left_open_is_refused_and_named(mode):
     held = mode()
     try:
-        with pytest.raises(UnstageableError, match="it: its pipeline denoises inside of .*: torch "), lend(ThreadState()):
+        with pytest.raises(UnstageableError, match=r"it: its pipeline denoises inside of .*: torch "), lend(ThreadState()):
             held.__enter__()
     finally:
         held.__exit__(None, None, None)
