@@ -11,6 +11,7 @@ import pytest
 from pytest_sdspeed.judge.claims import judge_contrast
 from pytest_sdspeed.measure.campaign_data import StageData
 from pytest_sdspeed.model import Contrast
+from pytest_sdspeed.run import claims
 from pytest_sdspeed.run.stages import examine_stages, find_unowned
 
 bench = campaigns.bench
@@ -138,6 +139,10 @@ def test_a_claim_between_two_rows_does_not_stand_on_time_that_no_stage_owns(benc
     unowned = find_unowned(data, contrast, decision)
     assert judge_contrast(contrast, "fast", (decision.verdict, decision.interval), data.control, unowned).verdict == verdict
     assert ("no stage owns: whole calls of fast take +15." in unowned) == (stall > 0)
+    planned = SimpleNamespace(rows=[SimpleNamespace(setup="fast"), SimpleNamespace(setup="slow")])
+    judged = claims._judge_times(planned, data, [contrast])
+    assert judged.verdict == verdict
+    assert judged.reasons == ((unowned,) if stall else ())
 
 
 def test_a_claim_that_is_measured_by_calls_needs_no_whole_ones(bench):
