@@ -61,7 +61,6 @@ class PipelineStages:
 
     def __init__(self, pipeline: Any, draw: Callable[[Case], Any], owner: str) -> None:
         self._pipeline, self._draw, self._owner = pipeline, draw, owner
-        self._attributes: dict[int, Attributes] = {}
         self.casts = False
         if not find_schedulers(pipeline):
             raise UnstageableError(
@@ -94,14 +93,11 @@ class PipelineStages:
         """
         if number and self.alone:
             raise UnstageableError(f"two calls of {self._owner} cannot take turns: {self.alone}")
-        if number not in self._attributes:
-            self._attributes[number] = Attributes(self._pipeline, copied=number > 0)
         return PipelineCallByStages(
             self._pipeline,
             lambda: self._draw(case),
             steps,
             owner=self._owner,
-            attributes=self._attributes[number],
             note_casts=self._note_casts,
         )
 
@@ -125,11 +121,10 @@ class PipelineCallByStages:
         steps: int | None,
         *,
         owner: str,
-        attributes: Attributes,
         note_casts: Callable[[], None] = lambda: None,
     ) -> None:
         self._pipeline, self._steps, self._owner = pipeline, steps, owner
-        self._attributes, self._note_casts = attributes, note_casts
+        self._attributes, self._note_casts = Attributes(pipeline), note_casts
         self._stage, self._begun = TEXT_ENCODING, 0
         self._stepped, self._ever_stepped = True, False
         self._work = hashlib.blake2b(digest_size=8)
@@ -255,32 +250,39 @@ class PipelineCallByStages:
 class Attributes:
     """The attributes that a pipeline and its schedulers have for one of the calls that take turns.
 
-    What refers to the pipeline, or has wrapped a method of a scheduler, finds the same objects for
-    every call.
+    It begins with those that they have otherwise, its schedulers with copies. What refers to the
+    pipeline, or has wrapped a method of a scheduler, finds the same objects for every call.
 
     Args:
-        pipeline: the pipeline, as it is before its first call.
-        copied: whether what its schedulers hold is copied.
+        pipeline: the pipeline.
     """
 
-    def __init__(self, pipeline: Any, *, copied: bool) -> None:
-        schedulers = list(find_schedulers(pipeline).values())
-        self._own = [(pipeline, dict(vars(pipeline)))]
-        for scheduler in schedulers:
-            memo = {id(one): one for one in (pipeline, *schedulers)}
-            held = vars(scheduler)
-            self._own.append((scheduler, copy.deepcopy(held, memo) if copied else dict(held)))
+    def __init__(self, pipeline: Any) -> None:
+        self._pipeline = pipeline
+        self._own: list[tuple[Any, Mapping[str, Any]]] = []
 
     @contextmanager
     def lend(self) -> Iterator[None]:
         """Give them to the pipeline and its schedulers inside the block."""
-        before = [(owner, dict(vars(owner))) for owner, _ in self._own]
-        _give(self._own)
+        owners = [owner for owner, _ in self._own] or [
+            self._pipeline,
+            *find_schedulers(self._pipeline).values(),
+        ]
+        before = _take(owners)
+        if self._own:
+            _give(self._own)
+        else:
+            memo = {id(owner): owner for owner in owners}
+            _give([(owner, copy.deepcopy(vars(owner), memo)) for owner in owners[1:]])
         try:
             yield
         finally:
-            self._own = [(owner, dict(vars(owner))) for owner, _ in self._own]
+            self._own = _take(owners)
             _give(before)
+
+
+def _take(owners: Iterable[Any]) -> list[tuple[Any, Mapping[str, Any]]]:
+    return [(owner, dict(vars(owner))) for owner in owners]
 
 
 def _give(attributes: Iterable[tuple[Any, Mapping[str, Any]]]) -> None:

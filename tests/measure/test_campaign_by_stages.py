@@ -76,6 +76,16 @@ def test_steps_that_are_not_alike_are_all_measured(bench, facts, why):
     assert all(slot.inside_s == pytest.approx(4.3) for slot in record.slots if slot.arm == "base")
 
 
+def test_calls_that_do_not_decode_when_they_are_cut_short_are_measured_whole_step_by_step(bench):
+    """Their sum would lack a stage: one that is three times as slow in the row."""
+    base, row = (bench.staged(name, floor=0.95, **{**SHORT, "decode": decode}) for name, decode in (("base", 0.3), ("row", 0.9)))
+    for stages in (base.stages(), row.stages()):
+        stages.parts = lambda steps, parts=stages.parts: parts(steps) if steps is None else parts(steps)[:-1]
+    record = run(bench, replace(base, floor=None), row)
+    assert record.stages.sampling.sampled == 40
+    assert record.decisions["row"].verdict == "fail"
+
+
 def test_alike_steps_are_measured_in_part_though_the_first_differs(bench):
     record = run(bench, bench.staged("base", **{**SHORT, "step": lambda at: 0.1 if at else 0.3}), bench.staged("row", floor=0.1, **SHORT))
     assert record.stages.sampling == (40, 6, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,6 +12,7 @@ import torch
 from staged import MAIN, ToyStages, draw, expected, finish, is_equal, optimize, run_alone, stages_of, take_turns
 from tiny_pipelines import mark_kinds, tiny_recipe
 
+from pytest_sdspeed.judge.speed.put_together import choose_sampling
 from pytest_sdspeed.model import Case
 from pytest_sdspeed.model.stages import DENOISING, TEXT_ENCODING
 from pytest_sdspeed.pipelines.pool import Pool
@@ -215,6 +217,30 @@ def test_truncated_calls_have_their_first_steps_and_decode_all_the_same(name):
     assert is_equal(plain, stages.draw(MAIN))
     # The same work is asked for in every step, but for one more of a sampler that looks back.
     assert {part.work for part in parts if part.is_step} == {parts[1].work}
+
+
+def give_two_transformers(pipeline):
+    pipeline.register_modules(transformer_2=copy.deepcopy(pipeline.transformer))
+    pipeline.register_to_config(boundary_ratio=0.9)
+
+
+def test_two_transformers_are_two_kinds_of_work_and_draw_what_they_draw():
+    stages = ToyStages("wan", 9, give_two_transformers)
+    calls = [stages.call(MAIN, None, 0), stages.call(OTHER, None, 1)]
+    parts = [run_alone(call) for call in calls]
+    assert is_equal(calls[0].pictures, stages.draw(MAIN))
+    assert is_equal(calls[1].pictures, stages.draw(OTHER))
+    assert len({part.work for part in parts[0] if part.is_step}) == 2
+    sampling = choose_sampling(parts[0])
+    assert sampling == (9, 9, "its denoisers are asked for 2 kinds of work")
+
+
+def test_a_row_that_keeps_features_takes_turns_with_its_baseline(make, recipe):
+    short = replace(recipe, steps=4, height=16, width=16)
+    plain, cached = make(recipe=short), make("feature_cache_2", recipe=short)
+    check_turns(plain, 4, (cached, 4))
+    assert "keeps what it computed" in cached.open_stages().alone
+    assert not plain.open_stages().alone
 
 
 @pytest.mark.parametrize("kind", mark_kinds(("flux",), ("flux", "wan")))

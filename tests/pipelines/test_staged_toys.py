@@ -125,6 +125,26 @@ def test_the_pipeline_is_afterwards_what_it_was():
     assert "decode" not in vars(toy.vae)
 
 
+def test_what_a_slot_sets_on_the_pipeline_is_there_while_it_moves():
+    toy, seen = Toy(), []
+    toy.after = lambda toy: seen.append(getattr(toy, "planted", None))
+    call = open_stages(toy).call(MAIN, None, 0)
+    toy.planted = "by a slot"
+    run_alone(call)
+    assert seen == ["by a slot"] * 4
+
+
+def test_what_a_scheduler_keeps_in_place_is_of_its_own_call():
+    """A list that its steps extend, and that no ``set_timesteps`` makes anew."""
+    toy = Toy()
+    toy.scheduler.kept = ["before"]
+    toy.after = lambda toy: toy.scheduler.kept.append(len(toy.scheduler.kept))
+    stages = open_stages(toy)
+    calls = [stages.call(MAIN, None, number) for number in (0, 1)]
+    turns(*calls)
+    assert toy.scheduler.kept == ["before"]
+
+
 def test_two_names_of_one_scheduler_are_one():
     toy = Toy()
     toy.other_scheduler = toy.scheduler

@@ -8,8 +8,11 @@ from types import SimpleNamespace
 import campaigns
 import pytest
 
+from pytest_sdspeed.judge.claims import judge_contrast
 from pytest_sdspeed.measure.campaign_data import StageData
-from pytest_sdspeed.run.stages import examine_stages
+from pytest_sdspeed.model import Contrast
+from pytest_sdspeed.run import claims
+from pytest_sdspeed.run.stages import examine_stages, find_unowned
 
 bench = campaigns.bench
 _quick_collector = campaigns.quick_collector
@@ -124,3 +127,25 @@ def test_blocks_after_the_decision_are_not_of_the_ratios(bench):
 
     _, found = measure(bench, floor=0.5, cut=lengthen)
     assert found.results.ratios["denoising"].speedup == pytest.approx(1, rel=0.01)
+
+
+@pytest.mark.parametrize(("stall", "verdict"), [(0.0, "pass"), (0.6, "invalid")])
+def test_a_claim_between_two_rows_does_not_stand_on_time_that_no_stage_owns(bench, stall, verdict):
+    contrast = Contrast("slow", "fast", 1.0)
+    arms = [bench.staged("base", **BASE), bench.staged("slow", **BASE), bench.staged("fast", **{**BASE, "step": 0.09, "stall": stall})]
+    data = bench.run(*arms, unit="stage", max_blocks=4, compared=[contrast])
+    decision = data.contrasts[contrast]
+    assert decision.verdict == "pass"
+    unowned = find_unowned(data, contrast, decision)
+    assert judge_contrast(contrast, "fast", (decision.verdict, decision.interval), data.control, unowned).verdict == verdict
+    assert ("no stage owns: whole calls of fast take +15." in unowned) == (stall > 0)
+    planned = SimpleNamespace(rows=[SimpleNamespace(setup="fast"), SimpleNamespace(setup="slow")])
+    judged = claims._judge_times(planned, data, [contrast])
+    assert judged.verdict == verdict
+    assert judged.reasons == ((unowned,) if stall else ())
+
+
+def test_a_claim_that_is_measured_by_calls_needs_no_whole_ones(bench):
+    contrast = Contrast("slow", "fast", 1.0)
+    data = bench.run(*(bench.staged(name, **BASE) for name in ("base", "slow", "fast")), max_blocks=4, compared=[contrast])
+    assert not find_unowned(data, contrast, data.contrasts[contrast])
