@@ -1,5 +1,6 @@
 """``--sd-against`` by stages: real pipelines in two real processes, on a clock that only the planted costs of their parts move."""
 
+import json
 import re
 from types import SimpleNamespace
 
@@ -9,22 +10,31 @@ from small import save_small_models
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Not saving anything")]
 
-STEPS = 12
+STEPS, SAMPLED = 24, 5
 COSTS = {"text": 0.02, "unet": 0.03, "block": 0.01, "decoder": 0.05}
 """Seconds of a call of each part; ``block`` is one inside of the denoiser's."""
+STEP_S = COSTS["unet"] + COSTS["block"]
+WHOLE_S = 2 * COSTS["text"] + STEPS * STEP_S + COSTS["decoder"]
+"""Seconds of a whole call: of a prompt and the one that guidance leads away from."""
 ENGINE = """
+import json
 import os
 import random
+from collections import Counter
+from pathlib import Path
 
 from fake_clock import CLOCK
 
 COSTS, SLOWER, DIES = {costs}, {slower}, {dies}
 NOISE, CALLS = random.Random(2), []
-NOW = [""]
+NOW, SPENT = [""], Counter()
 
 def spend(part):
     if not NOW[0]:
         return
+    SPENT[NOW[0]] += COSTS[part]
+    if part == "decoder":
+        Path(__file__).with_name("spent.json").write_text(json.dumps(SPENT))
     CLOCK.spend(COSTS[part] * SLOWER.get(NOW[0], {{}}).get(part, 1) * NOISE.gauss(1, 0.003))
     if NOW[0] == "dying" and part == "unet":
         CALLS.append(part)
@@ -159,12 +169,13 @@ def staged(pytester, once):
         rows = "".join(ROW.format(name=name, more=', "feature_cache_2"' * (name == "cached")) for name in SETUPS[1:])
         model = save_small_models(pytester.path / "models")["model"]
         (pytester.path / "planted.toml").write_text(TABLE.format(model=model, steps=STEPS) + rows)
-        # In the middle of a call by stages, in the fourth block or so.
-        engine(pytester.path, SLOWER, dies=80)
+        # After the warm-up, a round without samples and two blocks, in the middle of a call of the third.
+        engine(pytester.path, SLOWER, dies=2 * STEPS + SAMPLED + 4 * SAMPLED + 4)
         engine(pytester.path / "old", {})
         options = ("--sd-unit=stage", "--sd-tables=planted.toml", "--sd-max-blocks=20", "--sd-tolerance=0.03", "-rA")
         result = compare(pytester, *options, test=TEST, conftest=CONFTEST.format(setups=SETUPS))
-        return SimpleNamespace(result=result, records=stored(pytester), left=workers())
+        spent_s = [json.loads((folder / "spent.json").read_text()) for folder in (pytester.path, pytester.path / "old")]
+        return SimpleNamespace(result=result, records=stored(pytester), left=workers(), spent_s=spent_s)
 
     return once("staged", run)
 
@@ -178,7 +189,7 @@ def test_equal_versions_pass_by_their_calls_and_in_each_stage(staged):
     assert record["verdict"] == "pass", staged.result.outlines
     by_stage = record["by_stage"]
     assert by_stage["verdicts"] == {"text_encoder": "pass", "denoising": "pass", "decoding": "pass"}
-    assert (by_stage["steps"], by_stage["sampled_steps"]) == (STEPS, 5)
+    assert (by_stage["steps"], by_stage["sampled_steps"]) == (STEPS, SAMPLED)
     assert record["against"]["turns"] == 1
     for stage, change in record["against"]["stages"].items():
         assert abs(change - 1) < 0.01, stage
@@ -187,13 +198,19 @@ def test_equal_versions_pass_by_their_calls_and_in_each_stage(staged):
 
 def test_calls_are_put_together_of_what_their_parts_cost(staged):
     record = record_of(staged, "equal")
-    step_s = COSTS["unet"] + COSTS["block"]
-    # A prompt, and the one that guidance leads away from.
-    whole_s = 2 * COSTS["text"] + STEPS * step_s + COSTS["decoder"]
-    assert record["by_stage"]["latencies_s"]["denoising"] == pytest.approx([STEPS * step_s] * 2, rel=0.01)
+    assert record["by_stage"]["latencies_s"]["denoising"] == pytest.approx([STEPS * STEP_S] * 2, rel=0.01)
     for pairs in record["samples_s"].values():
-        assert [slot for pair in pairs for slot in pair] == pytest.approx([whole_s] * 2 * len(pairs), rel=0.02)
-    assert record["by_stage"]["whole_s"] == pytest.approx([whole_s] * 2, rel=0.01)
+        assert [slot for pair in pairs for slot in pair] == pytest.approx([WHOLE_S] * 2 * len(pairs), rel=0.02)
+    assert record["by_stage"]["whole_s"] == pytest.approx([WHOLE_S] * 2, rel=0.01)
+
+
+def test_a_verdict_takes_few_calls_of_each_version(staged):
+    """Beside two for warming up, and two whole ones at the end, what the blocks take: the baseline's are twice as many."""
+    most = max(len(pairs) for pairs in record_of(staged, "equal")["samples_s"].values())
+    new, old = (spent["equal"] / WHOLE_S - 4 for spent in staged.spent_s)
+    assert most <= 8
+    assert 0.5 < new < 0.3 * (1 + 2 * most)
+    assert 1 < old < 0.3 * (2 + 4 * most)
 
 
 def test_a_slower_block_of_the_denoiser_fails_and_names_denoising(staged):
@@ -252,4 +269,4 @@ def test_a_worker_that_dies_in_the_middle_of_a_call_makes_its_row_invalid(staged
     record = record_of(staged, "dying")
     assert record["verdict"] == "invalid"
     assert any("ended while it was measured" in reason for reason in record["reasons"])
-    assert record["blocks"] >= 2
+    assert record["blocks"] == 2
