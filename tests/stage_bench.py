@@ -34,7 +34,9 @@ class Call:
 class Stages:
     """What calls an arm by stages: text, equal steps, decoding, each as many times as long as ``effect`` says then."""
 
-    uneven, alone, casts = "", "", False
+    uneven = ""
+    alone = ""
+    casts = False
 
     def __init__(self, clock, step_s, steps, *, text_s=0.1, decode_s=0.2, uneven="", effect=lambda: 1.0, draw=lambda _case: None):
         self._clock, self._step_s, self._steps, self._draw = clock, step_s, steps, draw
