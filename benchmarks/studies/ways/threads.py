@@ -11,7 +11,6 @@ import torch
 
 from pytest_sdspeed.device.accelerator import synchronize
 from pytest_sdspeed.model.stages import DECODING, DENOISING, TEXT_ENCODING, StageTime
-from pytest_sdspeed.pipelines.staged_calls import copy_pipeline
 from pytest_sdspeed.pipelines.stages import replace_method
 from pytest_sdspeed.pipelines.units import find_denoisers, watch_calls
 
@@ -23,13 +22,13 @@ class ThreadedCall:
     """A call of a pipeline that stops at its denoising steps and before decoding.
 
     Args:
-        pipeline: the pipeline; the call has a copy of it.
-        draw: draws with the copy.
+        pipeline: the pipeline, of which no other call may be under way.
+        draw: draws with it.
         steps: denoising steps after which it goes on to decoding; None for all.
     """
 
-    def __init__(self, pipeline: Any, draw: Callable[[Any], Any], steps: int | None) -> None:
-        self._twin, self._draw, self._steps = copy_pipeline(pipeline), draw, steps
+    def __init__(self, pipeline: Any, draw: Callable[[], Any], steps: int | None) -> None:
+        self._pipeline, self._draw, self._steps = pipeline, draw, steps
         self._stage, self._stepped, self._taken = TEXT_ENCODING, True, 0
         self._go, self._back = threading.Event(), threading.Event()
         self._threads = torch.get_num_threads()
@@ -68,7 +67,7 @@ class ThreadedCall:
         # The number of threads, as much else, belongs to a thread.
         torch.set_num_threads(self._threads)
         try:
-            self.pictures = self._draw(self._twin)
+            self.pictures = self._draw()
         except BaseException as error:  # noqa: BLE001 - raised again where the call is advanced
             self._error = error
         self.done, self._ran = True, self._stage
@@ -84,10 +83,10 @@ class ThreadedCall:
     @contextmanager
     def _watch(self) -> Iterator[None]:
         with ExitStack() as held:
-            for module in find_denoisers(self._twin).values():
+            for module in find_denoisers(self._pipeline).values():
                 held.enter_context(watch_calls(module, self._note_denoiser))
-            held.enter_context(replace_method(self._twin.scheduler, "step", self._note_steps))
-            held.enter_context(replace_method(self._twin.vae, "decode", self._note_decoding))
+            held.enter_context(replace_method(self._pipeline.scheduler, "step", self._note_steps))
+            held.enter_context(replace_method(self._pipeline.vae, "decode", self._note_decoding))
             yield
 
     def _note_denoiser(self, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
@@ -100,7 +99,7 @@ class ThreadedCall:
             self._stepped = True
             self._taken += 1
             if self._steps is not None and self._taken >= self._steps:
-                self._twin._interrupt = True  # noqa: SLF001 - as the package does
+                self._pipeline._interrupt = True  # noqa: SLF001 - as the package does
             return found
 
         return note

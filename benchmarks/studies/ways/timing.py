@@ -142,7 +142,7 @@ class Threads(Turns):
     def _begin(self, arm: int) -> StagedCall:
         setup = self._setups[arm]
         wanted = self._sampled if self._sampled < self._steps else None
-        return ThreadedCall(setup.pipeline, lambda twin: setup.draw(CASE, pipeline=twin), wanted)
+        return ThreadedCall(setup.pipeline, lambda: setup.draw(CASE), wanted)
 
 
 class Replays(Way):
