@@ -21,6 +21,7 @@ from pytest_sdspeed.model.machine import is_another_device
 from pytest_sdspeed.run.criteria import RowCase, find_criteria, weights_of
 from pytest_sdspeed.run.outcomes import find_without_effect
 from pytest_sdspeed.run.settings import MarkerOptions
+from pytest_sdspeed.run.stages import find_unowned
 from pytest_sdspeed.run.targets import Target
 
 if TYPE_CHECKING:
@@ -275,14 +276,15 @@ def _judge_times(
     for contrast in contrasts:
         decision = data.contrasts.get(contrast)
         decided = (decision.verdict, decision.interval) if decision else None
-        comparison = judge_contrast(contrast, first, decided, data.control, data.throttled)
+        broken = data.throttled or find_unowned(data, contrast, decision)
+        comparison = judge_contrast(contrast, first, decided, data.control, broken)
         judged.append(comparison)
         if comparison.verdict == "inconclusive" and decision is not None:
             reasons.append(_describe_more_blocks(comparison.subject, decision, data))
         elif comparison.verdict == "invalid":
             control = data.control
             reasons.append(
-                data.throttled
+                broken
                 or (f"A/A control {control:.3f} excludes x1" if control else "no A/A control")
             )
     return ClaimJudgement(

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from pytest_sdspeed.judge.speed.whole_calls import WholeCalls
-    from pytest_sdspeed.measure.campaign_data import Decision, StageData
-    from pytest_sdspeed.model import Interval
+    from pytest_sdspeed.measure.campaign_data import CampaignData, Decision, StageData
+    from pytest_sdspeed.model import Contrast, Interval
     from pytest_sdspeed.run.criteria import RowCase
 
 
@@ -151,4 +151,35 @@ def _name_slowest(case: RowCase, decision: Decision, results: StageResults) -> I
     yield (
         f"by stages: {worst} {results.ratios[worst]} misses {share:.0%} of the time that"
         f" x{case.criteria.speedup:.2f} would save"
+    )
+
+
+def find_unowned(data: CampaignData, contrast: Contrast, decision: Decision | None) -> str:
+    """Say what time that no stage owns turns the verdict on two rows, or return "".
+
+    Args:
+        data: what their campaign found.
+        contrast: the two rows.
+        decision: what the looks decided about their ratio, or None.
+    """
+    if data.stages is None or decision is None:
+        return ""
+    whole_s = [data.stages.whole_s.get(name, ()) for name in contrast.arms]
+    if min(map(len, whole_s)) < stopping.LEAST_BLOCKS:
+        return ""
+    sums_s = [
+        statistics.median(
+            slot
+            for label in ((name, CONTROL) if name == data.baseline else (name,))
+            for pair in data.samples_s[label][: decision.blocks]
+            for slot in pair
+        )
+        for name in contrast.arms
+    ]
+    found = compare_whole_calls(whole_s[1], sums_s[1], whole_s[0], sums_s[0])
+    if withstands_whole_calls(decision.interval, decision.floor, found):
+        return ""
+    return (
+        f"time that no stage owns: whole calls of {contrast.faster} take {found.candidate:+.1%}"
+        f" beside the sum of its stages, those of {contrast.slower} {found.baseline:+.1%}"
     )

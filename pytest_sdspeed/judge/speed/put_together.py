@@ -30,6 +30,9 @@ intervals by stages wider, see ``whole_calls.LEAST_DIFFERENCE``."""
 _MOST_NOISE = 0.03
 """Fraction of a call that their noise may explain: steps that differ more are all measured."""
 
+_MOST_NOISE = 0.03
+"""Fraction of a call that their noise may explain: steps that differ more are all measured."""
+
 _NORMAL_MAD = 1.4826
 """Standard deviations of a normal value in its median absolute deviation."""
 
