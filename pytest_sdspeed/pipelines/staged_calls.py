@@ -128,6 +128,7 @@ class PipelineCallByStages:
         self._stage, self._begun = TEXT_ENCODING, 0
         self._stepped, self._ever_stepped = True, False
         self._work = hashlib.blake2b(digest_size=8)
+        self._asked: tuple[str, tuple[Any, ...], Mapping[str, Any]] | None = None
         self._thread = ThreadState()
         self._returned: Any = None
         self.done = False
@@ -157,6 +158,9 @@ class PipelineCallByStages:
         if self._thread.casts:
             self._note_casts()
         work, self._work = self._work.hexdigest(), hashlib.blake2b(digest_size=8)
+        if self._asked is not None:
+            self._mark(*self._asked)
+            self._asked = None
         return StageTime(self._stage, seconds, work if self._stage in LOOPS else "")
 
     def close(self) -> None:
@@ -212,7 +216,13 @@ class PipelineCallByStages:
         """Stop before a call of a denoiser that begins a step."""
         if self._stepped or self._stage not in LOOPS:
             self._begun += 1
+            # What it is asked for is read while the clock stands still.
+            self._asked = name, args, kwargs
             self._stop(stage)
+        else:
+            self._mark(name, args, kwargs)
+
+    def _mark(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         self._work.update(repr((name, read_call(args, kwargs))).encode())
 
     def _note_steps(self, step: Callable[..., Any]) -> Callable[..., Any]:

@@ -76,14 +76,14 @@ def test_a_call_in_a_thread_has_the_parts_and_the_pictures_of_a_usual_one(setups
     setup = setups[0]
     with setup.slot():
         drawn = setup.draw(Case(0))
-    call = ThreadedCall(setup.pipeline, lambda twin: setup.draw(Case(0), pipeline=twin), None)
+    call = ThreadedCall(setup.pipeline, lambda: setup.draw(Case(0)), None)
     stages = []
     while not call.done:
         with setup.slot():
             stages.append(call.advance().stage)
     assert stages == [TEXT_ENCODING, *[DENOISING] * 8, DECODING]
     np.testing.assert_array_equal(call.pictures, drawn)
-    short = ThreadedCall(setup.pipeline, lambda twin: setup.draw(Case(0), pipeline=twin), 3)
+    short = ThreadedCall(setup.pipeline, lambda: setup.draw(Case(0)), 3)
     with setup.slot():
         parts = [short.advance()]
         while not short.done:
@@ -93,7 +93,7 @@ def test_a_call_in_a_thread_has_the_parts_and_the_pictures_of_a_usual_one(setups
 
 @pytest.mark.slow
 def test_what_a_call_in_a_thread_raises_is_raised_where_it_is_advanced(setups):
-    call = ThreadedCall(setups[0].pipeline, lambda _twin: 1 / 0, None)
+    call = ThreadedCall(setups[0].pipeline, lambda: 1 / 0, None)
     with pytest.raises(ZeroDivisionError):
         call.advance()
 
