@@ -216,10 +216,14 @@ def test_a_verdict_takes_few_calls_of_each_version(staged):
 def test_a_slower_block_of_the_denoiser_fails_and_names_denoising(staged):
     record = record_of(staged, "in_denoiser")
     assert record["verdict"] == "fail"
-    assert record["by_stage"]["verdicts"]["denoising"] == "fail"
+    assert record["high"] < record["floor"]
     assert record["against"]["stages"]["denoising"] == pytest.approx(1.125, abs=0.01)
-    assert any(re.search(r"denoising x0\.8[89]\d .* is below its floor x0\.970", reason) for reason in record["reasons"])
+    # The call may fail a look before its stage does: the stage that lost the time is named then.
+    assert any(
+        re.search(r"denoising x0\.8[89]\d? .* is (below its floor|(9\d|100)% of what was lost)", reason) for reason in record["reasons"]
+    )
     assert not any("decoding" in reason for reason in record["reasons"])
+    assert not any("judged without it" in note for note in record["notes"])
 
 
 def test_a_slower_decoder_alone_fails_though_the_call_passes(staged):
