@@ -92,6 +92,7 @@ def run_of(config: pytest.Config) -> Run:
         from pytest_sdspeed.run.run import Run
 
         config.stash[RUN] = Run(given, config.stash[REGISTRY], make_watcher(config))
+        config.add_cleanup(config.stash[RUN].end)
     return config.stash[RUN]
 
 
