@@ -188,7 +188,7 @@ def test_two_more_palindromes_follow_if_a_verdict_may_not_be_that_of_whole_calls
 
 
 def test_noise_of_whole_calls_that_may_hide_a_stall_is_met_with_more_of_them(bench):
-    """The first two calls of the row are 6% and 12% slower than its stages: that may be a stall, or a disturbed machine."""
+    """The first two calls of the row are 6% and 12% slower than its stages, and no other one is."""
     stalls = iter([0.26, 0.52, 0.0, 0.0, 0.0, 0.0])
     row = bench.staged("row", floor=0.98, **SHORT)
     generate, stages = row.generate, row.stages()
@@ -199,7 +199,7 @@ def test_noise_of_whole_calls_that_may_hide_a_stall_is_met_with_more_of_them(ben
         return generate(case)
 
     record = run(bench, bench.staged("base", **SHORT), replace(row, generate=noisy))
-    assert len(record.stages.whole_s["row"]) == 4
+    assert len(record.stages.whole_s["row"]) == 6
     assert min(record.stages.whole_s["row"]) == pytest.approx(4.3)
 
 
