@@ -65,9 +65,10 @@ def test_a_ratio_by_stages_is_that_by_calls(bench, facts, cv):
         ({"step": lambda at: 0.2 if at % 5 == 0 else 0.01}, "by its first 5 steps"),
         ({"work": lambda at: "whole" if at < 20 else "half"}, "its denoisers are asked for 2 kinds of work"),
         ({"uneven": "its unet keeps"}, "its unet keeps"),
+        ({"step": lambda at: 0.5 if at == 39 else 0.1}, "row: its last step took 0.5 s, and 0.1 s if the call was cut short"),
         ({"heeds": False}, "a call of row that ends after 6 of 40 steps has other stages"),
     ],
-    ids=["later steps", "a late cache", "every fifth", "guidance interval", "cached", "takes all"],
+    ids=["later steps", "a late cache", "every fifth", "guidance interval", "cached", "the last one", "takes all"],
 )
 def test_steps_that_are_not_alike_are_all_measured(bench, facts, why):
     record = run(bench, bench.staged("base", **SHORT), bench.staged("row", floor=0.1, **{**SHORT, **facts}))
