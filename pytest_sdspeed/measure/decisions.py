@@ -61,8 +61,8 @@ class Decisions:
         self._kept: set[str] = set()
 
     def widen(self, allowance: float) -> None:
-        """Widen all intervals by a fraction, those of contrasts as well."""
-        self.allowance = self.contrasts.allowance = allowance
+        """Widen all intervals by a fraction, those of contrasts and of stages as well."""
+        self.allowance = self.contrasts.allowance = self.stages.allowance = allowance
 
     def look(self, blocks: int, planned_blocks: int) -> None:
         """Decide what can be decided after so many blocks.

@@ -32,10 +32,12 @@ class HeldStages:
 
     Attributes:
         verdicts: arm -> stage -> what is known of it; of the stages that are held.
+        allowance: by which fraction intervals are widened, for a bias that nobody sees.
     """
 
     def __init__(self, roster: Roster, samples: StageSamples, rows: int = 1) -> None:
         self.verdicts: dict[str, dict[str, StageVerdict]] = {}
+        self.allowance = 0.0
         self._roster, self._samples, self._rows = roster, samples, max(1, rows)
         self._planned = 0
 
@@ -84,5 +86,11 @@ class HeldStages:
         before: Mapping[str, StageVerdict] = self.verdicts.get(name, {})
         held = list(before) or choose_held(theirs, own)
         self.verdicts[name] = judge_stages(
-            theirs, own, floor, held=held, rows=self._rows, before=before
+            theirs,
+            own,
+            floor,
+            held=held,
+            rows=self._rows,
+            allowance=self.allowance,
+            before=before,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from pytest_sdspeed.errors import SdSpeedError, UnstageableError
+from pytest_sdspeed.errors import SdSpeedError, UnstageableError, WorkerLostError
 from pytest_sdspeed.model.stages import StageTime
 
 if TYPE_CHECKING:
@@ -46,12 +46,20 @@ class RemoteStages:
     @property
     def alone(self) -> str:
         """Return why two calls of it cannot take turns, as they showed so far; or ""."""
-        return str(_ask(self._worker, "describe_calls", self._named)[0])
+        return self._describe()[0]
 
     @property
     def casts(self) -> bool:
         """Return whether its calls are under autocast, as the last one showed."""
-        return bool(_ask(self._worker, "describe_calls", self._named)[1])
+        return self._describe()[1]
+
+    def _describe(self) -> tuple[str, bool]:
+        """Return both; of a worker that was lost nothing, which its next call tells."""
+        try:
+            alone, casts = _ask(self._worker, "describe_calls", self._named)
+        except WorkerLostError:
+            return "", False
+        return str(alone), bool(casts)
 
     def call(self, case: Case, steps: int | None, number: int) -> RemoteStagedCall:
         """Begin a call, which has done nothing yet; see ``model.stages.Stages``."""

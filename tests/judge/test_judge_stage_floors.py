@@ -75,6 +75,15 @@ def test_a_stage_that_fails_gives_its_share_to_the_others():
     pytest.fail("no sample in which the share matters")
 
 
+def test_intervals_are_wider_by_what_nobody_sees():
+    found = measured(decoding=1.035)
+    exact, allowed = (judge_stages(*found, FLOOR, held=STAGES, allowance=allowance)["decoding"] for allowance in (0.0, 0.01))
+    assert allowed.interval.high == pytest.approx(1.01 * exact.interval.high)
+    assert allowed.interval.low == pytest.approx(exact.interval.low / 1.01)
+    assert allowed.verdict == "inconclusive"
+    assert judge_stages(*measured(decoding=1.06), FLOOR, held=STAGES, allowance=0.01)["decoding"].verdict == "fail"
+
+
 def test_a_stage_whose_own_control_is_broken_is_not_decided():
     theirs, own = measured(blocks=10, decoding=1.06)
     # The baseline's second call is as much slower as the candidate's.

@@ -25,7 +25,8 @@ class StageVerdict(NamedTuple):
     Attributes:
         verdict: ``inconclusive`` if no look decided.
         interval: baseline over candidate, at the deciding look or the last one. Its upper end holds
-            together with those of all stages of the run, its lower end by itself.
+            together with those of all stages of the run, its lower end by itself; both are widened
+            as those of calls are.
         floor: least ratio that passes.
         blocks: blocks of that look.
         needed: blocks in all after which a look would decide it, None if it is decided or if no
@@ -64,6 +65,7 @@ def judge_stages(
     *,
     held: Sequence[str],
     rows: int = 1,
+    allowance: float = 0.0,
     before: Mapping[str, StageVerdict] | None = None,
 ) -> dict[str, StageVerdict]:
     """Judge the stages of a row at a look.
@@ -89,6 +91,7 @@ def judge_stages(
         floor: least ratio of baseline over candidate that passes.
         held: the stages that are held, the same at every look.
         rows: how many rows of the run have stages that are held.
+        allowance: by which fraction intervals are widened, see ``intervals.widen``.
         before: what the earlier look found.
 
     Returns:
@@ -101,7 +104,7 @@ def judge_stages(
         failed = sum(found.verdict == "fail" for found in decided.values())
         family = max(1, rows * len(held) - failed)
         asked = {
-            stage: _judge(baseline[stage], candidate[stage], floor, family)
+            stage: _judge(baseline[stage], candidate[stage], floor, family, allowance)
             for stage in held
             if stage not in decided
         }
@@ -110,17 +113,20 @@ def judge_stages(
             return {stage: decided.get(stage) or asked[stage] for stage in held}
 
 
-def _judge(kinds: Sequence[Pairs], own: Pairs, floor: float, family: int) -> StageVerdict:
+def _judge(
+    kinds: Sequence[Pairs], own: Pairs, floor: float, family: int, allowance: float
+) -> StageVerdict:
     """Judge one stage; ``family`` stages share the error of "fail"."""
     blocks = len(own)
     ratios = intervals.log_ratios(kinds, [own])
     found = intervals.interval(
         ratios, stopping.critical_value(blocks), stopping.critical_value(blocks, family)
     )
+    found = intervals.widen(found, allowance)
     said = intervals.decide(found, floor)
     outer, inner = kinds
     control = intervals.control_interval(outer, inner, family)
     if said and withstands_bias(found, floor, control):
         return StageVerdict(said, found, floor, blocks)
-    needed = None if said else intervals.blocks_to_decide(ratios, floor, family)
+    needed = None if said else intervals.blocks_to_decide(ratios, floor, family, allowance)
     return StageVerdict("inconclusive", found, floor, blocks, needed)
