@@ -77,7 +77,8 @@ class Calls:
         """
         missing = self.steps - self.sampled
         between: np.ndarray = parts[..., 2:-2, :].mean(-2)
-        return parts.sum(-2) + missing * between
+        calls: np.ndarray = parts.sum(-2) + missing * between
+        return calls
 
 
 def take_turns(

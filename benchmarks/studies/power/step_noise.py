@@ -76,7 +76,9 @@ class StepNoise:
             logs = logs + self.ramp * (arms * np.arange(parts)[:, None] + place) / (parts * arms)
         return self._add_own(rng, logs)
 
-    def draw_calls(self, rng: np.random.Generator, order: tuple[int, ...], shape: tuple[int, int]):
+    def draw_calls(
+        self, rng: np.random.Generator, order: tuple[int, ...], shape: tuple[int, int]
+    ) -> np.ndarray:
         """Draw the noise of whole calls, one after another.
 
         Args:
@@ -101,7 +103,8 @@ class StepNoise:
         logs = logs + self.ramp * np.arange(parts) / parts
         hit = np.array(order)[:, None] == 1
         logs = logs + OWN_STALL * (hit & (rng.random(logs.shape) < self.own_stalls))
-        return logs + self.call * rng.standard_normal((trials, len(order), 1))
+        found: np.ndarray = logs + self.call * rng.standard_normal((trials, len(order), 1))
+        return found
 
     def _add_own(self, rng: np.random.Generator, logs: np.ndarray) -> np.ndarray:
         trials, rounds, _parts, arms = logs.shape
