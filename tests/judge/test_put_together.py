@@ -118,7 +118,9 @@ def test_a_call_cut_short_makes_the_whole_one(first, last):
     assert sum(put_together(short, 40).values()) == pytest.approx(sum(part.seconds for part in whole))
 
 
-@pytest.mark.parametrize(("last", "said"), [(0.12, ""), (0.18, ""), (0.3, "its last step took 0.3 s, and 0.1 s if"), (0.001, "took 0.001 s")])
+@pytest.mark.parametrize(
+    ("last", "said"), [(0.12, ""), (0.14, ""), (0.18, "its last step took 0.18 s"), (0.3, "its last step took 0.3 s, and 0.1 s if"), (0.001, "took 0.001 s")]
+)
 def test_a_last_step_that_only_whole_calls_have_is_seen(last, said):
     whole = call([*[0.1] * 39, last], text=0.5)
     found = find_other_end(whole, call([0.1] * 6))
