@@ -75,7 +75,7 @@ def examine_stages(case: RowCase, decision: Decision | None) -> StageFindings:
     slower = any(found.verdict == "fail" for found in verdicts.values())
     results = _summarize(data.stages, ratios, medians, verdicts)
     reasons = tuple(_list_reasons(case, decision, results))
-    undecided = tuple(_note_undecided(results))
+    undecided = tuple(_note_undecided(results)) if decision.verdict != "fail" else ()
     whole = _compare(case, decision)
     if whole is None:
         return StageFindings(results, slower=slower, reasons=reasons, notes=undecided)

@@ -44,7 +44,7 @@ def spend(part):
 """A module of each version: what its parts cost, by the setup that draws."""
 SLOWER = {
     # In hand: setup -> part -> how many times as long.
-    "in_denoiser": {"block": 1.3},
+    "in_denoiser": {"block": 1.5},
     "in_decoder": {"decoder": 1.06},
     "faster": {"unet": 0.9, "decoder": 1.06},
 }
@@ -217,8 +217,8 @@ def test_a_slower_block_of_the_denoiser_fails_and_names_denoising(staged):
     record = record_of(staged, "in_denoiser")
     assert record["verdict"] == "fail"
     assert record["by_stage"]["verdicts"]["denoising"] == "fail"
-    assert record["against"]["stages"]["denoising"] == pytest.approx(1.075, abs=0.01)
-    assert any(re.search(r"denoising x0\.93\d .* is below its floor x0\.970", reason) for reason in record["reasons"])
+    assert record["against"]["stages"]["denoising"] == pytest.approx(1.125, abs=0.01)
+    assert any(re.search(r"denoising x0\.8[89]\d .* is below its floor x0\.970", reason) for reason in record["reasons"])
     assert not any("decoding" in reason for reason in record["reasons"])
 
 
@@ -247,7 +247,10 @@ def test_pictures_are_those_of_whole_calls(staged):
 
 @pytest.mark.parametrize(
     ("name", "why"),
-    [("moded", r"setup 'moded': .*mode of torch"), ("cached", "two calls of cached of old cannot take turns: its unet keeps")],
+    [
+        ("moded", r"setup 'moded': .*cannot be left between two steps: torch function modes"),
+        ("cached", "two calls of cached of old cannot take turns: its unet keeps"),
+    ],
 )
 def test_what_cannot_be_staged_is_measured_by_calls_and_says_why(staged, name, why):
     record = record_of(staged, name)
