@@ -131,11 +131,24 @@ def make_setups(name: str, steps: int, folder: Path) -> tuple[Setup, Setup]:
 
 
 def measure(ways: Mapping[str, Way], blocks: int, chance: random.Random) -> dict[str, list[Block]]:
-    """Measure blocks of every way, one of each in random order, and again."""
+    """Measure blocks of every way, one of each in random order, and again.
+
+    Returns:
+        Way -> its blocks; none if it cannot measure this row.
+    """
     found: dict[str, list[Block]] = {name: [] for name in ways}
+    left = list(ways)
     for _ in tqdm(range(blocks), unit="block", disable=None, leave=False):
-        for name in chance.sample(list(ways), len(ways)):
-            baseline, row = ways[name].measure_block()
+        for name in chance.sample(left, len(left)):
+            try:
+                baseline, row = ways[name].measure_block()
+            except Exception as error:
+                if name == WHOLE:
+                    raise
+                print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
+                left.remove(name)
+                found[name] = []
+                continue
             found[name].append(
                 Block(
                     statistics.fmean(map(math.log, baseline.calls_s))
@@ -177,6 +190,9 @@ def make_table(found: Mapping[str, Mapping[str, Sequence[Block]]]) -> MarkdownTa
     cells = []
     for row, ways in found.items():
         for way, blocks in ways.items():
+            if not blocks:
+                cells.append((row, way, "-", "cannot measure it", "-", "-"))
+                continue
             said = estimate(blocks, ways[WHOLE])
             bias = "-" if way == WHOLE else f"{said.bias:+.1%} ± {said.error:.1%}"
             cells.append(

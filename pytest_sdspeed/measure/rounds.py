@@ -96,8 +96,11 @@ class Rounds:
             Why the calls are not those that are wanted, or "".
         """
         turns = self._take_turns(labels, self._advance)
-        unlike = (self._describe_unlike(one) for one in turns)
-        return next(filter(None, unlike), "")
+        unlike = filter(None, map(self._describe_unlike, turns))
+        if self._sampling.sampled == self._sampling.steps:
+            return next(unlike, "")
+        ends = (self._staging.describe_other_end(one.arm, one.parts) for one in turns)
+        return next(unlike, "") or next(filter(None, ends), "")
 
     def _take_turns(self, labels: Sequence[str], advance: Callable[[_Turns], None]) -> list[_Turns]:
         steps = self._sampling.sampled if self._sampling.sampled < self._sampling.steps else None

@@ -8,7 +8,12 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from pytest_sdspeed.errors import UnstageableError
-from pytest_sdspeed.judge.speed.put_together import Sampling, choose_sampling, cut_short
+from pytest_sdspeed.judge.speed.put_together import (
+    Sampling,
+    choose_sampling,
+    cut_short,
+    find_other_end,
+)
 from pytest_sdspeed.model.stages import CASTS
 
 if TYPE_CHECKING:
@@ -158,6 +163,16 @@ class Staging:
             f" other stages than the first of a whole one: {_list(parts)} instead of"
             f" {_list(wanted)}"
         )
+
+    def describe_other_end(self, arm: Arm, parts: Sequence[StageTime]) -> str:
+        """Say why the last step of a call is another one than that of the whole call, or "".
+
+        Args:
+            arm: whose call it was.
+            parts: what it took.
+        """
+        other = find_other_end(self._whole[arm.name], parts)
+        return other and f"{arm.name}: {other}"
 
     def call(self, arm: Arm, steps: int | None, *, control: bool) -> StagedCall:
         """Begin a call that takes turns with others."""

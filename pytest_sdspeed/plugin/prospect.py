@@ -47,16 +47,16 @@ def describe_run(config: pytest.Config, items: Iterable[pytest.Item]) -> str:
     options = run.options
     if options.rehearses or options.against is not None or run.plan.total is not None:
         return ""
-    asked = [row for row in _list_rows(gated) if options.measures(on_cpu=row.table.on_cpu)]
-    if not asked:
-        return ""
     from pytest_sdspeed.report.prospect import describe_prospect
     from pytest_sdspeed.run.estimates import BLOCKS
     from pytest_sdspeed.run.prospects import estimate_run
 
     try:
-        estimates, _ = estimate_run(run.session, asked)
-    except Exception:  # noqa: BLE001 - setups may be a user's: the test that asks says what is wrong
+        asked = [row for row in _list_rows(gated) if options.measures(on_cpu=row.table.on_cpu)]
+        estimates = estimate_run(run.session, asked)[0] if asked else ()
+    except Exception:  # noqa: BLE001 - a wrong marker, or a user's setup: the test that asks says what is wrong
+        return ""
+    if not estimates:
         return ""
     return describe_prospect(
         [

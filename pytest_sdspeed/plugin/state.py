@@ -95,6 +95,7 @@ def run_of(config: pytest.Config) -> Run:
         watcher = make_watcher(config, planned.append)
         run = config.stash[RUN] = Run(given, config.stash[REGISTRY], watcher)
         run.planned = planned
+        config.add_cleanup(run.end)
     return config.stash[RUN]
 
 

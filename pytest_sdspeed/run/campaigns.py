@@ -365,6 +365,9 @@ class Campaigns:
         """Free the memory of pipelines; one that is used again is built again."""
         if self._open is not None:
             self._session.release(usable=self._unusable is None)
+
+    def end(self) -> None:
+        """Put back what rehearsals changed of the process."""
         self._standing.take_back()
 
 

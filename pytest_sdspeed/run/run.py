@@ -188,6 +188,10 @@ class Run:
         if self.against is not None:
             self.against.release()
 
+    def end(self) -> None:
+        """Put back what it changed of the process."""
+        self.campaigns.end()
+
 
 def describe_attempts(earlier: Sequence[str], about: str = "row") -> str:
     """Say how the attempts before the one that counts ended, and what that means for its error.

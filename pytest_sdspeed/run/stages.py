@@ -194,6 +194,9 @@ def _name_slowest(case: RowCase, decision: Decision, results: StageResults) -> I
         for stage, (ours, theirs) in results.latencies_s.items()
     }
     worst = max(missing, key=lambda stage: missing[stage])
+    if missing[worst] <= 0:
+        # The medians of the stages are not what the interval is made of.
+        return
     share = missing[worst] / sum(value for value in missing.values() if value > 0)
     if results.verdicts:
         # Against another version nothing is to be saved.

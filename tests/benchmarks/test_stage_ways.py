@@ -38,6 +38,15 @@ def test_a_block_of_every_way_is_measured_in_every_turn():
     assert {block.seconds for block in found[GREENLETS]} == {1.0}
 
 
+def test_a_way_that_cannot_measure_a_row_is_left_out_and_said_so(capsys):
+    broken = FakeWay(2.0, 1.0)
+    broken.measure_block = lambda: [].index(901)
+    found = stage_ways.measure({WHOLE: FakeWay(2.0, 1.0), REPLAYS: broken}, 3, random.Random(0))
+    assert (len(found[WHOLE]), found[REPLAYS]) == (3, [])
+    assert f"{REPLAYS}: ValueError" in capsys.readouterr().err
+    assert stage_ways.make_table({"row": found}).rows[1] == ("row", REPLAYS, "-", "cannot measure it", "-", "-")
+
+
 def test_the_bias_is_that_of_paired_blocks_with_its_t_interval():
     whole = [Block(math.log(2) + by, 4.0) for by in (0.1, -0.1, 0.0)]
     own = [Block(block.log_ratio + 0.01 + by, 1.0) for block, by in zip(whole, (0.001, -0.001, 0.0), strict=True)]

@@ -125,6 +125,7 @@ def test_it_is_timed_right_before_the_first_slot_and_right_after_the_last(bench)
         *["build"] * 2,
         *["warm-up"] * 4,
         "canary",
+        "plan",
         *["block"] * len(found.slots),
         "canary",
     ]

@@ -40,15 +40,16 @@ def test_the_blocks_that_are_said_to_decide_do_so_with_the_allowance():
 
 def test_whole_calls_of_one_arm_that_take_longer_are_found():
     found = compare_whole_calls([1.06, 1.061], 1.0, [2.0, 2.001], 2.0)
-    assert found.candidate == pytest.approx(0.06)
-    assert found.excess == pytest.approx(1.06 / (1 + LEAST_DIFFERENCE), rel=1e-3)
+    assert found.candidate == pytest.approx(0.0605)
+    assert found.excess == pytest.approx(1.0605 / (1 + LEAST_DIFFERENCE), rel=1e-3)
     assert compare_whole_calls([1.009, 1.01], 1.0, [2.0, 2.001], 2.0).excess == 1.0
 
 
-def test_calls_that_scatter_count_as_far_as_their_median_is_from_the_fastest():
-    scattered = [1.06, 1.09, 1.12, 1.15, 1.2, 9.0]
-    found = compare_whole_calls(scattered, 1.0, [2.0] * 6, 2.0)
-    assert found.candidate == pytest.approx(0.06)
-    # The two fastest are 3% apart, which says little of how well the fastest one is known.
-    assert found.excess == 1.0
-    assert compare_whole_calls([1.2, *scattered[1:4], 1.2, 9.0], 0.8, [2.0] * 6, 2.0).excess > 1.1
+def test_calls_of_the_baseline_that_scatter_excuse_what_those_of_the_row_do_not():
+    scattered = [1.0, 1.03, 1.06, 1.09, 1.12, 9.0]
+    by_row = compare_whole_calls(scattered, 1.0, [2.0] * 6, 2.0)
+    assert by_row.candidate == pytest.approx(0.06)
+    assert by_row.excess == by_row.doubt == pytest.approx(1.06 / math.exp(LEAST_DIFFERENCE))
+    by_baseline = compare_whole_calls([1.06] * 6, 1.0, [0.96, 0.98, 1.0, 1.02, 1.04, 9.0], 1.0)
+    assert by_baseline.excess == 1.0
+    assert by_baseline.doubt > 1.04

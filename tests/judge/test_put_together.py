@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from pytest_sdspeed.judge.speed.put_together import Sampling, choose_sampling, cut_short, put_together
+from pytest_sdspeed.judge.speed.put_together import Sampling, choose_sampling, cut_short, find_other_end, put_together
 from pytest_sdspeed.model.stages import DECODING, DENOISING, PRIOR, TEXT_ENCODING, StageTime
 
 
@@ -116,6 +116,16 @@ def test_a_call_cut_short_makes_the_whole_one(first, last):
     short[sampling.sampled] = whole[40]
     assert [part.stage for part in short] == [TEXT_ENCODING, *[DENOISING] * 6, DECODING]
     assert sum(put_together(short, 40).values()) == pytest.approx(sum(part.seconds for part in whole))
+
+
+@pytest.mark.parametrize(
+    ("last", "said"), [(0.12, ""), (0.14, ""), (0.18, "its last step took 0.18 s"), (0.3, "its last step took 0.3 s, and 0.1 s if"), (0.001, "took 0.001 s")]
+)
+def test_a_last_step_that_only_whole_calls_have_is_seen(last, said):
+    whole = call([*[0.1] * 39, last], text=0.5)
+    found = find_other_end(whole, call([0.1] * 6))
+    assert said in found
+    assert bool(found) == bool(said)
 
 
 def test_stages_are_in_the_order_in_which_they_run():

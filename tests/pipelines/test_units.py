@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
 from dataclasses import replace
 
 import numpy as np
@@ -246,3 +248,44 @@ def test_a_cpu_has_the_time_of_its_host():
     times = make_timestamps("cpu")
     first = times.now()
     assert times.seconds(first, times.now()) >= 0
+
+
+class Stepper:
+    """A scheduler that counts its steps."""
+
+    def __init__(self):
+        self.taken = 0
+
+    def step(self, sample, *, generator=None):
+        self.taken += 1
+        return sample
+
+
+def test_a_copy_that_is_made_meanwhile_steps_itself():
+    """LTX-2 copies its scheduler in every call, to step its sound: the copy must not step the one that is watched."""
+    stepper, seen = Stepper(), []
+
+    def wrap(step):
+        return lambda *args, **kwargs: seen.append(args) or step(*args, **kwargs)
+
+    with replace_method(stepper, "step", wrap), replace_method(stepper, "step", wrap):
+        twin = copy.deepcopy(stepper)
+        assert "generator" in inspect.signature(stepper.step).parameters
+        twin.step(1)
+        stepper.step(2)
+        # Its attributes alone are copied too, to be given back later.
+        vars(stepper).update(copy.deepcopy(vars(stepper)))
+        stepper.step(3)
+    assert (twin.taken, stepper.taken) == (1, 2)
+    assert seen == [(2,), (2,), (3,), (3,)]
+    assert "step" not in vars(stepper)
+
+
+def test_a_copy_has_what_its_owner_had_in_the_place_of_the_method():
+    stepper = Stepper()
+    stepper.step = stepper.step
+    with replace_method(stepper, "step", lambda _step: lambda *_: None):
+        twin = copy.deepcopy(stepper)
+        twin.step(1)
+    assert (twin.taken, stepper.taken) == (1, 0)
+    assert stepper.step(1) == 1

@@ -11,7 +11,7 @@ from pytest_sdspeed.run.setup_counts import SetupCounts
 from pytest_sdspeed.run.targets import Target
 from pytest_sdspeed.setups.catalog import Catalog
 from pytest_sdspeed.setups.registry import Registry
-from pytest_sdspeed.tables import load_tables
+from pytest_sdspeed.tables import open_tables
 
 TABLE, ROW = "distillation", "distilled"  # its page promises 95% of its baseline's memory
 
@@ -19,7 +19,7 @@ TABLE, ROW = "distillation", "distilled"  # its page promises 95% of its baselin
 @pytest.fixture
 def count(monkeypatch):
     """A function that counts the row with these accounts, or exceptions, of itself and its baseline."""
-    registry, tables = Registry(), load_tables()
+    registry, tables = Registry(), open_tables()
     catalog = Catalog(tables, registry, gpu=True, device=lambda: "")
     resolved = catalog.choose(TABLE, ROW, "test")
     session = SimpleNamespace(

@@ -8,7 +8,7 @@ from pytest_sdspeed.model import Account
 from pytest_sdspeed.run.setup_counts import SetupCounts, make_key
 from pytest_sdspeed.setups.catalog import Catalog
 from pytest_sdspeed.setups.registry import Registry
-from pytest_sdspeed.tables import load_tables
+from pytest_sdspeed.tables import open_tables
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def registry():
 @pytest.fixture
 def choose(registry):
     """A function that resolves a row, with changes to its recipe."""
-    catalog = Catalog(load_tables((), registry.metrics), registry, gpu=True, device=lambda: "NVIDIA A100")
+    catalog = Catalog(open_tables((), registry.metrics), registry, gpu=True, device=lambda: "NVIDIA A100")
 
     def choose(table, setup, **changes):
         found = catalog.choose(table, setup, "test")

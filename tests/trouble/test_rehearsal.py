@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -62,6 +63,25 @@ def test_rows_that_are_right_pass_or_say_why_they_cannot_be_rehearsed(pytester, 
     assert "night: rehearsed" in page
     assert "speed is not judged" in page
     assert "Slots over time" not in page
+
+
+FROZEN = """
+import gc
+
+
+def pytest_runtest_teardown():
+    print("frozen:", gc.get_freeze_count() > 0)
+"""
+
+
+@pytest.mark.slow
+def test_libraries_are_left_out_of_collections_until_the_run_ends(pytester, monkeypatch):
+    # Nothing is frozen before, as in a process of a user.
+    monkeypatch.undo()
+    gc.unfreeze()
+    table = write_table(pytester, {"baseline": "", "fp16": '"fp16"'})
+    rehearse(pytester, monkeypatch, table, "-s", conftest=FROZEN).stdout.fnmatch_lines(["*frozen: True*", "*2 passed*"])
+    assert gc.get_freeze_count() == 0
 
 
 @pytest.mark.slow

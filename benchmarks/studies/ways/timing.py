@@ -99,7 +99,8 @@ class TwoLengths(Way):
         for arm in (0, 1, 1, 0):
             short = self._draw(arm, SHORT)
             longer = self._draw(arm, self._sampled)
-            step = (longer - short) / (self._sampled - SHORT)
+            # On a busy machine the longer one may take less.
+            step = max(0.0, longer - short) / (self._sampled - SHORT)
             found[arm].add(longer + (self._steps - self._sampled) * step, short + longer)
 
     def _draw(self, arm: int, steps: int) -> float:

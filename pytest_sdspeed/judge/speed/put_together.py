@@ -113,6 +113,24 @@ def cut_short(whole: Sequence[StageTime], sampling: Sampling) -> list[StageTime]
     return [part for at, part in enumerate(whole) if at not in left_out]
 
 
+def find_other_end(whole: Sequence[StageTime], short: Sequence[StageTime]) -> str:
+    """Say why a call that was cut short does not end as a whole one does, or return "".
+
+    What follows the loop is done in its last step, wherever that is; what only the last step of a
+    whole call does, in no step of another one.
+
+    Args:
+        whole: the parts of a whole call.
+        short: those of a call of which some steps are measured.
+    """
+    ours_s, theirs_s = (
+        [part.seconds for part in parts if part.is_step][-1] for parts in (short, whole)
+    )
+    if abs(ours_s - theirs_s) <= _UNEVEN * sum(part.seconds for part in whole):
+        return ""
+    return f"its last step took {theirs_s:.3g} s, and {ours_s:.3g} s if the call was cut short"
+
+
 def put_together(parts: Sequence[StageTime], steps: int) -> dict[str, float]:
     """Put the seconds of each stage of a whole call together.
 

@@ -66,6 +66,13 @@ def test_the_stage_that_misses_most_is_named_if_a_row_fails(bench, row, speedup,
     assert not found.broken
 
 
+def test_no_stage_is_named_if_none_misses_anything(bench):
+    """A floor above the speed-up itself, which one of a tolerance of 0 is within noise."""
+    decision, found = measure(bench, floor=1.05, speedup=0.9)
+    assert decision.verdict == "fail"
+    assert not found.reasons
+
+
 def test_a_row_that_passes_names_no_stage_though_one_is_slower(bench):
     decision, found = measure(bench, floor=0.9, decode=0.22)
     assert decision.verdict == "pass"
