@@ -119,7 +119,8 @@ def test_a_call_cut_short_makes_the_whole_one(first, last):
 
 
 @pytest.mark.parametrize(
-    ("last", "said"), [(0.12, ""), (0.14, ""), (0.18, "its last step took 0.18 s"), (0.3, "its last step took 0.3 s, and 0.1 s if"), (0.001, "took 0.001 s")]
+    ("last", "said"),
+    [(0.12, ""), (0.14, ""), (0.18, "its last step took 0.18 s"), (0.3, "its last step took 0.3 s, and 0.1 s if"), (0.001, "took 0.001 s")],
 )
 def test_a_last_step_that_only_whole_calls_have_is_seen(last, said):
     whole = call([*[0.1] * 39, last], text=0.5)
