@@ -144,12 +144,13 @@ def test_stalls_of_a_candidate_that_few_measured_steps_meet_are_seen_if_all_are_
     some, every = (
         lines(Calls(name="", every=every), 500, cv=0.01, own_stalls=0.01)[stages.ALLOWED, campaigns.FLOOR] for every in (False, True)
     )
-    assert some.passed > 0.5
+    # Whole calls find half of them: the other half is what is not kept.
+    assert 0.3 < some.passed < 0.6
     assert every.passed < 0.05
 
 
 def test_whole_calls_that_scatter_turn_no_verdict():
-    assert lines(trials=600, cv=0.01, call=0.03)[stages.ALLOWED, DOCUMENTED].invalid < 0.01
+    assert lines(trials=600, cv=0.01, call=0.03)[stages.ALLOWED, DOCUMENTED].invalid < 0.03
 
 
 @pytest.fixture

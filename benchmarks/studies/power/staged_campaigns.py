@@ -76,9 +76,9 @@ class Calls:
             Durations of whole calls, shape (..., arms).
         """
         missing = self.steps - self.sampled
-        others: np.ndarray = parts[..., 2:-1, :].mean(-2)
-        whole: np.ndarray = parts.sum(-2) + missing * others
-        return whole
+        between: np.ndarray = parts[..., 2:-2, :].mean(-2)
+        calls: np.ndarray = parts.sum(-2) + missing * between
+        return calls
 
 
 def take_turns(
