@@ -30,13 +30,12 @@ from unittest import mock
 from markdown_tables import MarkdownTable, add_docs_option, write_snippets
 from scipy import stats
 from stages_against_calls import TABLE, make_dearer
+from toy_rows import make_rows
 from tqdm import tqdm
 from ways import WAYS, WHOLE, Way
 
 from pytest_sdspeed.device.quiet import quiet
 from pytest_sdspeed.model import Case
-from pytest_sdspeed.run.session import Session
-from pytest_sdspeed.run.settings import Options
 from pytest_sdspeed.setups.registry import Registry
 
 if TYPE_CHECKING:
@@ -105,29 +104,7 @@ def make_setups(name: str, steps: int, folder: Path) -> tuple[Setup, Setup]:
     )
     registry = Registry()
     registry.add_optimization(make_dearer())
-    options = Options(
-        gpu=False,
-        weights="tiny",
-        tables=(file,),
-        tolerance=None,
-        budget_s=300.0,
-        max_blocks=20,
-        inconclusive="warn",
-        seed=None,
-        report=None,
-        record=None,
-        clip="",
-        confirm=False,
-        history="off",
-        against=None,
-        against_control=False,
-    )
-    session = Session(options, registry)
-    baseline, row = (
-        session.setup(session.catalog.choose(f"study_{table}", f"study_{table}_{arm}", ""))
-        for arm in ("baseline", "row")
-    )
-    return baseline, row
+    return make_rows(file, registry)
 
 
 def measure(ways: Mapping[str, Way], blocks: int, chance: random.Random) -> dict[str, list[Block]]:

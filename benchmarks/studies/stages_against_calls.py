@@ -20,20 +20,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from toy_rows import make_rows
+
 from pytest_sdspeed.device.accelerator import synchronize
 from pytest_sdspeed.device.quiet import quiet
 from pytest_sdspeed.measure.campaign import run_campaign
 from pytest_sdspeed.measure.campaign_data import Limits
 from pytest_sdspeed.measure.clock import WallClock
 from pytest_sdspeed.pipelines.optimization import Optimization
-from pytest_sdspeed.run.session import Session
-from pytest_sdspeed.run.settings import Options
 from pytest_sdspeed.run.targets import Target
 from pytest_sdspeed.setups.registry import Registry
 
 if TYPE_CHECKING:
     from pytest_sdspeed.measure.campaign_data import Arm, CampaignData
-    from pytest_sdspeed.model import Recipe
     from pytest_sdspeed.setups.setup import Setup
 
 SHARE = 0.25
@@ -170,34 +169,11 @@ def make_setups(name: str, steps: int, folder: Path) -> tuple[Setup, Setup]:
     )
     registry = Registry()
     registry.add_optimization(make_dearer())
-    session = Session(_options(file), registry)
-    found = []
-    for row in (f"study_{name}_baseline", f"study_{name}_row"):
-        setup = session.setup(session.catalog.choose(f"study_{name}", row, ""))
-        recipe: Recipe = replace(setup.recipe, steps=steps)
-        setup.recipe = recipe
-        found.append(setup)
-    return found[0], found[1]
-
-
-def _options(file: Path) -> Options:
-    return Options(
-        gpu=False,
-        weights="tiny",
-        tables=(file,),
-        tolerance=None,
-        budget_s=300.0,
-        max_blocks=20,
-        inconclusive="warn",
-        seed=None,
-        report=None,
-        record=None,
-        clip="",
-        confirm=False,
-        history="off",
-        against=None,
-        against_control=False,
-    )
+    found = make_rows(file, registry)
+    for setup in found:
+        # A rehearsal takes fewer.
+        setup.recipe = replace(setup.recipe, steps=steps)
+    return found
 
 
 def measure(baseline: Arm, row: Arm, unit: str, seed: int) -> Run:
