@@ -6,7 +6,15 @@ import random
 
 import pytest
 
-from pytest_sdspeed.judge.speed.put_together import Sampling, choose_sampling, cut_short, find_other_end, put_together
+from pytest_sdspeed.judge.speed.put_together import (
+    Sampling,
+    choose_sampling,
+    cut_short,
+    find_other_end,
+    keep_faster,
+    may_be_disturbed,
+    put_together,
+)
 from pytest_sdspeed.model.stages import DECODING, DENOISING, PRIOR, TEXT_ENCODING, StageTime
 
 
@@ -127,6 +135,24 @@ def test_a_last_step_that_only_whole_calls_have_is_seen(last, said):
     found = find_other_end(whole, call([0.1] * 6))
     assert said in found
     assert bool(found) == bool(said)
+
+
+def test_a_first_call_that_was_disturbed_is_told_by_a_second_one():
+    even = call([0.1] * 40)
+    disturbed = call([*[0.1] * 2, 0.5, *[0.1] * 37])
+    assert not may_be_disturbed(even)
+    assert may_be_disturbed(disturbed)
+    assert keep_faster(disturbed, even) == even
+    later = call([*[0.1] * 10, *[0.2] * 30])
+    assert may_be_disturbed(later)
+    assert choose_sampling(keep_faster(later, later)).sampled == 40
+
+
+def test_what_is_other_work_is_no_disturbance_and_leaves_the_first_call():
+    other = call([0.1] * 40, work=lambda at: str(at % 2))
+    assert not may_be_disturbed(other)
+    assert keep_faster(call([0.3] * 40), other) == call([0.3] * 40)
+    assert not may_be_disturbed(call([0.1, 0.1, 0.4]))
 
 
 def test_stages_are_in_the_order_in_which_they_run():

@@ -30,9 +30,6 @@ intervals by stages wider, see ``whole_calls.LEAST_DIFFERENCE``."""
 _MOST_NOISE = 0.03
 """Fraction of a call that their noise may explain: steps that differ more are all measured."""
 
-_MOST_NOISE = 0.03
-"""Fraction of a call that their noise may explain: steps that differ more are all measured."""
-
 _NORMAL_MAD = 1.4826
 """Standard deviations of a normal value in its median absolute deviation."""
 
@@ -72,12 +69,33 @@ def choose_sampling(whole: Sequence[StageTime], uneven: str = "") -> Sampling:
     sampled = count_sampled(len(steps))
     if sampled == len(steps):
         return Sampling(len(steps), len(steps), "its steps are few")
-    why = uneven or _find_uneven(whole, sampled)
+    why = uneven or _find_other_work(whole) or _find_other_cost(whole, sampled)
     return Sampling(len(steps), len(steps) if why else sampled, why)
 
 
-def _find_uneven(whole: Sequence[StageTime], sampled: int) -> str:
-    """Say why the first steps do not stand for all, or return ""."""
+def may_be_disturbed(whole: Sequence[StageTime]) -> bool:
+    """Tell whether only the clock says that the first steps of a call do not stand for all.
+
+    That may be the machine's doing: another call tells.
+    """
+    steps = sum(part.is_step for part in whole)
+    sampled = count_sampled(steps)
+    alike = sampled < steps and not _find_other_work(whole)
+    return alike and bool(_find_other_cost(whole, sampled))
+
+
+def keep_faster(first: Sequence[StageTime], second: Sequence[StageTime]) -> list[StageTime]:
+    """Return the parts of two equal calls, each as fast as it was in either: contention slows.
+
+    Calls that are not equal leave the first one as it is.
+    """
+    if [(one.stage, one.work) for one in first] != [(one.stage, one.work) for one in second]:
+        return list(first)
+    return [min(pair, key=lambda one: one.seconds) for pair in zip(first, second, strict=True)]
+
+
+def _find_other_work(whole: Sequence[StageTime]) -> str:
+    """Say in what the steps of a call are other work than its first ones, or return ""."""
     steps = [part for part in whole if part.is_step]
     kinds = len({step.work for step in steps[1:]})
     if kinds > 1:
@@ -87,6 +105,12 @@ def _find_uneven(whole: Sequence[StageTime], sampled: int) -> str:
     first = next(at for at, part in enumerate(whole) if part.is_step)
     if not all(part.is_step for part in whole[first : first + len(steps)]):
         return "it decodes between its denoising steps"
+    return ""
+
+
+def _find_other_cost(whole: Sequence[StageTime], sampled: int) -> str:
+    """Say that the first steps of a call do not predict what all take, or return ""."""
+    steps = [part for part in whole if part.is_step]
     # What follows the loop and is no stage of its own is done in the last step.
     seconds = [step.seconds for step in steps[1:-1]]
     measured = seconds[: sampled - 2]
