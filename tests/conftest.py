@@ -87,6 +87,15 @@ def runs_of_their_own(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
+def no_hooks_that_torch_forgot():
+    """torch forgets to take a hook of every module with named arguments off its second list, and then warns of hooks at each compilation."""
+    hooks = sys.modules.get("torch.nn.modules.module")
+    if hooks and not hooks._global_forward_hooks:
+        hooks._global_forward_hooks_with_kwargs.clear()
+        hooks._global_forward_hooks_always_called.clear()
+
+
+@pytest.fixture(autouse=True)
 def quiet_machine(request, monkeypatch):
     """The runs inside say nothing of what else runs on this machine, unless a test asks for it."""
     if "real_load" not in request.fixturenames and request.path.stem != "test_load":

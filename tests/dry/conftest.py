@@ -10,15 +10,6 @@ from pytest_sdspeed.dry.ledger import Operation, Visible
 from pytest_sdspeed.dry.run import count
 
 
-@pytest.fixture(autouse=True)
-def no_hooks_that_torch_forgot():
-    """torch forgets to take a hook of every module with named arguments off its second list, and then warns of hooks at each compilation."""
-    hooks = torch.nn.modules.module
-    if not hooks._global_forward_hooks:
-        hooks._global_forward_hooks_with_kwargs.clear()
-        hooks._global_forward_hooks_always_called.clear()
-
-
 @pytest.fixture
 def counted():
     """The ledger of a block around the whole test."""

@@ -187,7 +187,6 @@ LAYERS = {
     ],
 )
 @pytest.mark.parametrize("compiled", [False, True])
-@pytest.mark.filterwarnings("ignore:Using .torch.compile.module.. when there are global hooks")  # what a test before may have left in torch
 def test_layers_in_half_types_are_rounded_sums_of_float32(name, dtype, compiled):
     make, shape, options = LAYERS[name]
     layer, given = make().to(dtype), torch.rand(shape).to(dtype)
