@@ -109,7 +109,7 @@ def _describe_manner(found: StageResults, other: str) -> Iterator[str]:
     yield f"{describe_steps(found.steps, found.sampled_steps, found.why_all)} were measured"
     if found.whole_s and found.unowned:
         ours, theirs = (
-            f"{format_latency(seconds)}, the fastest {share:+.1%}"
+            f"{format_latency(seconds)} ({share:+.1%})"
             for seconds, share in zip(found.whole_s, found.unowned, strict=True)
         )
         yield f"whole calls against the sum of their stages: {ours}; {other} {theirs}"

@@ -42,7 +42,7 @@ STAGES = (
     " decoding x0.99 [0.98, 1.00] (0.20 s, baseline 0.20 s)"
 )
 STEPS = "7 of 50 steps of each call were measured"
-WHOLE = "whole calls against the sum of their stages: 1.45 s, the fastest +0.3%; baseline 2.20 s, the fastest -0.1%"
+WHOLE = "whole calls against the sum of their stages: 1.45 s (+0.3%); baseline 2.20 s (-0.1%)"
 WORDS = f"{STAGES}; {STEPS}; {WHOLE}"
 
 
