@@ -89,7 +89,7 @@ def is_mistaken_unit(entry: Entry, name: str, said: Figure, own: Figure) -> bool
 
 def _judge_rates(entry: Entry) -> Iterator[Contradiction]:
     """Hold iterations per second against the latency: their product is the number of steps."""
-    seconds, unit = entry.call_s, entry.row.recipe.unit
+    seconds, unit = entry.call_s, entry.row.recipe.as_calls.unit
     if seconds is None or unit == "decode":
         return
     steps = 1 if unit == "denoiser" else entry.steps

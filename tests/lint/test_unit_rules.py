@@ -21,6 +21,17 @@ def test_a_loop_that_takes_longer_than_its_call():
     assert "50 steps alone would take 3.791 s" in messages(wrong)[0]
 
 
+@pytest.mark.parametrize("unit", ["call", "stage"])
+def test_calls_are_held_alike_however_they_are_measured(unit):
+    def told(latency, rate):
+        rows = row("base", f"latency_s = {latency}; iterations_per_s = {rate}"), row("fast", "speedup = 1.1")
+        return messages(table(*rows, unit=unit))
+
+    assert told("2.87", "30.0") == []
+    (said,) = told("1.604", "13.19")
+    assert "50 steps alone would take 3.791 s" in said
+
+
 def test_milliseconds_of_a_whole_table_beside_its_rates():
     wrong = table(row("base", "latency_s = 1604; iterations_per_s = 33.19"), row("fast", "latency_s = 1058; iterations_per_s = 50.29"))
     assert found(wrong) == [("units", "page/base", "rows[0].iterations_per_s"), ("units", "page/fast", "rows[1].iterations_per_s")]
