@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.judge.speed.blocks import latencies
-from pytest_sdspeed.judge.speed.whole_calls import compare_whole_calls, withstands_whole_calls
+from pytest_sdspeed.judge.speed.whole_calls import (
+    LEAST_CALLS,
+    compare_whole_calls,
+    withstands_whole_calls,
+)
 from pytest_sdspeed.measure.campaign_data import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from pytest_sdspeed.judge.speed.whole_calls import WholeCalls
     from pytest_sdspeed.measure.campaign_data import Decision
     from pytest_sdspeed.measure.contrasts import Samples
     from pytest_sdspeed.measure.roster import Roster
@@ -72,10 +77,38 @@ def _agree(
         decision = decided.get(arm.name)
         if decision is None or arm.name == base:
             continue
-        decided_s = {name: pairs[: decision.blocks] for name, pairs in samples_s.items()}
-        ours_s, theirs_s = latencies(decided_s, arm.name, base)
-        found = compare_whole_calls(whole_s[arm.name], ours_s, whole_s[base], theirs_s)
+        found = compare_arms(whole_s, samples_s, decision.blocks, (arm.name, base), baseline=base)
+        if found is None:
+            continue
         for one in (found, found._replace(excess=found.doubt)):
             if not withstands_whole_calls(decision.interval, decision.floor, one):
                 return False
     return True
+
+
+def compare_arms(
+    whole_s: Mapping[str, Sequence[float]],
+    samples_s: Mapping[str, Sequence[tuple[float, float]]],
+    blocks: int,
+    arms: tuple[str, str],
+    *,
+    baseline: str,
+) -> WholeCalls | None:
+    """Compare whole calls of two arms with the sums of their stages, see ``compare_whole_calls``.
+
+    Args:
+        whole_s: arm -> seconds of its whole calls.
+        samples_s: arm -> [first, second] call of every block, put together, seconds.
+        blocks: how many blocks count.
+        arms: the one whose speed-up is asked for, and the one that it is compared with.
+        baseline: name of the campaign's baseline, whose second pairs are the control's.
+
+    Returns:
+        What they say; None if either has fewer than two whole calls.
+    """
+    ours, theirs = (whole_s.get(arm, ()) for arm in arms)
+    if min(len(ours), len(theirs)) < LEAST_CALLS:
+        return None
+    counted = {arm: pairs[:blocks] for arm, pairs in samples_s.items()}
+    our_sum_s, their_sum_s = (latencies(counted, arm, baseline)[0] for arm in arms)
+    return compare_whole_calls(ours, our_sum_s, theirs, their_sum_s)

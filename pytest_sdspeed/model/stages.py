@@ -113,6 +113,11 @@ def group_runs(runs: Iterable[Run]) -> Mapping[str, Sequence[Run]]:
     }
 
 
+def say_stage(name: str) -> str:
+    """Return a stage's name as messages write it: ``text encoder``."""
+    return name.replace("_", " ")
+
+
 def order_stages(names: Iterable[str]) -> list[str]:
     """Return names of stages, each once, in the order in which they run; unknown ones last."""
     found = dict.fromkeys(names)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from pytest_sdspeed.model.stages import order_stages
+from pytest_sdspeed.model.stages import order_stages, say_stage
 from pytest_sdspeed.report.text import format_latency
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def list_stage_cells(results: Iterable[Result]) -> list[tuple[str, ...]]:
     lines = (
         (
             result.setup,
-            _name(stage),
+            say_stage(stage),
             *map(format_latency, _find_latencies(found, stage)),
             str(found.ratios[stage]),
         )
@@ -101,7 +101,7 @@ def _describe(found: StageResults, other: str) -> str:
     stages = []
     for stage in order_stages(found.ratios):
         ours, theirs = map(format_latency, _find_latencies(found, stage))
-        stages.append(f"{_name(stage)} {found.ratios[stage]} ({ours}, {other} {theirs})")
+        stages.append(f"{say_stage(stage)} {found.ratios[stage]} ({ours}, {other} {theirs})")
     return "; ".join((", ".join(stages), *_describe_manner(found, other)))
 
 
@@ -121,7 +121,3 @@ def _find_latencies(found: StageResults, stage: str) -> tuple[float, float]:
     """Return a stage's latency and the baseline's, seconds; NaN if they are unknown."""
     pair = found.latencies_s.get(stage, ())
     return (pair[0], pair[1]) if len(pair) > 1 else (math.nan, math.nan)
-
-
-def _name(stage: str) -> str:
-    return stage.replace("_", " ")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import statistics
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.judge.speed import intervals, stopping
 from pytest_sdspeed.judge.speed.blocks import latencies
-from pytest_sdspeed.judge.speed.whole_calls import compare_whole_calls, withstands_whole_calls
+from pytest_sdspeed.judge.speed.whole_calls import withstands_whole_calls
+from pytest_sdspeed.measure.whole_calls import compare_arms
 from pytest_sdspeed.model import CONTROL, StageResults
+from pytest_sdspeed.model.stages import say_stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -73,29 +76,24 @@ def examine_stages(case: RowCase, decision: Decision | None) -> StageFindings:
     verdicts = data.stages.verdicts.get(name, {})
     ratios |= {stage: found.interval for stage, found in verdicts.items()}
     slower = any(found.verdict == "fail" for found in verdicts.values())
+    whole = compare_arms(
+        data.stages.whole_s, data.samples_s, decision.blocks, (name, base), baseline=base
+    )
     results = _summarize(data.stages, ratios, medians, verdicts)
+    if whole is not None:
+        medians_s = tuple(statistics.median(data.stages.whole_s[arm]) for arm in (name, base))
+        unowned = (whole.candidate, whole.baseline)
+        results = replace(results, whole_s=medians_s, unowned=unowned)
     reasons = tuple(_list_reasons(case, decision, results))
-    undecided = tuple(_note_undecided(results)) if decision.verdict != "fail" else ()
-    whole = _compare(case, decision)
-    if whole is None:
-        return StageFindings(results, slower=slower, reasons=reasons, notes=undecided)
-    whole_s = data.stages.whole_s
-    results = _summarize(
-        data.stages,
-        ratios,
-        medians,
-        verdicts,
-        whole_s=(statistics.median(whole_s[name]), statistics.median(whole_s[base])),
-        unowned=(whole.candidate, whole.baseline),
-    )
-    said = _describe(case, whole)
+    notes = tuple(_note_undecided(results)) if decision.verdict != "fail" else ()
+    found = StageFindings(results, slower=slower, reasons=reasons, notes=notes)
+    if whole is None or whole.excess == 1:
+        return found
+    said = _describe(whole, name, base)
     if not withstands_whole_calls(decision.interval, decision.floor, whole):
-        broken = f"time that no stage owns: {said}"
-        return StageFindings(results, broken=broken, slower=slower, notes=undecided)
-    notes = (
-        (f"{said}: time that no stage owns, which turns no verdict",) if whole.excess != 1 else ()
-    )
-    return StageFindings(results, slower=slower, reasons=reasons, notes=(*notes, *undecided))
+        return found._replace(broken=f"time that no stage owns: {said}", reasons=())
+    turns_none = f"{said}: time that no stage owns, which turns no verdict"
+    return found._replace(notes=(turns_none, *notes))
 
 
 def _summarize(
@@ -103,9 +101,6 @@ def _summarize(
     ratios: Mapping[str, Interval],
     medians: Mapping[str, Sequence[float]],
     verdicts: Mapping[str, StageVerdict] = _NONE,
-    *,
-    whole_s: Sequence[float] = (),
-    unowned: Sequence[float] = (),
 ) -> StageResults:
     sampling = data.sampling
     return StageResults(
@@ -116,8 +111,6 @@ def _summarize(
         verdicts={stage: found.verdict for stage, found in verdicts.items()},
         floor=next((found.floor for found in verdicts.values()), None),
         latencies_s=medians,
-        whole_s=whole_s,
-        unowned=unowned,
     )
 
 
@@ -143,22 +136,10 @@ def find_stage_ratio(
     return intervals.interval(ratios, stopping.critical_value(len(own), stages))
 
 
-def _compare(case: RowCase, decision: Decision) -> WholeCalls | None:
-    """Compare whole calls with the stages' sums; None if there are too few of them."""
-    data, name, base = case.data, case.candidate.name, case.base.name
-    assert data.stages is not None  # noqa: S101 - the caller asked
-    ours, theirs = (data.stages.whole_s.get(arm, ()) for arm in (name, base))
-    if min(len(ours), len(theirs)) < stopping.LEAST_BLOCKS:
-        return None
-    samples = {arm: pairs[: decision.blocks] for arm, pairs in data.samples_s.items()}
-    ours_s, theirs_s = latencies(samples, name, base)
-    return compare_whole_calls(ours, ours_s, theirs, theirs_s)
-
-
-def _describe(case: RowCase, whole: WholeCalls) -> str:
+def _describe(whole: WholeCalls, name: str, other: str) -> str:
     return (
-        f"whole calls of {case.candidate.name} take {whole.candidate:+.1%} beside the sum of its"
-        f" stages, those of {case.base.name} {whole.baseline:+.1%}"
+        f"whole calls of {name} take {whole.candidate:+.1%} beside the sum of its stages, those of"
+        f" {other} {whole.baseline:+.1%}"
     )
 
 
@@ -166,7 +147,8 @@ def _list_reasons(case: RowCase, decision: Decision, results: StageResults) -> I
     """Name the stages that make the row fail."""
     slower = [stage for stage, verdict in results.verdicts.items() if verdict == "fail"]
     for stage in slower:
-        yield (f"{_say(stage)} {results.ratios[stage]:.3f} is below its floor x{results.floor:.3f}")
+        said = f"{say_stage(stage)} {results.ratios[stage]:.3f}"
+        yield f"{said} is below its floor x{results.floor:.3f}"
     if not slower:
         yield from _name_slowest(case, decision, results)
 
@@ -176,13 +158,9 @@ def _note_undecided(results: StageResults) -> Iterator[str]:
     for stage, verdict in results.verdicts.items():
         if verdict == "inconclusive":
             yield (
-                f"{_say(stage)} {results.ratios[stage]:.3f} cannot be told from its floor"
+                f"{say_stage(stage)} {results.ratios[stage]:.3f} cannot be told from its floor"
                 f" x{results.floor:.3f}: the row is judged without it"
             )
-
-
-def _say(stage: str) -> str:
-    return stage.replace("_", " ")
 
 
 def _name_slowest(case: RowCase, decision: Decision, results: StageResults) -> Iterator[str]:
@@ -200,7 +178,8 @@ def _name_slowest(case: RowCase, decision: Decision, results: StageResults) -> I
     share = missing[worst] / sum(value for value in missing.values() if value > 0)
     if results.verdicts:
         # Against another version nothing is to be saved.
-        yield f"by stages: {_say(worst)} {results.ratios[worst]} is {share:.0%} of what was lost"
+        said = f"{say_stage(worst)} {results.ratios[worst]}"
+        yield f"by stages: {said} is {share:.0%} of what was lost"
         return
     yield (
         f"by stages: {worst} {results.ratios[worst]} misses {share:.0%} of the time that"
@@ -218,22 +197,10 @@ def find_unowned(data: CampaignData, contrast: Contrast, decision: Decision | No
     """
     if data.stages is None or decision is None:
         return ""
-    whole_s = [data.stages.whole_s.get(name, ()) for name in contrast.arms]
-    if min(map(len, whole_s)) < stopping.LEAST_BLOCKS:
-        return ""
-    sums_s = [
-        statistics.median(
-            slot
-            for label in ((name, CONTROL) if name == data.baseline else (name,))
-            for pair in data.samples_s[label][: decision.blocks]
-            for slot in pair
-        )
-        for name in contrast.arms
-    ]
-    found = compare_whole_calls(whole_s[1], sums_s[1], whole_s[0], sums_s[0])
-    if withstands_whole_calls(decision.interval, decision.floor, found):
-        return ""
-    return (
-        f"time that no stage owns: whole calls of {contrast.faster} take {found.candidate:+.1%}"
-        f" beside the sum of its stages, those of {contrast.slower} {found.baseline:+.1%}"
+    arms = contrast.faster, contrast.slower
+    found = compare_arms(
+        data.stages.whole_s, data.samples_s, decision.blocks, arms, baseline=data.baseline
     )
+    if found is None or withstands_whole_calls(decision.interval, decision.floor, found):
+        return ""
+    return f"time that no stage owns: {_describe(found, *arms)}"

@@ -21,6 +21,10 @@ closer to its floor is decided. ``benchmarks/studies/gate_power.py`` has what th
 study ``stages``."""
 
 
+LEAST_CALLS = 2
+"""Whole calls of an arm that say something of it: those of a palindrome."""
+
+
 class WholeCalls(NamedTuple):
     """What whole calls say about a row that was measured by stages.
 
@@ -89,7 +93,7 @@ def withstands_whole_calls(measured: Interval, floor: float | None, found: Whole
 
 def _compare(whole_s: Sequence[float], sum_s: float) -> float:
     """Return the log of the mean call over the sum; of six calls the slowest is left out."""
-    if len(whole_s) < 2:  # noqa: PLR2004 - a palindrome has two of each
+    if len(whole_s) < LEAST_CALLS:
         raise ValueError(f"{len(whole_s)} whole call(s); valid: two or more")
     kept = sorted(whole_s)[: len(whole_s) - len(whole_s) // 6]
     return math.log(statistics.fmean(kept) / sum_s)
