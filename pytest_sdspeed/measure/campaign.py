@@ -123,8 +123,8 @@ class _Campaign:
             watch,
             countdown=self.countdown,
             contrasts=contrasts,
+            announce=self._announce,
         )
-        self.timed_part.announce = self._announce
         self.warm_up = WarmUp({}, {}, {})
         self.loaded: dict[str, Loaded] = {}
         self.stages: StageData | None = None

@@ -317,8 +317,8 @@ class Progress:
     """How far a campaign is, for its watcher.
 
     Attributes:
-        phase: ``build``, ``warm-up``, ``proof``, ``reference pictures``, ``canary``, ``block``,
-            ``whole call`` or ``profile``, or that another process measures.
+        phase: ``build``, ``warm-up``, ``proof``, ``reference pictures``, ``canary``, ``plan``,
+            ``block``, ``whole call`` or ``profile``, or that another process measures.
         arm: about to run; "" if it is none.
         block: number from 1; blocks: how many the plan allows.
         left_s: seconds left of the plan at the expected pace, None while unknown.

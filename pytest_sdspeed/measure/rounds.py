@@ -51,18 +51,16 @@ class Rounds:
         timer: times the parts.
         staging: calls the arms by stages.
         sampling: how many denoising steps of each call are measured.
+
+    Attributes:
+        sampling: as given.
     """
 
     def __init__(
         self, roster: Roster, timer: SlotTimer, staging: Staging, sampling: Sampling
     ) -> None:
         self._roster, self._timer, self._staging = roster, timer, staging
-        self._sampling = sampling
-
-    @property
-    def sampling(self) -> Sampling:
-        """Return how many denoising steps of each call are measured."""
-        return self._sampling
+        self.sampling = sampling
 
     def measure(self, labels: Sequence[str]) -> dict[str, StagedSlot]:
         """Measure one round.
@@ -81,7 +79,7 @@ class Rounds:
         for one in turns:
             self._check(one)
         return {
-            one.label: one.close(self._sampling.steps) for one in turns if self._is_left(one.arm)
+            one.label: one.close(self.sampling.steps) for one in turns if self._is_left(one.arm)
         }
 
     def rehearse(self, labels: Sequence[str]) -> str:
@@ -97,13 +95,13 @@ class Rounds:
         """
         turns = self._take_turns(labels, self._advance)
         unlike = filter(None, map(self._describe_unlike, turns))
-        if self._sampling.sampled == self._sampling.steps:
+        if self.sampling.sampled == self.sampling.steps:
             return next(unlike, "")
         ends = (self._staging.describe_other_end(one.arm, one.parts) for one in turns)
         return next(unlike, "") or next(filter(None, ends), "")
 
     def _take_turns(self, labels: Sequence[str], advance: Callable[[_Turns], None]) -> list[_Turns]:
-        steps = self._sampling.sampled if self._sampling.sampled < self._sampling.steps else None
+        steps = self.sampling.sampled if self.sampling.sampled < self.sampling.steps else None
         turns: list[_Turns] = []
         try:
             for label in labels:
@@ -144,7 +142,7 @@ class Rounds:
             self._roster.remove(one.arm, GenerationError(f"{unlike}: measure it by --sd-unit=call"))
 
     def _describe_unlike(self, one: _Turns) -> str:
-        return self._staging.describe_unlike(one.arm, one.parts, self._sampling)
+        return self._staging.describe_unlike(one.arm, one.parts, self.sampling)
 
 
 class _Turns:

@@ -45,8 +45,6 @@ class TimedPart:
         plan: how the time is spent.
         spent_s: seconds that the blocks took so far.
         cut_short: what ended the campaign before its budget, and what to set, or "".
-        announce: told, before the first block, what is planned, and the seconds of each arm's call
-            as far as it is measured.
         rounds: measures blocks by stages; None if slots are whole calls.
         stage_samples: arm -> stage -> [first, second] call of every block, seconds; empty if slots
             are whole calls.
@@ -62,8 +60,9 @@ class TimedPart:
         *,
         countdown: Countdown,
         contrasts: Sequence[Contrast] = (),
+        announce: Callable[[BlockPlan, Mapping[str, float]], None] = _announce_nothing,
     ) -> None:
-        self.announce: Callable[[BlockPlan, Mapping[str, float]], None] = _announce_nothing
+        self._announce = announce
         self.rounds: Rounds | None = None
         self.stage_samples: StageSamples = {}
         self.samples: Samples = {name: [] for name in (*roster.arms, CONTROL)}
@@ -104,7 +103,7 @@ class TimedPart:
         )
         if limits.budget_s < asked.budget_s:
             self.plan = plan_blocks(limits, costs_s, baseline, roster.active)
-        self.announce(self.plan, costs_s)
+        self._announce(self.plan, costs_s)
         order = Palindromes(baseline, random.Random(limits.seed))  # noqa: S311 - no secret
         self._started_s = self._clock.now()
         block, done = 0, False
@@ -179,23 +178,22 @@ class TimedPart:
 
     def _keep_stages(self, label: str, found: Sequence[TimedGeneration | StagedSlot]) -> None:
         """Keep what each stage of a block's calls took."""
-        calls = [one.stages_s for one in found if isinstance(one, StagedSlot)]
-        own = self.stage_samples.setdefault(label, {}) if calls else {}
-        for stage in calls[0] if calls else ():
-            seconds = [one[stage] for one in calls]
-            pair = statistics.median(seconds[::2]), statistics.median(seconds[1::2])
-            own.setdefault(stage, []).append(pair)
+        first, second = found[0], found[-1]
+        if isinstance(first, StagedSlot) and isinstance(second, StagedSlot):
+            own = self.stage_samples.setdefault(label, {})
+            for stage, seconds in first.stages_s.items():
+                own.setdefault(stage, []).append((seconds, second.stages_s[stage]))
 
     def _take_turns(self, block: int, labels: Sequence[str]) -> dict[str, list[StagedSlot]]:
-        """Measure a block by stages: two rounds for each palindrome, in the order of its halves.
+        """Measure a block by stages: two rounds, in the order of the palindrome's halves.
 
         Returns:
             Label -> its calls.
         """
         assert self.rounds is not None  # noqa: S101 - the caller asked
-        half = len(set(labels))
+        half = len(labels) // 2
         taken: dict[str, list[StagedSlot]] = {}
-        for order in (labels[at : at + half] for at in range(0, len(labels), half)):
+        for order in (labels[:half], labels[half:]):
             self._watch(self._progress(block))
             for label, found in self.rounds.measure(order).items():
                 taken.setdefault(label, []).append(found)
