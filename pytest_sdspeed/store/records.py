@@ -16,7 +16,6 @@ from pytest_sdspeed.model import (
     Finding,
     HistoryKey,
     ImageVerdict,
-    Interval,
     MetricRange,
     Proof,
     Recipe,
@@ -27,6 +26,12 @@ from pytest_sdspeed.model import (
 )
 from pytest_sdspeed.model.numbers import finite_or_none, number_or_nan
 from pytest_sdspeed.model.unit import OF_CALL
+from pytest_sdspeed.store.forms import (
+    read_interval,
+    read_numbers,
+    store_interval,
+    store_numbers,
+)
 from pytest_sdspeed.store.pictures import describe, restore
 from pytest_sdspeed.store.stages import read_stages, store_stages
 
@@ -70,32 +75,16 @@ def _store_times(times_s: Mapping[str, Sequence[float]]) -> dict[str, list[float
     }
 
 
-def _store_numbers(figures: Mapping[str, float]) -> dict[str, float | None]:
-    return {name: finite_or_none(value) for name, value in figures.items()}
-
-
-def _read_numbers(stored: Mapping[str, float | None]) -> dict[str, float]:
-    return {name: number_or_nan(value) for name, value in stored.items()}
-
-
 def _if_known(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Return what makes None of None, and of anything else what ``make`` does."""
     return lambda value: None if value is None else make(value)
-
-
-def _store_interval(found: Interval) -> dict[str, float | None]:
-    return _store_numbers(asdict(found))
-
-
-def _read_interval(stored: Mapping[str, float | None]) -> Interval:
-    return Interval(*map(number_or_nan, stored.values()))
 
 
 def _store_against(against: Against) -> dict[str, Any]:
     return {
         **{name: getattr(against, name) for name in ("spec", "label", "identical", "turns")},
         "versions": dict(against.versions),
-        "stages": _store_numbers(against.stages),
+        "stages": store_numbers(against.stages),
         "process_control": _INTERVAL.store(against.process_control),
     }
 
@@ -104,13 +93,13 @@ def _read_against(stored: Mapping[str, Any]) -> Against:
     return Against(
         **{name: stored[name] for name in ("spec", "label", "versions", "identical")},
         turns=stored.get("turns", 1),
-        stages=_read_numbers(stored["stages"]),
+        stages=read_numbers(stored["stages"]),
         process_control=_INTERVAL.read(stored["process_control"]),
     )
 
 
 def _store_ranges(ranges: Mapping[str, MetricRange]) -> dict[str, dict[str, float | None]]:
-    return {name: _store_numbers(asdict(found)) for name, found in ranges.items()}
+    return {name: store_numbers(asdict(found)) for name, found in ranges.items()}
 
 
 def _read_ranges(stored: Mapping[str, Mapping[str, float | None]]) -> dict[str, MetricRange]:
@@ -126,7 +115,7 @@ def _store_difference(found: SelfDifference) -> dict[str, Any]:
     return {
         "slots": found.slots,
         "differing": found.differing,
-        "metrics": _store_numbers(found.metrics),
+        "metrics": store_numbers(found.metrics),
     }
 
 
@@ -134,7 +123,7 @@ def _read_difference(stored: Mapping[str, Any]) -> SelfDifference:
     return SelfDifference(
         slots=int(stored["slots"]),
         differing=int(stored["differing"]),
-        metrics=_read_numbers(stored["metrics"]),
+        metrics=read_numbers(stored["metrics"]),
     )
 
 
@@ -176,10 +165,10 @@ _ALWAYS, _LATER = _Form(), _Form(later=NoneType)
 _RATIO = _Form(finite_or_none, number_or_nan)
 _NUMBER = _Form(read=float)
 _MAPPING = _Form(_if_known(dict), later=NoneType)
-_INTERVAL = _Form(_if_known(_store_interval), _if_known(_read_interval), NoneType)
+_INTERVAL = _Form(_if_known(store_interval), _if_known(read_interval), NoneType)
 _NAMES = _Form(_if_known(list), _if_known(tuple), NoneType)
 _RATE = _Form(_if_known(finite_or_none), later=NoneType)
-_NUMBERS = _Form(_store_numbers, _read_numbers, dict)
+_NUMBERS = _Form(store_numbers, read_numbers, dict)
 _DIFFERENCE = _Form(_if_known(_store_difference), _if_known(_read_difference), NoneType)
 _REHEARSAL = _Form(_if_known(_store_rehearsal), _if_known(_read_rehearsal), NoneType)
 _BY_STAGE = _Form(_if_known(store_stages), _if_known(read_stages), NoneType)
@@ -200,7 +189,7 @@ _FORMS: dict[str, _Form] = {
     "reasons": _Form(list, tuple),
     "blocks": _Form(read=int),
     "samples_s": _Form(_store_slots),
-    "image": _Form(_store_numbers, _read_numbers),
+    "image": _Form(store_numbers, read_numbers),
     "image_verdict": _ALWAYS,
     "versions": _Form(dict),
     "peak_memory_bytes": _ALWAYS,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from pytest_sdspeed.model import Interval, StageResults
+from pytest_sdspeed.model import StageResults
 from pytest_sdspeed.model.numbers import finite_or_none, number_or_nan
+from pytest_sdspeed.store.forms import read_interval, store_interval
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,10 +18,7 @@ def store_stages(found: StageResults) -> dict[str, Any]:
         "steps": found.steps,
         "sampled_steps": found.sampled_steps,
         "why_all": found.why_all,
-        "ratios": {
-            stage: {name: finite_or_none(value) for name, value in asdict(ratio).items()}
-            for stage, ratio in found.ratios.items()
-        },
+        "ratios": {stage: store_interval(ratio) for stage, ratio in found.ratios.items()},
         "verdicts": dict(found.verdicts),
         "floor": found.floor,
         "latencies_s": {stage: _store(pair) for stage, pair in found.latencies_s.items()},
@@ -36,10 +33,7 @@ def read_stages(stored: Mapping[str, Any]) -> StageResults:
         steps=int(stored["steps"]),
         sampled_steps=int(stored["sampled_steps"]),
         why_all=str(stored["why_all"]),
-        ratios={
-            stage: Interval(*(number_or_nan(ratio[end]) for end in ("speedup", "low", "high")))
-            for stage, ratio in stored["ratios"].items()
-        },
+        ratios={stage: read_interval(ratio) for stage, ratio in stored["ratios"].items()},
         verdicts=dict(stored["verdicts"]),
         floor=stored["floor"],
         latencies_s={stage: _read(pair) for stage, pair in stored["latencies_s"].items()},
