@@ -29,14 +29,13 @@ from unittest import mock
 
 from markdown_tables import MarkdownTable, add_docs_option, write_snippets
 from scipy import stats
-from stages_against_calls import TABLE, make_dearer
-from toy_rows import make_rows
+from stages_against_calls import make_dearer
+from toy_rows import ToyRows, make_rows
 from tqdm import tqdm
 from ways import WAYS, WHOLE, Way
 
 from pytest_sdspeed.device.quiet import quiet
 from pytest_sdspeed.model import Case
-from pytest_sdspeed.setups.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -89,22 +88,7 @@ class Estimate(NamedTuple):
 
 def make_setups(name: str, steps: int, folder: Path) -> tuple[Setup, Setup]:
     """Make the baseline and the row of that name."""
-    model, pipeline, more, optimization = ROWS[name]
-    table = name.replace("-", "_")
-    file = folder / f"study_{table}.toml"
-    file.write_text(
-        TABLE.format(
-            name=table,
-            model=model,
-            pipeline=pipeline,
-            more=more,
-            steps=steps,
-            optimization=optimization,
-        )
-    )
-    registry = Registry()
-    registry.add_optimization(make_dearer())
-    return make_rows(file, registry)
+    return make_rows(ToyRows(name.replace("-", "_"), *ROWS[name]), steps, folder, make_dearer())
 
 
 def measure(ways: Mapping[str, Way], blocks: int, chance: random.Random) -> dict[str, list[Block]]:

@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from toy_rows import make_rows
+from toy_rows import ToyRows, make_rows
 
 from pytest_sdspeed.device.accelerator import synchronize
 from pytest_sdspeed.device.quiet import quiet
@@ -29,7 +29,6 @@ from pytest_sdspeed.measure.campaign_data import Limits
 from pytest_sdspeed.measure.clock import WallClock
 from pytest_sdspeed.pipelines.optimization import Optimization
 from pytest_sdspeed.run.targets import Target
-from pytest_sdspeed.setups.registry import Registry
 
 if TYPE_CHECKING:
     from pytest_sdspeed.measure.campaign_data import Arm, CampaignData
@@ -56,35 +55,6 @@ MODELS = {
     "cache": ("miniature", "StableDiffusionPipeline", ""),
 }
 """Name -> model, class of its pipeline, more lines of the recipe."""
-
-TABLE = """
-schema = 2
-name = "study_{name}"
-title = "The same work, measured by stages and by calls"
-source = "benchmarks/studies/stages_against_calls.py"
-device = "cpu"
-
-[recipe]
-model = "{model}"
-prompt = "a photo of an astronaut riding a horse on mars"
-height = 64
-width = 64
-steps = {steps}
-pipeline = "{pipeline}"
-{more}
-
-[[rows]]
-setup = "study_{name}_baseline"
-baseline = "study_{name}_baseline"
-optimizations = []
-speedup = 1
-
-[[rows]]
-setup = "study_{name}_row"
-baseline = "study_{name}_baseline"
-optimizations = ["{optimization}"]
-speedup = 2
-"""
 
 
 class Run(NamedTuple):
@@ -156,20 +126,9 @@ def make_dearer() -> Optimization:
 def make_setups(name: str, steps: int, folder: Path) -> tuple[Setup, Setup]:
     """Make the baseline and the row of a model."""
     model, pipeline, more = MODELS[name]
-    file = folder / f"study_{name}.toml"
-    file.write_text(
-        TABLE.format(
-            name=name,
-            model=model,
-            pipeline=pipeline,
-            more=more,
-            steps=steps,
-            optimization="feature_cache_2" if name == "cache" else "study_dearer",
-        )
-    )
-    registry = Registry()
-    registry.add_optimization(make_dearer())
-    found = make_rows(file, registry)
+    optimization = "feature_cache_2" if name == "cache" else "study_dearer"
+    facts = ToyRows(name, model, pipeline, more, optimization)
+    found = make_rows(facts, steps, folder, make_dearer())
     for setup in found:
         # A rehearsal takes fewer.
         setup.recipe = replace(setup.recipe, steps=steps)

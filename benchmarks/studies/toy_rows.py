@@ -2,25 +2,82 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.run.session import Session
 from pytest_sdspeed.run.settings import Options
+from pytest_sdspeed.setups.registry import Registry
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_sdspeed.setups.registry import Registry
+    from pytest_sdspeed.pipelines.optimization import Optimization
     from pytest_sdspeed.setups.setup import Setup
 
+TABLE = """
+schema = 2
+name = "study_{name}"
+title = "The same work, measured by stages and by calls"
+source = "benchmarks/studies/toy_rows.py"
+device = "cpu"
 
-def make_rows(file: Path, registry: Registry) -> tuple[Setup, Setup]:
-    """Make the setups ``NAME_baseline`` and ``NAME_row`` of a table.
+[recipe]
+model = "{model}"
+prompt = "a photo of an astronaut riding a horse on mars"
+height = 64
+width = 64
+steps = {steps}
+pipeline = "{pipeline}"
+{more}
+
+[[rows]]
+setup = "study_{name}_baseline"
+baseline = "study_{name}_baseline"
+optimizations = []
+speedup = 1
+
+[[rows]]
+setup = "study_{name}_row"
+baseline = "study_{name}_baseline"
+optimizations = ["{optimization}"]
+speedup = 2
+"""
+
+
+class ToyRows(NamedTuple):
+    """What a study measures.
+
+    Attributes:
+        name: name of the table, without ``study_``.
+        model: hub id of a known model, or one of the package.
+        pipeline: class of its pipeline.
+        more: more lines of the recipe.
+        optimization: that of the row.
+    """
+
+    name: str
+    model: str
+    pipeline: str
+    more: str
+    optimization: str
+
+
+def make_rows(
+    facts: ToyRows, steps: int, folder: Path, *optimizations: Optimization
+) -> tuple[Setup, Setup]:
+    """Make the setups of a baseline and a row.
 
     Args:
-        file: the table's file, ``NAME.toml``.
-        registry: knows its optimizations.
+        facts: what they are.
+        steps: denoising steps of the recipe, of which a rehearsal takes fewer.
+        folder: where the table is written.
+        optimizations: those that the package does not have.
     """
+    file = folder / f"study_{facts.name}.toml"
+    file.write_text(TABLE.format(steps=steps, **facts._asdict()))
+    registry = Registry()
+    for optimization in optimizations:
+        registry.add_optimization(optimization)
     options = Options(
         gpu=False,
         weights="tiny",
