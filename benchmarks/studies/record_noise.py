@@ -289,26 +289,50 @@ def parse_count(text: str) -> int:
     return number
 
 
+def make_parser(description: str, file: str, minutes: float) -> argparse.ArgumentParser:
+    """Make the parser of a command that records for a while into a new file.
+
+    Args:
+        description: what it records.
+        file: what kind of file it writes.
+        minutes: how long, if nothing else is said.
+    """
+    parser = argparse.ArgumentParser(description=f"{description} Ctrl-C keeps them.")
+    parser.add_argument(
+        "output", type=Path, metavar="OUTPUT", help=f"the {file} file to write; it must not exist"
+    )
+    parser.add_argument(
+        "--minutes",
+        type=parse_positive,
+        default=minutes,
+        help=f"how long to record (default: {minutes:g})",
+    )
+    parser.add_argument(
+        "--threads", type=parse_count, help="threads of torch on the CPU (default: torch's own)"
+    )
+    return parser
+
+
+def check_output(parser: argparse.ArgumentParser, output: Path) -> None:
+    """Refuse, before anything is recorded, a file that could not be written in the end."""
+    folder = output.absolute().parent
+    if not folder.is_dir():
+        parser.error(f"there is no folder {folder}")
+    if output.exists():
+        parser.error(f"{output} exists: name another file")
+    if not os.access(folder, os.W_OK):
+        parser.error(f"the folder {folder} cannot be written to")
+
+
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=(
-            "Record the durations of one fixed piece of work on this machine. Ctrl-C keeps them."
-        )
-    )
-    parser.add_argument(
-        "output", type=Path, metavar="OUTPUT", help="the JSON file to write; it must not exist"
-    )
-    parser.add_argument(
-        "--minutes", type=parse_positive, default=3.0, help="how long to record (default: 3)"
+    parser = make_parser(
+        "Record the durations of one fixed piece of work on this machine.", "JSON", 3.0
     )
     parser.add_argument(
         "--seconds-per-slot",
         type=parse_positive,
         default=0.2,
         help="about how long a slot takes (default: 0.2)",
-    )
-    parser.add_argument(
-        "--threads", type=parse_count, help="threads of torch on the CPU (default: torch's own)"
     )
     parser.add_argument("--gpu", action="store_true", help="work on the CUDA GPU")
     parser.add_argument(
@@ -318,13 +342,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="run N busy processes beside it for a random half of the time",
     )
     options = parser.parse_args(arguments)
-    folder = options.output.absolute().parent
-    if not folder.is_dir():
-        parser.error(f"there is no folder {folder}")
-    if options.output.exists():
-        parser.error(f"{options.output} exists: name another file")
-    if not os.access(folder, os.W_OK):
-        parser.error(f"the folder {folder} cannot be written to")
+    check_output(parser, options.output)
 
     import torch
 

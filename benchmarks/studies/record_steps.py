@@ -14,7 +14,6 @@ apart is noise. Ctrl-C stops early and keeps what was recorded. The file is JSON
 
 from __future__ import annotations
 
-import argparse
 import gc
 import json
 import lzma
@@ -27,13 +26,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from record_noise import describe_machine, parse_count, parse_positive
+from record_noise import check_output, describe_machine, make_parser, parse_count
 
 from pytest_sdspeed.device.quiet import quiet
 from pytest_sdspeed.measure.order import Palindromes
 from pytest_sdspeed.model import CONTROL, Case
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
@@ -171,27 +171,14 @@ def write_trace(path: Path, trace: Mapping[str, Any]) -> None:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=(
-            "Record equal calls that take turns by stages on this machine. Ctrl-C keeps them."
-        )
-    )
-    parser.add_argument(
-        "output", type=Path, metavar="OUTPUT", help="the .json.xz file to write; it must not exist"
-    )
-    parser.add_argument(
-        "--minutes", type=parse_positive, default=8.0, help="how long to record (default: 8)"
+    parser = make_parser(
+        "Record equal calls that take turns by stages on this machine.", ".json.xz", 8.0
     )
     parser.add_argument(
         "--steps", type=parse_count, default=7, help="steps that are measured of a call (7)"
     )
-    parser.add_argument("--threads", type=parse_count, help="threads of torch (torch's own)")
     options = parser.parse_args(arguments)
-    folder = options.output.absolute().parent
-    if not folder.is_dir():
-        parser.error(f"there is no folder {folder}")
-    if options.output.exists():
-        parser.error(f"{options.output} exists: name another file")
+    check_output(parser, options.output)
     if options.steps < LEAST_STEPS:
         parser.error(f"--steps {options.steps} is less than {LEAST_STEPS}")
     return options
