@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.judge.speed.stage_floors import LEAST_SHARE
+from pytest_sdspeed.model.stages import say_stage
 from pytest_sdspeed.run.stages import find_stage_ratio
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def explain_by_process(
     }
     if not slower or not all(stage in ratios and differs(ratios[stage]) for stage in slower):
         return ""
-    shown = ", ".join(f"{stage.replace('_', ' ')} {ratio:.3f}" for stage, ratio in ratios.items())
+    shown = ", ".join(f"{say_stage(stage)} {ratio:.3f}" for stage, ratio in ratios.items())
     return (
         f"two processes of {label} differ by as much in what is slower ({shown}): an effect of the"
         " process, not of the code"
