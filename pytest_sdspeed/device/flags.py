@@ -13,6 +13,8 @@ from pytest_sdspeed.device.switches import (
     UNREADABLE,
     Flag,
     ModuleHook,
+    count_autocasts,
+    leave_autocasts,
     list_flags,
     read_configurations,
     write_configuration,
@@ -66,18 +68,29 @@ def guard(owner: str, advice: str = _IN_SLOT) -> Iterator[None]:
         LeakedFlagError: a flag was left changed. It is restored first, so that nothing measured
             later is affected. An exception from inside the block takes precedence.
     """
+    entered = count_autocasts()
     with _watch_torch() as before:
         try:
             yield
         except BaseException:
-            restore(before())
+            _clear_casts(restore(before()), entered)
             raise
         leaked = restore(before())
     if leaked:
+        _clear_casts(leaked, entered)
         raise LeakedFlagError(
             f"{owner} left process-global flags behind: {'; '.join(leaked)}. They are restored."
             f" {advice}"
         )
+
+
+def _clear_casts(leaked: list[str], entered: int) -> None:
+    """Have torch forget its casts of weights if autocast was entered for good.
+
+    It would take them for those of every later autocast, whatever that casts to.
+    """
+    if any(name.startswith("torch.autocast(") for name in leaked):
+        leave_autocasts(entered)
 
 
 @contextmanager

@@ -215,6 +215,24 @@ def write_configuration(name: str, value: Any) -> None:
     )
 
 
+def count_autocasts() -> int:
+    """Return how many autocasts were entered and not left; torch forgets its casts at none."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return 0
+    torch.autocast_increment_nesting()
+    return int(torch.autocast_decrement_nesting())
+
+
+def leave_autocasts(entered: int) -> None:
+    """Leave autocasts until no more are entered than that, and forget what was cast for them."""
+    import torch
+
+    for _ in range(count_autocasts() - entered):
+        torch.autocast_decrement_nesting()
+    torch.clear_autocast_cache()
+
+
 def _read_default_device() -> Any:
     import torch
 

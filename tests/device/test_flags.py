@@ -255,3 +255,22 @@ def test_the_newer_switch_of_tf32_is_no_trap():
 @pytest.mark.parametrize(("names", "value"), [({}, True), ({"alias": None}, True), ({"alias": "torch._inductor.config.other"}, None)])
 def test_a_setting_is_read_whether_or_not_torch_has_other_names_for_settings(names, value):
     assert switches._read_override(SimpleNamespace(user_override=True, default=False, **names)) is value
+
+
+@pytest.mark.parametrize("error", [None, KeyError("planted")], ids=["returns", "raises"])
+def test_casts_for_an_autocast_that_was_never_left_are_not_those_of_a_later_one(error):
+    """Torch finds its casts by the weight alone, and forgets them when no autocast is entered any more."""
+    layer, x = torch.nn.Linear(4, 4), torch.randn(2, 4)
+
+    def enter_for_good():
+        torch.autocast("cpu", dtype=torch.bfloat16).__enter__()
+        layer(x)
+        if error:
+            raise error
+
+    with pytest.raises(type(error) if error else LeakedFlagError), guard("setup 'planted'"):
+        enter_for_good()
+    with torch.autocast("cpu", dtype=torch.float16):
+        assert layer(x).dtype == torch.float16
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert layer(x).dtype == torch.bfloat16
