@@ -84,7 +84,11 @@ def _check_generator(generator: Any, device: Any, args: Sequence[Any]) -> None:
 def _move(
     _device: CountingDevice, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> Any:
-    """Call ``to`` or ``cuda`` with the device's index, which torch would ask a GPU for."""
+    """Call ``to`` or ``cuda`` with the device's index, which torch would ask a GPU for.
+
+    A tensor of the host without values is on torch's meta device for code that asks for that: it
+    stays what it is, a parameter above all.
+    """
     tensor, *rest = args
     named = {
         name: complete_device(value) if name == "device" else value
@@ -97,7 +101,15 @@ def _move(
         )
     if rest and isinstance(rest[0], (str, int, torch.device)):
         rest[0] = complete_device(rest[0])
-    return func(tensor, *rest, **named)
+    found = func(tensor, *rest, **named)
+    if _is_valueless(tensor) and _is_valueless(found) and "copy" not in named:
+        return tensor if tensor.dtype == found.dtype else found
+    return found
+
+
+def _is_valueless(tensor: Any) -> bool:
+    """Tell whether it is a tensor of the host without values."""
+    return type(tensor) is CountedTensor and not tensor.on_device and tensor.inner.is_meta
 
 
 def _make(

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from pytest_sdspeed.dry.ledger import Visible
+from pytest_sdspeed.dry.tensors import DEVICE, HOST, CountedTensor
 
 SYNC, UP, DOWN = "host_sync", "host_to_device", "device_to_host"
 
@@ -311,3 +312,18 @@ def test_new_memory_for_a_parameter_moves_it(counted):
     weight.data = torch.ones(2, 2, device="cuda")
     assert module.weight.is_cuda
     assert module.weight.sum().item() == 4
+
+
+def test_a_weight_of_the_host_without_values_stays_a_parameter_on_the_meta_device(counted):
+    """As accelerate does, which replaces each weight by one of its class; SDXL casts its decoder as a whole later."""
+    layer = torch.nn.Linear(3, 4, bias=False)
+    layer.weight = torch.nn.Parameter(CountedTensor(torch.empty(4, 3, device="meta"), HOST), requires_grad=False)
+    for weight in (layer.weight.to("meta"), layer.weight.to(device="meta", dtype=torch.float32)):
+        assert weight is layer.weight
+    layer._parameters["weight"] = type(layer.weight)(layer.weight.data, requires_grad=False).to("meta")
+    layer.to(torch.float64)
+    assert layer.weight.dtype == torch.float64
+    assert isinstance(layer.weight, torch.nn.Parameter)
+    assert layer.weight.to("meta", torch.float32).dtype == torch.float32
+    assert layer.weight.to("meta", copy=True) is not layer.weight
+    assert layer.weight.to("cuda").device == DEVICE

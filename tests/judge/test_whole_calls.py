@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from pytest_sdspeed.judge.speed.whole_calls import LEAST_DIFFERENCE, compare_whole_calls, withstands_whole_calls
+from pytest_sdspeed.judge.speed.whole_calls import LEAST_DIFFERENCE, NOISE_DEVIATIONS, compare_whole_calls, withstands_whole_calls
 from pytest_sdspeed.model import Interval
 
 NARROW = Interval(1.3, 1.29, 1.31)
@@ -41,6 +41,18 @@ def test_the_mean_call_counts_and_only_the_noise_of_the_baseline_excuses_it():
     found = compare_whole_calls([2.12, 2.12], 2.0, [2.9, 3.1], 3.0)
     assert found.excess == 1
     assert found.doubt == pytest.approx(even.doubt)
+
+
+def test_noise_of_the_baseline_excuses_two_and_a_half_deviations_and_no_more():
+    noisy = [3.0 * math.exp(by) for by in (-0.02, 0.02, -0.02, 0.02, -0.02, 0.02)]
+    excused = NOISE_DEVIATIONS * 0.02 * math.sqrt(6 / 5)
+    assert NOISE_DEVIATIONS == 2.5
+    theirs = math.log(sum(sorted(noisy)[:5]) / 15)
+    for beyond in (-0.001, 0.001):
+        ours = [2.0 * math.exp(theirs + excused + beyond)] * 6
+        found = compare_whole_calls(ours, 2.0, noisy, 3.0)
+        assert math.log(found.excess) == pytest.approx(max(0.0, beyond))
+        assert math.log(found.doubt) == pytest.approx(excused + beyond - LEAST_DIFFERENCE)
 
 
 def test_one_slow_call_of_six_is_left_out():

@@ -20,6 +20,9 @@ for the device at every border costs. The intervals of a campaign by stages are 
 closer to its floor is decided. ``benchmarks/studies/gate_power.py`` has what that is worth, in its
 study ``stages``."""
 
+NOISE_DEVIATIONS = 2.5
+"""Standard deviations of the baseline's whole calls by which noise may explain a difference: a
+simulation chose it, see ``LEAST_DIFFERENCE``."""
 
 LEAST_CALLS = 2
 """Whole calls of an arm that say something of it: those of a palindrome."""
@@ -51,11 +54,10 @@ def compare_whole_calls(
 
     Of each arm's whole calls the mean counts, without the slowest of six. With ``u`` the log of
     that over the sum, the difference ``u_candidate - u_baseline`` is what the speed-up by stages is
-    too large by. It counts as far as it exceeds ``LEAST_DIFFERENCE`` and twice the log of the
-    median over the fastest of the baseline's calls: of two calls that is their difference, and of
-    six normal ones 2.5 standard deviations, while the difference of two arms' means has 0.6. Noise
-    of the candidate's own excuses nothing: a step in a hundred that takes three times as long is
-    seldom among those that are measured, and is in every second whole call.
+    too large by. It counts as far as it exceeds ``LEAST_DIFFERENCE`` and 2.5 standard deviations of
+    the logs of the baseline's calls, while the difference of two arms' means of six calls has 0.6.
+    Noise of the candidate's own excuses nothing: a step in a hundred that takes three times as long
+    is seldom among those that are measured, and is in every second whole call.
 
     Args:
         candidate_s: whole calls of the row, seconds; two or more.
@@ -67,7 +69,7 @@ def compare_whole_calls(
         ValueError: fewer than two calls of an arm.
     """
     ours, theirs = _compare(candidate_s, candidate_sum_s), _compare(baseline_s, baseline_sum_s)
-    noise = 2 * math.log(statistics.median(baseline_s) / min(baseline_s))
+    noise = NOISE_DEVIATIONS * statistics.stdev(map(math.log, baseline_s))
     beyond, in_doubt = (
         math.copysign(max(0.0, abs(ours - theirs) - allowed), ours - theirs)
         for allowed in (max(LEAST_DIFFERENCE, noise), LEAST_DIFFERENCE)
