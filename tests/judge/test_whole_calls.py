@@ -71,9 +71,22 @@ def test_one_slow_call_of_six_is_left_out():
         (NARROW, 1.35, 1.1, True),
         (NARROW, 1.35, 0.9, False),
         (Interval(1.3, 1.1, 1.5), 1.2, 1.02, True),
+        (Interval(1.3, 1.1, 1.5), 1.2, 0.9, True),
+        (Interval(1.3, 1.1, 1.5), 1.2, 1.3, False),
         (NARROW, None, 2.0, True),
     ],
-    ids=["agree", "still a pass", "a fail", "undecided", "fails all the more", "no fail", "undecided anyway", "no floor"],
+    ids=[
+        "agree",
+        "still a pass",
+        "a fail",
+        "undecided",
+        "fails all the more",
+        "no fail",
+        "undecided anyway",
+        "undecided, faster",
+        "undecided, slower",
+        "no floor",
+    ],
 )
 def test_a_verdict_stands_if_it_is_the_same_by_whole_calls(interval, floor, excess, stands):
     found = compare_whole_calls([1.0, 1.0], 1.0, [1.0, 1.0], 1.0)._replace(excess=excess)

@@ -80,6 +80,8 @@ def compare_whole_calls(
 def withstands_whole_calls(measured: Interval, floor: float | None, found: WholeCalls) -> bool:
     """Tell whether the verdict is the same if the speed-up is that of whole calls.
 
+    A row that stages leave undecided stays so if whole calls are faster.
+
     Args:
         measured: the speed-up by stages, with its interval.
         floor: its least speed-up, or None for a row without one.
@@ -90,7 +92,8 @@ def withstands_whole_calls(measured: Interval, floor: float | None, found: Whole
     by_calls = Interval(
         *(end / found.excess for end in (measured.speedup, measured.low, measured.high))
     )
-    return decide(measured, floor) == decide(by_calls, floor)
+    by_stages, verdict = decide(measured, floor), decide(by_calls, floor)
+    return by_stages == verdict or (by_stages is None and verdict == "pass")
 
 
 def _compare(whole_s: Sequence[float], sum_s: float) -> float:
