@@ -102,9 +102,8 @@ def _move(
     if rest and isinstance(rest[0], (str, int, torch.device)):
         rest[0] = complete_device(rest[0])
     found = func(tensor, *rest, **named)
-    if _is_valueless(tensor) and _is_valueless(found) and "copy" not in named:
-        return tensor if tensor.dtype == found.dtype else found
-    return found
+    stays = _is_valueless(tensor) and _is_valueless(found) and tensor.dtype == found.dtype
+    return tensor if stays and "copy" not in named else found
 
 
 def _is_valueless(tensor: Any) -> bool:

@@ -10,6 +10,7 @@ import torch
 
 from pytest_sdspeed.device.flags import restore, snapshot
 from pytest_sdspeed.device.seeds import Generators, hold_seeds
+from pytest_sdspeed.device.switches import count_autocasts
 from pytest_sdspeed.device.thread_state import ThreadState
 from pytest_sdspeed.errors import UnstageableError
 
@@ -113,15 +114,10 @@ def test_what_it_raises_comes_through():
     assert torch.get_default_dtype() == before
 
 
-def nesting():
-    torch.autocast_increment_nesting()
-    return torch.autocast_decrement_nesting()
-
-
 @pytest.fixture
 def before():
     """An earlier test may have entered autocast and never left it."""
-    return nesting()
+    return count_autocasts()
 
 
 def test_casts_are_kept_while_a_call_under_autocast_has_stopped_and_no_longer(before):
@@ -129,16 +125,16 @@ def test_casts_are_kept_while_a_call_under_autocast_has_stopped_and_no_longer(be
     for _ in range(2):
         with torch.autocast("cpu"), lend(state):
             pass
-        assert nesting() == before + 1
+        assert count_autocasts() == before + 1
         with lend(plain):
             pass
     assert state.casts
     assert not plain.casts
     with torch.autocast("cpu"), lend(state, ended=True):
         pass
-    assert nesting() == before
+    assert count_autocasts() == before
     state.forget()
-    assert nesting() == before
+    assert count_autocasts() == before
 
 
 def test_an_abandoned_call_keeps_no_casts(before):
@@ -146,4 +142,4 @@ def test_an_abandoned_call_keeps_no_casts(before):
     with torch.autocast("cpu"), lend(state):
         pass
     state.forget()
-    assert nesting() == before
+    assert count_autocasts() == before

@@ -12,6 +12,7 @@ import torch
 from staged import MAIN, ToyStages, draw, expected, finish, is_equal, optimize, run_alone, stages_of, take_turns
 from tiny_pipelines import mark_kinds, tiny_recipe
 
+from pytest_sdspeed.device.switches import count_autocasts
 from pytest_sdspeed.judge.speed.put_together import choose_sampling
 from pytest_sdspeed.model import Case
 from pytest_sdspeed.model.stages import DENOISING, TEXT_ENCODING
@@ -131,8 +132,7 @@ def test_flags_are_held_only_while_their_own_arm_moves(tiny):
 def test_weights_are_cast_once_a_call_under_autocast(tiny):
     """Torch forgets its casts when the last autocast ends: between two parts none may end."""
     cast = tiny("sdxl", extra=[optimize(None, "cast", slot=lambda: torch.autocast("cpu", dtype=torch.bfloat16))])
-    stages, plain, before = cast.open_stages(), tiny("sdxl"), torch.autocast_increment_nesting() - 1
-    torch.autocast_decrement_nesting()
+    stages, plain, before = cast.open_stages(), tiny("sdxl"), count_autocasts()
     whole = count_casts(lambda: draw(cast))
     call, other = stages.call(MAIN, None, 0), plain.open_stages().call(MAIN, None, 0)
     turns = count_casts(lambda: take_turns((cast, call), (plain, other)))
@@ -140,8 +140,7 @@ def test_weights_are_cast_once_a_call_under_autocast(tiny):
     assert stages.casts
     assert "autocast" in stages.alone
     # Afterwards nothing is kept.
-    assert torch.autocast_increment_nesting() == before + 1
-    assert torch.autocast_decrement_nesting() == before
+    assert count_autocasts() == before
 
 
 def count_casts(work):
