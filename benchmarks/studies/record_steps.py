@@ -150,7 +150,7 @@ def open_miniature(steps: int) -> Begin:
     from stages_against_calls import make_setups
 
     with tempfile.TemporaryDirectory() as folder:
-        setup, _row = make_setups("miniature", 2 * steps, Path(folder))
+        setup, _row = make_setups("miniature", 2 * steps, Path(folder), 0.0)
         setup.build()
     case = Case(0)
     for _ in range(WARM_UP):

@@ -29,7 +29,7 @@ from unittest import mock
 
 from markdown_tables import MarkdownTable, add_docs_option, write_snippets
 from scipy import stats
-from stages_against_calls import make_dearer
+from stages_against_calls import SHARE, make_dearer
 from toy_rows import ToyRows, make_rows
 from tqdm import tqdm
 from ways import WAYS, WHOLE, Way
@@ -88,7 +88,8 @@ class Estimate(NamedTuple):
 
 def make_setups(name: str, steps: int, folder: Path) -> tuple[Setup, Setup]:
     """Make the baseline and the row of that name."""
-    return make_rows(ToyRows(name.replace("-", "_"), *ROWS[name]), steps, folder, make_dearer())
+    facts = ToyRows(name.replace("-", "_"), *ROWS[name])
+    return make_rows(facts, steps, folder, make_dearer(SHARE))
 
 
 def measure(ways: Mapping[str, Way], blocks: int, chance: random.Random) -> dict[str, list[Block]]:

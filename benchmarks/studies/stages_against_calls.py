@@ -1,11 +1,11 @@
 """Measure the same rows by stages and by calls, in turns, and compare ratios, intervals and time.
 
-``python benchmarks/studies/stages_against_calls.py [--runs N] [--floor X] [NAME ...] [-o FILE]``
-draws with the miniature, and with SDXL, FLUX and Wan at toy size, on the CPU. Each row computes
-more than its baseline: its denoiser multiplies matrices beside its work. A cache row has steps of
-unlike cost. For every pair of runs it prints both ratios with their intervals, whether the
-intervals overlap, whether each holds the other's estimate, and what both runs took, seconds,
-without building and warm-up.
+``python benchmarks/studies/stages_against_calls.py [--runs N] [--share X] [--floor X] [NAME ...]
+[-o FILE]`` draws with the miniature, and with SDXL, FLUX and Wan at toy size, on the CPU. Each row
+computes more than its baseline: its denoiser multiplies matrices beside its work; with ``--share
+0`` both are equal. A cache row has steps of unlike cost. For every pair of runs it prints both
+ratios with their intervals, whether the intervals overlap, whether each holds the other's estimate,
+and what both runs took, seconds, without building and warm-up.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.setups.setup import Setup
 
 SHARE = 0.25
-"""Share of a denoiser's time that the dearer row computes beside it."""
+"""Share of a denoiser's time that a row computes beside it unless the command line says another."""
 
 SIZE = 192
 """Rows and columns of the matrices that it multiplies."""
@@ -44,6 +44,9 @@ LEARNED = 5
 
 FLOOR = 1.0
 """Least speed-up unless the command line says another one; the dearer row misses it."""
+
+MOST_BLOCKS = 200
+"""Blocks of a campaign at most: those that are not decided before take very long."""
 
 MODELS = {
     "miniature": ("miniature", "StableDiffusionPipeline", ""),
@@ -79,9 +82,10 @@ class Run(NamedTuple):
 class Dearer:
     """Computes beside every forward of a denoiser, a share of what the first ones took."""
 
-    def __init__(self) -> None:
+    def __init__(self, share: float) -> None:
         import torch
 
+        self._share = share
         self._matrix = torch.full((SIZE, SIZE), 1 / SIZE)
         self._begun_s, self._forwards_s = 0.0, list[float]()
         self._products = 0
@@ -95,7 +99,7 @@ class Dearer:
         if len(self._forwards_s) < LEARNED:
             self._forwards_s.append(time.perf_counter() - self._begun_s)
             product_s = statistics.median(self._multiply() for _ in range(20))
-            self._products = max(1, round(SHARE * min(self._forwards_s) / product_s))
+            self._products = round(self._share * min(self._forwards_s) / product_s)
         for _ in range(self._products):
             self._multiply()
 
@@ -105,12 +109,12 @@ class Dearer:
         return time.perf_counter() - start
 
 
-def make_dearer() -> Optimization:
-    """Make the optimization that computes more."""
+def make_dearer(share: float) -> Optimization:
+    """Make the optimization that computes so much more."""
 
     def apply(pipeline: Any, **_options: Any) -> None:
         denoiser = pipeline.transformer if hasattr(pipeline, "transformer") else pipeline.unet
-        extra = Dearer()
+        extra = Dearer(share)
         denoiser.register_forward_pre_hook(extra.begin)
         denoiser.register_forward_hook(extra.compute)
 
@@ -122,18 +126,18 @@ def make_dearer() -> Optimization:
     )
 
 
-def make_setups(name: str, steps: int, folder: Path) -> tuple[Setup, Setup]:
-    """Make the baseline and the row of a model."""
+def make_setups(name: str, steps: int, folder: Path, share: float) -> tuple[Setup, Setup]:
+    """Make the baseline and the row of a model, which computes so much more."""
     model, pipeline, more = MODELS[name]
     optimization = "feature_cache_2" if name == "cache" else "study_dearer"
     facts = ToyRows(name, model, pipeline, more, optimization)
-    return make_rows(facts, steps, folder, make_dearer())
+    return make_rows(facts, steps, folder, make_dearer(share))
 
 
 def measure(baseline: Arm, row: Arm, unit: str, seed: int) -> Run:
     """Measure one campaign until it is decided."""
     clock = WallClock(synchronize)
-    limits = Limits(budget_s=600.0, max_blocks=20, seed=seed, unit=unit)
+    limits = Limits(budget_s=600.0, max_blocks=MOST_BLOCKS, seed=seed, unit=unit)
     with quiet():
         data = run_campaign(baseline, [row], limits, clock)
     for error in data.errors.values():
@@ -166,10 +170,10 @@ def _whole_calls_s(data: CampaignData) -> float:
 
 
 def compare(
-    name: str, runs: int, steps: int, folder: Path, *, floor: float
+    name: str, runs: int, steps: int, folder: Path, *, floor: float, share: float
 ) -> list[tuple[Run, Run]]:
     """Measure a model ``runs`` times by stages and by calls; the order alternates."""
-    targets = [Target.of(setup) for setup in make_setups(name, steps, folder)]
+    targets = [Target.of(setup) for setup in make_setups(name, steps, folder, share)]
     baseline, row = targets[0].arm(None), targets[1].arm(floor)
     found = []
     for number in range(runs):
@@ -228,13 +232,21 @@ def main() -> None:
     parser.add_argument("names", nargs="*", default=[*MODELS], help="models (default: all)")
     parser.add_argument("--runs", type=int, default=5, help="pairs of runs of each model")
     parser.add_argument("--steps", type=int, default=50, help="denoising steps")
+    parser.add_argument("--share", type=float, default=SHARE, help="what rows compute more")
     parser.add_argument("--floor", type=float, default=FLOOR, help="least speed-up of the rows")
     parser.add_argument("-o", "--output", type=Path, help="JSON file")
     given = parser.parse_args()
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in given.names:
-            found[name] = compare(name, given.runs, given.steps, Path(folder), floor=given.floor)
+            found[name] = compare(
+                name,
+                given.runs,
+                given.steps,
+                Path(folder),
+                floor=given.floor,
+                share=given.share,
+            )
             if given.output:
                 given.output.write_text(json.dumps(found, indent=1))
     print(summarize(found))

@@ -86,6 +86,7 @@ def make_rows(
         tolerance=None,
         budget_s=300.0,
         max_blocks=20,
+        max_staged_blocks=20,
         inconclusive="warn",
         seed=None,
         report=None,

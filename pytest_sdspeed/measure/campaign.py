@@ -188,6 +188,7 @@ class _Campaign:
             self.watch,
             decided=timed.decisions.decided,
             samples_s=timed.samples,
+            has_time=lambda: self.countdown.left_s > whole_s,
         )
         self.stages = StageData(
             sampling=plan.sampling,

@@ -94,6 +94,7 @@ class Limits:
     Attributes:
         budget_s: wall-clock seconds of the timed part.
         max_blocks: most blocks.
+        max_staged_blocks: most blocks by stages; None for as many.
         seed: seed of the block order, and first seed of the pictures.
         prompts: texts to draw once beside the arms' own.
         rows: how many rows of the whole run could still fail; they share the error of "fail".
@@ -111,6 +112,7 @@ class Limits:
 
     budget_s: float = 300.0
     max_blocks: int = 20
+    max_staged_blocks: int | None = None
     seed: int = 0
     prompts: tuple[str, ...] = ()
     rows: int = 1

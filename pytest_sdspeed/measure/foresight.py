@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_sdspeed.judge.speed import intervals, stopping
-from pytest_sdspeed.judge.speed.whole_calls import LEAST_DIFFERENCE
+from pytest_sdspeed.judge.speed.whole_calls import LEAST_DIFFERENCE, count_palindromes
 from pytest_sdspeed.model.campaign_plan import ASSUMED_NOISE, CampaignPlan
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def foresee(
         blocks=blocks.blocks,
         whole_calls=2 * (1 + len(rows)) if sampling else 0,
         whole_s=2 * (whole_s[baseline] + sum(whole_s[name] for name in rows)) if sampling else 0.0,
+        palindromes=count_palindromes(blocks.blocks)[0] if sampling else 1,
         profiles_s=PROFILE_CALLS * sum(whole_s[name] for name in profiled),
         steps=sampling.steps if sampling else 0,
         sampled_steps=sampling.sampled if sampling else 0,

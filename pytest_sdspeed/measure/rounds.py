@@ -1,8 +1,9 @@
-"""Rounds of a campaign by stages: every arm's call once, taking turns at single parts of it."""
+"""Rounds of a campaign by stages: every arm's call once, taking turns at parts of it."""
 
 from __future__ import annotations
 
 import gc
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.errors import GenerationError, UnstageableError, explain
@@ -11,7 +12,7 @@ from pytest_sdspeed.judge.speed.put_together import put_together
 from pytest_sdspeed.model import CONTROL, UNREAD
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pytest_sdspeed.judge.speed.put_together import Sampling
     from pytest_sdspeed.measure.campaign_data import Arm
@@ -44,31 +45,32 @@ class StagedSlot(NamedTuple):
 
 
 class Rounds:
-    """Measures rounds: every arm's call once, all of them taking turns at single parts.
+    """Measures rounds: every arm's call once, all of them taking turns at a few parts each.
 
     Args:
         roster: who takes part.
         timer: times the parts.
         staging: calls the arms by stages.
-        sampling: how many denoising steps of each call are measured.
+        plan: how many denoising steps of each call are measured, and the turns they take.
 
     Attributes:
-        sampling: as given.
+        sampling: how many denoising steps of each call are measured.
     """
 
     def __init__(
-        self, roster: Roster, timer: SlotTimer, staging: Staging, sampling: Sampling
+        self, roster: Roster, timer: SlotTimer, staging: Staging, plan: StagedPlan
     ) -> None:
         self._roster, self._timer, self._staging = roster, timer, staging
-        self.sampling = sampling
+        self._parts_of_turns = plan.turns
+        self.sampling: Sampling = plan.sampling
 
     def measure(self, labels: Sequence[str]) -> dict[str, StagedSlot]:
         """Measure one round.
 
-        At every other part the order is reversed, so that two parts make a palindrome.
+        At every other turn the order is reversed, so that two turns make a palindrome.
 
         Args:
-            labels: order of the arms at the first part; ``CONTROL`` is another call of the
+            labels: order of the arms at the first turn; ``CONTROL`` is another call of the
                 baseline.
 
         Returns:
@@ -107,18 +109,22 @@ class Rounds:
             for label in labels:
                 arm = self._roster.arm_of(label)
                 call = self._staging.call(arm, steps, control=label == CONTROL)
-                turns.append(_Turns(label, arm, call))
+                turns.append(_Turns(label, arm, call, self._parts_of_turns[arm.name]))
             order = list(turns)
             while any(map(self._is_going, turns)):
                 for one in order:
-                    if self._is_going(one):
-                        advance(one)
+                    self._take_turn(one, advance)
                 order.reverse()
         finally:
             for one in turns:
                 one.call.close()
             gc.collect()
         return turns
+
+    def _take_turn(self, one: _Turns, advance: Callable[[_Turns], None]) -> None:
+        for _ in range(one.begin_turn()):
+            if self._is_going(one):
+                advance(one)
 
     def _is_left(self, arm: Arm) -> bool:
         return arm.name not in self._roster.errors and not self._roster.ended
@@ -148,11 +154,17 @@ class Rounds:
 class _Turns:
     """What was measured of one call so far."""
 
-    def __init__(self, label: str, arm: Arm, call: StagedCall) -> None:
+    def __init__(self, label: str, arm: Arm, call: StagedCall, parts: Iterable[int]) -> None:
         self.label, self.arm, self.call = label, arm, call
+        # A call that goes on for longer than it should takes turns of one part.
+        self._parts_of_turns = chain(parts, repeat(1))
         self._start_s: float | None = None
         self.parts: list[StageTime] = []
         self._reading = UNREAD
+
+    def begin_turn(self) -> int:
+        """Return how many parts its next turn has."""
+        return next(self._parts_of_turns)
 
     def add(self, start_s: float, part: StageTime, reading: Reading) -> None:
         """Add a part."""
@@ -189,11 +201,11 @@ def open_rounds(
     """
     labels = [roster.baseline.name, CONTROL, *roster.active]
     try:
-        rounds = Rounds(roster, timer, staging, plan.sampling)
+        rounds = Rounds(roster, timer, staging, plan)
         unlike = rounds.rehearse(labels)
         if unlike and plan.sampling.sampled < plan.sampling.steps:
             plan = staging.plan_all_steps(plan, unlike)
-            rounds = Rounds(roster, timer, staging, plan.sampling)
+            rounds = Rounds(roster, timer, staging, plan)
             unlike = rounds.rehearse(labels)
     except UnstageableError as error:
         unlike = str(error)

@@ -16,6 +16,7 @@ from pytest_sdspeed.judge.speed.put_together import (
     keep_faster,
     may_be_disturbed,
 )
+from pytest_sdspeed.measure.turns import count_turns, split_into_turns
 from pytest_sdspeed.model.stages import CASTS
 
 if TYPE_CHECKING:
@@ -39,10 +40,12 @@ class StagedPlan:
     Attributes:
         sampling: how many of the denoising steps of a call.
         costs_s: arm -> seconds of one call as far as it is measured.
+        turns: arm -> how many parts each turn of its call has.
     """
 
     sampling: Sampling
     costs_s: Mapping[str, float] = field(default_factory=dict)
+    turns: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
 class Staging:
@@ -131,9 +134,15 @@ class Staging:
         return self._plan(list(plan.costs_s), Sampling(steps, steps, why))
 
     def _plan(self, arms: Sequence[str], sampling: Sampling) -> StagedPlan:
+        wholes = {name: self._whole[name] for name in arms}
+        turns = count_turns(wholes.values(), sampling.sampled)
         return StagedPlan(
             sampling=sampling,
-            costs_s={name: _estimate_cost(self._whole[name], sampling) for name in arms},
+            costs_s={name: _estimate_cost(whole, sampling) for name, whole in wholes.items()},
+            turns={
+                name: split_into_turns(cut_short(whole, sampling), turns)
+                for name, whole in wholes.items()
+            },
         )
 
     def _find_conflict(self, baseline: str, arms: Sequence[str]) -> str:

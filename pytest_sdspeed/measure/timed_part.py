@@ -91,11 +91,11 @@ class TimedPart:
         Raises:
             TimeLimitError: that limit leaves too little for the first look.
         """
-        # By stages a round is long already, and what disturbs it falls on all arms alike.
-        roster, asked = (
-            self._roster,
-            replace(self._limits, slot_s=0.0 if self.rounds else self._limits.slot_s),
-        )
+        roster, asked = self._roster, self._limits
+        if self.rounds:
+            # A round is long already, and what disturbs it falls on all arms alike.
+            most = asked.max_staged_blocks or asked.max_blocks
+            asked = replace(asked, slot_s=0.0, max_blocks=most)
         baseline, gated = roster.baseline.name, bool(roster.active)
         self.plan = plan_blocks(asked, costs_s, baseline, roster.active)
         limits = self._limits = self._countdown.fit(

@@ -8,6 +8,7 @@ from pytest_sdspeed.judge.speed.blocks import latencies
 from pytest_sdspeed.judge.speed.whole_calls import (
     LEAST_CALLS,
     compare_whole_calls,
+    count_palindromes,
     withstands_whole_calls,
 )
 from pytest_sdspeed.measure.campaign_data import Progress
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from pytest_sdspeed.measure.slot_timer import SlotTimer
     from pytest_sdspeed.model import Case
 
-MOST_PALINDROMES = 3
-"""Palindromes of whole calls at most: more than one only while a verdict may not be theirs."""
-
 
 def draw_whole_calls(
     roster: Roster,
@@ -34,8 +32,9 @@ def draw_whole_calls(
     *,
     decided: Mapping[str, Decision],
     samples_s: Samples,
+    has_time: Callable[[], bool] = lambda: True,
 ) -> dict[str, list[float]]:
-    """Time whole calls of all arms, in a palindrome, and in two more while they may turn a verdict.
+    """Time whole calls of all arms, in palindromes, and in more while they may turn a verdict.
 
     They may if they do, or if it is their noise alone that hides it.
 
@@ -46,12 +45,17 @@ def draw_whole_calls(
         watch: called before every call.
         decided: row -> what was decided about it by stages.
         samples_s: arm -> [first, second] call of every block, put together, seconds.
+        has_time: tells whether there is time for one more palindrome than the first.
 
     Returns:
         Arm -> seconds of its whole calls.
     """
     found: dict[str, list[float]] = {}
-    for _ in range(MOST_PALINDROMES):
+    blocks = [one.blocks for one in decided.values() if one.verdict != "inconclusive"]
+    least, most = count_palindromes(max(blocks, default=0))
+    for drawn in range(most):
+        if drawn and not has_time():
+            break
         half = roster.remaining
         for arm in (*half, *reversed(half)):
             if arm.name in roster.errors or roster.ended:
@@ -60,7 +64,8 @@ def draw_whole_calls(
             timed = timer.generate(arm, case)
             if timed is not None:
                 found.setdefault(arm.name, []).append(timed.duration_s)
-        if roster.ended or _agree(roster, decided, samples_s, found):
+        enough = drawn + 1 >= least
+        if roster.ended or (enough and _agree(roster, decided, samples_s, found)):
             break
     return found
 

@@ -25,7 +25,9 @@ class CampaignPlan:
         calls: whole calls that a block by calls has.
         first_look: blocks after which a row may be decided.
         blocks: the most that the budget allows.
-        whole_calls, whole_s: whole calls that are timed after blocks by stages, and their seconds.
+        whole_calls, whole_s: whole calls that are timed after few blocks by stages, in one
+            palindrome, and their seconds.
+        palindromes: how many follow all blocks, unless whole calls may turn a verdict.
         profiles_s: the most that profiles of its arms take after all that, seconds.
         steps, sampled_steps: denoising steps of a call, and how many are measured; 0 if slots are
             whole calls.
@@ -44,6 +46,7 @@ class CampaignPlan:
     blocks: int
     whole_calls: int = 0
     whole_s: float = 0.0
+    palindromes: int = 1
     profiles_s: float = 0.0
     steps: int = 0
     sampled_steps: int = 0
@@ -57,5 +60,5 @@ class CampaignPlan:
 
     @property
     def most_s(self) -> float:
-        """Return what all of its blocks take, and its whole calls, seconds."""
-        return self.blocks * self.block_s + self.whole_s
+        """Return what all of its blocks take, and the whole calls after them, seconds."""
+        return self.blocks * self.block_s + self.palindromes * self.whole_s

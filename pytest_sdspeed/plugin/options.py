@@ -96,7 +96,7 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--sd-max-blocks",
         metavar="N",
-        help="most blocks of a campaign (default: 20; with --sd-against 200)",
+        help="most blocks of a campaign (default: 20; by stages, and with --sd-against, 200)",
     )
     group.addoption(
         "--sd-inconclusive",

@@ -62,7 +62,10 @@ def describe_run(config: pytest.Config, items: Iterable[pytest.Item]) -> str:
         [
             (
                 one.total_s if one.is_known else None,
-                one.find_most_s(options.budget_s, options.max_blocks),
+                one.find_most_s(
+                    options.budget_s,
+                    options.max_staged_blocks if one.by_stages else options.max_blocks,
+                ),
                 one.timed_s / one.call_s,
             )
             for one in estimates

@@ -91,15 +91,17 @@ def read_options(config: pytest.Config) -> Options:
             "--sd-against and --sd-record: a reference is recorded against a table's baseline: give"
             " one of them"
         )
-    # Versions are held to smaller differences than setups of a table are, which takes more blocks.
-    most = "200" if against else "20"
+    # Versions are held to smaller differences than setups of a table are, which takes more blocks;
+    # and those by stages cost a sixth.
+    many = "200"
     return Options(
         gpu=flag(config, "gpu"),
         weights=weights,
         tables=_find_tables(config),
         tolerance=_read_number(config, "tolerance"),
         budget_s=_read_number(config, "budget", "300") or 0.0,
-        max_blocks=_read_number(config, "max_blocks", most) or 0,
+        max_blocks=_read_number(config, "max_blocks", many if against else "20") or 0,
+        max_staged_blocks=_read_number(config, "max_blocks", many) or 0,
         inconclusive=_read_choice(config, "inconclusive", "fail"),
         seed=_read_number(config, "seed"),
         report=_read_output(config, "report"),

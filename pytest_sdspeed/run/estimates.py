@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from pytest_sdspeed.dry.limits import compute_limit
 from pytest_sdspeed.judge.speed.put_together import count_sampled
+from pytest_sdspeed.judge.speed.whole_calls import count_palindromes
 from pytest_sdspeed.measure.staging import AUTO_S
 from pytest_sdspeed.model import CampaignKey, list_names
 from pytest_sdspeed.model.costs import GIB
@@ -81,9 +82,10 @@ class CampaignEstimate:
             budget_s: seconds that its blocks may take.
             max_blocks: most blocks.
         """
-        after_s = self.timed_s - BLOCKS * self.block_s
+        palindrome_s = self.timed_s - BLOCKS * self.block_s
         spent_s = max(BLOCKS * self.block_s, min(budget_s, max_blocks * self.block_s))
-        return self.before_s + spent_s + after_s
+        palindromes, _more = count_palindromes(int(spent_s / self.block_s) if self.block_s else 0)
+        return self.before_s + spent_s + palindromes * palindrome_s
 
 
 def estimate_campaign(

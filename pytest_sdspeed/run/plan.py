@@ -311,6 +311,7 @@ class RunPlan:
                 self.total.cut(options.budget_s, campaign) if self.total else options.budget_s
             ),
             max_blocks=options.max_blocks,
+            max_staged_blocks=options.max_staged_blocks,
             seed=recipe.seed if recipe else options.seed or 0,
             prompts=tuple(prompt for prompt in prompts if recipe and prompt != recipe.prompt),
             rows=rows - len(self._failed),

@@ -32,6 +32,7 @@ class Options:
         budget_s: budget of one campaign's timed part, seconds.
         total_budget_s: budget of the whole run on a GPU, seconds, or None for no limit.
         max_blocks: most blocks of a campaign.
+        max_staged_blocks: most blocks of a campaign by stages.
         inconclusive: ``fail``, ``warn`` or ``skip``.
         seed: seed of block order and latents, or None for the recipes' own.
         report: where the HTML report goes, or None.
@@ -52,6 +53,7 @@ class Options:
     tolerance: float | None
     budget_s: float
     max_blocks: int
+    max_staged_blocks: int
     inconclusive: str
     seed: int | None
     report: Path | None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from dataclasses import replace
 from types import MappingProxyType
@@ -13,7 +12,7 @@ from pytest_sdspeed.judge.speed.blocks import latencies
 from pytest_sdspeed.judge.speed.whole_calls import withstands_whole_calls
 from pytest_sdspeed.measure.whole_calls import compare_arms
 from pytest_sdspeed.model import CONTROL, StageResults
-from pytest_sdspeed.model.stages import LOOPS, say_stage
+from pytest_sdspeed.model.stages import say_stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -23,10 +22,6 @@ if TYPE_CHECKING:
     from pytest_sdspeed.measure.campaign_data import CampaignData, Decision, StageData
     from pytest_sdspeed.model import Contrast, Interval
     from pytest_sdspeed.run.criteria import RowCase
-
-SHORT_STEP_S = 0.02
-"""Seconds of a denoising step under which a note says what a border costs: about half a millisecond
-on a CPU, since the caches of the processor hold nothing of the step before."""
 
 _NONE: Mapping[str, StageVerdict] = MappingProxyType({})
 
@@ -89,9 +84,7 @@ def examine_stages(case: RowCase, decision: Decision | None) -> StageFindings:
         unowned = (whole.candidate, whole.baseline)
         results = replace(results, whole_s=medians_s, unowned=unowned)
     reasons = tuple(_list_reasons(case, decision, results))
-    notes = tuple(_note_short_steps(results))
-    if decision.verdict != "fail":
-        notes += tuple(_note_undecided(results))
+    notes = () if decision.verdict == "fail" else tuple(_note_undecided(results))
     found = StageFindings(results, slower=slower, reasons=reasons, notes=notes)
     if whole is None or whole.excess == 1:
         return found
@@ -157,18 +150,6 @@ def _list_reasons(case: RowCase, decision: Decision, results: StageResults) -> I
         yield f"{said} is below its floor x{results.floor:.3f}"
     if not slower:
         yield from _name_slowest(case, decision, results)
-
-
-def _note_short_steps(results: StageResults) -> Iterator[str]:
-    """Note steps so short that it shows what a border costs them."""
-    loops_s = [pair for stage, pair in results.latencies_s.items() if stage in LOOPS]
-    shortest_s = min(map(sum, zip(*loops_s, strict=True)), default=math.inf) / results.steps
-    if shortest_s < SHORT_STEP_S:
-        yield (
-            f"a denoising step takes {shortest_s * 1e3:.2g} ms: by stages so short a one takes some"
-            " percent more than inside of a whole call, and a ratio may be off by as much:"
-            " --sd-unit=call measures whole calls"
-        )
 
 
 def _note_undecided(results: StageResults) -> Iterator[str]:

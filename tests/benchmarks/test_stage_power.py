@@ -21,6 +21,7 @@ from power.studies import DOCUMENTED, Line
 from pytest_sdspeed.judge.speed.put_together import Sampling, choose_sampling, put_together
 from pytest_sdspeed.measure.order import Palindromes
 from pytest_sdspeed.measure.rounds import Rounds
+from pytest_sdspeed.measure.staging import StagedPlan
 from pytest_sdspeed.model import CONTROL, UNREAD
 from pytest_sdspeed.model.stages import DECODING, DENOISING, TEXT_ENCODING, StageTime
 
@@ -49,14 +50,14 @@ def test_as_many_steps_are_measured_as_the_package_chooses(steps):
     assert len(calls.measured()) == choose_sampling(parts).sampled + 2
 
 
-def take_packages_turns(labels, parts):
+def take_packages_turns(labels, lengths):
     """The order in which the package's own rounds go on with calls."""
     taken = []
     roster = SimpleNamespace(errors={}, ended=False, arm_of=lambda label: SimpleNamespace(name=label))
 
     class Call:
         def __init__(self, label):
-            self.label, self.left, self.done = label, parts, False
+            self.label, self.left, self.done = label, sum(lengths), False
 
         def close(self):
             pass
@@ -68,45 +69,47 @@ def take_packages_turns(labels, parts):
         return 0.0, StageTime(DENOISING, 1.0), UNREAD
 
     staging = SimpleNamespace(call=lambda arm, _steps, control: Call(CONTROL if control else arm.name), describe_unlike=lambda *_parts: "")
-    Rounds(roster, SimpleNamespace(advance=advance), staging, Sampling(parts, parts)).measure(labels)
+    plan = StagedPlan(sampling=Sampling(sum(lengths), sum(lengths)), turns=dict.fromkeys(("base", CONTROL, "row"), lengths))
+    Rounds(roster, SimpleNamespace(advance=advance), staging, plan).measure(labels)
     return taken
 
 
-def test_simulated_turns_are_the_packages():
-    place = staged_campaigns.take_turns(np.random.default_rng(3), 40, 1, 5, 3)
+@pytest.mark.parametrize("lengths", [[1] * 5, [2, 1, 1, 1, 2], [4, 3], [9]])
+def test_simulated_turns_are_the_packages(lengths):
+    place = staged_campaigns.take_turns(np.random.default_rng(3), 40, 1, lengths, 3)
     names = np.array(["base", CONTROL, "row"])
     for trial in range(40):
         half = names[np.argsort(place[trial, 0, 0])].tolist()
         assert half.index("base") < half.index(CONTROL)
         for number, labels in enumerate((half, half[::-1])):
-            ours = names[np.argsort(place[trial, number], axis=-1)].ravel().tolist()
-            assert ours == take_packages_turns(labels, 5)
+            ours = names[np.argsort(place[trial, number], axis=None) % 3].tolist()
+            assert ours == take_packages_turns(labels, lengths)
     drawn = {tuple(Palindromes("base", random.Random(seed)).draw(["row"])[:3]) for seed in range(40)}
     assert {tuple(names[np.argsort(one)]) for one in place[:, 0, 0]} == drawn
 
 
 def test_noise_of_the_machine_goes_on_from_arm_to_arm_and_an_arms_own_does_not():
-    place = staged_campaigns.take_turns(np.random.default_rng(0), 50, 5, 9, 3)
+    place = staged_campaigns.take_turns(np.random.default_rng(0), 50, 5, [1] * 9, 3)
     machine = StepNoise(name="", phi=0.9).draw(np.random.default_rng(1), place)
     own = StepNoise(name="", phi=0.9, own=True).draw(np.random.default_rng(1), place)
     for found, along, within in ((machine, 0.9, 0.9**3), (own, 0.9 / 3, 0.9)):
         assert found.std() == pytest.approx(0.03, rel=0.1)
         # The arm that goes on last at a part goes on first at the next one: one turn in three is its own.
-        in_time = np.take_along_axis(found, np.argsort(place, -1), -1).reshape(50, -1)
+        in_time = np.take_along_axis(found.reshape(50, 10, -1), np.argsort(place.reshape(50, 10, -1), -1), -1).reshape(50, -1)
         assert np.corrcoef(in_time[:, :-1].ravel(), in_time[:, 1:].ravel())[0, 1] == pytest.approx(along, abs=0.06)
         first = found[..., 0].reshape(50, -1)
         assert np.corrcoef(first[:, :-1].ravel(), first[:, 1:].ravel())[0, 1] == pytest.approx(within, abs=0.06)
 
 
 def test_the_noise_of_a_call_hits_all_of_its_parts():
-    place = staged_campaigns.take_turns(np.random.default_rng(0), 30, 5, 9, 3)
+    place = staged_campaigns.take_turns(np.random.default_rng(0), 30, 5, [1] * 9, 3)
     found = StepNoise(name="", cv=1e-9, call=0.02).draw(np.random.default_rng(1), place)
     assert np.ptp(found, axis=2).max() < 1e-6
     assert found[:, :, 0].std() == pytest.approx(0.02, rel=0.1)
 
 
 def lines(calls=USUAL, trials=TRIALS, **noise):
-    found = stages.stage_lines(np.random.default_rng(1), stages.Cell(StepNoise(name="", **noise), calls), trials)
+    found = stages.stage_lines(np.random.default_rng(1), stages.Cell(StepNoise(name="", blocks=20, **noise), calls), trials)
     return {(line.rule, round(line.ratio, 2)): line for line in found}
 
 
@@ -169,7 +172,7 @@ def test_a_recording_is_replayed_round_by_round_with_its_calls_in_any_role(recor
     replay = step_noise.replayed_steps(recording(levels * np.exp(rounds / 100 + lanes / 1e4) * 1000 + 0 * parts))
     assert (replay.name, replay.blocks) == ("steps-own", 5)
     assert replay.costs == pytest.approx([0.5, 3, *[1] * 6, 2])
-    place = staged_campaigns.take_turns(np.random.default_rng(0), 30, 4, 9, 3)
+    place = staged_campaigns.take_turns(np.random.default_rng(0), 30, 4, [1] * 9, 3)
     found = replay.draw(np.random.default_rng(2), place)
     assert np.ptp(found, axis=2).max() == pytest.approx(0)
     step = np.diff(found[:, :, 0, 0], axis=1)

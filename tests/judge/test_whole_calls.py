@@ -7,7 +7,13 @@ import random
 
 import pytest
 
-from pytest_sdspeed.judge.speed.whole_calls import LEAST_DIFFERENCE, NOISE_DEVIATIONS, compare_whole_calls, withstands_whole_calls
+from pytest_sdspeed.judge.speed.whole_calls import (
+    LEAST_DIFFERENCE,
+    NOISE_ERRORS,
+    compare_whole_calls,
+    count_palindromes,
+    withstands_whole_calls,
+)
 from pytest_sdspeed.model import Interval
 
 NARROW = Interval(1.3, 1.29, 1.31)
@@ -43,16 +49,24 @@ def test_the_mean_call_counts_and_only_the_noise_of_the_baseline_excuses_it():
     assert found.doubt == pytest.approx(even.doubt)
 
 
-def test_noise_of_the_baseline_excuses_two_and_a_half_deviations_and_no_more():
-    noisy = [3.0 * math.exp(by) for by in (-0.02, 0.02, -0.02, 0.02, -0.02, 0.02)]
-    excused = NOISE_DEVIATIONS * 0.02 * math.sqrt(6 / 5)
-    assert NOISE_DEVIATIONS == 2.5
-    theirs = math.log(sum(sorted(noisy)[:5]) / 15)
+@pytest.mark.parametrize(("calls", "deviations"), [(6, 2.5), (12, 1.77), (4, 3.06)])
+def test_noise_of_the_baseline_excuses_four_errors_and_a_third_and_no_more(calls, deviations):
+    """Of six calls that is two and a half standard deviations, of more of them less."""
+    noisy = [3.0 * math.exp(by) for by in (-0.02, 0.02) * (calls // 2)]
+    assert NOISE_ERRORS * math.sqrt(2 / calls) == pytest.approx(deviations, abs=0.005)
+    excused = NOISE_ERRORS * math.sqrt(2 / calls) * 0.02 * math.sqrt(calls / (calls - 1))
+    kept = calls - calls // 6
+    theirs = math.log(sum(sorted(noisy)[:kept]) / (3 * kept))
     for beyond in (-0.001, 0.001):
-        ours = [2.0 * math.exp(theirs + excused + beyond)] * 6
+        ours = [2.0 * math.exp(theirs + excused + beyond)] * calls
         found = compare_whole_calls(ours, 2.0, noisy, 3.0)
         assert math.log(found.excess) == pytest.approx(max(0.0, beyond))
         assert math.log(found.doubt) == pytest.approx(excused + beyond - LEAST_DIFFERENCE)
+
+
+@pytest.mark.parametrize(("blocks", "palindromes"), [(0, (1, 3)), (3, (1, 3)), (10, (2, 3)), (29, (3, 3)), (30, (4, 4)), (200, (21, 21))])
+def test_what_many_blocks_decide_is_held_against_more_whole_calls(blocks, palindromes):
+    assert count_palindromes(blocks) == palindromes
 
 
 def test_one_slow_call_of_six_is_left_out():

@@ -9,6 +9,7 @@ import pytest
 from campaigns import durations
 
 from pytest_sdspeed.errors import UnstageableError
+from pytest_sdspeed.measure.time_limit import TimeLimit
 from pytest_sdspeed.model import CONTROL
 
 bench = campaigns.bench
@@ -202,6 +203,32 @@ def test_noise_of_whole_calls_that_may_hide_a_stall_is_met_with_more_of_them(ben
     record = run(bench, bench.staged("base", **SHORT), replace(row, generate=noisy))
     assert len(record.stages.whole_s["row"]) == 6
     assert min(record.stages.whole_s["row"]) == pytest.approx(4.3)
+
+
+def test_what_took_many_blocks_to_decide_is_held_against_more_whole_calls(bench):
+    noisy = {**SHORT, "cv": 0.2}
+    record = run(bench, bench.staged("base", **noisy), bench.staged("row", floor=0.95, **noisy), max_blocks=200)
+    decision = record.decisions["row"]
+    assert decision.verdict == "pass"
+    assert 10 <= decision.blocks < 200
+    assert len(record.stages.whole_s["row"]) >= 2 * (1 + decision.blocks // 10)
+
+
+def test_an_undecided_row_is_held_against_few_whole_calls(bench):
+    record = run(bench, bench.staged("base", **SHORT), bench.staged("row", floor=1.0, **SHORT), max_blocks=40)
+    assert record.decisions["row"].verdict == "inconclusive"
+    assert record.decisions["row"].blocks == 39
+    assert len(record.stages.whole_s["row"]) == 2
+
+
+def test_more_whole_calls_follow_only_while_there_is_time(bench):
+    """A palindrome of them takes 17.7 s."""
+    arms = [bench.staged("base", **SHORT), bench.staged("row", floor=0.98, stall=0.26, **SHORT)]
+    drawn = {}
+    for left_s in (60.0, 80.0, 300.0):
+        limit = TimeLimit(seconds=300.0, left_s=left_s, name="--timeout")
+        drawn[left_s] = len(run(bench, *arms, time_limit=limit).stages.whole_s["row"])
+    assert drawn == {60.0: 2, 80.0: 4, 300.0: 6}
 
 
 def test_a_row_that_raises_in_its_whole_call_keeps_its_error_and_the_others_are_checked(bench):

@@ -1,4 +1,4 @@
-"""Rounds on a fake clock: calls take turns at single parts, each in its own slot, and a palindrome of calls is two of them."""
+"""Rounds on a fake clock: calls take turns, a step or a few each, and a palindrome of calls is two rounds."""
 
 from __future__ import annotations
 
@@ -28,20 +28,32 @@ def turns(bench):
     return [(name, int(number), int(part)) for name, number, part in moves]
 
 
-def test_all_calls_take_each_part_in_turn_and_every_other_part_in_reverse_order(bench):
-    run(bench, bench.staged("base", **SHORT), bench.staged("row", floor=0.5, **SHORT))
-    moves, parts = turns(bench), 8
-    assert len(moves) == 3 * 2 * 3 * parts
-    for first in range(0, len(moves), 3 * parts):
-        sweeps = [moves[at : at + 3] for at in range(first, first + 3 * parts, 3)]
-        assert [{part for _, _, part in sweep} for sweep in sweeps] == [{at} for at in range(parts)]
-        orders = [[(name, number) for name, number, _ in sweep] for sweep in sweeps]
+@pytest.mark.parametrize(
+    ("step_s", "lengths"),
+    [(0.1, [2, 1, 1, 1, 1, 2]), (0.02, [4, 4]), (0.009, [8])],
+    ids=["long steps", "short steps", "tiny steps"],
+)
+def test_all_calls_take_each_turn_and_every_other_one_in_reverse_order(bench, step_s, lengths):
+    """A turn is a step, or those of the quickest arm that take as long as one should."""
+    short = {**SHORT, "text": 0.01, "decode": 0.01, "step": step_s}
+    run(bench, bench.staged("base", **{**short, "step": 2 * step_s}), bench.staged("row", floor=0.5, **short))
+    moves = turns(bench)
+    assert len(moves) == 3 * 2 * 3 * sum(lengths)
+    firsts = []
+    for at in range(0, len(moves), 3 * sum(lengths)):
+        left, orders, begin = moves[at : at + 3 * sum(lengths)], [], 0
+        for length in lengths:
+            turn, left = left[: 3 * length], left[3 * length :]
+            for one in range(0, 3 * length, length):
+                assert {move[:2] for move in turn[one : one + length]} == {turn[one][:2]}
+                assert [part for _, _, part in turn[one : one + length]] == list(range(begin, begin + length))
+            orders.append([turn[one][:2] for one in range(0, 3 * length, length)])
+            begin += length
         assert sorted(orders[0]) == [("base", 0), ("base", 1), ("row", 0)]
-        assert orders == [orders[0], orders[0][::-1]] * (parts // 2)
+        assert orders == ([orders[0], orders[0][::-1]] * len(orders))[: len(orders)]
+        firsts.append(orders[0])
     # The second round of a block begins in the reversed order of its first.
-    for first in range(0, len(moves), 6 * parts):
-        one, other = ([move[:2] for move in moves[at : at + 3]] for at in (first, first + 3 * parts))
-        assert one == other[::-1]
+    assert all(one == other[::-1] for one, other in zip(firsts[::2], firsts[1::2], strict=True))
 
 
 def test_flags_are_held_while_their_own_arm_moves_and_never_else(bench):

@@ -45,13 +45,6 @@ def test_each_stage_has_its_ratio_and_its_latencies(bench):
     assert (found.broken, found.reasons, found.notes) == ("", (), ())
 
 
-@pytest.mark.parametrize(("step", "noted"), [(0.05, ""), (0.021, ""), (0.019, "19"), (0.002, "2")])
-def test_steps_that_are_short_for_stages_are_noted(bench, step, noted):
-    _, found = measure(bench, floor=0.5, step=step)
-    said = [note for note in found.notes if "--sd-unit=call" in note]
-    assert [note.split(":")[0] for note in said] == [f"a denoising step takes {noted} ms"] * bool(noted)
-
-
 @pytest.mark.parametrize(
     ("row", "speedup", "stage"),
     [

@@ -100,6 +100,7 @@ def measure_miniature(blocks: int, *rows: str) -> CampaignData:
         tolerance=None,
         budget_s=1e9,
         max_blocks=blocks,
+        max_staged_blocks=blocks,
         inconclusive="warn",
         seed=0,
         report=None,

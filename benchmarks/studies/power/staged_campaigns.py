@@ -10,9 +10,12 @@ import numpy as np
 from power.campaigns import FIRST_ROW
 from power.slot_order import balanced_places
 from pytest_sdspeed.judge.speed.put_together import choose_sampling
-from pytest_sdspeed.model.stages import DENOISING, StageTime
+from pytest_sdspeed.measure.turns import split_into_turns
+from pytest_sdspeed.model.stages import DECODING, DENOISING, TEXT_ENCODING, StageTime
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from power.step_noise import ReplayedSteps, StepNoise
 
 ROUNDS = 2
@@ -32,6 +35,7 @@ class Calls:
         drift: how much slower the last step of a call is than the first, in both arms.
         own_drift: likewise, of the candidate alone.
         every: whether all steps are measured though they are alike.
+        turns: in how many turns a call is made; None for a step each.
     """
 
     name: str
@@ -43,6 +47,7 @@ class Calls:
     drift: float = 0.0
     own_drift: float = 0.0
     every: bool = False
+    turns: int | None = None
 
     @property
     def sampled(self) -> int:
@@ -66,6 +71,12 @@ class Calls:
         """Return which parts of a whole call are measured, in order."""
         return np.array([*range(1 + self.sampled), 1 + self.steps])
 
+    def lengths(self) -> list[int]:
+        """Return how many parts each turn of a call has, as the package splits it."""
+        step = StageTime(DENOISING, 1.0)
+        parts = [StageTime(TEXT_ENCODING, 1.0), *[step] * self.sampled, StageTime(DECODING, 1.0)]
+        return split_into_turns(parts, self.turns or self.sampled)
+
     def put_together(self, parts: np.ndarray) -> np.ndarray:
         """Put calls together from their measured parts, as ``put_together.put_together`` does.
 
@@ -82,25 +93,39 @@ class Calls:
 
 
 def take_turns(
-    rng: np.random.Generator, trials: int, blocks: int, parts: int, arms: int
+    rng: np.random.Generator, trials: int, blocks: int, lengths: Sequence[int], arms: int
 ) -> np.ndarray:
     """Draw who runs when, as ``measure.rounds.Rounds`` does in the blocks of a campaign.
 
-    The order is reversed at every other part, and in the second round of a block.
+    The order is reversed at every other turn, and in the second round of a block.
+
+    Args:
+        rng: source of the order.
+        trials: number of campaigns.
+        blocks: number of their blocks.
+        lengths: how many parts each turn of a call has.
+        arms: number of calls in a round.
 
     Returns:
-        Place of every arm among those that take turns at a part, shape (trials, rounds, parts,
+        When each part of every arm runs among all of its round, shape (trials, rounds, parts,
         arms). The first two are the baseline's calls, of which the first one begins first.
     """
     half = balanced_places(rng, trials, blocks, arms)
     half[..., :FIRST_ROW] = np.sort(half[..., :FIRST_ROW], axis=-1)
-    flipped = (np.arange(ROUNDS)[:, None] + np.arange(parts)) % 2 == 1
-    places = np.where(
+    flipped = (np.arange(ROUNDS)[:, None] + np.arange(len(lengths))) % 2 == 1
+    turns = np.where(
         flipped[None, None, :, :, None],
         arms - 1 - half[:, :, None, None, :],
         half[:, :, None, None, :],
-    )
-    return places.reshape(trials, blocks * ROUNDS, parts, arms)
+    ).reshape(trials, blocks * ROUNDS, len(lengths), arms)
+    # A part runs after all earlier turns, and after those of its own turn that go before it.
+    turn = np.repeat(np.arange(len(lengths)), lengths)
+    before = np.cumsum([0, *lengths[:-1]])[turn]
+    within, length = np.arange(len(turn)) - before, np.array(lengths)[turn]
+    when: np.ndarray = (
+        (arms * before + within)[:, None] + length[:, None] * turns[:, :, turn]
+    ).astype(np.int32)
+    return when
 
 
 def simulate(
@@ -130,7 +155,7 @@ def simulate(
     if noise.own_stalls:
         # The stalls are part of what a call of the candidate costs.
         own[:, FIRST_ROW:] /= 1 + 2 * noise.own_stalls
-    place = take_turns(rng, trials, noise.blocks, len(kept), arms)
+    place = take_turns(rng, trials, noise.blocks, calls.lengths(), arms)
     found = calls.put_together(own * np.exp(noise.draw(rng, place)))
     return np.swapaxes(found.reshape(trials, noise.blocks, ROUNDS, arms), -1, -2)
 

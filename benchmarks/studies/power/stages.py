@@ -23,12 +23,13 @@ from power.staged_campaigns import ROUNDS, Calls, simulate, simulate_calls
 from power.step_noise import ReplayedSteps, StepNoise
 from power.studies import DOCUMENTED, SHORT, Line, Task
 from pytest_sdspeed.judge.speed import stopping
+from pytest_sdspeed.judge.speed.intervals import decide
 from pytest_sdspeed.judge.speed.whole_calls import (
     LEAST_DIFFERENCE,
     compare_whole_calls,
+    count_palindromes,
     withstands_whole_calls,
 )
-from pytest_sdspeed.measure.whole_calls import MOST_PALINDROMES
 from pytest_sdspeed.model import Interval
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ ALLOWED, BARE = "now", "intervals not widened"
 RULES = {BARE: 0.0, ALLOWED: math.log1p(LEAST_DIFFERENCE)}
 """Rule -> by how much it widens intervals, a log."""
 
-CHUNK = 500
+CHUNK = 250
 """Campaigns that are simulated at a time: memory."""
 
 
@@ -139,6 +140,11 @@ def cells() -> list[Cell]:
         stalls=0.001,
         ramp=0.05,
     )
+    quick = replace(usual, name="50 steps, all that are measured in one turn", turns=1)
+    turns = [
+        Cell(noise, quick)
+        for noise in (independent[1].noise, independent[2].noise, common[2].noise, own[1].noise)
+    ]
     return [
         *independent,
         Cell(independent[1].noise, short),
@@ -150,6 +156,7 @@ def cells() -> list[Cell]:
         Cell(mixed, usual),
         *stalls,
         *candidate,
+        *turns,
     ]
 
 
@@ -166,7 +173,7 @@ def simulate_campaigns(rng: np.random.Generator, cell: Cell, trials: int) -> Cam
                 np.stack(
                     [
                         simulate_calls(rng, cell.noise, cell.calls, count)
-                        for _ in range(MOST_PALINDROMES)
+                        for _ in range(count_palindromes(cell.noise.blocks)[1])
                     ],
                     axis=1,
                 )
@@ -221,8 +228,9 @@ def _agree(interval: Interval, pairs: np.ndarray, whole: np.ndarray) -> bool:
         whole: durations of whole calls, shape (palindromes, 2, 2).
     """
     ours, theirs = float(np.median(pairs[:, FIRST_ROW])), float(np.median(pairs[:, :FIRST_ROW]))
+    least, most = count_palindromes(len(pairs) if decide(interval, 1.0) else 0)
     withstood = False
-    for palindromes in range(1, len(whole) + 1):
+    for palindromes in range(least, most + 1):
         theirs_s, ours_s = (whole[:palindromes, arm].ravel().tolist() for arm in (0, 1))
         found = compare_whole_calls(ours_s, ours, theirs_s, theirs)
         withstood = withstands_whole_calls(interval, 1.0, found)

@@ -1,7 +1,6 @@
 """Noise of the parts of calls that are measured by stages: simulated, or replayed from a recording.
 
-A part is what one arm does before the next one takes its turn: its text encoding, one denoising
-step, its decoding.
+A part is what is timed by itself: a call's text encoding, one of its denoising steps, its decoding.
 """
 
 from __future__ import annotations
@@ -37,6 +36,7 @@ class StepNoise:
         ramp: how much slower the last part of a round is than its first one.
         stalls: share of parts that take x20, in all arms.
         own_stalls: share of parts that take x3, in the candidate alone.
+        blocks: most blocks of a campaign, by stages as many as by default.
     """
 
     name: str
@@ -47,18 +47,14 @@ class StepNoise:
     ramp: float = 0.0
     stalls: float = 0.0
     own_stalls: float = 0.0
-
-    @property
-    def blocks(self) -> int:
-        """Return for how many blocks there is noise."""
-        return 20
+    blocks: int = 200
 
     def draw(self, rng: np.random.Generator, place: np.ndarray) -> np.ndarray:
         """Draw the noise of rounds.
 
         Args:
             rng: source of noise.
-            place: place of every arm among those that take turns at a part, shape (trials, rounds,
+            place: when each part of every arm runs among all of its round, shape (trials, rounds,
                 parts, arms).
 
         Returns:
@@ -67,13 +63,15 @@ class StepNoise:
         trials, rounds, parts, arms = place.shape
         if self.own:
             series = self._correlate(rng, (trials, arms, rounds * parts))
-            logs = np.moveaxis(series.reshape(trials, arms, rounds, parts), 1, -1)
+            logs: np.ndarray = np.moveaxis(series.reshape(trials, arms, rounds, parts), 1, -1)
         else:
             series = self._correlate(rng, (trials, rounds * parts * arms))
             series += STALL * (rng.random(series.shape) < self.stalls)
-            logs = np.take_along_axis(series.reshape(place.shape), place, -1)
+            flat = (trials, rounds, parts * arms)
+            in_order = np.take_along_axis(series.reshape(flat), place.reshape(flat), -1)
+            logs = in_order.reshape(place.shape)
         if self.ramp:
-            logs = logs + self.ramp * (arms * np.arange(parts)[:, None] + place) / (parts * arms)
+            logs = logs + self.ramp * place / (parts * arms)
         return self._add_own(rng, logs)
 
     def draw_calls(

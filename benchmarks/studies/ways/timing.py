@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pytest_sdspeed.device.accelerator import synchronize
-from pytest_sdspeed.judge.speed.put_together import LEAST_STEPS, SHARE, put_together
+from pytest_sdspeed.judge.speed.put_together import (
+    LEAST_STEPS,
+    SHARE,
+    Sampling,
+    cut_short,
+    put_together,
+)
+from pytest_sdspeed.measure.turns import count_turns, split_into_turns
 from pytest_sdspeed.model import Case
 from pytest_sdspeed.pipelines.units import find_denoisers, watch_calls
 from ways.threads import ThreadedCall
@@ -109,28 +116,34 @@ class TwoLengths(Way):
 
 
 class Turns(Way):
-    """Calls that take turns at single steps, each in a greenlet: the package's way."""
+    """Calls that take turns at a step or a few, each in a greenlet: the package's way."""
 
     def __init__(self, setups: Sequence[Setup], steps: int) -> None:
         super().__init__(setups, steps)
         self._stages = [setup.open_stages() for setup in setups]
         if any(stages.uneven for stages in self._stages):
             self._sampled = steps
+        wholes = [
+            _advance_to_its_end(setup, stages.call(CASE, None, 0))
+            for setup, stages in zip(setups, self._stages, strict=True)
+        ]
+        turns, sampling = count_turns(wholes, self._sampled), Sampling(steps, self._sampled)
+        self._turns = [split_into_turns(cut_short(whole, sampling), turns) for whole in wholes]
 
     def _begin(self, arm: int) -> StagedCall:
         wanted = self._sampled if self._sampled < self._steps else None
         return self._stages[arm].call(CASE, wanted, 0)
 
     def _measure(self, found: Sequence[Timed]) -> None:
-        for turns in ([0, 1], [1, 0]):
+        for order in ([0, 1], [1, 0]):
             calls = [self._begin(arm) for arm in (0, 1)]
             parts: list[list[StageTime]] = [[], []]
-            while not all(call.done for call in calls):
-                for arm in turns:
-                    if not calls[arm].done:
+            for lengths in zip(*self._turns, strict=True):
+                for arm in order:
+                    for _ in range(lengths[arm]):
                         with self._setups[arm].slot():
                             parts[arm].append(calls[arm].advance())
-                turns.reverse()
+                order.reverse()
             for arm in (0, 1):
                 spent_s = sum(part.seconds for part in parts[arm])
                 call_s = sum(put_together(parts[arm], self._steps).values())
@@ -166,11 +179,7 @@ class Replays(Way):
         return found[: self._sampled]
 
     def _time_others(self, setup: Setup) -> float:
-        call = setup.open_stages().call(CASE, None, 0)
-        parts = []
-        while not call.done:
-            with setup.slot():
-                parts.append(call.advance())
+        parts = _advance_to_its_end(setup, setup.open_stages().call(CASE, None, 0))
         return sum(part.seconds for part in parts if not part.is_step)
 
     def _measure(self, found: Sequence[Timed]) -> None:
@@ -198,3 +207,11 @@ WAYS: dict[str, Callable[[Sequence[Setup], int], Way]] = {
     "two lengths": TwoLengths,
 }
 """Name -> what makes the way for a baseline and a row."""
+
+
+def _advance_to_its_end(setup: Setup, call: StagedCall) -> list[StageTime]:
+    parts = []
+    while not call.done:
+        with setup.slot():
+            parts.append(call.advance())
+    return parts

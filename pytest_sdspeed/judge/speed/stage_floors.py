@@ -18,6 +18,12 @@ LEAST_SHARE = 0.005
 """Share of the baseline's call below which a stage is held to nothing: nobody waits for it, and two
 processes of the same code may differ by more of so short a time than the floor allows."""
 
+BORDER_S = 0.0005
+"""Seconds by which a stage may differ between two processes of the same code, whatever it does.
+
+A stage of one process begins after another process more often than one of the other, which has two
+calls in every round; and what lies where in memory differs. Intervals of stages are wider by it."""
+
 
 class StageVerdict(NamedTuple):
     """What the looks decided about one stage.
@@ -26,7 +32,7 @@ class StageVerdict(NamedTuple):
         verdict: ``inconclusive`` if no look decided.
         interval: baseline over candidate, at the deciding look or the last one. Its upper end holds
             together with those of all stages of the run, its lower end by itself; both are widened
-            as those of calls are.
+            as those of calls are, and by ``BORDER_S``.
         floor: least ratio that passes.
         blocks: blocks of that look.
         needed: blocks in all after which a look would decide it, None if it is decided or if no
@@ -50,10 +56,7 @@ def choose_held(
             seconds.
         candidate: stage -> its pairs, likewise.
     """
-    taken = {
-        stage: statistics.median(slot for kind in kinds for pair in kind for slot in pair)
-        for stage, kinds in baseline.items()
-    }
+    taken = {stage: _find_seconds(kinds) for stage, kinds in baseline.items()}
     least_s = LEAST_SHARE * sum(taken.values())
     return [stage for stage, seconds in taken.items() if stage in candidate and seconds >= least_s]
 
@@ -118,6 +121,7 @@ def _judge(
 ) -> StageVerdict:
     """Judge one stage; ``family`` stages share the error of "fail"."""
     blocks = len(own)
+    allowance = max(allowance, BORDER_S / _find_seconds(kinds))
     ratios = intervals.log_ratios(kinds, [own])
     found = intervals.interval(
         ratios, stopping.critical_value(blocks), stopping.critical_value(blocks, family)
@@ -130,3 +134,8 @@ def _judge(
         return StageVerdict(said, found, floor, blocks)
     needed = None if said else intervals.blocks_to_decide(ratios, floor, family, allowance)
     return StageVerdict("inconclusive", found, floor, blocks, needed)
+
+
+def _find_seconds(kinds: Sequence[Pairs]) -> float:
+    """Return the median of the seconds of a stage."""
+    return statistics.median(slot for kind in kinds for pair in kind for slot in pair)

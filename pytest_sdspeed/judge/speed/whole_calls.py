@@ -20,12 +20,19 @@ for the device at every border costs. The intervals of a campaign by stages are 
 closer to its floor is decided. ``benchmarks/studies/gate_power.py`` has what that is worth, in its
 study ``stages``."""
 
-NOISE_DEVIATIONS = 2.5
-"""Standard deviations of the baseline's whole calls by which noise may explain a difference: a
-simulation chose it, see ``LEAST_DIFFERENCE``."""
+NOISE_ERRORS = 4.33
+"""Standard errors of the difference of two arms' means that noise may explain: a simulation chose
+it, see ``LEAST_DIFFERENCE``."""
 
 LEAST_CALLS = 2
 """Whole calls of an arm that say something of it: those of a palindrome."""
+
+BLOCKS_A_PALINDROME = 10
+"""Blocks for which there is one more palindrome of whole calls: what many blocks decide is close to
+its floor, and a small difference turns it."""
+
+USUAL_PALINDROMES = 3
+"""Palindromes of whole calls while they may turn a verdict, at least."""
 
 
 class WholeCalls(NamedTuple):
@@ -54,10 +61,10 @@ def compare_whole_calls(
 
     Of each arm's whole calls the mean counts, without the slowest of six. With ``u`` the log of
     that over the sum, the difference ``u_candidate - u_baseline`` is what the speed-up by stages is
-    too large by. It counts as far as it exceeds ``LEAST_DIFFERENCE`` and 2.5 standard deviations of
-    the logs of the baseline's calls, while the difference of two arms' means of six calls has 0.6.
-    Noise of the candidate's own excuses nothing: a step in a hundred that takes three times as long
-    is seldom among those that are measured, and is in every second whole call.
+    too large by. It counts as far as it exceeds ``LEAST_DIFFERENCE`` and ``NOISE_ERRORS`` standard
+    errors, by the scatter of the logs of the baseline's calls. Noise of the candidate's own excuses
+    nothing: a step in a hundred that takes three times as long is seldom among those that are
+    measured, and is in every second whole call.
 
     Args:
         candidate_s: whole calls of the row, seconds; two or more.
@@ -69,12 +76,23 @@ def compare_whole_calls(
         ValueError: fewer than two calls of an arm.
     """
     ours, theirs = _compare(candidate_s, candidate_sum_s), _compare(baseline_s, baseline_sum_s)
-    noise = NOISE_DEVIATIONS * statistics.stdev(map(math.log, baseline_s))
+    calls = 1 / len(candidate_s) + 1 / len(baseline_s)
+    noise = NOISE_ERRORS * math.sqrt(calls) * statistics.stdev(map(math.log, baseline_s))
     beyond, in_doubt = (
         math.copysign(max(0.0, abs(ours - theirs) - allowed), ours - theirs)
         for allowed in (max(LEAST_DIFFERENCE, noise), LEAST_DIFFERENCE)
     )
     return WholeCalls(math.expm1(ours), math.expm1(theirs), math.exp(beyond), math.exp(in_doubt))
+
+
+def count_palindromes(blocks: int) -> tuple[int, int]:
+    """Return how many palindromes of whole calls follow blocks: the least, and the most.
+
+    Args:
+        blocks: how many decided a row; 0 if none is decided.
+    """
+    least = 1 + blocks // BLOCKS_A_PALINDROME
+    return least, max(USUAL_PALINDROMES, least)
 
 
 def withstands_whole_calls(measured: Interval, floor: float | None, found: WholeCalls) -> bool:
