@@ -93,6 +93,20 @@ def test_alike_steps_are_measured_in_part_though_the_first_differs(bench):
     assert record.stages.sampling == (40, 6, "")
 
 
+@pytest.mark.parametrize(("slow", "sampled"), [({2}, 6), ({2, 3}, 40)], ids=["once", "twice"])
+def test_a_last_step_that_only_the_machine_slowed_is_measured_again(bench, slow, sampled):
+    """The sixth step of the row, for the second time: the first call that is cut short."""
+    visits, now = [], []
+
+    def note(_number, part):
+        now[:] = [part]
+        visits.extend([part] * (part == 6))
+
+    row = bench.staged("row", floor=0.1, fails=note, effect=lambda: 6.0 if now == [6] and len(visits) in slow else 1.0, **SHORT)
+    record = run(bench, bench.staged("base", **SHORT), row)
+    assert record.stages.sampling.sampled == sampled
+
+
 # Whole calls instead
 
 
