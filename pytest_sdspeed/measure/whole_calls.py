@@ -9,9 +9,11 @@ from pytest_sdspeed.judge.speed.whole_calls import (
     LEAST_CALLS,
     compare_whole_calls,
     count_palindromes,
+    estimate_sum_error,
     withstands_whole_calls,
 )
 from pytest_sdspeed.measure.campaign_data import Progress
+from pytest_sdspeed.model import CONTROL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -116,4 +118,5 @@ def compare_arms(
         return None
     counted = {arm: pairs[:blocks] for arm, pairs in samples_s.items()}
     our_sum_s, their_sum_s = (latencies(counted, arm, baseline)[0] for arm in arms)
-    return compare_whole_calls(ours, our_sum_s, theirs, their_sum_s)
+    error = estimate_sum_error(counted[baseline], counted[CONTROL])
+    return compare_whole_calls(ours, our_sum_s, theirs, their_sum_s, sum_error=error)

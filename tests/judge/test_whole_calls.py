@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 import random
+import statistics
 
 import pytest
 
+from pytest_sdspeed.judge.speed.intervals import log_ratios
 from pytest_sdspeed.judge.speed.whole_calls import (
     LEAST_DIFFERENCE,
     NOISE_ERRORS,
+    SUM_ERRORS,
     compare_whole_calls,
     count_palindromes,
+    estimate_sum_error,
     withstands_whole_calls,
 )
 from pytest_sdspeed.model import Interval
@@ -62,6 +66,33 @@ def test_noise_of_the_baseline_excuses_four_errors_and_a_third_and_no_more(calls
         found = compare_whole_calls(ours, 2.0, noisy, 3.0)
         assert math.log(found.excess) == pytest.approx(max(0.0, beyond))
         assert math.log(found.doubt) == pytest.approx(excused + beyond - LEAST_DIFFERENCE)
+
+
+def test_noise_of_the_sums_excuses_two_of_their_errors_and_counts_beside_that_of_calls():
+    quiet, noisy = [3.0] * 6, [3.0 * math.exp(by) for by in (-0.02, 0.02) * 3]
+    for calls, own in ((quiet, 0.0), (noisy, 2.5 * 0.02 * math.sqrt(6 / 5))):
+        theirs = math.log(sum(sorted(calls)[:5]) / 15)
+        excused = math.hypot(own, SUM_ERRORS * 0.03)
+        for beyond in (-0.001, 0.001):
+            found = compare_whole_calls([2.0 * math.exp(theirs + excused + beyond)] * 6, 2.0, calls, 3.0, sum_error=0.03)
+            assert math.log(found.excess) == pytest.approx(max(0.0, beyond), abs=2e-4)
+            assert math.log(found.doubt) == pytest.approx(excused + beyond - LEAST_DIFFERENCE)
+
+
+def test_the_error_of_a_ratio_is_known_from_the_baseline_alone():
+    """Of rows and baselines in the same noise, the spread of many campaigns' mean log ratios."""
+    draw, blocks = random.Random(1), 5
+
+    def pairs():
+        return [(math.exp(draw.gauss(0, 0.05)), math.exp(draw.gauss(0, 0.05))) for _ in range(blocks)]
+
+    errors, means = [], []
+    for _ in range(2000):
+        outer, inner, row = pairs(), pairs(), pairs()
+        errors.append(estimate_sum_error(outer, inner))
+        means.append(statistics.fmean(log_ratios([outer, inner], [row])))
+    assert math.sqrt(statistics.fmean(error**2 for error in errors)) == pytest.approx(statistics.stdev(means), rel=0.05)
+    assert estimate_sum_error([(1.0, 1.1)], [(1.0, 1.0)]) == 0
 
 
 @pytest.mark.parametrize(("blocks", "palindromes"), [(0, (1, 3)), (3, (1, 3)), (10, (2, 3)), (29, (3, 3)), (30, (4, 4)), (200, (21, 21))])

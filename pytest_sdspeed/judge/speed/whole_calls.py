@@ -6,11 +6,14 @@ import math
 import statistics
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_sdspeed.judge.speed.intervals import decide
+from pytest_sdspeed.judge.speed import stopping
+from pytest_sdspeed.judge.speed.intervals import control_ratios, decide
 from pytest_sdspeed.model import Interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from pytest_sdspeed.judge.speed.intervals import Pairs
 
 LEAST_DIFFERENCE = 0.01
 """Fraction by which whole calls may differ from their stages' sum before it counts.
@@ -23,6 +26,13 @@ study ``stages``."""
 NOISE_ERRORS = 4.33
 """Standard errors of the difference of two arms' means that noise may explain: a simulation chose
 it, see ``LEAST_DIFFERENCE``."""
+
+SUM_ERRORS = 2.0
+"""Standard errors of the ratio by stages that noise may explain beside it, likewise."""
+
+_ROW_OVER_CONTROL = 0.75
+"""Variance of a row's log ratio over that of the A/A control's, in the same noise: a row is
+compared with the mean of two calls, and the control is the difference of two."""
 
 LEAST_CALLS = 2
 """Whole calls of an arm that say something of it: those of a palindrome."""
@@ -56,33 +66,53 @@ def compare_whole_calls(
     candidate_sum_s: float,
     baseline_s: Sequence[float],
     baseline_sum_s: float,
+    *,
+    sum_error: float = 0.0,
 ) -> WholeCalls:
     """Compare whole calls of a row and of its baseline with the sums of their stages.
 
     Of each arm's whole calls the mean counts, without the slowest of six. With ``u`` the log of
     that over the sum, the difference ``u_candidate - u_baseline`` is what the speed-up by stages is
     too large by. It counts as far as it exceeds ``LEAST_DIFFERENCE`` and ``NOISE_ERRORS`` standard
-    errors, by the scatter of the logs of the baseline's calls. Noise of the candidate's own excuses
-    nothing: a step in a hundred that takes three times as long is seldom among those that are
-    measured, and is in every second whole call.
+    errors, by the scatter of the logs of the baseline's calls, and ``SUM_ERRORS`` of the sums,
+    squares added. Noise of the candidate's own excuses nothing: a step in a hundred that takes
+    three times as long is seldom among those that are measured, and is in every second whole call.
 
     Args:
         candidate_s: whole calls of the row, seconds; two or more.
         candidate_sum_s: its stages' sum, seconds.
         baseline_s: whole calls of the baseline, seconds; two or more.
         baseline_sum_s: its stages' sum, seconds.
+        sum_error: standard error of the log ratio by stages, see ``estimate_sum_error``.
 
     Raises:
         ValueError: fewer than two calls of an arm.
     """
     ours, theirs = _compare(candidate_s, candidate_sum_s), _compare(baseline_s, baseline_sum_s)
     calls = 1 / len(candidate_s) + 1 / len(baseline_s)
-    noise = NOISE_ERRORS * math.sqrt(calls) * statistics.stdev(map(math.log, baseline_s))
+    error = math.sqrt(calls) * statistics.stdev(map(math.log, baseline_s))
+    noise = math.hypot(NOISE_ERRORS * error, SUM_ERRORS * sum_error)
     beyond, in_doubt = (
         math.copysign(max(0.0, abs(ours - theirs) - allowed), ours - theirs)
         for allowed in (max(LEAST_DIFFERENCE, noise), LEAST_DIFFERENCE)
     )
     return WholeCalls(math.expm1(ours), math.expm1(theirs), math.exp(beyond), math.exp(in_doubt))
+
+
+def estimate_sum_error(outer: Pairs, inner: Pairs) -> float:
+    """Estimate the standard error of a row's log ratio by stages from the A/A control alone.
+
+    Args:
+        outer: [first, second] call of the baseline's outer pair in every block, seconds.
+        inner: those of its inner pair.
+
+    Returns:
+        The error; 0.0 with fewer than two blocks.
+    """
+    ratios = control_ratios(outer, inner)
+    if len(ratios) < stopping.LEAST_BLOCKS:
+        return 0.0
+    return math.sqrt(_ROW_OVER_CONTROL * statistics.variance(ratios) / len(ratios))
 
 
 def count_palindromes(blocks: int) -> tuple[int, int]:
