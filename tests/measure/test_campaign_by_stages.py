@@ -96,7 +96,7 @@ def test_alike_steps_are_measured_in_part_though_the_first_differs(bench):
 @pytest.mark.parametrize(("slow", "sampled"), [({2}, 6), ({2, 3}, 40)], ids=["once", "twice"])
 def test_a_last_step_that_only_the_machine_slowed_is_measured_again(bench, slow, sampled):
     """The sixth step of the row, for the second time: the first call that is cut short."""
-    visits, now = [], []
+    visits, now = [], [0]
 
     def note(_number, part):
         now[:] = [part]
@@ -104,6 +104,22 @@ def test_a_last_step_that_only_the_machine_slowed_is_measured_again(bench, slow,
 
     row = bench.staged("row", floor=0.1, fails=note, effect=lambda: 6.0 if now == [6] and len(visits) in slow else 1.0, **SHORT)
     record = run(bench, bench.staged("base", **SHORT), row)
+    assert not record.errors
+    assert record.stages.sampling.sampled == sampled
+
+
+@pytest.mark.parametrize(("slow", "sampled"), [({1, 2}, 6), ({1, 2, 3}, 40)], ids=["twice", "thrice"])
+def test_whole_calls_that_only_the_machine_slowed_are_drawn_again(bench, slow, sampled):
+    """From the twentieth step on, which no call that is cut short has."""
+    visits, now = [], [0]
+
+    def note(_number, part):
+        now[:] = [part]
+        visits.extend([part] * (part == 20))
+
+    row = bench.staged("row", floor=0.1, fails=note, effect=lambda: 2.0 if now[0] >= 20 and len(visits) in slow else 1.0, **SHORT)
+    record = run(bench, bench.staged("base", **SHORT), row)
+    assert not record.errors
     assert record.stages.sampling.sampled == sampled
 
 

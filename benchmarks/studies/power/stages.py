@@ -230,17 +230,14 @@ def _agree(interval: Interval, pairs: np.ndarray, whole: np.ndarray) -> bool:
     """
     ours, theirs = float(np.median(pairs[:, FIRST_ROW])), float(np.median(pairs[:, :FIRST_ROW]))
     least, most = count_palindromes(len(pairs) if decide(interval, 1.0) else 0)
-    outer, inner = (pairs[:, arm].tolist() for arm in range(FIRST_ROW))
-    error = estimate_sum_error(outer, inner)
-    withstood = False
     for palindromes in range(least, most + 1):
         theirs_s, ours_s = (whole[:palindromes, arm].ravel().tolist() for arm in (0, 1))
-        found = compare_whole_calls(ours_s, ours, theirs_s, theirs, sum_error=error)
-        withstood = withstands_whole_calls(interval, 1.0, found)
-        in_doubt = found._replace(excess=found.doubt)
-        if withstood and withstands_whole_calls(interval, 1.0, in_doubt):
-            break
-    return withstood
+        found = compare_whole_calls(ours_s, ours, theirs_s, theirs)
+        if withstands_whole_calls(interval, 1.0, found._replace(excess=found.doubt)):
+            return True
+    error = estimate_sum_error(*(pairs[:, arm].tolist() for arm in range(FIRST_ROW)))
+    found = compare_whole_calls(ours_s, ours, theirs_s, theirs, sum_error=error)
+    return withstands_whole_calls(interval, 1.0, found)
 
 
 def stage_lines(rng: np.random.Generator, cell: Cell, trials: int) -> Iterator[Line]:
