@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from pytest_sdspeed.measure.clock import Clock
     from pytest_sdspeed.measure.rounds import Rounds
     from pytest_sdspeed.measure.staging import StagedPlan
+    from pytest_sdspeed.measure.whole_calls import Compared
     from pytest_sdspeed.model import Contrast, Profile, Proof
     from pytest_sdspeed.model.costs import Loaded
 
@@ -186,9 +187,9 @@ class _Campaign:
             self.timer,
             self.limits.case,
             self.watch,
-            decided=timed.decisions.decided,
+            compared=self._list_compared(),
             samples_s=timed.samples,
-            has_time=lambda: self.countdown.left_s > whole_s,
+            has_time=lambda: self.countdown.left_s - after_s > whole_s,
         )
         self.stages = StageData(
             sampling=plan.sampling,
@@ -196,6 +197,15 @@ class _Campaign:
             whole_s=whole,
             verdicts=timed.decisions.stages.verdicts,
         )
+
+    def _list_compared(self) -> list[Compared]:
+        """List what the looks decided: rows with a floor beside the baseline, and contrasts."""
+        decisions, base = self.timed_part.decisions, self.roster.baseline.name
+        rows = [
+            ((name, base), one) for name, one in decisions.decided.items() if one.floor is not None
+        ]
+        contrasts = decisions.contrasts.decided.items()
+        return rows + [((pair.faster, pair.slower), one) for pair, one in contrasts]
 
     def _announce(self, blocks: BlockPlan, costs_s: Mapping[str, float]) -> None:
         """Tell the watcher what the campaign will cost, before its first block."""

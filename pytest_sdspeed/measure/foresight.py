@@ -56,7 +56,7 @@ def foresee(
         blocks=blocks.blocks,
         whole_calls=2 * (1 + len(rows)) if sampling else 0,
         whole_s=2 * (whole_s[baseline] + sum(whole_s[name] for name in rows)) if sampling else 0.0,
-        palindromes=count_palindromes(blocks.blocks)[0] if sampling else 1,
+        palindromes=count_palindromes(blocks.blocks)[1] if sampling else 1,
         profiles_s=PROFILE_CALLS * sum(whole_s[name] for name in profiled),
         steps=sampling.steps if sampling else 0,
         sampled_steps=sampling.sampled if sampling else 0,

@@ -88,8 +88,8 @@ class Rounds:
         """Take one round that does not count, to see whether calls can take turns.
 
         What a call of each arm keeps for the next ones is made in it too. If only the clock says
-        that a call does not end as a whole one does, that may be the machine's doing: another round
-        tells.
+        that a call does not end as a whole one does, the machine may have slowed the call that was
+        cut short: another round tells.
 
         Args:
             labels: as for ``measure``.
@@ -172,14 +172,14 @@ class _Turns:
     def __init__(self, label: str, arm: Arm, call: StagedCall, parts: Iterable[int]) -> None:
         self.label, self.arm, self.call = label, arm, call
         # A call that goes on for longer than it should takes turns of one part.
-        self._parts_of_turns = chain(parts, repeat(1))
+        self._lengths = chain(parts, repeat(1))
         self._start_s: float | None = None
         self.parts: list[StageTime] = []
         self._reading = UNREAD
 
     def begin_turn(self) -> int:
         """Return how many parts its next turn has."""
-        return next(self._parts_of_turns)
+        return next(self._lengths)
 
     def add(self, start_s: float, part: StageTime, reading: Reading) -> None:
         """Add a part."""

@@ -23,17 +23,19 @@ def spent_j(before: float | None, after: float | None) -> float | None:
     return None if before is None or after is None else after - before
 
 
-def describe_discarded(discarded: Sequence[Sequence[Slot]], planned: int) -> str:
+def describe_discarded(discarded: Sequence[Sequence[Slot]], exposed: int, planned: int) -> str:
     """Describe why throttling ended a campaign.
 
     Args:
         discarded: the slots of every block that was.
-        planned: blocks of the campaign.
+        exposed: blocks of which a third may be discarded.
+        planned: most blocks of the campaign.
     """
     readings = [slot.reading for block in discarded for slot in block]
     clocks = [reading.sm_clock_mhz for reading in readings if reading.sm_clock_mhz is not None]
     return describe_throttling(
         len(discarded),
+        exposed,
         planned,
         {reason for reading in readings for reason in reading.reasons or ()},
         clocks,

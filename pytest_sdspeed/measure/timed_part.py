@@ -251,9 +251,11 @@ class TimedPart:
         """
         self.discarded.append(tuple(self.slots[first:]))
         del self.slots[first:]
-        if len(self.discarded) <= throttling.most_discarded(self.plan.blocks):
+        planned, measured = self.plan.blocks, len(self.samples[self._roster.baseline.name])
+        exposed = throttling.count_exposed(planned, measured)
+        if len(self.discarded) <= throttling.most_discarded(exposed):
             return True
-        self.throttled = describe_discarded(self.discarded, self.plan.blocks)
+        self.throttled = describe_discarded(self.discarded, exposed, planned)
         return False
 
     def _left_s(self, block: int) -> float:

@@ -29,11 +29,15 @@ def count_turns(wholes: Iterable[Sequence[StageTime]], sampled: int) -> int:
         wholes: the parts of a whole call of each arm.
         sampled: how many denoising steps of each call are measured.
     """
-    quickest_s = min(
-        statistics.fmean(part.seconds for part in parts if part.is_step) for parts in wholes
-    )
+    quickest_s = min(map(_find_usual_s, wholes))
     each = max(1, math.ceil(LEAST_TURN_S / max(quickest_s, LEAST_TURN_S / sampled)))
     return max(1, sampled // each)
+
+
+def _find_usual_s(whole: Sequence[StageTime]) -> float:
+    """Return the mean seconds of a step, without the first and the last, which are often longer."""
+    steps = [part.seconds for part in whole if part.is_step]
+    return statistics.fmean(steps[1:-1] or steps)
 
 
 def split_into_turns(parts: Sequence[StageTime], turns: int) -> list[int]:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from pytest_sdspeed.measure.slot_timer import SlotTimer
     from pytest_sdspeed.model import Case
 
+    Compared = tuple[tuple[str, str], Decision]
+    """Two arms, the one whose speed-up is asked for first, and what was decided about it."""
+
 
 def draw_whole_calls(
     roster: Roster,
@@ -32,7 +35,7 @@ def draw_whole_calls(
     case: Case,
     watch: Callable[[Progress], None],
     *,
-    decided: Mapping[str, Decision],
+    compared: Sequence[Compared],
     samples_s: Samples,
     has_time: Callable[[], bool] = lambda: True,
 ) -> dict[str, list[float]]:
@@ -45,7 +48,7 @@ def draw_whole_calls(
         timer: generates.
         case: what it draws.
         watch: called before every call.
-        decided: row -> what was decided about it by stages.
+        compared: what was decided by stages, about rows that have a floor and about contrasts.
         samples_s: arm -> [first, second] call of every block, put together, seconds.
         has_time: tells whether there is time for one more palindrome than the first.
 
@@ -53,7 +56,7 @@ def draw_whole_calls(
         Arm -> seconds of its whole calls.
     """
     found: dict[str, list[float]] = {}
-    blocks = [one.blocks for one in decided.values() if one.verdict != "inconclusive"]
+    blocks = [one.blocks for _, one in compared if one.verdict != "inconclusive"]
     least, most = count_palindromes(max(blocks, default=0))
     for drawn in range(most):
         if drawn and not has_time():
@@ -67,24 +70,20 @@ def draw_whole_calls(
             if timed is not None:
                 found.setdefault(arm.name, []).append(timed.duration_s)
         enough = drawn + 1 >= least
-        if roster.ended or (enough and _agree(roster, decided, samples_s, found)):
+        if roster.ended or (enough and _agree(roster.baseline.name, compared, samples_s, found)):
             break
     return found
 
 
 def _agree(
-    roster: Roster,
-    decided: Mapping[str, Decision],
+    baseline: str,
+    compared: Sequence[Compared],
     samples_s: Samples,
     whole_s: Mapping[str, list[float]],
 ) -> bool:
     """Tell whether every verdict is the same by whole calls, whatever their noise hides."""
-    base = roster.baseline.name
-    for arm in roster.remaining:
-        decision = decided.get(arm.name)
-        if decision is None or arm.name == base:
-            continue
-        found = compare_arms(whole_s, samples_s, decision.blocks, (arm.name, base), baseline=base)
+    for arms, decision in compared:
+        found = compare_arms(whole_s, samples_s, decision.blocks, arms, baseline=baseline)
         if found is None:
             continue
         for one in (found, found._replace(excess=found.doubt)):
@@ -118,5 +117,6 @@ def compare_arms(
         return None
     counted = {arm: pairs[:blocks] for arm, pairs in samples_s.items()}
     our_sum_s, their_sum_s = (latencies(counted, arm, baseline)[0] for arm in arms)
-    error = estimate_sum_error(counted[baseline], counted[CONTROL])
+    pairs = 2 if baseline in arms else 1
+    error = estimate_sum_error(counted[baseline], counted[CONTROL], pairs)
     return compare_whole_calls(ours, our_sum_s, theirs, their_sum_s, sum_error=error)

@@ -25,9 +25,8 @@ class CampaignPlan:
         calls: whole calls that a block by calls has.
         first_look: blocks after which a row may be decided.
         blocks: the most that the budget allows.
-        whole_calls, whole_s: whole calls that are timed after few blocks by stages, in one
-            palindrome, and their seconds.
-        palindromes: how many follow all blocks, unless whole calls may turn a verdict.
+        whole_calls, whole_s: whole calls of a palindrome, and their seconds; 0 by calls.
+        palindromes: how many follow blocks by stages at most; at least one does.
         profiles_s: the most that profiles of its arms take after all that, seconds.
         steps, sampled_steps: denoising steps of a call, and how many are measured; 0 if slots are
             whole calls.
@@ -60,5 +59,5 @@ class CampaignPlan:
 
     @property
     def most_s(self) -> float:
-        """Return what all of its blocks take, and the whole calls after them, seconds."""
+        """Return what all of its blocks take, and as many whole calls as may follow, seconds."""
         return self.blocks * self.block_s + self.palindromes * self.whole_s

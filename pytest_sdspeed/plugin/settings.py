@@ -92,7 +92,7 @@ def read_options(config: pytest.Config) -> Options:
             " one of them"
         )
     # Versions are held to smaller differences than setups of a table are, which takes more blocks;
-    # and those by stages cost a sixth.
+    # and a block by stages costs about a sixth of one by calls.
     many = "200"
     return Options(
         gpu=flag(config, "gpu"),

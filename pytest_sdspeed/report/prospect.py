@@ -23,7 +23,7 @@ def describe_plan(campaign: str, plan: CampaignPlan) -> str:
 
     ``sd plan: mini50 by stages, 7 of 50 steps of each call: a block takes 2.0 s (1.2 calls of the
     baseline; by calls 8.4 s, 6 calls), 3 to 20 blocks and 4 to 12 whole calls take 13 s to
-    1 min 2 s; at 1% noise of a block 20 blocks resolve 0.7%``
+    61 s; at 1% noise of a block 20 blocks resolve 0.7%``
     """
     profiles = f"profiles up to {format_seconds(plan.profiles_s)} more" if plan.profiles_s else ""
     costs = ", ".join(filter(None, (_describe_block(plan), _describe_blocks(plan), profiles)))
@@ -97,10 +97,11 @@ def _describe_blocks(plan: CampaignPlan) -> str:
     most = plan.palindromes * plan.whole_calls
     calls = dict.fromkeys(map(str, (plan.whole_calls, most)))
     whole = f" and {' to '.join(calls)} whole calls" if most else ""
-    if plan.blocks <= plan.first_look:
-        return f"{_count(plan.blocks, 'block')}{whole} take {format_seconds(plan.most_s)}"
     ends = dict.fromkeys(map(format_seconds, (plan.least_s, plan.most_s)))
-    return f"{plan.first_look} to {plan.blocks} blocks{whole} take {' to '.join(ends)}"
+    blocks = f"{plan.first_look} to {plan.blocks} blocks"
+    if plan.blocks <= plan.first_look:
+        blocks = _count(plan.blocks, "block")
+    return f"{blocks}{whole} take {' to '.join(ends)}"
 
 
 def _describe_resolution(plan: CampaignPlan) -> str:

@@ -84,7 +84,8 @@ class CampaignEstimate:
         """
         palindrome_s = self.timed_s - BLOCKS * self.block_s
         spent_s = max(BLOCKS * self.block_s, min(budget_s, max_blocks * self.block_s))
-        palindromes, _more = count_palindromes(int(spent_s / self.block_s) if self.block_s else 0)
+        blocks = min(max_blocks, int(budget_s / self.block_s)) if self.block_s else 0
+        _least, palindromes = count_palindromes(blocks)
         return self.before_s + spent_s + palindromes * palindrome_s
 
 

@@ -21,5 +21,5 @@ def test_a_third_of_the_blocks_may_be_discarded_and_one_at_least(planned, most):
 def test_throttling_is_described_with_its_reasons_and_the_clocks_if_they_are_known():
     reasons = ["SW power cap", "HW slowdown", "HW power brake"]
     said = "the GPU throttled in 3 blocks, more than a third of the 8 planned (HW power brake, HW slowdown"
-    assert describe_throttling(3, 8, reasons, [1400.4, 990.0, 1980.0]) == f"{said}; SM clock 990 to 1980 MHz)"
-    assert describe_throttling(3, 8, reasons, []) == f"{said})"
+    assert describe_throttling(3, 8, 8, reasons, [1400.4, 990.0, 1980.0]) == f"{said}; SM clock 990 to 1980 MHz)"
+    assert describe_throttling(3, 8, 8, reasons, []) == f"{said})"

@@ -10,7 +10,7 @@ from campaigns import durations
 
 from pytest_sdspeed.errors import UnstageableError
 from pytest_sdspeed.measure.time_limit import TimeLimit
-from pytest_sdspeed.model import CONTROL
+from pytest_sdspeed.model import CONTROL, Contrast
 
 bench = campaigns.bench
 _quick_collector = campaigns.quick_collector
@@ -251,6 +251,24 @@ def test_an_undecided_row_is_held_against_few_whole_calls(bench):
     assert len(record.stages.whole_s["row"]) == 2
 
 
+def test_a_control_without_a_floor_asks_for_no_more_whole_calls(bench):
+    """Another process of the other version, say: it always passes, at the last look."""
+    control = replace(bench.staged("control_process", **SHORT), may_stop=lambda _decided: False)
+    record = run(bench, bench.staged("base", **SHORT), control, bench.staged("row", floor=1.0, **SHORT), max_blocks=40)
+    assert record.decisions["control_process"].blocks == 39
+    assert len(record.stages.whole_s["row"]) == 2
+
+
+def test_a_contrast_that_took_many_blocks_is_held_against_more_whole_calls(bench):
+    noisy = {**SHORT, "cv": 0.2}
+    rows = [bench.staged(name, floor=0.5, **noisy) for name in ("fast", "slow")]
+    contrast = Contrast("fast", "slow", 0.95)
+    record = run(bench, bench.staged("base", **noisy), *rows, compared=[contrast], max_blocks=200)
+    assert record.decisions["fast"].blocks < 10 <= record.contrasts[contrast].blocks
+    assert record.contrasts[contrast].verdict == "pass"
+    assert len(record.stages.whole_s["fast"]) >= 2 * (1 + record.contrasts[contrast].blocks // 10)
+
+
 def test_more_whole_calls_follow_only_while_there_is_time(bench):
     """A palindrome of them takes 17.7 s."""
     arms = [bench.staged("base", **SHORT), bench.staged("row", floor=0.98, stall=0.26, **SHORT)]
@@ -259,6 +277,19 @@ def test_more_whole_calls_follow_only_while_there_is_time(bench):
         limit = TimeLimit(seconds=300.0, left_s=left_s, name="--timeout")
         drawn[left_s] = len(run(bench, *arms, time_limit=limit).stages.whole_s["row"])
     assert drawn == {60.0: 2, 80.0: 4, 300.0: 6}
+
+
+def test_the_canary_has_its_time_after_more_whole_calls(bench):
+    arms = [bench.staged("base", **SHORT), bench.staged("row", floor=0.98, stall=0.26, **SHORT)]
+    for left_s in range(70, 110, 4):
+        begun = bench.clock.now()
+        run(
+            bench,
+            *arms,
+            time_limit=TimeLimit(seconds=300.0, left_s=left_s, name="--timeout"),
+            canary=lambda: {"mm": lambda: bench.clock.spend(1.0)},
+        )
+        assert bench.clock.now() - begun <= left_s
 
 
 def test_a_row_that_raises_in_its_whole_call_keeps_its_error_and_the_others_are_checked(bench):

@@ -7,7 +7,7 @@ import pytest
 from campaigns import durations, undecidable
 
 from pytest_sdspeed.errors import ThrottledError
-from pytest_sdspeed.judge.speed.throttling import describe_throttling, is_distorted, most_discarded
+from pytest_sdspeed.judge.speed.throttling import count_exposed, describe_throttling, is_distorted, most_discarded
 from pytest_sdspeed.model import CONTROL, Reading
 
 bench = campaigns.bench
@@ -88,11 +88,19 @@ def test_a_third_of_the_blocks_may_go(planned, most):
 
 
 def test_the_complaint_names_reasons_and_clocks():
-    said = describe_throttling(7, 20, {"SW power cap", *HOT, "HW slowdown"}, [345.0, 1980.0, 900.0])
+    said = describe_throttling(7, 20, 20, {"SW power cap", *HOT, "HW slowdown"}, [345.0, 1980.0, 900.0])
     assert said == (
         "the GPU throttled in 7 blocks, more than a third of the 20 planned (HW slowdown, HW thermal slowdown; SM clock 345 to 1980 MHz)"
     )
-    assert describe_throttling(2, 2, HOT, []).endswith("(HW thermal slowdown)")
+    assert describe_throttling(2, 2, 2, HOT, []).endswith("(HW thermal slowdown)")
+    assert "more than a third of 20 (HW" in describe_throttling(7, 20, 200, HOT, [])
+
+
+@pytest.mark.parametrize(
+    ("planned", "measured", "exposed"), [(3, 0, 3), (20, 3, 20), (200, 0, 20), (200, 20, 20), (200, 60, 60), (200, 200, 200)]
+)
+def test_a_plan_of_many_blocks_may_not_discard_many_before_they_are_measured(planned, measured, exposed):
+    assert count_exposed(planned, measured) == exposed
 
 
 # Blocks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.judge.speed import intervals, stopping
@@ -21,8 +22,9 @@ processes of the same code may differ by more of so short a time than the floor 
 BORDER_S = 0.0005
 """Seconds by which a stage may differ between two processes of the same code, whatever it does.
 
-A stage of one process begins after another process more often than one of the other, which has two
-calls in every round; and what lies where in memory differs. Intervals of stages are wider by it."""
+The baseline has two calls in a round, which often follow one another, so that its stages begin less
+often with what another process left in the caches; and what lies where in memory differs. The upper
+end of a stage's interval lies further out by it at least."""
 
 
 class StageVerdict(NamedTuple):
@@ -32,7 +34,7 @@ class StageVerdict(NamedTuple):
         verdict: ``inconclusive`` if no look decided.
         interval: baseline over candidate, at the deciding look or the last one. Its upper end holds
             together with those of all stages of the run, its lower end by itself; both are widened
-            as those of calls are, and by ``BORDER_S``.
+            as those of calls are, the upper one by ``BORDER_S`` if that is more.
         floor: least ratio that passes.
         blocks: blocks of that look.
         needed: blocks in all after which a look would decide it, None if it is decided or if no
@@ -82,8 +84,8 @@ def judge_stages(
     The false alarms that follow: if stages sit exactly on their floors, any of a run's fails in at
     most 0.5% of runs, beside the 0.5% of its calls; of versions that are equal, which sit a whole
     tolerance above, far fewer do. This assumes that blocks are independent and about normal, as for
-    calls. It does not cover what differs between two processes of the same code, by the layout of
-    memory: ``--sd-confirm`` and ``--sd-against-control`` are for that.
+    calls. It does not cover what differs by more than ``BORDER_S`` between two processes of the
+    same code, by the layout of memory: ``--sd-confirm`` and ``--sd-against-control`` are for that.
 
     A stage is not decided while the bias that its own A/A control shows could turn it.
 
@@ -94,7 +96,7 @@ def judge_stages(
         floor: least ratio of baseline over candidate that passes.
         held: the stages that are held, the same at every look.
         rows: how many rows of the run have stages that are held.
-        allowance: by which fraction intervals are widened, see ``intervals.widen``.
+        allowance: by which fraction intervals are widened at least, see ``intervals.widen``.
         before: what the earlier look found.
 
     Returns:
@@ -121,18 +123,20 @@ def _judge(
 ) -> StageVerdict:
     """Judge one stage; ``family`` stages share the error of "fail"."""
     blocks = len(own)
-    allowance = max(allowance, BORDER_S / _find_seconds(kinds))
+    above = max(allowance, BORDER_S / _find_seconds(kinds))
     ratios = intervals.log_ratios(kinds, [own])
     found = intervals.interval(
         ratios, stopping.critical_value(blocks), stopping.critical_value(blocks, family)
     )
-    found = intervals.widen(found, allowance)
+    low, high = intervals.widen(found, allowance).low, intervals.widen(found, above).high
+    found = replace(found, low=low, high=high)
     said = intervals.decide(found, floor)
     outer, inner = kinds
     control = intervals.control_interval(outer, inner, family)
     if said and withstands_bias(found, floor, control):
         return StageVerdict(said, found, floor, blocks)
-    needed = None if said else intervals.blocks_to_decide(ratios, floor, family, allowance)
+    allowed = above if found.speedup < floor else allowance
+    needed = None if said else intervals.blocks_to_decide(ratios, floor, family, allowed)
     return StageVerdict("inconclusive", found, floor, blocks, needed)
 
 

@@ -21,10 +21,25 @@ The software power cap is none of them. A card at full load runs into it by its 
 within milliseconds of its next kernel: an arm that draws more power is slower on this card for
 every user, which is part of the ratio that is asked for."""
 
+_FEW_BLOCKS = 20
+
 
 def is_distorted(reasons: Iterable[str] | None) -> bool:
     """Tell whether a limit that distorts is among the reasons; what is unknown does not distort."""
     return reasons is not None and not DISTORTING.isdisjoint(reasons)
+
+
+def count_exposed(planned: int, measured: int) -> int:
+    """Return of how many blocks a third may be discarded.
+
+    Of those that are planned, but of ``_FEW_BLOCKS`` at most unless more were measured: a plan of
+    200 that is decided after three does not stand on dozens of discarded ones.
+
+    Args:
+        planned: most blocks of the campaign.
+        measured: blocks that were kept so far.
+    """
+    return min(planned, max(_FEW_BLOCKS, measured))
 
 
 def most_discarded(planned: int) -> int:
@@ -37,20 +52,21 @@ def most_discarded(planned: int) -> int:
 
 
 def describe_throttling(
-    discarded: int, planned: int, reasons: Iterable[str], clocks_mhz: Iterable[float]
+    discarded: int, exposed: int, planned: int, reasons: Iterable[str], clocks_mhz: Iterable[float]
 ) -> str:
     """Describe in how many blocks the GPU throttled, by what, and at which clocks.
 
     Args:
         discarded: blocks.
-        planned: blocks.
+        exposed: blocks of which a third may be discarded, see ``count_exposed``.
+        planned: most blocks.
         reasons: everything that limited the clocks in them.
         clocks_mhz: clocks of the streaming multiprocessors after each of their slots; may be empty.
     """
     seen = sorted(clocks_mhz)
     clocks = f"; SM clock {seen[0]:.0f} to {seen[-1]:.0f} MHz" if seen else ""
     distorting = ", ".join(sorted(DISTORTING.intersection(reasons)))
+    of = f"the {planned} planned" if exposed == planned else str(exposed)
     return (
-        f"the GPU throttled in {discarded} blocks, more than a third of the {planned} planned"
-        f" ({distorting}{clocks})"
+        f"the GPU throttled in {discarded} blocks, more than a third of {of} ({distorting}{clocks})"
     )

@@ -30,10 +30,6 @@ it, see ``LEAST_DIFFERENCE``."""
 SUM_ERRORS = 2.0
 """Standard errors of the ratio by stages that noise may explain beside it, likewise."""
 
-_ROW_OVER_CONTROL = 0.75
-"""Variance of a row's log ratio over that of the A/A control's, in the same noise: a row is
-compared with the mean of two calls, and the control is the difference of two."""
-
 LEAST_CALLS = 2
 """Whole calls of an arm that say something of it: those of a palindrome."""
 
@@ -71,12 +67,13 @@ def compare_whole_calls(
 ) -> WholeCalls:
     """Compare whole calls of a row and of its baseline with the sums of their stages.
 
-    Of each arm's whole calls the mean counts, without the slowest of six. With ``u`` the log of
-    that over the sum, the difference ``u_candidate - u_baseline`` is what the speed-up by stages is
-    too large by. It counts as far as it exceeds ``LEAST_DIFFERENCE`` and ``NOISE_ERRORS`` standard
-    errors, by the scatter of the logs of the baseline's calls, and ``SUM_ERRORS`` of the sums,
-    squares added. Noise of the candidate's own excuses nothing: a step in a hundred that takes
-    three times as long is seldom among those that are measured, and is in every second whole call.
+    Of each arm's whole calls the mean counts, without the slowest sixth, rounded down. With ``u``
+    the log of that over the sum, the difference ``u_candidate - u_baseline`` is what the speed-up
+    by stages is too large by. It counts as far as it exceeds ``LEAST_DIFFERENCE`` and
+    ``NOISE_ERRORS`` standard errors, by the scatter of the logs of the baseline's calls, and
+    ``SUM_ERRORS`` of the sums, squares added. Noise of the candidate's own excuses nothing: a step
+    in a hundred that takes three times as long is seldom among those that are measured, and is in
+    every second whole call.
 
     Args:
         candidate_s: whole calls of the row, seconds; two or more.
@@ -99,12 +96,16 @@ def compare_whole_calls(
     return WholeCalls(math.expm1(ours), math.expm1(theirs), math.exp(beyond), math.exp(in_doubt))
 
 
-def estimate_sum_error(outer: Pairs, inner: Pairs) -> float:
+def estimate_sum_error(outer: Pairs, inner: Pairs, pairs: int = 2) -> float:
     """Estimate the standard error of a row's log ratio by stages from the A/A control alone.
+
+    The control is the difference of two pairs of calls; a row has one pair in a block, and what it
+    is compared with one or two.
 
     Args:
         outer: [first, second] call of the baseline's outer pair in every block, seconds.
         inner: those of its inner pair.
+        pairs: how many pairs in a block has what the row is compared with: 2 for the baseline.
 
     Returns:
         The error; 0.0 with fewer than two blocks.
@@ -112,7 +113,7 @@ def estimate_sum_error(outer: Pairs, inner: Pairs) -> float:
     ratios = control_ratios(outer, inner)
     if len(ratios) < stopping.LEAST_BLOCKS:
         return 0.0
-    return math.sqrt(_ROW_OVER_CONTROL * statistics.variance(ratios) / len(ratios))
+    return math.sqrt((1 + 1 / pairs) / 2 * statistics.variance(ratios) / len(ratios))
 
 
 def count_palindromes(blocks: int) -> tuple[int, int]:
@@ -145,7 +146,7 @@ def withstands_whole_calls(measured: Interval, floor: float | None, found: Whole
 
 
 def _compare(whole_s: Sequence[float], sum_s: float) -> float:
-    """Return the log of the mean call over the sum; of six calls the slowest is left out."""
+    """Return the log of the mean call over the sum; the slowest sixth is left out."""
     if len(whole_s) < LEAST_CALLS:
         raise ValueError(f"{len(whole_s)} whole call(s); valid: two or more")
     kept = sorted(whole_s)[: len(whole_s) - len(whole_s) // 6]
