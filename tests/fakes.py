@@ -185,6 +185,9 @@ class FakeStagedCall:
         stages.bench.clock.spend(took)
         return StageTime(stage, took, work)
 
+    def take_turn(self, parts):
+        return [self.advance() for _ in range(min(parts, len(self._left)))]
+
     def close(self):
         self.closed = True
 

@@ -22,10 +22,11 @@ class Call:
     def pictures(self):
         return self._pictures if self.done else None
 
-    def advance(self):
-        part = self._left.pop(0)
-        self._clock.spend(part.seconds)
-        return part
+    def take_turn(self, parts):
+        turn, self._left = self._left[:parts], self._left[parts:]
+        for part in turn:
+            self._clock.spend(part.seconds)
+        return turn
 
     def close(self):
         self._left.clear()

@@ -42,7 +42,7 @@ def take_turns(*calls):
         for own, (setup, call) in zip(parts, calls, strict=True):
             if not call.done:
                 with quiet(), setup.slot():
-                    own.append(call.advance())
+                    own.append(call.take_turn(1)[0])
     return parts
 
 
@@ -51,7 +51,7 @@ def run_alone(call):
     parts = []
     with quiet():
         while not call.done:
-            parts.append(call.advance())
+            parts.append(call.take_turn(1)[0])
     return parts
 
 

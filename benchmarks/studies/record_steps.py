@@ -67,10 +67,10 @@ class HeldCall:
         """Tell whether it has returned."""
         return self._call.done
 
-    def advance(self) -> StageTime:
-        """Go on to the next border."""
+    def take_turn(self, parts: int) -> list[StageTime]:
+        """Go on over so many parts."""
         with self._slot():
-            return self._call.advance()
+            return self._call.take_turn(parts)
 
     def close(self) -> None:
         """Abandon it."""
@@ -96,7 +96,7 @@ def record_round(begin: Begin, order: Sequence[str]) -> list[list[int]]:
         while not all(call.done for call in calls.values()):
             if any(call.done for call in calls.values()):
                 raise ValueError("calls of one setup do not have equally many parts")
-            part = {lane: calls[lane].advance().seconds for lane in turns}
+            part = {lane: calls[lane].take_turn(1)[0].seconds for lane in turns}
             found.append([round(1e6 * part[lane]) for lane in LANES])
             turns.reverse()
     finally:

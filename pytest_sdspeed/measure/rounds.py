@@ -77,7 +77,7 @@ class Rounds:
             Label -> its call, of those that did not raise.
         """
         left = [label for label in labels if self._is_left(self._roster.arm_of(label))]
-        turns = self._take_turns(left, self._advance_or_remove)
+        turns = self._take_turns(left, self._go_on_or_remove)
         for one in turns:
             self._check(one)
         return {
@@ -97,13 +97,13 @@ class Rounds:
         Returns:
             Why the calls are not those that are wanted, or "".
         """
-        turns = self._take_turns(labels, self._advance)
+        turns = self._take_turns(labels, self._go_on)
         unlike = next(filter(None, map(self._describe_unlike, turns)), "")
         if unlike or self.sampling.sampled == self.sampling.steps:
             return unlike
         if not self._find_other_end([one.parts for one in turns], turns):
             return ""
-        again = self._take_turns(labels, self._advance)
+        again = self._take_turns(labels, self._go_on)
         pairs = zip(turns, again, strict=True)
         return self._find_other_end(
             [keep_faster(one.parts, two.parts) for one, two in pairs], again
@@ -117,7 +117,7 @@ class Rounds:
         )
         return next(filter(None, ends), "")
 
-    def _take_turns(self, labels: Sequence[str], advance: Callable[[_Turns], None]) -> list[_Turns]:
+    def _take_turns(self, labels: Sequence[str], go_on: Callable[[_Turns], None]) -> list[_Turns]:
         steps = self.sampling.sampled if self.sampling.sampled < self.sampling.steps else None
         turns: list[_Turns] = []
         try:
@@ -128,7 +128,8 @@ class Rounds:
             order = list(turns)
             while any(map(self._is_going, turns)):
                 for one in order:
-                    self._take_turn(one, advance)
+                    if self._is_going(one):
+                        go_on(one)
                 order.reverse()
         finally:
             for one in turns:
@@ -136,23 +137,18 @@ class Rounds:
             gc.collect()
         return turns
 
-    def _take_turn(self, one: _Turns, advance: Callable[[_Turns], None]) -> None:
-        for _ in range(one.begin_turn()):
-            if self._is_going(one):
-                advance(one)
-
     def _is_left(self, arm: Arm) -> bool:
         return arm.name not in self._roster.errors and not self._roster.ended
 
     def _is_going(self, one: _Turns) -> bool:
         return not one.call.done and self._is_left(one.arm)
 
-    def _advance(self, one: _Turns) -> None:
-        one.add(*self._timer.advance(one.arm, one.call))
+    def _go_on(self, one: _Turns) -> None:
+        one.add(*self._timer.take_turn(one.arm, one.call, one.begin_turn()))
 
-    def _advance_or_remove(self, one: _Turns) -> None:
+    def _go_on_or_remove(self, one: _Turns) -> None:
         try:
-            self._advance(one)
+            self._go_on(one)
         except Exception as error:  # noqa: BLE001 - whatever an arm raises ends that arm, never the others
             self._roster.remove(one.arm, explain(one.arm.name, error))
 
@@ -181,10 +177,10 @@ class _Turns:
         """Return how many parts its next turn has."""
         return next(self._lengths)
 
-    def add(self, start_s: float, part: StageTime, reading: Reading) -> None:
-        """Add a part."""
+    def add(self, start_s: float, parts: Sequence[StageTime], reading: Reading) -> None:
+        """Add the parts of a turn."""
         self._start_s = start_s if self._start_s is None else self._start_s
-        self.parts.append(part)
+        self.parts += parts
         if not throttling.is_distorted(self._reading.reasons):
             self._reading = reading
 

@@ -114,21 +114,24 @@ class SlotTimer:
         self._seen.add(arm.name)
         return call_traced if first else partial(call_untraced, left=self.tracers)
 
-    def advance(self, arm: Arm, call: StagedCall) -> tuple[float, StageTime, Reading]:
-        """Go on with a call to its next border, and time it.
+    def take_turn(
+        self, arm: Arm, call: StagedCall, parts: int
+    ) -> tuple[float, list[StageTime], Reading]:
+        """Go on with a call over so many parts, and time each.
 
         Args:
             arm: what the call is of.
             call: goes on.
+            parts: how many.
 
         Returns:
-            When it went on, what it took, and what the device said right after it.
+            When it went on, what each part took, and what the device said right after the last.
         """
         with arm.slot():
             start = self._clock.now()
-            part = call_untraced(call.advance, left=self.tracers)
+            taken = call_untraced(call.take_turn, parts, left=self.tracers)
             reading = self._telemetry.read()
-        return start, part, reading
+        return start, taken, reading
 
     def _time(self, arm: Arm, case: Case) -> tuple[float, Any, float]:
         if self._staging and self._staging.draws(case):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -200,10 +201,8 @@ class Staging:
 def _draw_whole(stages: Stages, case: Case) -> tuple[Any, list[StageTime]]:
     """Return the pictures of a whole call, and what each of its parts took."""
     call = stages.call(case, None, 0)
-    parts: list[StageTime] = []
     try:
-        while not call.done:
-            parts.append(call.advance())
+        parts = call.take_turn(sys.maxsize)
     finally:
         call.close()
     return call.pictures, parts

@@ -160,8 +160,11 @@ class StagedCall(Protocol):
         """Whether the call has returned."""
         ...
 
-    def advance(self) -> StageTime:
-        """Go on to the next border, or to the end, and time it.
+    def take_turn(self, parts: int) -> list[StageTime]:
+        """Go on over so many borders, or to the end, and time each part.
+
+        Args:
+            parts: how many parts of the call, 1 or more; fewer are left of one that ends before.
 
         Raises:
             UnstageableError: this call cannot be stopped, or not be told apart into stages.

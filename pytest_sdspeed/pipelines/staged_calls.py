@@ -128,8 +128,9 @@ class PipelineCallByStages:
         self._stage, self._begun = TEXT_ENCODING, 0
         self._stepped, self._ever_stepped = True, False
         self._work = hashlib.blake2b(digest_size=8)
-        self._asked: tuple[str, tuple[Any, ...], Mapping[str, Any]] | None = None
         self._thread = ThreadState()
+        self._left, self._start_s = 0, 0.0
+        self._taken: list[StageTime] = []
         self._returned: Any = None
         self.done = False
         self._greenlet = greenlet(lambda: self._run(draw))
@@ -139,29 +140,39 @@ class PipelineCallByStages:
         """Return what the call returned; None while it has not."""
         return self._returned
 
-    def advance(self) -> StageTime:
-        """Go on to the next border, or to the end, and time it; see ``StagedCall``."""
+    def take_turn(self, parts: int) -> list[StageTime]:
+        """Go on over so many borders, or to the end, and time each part; see ``StagedCall``.
+
+        Between two parts of a turn the call does not stop, so that a part begins with what the one
+        before it left in the caches of the processor.
+        """
         if not self._greenlet:
             # It would have none of the values that context variables have here.
             self._greenlet.gr_context = copy_context()
+        self._left, self._taken = parts, []
         try:
             with self._move():
-                synchronize()
-                start = time.perf_counter()
+                self._begin_part()
                 self._greenlet.switch()
-                synchronize()
-                seconds = time.perf_counter() - start
+                if self.done:
+                    self._end_part()
             self._check()
         except BaseException:
             self.close()
             raise
         if self._thread.casts:
             self._note_casts()
+        return self._taken
+
+    def _begin_part(self) -> None:
+        synchronize()
+        self._start_s = time.perf_counter()
+
+    def _end_part(self) -> None:
+        synchronize()
+        seconds = time.perf_counter() - self._start_s
         work, self._work = self._work.hexdigest(), hashlib.blake2b(digest_size=8)
-        if self._asked is not None:
-            self._mark(*self._asked)
-            self._asked = None
-        return StageTime(self._stage, seconds, work if self._stage in LOOPS else "")
+        self._taken.append(StageTime(self._stage, seconds, work if self._stage in LOOPS else ""))
 
     def close(self) -> None:
         """Abandon the call, if it has not returned: its frames end, and what they hold is freed."""
@@ -217,8 +228,7 @@ class PipelineCallByStages:
         if self._stepped or self._stage not in LOOPS:
             self._begun += 1
             # What it is asked for is read while the clock stands still.
-            self._asked = name, args, kwargs
-            self._stop(stage)
+            self._stop(stage, lambda: self._mark(name, args, kwargs))
         else:
             self._mark(name, args, kwargs)
 
@@ -249,11 +259,18 @@ class PipelineCallByStages:
 
         return note
 
-    def _stop(self, stage: str) -> None:
+    def _stop(self, stage: str, mark: Callable[[], None] = lambda: None) -> None:
+        """End a part, and stop if it was the last one of a turn; the next one is of that stage."""
         if self.done:
             # It was abandoned, and has caught what ended it.
             raise GreenletExit
-        self._greenlet.parent.switch()
+        self._end_part()
+        mark()
+        self._left -= 1
+        if self._left > 0:
+            self._begin_part()
+        else:
+            self._greenlet.parent.switch()
         self._stage, self._stepped = stage, False
 
 

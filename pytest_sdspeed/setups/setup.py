@@ -345,7 +345,7 @@ class Setup:
         return self._unit_timer.time(case)
 
     def open_stages(self) -> PipelineStages:
-        """Return what calls its pipeline by stages; the caller holds ``slot`` at every advance.
+        """Return what calls its pipeline by stages; the caller holds ``slot`` at every turn.
 
         Raises:
             UnstageableError: the pipeline has nothing that tells its denoising steps apart.

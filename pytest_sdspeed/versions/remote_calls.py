@@ -102,8 +102,8 @@ class RemoteStagedCall:
         """Return what the call returned; None while it has not, and if it left steps out."""
         return self._returned
 
-    def advance(self) -> StageTime:
-        """Go on to the next border, or to the end, timed by the worker's clock."""
+    def take_turn(self, parts: int) -> list[StageTime]:
+        """Go on over so many parts, or to the end, timed by the worker's clock."""
         if not self._begun:
             self._begun = True
             case = self._case
@@ -114,11 +114,11 @@ class RemoteStagedCall:
                 int(self._metered()),
             )
             _ask(self._worker, "begin_call", self._named, *asked)
-        told = _ask(self._worker, "advance_call", self._named, self._number)
+        told = _ask(self._worker, "take_turn", self._named, self._number, parts)
         self.done = bool(told["done"])
         if self.done and self._steps is None:
             self._returned = self._take(self._case, told)
-        return StageTime(str(told["stage"]), float(told["seconds"]), str(told["work"]))
+        return [StageTime(*part) for part in told["parts"]]
 
     def close(self) -> None:
         """Abandon the call, if it has not returned. A worker that was lost has nothing of it."""

@@ -1,4 +1,4 @@
-"""Calls by stages that a worker makes for the process that compares: begun, advanced, abandoned."""
+"""Calls by stages that a worker makes for the process that compares, a turn at a time."""
 
 from __future__ import annotations
 
@@ -94,11 +94,11 @@ class ServedCalls:
         if meter is not None:
             meter.start()
 
-    def advance(self, named: Named, number: int) -> dict[str, Any]:
-        """Go on with a call to its next border.
+    def take_turn(self, named: Named, number: int, parts: int) -> dict[str, Any]:
+        """Go on with a call over so many parts.
 
         Returns:
-            ``stage``, ``seconds``, ``work`` and ``done``, see ``StagedCall``; of a whole call that
+            ``parts``, each as ``StageTime``, and ``done``, see ``StagedCall``; of a whole call that
             is done also ``drawn`` and ``case``, and ``peak_bytes`` if it was metered.
 
         Raises:
@@ -109,13 +109,16 @@ class ServedCalls:
         one = self._begun[named, number]
         try:
             with quiet(), one.arm.slot():
-                part = call_untraced(one.call.advance)
+                taken = call_untraced(one.call.take_turn, parts)
         except BaseException:
             # What it raised tells more than what its frames raise when they are left.
             with suppress(Exception):
                 self.abandon(named, number)
             raise
-        told: dict[str, Any] = {**part._asdict(), "done": one.call.done}
+        told: dict[str, Any] = {
+            "parts": [tuple(part) for part in taken],
+            "done": one.call.done,
+        }
         if one.call.done:
             del self._begun[named, number]
             if one.meter is not None:

@@ -193,14 +193,14 @@ class WorkerServer:
         meter = self._session.memory() if metered else None
         self._calls.begin(named, number, self._arm(named), Case(*case), steps, meter=meter)
 
-    def on_advance_call(self, named: tuple[str, ...], number: int) -> dict[str, Any]:
-        """Go on with a call by stages to its next border.
+    def on_take_turn(self, named: tuple[str, ...], number: int, parts: int) -> dict[str, Any]:
+        """Go on with a call by stages over so many parts.
 
         Returns:
-            ``stage``, ``seconds``, ``work`` and ``done``; at the end of a whole call also its
+            ``parts``, each as ``StageTime``, and ``done``; at the end of a whole call also its
             pictures and ``peak_bytes``, as ``on_draw`` tells them.
         """
-        told = self._calls.advance(named, number)
+        told = self._calls.take_turn(named, number, parts)
         if not told["done"]:
             return told
         case, drawn = told.pop("case", None), told.pop("drawn", None)

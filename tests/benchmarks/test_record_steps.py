@@ -34,6 +34,9 @@ class FakeCall:
         self.done = not self.left
         return StageTime("denoising", 0.001 * (self.number + 1))
 
+    def take_turn(self, parts):
+        return [self.advance() for _ in range(min(parts, self.left))]
+
     def close(self):
         self.calls.closed += 1
 
@@ -84,7 +87,7 @@ def test_flags_are_held_whenever_a_call_goes_on(begin):
 
     call = HeldCall(begin(0), slot)
     while not call.done:
-        call.advance()
+        call.take_turn(1)
     assert len(held) == 4
 
 

@@ -62,15 +62,15 @@ def take_packages_turns(labels, lengths):
         def close(self):
             pass
 
-    def advance(_arm, call):
-        taken.append(call.label)
-        call.left -= 1
+    def take_turn(_arm, call, parts):
+        taken.extend([call.label] * parts)
+        call.left -= parts
         call.done = not call.left
-        return 0.0, StageTime(DENOISING, 1.0), UNREAD
+        return 0.0, [StageTime(DENOISING, 1.0)] * parts, UNREAD
 
     staging = SimpleNamespace(call=lambda arm, _steps, control: Call(CONTROL if control else arm.name), describe_unlike=lambda *_parts: "")
     plan = StagedPlan(sampling=Sampling(sum(lengths), sum(lengths)), turns=dict.fromkeys(("base", CONTROL, "row"), lengths))
-    Rounds(roster, SimpleNamespace(advance=advance), staging, plan).measure(labels)
+    Rounds(roster, SimpleNamespace(take_turn=take_turn), staging, plan).measure(labels)
     return taken
 
 

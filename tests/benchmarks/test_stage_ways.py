@@ -89,14 +89,14 @@ def test_a_call_in_a_thread_has_the_parts_and_the_pictures_of_a_usual_one(setups
     stages = []
     while not call.done:
         with setup.slot():
-            stages.append(call.advance().stage)
+            stages.append(call.take_turn(1)[0].stage)
     assert stages == [TEXT_ENCODING, *[DENOISING] * 8, DECODING]
     np.testing.assert_array_equal(call.pictures, drawn)
     short = ThreadedCall(setup.pipeline, lambda: setup.draw(Case(0)), 3)
     with setup.slot():
-        parts = [short.advance()]
+        parts = [short.take_turn(1)[0]]
         while not short.done:
-            parts.append(short.advance())
+            parts.append(short.take_turn(1)[0])
     assert [part.stage for part in parts] == [TEXT_ENCODING, *[DENOISING] * 3, DECODING]
 
 
@@ -104,7 +104,7 @@ def test_a_call_in_a_thread_has_the_parts_and_the_pictures_of_a_usual_one(setups
 def test_what_a_call_in_a_thread_raises_is_raised_where_it_is_advanced(setups):
     call = ThreadedCall(setups[0].pipeline, lambda: 1 / 0, None)
     with pytest.raises(ZeroDivisionError):
-        call.advance()
+        call.take_turn(1)
 
 
 @pytest.mark.slow

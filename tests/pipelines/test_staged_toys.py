@@ -85,7 +85,7 @@ def turns(*calls):
     while not all(call.done for call in calls):
         for own, call in zip(parts, calls, strict=True):
             if not call.done:
-                own.append(call.advance())
+                own.append(call.take_turn(1)[0])
     return [stages_of(own) for own in parts]
 
 
@@ -249,8 +249,8 @@ def test_an_abandoned_call_ends_at_once_and_frees_what_it_held():
     toy = Toy(around=Context)
     stages = open_stages(toy)
     call, fresh = stages.call(MAIN, None, 0), stages.call(MAIN, None, 1)
-    call.advance()
-    call.advance()
+    call.take_turn(1)
+    call.take_turn(1)
     assert not ended
     call.close()
     fresh.close()
@@ -273,7 +273,7 @@ def test_a_call_that_catches_what_ends_it_ends_all_the_same():
 
     tries = []
     call = open_stages(Stubborn()).call(MAIN, None, 0)
-    call.advance()
+    call.take_turn(1)
     call.close()
     assert call.done
     assert len(tries) == 3

@@ -205,8 +205,11 @@ def test_calls_are_put_together_of_what_their_parts_cost(staged):
 
 
 def test_a_verdict_takes_few_calls_of_each_version(staged):
-    """Beside two for warming up, and two whole ones at the end, what the blocks take: the baseline's are twice as many."""
-    most = max(len(pairs) for pairs in record_of(staged, "equal")["samples_s"].values())
+    """Beside two for warming up, and two whole ones at the end, what the blocks take: the baseline's are twice as many.
+
+    A stage may take a block more than its call.
+    """
+    most = 1 + max(len(pairs) for pairs in record_of(staged, "equal")["samples_s"].values())
     new, old = (spent["equal"] / WHOLE_S - 4 for spent in staged.spent_s)
     assert most <= 8
     assert 0.5 < new < 0.6 * (1 + 2 * most)

@@ -38,6 +38,9 @@ class Call:
             self.done, self.pictures = True, np.full((1, 8, 8, 3), self.case.seed / 10, dtype=np.float32)
         return part
 
+    def take_turn(self, parts):
+        return [self.advance() for _ in range(min(parts, len(self.parts)))]
+
     def close(self):
         self.closed = True
 
@@ -86,9 +89,10 @@ def scene(request):
 
 
 def advance(call):
+    """To its end, two parts a turn."""
     parts = []
     while not call.done:
-        parts.append(call.advance())
+        parts += call.take_turn(2)
     return parts
 
 
@@ -115,7 +119,7 @@ def test_two_calls_take_turns(scene):
     found = [[], []]
     while not all(call.done for call in calls):
         for parts, call in zip(found, calls, strict=True):
-            parts.append(call.advance())
+            parts.append(call.take_turn(1)[0])
     assert found == [SHORT, SHORT]
 
 
@@ -129,7 +133,7 @@ def test_a_call_that_is_abandoned_ends_there_too(scene):
     call = scene.arm.stages().call(Case(3), 2, 0)
     call.close()
     assert "abandon_call" not in scene.asked
-    call.advance()
+    call.take_turn(1)
     call.close()
     call.close()
     assert scene.asked.count("abandon_call") == 1
@@ -139,9 +143,9 @@ def test_a_call_that_is_abandoned_ends_there_too(scene):
 
 def test_a_new_campaign_and_a_release_leave_no_call_behind(scene):
     stages = scene.arm.stages()
-    stages.call(Case(3), 2, 0).advance()
+    stages.call(Case(3), 2, 0).take_turn(1)
     # The same number again, as after a test that was interrupted.
-    stages.call(Case(3), 2, 0).advance()
+    stages.call(Case(3), 2, 0).take_turn(1)
     first, second = scene.stages.calls
     assert (first.closed, second.closed) == (True, False)
     scene.server.on_release()
@@ -168,10 +172,10 @@ def test_what_cannot_be_staged_says_so_by_its_version(scene):
 
 def test_a_worker_that_is_lost_ends_the_call_and_lets_it_be_closed(scene):
     call = scene.arm.stages().call(Case(3), None, 0)
-    call.advance()
+    call.take_turn(1)
     scene.cut = True
     with pytest.raises(WorkerLostError):
-        call.advance()
+        call.take_turn(1)
     call.close()
     assert call.done
     assert scene.arm.stages is not None

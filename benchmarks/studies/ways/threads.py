@@ -50,6 +50,10 @@ class ThreadedCall:
             raise self._error
         return StageTime(stage, seconds)
 
+    def take_turn(self, parts: int) -> list[StageTime]:
+        """Advance over so many parts."""
+        return [self.advance() for _ in range(parts)]
+
     def close(self) -> None:
         """Run to the end."""
         while not self.done:

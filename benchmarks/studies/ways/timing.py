@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -140,9 +141,8 @@ class Turns(Way):
             parts: list[list[StageTime]] = [[], []]
             for lengths in zip(*self._turns, strict=True):
                 for arm in order:
-                    for _ in range(lengths[arm]):
-                        with self._setups[arm].slot():
-                            parts[arm].append(calls[arm].advance())
+                    with self._setups[arm].slot():
+                        parts[arm] += calls[arm].take_turn(lengths[arm])
                 order.reverse()
             for arm in (0, 1):
                 spent_s = sum(part.seconds for part in parts[arm])
@@ -210,8 +210,5 @@ WAYS: dict[str, Callable[[Sequence[Setup], int], Way]] = {
 
 
 def _advance_to_its_end(setup: Setup, call: StagedCall) -> list[StageTime]:
-    parts = []
-    while not call.done:
-        with setup.slot():
-            parts.append(call.advance())
-    return parts
+    with setup.slot():
+        return call.take_turn(sys.maxsize)
