@@ -85,7 +85,7 @@ class ThreadState:
         """Forget what weights were cast to for another call: it may be of another type."""
         import torch
 
-        if ThreadState._caster is not self and _is_casting():
+        if ThreadState._caster is not self and is_casting():
             torch.clear_autocast_cache()
             ThreadState._caster = self
 
@@ -93,12 +93,12 @@ class ThreadState:
         """Have torch keep the casts of weights, which it forgets when the last autocast ends."""
         import torch
 
-        if not self.casts and _is_casting():
+        if not self.casts and is_casting():
             torch.autocast_increment_nesting()
             self.casts, ThreadState._caster = True, self
 
 
-def _is_casting() -> bool:
+def is_casting() -> bool:
     """Tell whether autocast is on, on any device."""
     import torch
 

@@ -30,7 +30,7 @@ class StagedSlot(NamedTuple):
         start_s: when it began, by the campaign's clock.
         stages_s: stage -> seconds of the whole call.
         inside_s: seconds that were measured of it.
-        reading: what the device said after its last part, or after one in which it throttled.
+        reading: what the device said after its last turn, or after one in which it throttled.
     """
 
     start_s: float

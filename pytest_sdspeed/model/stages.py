@@ -148,7 +148,7 @@ class StageTime(NamedTuple):
 
 
 class StagedCall(Protocol):
-    """A call that stops at the borders of its stages, and goes on when it is asked to."""
+    """A call that may stop at the borders of its stages, and goes on when it is asked to."""
 
     @property
     def pictures(self) -> Any:
@@ -164,7 +164,7 @@ class StagedCall(Protocol):
         """Go on over so many borders, or to the end, and time each part.
 
         Args:
-            parts: how many parts of the call, 1 or more; fewer are left of one that ends before.
+            parts: how many, 1 or more; fewer are returned if the call ends before.
 
         Raises:
             UnstageableError: this call cannot be stopped, or not be told apart into stages.

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from greenlet import GreenletExit, greenlet
 
 from pytest_sdspeed.device.accelerator import synchronize
-from pytest_sdspeed.device.thread_state import ThreadState
+from pytest_sdspeed.device.thread_state import ThreadState, is_casting
 from pytest_sdspeed.errors import UnstageableError
 from pytest_sdspeed.model.stages import (
     CASTS,
@@ -53,7 +53,7 @@ class PipelineStages:
         owner: what it belongs to, for messages.
 
     Attributes:
-        casts: whether its calls stop under autocast, as the last one showed.
+        casts: whether a border of its calls lies under autocast, as the last one showed.
 
     Raises:
         UnstageableError: nothing tells its denoising steps apart.
@@ -106,7 +106,7 @@ class PipelineStages:
 
 
 class PipelineCallByStages:
-    """A call of a pipeline that stops at the borders of its stages; see ``StagedCall``.
+    """A call of a pipeline that may stop at the borders of its stages; see ``StagedCall``.
 
     Its first part goes up to the first call of a denoiser: what encodes texts and images, and draws
     the noise. A denoising step begins with the first call of a denoiser after a step of the
@@ -160,8 +160,6 @@ class PipelineCallByStages:
         except BaseException:
             self.close()
             raise
-        if self._thread.casts:
-            self._note_casts()
         return self._taken
 
     def _begin_part(self) -> None:
@@ -224,7 +222,7 @@ class PipelineCallByStages:
     def _note_denoiser(
         self, name: str, stage: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> None:
-        """Stop before a call of a denoiser that begins a step."""
+        """End a part before a call of a denoiser that begins a step."""
         if self._stepped or self._stage not in LOOPS:
             self._begun += 1
             # What it is asked for is read while the clock stands still.
@@ -250,7 +248,7 @@ class PipelineCallByStages:
         return note
 
     def _note_decoding(self, decode: Callable[..., Any]) -> Callable[..., Any]:
-        """Stop before decoding, once there is something to decode."""
+        """End a part before decoding, once there is something to decode."""
 
         def note(*args: Any, **kwargs: Any) -> Any:
             if self._stepped and self._ever_stepped and self._stage in LOOPS:
@@ -265,6 +263,8 @@ class PipelineCallByStages:
             # It was abandoned, and has caught what ended it.
             raise GreenletExit
         self._end_part()
+        if is_casting():
+            self._note_casts()
         mark()
         self._left -= 1
         if self._left > 0:

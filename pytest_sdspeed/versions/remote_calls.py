@@ -75,7 +75,7 @@ class RemoteStages:
 
 
 class RemoteStagedCall:
-    """A call on a worker that stops at the borders of its stages; see ``StagedCall``.
+    """A call on a worker that may stop at the borders of its stages; see ``StagedCall``.
 
     The worker hears of it when it first goes on.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 import time
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,7 +13,9 @@ import torch
 from staged import MAIN, ToyStages, draw, expected, finish, is_equal, optimize, run_alone, stages_of, take_turns
 from tiny_pipelines import mark_kinds, tiny_recipe
 
+from pytest_sdspeed.device.quiet import quiet
 from pytest_sdspeed.device.switches import count_autocasts
+from pytest_sdspeed.errors import UnstageableError
 from pytest_sdspeed.judge.speed.put_together import choose_sampling
 from pytest_sdspeed.model import Case
 from pytest_sdspeed.model.stages import DENOISING, TEXT_ENCODING
@@ -141,6 +144,34 @@ def test_weights_are_cast_once_a_call_under_autocast(tiny):
     assert "autocast" in stages.alone
     # Afterwards nothing is kept.
     assert count_autocasts() == before
+
+
+def test_a_call_of_one_turn_shows_that_it_casts(tiny):
+    """As the first one is, by which a campaign knows what cannot take turns."""
+    cast = tiny("sdxl", extra=[optimize(None, "cast", slot=lambda: torch.autocast("cpu", dtype=torch.bfloat16))])
+    stages = cast.open_stages()
+    with quiet(), cast.slot():
+        stages.call(MAIN, None, 0).take_turn(sys.maxsize)
+    assert stages.casts
+    with pytest.raises(UnstageableError, match="autocast"):
+        stages.call(MAIN, None, 1)
+
+
+def test_turns_of_any_length_have_the_parts_and_the_pictures_of_a_call(tiny):
+    setup = tiny("sdxl")
+    stages, drawn, found = setup.open_stages(), draw(setup), {}
+    for length in (1, 2, 3, sys.maxsize):
+        call, parts = stages.call(MAIN, None, 0), []
+        while not call.done:
+            with quiet(), setup.slot():
+                turn = call.take_turn(length)
+            assert len(turn) <= length
+            parts += turn
+        found[length] = [(part.stage, part.work) for part in parts]
+        assert all(part.seconds > 0 for part in parts)
+        assert is_equal(call.pictures, drawn)
+    assert all(one == found[1] for one in found.values())
+    assert [stage for stage, _ in found[1]] == expected(sum(stage == DENOISING for stage, _ in found[1]))
 
 
 def count_casts(work):

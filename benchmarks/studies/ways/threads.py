@@ -51,8 +51,11 @@ class ThreadedCall:
         return StageTime(stage, seconds)
 
     def take_turn(self, parts: int) -> list[StageTime]:
-        """Advance over so many parts."""
-        return [self.advance() for _ in range(parts)]
+        """Advance over so many parts, or to the end."""
+        taken: list[StageTime] = []
+        while len(taken) < parts and not self.done:
+            taken.append(self.advance())
+        return taken
 
     def close(self) -> None:
         """Run to the end."""
