@@ -332,7 +332,7 @@ def test_the_command_writes_what_it_found(tmp_path, trace, monkeypatch, capsys):
     [
         ("2026-11-29-gate-margin", {"gate.md": 21, "gate-order.md": 23, "gate-own.md": 50}),
         ("2026-11-23-gate-power", {"gate-peers.md": 44}),
-        ("2026-11-30-gate-stages", {"gate-stages.md": 40}),
+        ("2026-11-30-gate-stages", {"gate-stages.md": 44}),
     ],
 )
 def test_the_documented_tables_are_those_of_the_stored_lines(run, lengths):
