@@ -101,20 +101,16 @@ class Rounds:
         unlike = next(filter(None, map(self._describe_unlike, turns)), "")
         if unlike or self.sampling.sampled == self.sampling.steps:
             return unlike
-        if not self._find_other_end([one.parts for one in turns], turns):
+        if not self._find_other_end(turns):
             return ""
         again = self._take_turns(labels, self._go_on)
-        pairs = zip(turns, again, strict=True)
-        return self._find_other_end(
-            [keep_faster(one.parts, two.parts) for one, two in pairs], again
-        )
+        for before, one in zip(turns, again, strict=True):
+            one.parts = keep_faster(before.parts, one.parts)
+        return self._find_other_end(again)
 
-    def _find_other_end(self, calls: Sequence[Sequence[StageTime]], turns: Sequence[_Turns]) -> str:
+    def _find_other_end(self, turns: Iterable[_Turns]) -> str:
         """Say why a call does not end as a whole one of its arm does, or return ""."""
-        ends = (
-            self._staging.describe_other_end(one.arm, parts)
-            for parts, one in zip(calls, turns, strict=True)
-        )
+        ends = (self._staging.describe_other_end(one.arm, one.parts) for one in turns)
         return next(filter(None, ends), "")
 
     def _take_turns(self, labels: Sequence[str], go_on: Callable[[_Turns], None]) -> list[_Turns]:

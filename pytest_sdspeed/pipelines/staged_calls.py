@@ -129,7 +129,7 @@ class PipelineCallByStages:
         self._stepped, self._ever_stepped = True, False
         self._work = hashlib.blake2b(digest_size=8)
         self._thread = ThreadState()
-        self._left, self._start_s = 0, 0.0
+        self._wanted, self._start_s = 0, 0.0
         self._taken: list[StageTime] = []
         self._returned: Any = None
         self.done = False
@@ -149,7 +149,7 @@ class PipelineCallByStages:
         if not self._greenlet:
             # It would have none of the values that context variables have here.
             self._greenlet.gr_context = copy_context()
-        self._left, self._taken = parts, []
+        self._wanted, self._taken = parts, []
         try:
             with self._move():
                 self._begin_part()
@@ -266,8 +266,7 @@ class PipelineCallByStages:
         if is_casting():
             self._note_casts()
         mark()
-        self._left -= 1
-        if self._left > 0:
+        if len(self._taken) < self._wanted:
             self._begin_part()
         else:
             self._greenlet.parent.switch()

@@ -133,15 +133,19 @@ def interval(ratios: Sequence[float], below: float, above: float | None = None) 
     )
 
 
-def widen(measured: Interval, allowance: float) -> Interval:
+def widen(measured: Interval, below: float, above: float | None = None) -> Interval:
     """Return an interval whose ends lie further out by a fraction, for a bias that nobody sees.
 
-    ``[low / (1 + allowance), high * (1 + allowance)]``: it holds the true speed-up as surely as
-    before if the measured one is biased by no more than that.
+    ``[low / (1 + below), high * (1 + above)]``: it holds the true speed-up as surely as before if
+    the measured one is biased by no more than that.
+
+    Args:
+        measured: the speed-up with its interval.
+        below: fraction of the lower end.
+        above: fraction of the upper end; as that of the lower one if not given.
     """
-    return Interval(
-        measured.speedup, measured.low / (1 + allowance), measured.high * (1 + allowance)
-    )
+    upper = below if above is None else above
+    return Interval(measured.speedup, measured.low / (1 + below), measured.high * (1 + upper))
 
 
 def decide(measured: Interval, floor: float) -> Literal["pass", "fail"] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_sdspeed.judge.speed import intervals, stopping
@@ -128,8 +127,7 @@ def _judge(
     found = intervals.interval(
         ratios, stopping.critical_value(blocks), stopping.critical_value(blocks, family)
     )
-    low, high = intervals.widen(found, allowance).low, intervals.widen(found, above).high
-    found = replace(found, low=low, high=high)
+    found = intervals.widen(found, allowance, above)
     said = intervals.decide(found, floor)
     outer, inner = kinds
     control = intervals.control_interval(outer, inner, family)
